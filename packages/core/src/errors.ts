@@ -1,0 +1,90 @@
+/**
+ * The one table of error codes and the one error class of the product.
+ * Refuses to know how an error is shown: the edges (REST problem filter, gRPC status, a protocol's deny.ts) translate.
+ * Codes are public contract: add, never rename. docs/reference/errors.md is generated from this table.
+ */
+
+/** `http` and `text` are all a stranger may see of an error. */
+export const CODES = {
+  // signing in and rights
+  'auth.failed': { http: 401, text: 'Authentication failed.' },
+  'auth.required': { http: 401, text: 'This call needs a valid token.' },
+  'auth.forbidden': { http: 403, text: 'Your role or token does not allow this.' },
+  'auth.throttled': { http: 429, text: 'Too many attempts. Wait a minute and try again.' },
+  'grant.missing': { http: 403, text: 'No grant gives you this on this resource.' },
+  'grant.exceeded': { http: 403, text: 'The statement does more than your grant allows.' },
+  // judging
+  'policy.denied': { http: 403, text: 'The policy does not allow this statement.' },
+  'policy.unavailable': { http: 503, text: 'The policy could not be evaluated, so the statement was refused.' },
+  'policy.invalid': { http: 422, text: 'The policy document is not valid.' },
+  'statement.unknown': { http: 403, text: 'The statement could not be understood, so it was refused.' },
+  'statement.too_large': { http: 413, text: 'The statement is larger than this gateway accepts.' },
+  'mask.unvouched': { http: 403, text: 'The answer could hold masked values that cannot be traced, so the statement was refused.' },
+  // approvals
+  'approval.required': { http: 403, text: 'This statement waits for approval. Run it again once it is approved.' },
+  'approval.denied': { http: 403, text: 'The approver refused this statement.' },
+  'approval.expired': { http: 408, text: 'Nobody approved this statement in time.' },
+  'approval.cancelled': { http: 409, text: 'The wait for approval was cancelled.' },
+  'approval.mismatch': { http: 403, text: 'The approval is for another statement.' },
+  'approval.not_yours': { http: 403, text: 'You cannot answer this approval request.' },
+  'approval.answered': { http: 409, text: 'This approval request has already been answered.' },
+  // record
+  'trail.unavailable': { http: 503, text: 'The statement could not be recorded, so it was refused.' },
+  'trail.broken': { http: 500, text: 'The record does not verify.' },
+  'recording.unavailable': { http: 404, text: 'There is no recording of this session.' },
+  // wire
+  'frame.too_large': { http: 413, text: 'The message is larger than this gateway accepts.' },
+  'protocol.malformed': { http: 400, text: 'The client sent a malformed message.' },
+  'protocol.unexpected': { http: 400, text: 'The client sent a message that is not allowed at this point.' },
+  'protocol.unsupported': { http: 400, text: 'The client asked for a protocol feature this gateway refuses.' },
+  'tls.required': { http: 400, text: 'This listener speaks TLS only.' },
+  'session.limit': { http: 429, text: 'Too many sessions are open. Close one and try again.' },
+  'session.idle': { http: 408, text: 'The session was silent for too long and was closed.' },
+  'session.killed': { http: 403, text: 'The session was ended by an administrator.' },
+  'session.revoked': { http: 403, text: 'The right behind this session was revoked.' },
+  'agent.stale': { http: 503, text: 'The agent has been without its control plane for longer than this resource allows.' },
+  'agent.stopping': { http: 503, text: 'The agent is shutting down.' },
+  // upstream
+  'upstream.unreachable': { http: 502, text: 'The resource could not be reached.' },
+  'upstream.tls': { http: 502, text: 'The resource did not prove its identity by TLS.' },
+  'upstream.auth': { http: 502, text: 'The resource refused the gateway’s credential.' },
+  'upstream.protocol': { http: 502, text: 'The resource answered in a way this gateway does not accept.' },
+  'credential.unavailable': { http: 503, text: 'The credential of this resource is not available to the agent.' },
+  // bundle and link
+  'bundle.signature': { http: 422, text: 'The bundle is not signed by a trusted key.' },
+  'bundle.stale': { http: 409, text: 'The bundle is older than the one in force.' },
+  'bundle.capability': { http: 422, text: 'The bundle needs a capability this agent does not have.' },
+  'bundle.malformed': { http: 422, text: 'The bundle could not be read.' },
+  'enroll.failed': { http: 401, text: 'The agent could not be enrolled. Ask for a fresh join token.' },
+  // REST
+  'request.invalid': { http: 400, text: 'The request is not valid.' },
+  'request.not_found': { http: 404, text: 'There is nothing at this address.' },
+  'request.conflict': { http: 409, text: 'This conflicts with something that exists.' },
+  'request.throttled': { http: 429, text: 'Too many requests. Wait a moment and try again.' },
+  'config.invalid': { http: 500, text: 'The configuration is not valid.' },
+  internal: { http: 500, text: 'Something went wrong inside. The request id names it in the logs.' },
+} as const satisfies Record<string, { readonly http: number; readonly text: string }>;
+
+export type ErrorCode = keyof typeof CODES;
+
+/** True for a string that names a row of the table; for codes that arrive over a wire. */
+export const isErrorCode = (value: string): value is ErrorCode => Object.hasOwn(CODES, value);
+
+/**
+ * An operating error. `detail` and `cause` stay inside the process (logs, trail); only `safeMessage` may leave it.
+ * @param detail small facts for the operator; never a secret, never a statement
+ */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ErrorCode;
+  readonly detail: Readonly<Record<string, string | number>>;
+  constructor(code: ErrorCode, detail: Record<string, string | number> = {}, options?: { cause?: unknown }) {
+    super(code, options);
+    this.code = code;
+    this.detail = Object.freeze({ ...detail });
+  }
+  /** What may leave the process: never `cause`, never `detail`. */
+  get safeMessage(): string {
+    return CODES[this.code].text;
+  }
+}

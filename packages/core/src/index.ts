@@ -1,0 +1,22 @@
+export type { Clock } from './clock.ts';
+export { CODES, type ErrorCode, GatewayError, isErrorCode } from './errors.ts';
+export { isDnsLabel, parseUuid, shortId, uuid7Bytes, uuidText } from './ids.ts';
+export { LIMITS } from './limits.ts';
+export { createLogger, type LogFields, type Logger, type LogLevel } from './log.ts';
+export {
+  listOf,
+  objectOf,
+  oneOf,
+  optional,
+  ParseError,
+  type Parsed,
+  type Parser,
+  parseBoolean,
+  parseInteger,
+  parseNumber,
+  parseString,
+  recordOf,
+  withDefault,
+} from './parse.ts';
+export { newSealKeyPair, type SealKeyPair, seal, unseal } from './seal.ts';
+export { Secret } from './secret.ts';

@@ -1,0 +1,57 @@
+/**
+ * Every limit on what a peer can grow, in one place; units stand in the names.
+ * Refuses to know who enforces them. docs/reference/limits.md is generated from this table.
+ * A limit that refuses is part of the product's behaviour: change one with a changelog line.
+ */
+export const LIMITS = {
+  /** One message of a client's protocol; a longer one is refused with `frame.too_large`. */
+  frameBytesMax: 64 * 1024 * 1024,
+  /** A startup packet (PostgreSQL itself allows 10,000). */
+  startupBytesMax: 10_000,
+  /** A password message: access tokens are under 700 bytes, cluster tokens a few KiB. */
+  passwordBytesMax: 16 * 1024,
+  /** One statement's text; beyond it `statement.too_large`. */
+  statementBytesMax: 8 * 1024 * 1024,
+  /** Statements up to this size are parsed on the event loop; larger ones in the worker. */
+  inlineParseBytesMax: 16 * 1024,
+  /** Statements in one multi-statement string. */
+  statementsPerStringMax: 100,
+  /** All bind parameters of one statement. */
+  parameterBytesMax: 16 * 1024 * 1024,
+  preparedStatementsMax: 10_000,
+  portalsMax: 1_000,
+  /** Messages and bytes of one session that wait behind a held statement. */
+  heldQueueBytesMax: 1024 * 1024,
+  /** Bytes queued towards a slow peer before its other side is paused. */
+  writeQueueBytesMax: 1024 * 1024,
+  /** One row that a mask has to rebuild. */
+  maskedRowBytesMax: 16 * 1024 * 1024,
+  loginTimeoutMsMax: 10_000,
+  upstreamConnectMsMax: 10_000,
+  closeTimeoutMsMax: 2_000,
+  sessionsMax: 5_000,
+  halfOpenSessionsMax: 500,
+  halfOpenSessionsPerAddressMax: 64,
+  accessTokenBytesMax: 700,
+  accessTokenTtlMsMax: 15 * 60_000,
+  approvalWaitMsMax: 24 * 60 * 60_000,
+  openApprovalsPerSessionMax: 1,
+  openApprovalsMax: 1_000,
+  approvalNoticeEveryMs: 60_000,
+  holdInTransactionMsDefault: 30_000,
+  bundleChunkBytesMax: 256 * 1024,
+  bundleBytesMax: 256 * 1024 * 1024,
+  grpcMessageBytesMax: 4 * 1024 * 1024,
+  trailBatchBytesMax: 64 * 1024,
+  eventPayloadBytesMax: 1024 * 1024,
+  segmentBytesMax: 8 * 1024 * 1024,
+  segmentAgeMsMax: 60_000,
+  spoolBytesMax: 4 * 1024 * 1024 * 1024,
+  recordedRowBytesPerStatementMax: 64 * 1024,
+  recordingChunkBytesMax: 256 * 1024,
+  recordingQueueBytesMax: 4 * 1024 * 1024,
+  heartbeatEveryMs: 5_000,
+  pageSizeMax: 200,
+  celSourceBytesMax: 4 * 1024,
+  rulesPerPolicyMax: 500,
+} as const;

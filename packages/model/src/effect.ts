@@ -1,0 +1,7 @@
+/** What a statement does, independent of how it is spelt. Grants are given in these words. */
+import { listOf, oneOf } from '@sallyport/core';
+
+/** `exec`: runs code the gateway cannot read or that has effects outside the data; `admin`: changes rights or the server. */
+export const EFFECTS = ['read', 'write', 'ddl', 'exec', 'admin'] as const;
+export type Effect = (typeof EFFECTS)[number];
+export const parseEffects = listOf(oneOf(...EFFECTS), EFFECTS.length);

@@ -1,0 +1,67 @@
+export { APPROVAL_SCOPES, type Approval, type ApprovalRequest, parseApproval, parseApprovalRequest } from './approval.ts';
+export {
+  type Bundle,
+  type BundleChunk,
+  type BundleChunkKind,
+  type BundleGroup,
+  type BundleSettings,
+  CAPABILITIES,
+  CHUNK_PARSERS,
+  parseBundleGroup,
+  parseBundleSettings,
+  parseRevocation,
+  parseVerificationKey,
+  type Revocation,
+  type SealedCredential,
+  type VerificationKey,
+} from './bundle.ts';
+export { EFFECTS, type Effect, parseEffects } from './effect.ts';
+export { type Grant, parseGrant } from './grant.ts';
+export {
+  type ApprovalSpec,
+  DETECTORS,
+  type Detector,
+  MASK_METHODS,
+  type Mask,
+  type MaskMethod,
+  MODES,
+  type Policy,
+  parseApprovalSpec,
+  parseMask,
+  parsePolicy,
+  parseResourceSelector,
+  parseRule,
+  parseSubjects,
+  type ResourceSelector,
+  type Rule,
+  type Subjects,
+  VERDICT_KINDS,
+} from './policy.ts';
+export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
+export {
+  type CredentialSource,
+  type Labels,
+  labelsMatch,
+  type PostgresTarget,
+  parseResource,
+  RECORDING_LEVELS,
+  type RecordingLevel,
+  type Resource,
+  TLS_MODES,
+  UPSTREAM_AUTH_METHODS,
+} from './resource.ts';
+export type { SessionInfo, SessionUsage } from './session.ts';
+export type {
+  ColumnUse,
+  RelationAccess,
+  SqlColumnUse,
+  SqlFacts,
+  SqlRelation,
+  SqlStatementFacts,
+  Statement,
+  StatementFacts,
+  StatementParameter,
+} from './statement.ts';
+export { type AccessTokenClaims, parseAccessTokenClaims } from './token.ts';
+export type { StatementOutcome, TrailEvent, TrailEventKind } from './trail-event.ts';
+export { type ColumnMask, type DetectMask, type MaskSet, NO_MASKS, type ShadowHit, type Verdict } from './verdict.ts';

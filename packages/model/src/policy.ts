@@ -1,0 +1,71 @@
+/**
+ * A policy document as it travels in a bundle: rules with CEL conditions, and masks. Durations are milliseconds.
+ * Refuses to evaluate anything; packages/policy reads YAML into this, checks it and decides with it.
+ */
+import { listOf, objectOf, oneOf, optional, parseInteger, parseString, recordOf } from '@sallyport/core';
+import { PRINCIPAL_KINDS } from './principal.ts';
+
+/** Whom it is about; the parts that are given must all match, inside a part one is enough; nothing given = everybody. */
+export const parseSubjects = objectOf({
+  groups: optional(listOf(parseString, 1_000)),
+  principals: optional(listOf(parseString, 1_000)),
+  kinds: optional(listOf(oneOf(...PRINCIPAL_KINDS), 3)),
+});
+export type Subjects = ReturnType<typeof parseSubjects>;
+
+/** Which resources; nothing given = every resource. */
+export const parseResourceSelector = objectOf({
+  names: optional(listOf(parseString, 1_000)),
+  labels: optional(recordOf(parseString)),
+});
+export type ResourceSelector = ReturnType<typeof parseResourceSelector>;
+
+export const parseApprovalSpec = objectOf({
+  groups: listOf(parseString, 100),
+  /** How many distinct persons must say yes. */
+  count: parseInteger,
+  expiresMs: parseInteger,
+});
+export type ApprovalSpec = ReturnType<typeof parseApprovalSpec>;
+
+export const VERDICT_KINDS = ['allow', 'hold', 'deny'] as const;
+export const MODES = ['enforce', 'shadow'] as const;
+
+export const parseRule = objectOf({
+  name: parseString,
+  /** CEL over typed facts; true = the rule matches. */
+  when: parseString,
+  unless: optional(parseString),
+  verdict: oneOf(...VERDICT_KINDS),
+  /** Shown to the client instead of the code's text. */
+  message: optional(parseString),
+  approval: optional(parseApprovalSpec),
+  mode: oneOf(...MODES),
+});
+export type Rule = ReturnType<typeof parseRule>;
+
+/** How a value is shown. `redact`: a fixed text; `partial`: kind-aware, last characters; `hash`: keyed, joinable; `null`: SQL NULL. */
+export const MASK_METHODS = ['redact', 'partial', 'hash', 'null'] as const;
+export type MaskMethod = (typeof MASK_METHODS)[number];
+export const DETECTORS = ['payment_card', 'email', 'national_id', 'iban', 'phone', 'ip_address', 'secret_key', 'jwt'] as const;
+export type Detector = (typeof DETECTORS)[number];
+
+export const parseMask = objectOf({
+  /** `schema.table.column` each. */
+  columns: optional(listOf(parseString, 10_000)),
+  detect: optional(listOf(oneOf(...DETECTORS), DETECTORS.length)),
+  with: oneOf(...MASK_METHODS),
+});
+export type Mask = ReturnType<typeof parseMask>;
+
+export const parsePolicy = objectOf({
+  id: parseString,
+  projectId: parseString,
+  name: parseString,
+  subjects: parseSubjects,
+  resources: parseResourceSelector,
+  mode: oneOf(...MODES),
+  rules: listOf(parseRule, 500),
+  masks: listOf(parseMask, 1_000),
+});
+export type Policy = ReturnType<typeof parsePolicy>;

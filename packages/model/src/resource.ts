@@ -1,0 +1,79 @@
+/**
+ * A configured target that principals can reach, as an agent gets it in its bundle. Durations are milliseconds.
+ * Refuses to hold a secret: `credential` says where one comes from; stored ones travel sealed, apart.
+ */
+import { listOf, objectOf, oneOf, optional, type Parser, parseBoolean, parseInteger, ParseError, parseString, recordOf } from '@sallyport/core';
+
+export type Labels = Readonly<Record<string, string>>;
+
+export const TLS_MODES = ['verify-full', 'verify-ca', 'require', 'disable'] as const;
+export const UPSTREAM_AUTH_METHODS = ['scram-sha-256', 'scram-sha-256-plus', 'certificate', 'md5', 'password', 'trust'] as const;
+
+/** How a PostgreSQL server is reached. `databases` empty = any database the server has. */
+const parsePostgresTarget = objectOf({
+  host: optional(parseString),
+  port: optional(parseInteger),
+  /** Directory of the server's unix socket; instead of host and port. */
+  socket: optional(parseString),
+  databases: listOf(parseString, 1_000),
+  tls: oneOf(...TLS_MODES),
+  /** PEM of the CAs to trust; the system's when absent. */
+  ca: optional(parseString),
+  /** The name to verify when it is not `host`. */
+  serverName: optional(parseString),
+  /** What the agent may answer with; anything else the server asks for ends the sign-in. */
+  auth: listOf(oneOf(...UPSTREAM_AUTH_METHODS), 6),
+});
+export type PostgresTarget = ReturnType<typeof parsePostgresTarget>;
+
+/** `stored`: sealed in the bundle; `env`, `file`: read by the agent. `secret` is the password, or a PEM client key with its chain. */
+const parseCredential = objectOf({
+  kind: oneOf('stored', 'env', 'file', 'none'),
+  username: parseString,
+  /** `stored`: credential id; `env`: variable name; `file`: absolute path. */
+  reference: optional(parseString),
+  /** PEM of a client certificate and its key are in the secret when true. */
+  certificate: optional(parseBoolean),
+});
+export type CredentialSource = ReturnType<typeof parseCredential>;
+
+export const RECORDING_LEVELS = ['statements', 'results', 'full'] as const;
+export type RecordingLevel = (typeof RECORDING_LEVELS)[number];
+
+const parseBase = objectOf({
+  id: parseString,
+  projectId: parseString,
+  name: parseString,
+  kind: oneOf('postgres'),
+  labels: recordOf(parseString),
+  postgres: optional(parsePostgresTarget),
+  credential: parseCredential,
+  recording: oneOf(...RECORDING_LEVELS),
+  /** `strict`: fdatasync before forwarding. */
+  durability: oneOf('standard', 'strict'),
+  /** How a hold is answered: the statement waits, or is denied at once with a ticket. */
+  approval: oneOf('wait', 'ticket'),
+  /** What happens to a statement whose effects exceed the grant. */
+  exceeded: oneOf('deny', 'hold'),
+  holdInTransactionMsMax: parseInteger,
+  /** Budgets while the control plane is away; 0 = closed at once. */
+  offline: objectOf({ sessionsMs: parseInteger, newSessionsMs: parseInteger }),
+});
+export type Resource = ReturnType<typeof parseBase>;
+
+/** @throws ParseError with the path of the wrong field */
+export const parseResource: Parser<Resource> = (value, path) => {
+  const resource = parseBase(value, path);
+  if (resource.kind === 'postgres') {
+    const target = resource.postgres;
+    if (target === undefined) throw new ParseError(`${path}.postgres`, 'a postgres resource needs its target');
+    if ((target.host === undefined) === (target.socket === undefined)) throw new ParseError(`${path}.postgres`, 'give host and port, or socket');
+  }
+  return resource;
+};
+
+/** True when every wanted label is there with that value. No wanted labels match nothing: default deny. */
+export function labelsMatch(wanted: Labels, labels: Labels): boolean {
+  const entries = Object.entries(wanted);
+  return entries.length > 0 && entries.every(([key, value]) => labels[key] === value);
+}

@@ -1,0 +1,83 @@
+/**
+ * One thing the client asks for, in the words rules and approvers use. Protocol packages make these; policy judges them.
+ * Refuses to know bytes. A statement that is not understood has `understood: false` and is refused whatever the rules say.
+ */
+import type { Effect } from './effect.ts';
+
+export type RelationAccess = 'read' | 'write' | 'ddl';
+export interface SqlRelation {
+  /** '' when the text does not say and the search path has not been applied. */
+  readonly schema: string;
+  readonly name: string;
+  readonly access: RelationAccess;
+}
+
+/**
+ * Where a column is named. `output`: stands alone in the outermost target list (its origin is told by the server);
+ * `expression`: inside an expression of a target list; `source`: feeds a write; `assign`: is written.
+ */
+export type ColumnUse = 'output' | 'expression' | 'filter' | 'join' | 'order' | 'group' | 'source' | 'assign' | 'returning';
+export interface SqlColumnUse {
+  /** The qualifier as written, resolved through aliases where it is one of this statement's; '' when unqualified. */
+  readonly relation: string;
+  /** '*' for a star or a whole-row reference. */
+  readonly column: string;
+  readonly use: ColumnUse;
+}
+
+export interface SqlStatementFacts {
+  /** `select`, `insert`, `update`, `delete`, `merge`, `copy`, `create_table`, `drop`, `truncate`, `set`, `begin`, … ; lower snake case. */
+  readonly kind: string;
+  readonly effects: readonly Effect[];
+  /** Has a WHERE that is not a tautology over constants or a column with itself. */
+  readonly filtered: boolean;
+  /** A constant LIMIT; undefined without one. */
+  readonly limit: number | undefined;
+  readonly relations: readonly SqlRelation[];
+  /** Lower case, schema-qualified where the text says so. */
+  readonly functions: readonly string[];
+  /** Constructs that cannot be read: `do`, `execute_text`, `call`, `copy_program`, `set_role`, `file_function`, … */
+  readonly opaque: readonly string[];
+  readonly columns: readonly SqlColumnUse[];
+  /** What a DDL statement touches: `table`, `index`, `function`, `role`, `extension`, … ; '' otherwise. */
+  readonly object: string;
+  /** Byte range of this statement in the text it came from (UTF-8 offsets). */
+  readonly start: number;
+  readonly end: number;
+  /** For transaction control: what it does to the transaction. */
+  readonly transaction: 'begin' | 'commit' | 'rollback' | 'savepoint' | undefined;
+  /** For SET/RESET: the setting's name, lower case; undefined otherwise. */
+  readonly setting: string | undefined;
+}
+
+export interface SqlFacts {
+  readonly statements: readonly SqlStatementFacts[];
+  /** The extractor read no literal, so these facts hold for every statement of the same shape. */
+  readonly literalFree: boolean;
+}
+
+/** A bind value as an approver sees it. `text` is undefined for SQL NULL; binary values that cannot be read are `\x…` hex. */
+export interface StatementParameter {
+  readonly text: string | undefined;
+  /** The server's type OID; 0 when unknown. */
+  readonly type: number;
+}
+
+/** Fact families by protocol; a rule is asked only of statements that have the families it reads. */
+export interface StatementFacts {
+  readonly sql?: SqlFacts;
+}
+
+export interface Statement {
+  readonly protocol: 'postgres';
+  /** Lower-case hex SHA-256 over protocol, text, parameters with their types and formats: what an approval is bound to. */
+  readonly digest: string;
+  readonly text: string;
+  readonly parameters: readonly StatementParameter[];
+  readonly effects: readonly Effect[];
+  readonly understood: boolean;
+  readonly facts: StatementFacts;
+  /** In an open transaction; its writes so far. For approvers and for `holdInTransactionMsMax`. */
+  readonly inTransaction: boolean;
+  readonly wroteInTransaction: boolean;
+}

@@ -1,0 +1,28 @@
+/**
+ * Claims of an access token: a JWT (ES256, `typ: at+jwt`, RFC 9068) that opens sessions on one resource for minutes.
+ * Under 700 bytes in all, since OpenSSH cuts a password at 1,023. docs/adr/0004 fixes the claims; a golden file pins them.
+ */
+import { listOf, objectOf, oneOf, optional, parseInteger, parseString } from '@sallyport/core';
+import { PRINCIPAL_KINDS } from './principal.ts';
+
+export const parseAccessTokenClaims = objectOf({
+  iss: parseString,
+  /** The resource's id (UUID text). */
+  aud: parseString,
+  /** Principal id that acts. */
+  sub: parseString,
+  /** Its name and kind. */
+  nam: parseString,
+  knd: oneOf(...PRINCIPAL_KINDS),
+  /** On behalf of: principal id, name and kind of the one acted for; absent when it acts for itself. */
+  obo: optional(objectOf({ sub: parseString, nam: parseString, knd: oneOf(...PRINCIPAL_KINDS) })),
+  jti: parseString,
+  /** Seconds since the epoch (RFC 7519). */
+  iat: parseInteger,
+  exp: parseInteger,
+  /** Project id. */
+  prj: parseString,
+  /** Grant ids this token draws on (base64url of the 16 bytes); a narrowing, never a right by itself. `["*"]` = all. */
+  gr: listOf(parseString, 16),
+});
+export type AccessTokenClaims = ReturnType<typeof parseAccessTokenClaims>;

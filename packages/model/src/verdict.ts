@@ -1,0 +1,44 @@
+/** What was decided about one statement, with the rule that said so and what to mask in the answer. */
+import type { ErrorCode } from '@sallyport/core';
+import type { ApprovalSpec, Detector, MaskMethod } from './policy.ts';
+
+export interface ColumnMask {
+  readonly schema: string;
+  readonly table: string;
+  readonly column: string;
+  readonly with: MaskMethod;
+}
+export interface DetectMask {
+  readonly detect: Detector;
+  readonly with: MaskMethod;
+}
+/** Shared by reference between verdicts of one bundle, so that a plan compiled for it can be kept in a WeakMap. */
+export interface MaskSet {
+  readonly columns: readonly ColumnMask[];
+  readonly detect: readonly DetectMask[];
+}
+export const NO_MASKS: MaskSet = Object.freeze({ columns: Object.freeze([]), detect: Object.freeze([]) });
+
+/** A rule in shadow mode that would have said something; recorded, never enforced. */
+export interface ShadowHit {
+  readonly rule: string;
+  readonly verdict: 'allow' | 'hold' | 'deny';
+}
+
+/** `rule` is `<policy>/<rule>`, `grant` when the grant itself decided, or `none`. */
+export type Verdict =
+  | { readonly kind: 'allow'; readonly rule: string; readonly masks: MaskSet; readonly shadow?: readonly ShadowHit[] }
+  | {
+      readonly kind: 'hold';
+      readonly rule: string;
+      readonly approval: ApprovalSpec;
+      readonly message?: string;
+      readonly shadow?: readonly ShadowHit[];
+    }
+  | {
+      readonly kind: 'deny';
+      readonly rule: string;
+      readonly code: ErrorCode;
+      readonly message?: string;
+      readonly shadow?: readonly ShadowHit[];
+    };
