@@ -1,0 +1,96 @@
+/**
+ * The one order every protocol follows: decide → record → (hold → decide again → record) → permit.
+ * Deciding is synchronous (facts and rules are in memory) and recording appends to this turn's batch, which the relay
+ * writes to the spool in one call before it forwards anything admitted in the turn. Only a hold waits.
+ * Pure: sockets, storage and clocks arrive as ports.
+ */
+import { type ErrorCode, GatewayError } from '@sallyport/core';
+import { type Approval, type MaskSet, NO_MASKS, type Statement, type Verdict } from '@sallyport/model';
+
+export type HoldVerdict = Extract<Verdict, { kind: 'hold' }>;
+
+export interface GatePorts {
+  decide(statement: Statement, approval?: Approval): Verdict;
+  /** Appends to the turn's batch; throws `trail.unavailable` when the spool cannot take it. */
+  record(statement: Statement, verdict: Verdict, approval?: Approval): void;
+  /** Rejects with `approval.required` (ticket), `approval.denied`, `approval.expired` or `approval.cancelled`. */
+  awaitApproval(statement: Statement, verdict: HoldVerdict): Promise<Approval>;
+}
+
+/** Not exported: only this file makes one. The private field makes the type nominal. */
+class AdmittedPermit {
+  readonly #masks: MaskSet;
+  constructor(masks: MaskSet) {
+    this.#masks = masks;
+  }
+  get masks(): MaskSet {
+    return this.#masks;
+  }
+  static is(value: object): boolean {
+    return #masks in value;
+  }
+}
+export type Permit = AdmittedPermit;
+export const isPermit = (value: object): value is Permit => AdmittedPermit.is(value);
+
+/**
+ * The permit for what the gateway itself says upstream: signing in, its own look-ups, Sync and Terminate.
+ * Never for a byte a client chose; each protocol builds such messages from constants in its login or session file.
+ */
+export const OWN_PERMIT: Permit = new AdmittedPermit(NO_MASKS);
+
+const deny = (rule: string, code: ErrorCode): Verdict => ({ kind: 'deny', rule, code });
+
+/** A rule engine that breaks has not said yes. */
+function decide(statement: Statement, ports: GatePorts, approval?: Approval): Verdict {
+  try {
+    return ports.decide(statement, approval);
+  } catch {
+    return deny('none', 'policy.unavailable');
+  }
+}
+
+/** Carries the rule's own message to the protocol's deny file; `verdict` says which rule. */
+export class Refusal extends GatewayError {
+  readonly verdict: Verdict;
+  constructor(code: ErrorCode, verdict: Verdict, options?: { cause?: unknown }) {
+    super(code, { rule: verdict.rule }, options);
+    this.verdict = verdict;
+  }
+}
+
+function permitOrThrow(verdict: Verdict): Permit {
+  if (verdict.kind === 'allow') return new AdmittedPermit(verdict.masks);
+  throw new Refusal(verdict.kind === 'deny' ? verdict.code : 'policy.denied', verdict);
+}
+
+/**
+ * Judges one statement. Called once per statement, on the hot path.
+ * @returns a permit at once, or a promise of one when the statement is held
+ * @throws Refusal `policy.denied`, `policy.unavailable`, `grant.*`, `statement.unknown`, `approval.*`
+ * @throws GatewayError `trail.unavailable`
+ */
+export function admit(statement: Statement, ports: GatePorts): Permit | Promise<Permit> {
+  const verdict = decide(statement, ports);
+  ports.record(statement, verdict);
+  return verdict.kind === 'hold' ? admitHeld(statement, verdict, ports) : permitOrThrow(verdict);
+}
+
+async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePorts): Promise<Permit> {
+  let approval: Approval;
+  try {
+    approval = await ports.awaitApproval(statement, held);
+  } catch (error) {
+    const code = error instanceof GatewayError ? error.code : 'approval.cancelled';
+    const refused = deny(held.rule, code);
+    ports.record(statement, refused);
+    throw error instanceof Refusal ? error : new Refusal(code, refused, { cause: error });
+  }
+  // An approval is evidence, not an answer: grant, bundle or session may have changed while we waited.
+  const verdict =
+    approval.digest === statement.digest && approval.granted
+      ? decide(statement, ports, approval)
+      : deny(held.rule, 'approval.mismatch');
+  ports.record(statement, verdict, approval);
+  return permitOrThrow(verdict);
+}

@@ -1,0 +1,200 @@
+/**
+ * What a protocol package is and what the agent gives it. A protocol's session is a machine: bytes and events in, calls on
+ * the host's ports out; it never owns a socket, a timer, a file or a clock, and never awaits on the path of a statement.
+ * All calls into a session and all calls it makes happen on one event loop; buffers given to it are only lent for the call.
+ */
+import type { ErrorCode, GatewayError, Logger, Secret } from '@sallyport/core';
+import type { MaskSet, Resource, SessionInfo, SessionUsage, Statement, StatementOutcome } from '@sallyport/model';
+import type { GatePorts, HoldVerdict, Permit } from './gate.ts';
+
+/** One protocol; the agent's registry has one line for each. */
+export interface ProtocolAdapter {
+  readonly name: 'postgres';
+  readonly defaultPort: number;
+  /** ALPN names of direct TLS. */
+  readonly alpn: readonly string[];
+  /** Called by the relay for each accepted connection, before a byte is read. */
+  openSession(host: SessionHost): ProtocolSession;
+}
+
+/** What the relay tells a session. None of these throws: a session ends itself through its ports. */
+export interface ProtocolSession {
+  /** Bytes from the client, lent for the call: what is kept must be copied. */
+  clientBytes(chunk: Buffer): void;
+  /** TLS on the client side is up after `client.startTls()` (or was up from the first byte). */
+  clientSecured(tls: ClientTls): void;
+  /** The client's side is gone (closed, reset, timed out). Holds are cancelled; upstream is closed by the relay after this. */
+  clientClosed(): void;
+  /** The client's write queue is empty after `client.write` returned false. */
+  clientDrained(): void;
+  /** Bytes from the server, lent for the call. */
+  upstreamBytes(chunk: Buffer): void;
+  upstreamSecured(tls: UpstreamTls): void;
+  upstreamClosed(error: GatewayError | undefined): void;
+  upstreamDrained(): void;
+  /** A deadline set by `timers.set` has come. */
+  timer(name: TimerName): void;
+  /** End at once, saying why in the protocol's own words: kill, revocation, shutdown. Both sides are closed by the session. */
+  end(code: ErrorCode): void;
+  /** Another bundle is in force: it applies from the next statement; facts derived from policy must be dropped. */
+  bundleChanged(): void;
+}
+
+export type TimerName = 'login' | 'idle' | 'notice' | 'held' | 'close';
+
+export interface ClientTls {
+  /** SNI as sent; undefined without. */
+  readonly serverName: string | undefined;
+  readonly alpn: string | undefined;
+}
+
+export interface UpstreamTls {
+  /** DER of the server's certificate, for channel binding (RFC 5929 tls-server-end-point). */
+  readonly certificate: Buffer;
+}
+
+/** Everything a session may do. Given once; valid until both sides are closed. */
+export interface SessionHost {
+  readonly client: ClientPort;
+  readonly upstream: UpstreamPort;
+  readonly timers: TimerPort;
+  readonly signIn: SignInPort;
+  readonly cancel: CancelPort;
+  readonly recorder: RecorderPort;
+  readonly log: Logger;
+  nowMs(): number;
+  /** Monotonic microseconds, for durations. */
+  monotonicUs(): number;
+  randomBytes(size: number): Buffer;
+}
+
+export interface ClientPort {
+  /** `ip:port` of the peer. */
+  readonly address: string;
+  /** Plaintext is allowed on this listener (a loopback one switched on by name). */
+  readonly plaintextAllowed: boolean;
+  /** Takes the bytes at once (they may be lent memory); false = queue is long: stop until `clientDrained`. */
+  write(bytes: Uint8Array): boolean;
+  /** Upgrades to TLS; bytes already written stay in clear, then the handshake. `clientSecured` follows. */
+  startTls(): void;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then closes. */
+  end(): void;
+  destroy(): void;
+}
+
+export interface UpstreamPort {
+  /**
+   * Opens the connection to the signed-in resource (TCP or unix socket, no TLS yet).
+   * @throws GatewayError `upstream.unreachable`
+   */
+  connect(resource: Resource): Promise<void>;
+  /** Upgrades to TLS as the resource says; verification is done here. `upstreamSecured` follows, or `upstreamClosed` with `upstream.tls`. */
+  startTls(resource: Resource, client: UpstreamCredential): void;
+  /**
+   * Queues bytes for this turn: they leave after the turn's records are in the kernel (or on disk, `durability: strict`).
+   * Takes the bytes at once. Needs the permit of what they belong to. False = stop until `upstreamDrained`.
+   */
+  send(permit: Permit, bytes: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  end(): void;
+  destroy(): void;
+  /** Sends PostgreSQL-style out-of-band cancellation on a fresh connection; the session gives the bytes. Errors are logged. */
+  outOfBand(resource: Resource, bytes: Uint8Array): void;
+}
+
+export interface TimerPort {
+  /** Replaces a timer of that name. */
+  set(name: TimerName, afterMs: number): void;
+  clear(name: TimerName): void;
+}
+
+export interface UpstreamCredential {
+  readonly username: string;
+  /** Password; for certificates the PEM of key and chain. Undefined for `none`. */
+  readonly secret: Secret<string> | undefined;
+  readonly certificate: boolean;
+}
+
+export interface SignInRequest {
+  readonly token: Secret<string>;
+  /** Resource by name, from user name or SNI. */
+  readonly resource: string;
+  /** Role asked for by `<role>+<resource>`. */
+  readonly role: string | undefined;
+  readonly database: string;
+  readonly application: string;
+}
+
+export interface SignInPort {
+  /**
+   * Verifies the token offline, finds the resource, the grants and admission limits, records `session.opened` or
+   * `auth.failed`.
+   * @throws GatewayError `auth.failed` for everything about the token or a resource or role one may not know of;
+   *   `session.limit`, `agent.stale`, `agent.stopping`, `trail.unavailable`
+   */
+  signIn(request: SignInRequest): Promise<SignedIn>;
+}
+
+/** The road of one signed-in session: judged and recorded through these alone. */
+export interface SignedIn {
+  readonly info: SessionInfo;
+  readonly resource: Resource;
+  /** Role to pin upstream, checked against grants; undefined = the credential's own. */
+  readonly role: string | undefined;
+  /** Every grant of this session gives only `read`: upstream must be opened and pinned read-only. */
+  readonly readOnly: boolean;
+  readonly gate: GatePorts;
+  readonly usage: SessionUsage;
+  /** Masks that would apply to this session's answers now, whatever the statement. Reference-stable between bundles. */
+  masks(): MaskSet;
+  /** @throws GatewayError `credential.unavailable` */
+  credential(): Promise<UpstreamCredential>;
+  /** Told as soon as a hold waits: id and reason for the client's notice. Undefined before the first hold. */
+  onHeld: ((held: HeldNotice) => void) | undefined;
+  /** The client asked to cancel while its statement is held: rejects the wait with `approval.cancelled`. */
+  cancelHeld(): void;
+  /** What came back; may lag. Called once per judged statement that was forwarded. */
+  finished(outcome: StatementOutcome): void;
+  /** Number of the statement last given to the gate (from 1). */
+  statementNumber(): number;
+  /** Hides what detectors find, with this session's detect masks; for error, notice and parameter texts. Pure. */
+  hide(text: string): string;
+}
+
+export interface HeldNotice {
+  readonly approvalId: string;
+  readonly statement: Statement;
+  readonly verdict: HoldVerdict;
+  /** UTC ms. */
+  readonly expiresAt: number;
+}
+
+/** Keys for PostgreSQL CancelRequest and the like: carry the agent's instance, so that a misplaced one can be passed on. */
+export interface CancelPort {
+  /** A fresh key for this session: `processId` (int32) and `secret` bytes (4 for protocol 3.0, 32 for 3.2). */
+  issue(secretBytes: 4 | 32): { readonly processId: number; readonly secret: Buffer };
+  /** A cancel request arrived on this connection; the session it names gets `onCancel`. Always silent. */
+  request(processId: number, secret: Uint8Array): void;
+  /** Set by the session: its own key was presented. */
+  onCancel: (() => void) | undefined;
+}
+
+/** What the client saw, for replay; calls copy what they keep and never block. */
+export interface RecorderPort {
+  /** How much the resource wants kept. */
+  readonly level: 'statements' | 'results' | 'full';
+  /** True while the writer is behind at level `full`: pause the upstream until `drained`. */
+  readonly saturated: boolean;
+  onDrained: (() => void) | undefined;
+  statement(number: number, text: string): void;
+  /** Column names of an answer, once before its rows. */
+  columns(number: number, names: readonly string[]): void;
+  /** Protocol bytes of rows as the client sees them (masked): whole messages. */
+  rows(number: number, bytes: Uint8Array, rowCount: number): void;
+  /** Command tag, error or notice text as the client sees it. */
+  note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void;
+}
+
