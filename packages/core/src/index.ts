@@ -4,12 +4,22 @@ export { isDnsLabel, parseUuid, shortId, uuid7Bytes, uuidText } from './ids.ts';
 export { LIMITS } from './limits.ts';
 export { createLogger, type LogFields, type Logger, type LogLevel } from './log.ts';
 export {
+  agentUri,
+  controlPlaneUri,
+  EKU_AGENT_IDENTITY,
+  EKU_AGENT_TRAIL,
+  EKU_APPROVAL_SIGNING,
+  EKU_BUNDLE_SIGNING,
+  EKU_CONTROL_IDENTITY,
+  EKU_CONTROL_TRAIL,
+} from './oids.ts';
+export {
   listOf,
   objectOf,
   oneOf,
   optional,
-  ParseError,
   type Parsed,
+  ParseError,
   type Parser,
   parseBoolean,
   parseInteger,
