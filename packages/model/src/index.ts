@@ -15,6 +15,7 @@ export {
   type SealedCredential,
   type VerificationKey,
 } from './bundle.ts';
+export { carriesValue, isHiddenUse, mayName } from './column-use.ts';
 export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
 export {

@@ -46,8 +46,19 @@ export interface SqlStatementFacts {
   readonly end: number;
   /** For transaction control: what it does to the transaction. */
   readonly transaction: 'begin' | 'commit' | 'rollback' | 'savepoint' | undefined;
-  /** For SET/RESET: the setting's name, lower case; undefined otherwise. */
+  /** For SET/RESET/SHOW and a lone `set_config`: the setting's name, lower case (`all` for RESET ALL); undefined otherwise. */
   readonly setting: string | undefined;
+  /** What it is set to, list items joined by `, `; undefined for RESET, SHOW, DEFAULT, or where the text does not say. */
+  readonly settingValue?: string;
+  /** SET LOCAL, SET TRANSACTION, or `set_config(…, true)`: gone at the end of the transaction. */
+  readonly settingLocal?: boolean;
+  /** The prepared statement (PREPARE, EXECUTE, DEALLOCATE), cursor (DECLARE, FETCH, CLOSE) or savepoint it names. */
+  readonly name?: string;
+  /**
+   * Statements inside this one: data-modifying CTEs, what EXPLAIN, PREPARE, COPY or CREATE SCHEMA carry. Their effects,
+   * relations, functions and columns are in the outer facts too; rules see them as statements of their own.
+   */
+  readonly nested?: readonly SqlStatementFacts[];
 }
 
 export interface SqlFacts {
