@@ -69,8 +69,20 @@ export function findBinaries(): Binaries {
   return binaries;
 }
 
-/** Makes a folder that the server's user owns, mode 0700. */
+/**
+ * Makes a folder that the server's user owns, mode 0700, and checks that this user can get there.
+ * @throws GatewayError `config.invalid` naming the folder on the way that keeps others out
+ */
 export function makeOwnedDir(dir: string, user: ServerUser | undefined): void {
+  mkdirSync(path.dirname(dir), { recursive: true, mode: user === undefined ? 0o700 : 0o711 });
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (user !== undefined) chownSync(dir, user.uid, user.gid);
+  if (user === undefined) return;
+  for (let parent = path.dirname(dir); ; parent = path.dirname(parent)) {
+    const { mode, uid } = statSync(parent);
+    if ((mode & 0o001) === 0 && uid !== user.uid) {
+      throw new GatewayError('config.invalid', { folder: parent, remedy: 'PostgreSQL runs as nobody and cannot enter it: chmod o+x, or choose another data folder' });
+    }
+    if (parent === path.dirname(parent)) break;
+  }
+  chownSync(dir, user.uid, user.gid);
 }

@@ -1,0 +1,229 @@
+/**
+ * A whole Sallyport on this machine: demo PostgreSQL, control plane on its own PostgreSQL, one agent, demo content.
+ * Used by `npm start`, the tour, the benchmark and the end-to-end tests; each with its own folder and ports.
+ * Refuses to leave a process behind: `stop()` ends all it started, and children end by themselves when we are killed.
+ */
+import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from './build.ts';
+import { type DemoDatabase, startDemoDatabase } from './demo-database.ts';
+import { type DemoPrincipal, type DevFile, readDevFile, writeDevFile } from './dev-file.ts';
+import { type ProcessPlan, type RunningProcess, startProcess } from './processes.ts';
+import { type Rest, restClient } from './rest.ts';
+import { seed } from './seed.ts';
+
+/** TCP ports on loopback; 0 = any free one. */
+export interface StackPorts {
+  readonly rest: number;
+  readonly link: number;
+  readonly enroll: number;
+  readonly postgres: number;
+  readonly postgresPlaintext: number;
+  readonly demo: number;
+}
+export const ANY_PORTS: StackPorts = { rest: 0, link: 0, enroll: 0, postgres: 0, postgresPlaintext: 0, demo: 0 };
+
+export interface StackOptions {
+  readonly dir: string;
+  readonly ports: StackPorts;
+  /** Wipes `dir` first. */
+  readonly fresh: boolean;
+  readonly say: (line: string) => void;
+  /** Further environment of the two processes. */
+  readonly controlPlaneEnv?: Readonly<Record<string, string>>;
+  readonly agentEnv?: Readonly<Record<string, string>>;
+}
+
+export interface Stack {
+  readonly dev: DevFile;
+  readonly devFile: string;
+  readonly admin: Rest;
+  readonly database: DemoDatabase;
+  controlPlane(): RunningProcess;
+  agent(): RunningProcess;
+  /** Starts again what was stopped or killed, on the same folder and ports. */
+  restartControlPlane(): Promise<void>;
+  restartAgent(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+async function requireFree(port: number, what: string): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once('error', () => reject(new Error(`Port ${port} (${what}) is taken. Stop what uses it, or choose another: npm start -- --${what}-port N`)));
+    probe.listen(port, '127.0.0.1', resolve);
+  });
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+}
+
+const on = (port: number): string => `127.0.0.1:${port}`;
+const portOf = (address: unknown): number => Number(String(address).split(':').at(-1));
+
+function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan {
+  const dataDir = path.join(options.dir, 'control-plane');
+  mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+  return {
+    name: 'control plane',
+    args: [path.join(ROOT, 'apps/control-plane/dist/main.js'), '--exit-with-parent'],
+    env: {
+      SALLYPORT_HTTP: on(ports.rest),
+      SALLYPORT_LINK: on(ports.link),
+      SALLYPORT_ENROLL: on(ports.enroll),
+      SALLYPORT_DATA_DIR: dataDir,
+      SALLYPORT_DEMO_IDP: 'on',
+      ...options.controlPlaneEnv,
+    },
+    logFile: path.join(options.dir, 'control-plane.log'),
+    readyFile: path.join(dataDir, 'ready.json'),
+    readyWithinMs: 60_000,
+  };
+}
+
+function agentPlan(options: StackOptions, ports: StackPorts, joinToken: string | undefined): ProcessPlan {
+  const dataDir = path.join(options.dir, 'agent');
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  return {
+    name: 'agent',
+    args: [path.join(ROOT, 'apps/agent/dist/agent.mjs'), '--exit-with-parent'],
+    env: {
+      SALLYPORT_DATA_DIR: dataDir,
+      SALLYPORT_LISTEN_POSTGRES: on(ports.postgres),
+      SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: on(ports.postgresPlaintext),
+      SALLYPORT_ADVERTISE: '127.0.0.1',
+      SALLYPORT_HEALTH: on(0),
+      ...(joinToken === undefined ? {} : { SALLYPORT_JOIN_TOKEN: joinToken }),
+      ...options.agentEnv,
+    },
+    logFile: path.join(options.dir, 'agent.log'),
+    readyFile: path.join(dataDir, 'ready.json'),
+    readyWithinMs: 30_000,
+  };
+}
+
+interface AgentRow {
+  readonly name: string;
+  readonly bundleRevision: number;
+  readonly bundleError?: string | null;
+}
+
+/** The agent has the resource and its listener is known to the control plane: a first connection will work. */
+async function waitInForce(admin: Rest): Promise<void> {
+  for (let i = 0; i < 400; i++) {
+    const agents = await admin.call<{ items: AgentRow[] }>('GET', '/v1/agents');
+    const resource = await admin.call<{ endpoints: readonly unknown[] }>('GET', '/v1/resources/payments-db');
+    const agent = agents.items.find((row) => row.name === AGENT_NAME);
+    if (agent?.bundleError) throw new Error(`The agent refused its bundle: ${agent.bundleError}`);
+    if (agent !== undefined && agent.bundleRevision > 0 && resource.endpoints.length > 0) return;
+    await sleep(50);
+  }
+  throw new Error('The agent did not come into force within 20 seconds; see agent.log.');
+}
+
+const AGENT_NAME = 'local';
+
+async function joinTokenFor(admin: Rest, dir: string): Promise<string | undefined> {
+  const rows = await admin.call<{ items: AgentRow[] }>('GET', '/v1/agents');
+  if (rows.items.some((row) => row.name === AGENT_NAME) && readDevFile(path.join(dir, 'dev.json')) !== undefined) return undefined;
+  const body = { name: AGENT_NAME, names: ['127.0.0.1', 'localhost'] };
+  return (await admin.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', body)).joinToken;
+}
+
+/**
+ * Starts everything and waits until the first connection will work.
+ * @throws Error with the last lines of the log of what failed; all that had started is stopped again
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { dir, say } = options;
+  for (const [what, port] of Object.entries(options.ports)) await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
+  if (options.fresh) rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true, mode: 0o711 });
+  chmodSync(dir, 0o711);
+  const devFile = path.join(dir, 'dev.json');
+  const before = readDevFile(devFile);
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of stops.splice(0).reverse()) await end();
+  };
+  try {
+    say('Starting the demo database');
+    const database = await startDemoDatabase(path.join(dir, 'demo'), options.ports.demo);
+    stops.push(() => database.server.stop());
+    say('Starting the control plane');
+    let controlPlane = await startProcess(controlPlanePlan(options, options.ports));
+    stops.push(() => controlPlane.stop());
+    const rest = `http://127.0.0.1:${portOf(controlPlane.ready['http'])}`;
+    const adminToken = readFileSync(path.join(dir, 'control-plane/admin-token'), 'utf8').trim();
+    const admin = restClient(rest, adminToken);
+    say('Seeding principals, grants and policies');
+    const people = await seed(admin, database, before?.principals ?? {});
+    const adminPrincipal: DemoPrincipal = { name: 'admin', kind: 'person', groups: [], token: adminToken };
+    say('Starting the agent');
+    let agent = await startProcess(agentPlan(options, options.ports, await joinTokenFor(admin, dir)));
+    stops.push(() => agent.stop());
+    await waitInForce(admin);
+    const ports: StackPorts = {
+      rest: portOf(controlPlane.ready['http']),
+      link: portOf(controlPlane.ready['link']),
+      enroll: portOf(controlPlane.ready['enroll']),
+      postgres: portOf(agent.ready['postgres']),
+      postgresPlaintext: portOf(agent.ready['postgresPlaintext']),
+      demo: database.server.port,
+    };
+    const dev = (): DevFile => ({
+      pid: process.pid,
+      rest,
+      link: on(ports.link),
+      enroll: on(ports.enroll),
+      ca: String(controlPlane.ready['ca']),
+      agent: {
+        name: AGENT_NAME,
+        pid: agent.pid,
+        host: '127.0.0.1',
+        postgres: ports.postgres,
+        postgresPlaintext: ports.postgresPlaintext,
+        health: `http://${String(agent.ready['health'])}`,
+        dataDir: path.join(dir, 'agent'),
+      },
+      controlPlane: { pid: controlPlane.pid, dataDir: path.join(dir, 'control-plane') },
+      demo: {
+        host: database.server.host,
+        port: database.server.port,
+        database: database.database,
+        username: database.username,
+        password: database.password,
+        ca: path.join(dir, 'demo/tls/ca.pem'),
+        superuser: database.server.superuser,
+        superuserPassword: database.server.password,
+      },
+      principals: { admin: adminPrincipal, ...people },
+    });
+    writeDevFile(devFile, dev());
+    return {
+      get dev() {
+        return dev();
+      },
+      devFile,
+      admin,
+      database,
+      controlPlane: () => controlPlane,
+      agent: () => agent,
+      restartControlPlane: async () => {
+        await controlPlane.stop('SIGKILL');
+        controlPlane = await startProcess(controlPlanePlan(options, ports));
+        writeDevFile(devFile, dev());
+      },
+      restartAgent: async () => {
+        await agent.stop('SIGKILL');
+        agent = await startProcess(agentPlan(options, ports, undefined));
+        writeDevFile(devFile, dev());
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,39 @@
+/** What `npm start` prints: exact commands to copy. Refuses to print a token: commands read it from where it is kept. */
+import path from 'node:path';
+import { ROOT } from './build.ts';
+import type { DevFile } from './dev-file.ts';
+
+/** Commands work from the checkout's folder. `./sallyport --as NAME` reads that principal's token from dev.json. */
+export function whatToTry(dev: DevFile, devFile: string): string {
+  const file = path.relative(ROOT, devFile);
+  return `
+Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)
+Tokens of the demo principals: ${file} (readable by you alone)
+
+Five things to try, in this folder:
+
+  1. Read, masked (you are Carla, an analyst):
+     ./sallyport --as carla sql payments-db -c "select name, email, national_id, card_number from customers limit 3"
+
+  2. A DROP is denied, with its reason (you are the payments bot):
+     ./sallyport --as payments-bot sql payments-db -c "drop table payments"
+
+  3. A DELETE waits for somebody else. It holds this terminal until step 4 answers:
+     ./sallyport --as payments-bot sql payments-db -c "delete from payments where status = 'refunded'"
+
+  4. In a second terminal, Ana from the dba group looks and approves:
+     ./sallyport --as ana approvals ls
+     ./sallyport --as ana approvals approve <id>
+
+  5. See what happened, replay it, and verify the record offline:
+     ./sallyport --as admin sessions ls
+     ./sallyport --as admin sessions replay <id>
+     ./sallyport --as admin trail export -o trail.export && ./sallyport trail verify trail.export --root ${path.relative(ROOT, dev.ca)}
+
+With psql, the token is the password and the resource is the user:
+     ./sallyport --as carla connect payments-db
+     PGPASSWORD=$(./sallyport --as carla token payments-db) psql "host=127.0.0.1 port=${dev.agent.postgres} user=payments-db dbname=payments sslmode=verify-full sslrootcert=${path.relative(ROOT, dev.ca)}"
+
+Ctrl-C stops everything (data is kept).  The whole story, checked step by step: npm run tour
+`;
+}
