@@ -1,0 +1,42 @@
+/**
+ * Real clients and servers that tests talk to, from Debian packages: installed when we may, named when they are missing.
+ * Refuses to fetch anything else.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+const PACKAGES: Readonly<Record<string, string>> = {
+  'postgresql-client': '/usr/bin/psql',
+  'python3-psycopg': '/usr/lib/python3/dist-packages/psycopg/__init__.py',
+  'redis-server': '/usr/bin/redis-server',
+  postgresql: '/usr/lib/postgresql/15/bin/postgres',
+};
+
+export interface TestPrograms {
+  /** Packages can be installed here, so nothing may be skipped for want of one. */
+  readonly installable: boolean;
+  readonly missing: readonly string[];
+}
+
+export async function installTestPrograms(): Promise<TestPrograms> {
+  const missing = (): string[] =>
+    Object.entries(PACKAGES)
+      .filter(([, file]) => !existsSync(file))
+      .map(([name]) => name);
+  const installable = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
+  const wanted = missing();
+  if (wanted.length === 0) return { installable, missing: [] };
+  if (!installable) {
+    console.log(`Not installed and cannot be installed here (not root, or no apt-get): ${wanted.join(', ')}. Their tests are skipped by name.`);
+    return { installable: false, missing: wanted };
+  }
+  console.log(`Installing test programs from Debian packages: ${wanted.join(', ')}`);
+  // policy-rc.d answers 101 for the length of the install, so that no service is started on this machine.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const install = () => spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...wanted], { stdio: ['ignore', 'ignore', 'inherit'], env });
+  if (install().status !== 0) {
+    spawnSync('apt-get', ['update'], { stdio: 'ignore', env });
+    install();
+  }
+  return { installable, missing: missing() };
+}

@@ -1,0 +1,133 @@
+/**
+ * The layering law. Each row says what a part may import, and each ban says why, because a rule
+ * without a reason is deleted by the first person in a hurry. Reads import lines only: no build needed.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = process.env['LAYERS_ROOT'] ?? join(import.meta.dirname, '..');
+const SCOPE = '@sallyport/';
+
+/** Part → the workspace packages it may import. Absent from a list means forbidden. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  'packages/core': [],
+  'packages/model': ['core'],
+  'packages/contract': ['core', 'model'],
+  'packages/sql': ['core', 'model'],
+  'packages/policy': ['core', 'model'],
+  'packages/mask': ['core', 'model'],
+  'packages/trail': ['core', 'model'],
+  'packages/embedded-postgres': ['core'],
+  'packages/protocol-kit': ['core', 'model', 'policy', 'mask', 'trail'],
+  'packages/protocol-*': ['core', 'model', 'sql', 'mask', 'protocol-kit'],
+  'packages/relay': ['core', 'model', 'protocol-kit'],
+  'packages/api-client': [],
+  'apps/agent': ['core', 'model', 'contract', 'policy', 'sql', 'mask', 'trail', 'protocol-kit', 'relay', 'protocol-postgres'],
+  'apps/control-plane': ['core', 'model', 'contract', 'policy', 'sql', 'mask', 'trail', 'embedded-postgres'],
+  'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'mask'],
+};
+
+/** Bans on modules, from outside the workspace or across a wall. */
+const BANNED: readonly { part: string; modules: RegExp; why: string }[] = [
+  {
+    part: 'packages/{core,model,policy,mask,trail,protocol-*}',
+    modules: /^node:(net|tls|fs|https?|child_process|dgram|worker_threads)(\/|$)/,
+    why: 'pure: bytes and values in, values out; the relay owns sockets and the agent owns disks',
+  },
+  {
+    part: 'packages/sql',
+    // worker_threads alone is open: a large statement is parsed in a worker so that the loop never stalls (ADR 0006).
+    modules: /^node:(net|tls|fs|https?|child_process|dgram)(\/|$)/,
+    why: 'pure: bytes and values in, values out; the relay owns sockets and the agent owns disks',
+  },
+  {
+    part: 'apps/agent',
+    modules: /^(@nestjs\/|@prisma\/|ioredis$)/,
+    why: 'an agent runs on customer hosts: no framework, no database client',
+  },
+  {
+    part: 'apps/control-plane',
+    modules: /^@sallyport\/(protocol-|relay$)/,
+    why: 'the control plane decides, it never carries traffic',
+  },
+  {
+    part: '{apps,packages}/*',
+    modules: /(^|\/)apps\/|^@sallyport\/(agent|control-plane|cli|console)(\/|$)/,
+    why: 'an app is an end, not a library',
+  },
+  {
+    part: '{apps,packages}/*',
+    modules: /(^|\/)gen\/contract/,
+    why: 'generated wire types are parsed once, at the edge, in packages/contract/src/messages.ts',
+  },
+];
+
+const IMPORT = /\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g;
+const importsOf = (file: string): string[] =>
+  [...readFileSync(join(ROOT, file), 'utf8').matchAll(IMPORT)].map((m) => (m[1] ?? m[2])!);
+const sources = (part: string): string[] =>
+  globSync(`${part}/src/**/*.ts`, { cwd: ROOT }).filter((f) => !f.endsWith('.test.ts') && !f.includes('/generated/'));
+
+test('every part named in the law exists, and every part is named in it', () => {
+  const gone = Object.keys(MAY_IMPORT).filter((part) => globSync(part, { cwd: ROOT }).length === 0);
+  expect(gone, 'update the law').toEqual([]);
+  const named = new Set(Object.keys(MAY_IMPORT).flatMap((part) => globSync(part, { cwd: ROOT })));
+  const lawless = globSync('{apps,packages}/*', { cwd: ROOT }).filter((part) => !named.has(part) && part !== 'packages/testkit');
+  expect(lawless, 'give it a row').toEqual([]);
+});
+
+test('packages import only from their own layer downward', () => {
+  const broken: string[] = [];
+  for (const [part, allowed] of Object.entries(MAY_IMPORT)) {
+    for (const file of sources(part)) {
+      // protocol-kit has a row of its own; the protocol-* glob must not judge it twice.
+      if (part === 'packages/protocol-*' && file.startsWith('packages/protocol-kit/')) continue;
+      for (const name of importsOf(file).filter((i) => i.startsWith(SCOPE))) {
+        const target = name.slice(SCOPE.length).split('/')[0]!;
+        if (!allowed.includes(target)) broken.push(`${file} must not import ${name}`);
+      }
+    }
+  }
+  expect(broken).toEqual([]);
+});
+
+test('banned modules stay out', () => {
+  const broken = BANNED.flatMap(({ part, modules, why }) =>
+    sources(part).flatMap((file) =>
+      importsOf(file)
+        .filter((name) => modules.test(name) && file !== 'packages/contract/src/messages.ts')
+        .map((name) => `${file} must not import ${name}: ${why}`),
+    ),
+  );
+  expect(broken).toEqual([]);
+});
+
+/** Inside one protocol package: a file may import only from a lower rank. Same rank is forbidden too. */
+const RANK: Record<string, number> = {
+  codec: 0,
+  messages: 1,
+  login: 2,
+  classify: 2,
+  mask: 2,
+  record: 2,
+  deny: 2,
+  session: 3,
+  index: 4,
+};
+
+test('inside a protocol package imports run one way', () => {
+  const broken: string[] = [];
+  for (const file of globSync('packages/protocol-*/src/*.ts', { cwd: ROOT })) {
+    if (file.startsWith('packages/protocol-kit/') || file.endsWith('.test.ts')) continue;
+    const from = RANK[basename(file, '.ts')];
+    if (from === undefined) broken.push(`${file} has no rank: give it one of the nine names, or add a row with an ADR`);
+    for (const name of importsOf(file).filter((i) => i.startsWith('./'))) {
+      // A folder beside a file holds that file's parts and has its rank.
+      const to = RANK[basename(name.split('/')[1] ?? '', '.ts')];
+      const own = basename(file, '.ts') === name.split('/')[1];
+      if (!own && from !== undefined && (to === undefined || to >= from)) broken.push(`${file} must not import ${name}`);
+    }
+  }
+  expect(broken).toEqual([]);
+});
