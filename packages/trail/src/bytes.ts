@@ -1,0 +1,67 @@
+/**
+ * Growable output and the fixed-width numbers of the format. Refuses to know what is written.
+ * Numbers are JavaScript safe integers in 8 bytes; BigInt is avoided because it allocates on the path of a statement.
+ */
+import { hash } from 'node:crypto';
+import { GatewayError } from '@sallyport/core';
+
+const HIGH = 2 ** 32;
+
+export const ZERO16: Buffer = Buffer.alloc(16);
+
+/** A broken or forged record. `reason` is a short stable word for reports. */
+export const broken = (reason: string, detail: Record<string, string | number> = {}): GatewayError =>
+  new GatewayError('trail.broken', { reason, ...detail });
+
+export const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buffer');
+
+export function writeU64(into: Buffer, value: number, at: number): void {
+  into.writeUInt32BE(Math.floor(value / HIGH), at);
+  into.writeUInt32BE(value % HIGH, at + 4);
+}
+
+/** @throws GatewayError `trail.broken` (`number`) beyond 2^53 − 1 */
+export function readU64(from: Buffer, at: number): number {
+  const value = from.readUInt32BE(at) * HIGH + from.readUInt32BE(at + 4);
+  if (!Number.isSafeInteger(value)) throw broken('number');
+  return value;
+}
+
+/** A buffer that grows by doubling and can be cut back to an earlier length. */
+export class ByteBatch {
+  #bytes: Buffer;
+  #length = 0;
+  constructor(size = 64 * 1024) {
+    this.#bytes = Buffer.allocUnsafe(size);
+  }
+  get length(): number {
+    return this.#length;
+  }
+  /** What is written so far; a view, valid until the next `reserve`. */
+  get view(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+  /** Makes room for `size` more bytes and returns the buffer; write at the old `length`. */
+  reserve(size: number): Buffer {
+    const wanted = this.#length + size;
+    if (wanted > this.#bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(wanted, this.#bytes.length * 2));
+      this.#bytes.copy(grown, 0, 0, this.#length);
+      this.#bytes = grown;
+    }
+    this.#length = wanted;
+    return this.#bytes;
+  }
+  append(bytes: Uint8Array): void {
+    const at = this.#length;
+    this.reserve(bytes.length).set(bytes, at);
+  }
+  truncate(length: number): void {
+    this.#length = Math.min(length, this.#length);
+  }
+  /** Empties it; gives memory back when a rare large batch made it grow beyond `keepBytes`. */
+  clear(keepBytes = 1024 * 1024): void {
+    this.#length = 0;
+    if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafe(64 * 1024);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Writing a chain: events in order, each bound to the one before. Refuses to know disks, clocks and who reads it.
+ * Called for every statement: one scratch buffer, two digests and one cipher call per event.
+ */
+import { isDnsLabel, LIMITS, parseUuid } from '@sallyport/core';
+import type { TrailEvent } from '@sallyport/model';
+import { ByteBatch, broken, sha256, writeU64, ZERO16 } from './bytes.ts';
+import { EVENT_HEADER_BYTES, FLAG_CONTINUED, FLAG_ENCRYPTED, writeEventHeader } from './event.ts';
+import { FieldWriter } from './fields.ts';
+import { isClear, KIND_CODES, PART_CODE } from './kinds.ts';
+import { writeEventPayload } from './payload-encode.ts';
+import { RECORD_EVENT, RECORD_PREFIX_BYTES } from './record.ts';
+import type { SessionKey } from './session-key.ts';
+
+export interface ChainIdentity {
+  /** UUID text of the agent, or of the control plane for its own acts. */
+  readonly agentId: string;
+  /** DNS label: the process slot. */
+  readonly instance: string;
+  /** UTC second of the boot, or the last epoch + 1 if that is more. */
+  readonly epoch: number;
+}
+
+/** How far a chain has come. `head` is 32 bytes. */
+export interface ChainPosition {
+  readonly sequence: number;
+  readonly head: Buffer;
+}
+
+/** @throws GatewayError `trail.broken` (`identity`) */
+export function encodeIdentity(identity: ChainIdentity): Buffer {
+  const agent = parseUuid(identity.agentId);
+  if (agent === undefined || !isDnsLabel(identity.instance) || !(identity.epoch > 0)) throw broken('identity');
+  const instance = Buffer.from(identity.instance, 'ascii');
+  const bytes = Buffer.alloc(25 + instance.length);
+  bytes.set(agent, 0);
+  bytes[16] = instance.length;
+  bytes.set(instance, 17);
+  writeU64(bytes, identity.epoch, 17 + instance.length);
+  return bytes;
+}
+
+/** The `prev` of a chain's first event. */
+export const genesis = (identity: ChainIdentity): Buffer =>
+  sha256(Buffer.concat([Buffer.from('sallyport/trail/chain/1\0'), encodeIdentity(identity)]));
+
+/** Where a fresh chain starts. */
+export const chainStart = (identity: ChainIdentity): ChainPosition => ({ sequence: 0, head: genesis(identity) });
+
+export class ChainWriter {
+  readonly identity: ChainIdentity;
+  readonly #scratch = new FieldWriter();
+  #position: ChainPosition;
+  /** @param from where to go on; the chain's start when left out */
+  constructor(identity: ChainIdentity, from: ChainPosition = chainStart(identity)) {
+    this.identity = identity;
+    this.#position = from;
+  }
+  /** Sequence and head of the last event appended. */
+  get position(): ChainPosition {
+    return this.#position;
+  }
+  /** Takes events back that never reached the disk. Keystreams are not rewound: see ADR 0003. */
+  rewind(to: ChainPosition): void {
+    this.#position = to;
+  }
+
+  /**
+   * Appends the record of one event to `batch` (several when the payload is larger than one event may be).
+   * @param timeMs UTC milliseconds
+   * @param key of the event's session; without one the payload stays in clear
+   * @throws GatewayError `trail.broken` for numbers out of range; nothing is appended then
+   */
+  append(batch: ByteBatch, event: TrailEvent, timeMs: number, key?: SessionKey): void {
+    this.#scratch.reset();
+    writeEventPayload(this.#scratch, event);
+    const payload = this.#scratch.view;
+    const sealing = isClear(event.kind) ? undefined : key;
+    const sessionId = key?.sessionId ?? ZERO16;
+    let from = 0;
+    for (; payload.length - from > LIMITS.eventPayloadBytesMax; from += LIMITS.eventPayloadBytesMax) {
+      const piece = payload.subarray(from, from + LIMITS.eventPayloadBytesMax);
+      this.#appendEvent(batch, PART_CODE, from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, piece);
+    }
+    const last = from === 0 ? payload : payload.subarray(from);
+    this.#appendEvent(batch, KIND_CODES[event.kind], from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, last);
+  }
+
+  #appendEvent(
+    batch: ByteBatch,
+    kindCode: number,
+    flags: number,
+    timeMs: number,
+    sessionId: Buffer,
+    key: SessionKey | undefined,
+    plain: Buffer,
+  ): void {
+    const keystreamOffset = key?.offset ?? 0;
+    const payload = key === undefined ? plain : key.encrypt(plain);
+    const at = batch.length;
+    const size = EVENT_HEADER_BYTES + payload.length;
+    const into = batch.reserve(RECORD_PREFIX_BYTES + size);
+    into.writeUInt32BE(1 + size, at);
+    into[at + 4] = RECORD_EVENT;
+    const headerAt = at + RECORD_PREFIX_BYTES;
+    payload.copy(into, headerAt + EVENT_HEADER_BYTES);
+    const sequence = this.#position.sequence + 1;
+    const head = writeEventHeader(
+      into,
+      headerAt,
+      {
+        flags: key === undefined ? flags : flags | FLAG_ENCRYPTED,
+        kindCode,
+        sequence,
+        timeMs,
+        keystreamOffset,
+        sessionId,
+        keyId: key?.keyId ?? ZERO16,
+      },
+      payload,
+      this.#position.head,
+    );
+    this.#position = { sequence, head };
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The 128-byte event header. Refuses to know payload fields and keys: it sees a payload as bytes with a digest.
+ * docs/reference/trail-format.md, Event header.
+ */
+import { uuidText } from '@sallyport/core';
+import type { TrailEventKind } from '@sallyport/model';
+import { broken, readU64, sha256, writeU64, ZERO16 } from './bytes.ts';
+import { kindOf } from './kinds.ts';
+
+export const FORMAT_VERSION = 1;
+export const EVENT_HEADER_BYTES = 128;
+export const FLAG_ENCRYPTED = 1;
+export const FLAG_CONTINUED = 2;
+
+/** A parsed header with views into the bytes it came from. */
+export interface EventRecord {
+  readonly flags: number;
+  readonly kindCode: number;
+  /** Undefined for `payload.part` and for a kind of a later version. */
+  readonly kind: TrailEventKind | undefined;
+  readonly sequence: number;
+  /** UTC ms. */
+  readonly timeMs: number;
+  readonly keystreamOffset: number;
+  /** UUID text; '' for none. */
+  readonly sessionId: string;
+  /** 16 bytes; zero when the payload is in clear. */
+  readonly keyId: Buffer;
+  readonly payloadLength: number;
+  readonly payloadDigest: Buffer;
+  readonly prev: Buffer;
+  /** SHA-256 of the header: the chain's head after this event. */
+  readonly head: Buffer;
+  /** As stored; undefined when it was erased. */
+  readonly payload: Buffer | undefined;
+}
+
+export interface HeaderFields {
+  readonly flags: number;
+  readonly kindCode: number;
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly keystreamOffset: number;
+  readonly sessionId: Buffer;
+  readonly keyId: Buffer;
+}
+
+/** Writes a header at `at`; returns the new head. `payload` is as stored. */
+export function writeEventHeader(
+  into: Buffer,
+  at: number,
+  fields: HeaderFields,
+  payload: Buffer,
+  prev: Buffer,
+): Buffer {
+  into[at] = FORMAT_VERSION;
+  into[at + 1] = fields.flags;
+  into.writeUInt16BE(fields.kindCode, at + 2);
+  into.writeUInt32BE(payload.length, at + 4);
+  writeU64(into, fields.sequence, at + 8);
+  writeU64(into, fields.timeMs, at + 16);
+  writeU64(into, fields.keystreamOffset, at + 24);
+  fields.sessionId.copy(into, at + 32);
+  fields.keyId.copy(into, at + 48);
+  sha256(payload).copy(into, at + 64);
+  prev.copy(into, at + 96);
+  return sha256(into.subarray(at, at + EVENT_HEADER_BYTES));
+}
+
+/**
+ * Reads the body of an event record; checks its own shape and payload digest, not its place in a chain.
+ * @param erased the record type says that the payload was erased
+ * @throws GatewayError `trail.broken` (`event`, `version`, `payload-digest`)
+ */
+export function parseEventRecord(body: Buffer, erased: boolean): EventRecord {
+  if (body.length < EVENT_HEADER_BYTES) throw broken('event');
+  if (body[0] !== FORMAT_VERSION) throw broken('version');
+  const payloadLength = body.readUInt32BE(4);
+  if (body.length !== EVENT_HEADER_BYTES + (erased ? 0 : payloadLength)) throw broken('event');
+  const payload = erased ? undefined : body.subarray(EVENT_HEADER_BYTES);
+  const payloadDigest = body.subarray(64, 96);
+  const sequence = readU64(body, 8);
+  if (payload !== undefined && !sha256(payload).equals(payloadDigest)) throw broken('payload-digest', { sequence });
+  const session = body.subarray(32, 48);
+  const kindCode = body.readUInt16BE(2);
+  return {
+    flags: body[1]!,
+    kindCode,
+    kind: kindOf(kindCode),
+    sequence,
+    timeMs: readU64(body, 16),
+    keystreamOffset: readU64(body, 24),
+    sessionId: session.equals(ZERO16) ? '' : uuidText(session),
+    keyId: body.subarray(48, 64),
+    payloadLength,
+    payloadDigest,
+    prev: body.subarray(96, 128),
+    head: sha256(body.subarray(0, EVENT_HEADER_BYTES)),
+    payload,
+  };
+}

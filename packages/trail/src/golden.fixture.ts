@@ -1,0 +1,176 @@
+/**
+ * Test-only: the fixed values behind packages/trail/golden. Refuses any clock or random source, so that bytes repeat.
+ * A golden file never changes; a new kind or field adds lines.
+ */
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import type { PrincipalRef, SessionInfo, TrailEvent } from '@sallyport/model';
+import { ByteBatch } from './bytes.ts';
+import { type ChainIdentity, ChainWriter, chainStart } from './chain.ts';
+import { signCheckpoint } from './checkpoint.ts';
+import { appendRecord, RECORD_CHECKPOINT, RECORD_KEY } from './record.ts';
+import type { RecordingFrame } from './recording-frame.ts';
+import { encodeSegmentHeader } from './segment.ts';
+import { SessionKey } from './session-key.ts';
+import { keySigner } from './signer.ts';
+
+export const GOLDEN_TIME_MS = Date.UTC(2026, 10, 21, 3);
+export const GOLDEN_SESSION = '0190b3a4-5c6d-7e8f-9a0b-1c2d3e4f5061';
+export const GOLDEN_CHAIN: ChainIdentity = {
+  agentId: '0190b3a4-0000-7000-8000-00000000000a',
+  instance: 'main',
+  epoch: 1_795_230_000,
+};
+export const GOLDEN_SECRET = Buffer.alloc(32, 7);
+/** X25519 private key whose public key the golden key record is sealed to. */
+export const GOLDEN_SEAL_PRIVATE = Buffer.alloc(32, 9);
+
+/** Ed25519 from a fixed seed (RFC 8410): its signatures repeat. */
+export const goldenSigningKey = (seed = 5): KeyObject =>
+  createPrivateKey({
+    key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, seed)]),
+    format: 'der',
+    type: 'pkcs8',
+  });
+
+const ada: PrincipalRef = { id: '0190b3a4-0000-7000-8000-0000000000a1', name: 'ada@example.com', kind: 'person' };
+const bot: PrincipalRef = { id: '0190b3a4-0000-7000-8000-0000000000b1', name: 'payments-bot', kind: 'ai_agent' };
+
+export const GOLDEN_SESSION_INFO: SessionInfo = {
+  id: GOLDEN_SESSION,
+  projectId: '0190b3a4-0000-7000-8000-000000000001',
+  agentId: GOLDEN_CHAIN.agentId,
+  resourceId: '0190b3a4-0000-7000-8000-000000000002',
+  resourceName: 'payments-prod',
+  protocol: 'postgres',
+  principal: bot,
+  onBehalfOf: ada,
+  tokenId: 'tok-1',
+  grantIds: ['gr-1', 'gr-2'],
+  clientAddress: '127.0.0.1:50123',
+  database: 'payments',
+  role: 'app',
+  application: 'psql',
+  openedAt: GOLDEN_TIME_MS,
+};
+
+const DIGEST = 'ab'.repeat(32);
+
+/** At least one event of every kind, with every field set somewhere and left out somewhere. */
+export const GOLDEN_EVENTS: readonly TrailEvent[] = [
+  { kind: 'epoch.started', version: '0.1.0', recoveredEpoch: 0, recoveredSequence: 0, recoveredHead: '' },
+  { kind: 'bundle.applied', epoch: 1, revision: 300, digest: DIGEST },
+  { kind: 'bundle.refused', epoch: 1, revision: 299, code: 'bundle.stale' },
+  { kind: 'auth.failed', clientAddress: '10.0.0.9:1', resource: 'payments-prod', why: 'expired' },
+  { kind: 'session.opened', session: GOLDEN_SESSION_INFO },
+  {
+    kind: 'statement.judged',
+    number: 1,
+    verdict: 'allow',
+    rule: 'grant',
+    code: '',
+    digest: DIGEST,
+    effects: ['read'],
+    text: 'select 1',
+    parameters: [],
+    approvalId: '',
+    shadow: [],
+  },
+  {
+    kind: 'statement.judged',
+    number: 2,
+    verdict: 'hold',
+    rule: 'payments-prod/bulk-delete',
+    code: 'approval.required',
+    digest: DIGEST,
+    effects: ['write', 'exec'],
+    text: `delete from payments where note <> $1 -- ${'long text '.repeat(20)}Größe 数`,
+    parameters: [
+      { text: 'x', type: 25 },
+      { text: undefined, type: 23 },
+      { text: '', type: 0 },
+    ],
+    approvalId: 'apr-7k2m9x4qdz',
+    shadow: [{ rule: 'next/no-delete', verdict: 'deny' }],
+  },
+  {
+    kind: 'statement.finished',
+    outcomes: [
+      { number: 1, rows: 1, bytes: 12, error: '', durationUs: 431, masked: 0 },
+      { number: 2, rows: 4_000_000_000, bytes: 2 ** 40, error: '42501', durationUs: 1, masked: 7 },
+    ],
+  },
+  {
+    kind: 'approval.requested',
+    approvalId: 'apr-7k2m9x4qdz',
+    digest: DIGEST,
+    rule: 'payments-prod/bulk-delete',
+    expiresAt: GOLDEN_TIME_MS + 600_000,
+  },
+  {
+    kind: 'approval.answered',
+    approvalId: 'apr-7k2m9x4qdz',
+    digest: DIGEST,
+    granted: true,
+    by: [ada],
+    reason: 'seen',
+    signed: 'eyJhbGciOiJFUzI1NiJ9',
+  },
+  { kind: 'recording.chunk', index: 3, bytes: 70_000, digest: DIGEST, fromMs: 12, toMs: 90_210 },
+  { kind: 'session.closed', reason: 'client', statements: 2, rows: 1, bytes: 12 },
+  {
+    kind: 'control.act',
+    principal: ada,
+    onBehalfOf: undefined,
+    action: 'grant.created',
+    target: 'gr-1',
+    detail: '{"resource":"payments-prod"}',
+    requestId: 'req-1',
+  },
+  {
+    kind: 'control.act',
+    principal: undefined,
+    onBehalfOf: undefined,
+    action: 'tree.signed',
+    target: '',
+    detail: '',
+    requestId: '',
+  },
+  { kind: 'epoch.ended', reason: 'stopped' },
+];
+
+export const GOLDEN_FRAMES: readonly RecordingFrame[] = [
+  { kind: 'statement', atMs: 12, number: 1, text: 'select name, ssn from customers' },
+  { kind: 'columns', atMs: 14, number: 1, names: ['name', 'ssn'] },
+  { kind: 'rows', atMs: 14, number: 1, count: 1, bytes: Buffer.from('4400000013000200000003416461ffffffff', 'hex') },
+  { kind: 'cut', atMs: 300, number: 1, rows: 1000, bytes: 64_000, digest: DIGEST },
+  { kind: 'complete', atMs: 301, number: 1, text: 'SELECT 1001' },
+  { kind: 'notice', atMs: 302, number: 2, text: 'waits for approval' },
+  { kind: 'error', atMs: 90_000, number: 2, text: '42501 refused' },
+  { kind: 'client', atMs: 90_100, bytes: Buffer.from('ls\r') },
+  { kind: 'server', atMs: 90_210, bytes: Buffer.of(0, 255) },
+];
+
+/** A closed segment with all golden events. `keyRecord` is an argument because sealing is random. */
+export function goldenSegment(keyRecord: Buffer): Buffer {
+  const key = new SessionKey(GOLDEN_SESSION, GOLDEN_SECRET);
+  const start = chainStart(GOLDEN_CHAIN);
+  const writer = new ChainWriter(GOLDEN_CHAIN);
+  const batch = new ByteBatch();
+  batch.append(encodeSegmentHeader(GOLDEN_CHAIN, start));
+  appendRecord(batch, RECORD_KEY, keyRecord);
+  for (const [i, event] of GOLDEN_EVENTS.entries()) {
+    const ofSession = /^(session|statement|approval|recording)/.test(event.kind);
+    writer.append(batch, event, GOLDEN_TIME_MS + i, ofSession ? key : undefined);
+  }
+  const claim = {
+    identity: GOLDEN_CHAIN,
+    firstSequence: 1,
+    lastSequence: writer.position.sequence,
+    timeMs: GOLDEN_TIME_MS + 60_000,
+    prev: start.head,
+    head: writer.position.head,
+    recovered: false,
+  };
+  appendRecord(batch, RECORD_CHECKPOINT, signCheckpoint(claim, keySigner(goldenSigningKey())));
+  return Buffer.from(batch.view);
+}

@@ -1,0 +1,188 @@
+/**
+ * Payload bytes → event. Fields of a later version are skipped; a field of the wrong wire type breaks the payload.
+ * Refuses to know headers, keys and chains. Field numbers are fixed by docs/reference/trail-format.md.
+ */
+import { type ErrorCode, isErrorCode } from '@sallyport/core';
+import type {
+  Effect,
+  PrincipalRef,
+  SessionInfo,
+  ShadowHit,
+  StatementOutcome,
+  StatementParameter,
+  TrailEvent,
+  TrailEventKind,
+} from '@sallyport/model';
+import { broken } from './bytes.ts';
+import { FieldReader } from './fields.ts';
+import { effectWord, principalWord, type VerdictWord, verdictWord } from './kinds.ts';
+
+/** @throws GatewayError `trail.broken` (`payload`, `word`, `number`) when the bytes are not a payload of that kind */
+export function decodeEventPayload(kind: TrailEventKind, payload: Buffer): TrailEvent {
+  const f = new Fields(payload);
+  switch (kind) {
+    case 'epoch.started':
+      return {
+        kind,
+        version: f.text(1),
+        recoveredEpoch: f.integer(2),
+        recoveredSequence: f.integer(3),
+        recoveredHead: f.text(4),
+      };
+    case 'epoch.ended':
+      return { kind, reason: f.text(1) };
+    case 'bundle.applied':
+      return { kind, epoch: f.integer(1), revision: f.integer(2), digest: f.text(3) };
+    case 'bundle.refused':
+      return { kind, epoch: f.integer(1), revision: f.integer(2), code: codeOf(f.text(3)) || 'internal' };
+    case 'auth.failed':
+      return { kind, clientAddress: f.text(1), resource: f.text(2), why: f.text(3) };
+    case 'session.opened':
+      return { kind, session: readSession(f.nested(1)) };
+    case 'session.closed':
+      return { kind, reason: f.text(1), statements: f.integer(2), rows: f.integer(3), bytes: f.integer(4) };
+    case 'statement.judged':
+      return {
+        kind,
+        number: f.integer(1),
+        verdict: verdictWord(f.integer(2)),
+        rule: f.text(3),
+        code: codeOf(f.text(4)),
+        digest: f.text(5),
+        effects: [...f.bytes(6)].map((code): Effect => effectWord(code)),
+        text: f.text(7),
+        parameters: f.all(8).map(readParameter),
+        approvalId: f.text(9),
+        shadow: f.all(10).map(readShadow),
+      };
+    case 'statement.finished':
+      return { kind, outcomes: f.all(1).map(readOutcome) };
+    case 'approval.requested':
+      return { kind, approvalId: f.text(1), digest: f.text(2), rule: f.text(3), expiresAt: f.integer(4) };
+    case 'approval.answered':
+      return {
+        kind,
+        approvalId: f.text(1),
+        digest: f.text(2),
+        granted: f.integer(3) !== 0,
+        by: f.all(4).map(readPrincipal),
+        reason: f.text(5),
+        signed: f.text(6),
+      };
+    case 'recording.chunk':
+      return {
+        kind,
+        index: f.integer(1),
+        bytes: f.integer(2),
+        digest: f.text(3),
+        fromMs: f.integer(4),
+        toMs: f.integer(5),
+      };
+    case 'control.act':
+      return {
+        kind,
+        principal: f.optional(1, readPrincipal),
+        onBehalfOf: f.optional(2, readPrincipal),
+        action: f.text(3),
+        target: f.text(4),
+        detail: f.text(5),
+        requestId: f.text(6),
+      };
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** The fields of one sequence by number. Reading is off the hot path, so a map is simple enough. */
+class Fields {
+  readonly #values = new Map<number, (number | Buffer)[]>();
+  constructor(bytes: Buffer) {
+    const reader = new FieldReader(bytes);
+    while (reader.next()) {
+      const value = reader.isNumber ? reader.integer() : reader.bytes();
+      const known = this.#values.get(reader.field);
+      if (known === undefined) this.#values.set(reader.field, [value]);
+      else known.push(value);
+    }
+  }
+  integer(field: number): number {
+    const value = this.#values.get(field)?.[0] ?? 0;
+    if (typeof value !== 'number') throw broken('payload');
+    return value;
+  }
+  bytes(field: number): Buffer {
+    return this.all(field)[0] ?? Buffer.alloc(0);
+  }
+  text(field: number): string {
+    return this.bytes(field).toString('utf8');
+  }
+  nested(field: number): Fields {
+    return new Fields(this.bytes(field));
+  }
+  all(field: number): readonly Buffer[] {
+    const values = this.#values.get(field) ?? [];
+    for (const value of values) if (typeof value === 'number') throw broken('payload');
+    return values as readonly Buffer[];
+  }
+  optional<T>(field: number, read: (bytes: Buffer) => T): T | undefined {
+    const value = this.all(field)[0];
+    return value === undefined ? undefined : read(value);
+  }
+}
+
+/** '' for a code of a later version: the rule and the verdict still stand. */
+const codeOf = (text: string): ErrorCode | '' => (isErrorCode(text) ? text : '');
+
+function readPrincipal(bytes: Buffer): PrincipalRef {
+  const f = new Fields(bytes);
+  return { id: f.text(1), name: f.text(2), kind: principalWord(f.integer(3)) };
+}
+
+function readParameter(bytes: Buffer): StatementParameter {
+  const f = new Fields(bytes);
+  return { type: f.integer(1), text: f.optional(2, (text) => text.toString('utf8')) };
+}
+
+function readShadow(bytes: Buffer): ShadowHit {
+  const f = new Fields(bytes);
+  const verdict: VerdictWord = verdictWord(f.integer(2));
+  return { rule: f.text(1), verdict };
+}
+
+function readOutcome(bytes: Buffer): StatementOutcome {
+  const f = new Fields(bytes);
+  return {
+    number: f.integer(1),
+    rows: f.integer(2),
+    bytes: f.integer(3),
+    error: f.text(4),
+    durationUs: f.integer(5),
+    masked: f.integer(6),
+  };
+}
+
+function readSession(f: Fields): SessionInfo {
+  return {
+    id: f.text(1),
+    projectId: f.text(2),
+    agentId: f.text(3),
+    resourceId: f.text(4),
+    resourceName: f.text(5),
+    protocol: protocolOf(f.text(6)),
+    principal: readPrincipal(f.bytes(7)),
+    onBehalfOf: f.optional(8, readPrincipal),
+    tokenId: f.text(9),
+    grantIds: f.all(10).map((id) => id.toString('utf8')),
+    clientAddress: f.text(11),
+    database: f.text(12),
+    role: f.text(13),
+    application: f.text(14),
+    openedAt: f.integer(15),
+  };
+}
+
+function protocolOf(text: string): SessionInfo['protocol'] {
+  // A reader of this version has no other protocol; the text itself stays in the record.
+  if (text !== 'postgres') throw broken('word');
+  return text;
+}

@@ -1,0 +1,113 @@
+/**
+ * The key of one session in one process: encrypts its payloads and recording, and travels sealed to the control plane.
+ * Refuses to know what it encrypts. A writer's key never goes back in its keystream; a key opened from a box can only read,
+ * so that no two writers share a keystream. docs/reference/trail-format.md, Session keys.
+ */
+import { type Cipheriv, createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { parseUuid, type SealKeyPair, seal, unseal } from '@sallyport/core';
+import { broken, sha256, ZERO16 } from './bytes.ts';
+
+const NO_BYTES = Buffer.alloc(0);
+/** key id | session id | box | check */
+export const KEY_RECORD_BYTES = 16 + 16 + 93 + 8;
+
+const derive = (secret: Uint8Array, purpose: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', secret, NO_BYTES, `sallyport/trail/${purpose}/1`, 32));
+const keyIdOf = (secret: Uint8Array): Buffer =>
+  sha256(Buffer.concat([Buffer.from('sallyport/trail/key-id/1\0'), secret])).subarray(0, 16);
+const contextOf = (keyId: Buffer): string => `trail/${keyId.toString('hex')}`;
+
+export class SessionKey {
+  /** 16 bytes; zero for a key that belongs to an epoch and not to a session. */
+  readonly sessionId: Buffer;
+  readonly keyId: Buffer;
+  readonly #secret: Buffer;
+  readonly #cipher: Cipheriv;
+  #offset = 0;
+
+  /**
+   * @param sessionId UUID text, '' for an epoch's own key
+   * @param secret 32 random bytes, never used before; fresh ones when left out
+   * @throws GatewayError `trail.broken` (`key`) when either is malformed
+   */
+  constructor(sessionId: string, secret: Buffer = randomBytes(32)) {
+    const id = sessionId === '' ? ZERO16 : parseUuid(sessionId);
+    if (id === undefined || secret.length !== 32) throw broken('key');
+    this.sessionId = Buffer.from(id);
+    this.keyId = keyIdOf(secret);
+    this.#secret = secret;
+    this.#cipher = createCipheriv('aes-256-ctr', derive(secret, 'events'), ZERO16);
+  }
+  /** Bytes encrypted so far: the offset of the next payload. */
+  get offset(): number {
+    return this.#offset;
+  }
+  /** The next bytes of the keystream over `plain`. */
+  encrypt(plain: Uint8Array): Buffer {
+    this.#offset += plain.length;
+    return this.#cipher.update(plain);
+  }
+  /** For the recording of this session alone. */
+  recordingKey(): Buffer {
+    return derive(this.#secret, 'recording');
+  }
+  /** The body of this key's record. @param trailSealKey the control plane's public key, 32 bytes */
+  sealTo(trailSealKey: Uint8Array): Buffer {
+    const box = seal(this.#secret, trailSealKey, contextOf(this.keyId));
+    const body = Buffer.concat([this.keyId, this.sessionId, box]);
+    return Buffer.concat([body, sha256(body).subarray(0, 8)]);
+  }
+  /** A reader of what this key wrote; for replay in the same process and for tests. */
+  reader(): SessionKeyReader {
+    return new SessionKeyReader(this.#secret);
+  }
+}
+
+/** Reads with a session key that was opened from its box. */
+export class SessionKeyReader {
+  readonly keyId: Buffer;
+  readonly #secret: Buffer;
+  #events: Buffer | undefined;
+  constructor(secret: Buffer) {
+    this.#secret = secret;
+    this.keyId = keyIdOf(secret);
+  }
+  /** @param offset where the payload starts in the keystream */
+  decrypt(offset: number, payload: Uint8Array): Buffer {
+    this.#events ??= derive(this.#secret, 'events');
+    const counter = Buffer.alloc(16);
+    const block = Math.floor(offset / 16);
+    counter.writeUInt32BE(Math.floor(block / 2 ** 32), 8);
+    counter.writeUInt32BE(block % 2 ** 32, 12);
+    const decipher = createDecipheriv('aes-256-ctr', this.#events, counter);
+    decipher.update(Buffer.alloc(offset % 16));
+    return decipher.update(payload);
+  }
+  recordingKey(): Buffer {
+    return derive(this.#secret, 'recording');
+  }
+}
+
+export interface KeyRecord {
+  readonly keyId: Buffer;
+  readonly sessionId: Buffer;
+  /** Opened by the holder of the trail seal key alone. */
+  readonly box: Buffer;
+}
+
+/** @throws GatewayError `trail.broken` (`key-record`) */
+export function parseKeyRecord(body: Buffer): KeyRecord {
+  if (body.length !== KEY_RECORD_BYTES) throw broken('key-record');
+  if (!sha256(body.subarray(0, -8)).subarray(0, 8).equals(body.subarray(-8))) throw broken('key-record');
+  return { keyId: body.subarray(0, 16), sessionId: body.subarray(16, 32), box: body.subarray(32, -8) };
+}
+
+/**
+ * Opens a session key.
+ * @throws GatewayError `credential.unavailable` when the box is not for `keys`; `trail.broken` (`key`) when it holds another key
+ */
+export function openSessionKey(record: Pick<KeyRecord, 'keyId' | 'box'>, keys: SealKeyPair): SessionKeyReader {
+  const reader = new SessionKeyReader(unseal(record.box, keys, contextOf(Buffer.from(record.keyId))));
+  if (!reader.keyId.equals(record.keyId)) throw broken('key');
+  return reader;
+}
