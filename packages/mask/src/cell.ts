@@ -135,10 +135,10 @@ function lookInto(cell: Uint8Array, family: Family, format: 0 | 1): Uint8Array {
   if (family === 'int8' && format === 1 && cell.length === 8) return Buffer.from(view.readBigInt64BE().toString());
   if (family === 'numeric' && format === 1) return Buffer.from(numericText(view));
   if (family === 'float8') {
-    const value =
-      format === 1 ? (cell.length === 8 ? view.readDoubleBE() : Number.NaN) : Number(view.toString('latin1'));
+    const value = format === 0 ? Number(view.toString('latin1')) : cell.length === 8 ? view.readDoubleBE() : Number.NaN;
     // 4.111111111111111e+15 is how the server writes sixteen digits.
-    return Number.isInteger(value) && Math.abs(value) < 1e19 ? Buffer.from(BigInt(value).toString()) : view;
+    if (Number.isInteger(value) && Math.abs(value) < 1e19) return Buffer.from(BigInt(value).toString());
+    return format === 0 ? view : Buffer.alloc(0);
   }
   if (family === 'bytea' && format === 0 && view.toString('latin1', 0, 2) === '\\x')
     return Buffer.from(view.toString('latin1', 2), 'hex');
@@ -159,7 +159,8 @@ export function maskDetectedCell(
   const format = options.format ?? 0;
   if (detect.length === 0 || family === 'plain' || cell.length === 0) return cell;
   if (family === 'json') return maskJson(cell, detect, options.key);
-  if (family === 'jsonb') {
+  // A version other than 1 is a form nobody has seen: its raw bytes are looked at, below.
+  if (family === 'jsonb' && (format === 0 || cell[0] === 1)) {
     if (format === 0) return maskJson(cell, detect, options.key);
     const document = cell.subarray(1);
     const shown = maskJson(document, detect, options.key);

@@ -27,8 +27,9 @@ const characterEnd = (text: Uint8Array, start: number): number => {
   while (end < text.length && (text[end]! & 0xc0) === 0x80) end++;
   return end;
 };
+/** Bytes as they are, one per character, so that invalid UTF-8 stays what it was. */
 const show = (text: Uint8Array, start: number, end: number): string =>
-  Buffer.from(text.buffer, text.byteOffset + start, Math.max(0, end - start)).toString('utf8');
+  Buffer.from(text.buffer, text.byteOffset + start, Math.max(0, end - start)).toString('latin1');
 
 /** The last `count` bytes that are digits (or letters of an id); `count` ≤ 4. */
 function lastFour(text: Uint8Array): string {
@@ -96,7 +97,7 @@ export function maskBytes(
 ): Uint8Array {
   switch (method) {
     case 'partial':
-      return Buffer.from(partial(value, kind));
+      return Buffer.from(partial(value, kind), 'latin1');
     case 'hash':
       return key === undefined ? REDACTED_BYTES : hashBytes(value, key);
     case 'redact':

@@ -3,9 +3,12 @@
  * Refuses every other message: the caller reads those itself, since a RowDescription changes the plan and an error has
  * fields. Limits: maskedRowBytesMax. The WASM kernel does what it can, rows-reference.ts the rest; the results are equal.
  */
-import type { DetectMask, MaskMethod } from '@sallyport/model';
+import type { DetectMask, Detector, MaskMethod } from '@sallyport/model';
+import { strictest } from './detect/registry.ts';
+import { familyOf } from './families.ts';
+import { ACTIONS, type Action, COLUMNS_MAX, type Kernel, type KernelPlan, openKernel, WINDOW_BYTES } from './kernel.ts';
 import type { MaskKey } from './methods.ts';
-import { createReferenceMasker } from './rows-reference.ts';
+import { createReferenceMasker, DATA_ROW, maskRow, messageBytes } from './rows-reference.ts';
 
 export interface RowColumn {
   /** Type OID, as RowDescription says it. */
@@ -54,5 +57,123 @@ export interface RowMasker {
 
 /** Plan for one result: called once per RowDescription (or per portal), then used for all its rows. */
 export function createRowMasker(plan: RowPlan): RowMasker {
-  return createReferenceMasker(plan);
+  const reference = createReferenceMasker(plan);
+  const kernel = plan.columns.length > COLUMNS_MAX || reference.isClear ? undefined : openKernel();
+  if (kernel === undefined) return reference;
+  const kernelPlan = compilePlan(plan);
+  return {
+    isClear: false,
+    mask: (chunk) => maskRows(kernel, kernelPlan, plan, chunk, false),
+    maskShared: (chunk) => maskRows(kernel, kernelPlan, plan, chunk, true),
+  };
+}
+
+const METHODS: { readonly [K in MaskMethod]: number } = { partial: 1, redact: 2, hash: 3, null: 4 };
+const HOT = ['payment_card', 'email', 'national_id', 'iban'] as const;
+const RARE = ['phone', 'ip_address', 'secret_key', 'jwt'] as const;
+
+/** The strictest method that is asked for one detector; `hash` without a key is `redact`. */
+function methodOf(plan: RowPlan, detector: Detector): number {
+  const method = strictest(plan.detect, detector);
+  return method === undefined ? 0 : METHODS[method === 'hash' && plan.key === undefined ? 'redact' : method];
+}
+
+function compilePlan(plan: RowPlan): KernelPlan {
+  const actions = Uint8Array.from(plan.columns, (column) => actionOf(column, plan));
+  const [card, email, national, iban] = HOT.map((detector) => methodOf(plan, detector));
+  const rare = RARE.reduce((bits, detector, i) => (methodOf(plan, detector) === 0 ? bits : bits | (1 << i)), 0);
+  return { actions, methods: [card!, email!, national!, iban!], rare, key: plan.key };
+}
+
+/** What cell.ts does with a column, as the kernel's action; what it cannot do alone is left to the reference. */
+function actionOf({ typeOid, format, method }: RowColumn, plan: RowPlan): Action {
+  const family = familyOf(typeOid);
+  if (method !== undefined) {
+    if (method === 'null') return ACTIONS.null;
+    if (family === 'json' || family === 'jsonb') return ACTIONS.leave;
+    if (family !== 'text' && (family !== 'custom' || format === 1)) return ACTIONS.null;
+    return ACTIONS[method === 'hash' && plan.key === undefined ? 'redact' : method];
+  }
+  if (plan.detect.length === 0) return ACTIONS.clear;
+  switch (family) {
+    case 'plain':
+      return ACTIONS.clear;
+    case 'text':
+      return ACTIONS.detect;
+    case 'custom':
+    case 'array':
+      return format === 0 ? ACTIONS.detect : ACTIONS.detectLeave;
+    case 'int8':
+      return format === 0 ? ACTIONS.detectLeave : ACTIONS.int8Binary;
+    case 'float8':
+      return format === 0 ? ACTIONS.float8Text : ACTIONS.float8Binary;
+    case 'numeric':
+      return format === 0 ? ACTIONS.detectLeave : ACTIONS.numericBinary;
+    case 'bytea':
+      return ACTIONS.leave;
+    case 'json':
+    case 'jsonb':
+    case 'opaque':
+      return ACTIONS.detectLeave;
+    default:
+      return family satisfies never;
+  }
+}
+
+/** Bytes of the whole row at `at`; 0 when the next message is no row or is not whole. */
+function wholeRowBytes(chunk: Uint8Array, at: number): number {
+  if (chunk[at] !== DATA_ROW) return 0;
+  const bytes = messageBytes(chunk, at);
+  return at + bytes > chunk.length ? 0 : bytes;
+}
+
+function maskRows(
+  kernel: Kernel,
+  kernelPlan: KernelPlan,
+  plan: RowPlan,
+  chunk: Uint8Array,
+  share: boolean,
+): MaskedRows {
+  const parts: Uint8Array[] = [];
+  let consumed = 0;
+  let rows = 0;
+  let maskedCells = 0;
+  for (;;) {
+    kernel.load(kernelPlan, chunk, consumed);
+    for (let stop = kernel.run(); stop !== 'done'; stop = kernel.run()) {
+      const at = consumed + kernel.read;
+      if (stop === 'full' && kernel.output.length > 0) parts.push(kernel.take());
+      else {
+        const row = maskRow(chunk.subarray(at, at + messageBytes(chunk, at)), plan);
+        const bytes = wholeRowBytes(chunk, at);
+        if (!kernel.put(bytes, row.bytes)) {
+          parts.push(kernel.take());
+          kernel.put(bytes, row.bytes);
+        }
+        rows++;
+        maskedCells += row.maskedCells;
+      }
+    }
+    rows += kernel.rows;
+    maskedCells += kernel.maskedCells;
+    const next = consumed + kernel.read;
+    const bytes = wholeRowBytes(chunk, next);
+    if (bytes === 0) {
+      consumed = next;
+      break;
+    }
+    // There is more than one window, or a row longer than a window.
+    if (kernel.output.length > 0) parts.push(kernel.take());
+    consumed = next;
+    if (bytes > WINDOW_BYTES) {
+      const row = maskRow(chunk.subarray(next, next + bytes), plan);
+      parts.push(row.bytes);
+      consumed += bytes;
+      rows++;
+      maskedCells += row.maskedCells;
+    }
+  }
+  if (maskedCells === 0) return { consumed, output: chunk.subarray(0, consumed), rows, maskedCells };
+  if (parts.length === 0) return { consumed, output: share ? kernel.output : kernel.take(), rows, maskedCells };
+  return { consumed, output: Buffer.concat([...parts, kernel.output]), rows, maskedCells };
 }

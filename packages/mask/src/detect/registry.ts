@@ -64,6 +64,14 @@ export interface MaskedSpan {
 const STRICTNESS: { readonly [K in MaskMethod]: number } = { partial: 0, hash: 1, redact: 2, null: 3 };
 const stricter = (a: MaskMethod, b: MaskMethod): MaskMethod => (STRICTNESS[a] >= STRICTNESS[b] ? a : b);
 
+/** The strictest method asked for a detector (null > redact > hash > partial); undefined when it is not asked for. */
+export function strictest(detect: readonly DetectMask[], detector: Detector): MaskMethod | undefined {
+  let method: MaskMethod | undefined;
+  for (const one of detect)
+    if (one.detect === detector) method = method === undefined ? one.with : stricter(method, one.with);
+  return method;
+}
+
 /**
  * What to mask in UTF-8 text, by start, without overlaps. Overlapping finds become one stretch with the strictest of
  * their methods, and at least `redact`: a partial view of a merged stretch could show what one of them hides.
@@ -72,8 +80,7 @@ export function maskedSpans(text: Uint8Array, detect: readonly DetectMask[]): re
   const spans = scanAll(text, [...new Set(detect.map((one) => one.detect))]);
   const merged: MaskedSpan[] = [];
   for (const span of spans) {
-    let method: MaskMethod = 'partial';
-    for (const one of detect) if (one.detect === span.kind) method = stricter(method, one.with);
+    const method = strictest(detect, span.kind) ?? 'redact';
     const last = merged.at(-1);
     if (last === undefined || span.start >= last.end) merged.push({ ...span, method });
     else {

@@ -44,6 +44,8 @@ const FORMS: readonly Form[] = [
   ...form('AGE-SECRET-KEY-1', isUpperOrDigit, 50),
   ...form('shpat_ shpss_ shpca_', isAlphanumeric, 32),
 ];
+/** How each listed key begins; the kernel leaves a cell with one of them to this detector. */
+export const SECRET_PREFIXES: readonly string[] = FORMS.map((one) => one.prefix);
 const BY_FIRST = new Map<number, readonly Form[]>();
 for (const one of FORMS) {
   const first = one.prefix.charCodeAt(0);

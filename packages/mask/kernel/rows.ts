@@ -1,0 +1,710 @@
+/**
+ * The row kernel, in AssemblyScript (compiled by scripts/build-kernel.ts, run by src/kernel.ts): reads whole DataRow
+ * messages at IN, writes masked ones at OUT. It gives exactly what src/rows-reference.ts gives, or leaves a row to it.
+ * Refuses to decide alone: a cell with escapes, overlapping finds, a rare type or a rare detector's candidate is left.
+ */
+
+// Addresses; src/kernel.ts has the same.
+const ACTIONS: usize = 1024;
+const LITERAL: usize = 4096;
+const CHARACTERS: usize = 4224;
+const SPANS: usize = 5120;
+const PATCHES: usize = 8192;
+const IBANS: usize = 57344;
+const PREFIXES: usize = 58368;
+const CARDS: usize = 65536;
+
+const SPANS_MAX: u32 = 128;
+const PATCHES_MAX: u32 = 4096;
+const LITERAL_BYTES: u32 = 10;
+const HASH_BYTES: u32 = 18;
+
+// What run() stopped at.
+const DONE: u32 = 0;
+const LEFT: u32 = 1;
+const FULL: u32 = 2;
+
+// What a column asks for.
+const CLEAR: u8 = 0;
+const REDACT: u8 = 1;
+const NULL: u8 = 2;
+const HASH: u8 = 3;
+const DETECT: u8 = 4;
+const PARTIAL: u8 = 5;
+const DETECT_LEAVE: u8 = 6;
+const LEAVE: u8 = 7;
+const INT8_BINARY: u8 = 8;
+const FLOAT8_BINARY: u8 = 9;
+const FLOAT8_TEXT: u8 = 10;
+const NUMERIC_BINARY: u8 = 11;
+
+// Kinds of finds, and what a cell's look gives.
+const CARD: u32 = 0;
+const EMAIL: u32 = 1;
+const NATIONAL: u32 = 2;
+const IBAN: u32 = 3;
+const TEXT: u32 = 4;
+const NOTHING: u32 = 0;
+const FOUND: u32 = 1;
+const LEAVE_IT: u32 = 2;
+
+// Methods of the four kinds: 0 not looked for, 1 partial, 2 redact, 3 hash, 4 null.
+let cardMethod: u32 = 0;
+let emailMethod: u32 = 0;
+let nationalMethod: u32 = 0;
+let ibanMethod: u32 = 0;
+let wantsPhone: bool = false;
+let wantsIp: bool = false;
+let wantsKey: bool = false;
+let wantsJwt: bool = false;
+let prefixCount: u32 = 0;
+
+let columns: u32 = 0;
+let spanCount: u32 = 0;
+
+export let readBytes: u32 = 0;
+export let writtenBytes: u32 = 0;
+export let rowCount: u32 = 0;
+export let maskedCount: u32 = 0;
+export let patchCount: u32 = 0;
+
+export function configure(
+  columnCount: u32,
+  card: u32,
+  email: u32,
+  national: u32,
+  iban: u32,
+  rare: u32,
+  prefixes: u32,
+): void {
+  columns = columnCount;
+  cardMethod = card;
+  emailMethod = email;
+  nationalMethod = national;
+  ibanMethod = iban;
+  wantsPhone = (rare & 1) != 0;
+  wantsIp = (rare & 2) != 0;
+  wantsKey = (rare & 4) != 0;
+  wantsJwt = (rare & 8) != 0;
+  prefixCount = prefixes;
+}
+
+function be32(at: usize): u32 {
+  return bswap<u32>(load<u32>(at));
+}
+
+/** Copies with up to 15 bytes beyond the end for short stretches: OUT and IN have that slack. */
+function copy(to: usize, from: usize, bytes: u32): void {
+  if (bytes <= 64) {
+    for (let i: u32 = 0; i < bytes; i += 16) v128.store(to + i, v128.load(from + i));
+  } else memory.copy(to, from, bytes);
+}
+
+function isDigit(byte: u32): bool {
+  return byte - 48 < 10;
+}
+function isLetter(byte: u32): bool {
+  return (byte | 32) - 97 < 26;
+}
+function isWord(byte: u32): bool {
+  return isDigit(byte) || isLetter(byte) || byte == 95;
+}
+function isLocal(byte: u32): bool {
+  return isWord(byte) || byte >= 128 || byte == 46 || byte == 37 || byte == 43 || byte == 45;
+}
+function isDomain(byte: u32): bool {
+  return isDigit(byte) || isLetter(byte) || byte >= 128 || byte == 46 || byte == 45;
+}
+function upper(byte: u32): u32 {
+  return byte - 97 < 26 ? byte - 32 : byte;
+}
+/** The byte at `at`, 0 outside the cell [p, end): a NUL cannot stand in a cell of text, and is in no class. */
+function byteAt(at: usize, end: usize): u32 {
+  return at < end ? <u32>load<u8>(at) : 0;
+}
+
+function cardEnd(start: usize, end: usize): usize {
+  let count: u32 = 0;
+  let best: usize = 0;
+  let at = start;
+  do {
+    while (at < end) {
+      const digit = <u32>load<u8>(at) - 48;
+      if (digit > 9) break;
+      if (count == 19) return best;
+      store<u8>(CHARACTERS + count, <u8>digit);
+      count++;
+      at++;
+    }
+    if (count >= 13 && !isWord(byteAt(at, end))) {
+      const first4 =
+        <u32>load<u8>(CHARACTERS) * 1000 +
+        <u32>load<u8>(CHARACTERS + 1) * 100 +
+        <u32>load<u8>(CHARACTERS + 2) * 10 +
+        <u32>load<u8>(CHARACTERS + 3);
+      if ((load<u32>(CARDS + (first4 << 2)) & (<u32>1 << count)) != 0) {
+        let sum: u32 = 0;
+        let twice = false;
+        for (let i = count; i > 0; i--) {
+          let digit = <u32>load<u8>(CHARACTERS + i - 1);
+          if (twice) {
+            digit *= 2;
+            if (digit > 9) digit -= 9;
+          }
+          sum += digit;
+          twice = !twice;
+        }
+        if (sum % 10 == 0) best = at;
+      }
+    }
+    const separator = byteAt(at, end);
+    if ((separator != 32 && separator != 45) || !isDigit(byteAt(at + 1, end))) return best;
+    at++;
+  } while (at < end);
+  return best;
+}
+
+function ibanEnd(start: usize, end: usize): usize {
+  if (!isLetter(byteAt(start + 1, end)) || !isDigit(byteAt(start + 2, end)) || !isDigit(byteAt(start + 3, end))) return 0;
+  const country = (upper(load<u8>(start)) - 65) * 26 + upper(load<u8>(start + 1)) - 65;
+  const length = <u32>load<u8>(IBANS + country);
+  if (length == 0) return 0;
+  let count: u32 = 0;
+  let at = start;
+  while (count < length) {
+    const byte = byteAt(at, end);
+    if (isDigit(byte) || isLetter(byte)) store<u8>(CHARACTERS + count++, <u8>upper(byte));
+    else if (byte != 32 || load<u8>(at - 1) == 32) return 0;
+    at++;
+  }
+  if (isWord(byteAt(at, end))) return 0;
+  let rest: u32 = 0;
+  for (let i: u32 = 0; i < length; i++) {
+    const place = i + 4;
+    const char = <u32>load<u8>(CHARACTERS + (place < length ? place : place - length));
+    rest = char < 65 ? (rest * 10 + char - 48) % 97 : (rest * 100 + char - 55) % 97;
+  }
+  return rest == 1 ? at : 0;
+}
+
+function areDigits(from: usize, count: u32, end: usize): bool {
+  if (from + count > end) return false;
+  for (let i: u32 = 0; i < count; i++) if (!isDigit(load<u8>(from + i))) return false;
+  return true;
+}
+function decimal(from: usize, count: u32): u32 {
+  let value: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) value = value * 10 + load<u8>(from + i) - 48;
+  return value;
+}
+
+function ssnEnd(at: usize, end: usize): usize {
+  if (at + 11 > end || load<u8>(at + 3) != 45 || load<u8>(at + 6) != 45) return 0;
+  if (!areDigits(at, 3, end) || !areDigits(at + 4, 2, end) || !areDigits(at + 7, 4, end)) return 0;
+  const area = decimal(at, 3);
+  const group = decimal(at + 4, 2);
+  if (area == 0 || area == 666 || group == 0 || (area >= 900 && group < 50)) return 0;
+  return decimal(at + 7, 4) == 0 ? 0 : at + 11;
+}
+
+/** True when a form of national id other than the SSN may start here: such a row is left to the reference. */
+function mayBeOtherId(at: usize, end: usize): bool {
+  const first = <u32>load<u8>(at);
+  const second = byteAt(at + 1, end);
+  if (isLetter(first)) {
+    // Codice fiscale: six letters and two digits. NINO: two letters, two digits. NIE: X, Y or Z and seven digits.
+    if (isLetter(second)) {
+      const third = byteAt(at + 2, end);
+      if (isLetter(third)) {
+        return (
+          at + 16 <= end &&
+          isLetter(load<u8>(at + 3)) &&
+          isLetter(load<u8>(at + 4)) &&
+          isLetter(load<u8>(at + 5)) &&
+          areDigits(at + 6, 2, end)
+        );
+      }
+      const digits = third == 32 ? at + 3 : at + 2;
+      return areDigits(digits, 2, end) && (load<u8>(digits + 2) == 32 || isDigit(byteAt(digits + 2, end)));
+    }
+    const foreign = upper(first);
+    return foreign >= 88 && foreign <= 90 && areDigits(at + 1, 7, end) && !isDigit(byteAt(at + 8, end));
+  }
+  // DNI: eight digits and a letter. Tax id: eleven digits. NIR: 15 digits from 1 or 2, with spaces.
+  let run: u32 = 1;
+  while (isDigit(byteAt(at + run, end)) && run < 16) run++;
+  if (run == 8) {
+    const next = byteAt(at + 8, end);
+    if (isLetter(next) || (next == 45 && isLetter(byteAt(at + 9, end)))) return true;
+  }
+  if (run == 11 || run == 15) return true;
+  if (first != 49 && first != 50) return false;
+  // A space may part any two digits of it, and 2A or 2B may stand in it.
+  let count: u32 = 0;
+  let i = at;
+  while (count < 15 && i < end) {
+    const byte = <u32>load<u8>(i++);
+    if (byte == 32) {
+      if (byteAt(i, end) == 32) return false;
+    } else if (isDigit(byte) || (count == 6 && (upper(byte) == 65 || upper(byte) == 66))) count++;
+    else return false;
+  }
+  return count == 15;
+}
+
+function addSpan(start: usize, end: usize, kind: u32, method: u32): bool {
+  if (spanCount == SPANS_MAX) return false;
+  let at = SPANS + (<usize>spanCount << 4);
+  // Kept by start; finds come nearly in order.
+  while (at > SPANS && load<u32>(at - 16) > <u32>start) {
+    store<u64>(at, load<u64>(at - 16));
+    store<u64>(at + 8, load<u64>(at - 8));
+    at -= 16;
+  }
+  store<u32>(at, <u32>start);
+  store<u32>(at + 4, <u32>end);
+  store<u32>(at + 8, kind);
+  store<u32>(at + 12, method);
+  spanCount++;
+  return true;
+}
+
+function findEmail(p: usize, at: usize, end: usize): bool {
+  let start = at;
+  while (start > p && isLocal(load<u8>(start - 1))) start--;
+  if (start == at) return true;
+  let stop = at + 1;
+  while (stop < end && isDomain(load<u8>(stop))) stop++;
+  while (stop > at + 1) {
+    const last = load<u8>(stop - 1);
+    if (last != 46 && last != 45) break;
+    stop--;
+  }
+  let dot = stop - 1;
+  while (dot > at && load<u8>(dot) != 46) dot--;
+  if (dot <= at + 1 || stop - dot <= 2) return true;
+  const top = <u32>load<u8>(dot + 1);
+  if (!isLetter(top) && top < 128) return true;
+  return addSpan(start, stop, EMAIL, emailMethod);
+}
+
+function mayBeKey(at: usize, end: usize): bool {
+  const four = end - at >= 4 ? load<u32>(at) : 0;
+  if (wantsJwt && (four & 0xffffff) == 0x4a7965) return true;
+  if (!wantsKey) return false;
+  for (let i: u32 = 0; i < prefixCount; i++) {
+    if ((four & load<u32>(PREFIXES + (i << 3) + 4)) == load<u32>(PREFIXES + (i << 3))) return true;
+  }
+  return false;
+}
+
+function equal(v: v128, byte: i8): u64 {
+  return <u64>i8x16.bitmask(i8x16.eq(v, i8x16.splat(byte)));
+}
+function within(v: v128, from: i8, span: i8): u64 {
+  return <u64>i8x16.bitmask(i8x16.le_u(i8x16.sub(v, i8x16.splat(from)), i8x16.splat(span)));
+}
+
+/** Fills the table of spans with what the four kinds see in the cell [p, p + n). */
+function look(p: usize, n: u32): u32 {
+  spanCount = 0;
+  const end = p + n;
+  let carry: u64 = 0;
+  let nextCard = p;
+  let nextId = p;
+  let nextIban = p;
+  let quads: u32 = 0;
+  let colons: u32 = 0;
+  let dashes: u32 = 0;
+  const wantsNumbers = cardMethod != 0 || nationalMethod != 0 || ibanMethod != 0;
+  const wantsNames = wantsKey || wantsJwt;
+  for (let base: u32 = 0; base < n; base += 64) {
+    let digit: u64 = 0;
+    let letter: u64 = 0;
+    let line: u64 = 0;
+    let at: u64 = 0;
+    let escape: u64 = 0;
+    const left = n - base;
+    const limit: u64 = left >= 64 ? ~0 : (<u64>1 << left) - 1;
+    const block = p + base;
+    const reads: u64 = left >= 64 ? 64 : <u64>left;
+    for (let b: u64 = 0; b < reads; b += 16) {
+      const v = v128.load(block + <usize>b);
+      digit |= within(v, 48, 9) << b;
+      letter |= within(v128.or(v, i8x16.splat(32)), 97, 25) << b;
+      line |= equal(v, 95) << b;
+      at |= equal(v, 64) << b;
+      escape |= equal(v, 92) << b;
+    }
+    if ((escape & limit) != 0) return LEAVE_IT;
+    digit &= limit;
+    letter &= limit;
+    at &= limit;
+    const word = digit | letter | (line & limit);
+    let starts = (digit | letter) & ~((word << 1) | carry);
+    carry = word >> 63;
+
+    if (emailMethod != 0) {
+      while (at != 0) {
+        if (!findEmail(p, block + <usize>ctz(at), end)) return LEAVE_IT;
+        at &= at - 1;
+      }
+    }
+    if (wantsPhone || wantsIp || wantsKey) {
+      for (let b: u64 = 0; b < reads; b += 16) {
+        const v = v128.load(block + <usize>b);
+        const inside = limit >> b;
+        if (wantsPhone) {
+          let plus = equal(v, 43) & inside;
+          while (plus != 0) {
+            if (isDigit(byteAt(block + <usize>b + <usize>ctz(plus) + 1, end))) return LEAVE_IT;
+            plus &= plus - 1;
+          }
+        }
+        if (wantsIp) {
+          quads += <u32>popcnt(equal(v, 46) & inside);
+          let colon = equal(v, 58) & inside;
+          colons += <u32>popcnt(colon);
+          while (colon != 0) {
+            if (byteAt(block + <usize>b + <usize>ctz(colon) + 1, end) == 58) return LEAVE_IT;
+            colon &= colon - 1;
+          }
+          if ((quads >= 3 && digit != 0) || colons >= 6) return LEAVE_IT;
+        }
+        if (wantsKey) {
+          dashes += <u32>popcnt(equal(v, 45) & inside);
+          if (dashes >= 5) return LEAVE_IT;
+        }
+      }
+    }
+    // Without a digit in what is left of the cell, no number can start in this block; a shorter cell has its answer.
+    if (!wantsNames && (!wantsNumbers || (digit == 0 && left <= 64))) continue;
+    while (starts != 0) {
+      const start = block + <usize>ctz(starts);
+      starts &= starts - 1;
+      if (wantsNames && mayBeKey(start, end)) return LEAVE_IT;
+      const room = <u32>(end - start);
+      if (room < 9) continue;
+      const before = start > p ? <u32>load<u8>(start - 1) : 0;
+      const beforeThat = start > p + 1 ? <u32>load<u8>(start - 2) : 0;
+      const startsWithDigit = isDigit(load<u8>(start));
+      if (cardMethod != 0 && startsWithDigit && room >= 13 && start >= nextCard && !(before == 46 && isDigit(beforeThat))) {
+        const stop = cardEnd(start, end);
+        if (stop != 0) {
+          if (!addSpan(start, stop, CARD, cardMethod)) return LEAVE_IT;
+          nextCard = stop;
+        }
+      }
+      if (nationalMethod != 0 && start >= nextId && !(before == 45 && isDigit(beforeThat))) {
+        const stop = startsWithDigit ? ssnEnd(start, end) : 0;
+        if (stop != 0 && !isWord(byteAt(stop, end)) && !(byteAt(stop, end) == 45 && isDigit(byteAt(stop + 1, end)))) {
+          if (!addSpan(start, stop, NATIONAL, nationalMethod)) return LEAVE_IT;
+          nextId = stop;
+        } else if (mayBeOtherId(start, end)) return LEAVE_IT;
+      }
+      if (ibanMethod != 0 && !startsWithDigit && room >= 15 && start >= nextIban) {
+        const stop = ibanEnd(start, end);
+        if (stop != 0) {
+          if (!addSpan(start, stop, IBAN, ibanMethod)) return LEAVE_IT;
+          nextIban = stop;
+        }
+      }
+    }
+  }
+  for (let i: u32 = 1; i < spanCount; i++) {
+    if (load<u32>(SPANS + (i << 4)) < load<u32>(SPANS + (i << 4) - 12)) return LEAVE_IT;
+  }
+  return spanCount == 0 ? NOTHING : FOUND;
+}
+
+function stars(out: usize, count: u32): usize {
+  for (let i: u32 = 0; i < count; i++) store<u8>(out + i, 42);
+  return out + count;
+}
+
+/** The last four digits between start and end. */
+function lastFour(out: usize, start: usize, end: usize): usize {
+  let count: u32 = 0;
+  let at = end;
+  while (at > start && count < 4) if (isDigit(load<u8>(--at))) count++;
+  for (; at < end; at++) if (isDigit(load<u8>(at))) store<u8>(out++, load<u8>(at));
+  return out;
+}
+
+function characterEnd(start: usize, end: usize): usize {
+  let at = start + 1;
+  while (at < end && (load<u8>(at) & 0xc0) == 0x80) at++;
+  return at;
+}
+function copyBytes(out: usize, start: usize, end: usize): usize {
+  for (let at = start; at < end; at++) store<u8>(out++, load<u8>(at));
+  return out;
+}
+
+function partialText(out: usize, start: usize, end: usize): usize {
+  out = stars(out, 6);
+  if (end - start < 8) return out;
+  let at = end;
+  for (let characters = 0; characters < 2; characters++) {
+    at--;
+    while (at > start && (load<u8>(at) & 0xc0) == 0x80) at--;
+  }
+  return copyBytes(out, at, end);
+}
+
+function partialEmail(out: usize, start: usize, end: usize): usize {
+  let at = end - 1;
+  while (load<u8>(at) != 64) at--;
+  let dot = end - 1;
+  while (load<u8>(dot) != 46) dot--;
+  const local = characterEnd(start, end);
+  out = copyBytes(out, start, local < at ? local : at);
+  out = stars(out, 3);
+  store<u8>(out++, 64);
+  const domain = characterEnd(at + 1, end);
+  out = copyBytes(out, at + 1, domain < dot ? domain : dot);
+  out = stars(out, 3);
+  return copyBytes(out, dot, end);
+}
+
+/** Writes one masked stretch; 0 when the table of hashes to fill in is full. */
+function writeMasked(out: usize, start: usize, end: usize, kind: u32, method: u32): usize {
+  if (method == 2) {
+    v128.store(out, v128.load(LITERAL));
+    return out + LITERAL_BYTES;
+  }
+  if (method == 3) {
+    if (patchCount == PATCHES_MAX) return 0;
+    const patch = PATCHES + <usize>patchCount * 12;
+    store<u32>(patch, <u32>start);
+    store<u32>(patch + 4, <u32>(end - start));
+    store<u32>(patch + 8, <u32>out);
+    patchCount++;
+    return out + HASH_BYTES;
+  }
+  if (kind == CARD) return lastFour(stars(out, 12), start, end);
+  if (kind == EMAIL) return partialEmail(out, start, end);
+  if (kind == NATIONAL) {
+    // Only SSNs come here: ***-**-1234
+    store<u32>(out, 0x2d2a2a2a);
+    store<u32>(out + 3, 0x2d2a2a2d);
+    return lastFour(out + 7, start, end);
+  }
+  if (kind == IBAN) return copyBytes(stars(copyBytes(out, start, start + 2), 6), end - 4, end);
+  return partialText(out, start, end);
+}
+
+/** The kind that claims the whole of a cell of a column masked in part; `kind` is left in SPANS. */
+function wholeKind(p: usize, n: u32): u32 {
+  const end = p + n;
+  if (n == 0) return TEXT;
+  if (load<u8>(p) == 32 || load<u8>(end - 1) == 32) return LEAVE_IT + 100;
+  const card = cardMethod;
+  const email = emailMethod;
+  const national = nationalMethod;
+  const iban = ibanMethod;
+  const phone = wantsPhone;
+  const ip = wantsIp;
+  const key = wantsKey;
+  const jwt = wantsJwt;
+  cardMethod = emailMethod = nationalMethod = ibanMethod = 1;
+  wantsPhone = wantsIp = wantsKey = wantsJwt = true;
+  const seen = look(p, n);
+  cardMethod = card;
+  emailMethod = email;
+  nationalMethod = national;
+  ibanMethod = iban;
+  wantsPhone = phone;
+  wantsIp = ip;
+  wantsKey = key;
+  wantsJwt = jwt;
+  if (seen == LEAVE_IT) return LEAVE_IT + 100;
+  if (spanCount == 1 && load<u32>(SPANS) == <u32>p && load<u32>(SPANS + 4) == <u32>end) return load<u32>(SPANS + 8);
+  return TEXT;
+}
+
+/** Whether a cell of a type that is not text may hold what is looked for. */
+function mayHold(action: u8, p: usize, n: u32): bool {
+  if (action == INT8_BINARY && n == 8) {
+    const value = <i64>bswap<u64>(load<u64>(p));
+    return value > 9_999_999_999 || value < -9_999_999_999;
+  }
+  if (action == FLOAT8_BINARY && n == 8) {
+    const value = reinterpret<f64>(bswap<u64>(load<u64>(p)));
+    return abs(value) > 9_999_999_999;
+  }
+  if (action == NUMERIC_BINARY && n >= 8) return <i16>bswap<u16>(load<u16>(p + 2)) >= 2;
+  if (action == FLOAT8_TEXT) {
+    // Eleven digits before the point, or anything that is no plain number (an exponent, NaN).
+    let digits: u32 = 0;
+    let whole = true;
+    for (let i: u32 = 0; i < n; i++) {
+      const byte = <u32>load<u8>(p + i);
+      if (byte == 46 && whole) whole = false;
+      else if (isDigit(byte)) digits += whole ? 1 : 0;
+      else if (byte != 45 || i > 0) return true;
+    }
+    return digits >= 11;
+  }
+  return true;
+}
+
+/**
+ * Masks rows from `input` on (`bytes` of them are there), writing at `output` (`room` bytes).
+ * Stops before the first message that is not a whole DataRow (DONE), is to be left to the reference (LEFT), or might
+ * not fit (FULL). What was read and written stands in the exported counters; `maskedCount` and `patchCount` add up.
+ */
+export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
+  const last = input + bytes;
+  let at = input;
+  let out = output;
+  // What was read and not yet written starts here.
+  let pending = input;
+  let status = DONE;
+  let rows: u32 = 0;
+  while (at + 7 <= last && load<u8>(at) == 68) {
+    const length = be32(at + 1);
+    if (length < 6 || length >= 0x7fffffff) {
+      status = LEFT;
+      break;
+    }
+    const rowEnd = at + 1 + length;
+    if (rowEnd > last) break;
+    // No cell grows by more than 18 bytes, or by less than six times: see partialEmail, hash.
+    if (<u32>(out - output) + <u32>(at - pending) + (length + 1) * 6 + 64 > room || patchCount + 512 > PATCHES_MAX) {
+      status = FULL;
+      break;
+    }
+    const count = (<u32>load<u8>(at + 5) << 8) | <u32>load<u8>(at + 6);
+    if (count != columns) {
+      status = LEFT;
+      break;
+    }
+    const outAtRow = out;
+    const pendingAtRow = pending;
+    const patchesAtRow = patchCount;
+    let masked: u32 = 0;
+    let head: usize = 0;
+    let cell = at + 7;
+    let leave = false;
+    for (let column: u32 = 0; column < count; column++) {
+      if (cell + 4 > rowEnd) {
+        leave = true;
+        break;
+      }
+      const size = <i32>be32(cell);
+      const value = cell + 4;
+      const next = value + (size > 0 ? <usize>size : 0);
+      if (size < -1 || next > rowEnd) {
+        leave = true;
+        break;
+      }
+      const action = load<u8>(ACTIONS + column);
+      if (action == CLEAR || size < 0) {
+        cell = next;
+        continue;
+      }
+      let spans: u32 = 0;
+      let kind: u32 = TEXT;
+      let method: u32 = <u32>action;
+      let goesNull = action == NULL;
+      if (action == DETECT || action == DETECT_LEAVE) {
+        const seen = look(value, <u32>size);
+        if (seen == NOTHING) {
+          cell = next;
+          continue;
+        }
+        if (seen == LEAVE_IT || action == DETECT_LEAVE) {
+          leave = true;
+          break;
+        }
+        spans = spanCount;
+        for (let i: u32 = 0; i < spans; i++) if (load<u32>(SPANS + (i << 4) + 12) == 4) goesNull = true;
+      } else if (action == PARTIAL) {
+        kind = wholeKind(value, <u32>size);
+        if (kind > TEXT) {
+          leave = true;
+          break;
+        }
+        method = 1;
+      } else if (action == REDACT) method = 2;
+      else if (action == HASH) method = 3;
+      else if (action >= LEAVE) {
+        if (mayHold(action, value, <u32>size)) {
+          leave = true;
+          break;
+        }
+        cell = next;
+        continue;
+      }
+
+      // Everything up to this cell goes out; the row's length is put right at its end.
+      copy(out, pending, <u32>(cell - pending));
+      if (head == 0) head = out + (at - pending);
+      out += cell - pending;
+      pending = next;
+      masked++;
+      if (goesNull) {
+        store<u32>(out, 0xffffffff);
+        out += 4;
+      } else {
+        const sizeAt = out;
+        out += 4;
+        if (spans == 0) {
+          out = writeMasked(out, value, next, kind, method);
+          if (out == 0) leave = true;
+        } else {
+          let from = value;
+          for (let i: u32 = 0; i < spans; i++) {
+            const span = SPANS + (i << 4);
+            const start = <usize>load<u32>(span);
+            const end = <usize>load<u32>(span + 4);
+            copy(out, from, <u32>(start - from));
+            out = writeMasked(out + (start - from), start, end, load<u32>(span + 8), load<u32>(span + 12));
+            if (out == 0) {
+              leave = true;
+              break;
+            }
+            from = end;
+          }
+          if (!leave) {
+            copy(out, from, <u32>(next - from));
+            out += next - from;
+          }
+        }
+        if (leave) break;
+        store<u32>(sizeAt, bswap<u32>(<u32>(out - sizeAt) - 4));
+      }
+      cell = next;
+    }
+    if (leave || cell != rowEnd) {
+      out = outAtRow;
+      pending = pendingAtRow;
+      patchCount = patchesAtRow;
+      status = LEFT;
+      break;
+    }
+    if (masked > 0) {
+      copy(out, pending, <u32>(rowEnd - pending));
+      out += rowEnd - pending;
+      pending = rowEnd;
+      store<u32>(head + 1, bswap<u32>(<u32>(out - head) - 1));
+      maskedCount += masked;
+    }
+    rows++;
+    at = rowEnd;
+  }
+  copy(out, pending, <u32>(at - pending));
+  out += at - pending;
+  readBytes = <u32>(at - input);
+  writtenBytes = <u32>(out - output);
+  rowCount += rows;
+  return status;
+}
+
+/** Called before each chunk. */
+export function reset(): void {
+  rowCount = 0;
+  maskedCount = 0;
+  patchCount = 0;
+}

@@ -1,0 +1,188 @@
+/**
+ * The WebAssembly side of the row masker: one instance and one memory per process, compiled at first use.
+ * Refuses to know plans (rows.ts writes them down as actions). kernel/rows.ts has the same addresses and action numbers.
+ */
+
+import { IBAN_LENGTHS } from './detect/iban.ts';
+import { CARD_LENGTHS } from './detect/payment-card.ts';
+import { SECRET_PREFIXES } from './detect/secret-key.ts';
+import { KERNEL_BASE64 } from './generated/kernel-wasm.ts';
+import { hashBytes, type MaskKey, REDACTED } from './methods.ts';
+
+const ACTIONS_AT = 1024;
+const LITERAL_AT = 4096;
+const PATCHES_AT = 8192;
+const IBANS_AT = 57_344;
+const PREFIXES_AT = 58_368;
+const CARDS_AT = 65_536;
+const IN_AT = 131_072;
+/** Bytes of rows copied in at once; a longer row is left to the reference. */
+export const WINDOW_BYTES = 131_072;
+const OUT_AT = IN_AT + WINDOW_BYTES + 4_096;
+const MEMORY_BYTES = 24 * 65_536;
+/** Copies of short stretches run on for up to 15 bytes. */
+const OUT_BYTES = MEMORY_BYTES - OUT_AT - 64;
+/** PostgreSQL allows 1,664 columns in a row. */
+export const COLUMNS_MAX = 1_664;
+
+export const ACTIONS = {
+  clear: 0,
+  redact: 1,
+  null: 2,
+  hash: 3,
+  detect: 4,
+  partial: 5,
+  detectLeave: 6,
+  leave: 7,
+  int8Binary: 8,
+  float8Binary: 9,
+  float8Text: 10,
+  numericBinary: 11,
+} as const;
+export type Action = (typeof ACTIONS)[keyof typeof ACTIONS];
+
+/** A plan as the kernel reads it; compared by identity, so make it once per plan. */
+export interface KernelPlan {
+  /** One Action per column, at most COLUMNS_MAX. */
+  readonly actions: Uint8Array;
+  /** Methods for card, e-mail, national id and IBAN: 0 not looked for, 1 partial, 2 redact, 3 hash, 4 null. */
+  readonly methods: readonly [number, number, number, number];
+  /** Bits: 1 phone, 2 ip_address, 4 secret_key, 8 jwt. A cell that may hold one is left. */
+  readonly rare: number;
+  readonly key: MaskKey | undefined;
+}
+
+interface KernelExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly readBytes: { readonly value: number };
+  readonly writtenBytes: { readonly value: number };
+  readonly rowCount: { readonly value: number };
+  readonly maskedCount: { readonly value: number };
+  readonly patchCount: { readonly value: number };
+  configure(
+    columns: number,
+    card: number,
+    email: number,
+    national: number,
+    iban: number,
+    rare: number,
+    prefixes: number,
+  ): void;
+  reset(): void;
+  run(input: number, bytes: number, output: number, room: number): number;
+}
+
+/** `done`: the next message is partial or no row · `left`: the next row is for the reference · `full`: call again after taking the output. */
+export type Stop = 'done' | 'left' | 'full';
+const STOPS: readonly Stop[] = ['done', 'left', 'full'];
+
+/** Rows in one window of memory: load, then run until done; the output so far is `output`. */
+export class Kernel {
+  readonly #exports: KernelExports;
+  readonly #memory: Buffer;
+  #plan: KernelPlan | undefined;
+  #loaded = 0;
+  #read = 0;
+  #written = 0;
+  rows = 0;
+  maskedCells = 0;
+
+  constructor(exports: KernelExports) {
+    this.#exports = exports;
+    this.#memory = Buffer.from(exports.memory.buffer);
+    this.#memory.write(REDACTED, LITERAL_AT, 'latin1');
+    this.#memory.set(IBAN_LENGTHS, IBANS_AT);
+    CARD_LENGTHS.forEach((bits, first4) => this.#memory.writeUInt32LE(bits, CARDS_AT + first4 * 4));
+    SECRET_PREFIXES.forEach((prefix, i) => {
+      const four = Buffer.from(prefix.slice(0, 4));
+      const bits = four.length === 4 ? 0xffffffff : 0x00ffffff;
+      this.#memory.writeUInt32LE(Buffer.concat([four, Buffer.alloc(4)]).readUInt32LE(), PREFIXES_AT + i * 8);
+      this.#memory.writeUInt32LE(bits, PREFIXES_AT + i * 8 + 4);
+    });
+  }
+
+  /** Copies up to WINDOW_BYTES of `chunk` in; what an earlier `output` showed is gone. */
+  load(plan: KernelPlan, chunk: Uint8Array, from: number): void {
+    if (this.#plan !== plan) {
+      this.#plan = plan;
+      this.#memory.set(plan.actions, ACTIONS_AT);
+      this.#exports.configure(plan.actions.length, ...plan.methods, plan.rare, SECRET_PREFIXES.length);
+    }
+    const to = Math.min(chunk.length, from + WINDOW_BYTES);
+    this.#memory.set(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to), IN_AT);
+    this.#loaded = to - from;
+    this.#read = this.#written = this.rows = this.maskedCells = 0;
+  }
+
+  /** Bytes of the window that were read. */
+  get read(): number {
+    return this.#read;
+  }
+
+  /** A view of what was written since `load` or `take`; gone at the next load. */
+  get output(): Buffer {
+    return this.#memory.subarray(OUT_AT, OUT_AT + this.#written);
+  }
+
+  run(): Stop {
+    const { run, reset, readBytes, writtenBytes, rowCount, maskedCount, patchCount } = this.#exports;
+    reset();
+    const stop = run(IN_AT + this.#read, this.#loaded - this.#read, OUT_AT + this.#written, OUT_BYTES - this.#written);
+    this.#read += readBytes.value;
+    this.#written += writtenBytes.value;
+    this.rows += rowCount.value;
+    this.maskedCells += maskedCount.value;
+    if (patchCount.value > 0) this.#fillHashes(patchCount.value);
+    return STOPS[stop]!;
+  }
+
+  /** Skips `bytes` of the window and writes `row` in their place. @returns false when it does not fit: take first */
+  put(bytes: number, row: Uint8Array): boolean {
+    if (this.#written + row.length > OUT_BYTES) return false;
+    this.#memory.set(row, OUT_AT + this.#written);
+    this.#read += bytes;
+    this.#written += row.length;
+    return true;
+  }
+
+  /** Copies the output and starts it anew. */
+  take(): Buffer {
+    const taken = Buffer.from(this.output);
+    this.#written = 0;
+    return taken;
+  }
+
+  /** The kernel leaves room for each hash and says over which bytes it goes. */
+  #fillHashes(count: number): void {
+    const key = this.#plan!.key!;
+    for (let i = 0; i < count; i++) {
+      const at = PATCHES_AT + i * 12;
+      const from = this.#memory.readUInt32LE(at);
+      const bytes = this.#memory.readUInt32LE(at + 4);
+      this.#memory.set(hashBytes(this.#memory.subarray(from, from + bytes), key), this.#memory.readUInt32LE(at + 8));
+    }
+  }
+}
+
+/** As much of the WebAssembly API as is used; the compiler's libraries have it only together with the browser's. */
+interface WasmRuntime {
+  validate(bytes: Uint8Array): boolean;
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+}
+
+let opened: Kernel | 'absent' | undefined;
+
+/** The process's one kernel, or undefined where the runtime has no WebAssembly with SIMD (`--jitless`): the reference does it all. */
+export function openKernel(): Kernel | undefined {
+  if (opened === undefined) {
+    const runtime = (globalThis as { readonly WebAssembly?: WasmRuntime }).WebAssembly;
+    const wasm = Buffer.from(KERNEL_BASE64, 'base64');
+    if (runtime === undefined || !runtime.validate(wasm)) opened = 'absent';
+    else {
+      const { exports } = new runtime.Instance(new runtime.Module(wasm), { env: { abort: () => {} } });
+      opened = new Kernel(exports as KernelExports);
+    }
+  }
+  return opened === 'absent' ? undefined : opened;
+}
