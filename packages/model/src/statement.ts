@@ -91,4 +91,6 @@ export interface Statement {
   /** In an open transaction; its writes so far. For approvers and for `holdInTransactionMsMax`. */
   readonly inTransaction: boolean;
   readonly wroteInTransaction: boolean;
+  /** Only to be prepared, without its parameters; its execution is another statement. */
+  readonly preparation?: boolean;
 }

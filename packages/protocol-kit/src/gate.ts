@@ -94,3 +94,28 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
   ports.record(statement, verdict, approval);
   return permitOrThrow(verdict);
 }
+
+/**
+ * Judges the preparing of a statement (PostgreSQL's Parse without Execute): a server only reads and plans it, so what a
+ * rule would hold may be prepared, and is held when it is executed. Recorded as `statement.preparation`.
+ * @throws Refusal as `admit` for what the policy denies; GatewayError `trail.unavailable`
+ */
+export function admitPreparation(statement: Statement, ports: GatePorts): Permit {
+  const judged = decide(statement, ports);
+  const verdict: Verdict =
+    judged.kind === 'hold' ? { kind: 'allow', rule: judged.rule, masks: NO_MASKS } : judged;
+  ports.record(statement, verdict);
+  return permitOrThrow(verdict);
+}
+
+/**
+ * The gateway's own refusal, when no rule was asked or none objected: a pinned setting, an answer that cannot be masked.
+ * Recorded as a denial. Returns the refusal for the caller to throw or show.
+ * @param rule `gateway/<what>`
+ * @throws GatewayError `trail.unavailable`
+ */
+export function refuse(statement: Statement, ports: GatePorts, code: ErrorCode, rule: string, message?: string): Refusal {
+  const verdict: Verdict = message === undefined ? deny(rule, code) : { kind: 'deny', rule, code, message };
+  ports.record(statement, verdict);
+  return new Refusal(code, verdict);
+}

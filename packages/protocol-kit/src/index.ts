@@ -1,4 +1,14 @@
-export { admit, type GatePorts, type HoldVerdict, isPermit, OWN_PERMIT, type Permit, Refusal } from './gate.ts';
+export {
+  admit,
+  admitPreparation,
+  type GatePorts,
+  type HoldVerdict,
+  isPermit,
+  OWN_PERMIT,
+  type Permit,
+  Refusal,
+  refuse,
+} from './gate.ts';
 export type {
   CancelPort,
   ClientPort,

@@ -4,6 +4,7 @@
  * All calls into a session and all calls it makes happen on one event loop; buffers given to it are only lent for the call.
  */
 import type { ErrorCode, GatewayError, Logger, Secret } from '@sallyport/core';
+import type { MaskKey } from '@sallyport/mask';
 import type { MaskSet, Resource, SessionInfo, SessionUsage, Statement, StatementOutcome } from '@sallyport/model';
 import type { GatePorts, HoldVerdict, Permit } from './gate.ts';
 
@@ -124,11 +125,14 @@ export interface SignInRequest {
   readonly resource: string;
   /** Role asked for by `<role>+<resource>`. */
   readonly role: string | undefined;
+  /** '' when the client named none: then the resource's first database, or `postgres`, is meant. */
   readonly database: string;
   readonly application: string;
 }
 
 export interface SignInPort {
+  /** The resource a TLS server name `<resource>.<domain>` names; undefined for any other name. Absent: names by SNI are off. */
+  resourceOf?(serverName: string): string | undefined;
   /**
    * Verifies the token offline, finds the resource, the grants and admission limits, records `session.opened` or
    * `auth.failed`.
@@ -160,6 +164,8 @@ export interface SignedIn {
   finished(outcome: StatementOutcome): void;
   /** Number of the statement last given to the gate (from 1). */
   statementNumber(): number;
+  /** Keys masks of method `hash`; without it they read as `redact`. */
+  readonly maskKey?: MaskKey | undefined;
   /** Hides what detectors find, with this session's detect masks; for error, notice and parameter texts. Pure. */
   hide(text: string): string;
 }
