@@ -18,6 +18,21 @@ interface Generator {
   run(): void;
 }
 
+function prismaClient(name: string, folder: string, output: string): Generator {
+  return {
+    name,
+    sources: [`${folder}/prisma/schema.prisma`, 'scripts/gen.ts'],
+    output: `${folder}/${output}`,
+    run: () => {
+      execFileSync(bin('prisma'), ['generate', '--schema', 'prisma/schema.prisma'], {
+        cwd: path.join(root, folder),
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true', CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' },
+      });
+    },
+  };
+}
+
 const GENERATORS: readonly Generator[] = [
   {
     name: 'protobuf',
@@ -30,18 +45,8 @@ const GENERATORS: readonly Generator[] = [
       execFileSync(bin('pbjs'), [...flags, '-o', 'packages/contract/gen/contract.js', ...files], { cwd: root, stdio: 'inherit' });
     },
   },
-  {
-    name: 'prisma',
-    sources: ['apps/control-plane/prisma/schema.prisma', 'scripts/gen.ts'],
-    output: 'apps/control-plane/src/generated/prisma/client.ts',
-    run: () => {
-      execFileSync(bin('prisma'), ['generate', '--schema', 'prisma/schema.prisma'], {
-        cwd: path.join(root, 'apps/control-plane'),
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true', CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' },
-      });
-    },
-  },
+  prismaClient('prisma', 'apps/control-plane', 'src/generated/prisma/client.ts'),
+  prismaClient('prisma-e2e', 'test/e2e', 'generated/prisma/client.ts'),
 ];
 
 /** Runs every generator whose sources changed since its last run. */

@@ -25,7 +25,7 @@ export async function makeServerCertificate(dir: string, name: string): Promise<
   if (Object.values(files).every((file) => existsSync(file))) {
     return { ca: readFileSync(files.ca, 'utf8'), chain: readFileSync(files.chain, 'utf8'), key: readFileSync(files.key, 'utf8') };
   }
-  x509.cryptoProvider.set(webcrypto as Crypto);
+  x509.cryptoProvider.set(globalThis.crypto);
   const notBefore = new Date(Date.now() - 60_000);
   const notAfter = new Date(Date.now() + YEARS_MS);
   const caKeys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
