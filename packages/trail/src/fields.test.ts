@@ -1,0 +1,90 @@
+import { GatewayError } from '@sallyport/core';
+import { expect, test } from 'vitest';
+import { FieldReader, FieldWriter } from './fields.ts';
+import { GOLDEN_EVENTS } from './golden.fixture.ts';
+import { decodeEventPayload } from './payload-decode.ts';
+import { encodeEventPayload } from './payload-encode.ts';
+
+test.each([1, 127, 128, 16_383, 16_384, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER])(
+  'the number %d survives',
+  (value) => {
+    const out = new FieldWriter(1);
+    out.integer(5, value);
+    const reader = new FieldReader(Buffer.from(out.view));
+    expect(reader.next()).toBe(true);
+    expect([reader.field, reader.integer(), reader.next()]).toEqual([5, value, false]);
+  },
+);
+
+test.each([-1, 1.5, Number.NaN, 2 ** 53])('the number %d is refused', (value) => {
+  expect(() => new FieldWriter().integer(1, value)).toThrow(GatewayError);
+});
+
+test.each([0, 1, 42, 43, 127, 128, 5000])(
+  'text of %d units survives, in one, two, three and four bytes each',
+  (length) => {
+    for (const unit of ['a', 'é', '数', '😀']) {
+      const out = new FieldWriter(1);
+      out.presentText(3, unit.repeat(length));
+      const reader = new FieldReader(Buffer.from(out.view));
+      reader.next();
+      expect(reader.text()).toBe(unit.repeat(length));
+    }
+  },
+);
+
+test.each([0, 126, 127, 128, 16_383, 16_384, 70_000])(
+  'a nested sequence of %d bytes gets a length as short as can be',
+  (length) => {
+    const out = new FieldWriter(1);
+    const start = out.open(2);
+    if (length > 0) out.bytes(1, Buffer.alloc(Math.max(1, length - 2), 1));
+    out.close(start);
+    out.integer(3, 9);
+    const reader = new FieldReader(Buffer.from(out.view));
+    reader.next();
+    const inner = new FieldReader(reader.bytes());
+    expect(inner.next()).toBe(length > 0);
+    reader.next();
+    expect([reader.field, reader.integer()]).toEqual([3, 9]);
+  },
+);
+
+test('a field of a later version is skipped', () => {
+  for (const event of GOLDEN_EVENTS) {
+    const out = new FieldWriter();
+    out.bytes(100, Buffer.from('later'));
+    out.integer(101, 5);
+    const payload = Buffer.concat([encodeEventPayload(event), out.view]);
+    expect(decodeEventPayload(event.kind, payload)).toEqual(event);
+  }
+});
+
+test('a payload cut at any byte is refused or read, never anything else', () => {
+  for (const event of GOLDEN_EVENTS) {
+    const payload = encodeEventPayload(event);
+    for (let cut = 0; cut < payload.length; cut++) {
+      try {
+        decodeEventPayload(event.kind, payload.subarray(0, cut));
+      } catch (error) {
+        expect(error).toBeInstanceOf(GatewayError);
+      }
+    }
+  }
+});
+
+test('random payloads are refused or read, never anything else', () => {
+  let seed = 42;
+  const random = () => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) / 2 ** 31;
+  for (let i = 0; i < 3000; i++) {
+    const event = GOLDEN_EVENTS[i % GOLDEN_EVENTS.length]!;
+    const payload = encodeEventPayload(event);
+    for (let j = 0; j < 3 && payload.length > 0; j++)
+      payload[Math.floor(random() * payload.length)] = Math.floor(random() * 256);
+    try {
+      decodeEventPayload(event.kind, payload);
+    } catch (error) {
+      expect(error).toBeInstanceOf(GatewayError);
+    }
+  }
+});

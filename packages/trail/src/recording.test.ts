@@ -1,0 +1,85 @@
+import { GatewayError } from '@sallyport/core';
+import { expect, test } from 'vitest';
+import { GOLDEN_FRAMES, GOLDEN_SESSION } from './golden.fixture.ts';
+import { openRecordingChunk, sealRecordingChunk } from './recording-chunk.ts';
+import { decodeFrames, encodeFrame, type RecordingFrame } from './recording-frame.ts';
+import { replayRecording } from './recording-reader.ts';
+import { readPostgresRows } from './replay-postgres.ts';
+import { SessionKey } from './session-key.ts';
+
+async function recordingOf(key: SessionKey, groups: readonly (readonly RecordingFrame[])[]) {
+  const stored: Buffer[] = [];
+  const chunks = [];
+  for (const [index, frames] of groups.entries()) {
+    const [fromMs, toMs] = [frames[0]!.atMs, frames.at(-1)!.atMs];
+    const plain = Buffer.concat(frames.map((frame) => encodeFrame(frame, fromMs)));
+    const head = { sessionId: GOLDEN_SESSION, keyId: key.keyId, index, fromMs, toMs };
+    const { bytes, digest } = await sealRecordingChunk(head, plain, key.recordingKey());
+    stored.push(bytes);
+    chunks.push({ index, digest, fromMs, toMs });
+  }
+  const reads: number[] = [];
+  const readChunk = async (index: number): Promise<Buffer> => {
+    reads.push(index);
+    return stored[index]!;
+  };
+  return { stored, reads, source: { sessionId: GOLDEN_SESSION, chunks, readChunk } };
+}
+
+test('a replay yields every frame, and from an instant only what follows without reading what came before', async () => {
+  const key = new SessionKey(GOLDEN_SESSION);
+  const { reads, source } = await recordingOf(key, [
+    GOLDEN_FRAMES.slice(0, 3),
+    GOLDEN_FRAMES.slice(3, 6),
+    GOLDEN_FRAMES.slice(6),
+  ]);
+  expect(await collect(replayRecording(source, key.reader()))).toEqual(GOLDEN_FRAMES);
+  reads.length = 0;
+  const late = await collect(replayRecording(source, key.reader(), 301));
+  expect(late).toEqual(GOLDEN_FRAMES.filter((frame) => frame.atMs >= 301));
+  expect(reads).toEqual([1, 2]);
+});
+
+test('a chunk that is altered, swapped or under another key is refused', async () => {
+  const key = new SessionKey(GOLDEN_SESSION);
+  const { stored, source } = await recordingOf(key, [GOLDEN_FRAMES.slice(0, 3), GOLDEN_FRAMES.slice(3)]);
+  const run = (readChunk: (index: number) => Promise<Buffer>, by = key) =>
+    collect(replayRecording({ ...source, readChunk }, by.reader()));
+  await expect(run(async (index) => stored[1 - index]!)).rejects.toThrow(GatewayError);
+  await expect(run(source.readChunk, new SessionKey(GOLDEN_SESSION))).rejects.toThrow(GatewayError);
+  const chunk = stored[0]!;
+  for (let i = 0; i < chunk.length; i++) {
+    const bytes = Buffer.from(chunk);
+    bytes[i]! ^= 1;
+    await expect(openRecordingChunk(bytes, key.recordingKey())).rejects.toThrow(GatewayError);
+  }
+});
+
+test('frames cut at any byte are refused or end at a frame', () => {
+  const bytes = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
+  for (let cut = 0; cut < bytes.length; cut++) {
+    try {
+      const frames = [...decodeFrames(bytes.subarray(0, cut), 12)];
+      expect(frames).toEqual(GOLDEN_FRAMES.slice(0, frames.length));
+    } catch (error) {
+      expect(error).toBeInstanceOf(GatewayError);
+    }
+  }
+});
+
+test('rows of PostgreSQL read as cells, with NULL apart from empty and binary as hex', () => {
+  const row = Buffer.from('440000001d0004' + '00000003416461' + 'ffffffff' + '00000000' + '0000000400000007', 'hex');
+  row.writeInt32BE(row.length - 1, 1);
+  expect([...readPostgresRows(Buffer.concat([row, row]))]).toEqual([
+    ['Ada', undefined, '', '\\x00000007'],
+    ['Ada', undefined, '', '\\x00000007'],
+  ]);
+  for (let cut = 1; cut < row.length; cut++)
+    expect(() => [...readPostgresRows(row.subarray(0, cut))]).toThrow(GatewayError);
+});
+
+async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of source) all.push(one);
+  return all;
+}
