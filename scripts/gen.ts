@@ -62,4 +62,8 @@ export function generate(): void {
   }
 }
 
-if (import.meta.main) generate();
+if (import.meta.main) {
+  generate();
+  const { writeReference } = await import('./reference.ts');
+  writeReference();
+}

@@ -64,3 +64,9 @@ test('each runtime dependency has its line in docs/DEPENDENCIES.md', () => {
   });
   expect(missing).toEqual([]);
 });
+
+test('reference pages are what the code says', async () => {
+  const { referencePages } = await import('../scripts/reference.ts');
+  const stale = Object.entries(referencePages()).filter(([file, text]) => !existsSync(join(ROOT, file)) || read(file) !== text);
+  expect(stale.map(([file]) => `${file}: npm run gen`)).toEqual([]);
+});
