@@ -1,0 +1,226 @@
+/**
+ * The REST API as typed calls: one method per route that the CLI and the console use, nothing above it.
+ * Refuses to decide: no caching, no retries. Things are addressed by id or name.
+ */
+import { jsonLines } from './lines.ts';
+import { type OAuthApi, oauthApi } from './oauth.ts';
+import { createTransport, type Query, type Transport, type TransportOptions } from './transport.ts';
+import type {
+  Agent,
+  ApplyDocument,
+  ApprovalRequest,
+  Change,
+  Explanation,
+  Grant,
+  Group,
+  JoinToken,
+  Page,
+  Policy,
+  Principal,
+  ReplayFrame,
+  Resource,
+  Session,
+  TrailEventRow,
+  WhoAmI,
+} from './types.ts';
+
+export interface ApiClientOptions extends TransportOptions {
+  /** `client_id` of the device flow. */
+  readonly deviceClient?: string;
+}
+
+const at = (name: string): string => encodeURIComponent(name);
+const PAGE_SIZE = 100;
+
+/**
+ * Every item of a list, page by page.
+ * @param max stops after that many; all when left out
+ */
+export async function* allItems<T>(
+  transport: Transport,
+  path: string,
+  query: Query = {},
+  max = Number.POSITIVE_INFINITY,
+): AsyncGenerator<T> {
+  let cursor: string | undefined;
+  let left = max;
+  do {
+    const page = await transport.json<Page<T>>('GET', path, {
+      query: { ...query, limit: Math.min(left, PAGE_SIZE), cursor },
+    });
+    for (const item of page.items) {
+      yield item;
+      left--;
+      if (left <= 0) return;
+    }
+    cursor = page.nextCursor ?? undefined;
+  } while (cursor !== undefined);
+}
+
+export interface ApiClient {
+  readonly transport: Transport;
+  readonly oauth: OAuthApi;
+  whoami(): Promise<WhoAmI>;
+  /** PEM of the root that agents' certificates chain to. */
+  rootCertificate(): Promise<string>;
+  readonly resources: {
+    list(query?: Query, max?: number): AsyncGenerator<Resource>;
+    get(name: string): Promise<Resource>;
+  };
+  readonly principals: {
+    list(query?: Query, max?: number): AsyncGenerator<Principal>;
+    get(name: string): Promise<Principal>;
+    create(body: {
+      readonly name: string;
+      readonly kind: string;
+      readonly displayName?: string;
+      readonly roles?: readonly string[];
+    }): Promise<Principal>;
+    remove(name: string): Promise<void>;
+    createToken(
+      name: string,
+      body: { readonly name: string; readonly expiresInSeconds: number; readonly scopes?: readonly string[] },
+    ): Promise<{ readonly id: string; readonly token: string }>;
+    createSecret(name: string): Promise<{ readonly clientId: string; readonly clientSecret: string }>;
+  };
+  readonly groups: {
+    list(query?: Query, max?: number): AsyncGenerator<Group>;
+    get(name: string): Promise<Group>;
+    create(body: { readonly name: string; readonly description?: string }): Promise<Group>;
+    remove(name: string): Promise<void>;
+    addMember(name: string, principal: string): Promise<void>;
+    removeMember(name: string, principal: string): Promise<void>;
+  };
+  readonly grants: {
+    list(query?: Query, max?: number): AsyncGenerator<Grant>;
+    get(name: string): Promise<Grant>;
+    create(body: Readonly<Record<string, unknown>>): Promise<Grant>;
+    revoke(name: string): Promise<unknown>;
+  };
+  readonly policies: {
+    list(query?: Query, max?: number): AsyncGenerator<Policy>;
+    check(source: string): Promise<unknown>;
+    explain(body: {
+      readonly resource: string;
+      readonly statement: string;
+      readonly principal?: string;
+      readonly groups?: readonly string[];
+    }): Promise<Explanation>;
+  };
+  apply(
+    documents: readonly ApplyDocument[],
+    options: { readonly dryRun: boolean; readonly prune: boolean },
+  ): Promise<{ readonly changes: readonly Change[] }>;
+  readonly approvals: {
+    list(query?: Query, max?: number): AsyncGenerator<ApprovalRequest>;
+    get(id: string): Promise<ApprovalRequest>;
+    approve(id: string, reason?: string): Promise<unknown>;
+    deny(id: string, reason: string): Promise<unknown>;
+  };
+  readonly sessions: {
+    list(query?: Query, max?: number): AsyncGenerator<Session>;
+    get(id: string): Promise<Session>;
+    recording(id: string, query?: Query, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
+    watch(id: string, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
+    kill(id: string, reason: string): Promise<unknown>;
+  };
+  readonly trail: {
+    events(query?: Query, max?: number): AsyncGenerator<TrailEventRow>;
+    /** The archive, as bytes of the answer's body. */
+    export(query?: Query): Promise<Response>;
+    heads(): Promise<unknown>;
+  };
+  readonly agents: {
+    list(query?: Query, max?: number): AsyncGenerator<Agent>;
+    joinToken(body: {
+      readonly name: string;
+      readonly names?: readonly string[];
+      readonly expiresInSeconds?: number;
+    }): Promise<JoinToken>;
+    revoke(name: string): Promise<unknown>;
+  };
+}
+
+export function createApiClient(options: ApiClientOptions): ApiClient {
+  const transport = createTransport(options);
+  const get = <T>(path: string): Promise<T> => transport.json<T>('GET', path);
+  const post = <T>(path: string, body: unknown = {}): Promise<T> => transport.json<T>('POST', path, { body });
+  const remove = (path: string): Promise<void> => transport.json('DELETE', path);
+  const list =
+    <T>(path: string) =>
+    (query?: Query, max?: number): AsyncGenerator<T> =>
+      allItems<T>(transport, path, query, max);
+  // A session may be silent for hours: only the caller ends these.
+  const stream = async function* (
+    path: string,
+    query: Query | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<ReplayFrame> {
+    const response = await transport.raw('GET', path, {
+      timeoutMs: undefined,
+      ...(query === undefined ? {} : { query }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    yield* jsonLines<ReplayFrame>(response);
+  };
+
+  return {
+    transport,
+    oauth: oauthApi(transport, options.deviceClient ?? 'sallyport-cli'),
+    whoami: () => get('/v1/whoami'),
+    rootCertificate: async () => (await transport.raw('GET', '/v1/ca')).text(),
+    resources: { list: list('/v1/resources'), get: (name) => get(`/v1/resources/${at(name)}`) },
+    principals: {
+      list: list('/v1/principals'),
+      get: (name) => get(`/v1/principals/${at(name)}`),
+      create: (body) => post('/v1/principals', body),
+      remove: (name) => remove(`/v1/principals/${at(name)}`),
+      createToken: (name, body) => post(`/v1/principals/${at(name)}/tokens`, body),
+      createSecret: (name) => post(`/v1/principals/${at(name)}/secrets`),
+    },
+    groups: {
+      list: list('/v1/groups'),
+      get: (name) => get(`/v1/groups/${at(name)}`),
+      create: (body) => post('/v1/groups', body),
+      remove: (name) => remove(`/v1/groups/${at(name)}`),
+      addMember: (name, principal) => transport.json('PUT', `/v1/groups/${at(name)}/members/${at(principal)}`),
+      removeMember: (name, principal) => remove(`/v1/groups/${at(name)}/members/${at(principal)}`),
+    },
+    grants: {
+      list: list('/v1/grants'),
+      get: (name) => get(`/v1/grants/${at(name)}`),
+      create: (body) => post('/v1/grants', body),
+      revoke: (name) => post(`/v1/grants/${at(name)}/revoke`),
+    },
+    policies: {
+      list: list('/v1/policies'),
+      check: (source) => post('/v1/policies/check', { source }),
+      explain: (body) => post('/v1/policies/explain', body),
+    },
+    apply: (documents, { dryRun, prune }) => post('/v1/apply', { documents, dryRun, prune }),
+    approvals: {
+      list: list('/v1/approvals'),
+      get: (id) => get(`/v1/approvals/${at(id)}`),
+      approve: (id, reason) => post(`/v1/approvals/${at(id)}/approve`, reason === undefined ? {} : { reason }),
+      deny: (id, reason) => post(`/v1/approvals/${at(id)}/deny`, { reason }),
+    },
+    sessions: {
+      list: list('/v1/sessions'),
+      get: (id) => get(`/v1/sessions/${at(id)}`),
+      recording: (id, query, signal) => stream(`/v1/sessions/${at(id)}/recording`, query, signal),
+      watch: (id, signal) => stream(`/v1/sessions/${at(id)}/watch`, undefined, signal),
+      kill: (id, reason) => post(`/v1/sessions/${at(id)}/kill`, { reason }),
+    },
+    trail: {
+      events: list('/v1/trail/events'),
+      export: (query) =>
+        transport.raw('GET', '/v1/trail/export', { timeoutMs: undefined, ...(query === undefined ? {} : { query }) }),
+      heads: () => get('/v1/trail/heads'),
+    },
+    agents: {
+      list: list('/v1/agents'),
+      joinToken: (body) => post('/v1/agents/join-tokens', body),
+      revoke: (name) => post(`/v1/agents/${at(name)}/revoke`),
+    },
+  };
+}
