@@ -63,13 +63,28 @@ export async function openSchemaEngine(schemaPath: string, databaseUrl: string):
   };
   const content = readFileSync(schemaPath, 'utf8');
   const files = [{ path: schemaPath, content }];
-  const engine = await glue.SchemaEngine.new({ datamodels: [[schemaPath, content]] }, () => undefined, bindMigrationAwareSqlAdapterFactory(factory as never));
+  const engine = await glue.SchemaEngine.new(
+    { datamodels: [[schemaPath, content]] },
+    () => undefined,
+    bindMigrationAwareSqlAdapterFactory(factory as never),
+  );
   const run = async (from: unknown): Promise<string | undefined> => {
-    const answer: DiffAnswer = await engine.diff({ from, to: { tag: 'schemaDatamodel', files }, script: true, exitCode: true, filters: FILTERS });
+    const answer: DiffAnswer = await engine.diff({
+      from,
+      to: { tag: 'schemaDatamodel', files },
+      script: true,
+      exitCode: true,
+      filters: FILTERS,
+    });
     return answer.exitCode === 0 ? undefined : (answer.stdout ?? '');
   };
   return {
-    diff: (from) => run(from === undefined ? { tag: 'empty' } : { tag: 'schemaDatamodel', files: [{ path: 'schema.prisma', content: from }] }),
+    diff: (from) =>
+      run(
+        from === undefined
+          ? { tag: 'empty' }
+          : { tag: 'schemaDatamodel', files: [{ path: 'schema.prisma', content: from }] },
+      ),
     drift: () => run({ tag: 'schemaDatasource', files, configDir: path.dirname(schemaPath) }),
     close: () => engine.free(),
   };

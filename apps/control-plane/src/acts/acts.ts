@@ -1,0 +1,74 @@
+/**
+ * The control plane's own acts on the trail: a row in the transaction of the change it tells of, chained later
+ * (trail/). A change whose act cannot be written does not happen. Refuses secrets: `detail` must be safe to keep for years.
+ */
+import type { PrincipalRef } from '@sallyport/model';
+import type { Tx } from '../db/database.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
+
+export interface ControlActInput {
+  readonly projectId: string;
+  /** Undefined for what the control plane does by itself (expiry, rotation). */
+  readonly principal: PrincipalRef | undefined;
+  readonly onBehalfOf?: PrincipalRef | undefined;
+  /** `<noun>.<past tense>`: `grant.created`, `recording.viewed`. */
+  readonly action: string;
+  /** `<noun>/<name or id>`. */
+  readonly target: string;
+  /** JSON without secrets. */
+  readonly detail?: Prisma.InputJsonObject;
+  readonly requestId: string;
+  readonly sessionId?: string;
+}
+
+/** Anything that knows who asks: an http Caller fits. */
+export interface Actor {
+  readonly projectId: string;
+  readonly principal: PrincipalRef | undefined;
+  readonly onBehalfOf?: PrincipalRef | undefined;
+  readonly requestId: string;
+}
+
+/** Writes one act. @param tx the transaction of the change */
+export async function recordAct(tx: Tx, act: ControlActInput): Promise<void> {
+  await tx.controlAct.create({
+    data: {
+      projectId: act.projectId,
+      principalId: act.principal?.id ?? null,
+      principalName: act.principal?.name ?? null,
+      principalKind: act.principal?.kind ?? null,
+      onBehalfOfId: act.onBehalfOf?.id ?? null,
+      onBehalfOfName: act.onBehalfOf?.name ?? null,
+      action: act.action,
+      target: act.target,
+      detail: act.detail ?? {},
+      requestId: act.requestId,
+      sessionId: act.sessionId ?? null,
+    },
+  });
+}
+
+/** The same, with who asks taken from an actor. */
+export const recordActOf = (
+  tx: Tx,
+  actor: Actor,
+  action: string,
+  target: string,
+  detail: Prisma.InputJsonObject = {},
+): Promise<void> =>
+  recordAct(tx, {
+    projectId: actor.projectId,
+    principal: actor.principal,
+    onBehalfOf: actor.onBehalfOf,
+    action,
+    target,
+    detail,
+    requestId: actor.requestId,
+  });
+
+/** Who acts when the control plane does something by itself. */
+export const systemActor = (projectId: string, requestId: string): Actor => ({
+  projectId,
+  principal: undefined,
+  requestId,
+});

@@ -1,0 +1,47 @@
+/** The wiring: one line per feature. Values that exist before Nest (configuration, database, keys) come in by `register`. */
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { Bootstrap } from './bootstrap.ts';
+import { BundlesModule } from './bundles/bundles.module.ts';
+import { Config } from './config.ts';
+import { DatabaseUrl } from './db/database.ts';
+import { DbModule } from './db/db.module.ts';
+import { Project } from './db/project.ts';
+import { HttpModule } from './http/http.module.ts';
+import { Log } from './http/problem.filter.ts';
+import { IdentityModule } from './identity/identity.module.ts';
+import { Envelope } from './keys/envelope.ts';
+import { KeysModule } from './keys/keys.module.ts';
+
+export interface Given {
+  readonly config: Config;
+  readonly databaseUrl: DatabaseUrl;
+  readonly envelope: Envelope;
+  readonly log: Log;
+}
+
+/** What exists before Nest starts; global by HOUSE section 8 (config). */
+@Global()
+@Module({})
+export class GivenModule {
+  static register(given: Given): DynamicModule {
+    const providers = [
+      { provide: Config, useValue: given.config },
+      { provide: DatabaseUrl, useValue: given.databaseUrl },
+      { provide: Envelope, useValue: given.envelope },
+      { provide: Log, useValue: given.log },
+      Project,
+    ];
+    return { module: GivenModule, providers, exports: [Config, DatabaseUrl, Envelope, Log, Project] };
+  }
+}
+
+@Module({})
+export class AppModule {
+  static register(given: Given): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [GivenModule.register(given), DbModule, HttpModule, IdentityModule, KeysModule, BundlesModule],
+      providers: [Bootstrap],
+    };
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Brings a control plane up and down: database (our own or a given one), migrations, keys, Nest, listeners, ready.json.
+ * Refuses to read the environment or signals; main.ts does. Tests start real control planes through this.
+ */
+import 'reflect-metadata';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import helmet from '@fastify/helmet';
+import { StandardSchemaValidationPipe } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { createLogger, type LogLevel, Secret, shortId } from '@sallyport/core';
+import { startEmbeddedPostgres } from '@sallyport/embedded-postgres';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import pg from 'pg';
+import { AppModule } from './app.module.ts';
+import { Bootstrap } from './bootstrap.ts';
+import type { Config } from './config.ts';
+import { DatabaseUrl } from './db/database.ts';
+import { migrate } from './db/migrate.ts';
+import { InvalidRequest } from './http/invalid-request.ts';
+import { Metrics } from './http/metrics.ts';
+import { serveOpenApi } from './http/openapi.ts';
+import { Log } from './http/problem.filter.ts';
+import { Envelope, loadKek } from './keys/envelope.ts';
+import { Keys } from './keys/keys.ts';
+import { Listening } from './listening.ts';
+import { nestLogger } from './nest-log.ts';
+
+const BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface ReadyFile {
+  readonly pid: number;
+  /** Base URL of REST. */
+  readonly http: string;
+  /** `host:port`. */
+  readonly link: string;
+  readonly enroll: string;
+  /** File with the root certificate (PEM). */
+  readonly ca: string;
+  readonly demoIdp?: string;
+}
+
+export interface ControlPlane {
+  readonly app: NestFastifyApplication;
+  readonly ready: ReadyFile;
+  /** Set when this start made the first admin. */
+  readonly adminTokenFile: string | undefined;
+  stop(): Promise<void>;
+}
+
+class ProcessLog extends Log {
+  readonly debug;
+  readonly info;
+  readonly warn;
+  readonly error;
+  constructor(level: LogLevel, write: (line: string) => void) {
+    super();
+    const logger = createLogger('control-plane', { level, write, nowMs: () => Date.now() });
+    this.debug = logger.debug;
+    this.info = logger.info;
+    this.warn = logger.warn;
+    this.error = logger.error;
+  }
+}
+
+/** A given database, or one of our own in the data folder. */
+async function openDatabase(config: Config): Promise<{ url: string; stop(): Promise<void> }> {
+  if (config.databaseUrl !== undefined) return { url: config.databaseUrl.reveal(), stop: () => Promise.resolve() };
+  const server = await startEmbeddedPostgres({ dir: path.join(config.dataDir, 'postgres') });
+  return { url: server.url(), stop: () => server.stop() };
+}
+
+async function holdsKeys(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query('select 1 from signing_keys limit 1')).rowCount === 1;
+  } finally {
+    await client.end();
+  }
+}
+
+async function createApp(config: Config, databaseUrl: string, log: Log): Promise<NestFastifyApplication> {
+  const kek = loadKek(config.kek, config.kekFile, !(await holdsKeys(databaseUrl)));
+  const https =
+    config.httpTls === undefined ? {} : { https: { cert: config.httpTls.cert, key: config.httpTls.key.reveal() } };
+  const adapter = new FastifyAdapter({
+    ...https,
+    bodyLimit: BODY_BYTES_MAX,
+    // A proxy in front is only believed where the operator said there is one.
+    trustProxy: config.httpTls === undefined && config.http.host !== '127.0.0.1',
+    genReqId: () => shortId('req', randomBytes(10)),
+  } as ConstructorParameters<typeof FastifyAdapter>[0]);
+  const given = { config, databaseUrl: new DatabaseUrl(new Secret(databaseUrl)), envelope: new Envelope(kek), log };
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule.register(given), adapter, {
+    logger: nestLogger(log),
+    abortOnError: false,
+  });
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      directives: {
+        defaultSrc: ["'self'"],
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        imgSrc: ["'self'", 'data:'],
+        formAction: null,
+      },
+    },
+  });
+  const metrics = app.get(Metrics);
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    void reply.header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.requests.observe(
+      { method: request.method, route, status: String(reply.statusCode) },
+      reply.elapsedTime / 1000,
+    );
+    done();
+  });
+  app.useGlobalPipes(
+    new StandardSchemaValidationPipe({
+      exceptionFactory: (issues) =>
+        new InvalidRequest(
+          issues.map((issue) => ({
+            field: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
+            message: issue.message,
+          })),
+        ),
+    }),
+  );
+  serveOpenApi(app);
+  return app;
+}
+
+function writeReady(file: string, value: ReadyFile): void {
+  writeFileSync(file, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600);
+}
+
+/**
+ * Starts everything; resolves when it serves.
+ * @throws GatewayError `config.invalid` with what to do, after stopping what was already started
+ */
+export async function startControlPlane(
+  config: Config,
+  writeLog: (line: string) => void = (line) => void process.stderr.write(line),
+): Promise<ControlPlane> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
+  const readyFile = path.join(config.dataDir, 'ready.json');
+  rmSync(readyFile, { force: true });
+  const log = new ProcessLog(config.logLevel, writeLog);
+  const database = await openDatabase(config);
+  let app: NestFastifyApplication | undefined;
+  const stop = async (): Promise<void> => {
+    rmSync(readyFile, { force: true });
+    await app?.close();
+    await database.stop();
+  };
+  try {
+    const applied = await migrate(database.url);
+    if (applied.length > 0) log.info('migrations were applied', { applied });
+    app = await createApp(config, database.url, log);
+    const { adminTokenFile } = await app.get(Bootstrap).run();
+    await app.listen(config.http.port, config.http.host);
+    const listening = app.get(Listening);
+    const bound = app.getHttpServer().address() as { address: string; port: number };
+    listening.report('http', {
+      host: config.http.host === '0.0.0.0' || config.http.host === '::' ? '127.0.0.1' : config.http.host,
+      port: bound.port,
+    });
+    const ca = path.join(config.dataDir, 'ca.pem');
+    writeFileSync(ca, await app.get(Keys).root());
+    const demo = config.demoIdp ? { demoIdp: `http://${listening.address('demo-idp')}` } : {};
+    const ready: ReadyFile = {
+      pid: process.pid,
+      http: listening.publicUrl(),
+      link: listening.address('link'),
+      enroll: listening.address('enroll'),
+      ca,
+      ...demo,
+    };
+    writeReady(readyFile, ready);
+    log.info('ready', { ...ready });
+    return { app, ready, adminTokenFile, stop };
+  } catch (error) {
+    await stop().catch((failure: unknown) => log.error('the stop after a failed start failed', { error: failure }));
+    throw error;
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * The process's configuration: environment and flags, read once at start. A wrong value stops the start with its name.
+ * Refuses to know what a value is used for. Flag `--data-dir X` is SALLYPORT_DATA_DIR=X, `--database-url X` DATABASE_URL=X.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { GatewayError, isDnsLabel, type LogLevel, Secret } from '@sallyport/core';
+
+export interface HostPort {
+  readonly host: string;
+  /** 0 = the system picks one. */
+  readonly port: number;
+}
+
+/** One identity provider by OpenID Connect. */
+export interface OidcProviderConfig {
+  /** DNS label; memberships it gives have source `oidc:<name>`. */
+  readonly name: string;
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: Secret<string> | undefined;
+  /** Claim of the id token that lists groups. */
+  readonly groupsClaim: string;
+}
+
+/** A class only so that Nest can inject it; made by `parseConfig`. */
+export class Config {
+  readonly http!: HostPort;
+  readonly httpTls!: { readonly cert: string; readonly key: Secret<string> } | undefined;
+  readonly link!: HostPort;
+  readonly enroll!: HostPort;
+  /** As browsers and CLIs reach the REST API; '' = from the listening address. */
+  readonly publicUrl!: string;
+  /** `host:port` that agents dial; empty = the listening address. */
+  readonly publicLink!: readonly string[];
+  readonly publicEnroll!: readonly string[];
+  readonly dataDir!: string;
+  readonly databaseUrl!: Secret<string> | undefined;
+  readonly redisUrl!: Secret<string> | undefined;
+  /** 32 bytes when given by environment; otherwise `kekFile` is read or made. */
+  readonly kek!: Secret<Buffer> | undefined;
+  readonly kekFile!: string;
+  readonly demoIdp!: boolean;
+  readonly demoIdpListen!: HostPort;
+  readonly oidc!: readonly OidcProviderConfig[];
+  /** Domain under which SNI names a resource; '' = none. */
+  readonly domain!: string;
+  readonly logLevel!: LogLevel;
+  readonly exitWithParent!: boolean;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+const KNOWN = [
+  'HTTP',
+  'HTTP_TLS_CERT',
+  'HTTP_TLS_KEY',
+  'HTTP_PLAINTEXT',
+  'LINK',
+  'ENROLL',
+  'PUBLIC_URL',
+  'PUBLIC_LINK',
+  'PUBLIC_ENROLL',
+  'DATA_DIR',
+  'KEK',
+  'KEK_FILE',
+  'DEMO_IDP',
+  'DEMO_IDP_LISTEN',
+  'OIDC_NAME',
+  'OIDC_ISSUER',
+  'OIDC_CLIENT_ID',
+  'OIDC_CLIENT_SECRET',
+  'OIDC_GROUPS_CLAIM',
+  'DOMAIN',
+  'LOG_LEVEL',
+] as const; // prettier-ignore
+
+const refuse = (name: string, remedy: string): never => {
+  throw new GatewayError('config.invalid', { name, remedy });
+};
+
+/** Flags become the environment variables of the same name and win over them. */
+export function mergeFlags(argv: readonly string[], env: Env): { env: Env; exitWithParent: boolean } {
+  const merged: Record<string, string | undefined> = { ...env };
+  let exitWithParent = false;
+  for (let i = 0; i < argv.length; i++) {
+    const flag = argv[i]!;
+    if (flag === '--exit-with-parent') {
+      exitWithParent = true;
+      continue;
+    }
+    const [name, inline] = flag.split(/=(.*)/s, 2) as [string, string | undefined];
+    const upper = name.replace(/^--/, '').replaceAll('-', '_').toUpperCase();
+    const variable = upper === 'DATABASE_URL' || upper === 'REDIS_URL' ? upper : `SALLYPORT_${upper}`;
+    const known = variable === upper || (KNOWN as readonly string[]).includes(upper);
+    if (!name.startsWith('--') || !known) refuse(name, 'there is no such flag');
+    const value = inline ?? argv[++i];
+    if (value === undefined) refuse(name, 'the flag needs a value');
+    merged[variable] = value;
+  }
+  return { env: merged, exitWithParent };
+}
+
+function parseHostPort(name: string, text: string): HostPort {
+  const match = /^(\[[0-9a-f:]+\]|[^:[\]\s]+):(\d{1,5})$/i.exec(text);
+  if (match === null || Number(match[2]) > 65_535)
+    return refuse(name, `host:port is expected, as 127.0.0.1:7400, not "${text}"`);
+  return { host: match[1]!.replace(/^\[|\]$/g, ''), port: Number(match[2]) };
+}
+
+function parseSwitch(name: string, text: string | undefined): boolean {
+  if (text === undefined || text === '' || text === 'off') return false;
+  return text === 'on' ? true : refuse(name, 'on or off is expected');
+}
+
+function readNamed(name: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new GatewayError('config.invalid', { name, file, remedy: 'the file cannot be read' }, { cause });
+  }
+}
+
+function parseUrl(name: string, text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    return refuse(name, `an http or https URL is expected, not "${text}"`);
+  return text.replace(/\/+$/, '');
+}
+
+/** The 32 bytes of a key-encryption key in base64url. @throws GatewayError `config.invalid` */
+export function parseKek(name: string, text: string): Secret<Buffer> {
+  const bytes = Buffer.from(text.trim(), 'base64url');
+  if (bytes.length !== 32) refuse(name, '32 bytes in base64url are expected');
+  return new Secret(bytes);
+}
+
+function parseOidc(get: (name: string) => string | undefined): OidcProviderConfig[] {
+  const issuer = get('OIDC_ISSUER');
+  if (issuer === undefined) return [];
+  const name = get('OIDC_NAME') ?? 'oidc';
+  if (!isDnsLabel(name)) refuse('SALLYPORT_OIDC_NAME', 'a DNS label is expected');
+  const secret = get('OIDC_CLIENT_SECRET');
+  return [
+    {
+      name,
+      issuer: parseUrl('SALLYPORT_OIDC_ISSUER', issuer),
+      clientId: get('OIDC_CLIENT_ID') ?? refuse('SALLYPORT_OIDC_CLIENT_ID', 'it is needed with SALLYPORT_OIDC_ISSUER'),
+      clientSecret: secret === undefined ? undefined : new Secret(secret),
+      groupsClaim: get('OIDC_GROUPS_CLAIM') ?? 'groups',
+    },
+  ];
+}
+
+/**
+ * @param argv flags after the script's name
+ * @throws GatewayError `config.invalid` with `name` and `remedy` of the first wrong value
+ */
+export function parseConfig(argv: readonly string[], environment: Env): Config {
+  const { env, exitWithParent } = mergeFlags(argv, environment);
+  const get = (name: string): string | undefined => env[`SALLYPORT_${name}`] || undefined;
+  const address = (name: string, fallback: string): HostPort =>
+    parseHostPort(`SALLYPORT_${name}`, get(name) ?? fallback);
+  const list = (name: string): string[] => {
+    const items = (get(name) ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+    for (const item of items) parseHostPort(`SALLYPORT_${name}`, item);
+    return items;
+  };
+  const http = address('HTTP', '127.0.0.1:7400');
+  const cert = get('HTTP_TLS_CERT');
+  const key = get('HTTP_TLS_KEY');
+  if ((cert === undefined) !== (key === undefined))
+    refuse('SALLYPORT_HTTP_TLS_CERT', 'certificate and key are given together');
+  const plaintext = get('HTTP_PLAINTEXT');
+  if (plaintext !== undefined && plaintext !== 'behind-proxy')
+    refuse('SALLYPORT_HTTP_PLAINTEXT', 'only behind-proxy is known');
+  if (cert === undefined && !LOOPBACK.has(http.host) && plaintext === undefined) {
+    refuse(
+      'SALLYPORT_HTTP',
+      'plain HTTP is for loopback: give SALLYPORT_HTTP_TLS_CERT and _KEY, or SALLYPORT_HTTP_PLAINTEXT=behind-proxy',
+    );
+  }
+  const logLevel = get('LOG_LEVEL') ?? 'info';
+  if (!['debug', 'info', 'warn', 'error'].includes(logLevel))
+    refuse('SALLYPORT_LOG_LEVEL', 'debug, info, warn or error is expected');
+  const dataDir = path.resolve(get('DATA_DIR') ?? '.sallyport/control-plane');
+  const databaseUrl = env['DATABASE_URL'] || undefined;
+  if (databaseUrl !== undefined && !/^postgres(ql)?:\/\//.test(databaseUrl))
+    refuse('DATABASE_URL', 'postgres://… is expected');
+  const redisUrl = env['REDIS_URL'] || undefined;
+  if (redisUrl !== undefined && !/^rediss?:\/\//.test(redisUrl)) refuse('REDIS_URL', 'redis://… is expected');
+  const kek = get('KEK');
+  const publicUrl = get('PUBLIC_URL');
+  return {
+    http,
+    httpTls:
+      cert === undefined || key === undefined
+        ? undefined
+        : {
+            cert: readNamed('SALLYPORT_HTTP_TLS_CERT', cert),
+            key: new Secret(readNamed('SALLYPORT_HTTP_TLS_KEY', key)),
+          },
+    link: address('LINK', '127.0.0.1:7401'),
+    enroll: address('ENROLL', '127.0.0.1:7402'),
+    publicUrl: publicUrl === undefined ? '' : parseUrl('SALLYPORT_PUBLIC_URL', publicUrl),
+    publicLink: list('PUBLIC_LINK'),
+    publicEnroll: list('PUBLIC_ENROLL'),
+    dataDir,
+    databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
+    redisUrl: redisUrl === undefined ? undefined : new Secret(redisUrl),
+    kek: kek === undefined ? undefined : parseKek('SALLYPORT_KEK', kek),
+    kekFile: path.resolve(get('KEK_FILE') ?? path.join(dataDir, 'kek')),
+    demoIdp: parseSwitch('SALLYPORT_DEMO_IDP', get('DEMO_IDP')),
+    demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
+    oidc: parseOidc(get),
+    domain: get('DOMAIN') ?? '',
+    logLevel: logLevel as LogLevel,
+    exitWithParent,
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * The one way to the control plane's PostgreSQL: a Prisma client, transactions, and work to do once one has committed.
+ * Refuses to know any table; repositories of the features do.
+ */
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { PrismaPg } from '@prisma/adapter-pg';
+import { Secret } from '@sallyport/core';
+import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
+
+/** A transaction's client; also fits the plain client for reads. */
+export type Tx = Prisma.TransactionClient;
+
+/** Connection string of the database in use, after an embedded one was started. */
+export class DatabaseUrl {
+  readonly url: Secret<string>;
+  constructor(url: Secret<string>) {
+    this.url = url;
+  }
+}
+
+type AfterCommit = () => void | Promise<void>;
+
+@Injectable()
+export class Database implements OnModuleDestroy {
+  readonly client: PrismaClient;
+  readonly #waiting = new WeakMap<object, AfterCommit[]>();
+
+  constructor(database: DatabaseUrl) {
+    const adapter = new PrismaPg({ connectionString: database.url.reveal(), application_name: 'sallyport', max: 20 });
+    this.client = new PrismaClient({ adapter });
+  }
+
+  /** Runs `work` in one transaction; then, only if it committed, what `afterCommit` was given. */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const after: AfterCommit[] = [];
+    const result = await this.client.$transaction(
+      async (tx) => {
+        this.#waiting.set(tx, after);
+        return await work(tx);
+      },
+      { maxWait: 10_000, timeout: 30_000 },
+    );
+    for (const task of after) await task();
+    return result;
+  }
+
+  /** Called inside `transaction`: `task` runs once it has committed, never when it rolled back. Not durable: wake-ups only. */
+  afterCommit(tx: Tx, task: AfterCommit): void {
+    this.#waiting.get(tx)?.push(task);
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.client.$disconnect();
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The guard over every route: denies by default. Public routes pass; others need a bearer token with the permission
+ * the route names. Failed tokens count against the address. Refuses to know what a token looks like.
+ */
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { GatewayError } from '@sallyport/core';
+import type { FastifyRequest } from 'fastify';
+import { Authenticator, PUBLIC, REQUIRES, setCaller } from './caller.ts';
+import type { Permission } from './permissions.ts';
+import { RateLimiter } from './rate-limit.ts';
+
+@Injectable()
+export class AuthGuard implements CanActivate {
+  readonly #reflector: Reflector;
+  readonly #authenticator: Authenticator;
+  readonly #limits: RateLimiter;
+  constructor(reflector: Reflector, authenticator: Authenticator, limits: RateLimiter) {
+    this.#reflector = reflector;
+    this.#authenticator = authenticator;
+    this.#limits = limits;
+  }
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const targets = [context.getHandler(), context.getClass()];
+    if (this.#reflector.getAllAndOverride<boolean>(PUBLIC, targets) === true) return true;
+    const anyOf = this.#reflector.getAllAndOverride<readonly Permission[]>(REQUIRES, targets);
+    if (anyOf === undefined || anyOf.length === 0)
+      throw new GatewayError('auth.forbidden', { reason: 'the route names no permission' });
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (token === undefined) throw new GatewayError('auth.required');
+    this.#limits.require('bad-token', request.ip);
+    const caller = await this.#authenticator.authenticate(token, request.id).catch((error: unknown) => {
+      this.#limits.count('bad-token', request.ip);
+      throw error;
+    });
+    if (!anyOf.some((permission) => caller.permissions.has(permission)))
+      throw new GatewayError('auth.forbidden', { needs: anyOf.join(' or ') });
+    setCaller(request, caller);
+    return true;
+  }
+}

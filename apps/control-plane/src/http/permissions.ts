@@ -1,0 +1,117 @@
+/**
+ * Every permission of the REST API, `<noun>:<verb>`, and the roles as lists of them.
+ * Refuses to know routes: each route names what it needs by `@Requires`. Public contract: add, never rename.
+ */
+export const PERMISSIONS = [
+  'principal:read',
+  'principal:create',
+  'principal:update',
+  'principal:delete',
+  'group:read',
+  'group:create',
+  'group:update',
+  'group:delete',
+  /** API tokens and client secrets of others; one's own need `token:own`. */
+  'token:create',
+  'token:delete',
+  'token:own',
+  'resource:read',
+  /** Only what the caller's grants reach. */
+  'resource:reach',
+  'resource:create',
+  'resource:update',
+  'resource:delete',
+  'credential:read',
+  'credential:create',
+  'credential:update',
+  'credential:delete',
+  'grant:read',
+  'grant:create',
+  'grant:update',
+  'grant:delete',
+  'policy:read',
+  'policy:create',
+  'policy:update',
+  'policy:delete',
+  /** Check and explain change nothing. */
+  'policy:explain',
+  'document:apply',
+  'approval:read',
+  'approval:answer',
+  /** Sessions of others; one's own need `session:own`. */
+  'session:read',
+  'session:own',
+  'session:view',
+  'session:view-clear',
+  'session:watch',
+  'session:kill',
+  'trail:read',
+  'trail:export',
+  'agent:read',
+  'agent:create',
+  'agent:delete',
+  'bundle:read',
+  'bundle:recover',
+  'webhook:read',
+  'webhook:create',
+  'webhook:update',
+  'webhook:delete',
+  'key:rotate',
+  /** Exchanging an API token for an access token of a resource; grants decide which. */
+  'access:exchange',
+] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
+export const ROLES = ['admin', 'auditor', 'approver', 'member'] as const;
+export type Role = (typeof ROLES)[number];
+
+const MEMBER: readonly Permission[] = [
+  'token:own',
+  'resource:reach',
+  'policy:explain',
+  'approval:read',
+  'session:own',
+  'access:exchange',
+];
+
+/** What each role may do; a principal has the union of its roles, a token at most that. */
+export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
+  admin: PERMISSIONS,
+  auditor: [
+    ...MEMBER,
+    'principal:read',
+    'group:read',
+    'resource:read',
+    'credential:read',
+    'grant:read',
+    'policy:read',
+    'session:read',
+    'session:view',
+    'session:watch',
+    'trail:read',
+    'trail:export',
+    'agent:read',
+    'bundle:read',
+    'webhook:read',
+  ],
+  approver: [
+    ...MEMBER,
+    'approval:answer',
+    'group:read',
+    'resource:read',
+    'grant:read',
+    'policy:read',
+    'session:read',
+    'session:view',
+  ],
+  member: MEMBER,
+};
+
+export const isPermission = (text: string): text is Permission => (PERMISSIONS as readonly string[]).includes(text);
+export const isRole = (text: string): text is Role => (ROLES as readonly string[]).includes(text);
+
+/** @param roles unknown ones give nothing; @param scopes narrows, empty = all of the roles' */
+export function permissionsOf(roles: readonly string[], scopes: readonly string[] = []): ReadonlySet<Permission> {
+  const all = new Set(roles.filter(isRole).flatMap((role) => ROLE_PERMISSIONS[role]));
+  return scopes.length === 0 ? all : new Set([...all].filter((permission) => scopes.includes(permission)));
+}

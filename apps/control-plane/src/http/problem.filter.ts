@@ -1,0 +1,85 @@
+/**
+ * The REST edge's translation of errors to RFC 9457 problems: code, its fixed text, the request id; nothing from inside.
+ * Refuses to show a cause, a detail or a stack. What is not an operating error is `internal` and is logged.
+ */
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Injectable } from '@nestjs/common';
+import { CODES, type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Prisma } from '../generated/prisma/client.ts';
+import { InvalidRequest, OAuthError } from './invalid-request.ts';
+
+/** Abstract class as the injection token of the process's logger. */
+export abstract class Log implements Logger {
+  abstract debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  abstract info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  abstract warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  abstract error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+const PRISMA: Readonly<Record<string, ErrorCode>> = {
+  P2002: 'request.conflict',
+  P2003: 'request.conflict',
+  P2025: 'request.not_found',
+};
+const STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: 'request.invalid',
+  401: 'auth.required',
+  403: 'auth.forbidden',
+  404: 'request.not_found',
+  405: 'request.not_found',
+  409: 'request.conflict',
+  413: 'frame.too_large',
+  415: 'request.invalid',
+  429: 'request.throttled',
+};
+
+/** The code a stranger is told. */
+export function codeOf(error: unknown): ErrorCode {
+  if (error instanceof GatewayError) return error.code;
+  if (error instanceof Prisma.PrismaClientKnownRequestError) return PRISMA[error.code] ?? 'internal';
+  if (error instanceof HttpException) return STATUS[error.getStatus()] ?? 'internal';
+  // Errors of Fastify itself (body too large, malformed JSON) carry a status and no class of ours.
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' ? (STATUS[status] ?? 'internal') : 'internal';
+}
+
+@Injectable()
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  readonly #log: Log;
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const code = codeOf(error);
+    const status = CODES[code].http;
+    const fields = { requestId: request.id, method: request.method, route: request.routeOptions.url, error };
+    if (status >= 500)
+      this.#log.error('a request failed', { ...fields, stack: error instanceof Error ? error.stack : undefined });
+    else this.#log.debug('a request was refused', fields);
+    if (reply.sent || reply.raw.headersSent) {
+      reply.raw.destroy();
+      return;
+    }
+    const problem = {
+      type: `https://sallyport.dev/errors#${code}`,
+      title: CODES[code].text,
+      status,
+      code,
+      requestId: request.id,
+      ...(error instanceof InvalidRequest ? { errors: error.errors } : {}),
+    };
+    if (status === 401) void reply.header('www-authenticate', 'Bearer');
+    if (error instanceof OAuthError) {
+      void reply
+        .header('cache-control', 'no-store')
+        .status(error.error === 'invalid_client' ? 401 : error.error === 'slow_down' ? 400 : Math.min(status, 429));
+      void reply.send({ ...problem, error: error.error, error_description: problem.title });
+      return;
+    }
+    void reply.status(status).type('application/problem+json').send(problem);
+  }
+}

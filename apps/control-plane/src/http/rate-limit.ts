@@ -1,0 +1,50 @@
+/**
+ * Attempts per address and kind in a fixed window, in this process's memory. Bounded: the oldest address makes room.
+ * Refuses to decide what counts as an attempt; sign-in, token and device routes and the guard say so.
+ */
+import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
+import { SystemClock } from '../time.ts';
+
+/** Attempts allowed per minute and address. */
+const PER_MINUTE = { 'bad-token': 60, 'sign-in': 60, token: 300, 'bad-secret': 20, 'device-code': 20 } as const;
+export type LimitKind = keyof typeof PER_MINUTE;
+
+const WINDOW_MS = 60_000;
+const ADDRESSES_MAX = 50_000;
+
+@Injectable()
+export class RateLimiter {
+  readonly #windows = new Map<string, { startedMs: number; count: number }>();
+  readonly #clock: SystemClock;
+  constructor(clock: SystemClock) {
+    this.#clock = clock;
+  }
+
+  /** Counts one attempt. */
+  count(kind: LimitKind, address: string): void {
+    const key = `${kind} ${address}`;
+    const now = this.#clock.monotonicMs();
+    const window = this.#windows.get(key);
+    if (window !== undefined && now - window.startedMs < WINDOW_MS) {
+      window.count += 1;
+      return;
+    }
+    this.#windows.delete(key);
+    if (this.#windows.size >= ADDRESSES_MAX) this.#windows.delete(this.#windows.keys().next().value!);
+    this.#windows.set(key, { startedMs: now, count: 1 });
+  }
+
+  /** @throws GatewayError `auth.throttled` once the window is full */
+  require(kind: LimitKind, address: string): void {
+    const window = this.#windows.get(`${kind} ${address}`);
+    if (window === undefined || this.#clock.monotonicMs() - window.startedMs >= WINDOW_MS) return;
+    if (window.count >= PER_MINUTE[kind]) throw new GatewayError('auth.throttled', { kind });
+  }
+
+  /** Both: refuses when full, else counts. */
+  take(kind: LimitKind, address: string): void {
+    this.require(kind, address);
+    this.count(kind, address);
+  }
+}

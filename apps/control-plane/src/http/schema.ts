@@ -1,0 +1,72 @@
+/**
+ * Marks on the fields of every request and answer: `open` (public), `sensitive` (people with the right may see it),
+ * `secret` (never in an answer, a log or the trail). An unmarked field counts as secret: `openFields` leaves it out.
+ * Also the decorators that tie a zod schema to a route for validation and OpenAPI.
+ */
+import { applyDecorators } from '@nestjs/common';
+import { ApiResponse } from '@nestjs/swagger';
+import { isDnsLabel } from '@sallyport/core';
+import { z } from 'zod';
+import type { Prisma } from '../generated/prisma/client.ts';
+
+export type Privacy = 'public' | 'sensitive' | 'secret';
+const PRIVACY = new WeakMap<object, Privacy>();
+
+function mark<T extends z.ZodType>(schema: T, privacy: Privacy): T {
+  // A copy: two fields may share one schema and differ in privacy.
+  const marked = schema.meta({ ...schema.meta(), 'x-privacy': privacy }) as T;
+  PRIVACY.set(marked, privacy);
+  return marked;
+}
+export const open = <T extends z.ZodType>(schema: T): T => mark(schema, 'public');
+export const sensitive = <T extends z.ZodType>(schema: T): T => mark(schema, 'sensitive');
+export const secret = <T extends z.ZodType>(schema: T): T => mark(schema, 'secret');
+export const privacyOf = (schema: object): Privacy => PRIVACY.get(schema) ?? 'secret';
+
+/** The public fields of `value`, for an act's detail. */
+export function openFields(schema: z.ZodObject, value: object): Prisma.InputJsonObject {
+  const shown = Object.entries(value).filter(
+    ([key, field]) => field !== undefined && key in schema.shape && privacyOf(schema.shape[key]!) === 'public',
+  );
+  return JSON.parse(JSON.stringify(Object.fromEntries(shown))) as Prisma.InputJsonObject;
+}
+
+export const Name = z
+  .string()
+  .refine(isDnsLabel, 'a DNS label is expected: lower-case letters, digits and -, at most 63');
+/** Group names come from identity providers too, so they allow more than DNS labels. */
+export const GroupName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.:@/ -]{0,127}$/, 'letters, digits and _ . : @ / - are expected');
+export const Labels = z
+  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/), z.string().max(200))
+  .refine((labels) => Object.keys(labels).length <= 50, 'at most 50 labels');
+export const Instant = z.iso.datetime({ offset: true });
+
+export const Problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    code: z.string().describe('Stable; see docs/reference/errors.md.'),
+    requestId: z.string(),
+    errors: z
+      .array(
+        z.object({
+          field: z.string(),
+          message: z.string(),
+          file: z.string().optional(),
+          line: z.number().optional(),
+          column: z.number().optional(),
+        }),
+      )
+      .optional(),
+  })
+  .meta({ id: 'Problem' });
+
+/** What a route answers; every other answer is a Problem. */
+export const Answers = (schema: z.ZodType, status = 200) =>
+  applyDecorators(
+    ApiResponse({ status, description: 'Done.', standardSchema: schema }),
+    ApiResponse({ status: 'default' as never, description: 'A problem.', standardSchema: Problem }),
+  );

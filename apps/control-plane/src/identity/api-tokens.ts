@@ -1,0 +1,65 @@
+/**
+ * API tokens: `sp_` and 32 random bytes, stored as SHA-256, shown once, scoped, expiring. Sessions of people (kind
+ * `session`) are the same. Also the guard's Authenticator. Refuses to say what is wrong with a token.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
+import type { PrincipalKind } from '@sallyport/model';
+import type { Tx } from '../db/database.ts';
+import { Authenticator, type Caller } from '../http/caller.ts';
+import { permissionsOf } from '../http/permissions.ts';
+import { SystemClock } from '../time.ts';
+import { IdentityRepository } from './identity.repository.ts';
+
+const TOKEN = /^sp_[A-Za-z0-9_-]{43}$/;
+/** How stale `lastUsedAt` may be: one write a minute and token at most. */
+const USED_EVERY_MS = 60_000;
+
+export const hashOf = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(createHash('sha256').update(text).digest());
+
+export interface NewToken {
+  readonly projectId: string;
+  readonly principalId: string;
+  readonly name: string;
+  readonly kind: 'api' | 'session';
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date;
+}
+
+@Injectable()
+export class ApiTokens extends Authenticator {
+  constructor(
+    private readonly repository: IdentityRepository,
+    private readonly clock: SystemClock,
+  ) {
+    super();
+  }
+
+  /** @returns the token itself, which is kept nowhere */
+  async create(tx: Tx, input: NewToken): Promise<{ readonly id: string; readonly token: string }> {
+    const token = `sp_${randomBytes(32).toString('base64url')}`;
+    const id = this.clock.id();
+    await this.repository.insertToken(tx, { ...input, id, scopes: [...input.scopes], hash: hashOf(token) });
+    return { id, token };
+  }
+
+  override async authenticate(token: string, requestId: string): Promise<Caller> {
+    const found = TOKEN.test(token) ? await this.repository.tokenByHash(hashOf(token)) : null;
+    const now = this.clock.now();
+    if (found === null || found.revokedAt !== null || found.expiresAt <= now || found.principal.disabledAt !== null) {
+      throw new GatewayError('auth.required');
+    }
+    if (found.lastUsedAt === null || now.getTime() - found.lastUsedAt.getTime() > USED_EVERY_MS)
+      await this.repository.touchToken(found.id, now);
+    const { principal } = found;
+    return {
+      projectId: found.projectId,
+      principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
+      permissions: permissionsOf(principal.roles, found.scopes),
+      tokenId: found.id,
+      requestId,
+    };
+  }
+}

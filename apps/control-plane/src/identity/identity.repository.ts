@@ -1,0 +1,189 @@
+/** Tables of principals, groups, tokens and sign-ins. The only Prisma in this folder. */
+import { Injectable } from '@nestjs/common';
+import { Database, type Tx } from '../db/database.ts';
+import { idOrName } from '../db/reference.ts';
+import type {
+  ApiToken,
+  ClientSecret,
+  Group,
+  Identity,
+  LoginAttempt,
+  Principal,
+  Prisma,
+} from '../generated/prisma/client.ts';
+import { type PageRequest, pageArgs } from '../http/page.ts';
+
+export type TokenWithPrincipal = ApiToken & { readonly principal: Principal };
+
+@Injectable()
+export class IdentityRepository {
+  constructor(private readonly database: Database) {}
+  private get db(): Tx {
+    return this.database.client;
+  }
+
+  // principals
+  principals(projectId: string, where: Prisma.PrincipalWhereInput, page: PageRequest): Promise<Principal[]> {
+    const args = pageArgs(page);
+    return this.db.principal.findMany({ ...args, where: { AND: [{ projectId }, where, args.where] } });
+  }
+  principal(projectId: string, reference: string, tx: Tx = this.db): Promise<Principal | null> {
+    return tx.principal.findFirst({ where: { projectId, ...idOrName(reference) } });
+  }
+  principalById(id: string, tx: Tx = this.db): Promise<Principal | null> {
+    return tx.principal.findUnique({ where: { id } });
+  }
+  insertPrincipal(tx: Tx, data: Prisma.PrincipalUncheckedCreateInput): Promise<Principal> {
+    return tx.principal.create({ data });
+  }
+  updatePrincipal(tx: Tx, id: string, data: Prisma.PrincipalUncheckedUpdateInput): Promise<Principal> {
+    return tx.principal.update({ where: { id }, data });
+  }
+  async deletePrincipal(tx: Tx, id: string): Promise<void> {
+    await tx.grant.deleteMany({ where: { principalId: id } });
+    await tx.principal.delete({ where: { id } });
+  }
+  countAdmins(tx: Tx, projectId: string): Promise<number> {
+    return tx.principal.count({ where: { projectId, disabledAt: null, roles: { has: 'admin' } } });
+  }
+
+  // groups
+  groups(
+    projectId: string,
+    where: Prisma.GroupWhereInput,
+    page: PageRequest,
+  ): Promise<(Group & { _count: { memberships: number } })[]> {
+    const args = pageArgs(page);
+    return this.db.group.findMany({
+      ...args,
+      where: { AND: [{ projectId }, where, args.where] },
+      include: { _count: { select: { memberships: true } } },
+    });
+  }
+  group(projectId: string, reference: string, tx: Tx = this.db): Promise<Group | null> {
+    return tx.group.findFirst({ where: { projectId, ...idOrName(reference) } });
+  }
+  insertGroup(tx: Tx, data: Prisma.GroupUncheckedCreateInput): Promise<Group> {
+    return tx.group.create({ data });
+  }
+  updateGroup(tx: Tx, id: string, data: Prisma.GroupUncheckedUpdateInput): Promise<Group> {
+    return tx.group.update({ where: { id }, data });
+  }
+  async deleteGroup(tx: Tx, id: string): Promise<void> {
+    await tx.group.delete({ where: { id } });
+  }
+  members(groupId: string, tx: Tx = this.db): Promise<{ principal: Principal; source: string }[]> {
+    return tx.membership.findMany({
+      where: { groupId },
+      include: { principal: true },
+      orderBy: { principal: { name: 'asc' } },
+    });
+  }
+  async groupsOf(
+    projectId: string,
+    principalId: string,
+    tx: Tx = this.db,
+  ): Promise<{ id: string; name: string; source: string }[]> {
+    const rows = await tx.membership.findMany({
+      where: { projectId, principalId },
+      include: { group: true },
+      orderBy: { group: { name: 'asc' } },
+    });
+    return rows.map((row) => ({ id: row.groupId, name: row.group.name, source: row.source }));
+  }
+  async addMember(
+    tx: Tx,
+    data: { projectId: string; groupId: string; principalId: string; source: string },
+  ): Promise<boolean> {
+    const had = await tx.membership.findUnique({
+      where: {
+        groupId_principalId_source: { groupId: data.groupId, principalId: data.principalId, source: data.source },
+      },
+    });
+    if (had !== null) return false;
+    await tx.membership.create({ data });
+    return true;
+  }
+  async removeMembers(tx: Tx, where: Prisma.MembershipWhereInput): Promise<number> {
+    return (await tx.membership.deleteMany({ where })).count;
+  }
+
+  // tokens and secrets
+  tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenWithPrincipal | null> {
+    return this.db.apiToken.findUnique({ where: { hash }, include: { principal: true } });
+  }
+  token(projectId: string, id: string, tx: Tx = this.db): Promise<TokenWithPrincipal | null> {
+    return tx.apiToken.findFirst({ where: { projectId, id }, include: { principal: true } });
+  }
+  tokens(projectId: string, principalId: string, page: PageRequest): Promise<ApiToken[]> {
+    const args = pageArgs(page);
+    return this.db.apiToken.findMany({
+      ...args,
+      where: { AND: [{ projectId, principalId, revokedAt: null }, args.where] },
+    });
+  }
+  async insertToken(tx: Tx, data: Prisma.ApiTokenUncheckedCreateInput): Promise<void> {
+    await tx.apiToken.create({ data });
+  }
+  async touchToken(id: string, at: Date): Promise<void> {
+    await this.db.apiToken.updateMany({ where: { id }, data: { lastUsedAt: at } });
+  }
+  async revokeTokens(tx: Tx, where: Prisma.ApiTokenWhereInput, at: Date): Promise<number> {
+    return (await tx.apiToken.updateMany({ where: { ...where, revokedAt: null }, data: { revokedAt: at } })).count;
+  }
+  async insertSecret(tx: Tx, data: Prisma.ClientSecretUncheckedCreateInput): Promise<void> {
+    await tx.clientSecret.create({ data });
+  }
+  secretByHash(hash: Uint8Array<ArrayBuffer>): Promise<(ClientSecret & { principal: Principal }) | null> {
+    return this.db.clientSecret.findUnique({ where: { hash }, include: { principal: true } });
+  }
+  secrets(projectId: string, principalId: string): Promise<ClientSecret[]> {
+    return this.db.clientSecret.findMany({ where: { projectId, principalId }, orderBy: { createdAt: 'asc' } });
+  }
+  async deleteSecret(tx: Tx, projectId: string, principalId: string, id: string): Promise<number> {
+    return (await tx.clientSecret.deleteMany({ where: { projectId, principalId, id } })).count;
+  }
+
+  // sign-ins
+  identity(
+    projectId: string,
+    provider: string,
+    subject: string,
+    tx: Tx,
+  ): Promise<(Identity & { principal: Principal }) | null> {
+    return tx.identity.findUnique({
+      where: { projectId_provider_subject: { projectId, provider, subject } },
+      include: { principal: true },
+    });
+  }
+  async insertIdentity(tx: Tx, data: Prisma.IdentityUncheckedCreateInput): Promise<void> {
+    await tx.identity.create({ data });
+  }
+  async touchIdentity(tx: Tx, id: string, at: Date): Promise<void> {
+    await tx.identity.update({ where: { id }, data: { lastLoginAt: at } });
+  }
+  async insertAttempt(tx: Tx, data: Prisma.LoginAttemptUncheckedCreateInput): Promise<void> {
+    await tx.loginAttempt.deleteMany({ where: { expiresAt: { lt: new Date(Date.now() - 3_600_000) } } });
+    await tx.loginAttempt.create({ data });
+  }
+  attemptBySecret(secretHash: Uint8Array<ArrayBuffer>, tx: Tx = this.db): Promise<LoginAttempt | null> {
+    return tx.loginAttempt.findUnique({ where: { secretHash } });
+  }
+  attemptByUserCode(userCode: string, tx: Tx = this.db): Promise<LoginAttempt | null> {
+    return tx.loginAttempt.findUnique({ where: { userCode } });
+  }
+  /** Changes an attempt only while `where` still holds. @returns whether it did: the loser of a race gets false */
+  async changeAttempt(
+    tx: Tx,
+    id: string,
+    where: Prisma.LoginAttemptWhereInput,
+    data: Prisma.LoginAttemptUncheckedUpdateInput,
+  ): Promise<boolean> {
+    return (await tx.loginAttempt.updateMany({ where: { AND: [{ id }, where] }, data })).count === 1;
+  }
+
+  // what ends live sessions
+  async insertRevocation(tx: Tx, data: Prisma.RevocationUncheckedCreateInput): Promise<void> {
+    await tx.revocation.create({ data });
+  }
+}

@@ -1,0 +1,48 @@
+/** Public keys and the root certificate for whoever verifies, and rotation for admins. */
+import { Body, Controller, Get, Header, HttpCode, Post } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { z } from 'zod';
+import { type Caller, From, Public, Requires } from '../http/caller.ts';
+import { Answers, open } from '../http/schema.ts';
+import { Keys } from './keys.ts';
+import { SIGNING_PURPOSES } from './purposes.ts';
+
+const Jwks = z.object({ keys: z.array(z.record(z.string(), z.unknown())) }).meta({ id: 'KeySet' });
+const RotateKey = z.strictObject({ purpose: open(z.enum(SIGNING_PURPOSES)) }).meta({ id: 'RotateKey' });
+const RotatedKey = z.object({ id: open(z.string()) }).meta({ id: 'RotatedKey' });
+
+@ApiTags('keys')
+@Controller('/v1')
+export class KeysController {
+  constructor(private readonly keys: Keys) {}
+
+  /** Public: verification keys are for everybody. */
+  @Public()
+  @Get('keys')
+  @ApiOperation({ summary: 'Public keys that verify access tokens and approvals (JWK set).' })
+  @Answers(Jwks)
+  async list(): Promise<z.infer<typeof Jwks>> {
+    return { keys: (await this.keys.verificationKeys()).map((key) => ({ ...key.jwk })) };
+  }
+
+  /** Public: clients need the root before they can trust anything. */
+  @Public()
+  @Get('ca')
+  @Header('content-type', 'application/x-pem-file')
+  @ApiOperation({ summary: 'Root certificate (PEM).' })
+  ca(): Promise<string> {
+    return this.keys.root();
+  }
+
+  @Requires('key:rotate')
+  @Post('keys/rotate')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Start a new signing key; the old one keeps verifying through its overlap.' })
+  @Answers(RotatedKey)
+  async rotate(
+    @From() caller: Caller,
+    @Body({ schema: RotateKey }) body: z.infer<typeof RotateKey>,
+  ): Promise<{ id: string }> {
+    return { id: await this.keys.rotate(body.purpose, caller) };
+  }
+}

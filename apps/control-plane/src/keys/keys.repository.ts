@@ -1,0 +1,36 @@
+/** The tables of keys and issued certificates. The only Prisma in this folder. */
+import { Injectable } from '@nestjs/common';
+import { Database, type Tx } from '../db/database.ts';
+import type { IssuedCertificate, Prisma, SigningKey } from '../generated/prisma/client.ts';
+
+@Injectable()
+export class KeysRepository {
+  readonly #database: Database;
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** Every key ever, oldest first. */
+  all(projectId: string, tx: Tx = this.#database.client): Promise<SigningKey[]> {
+    return tx.signingKey.findMany({ where: { projectId }, orderBy: [{ notBefore: 'asc' }, { id: 'asc' }] });
+  }
+
+  async insert(tx: Tx, data: Prisma.SigningKeyUncheckedCreateInput): Promise<void> {
+    await tx.signingKey.create({ data });
+  }
+
+  async stopSigning(tx: Tx, id: string, signsUntil: Date, notAfter: Date): Promise<void> {
+    await tx.signingKey.update({ where: { id }, data: { signsUntil, notAfter } });
+  }
+
+  async recordIssued(tx: Tx, data: Prisma.IssuedCertificateUncheckedCreateInput): Promise<void> {
+    await tx.issuedCertificate.create({ data });
+  }
+
+  issued(projectId: string, purpose: string): Promise<IssuedCertificate[]> {
+    return this.#database.client.issuedCertificate.findMany({
+      where: { projectId, purpose },
+      orderBy: { createdAt: 'asc' },
+    });
+  }
+}

@@ -1,0 +1,297 @@
+/**
+ * The control plane's keys by purpose: which one signs now, which ones verify, and their rotation with overlap.
+ * Other modules sign through this; none sees a private key. Reloads now and then, so that replicas agree.
+ */
+import { createPublicKey } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { controlPlaneUri, GatewayError, newSealKeyPair, type SealKeyPair } from '@sallyport/core';
+import type { VerificationKey } from '@sallyport/model';
+import { type Actor, recordActOf } from '../acts/acts.ts';
+import { BundleChanges } from '../bundles/bundle-changes.ts';
+import { Database, type Tx } from '../db/database.ts';
+import { Project } from '../db/project.ts';
+import type { SigningKey } from '../generated/prisma/client.ts';
+import { SystemClock } from '../time.ts';
+import { derOf, importPublic, makeCertificate } from './certificates.ts';
+import { Envelope } from './envelope.ts';
+import { KeysRepository } from './keys.repository.ts';
+import {
+  BACKDATE_MS,
+  type CaPurpose,
+  KEY_PLANS,
+  KEY_PURPOSES,
+  type KeyPurpose,
+  ROTATION_DELAY_MS,
+  ROTATION_LEAD_MS,
+  SIGNING_PURPOSES,
+  type SigningPurpose,
+} from './purposes.ts';
+import { type PublicJwk, Signer } from './signer.ts';
+
+const RELOAD_MS = 20_000;
+
+export interface Signed {
+  readonly keyId: string;
+  /** 64 bytes, IEEE P1363. */
+  readonly signature: Uint8Array;
+  /** DER, leaf first, without the root; empty for purposes without certificates. */
+  readonly certificates: readonly Buffer[];
+}
+export interface TrailSealKey {
+  readonly id: string;
+  readonly keys: SealKeyPair;
+  /** The one new session keys are sealed to. */
+  readonly current: boolean;
+}
+
+const jwkOf = (key: SigningKey): PublicJwk => key.publicJwk as unknown as PublicJwk;
+
+@Injectable()
+export class Keys {
+  #loaded: readonly SigningKey[] = [];
+  #loadedAtMs = Number.NEGATIVE_INFINITY;
+  constructor(
+    private readonly database: Database,
+    private readonly project: Project,
+    private readonly repository: KeysRepository,
+    private readonly signer: Signer,
+    private readonly envelope: Envelope,
+    private readonly clock: SystemClock,
+    private readonly bundles: BundleChanges,
+  ) {}
+
+  /** The `agentId` of the control plane's own chain of the trail. */
+  get controlPlaneId(): string {
+    return this.project.id;
+  }
+
+  /** `iss` of what we sign as JWT. */
+  get issuer(): string {
+    return `sallyport:${this.project.id}`;
+  }
+
+  /** Makes what is missing; called by bootstrap under its lock. */
+  async ensure(tx: Tx, projectId: string): Promise<void> {
+    let rows = await this.repository.all(projectId, tx);
+    for (const purpose of KEY_PURPOSES) {
+      if (rows.some((row) => row.purpose === purpose)) continue;
+      await this.#make(tx, projectId, purpose, rows, this.clock.now());
+      rows = await this.repository.all(projectId, tx);
+    }
+    // Proves that the key-encryption key is the one this database was made with, before anything is served.
+    for (const row of rows) if (row.sealed.length > 0) this.envelope.open(row.sealed, this.#context(row));
+    this.#loadedAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Signs with the purpose's current key. */
+  async sign(purpose: SigningPurpose, bytes: Uint8Array): Promise<Signed> {
+    const key = await this.#current(purpose);
+    const signature = await this.signer.sign(key, bytes);
+    return { keyId: key.id, signature, certificates: key.certificate === null ? [] : derOf(key.certificate) };
+  }
+
+  /** A compact JWS (ES256) over JSON claims. @param typ as `at+jwt` */
+  async signJws(purpose: 'access_token' | 'approval', typ: string, claims: object): Promise<string> {
+    const key = await this.#current(purpose);
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const input = `${part({ alg: 'ES256', typ, kid: key.id })}.${part(claims)}`;
+    const signature = await this.signer.sign(key, Buffer.from(input));
+    return `${input}.${Buffer.from(signature).toString('base64url')}`;
+  }
+
+  /** PEM chain of the current key, leaf first, without the root. */
+  async certificateChain(purpose: 'bundle' | 'trail'): Promise<string> {
+    return (await this.#current(purpose)).certificate ?? '';
+  }
+
+  /** Public keys that agents verify access tokens and approvals by, those to come included. */
+  async verificationKeys(): Promise<readonly VerificationKey[]> {
+    const now = this.clock.nowMs();
+    const rows = (await this.#all()).filter(
+      (row) => (row.purpose === 'access_token' || row.purpose === 'approval') && row.notAfter.getTime() > now,
+    );
+    return rows.map((row) => ({
+      kid: row.id,
+      use: row.purpose as 'access_token' | 'approval',
+      issuer: this.issuer,
+      jwk: { ...jwkOf(row), kid: row.id, alg: 'ES256', use: 'sig' },
+      notBefore: row.notBefore.getTime(),
+      notAfter: row.notAfter.getTime(),
+    }));
+  }
+
+  /** X25519 pairs that open session keys of the trail. */
+  async trailSealKeys(): Promise<readonly TrailSealKey[]> {
+    const rows = (await this.#all()).filter((row) => row.purpose === 'trail_seal' && row.retiredAt === null);
+    return rows.map((row, index) => ({
+      id: row.id,
+      keys: {
+        publicKey: Buffer.from(jwkOf(row).x, 'base64url'),
+        privateKey: this.envelope.open(row.sealed, this.#context(row)).reveal(),
+      },
+      current: index === rows.length - 1,
+    }));
+  }
+
+  /** PEM of the root certificate. */
+  async root(): Promise<string> {
+    return (await this.#current('root')).certificate!;
+  }
+
+  /** Every certificate that signed something in the trail, with the issuers up to the root; PEM each, no duplicates. */
+  async history(): Promise<readonly string[]> {
+    const chains = (await this.#all()).flatMap((row) => (row.certificate === null ? [] : splitPem(row.certificate)));
+    const agents = await this.repository.issued(this.project.id, 'agent_identity');
+    return [...new Set([...agents.map((row) => row.certificate), ...chains].map((pem) => `${pem.trim()}\n`))];
+  }
+
+  /** The current key of a CA, for ca.ts alone. */
+  async authority(
+    purpose: CaPurpose,
+  ): Promise<{
+    subject: string;
+    chain: string;
+    publicJwk: PublicJwk;
+    sign(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
+  }> {
+    const key = await this.#current(purpose);
+    return {
+      subject: `CN=${KEY_PLANS[purpose].title}, O=Sallyport`,
+      chain: key.certificate ?? '',
+      publicJwk: jwkOf(key),
+      sign: (bytes) => this.signer.sign(key, bytes),
+    };
+  }
+
+  /** Starts a new key soon; the old one signs until then and verifies through its overlap. */
+  async rotate(purpose: SigningPurpose, actor: Actor): Promise<string> {
+    const id = await this.database.transaction(async (tx) => {
+      const from = new Date(this.clock.nowMs() + ROTATION_DELAY_MS);
+      const rows = await this.repository.all(actor.projectId, tx);
+      const current = currentOf(rows, purpose, this.clock.nowMs());
+      const made = await this.#make(tx, actor.projectId, purpose, rows, from);
+      if (current !== undefined)
+        await this.repository.stopSigning(
+          tx,
+          current.id,
+          from,
+          new Date(from.getTime() + KEY_PLANS[purpose].overlapMs),
+        );
+      await recordActOf(tx, actor, 'key.rotated', `key/${purpose}`, { key: made });
+      await this.bundles.bump(tx, actor.projectId);
+      return made;
+    });
+    this.#loadedAtMs = Number.NEGATIVE_INFINITY;
+    return id;
+  }
+
+  /** Makes successors of keys about to stop signing. Called now and then by every replica; an advisory lock picks one. */
+  async rotateDue(): Promise<void> {
+    const now = this.clock.nowMs();
+    await this.database.transaction(async (tx) => {
+      await tx.$executeRaw`select pg_advisory_xact_lock(7070, 1)`;
+      const rows = await this.repository.all(this.project.id, tx);
+      for (const purpose of SIGNING_PURPOSES) {
+        const last = rows.filter((row) => row.purpose === purpose && row.retiredAt === null).at(-1);
+        if (last === undefined || last.signsUntil.getTime() - now > ROTATION_LEAD_MS) continue;
+        const from = new Date(Math.max(now, last.signsUntil.getTime() - ROTATION_DELAY_MS));
+        const made = await this.#make(tx, this.project.id, purpose, rows, from);
+        const actor = { projectId: this.project.id, principal: undefined, requestId: 'rotation' };
+        await recordActOf(tx, actor, 'key.rotated', `key/${purpose}`, { key: made });
+        await this.bundles.bump(tx, this.project.id);
+        this.#loadedAtMs = Number.NEGATIVE_INFINITY;
+      }
+    });
+  }
+
+  #context(row: { readonly id: string }): string {
+    return `signing-key/${row.id}`;
+  }
+
+  async #all(): Promise<readonly SigningKey[]> {
+    if (this.clock.monotonicMs() - this.#loadedAtMs > RELOAD_MS) {
+      this.#loaded = await this.repository.all(this.project.id);
+      this.#loadedAtMs = this.clock.monotonicMs();
+    }
+    return this.#loaded;
+  }
+
+  async #current(purpose: KeyPurpose): Promise<SigningKey> {
+    const key = currentOf(await this.#all(), purpose, this.clock.nowMs());
+    if (key === undefined) throw new GatewayError('internal', { reason: 'no key', purpose });
+    return key;
+  }
+
+  async #make(
+    tx: Tx,
+    projectId: string,
+    purpose: KeyPurpose,
+    rows: readonly SigningKey[],
+    from: Date,
+  ): Promise<string> {
+    const plan = KEY_PLANS[purpose];
+    const id = `${purpose.replaceAll('_', '-')}-${this.clock.id().slice(0, 8)}-${this.clock.id().slice(-6)}`;
+    const signsUntil = new Date(from.getTime() + plan.signsMs);
+    const notAfter = new Date(signsUntil.getTime() + plan.overlapMs);
+    const base = { id, projectId, purpose, algorithm: plan.algorithm, notBefore: from, signsUntil, notAfter };
+    if (plan.algorithm === 'X25519') {
+      const pair = newSealKeyPair();
+      const publicJwk = { kty: 'OKP', crv: 'X25519', x: pair.publicKey.toString('base64url') };
+      await this.repository.insert(tx, {
+        ...base,
+        publicJwk,
+        sealed: this.envelope.seal(pair.privateKey, this.#context(base)),
+      });
+      return id;
+    }
+    const { publicJwk, sealed } = await this.signer.create(id);
+    let certificate: string | null = null;
+    if (plan.issuer !== undefined) {
+      const publicKey = await importPublic(publicJwk);
+      const issuerRow =
+        plan.issuer === 'self' ? { id, sealed, certificate: null } : currentOf(rows, plan.issuer, this.clock.nowMs())!;
+      const issuerPurpose = plan.issuer === 'self' ? purpose : plan.issuer;
+      const leaf = await makeCertificate({
+        subject: `CN=${plan.title}, O=Sallyport`,
+        publicKey,
+        notBefore: new Date(from.getTime() - BACKDATE_MS),
+        notAfter,
+        usages: plan.usages,
+        ...(plan.isCa
+          ? { pathLength: plan.issuer === 'self' ? 1 : 0 }
+          : { names: { uri: [controlPlaneUri(projectId)] } }),
+        issuer: {
+          subject: `CN=${KEY_PLANS[issuerPurpose].title}, O=Sallyport`,
+          publicKey: plan.issuer === 'self' ? publicKey : await importPublic(jwkOf(issuerRow as SigningKey)),
+          sign: (bytes) => this.signer.sign(issuerRow, bytes),
+        },
+      });
+      // Chains are stored without the root, except the root's own.
+      const above = plan.issuer === 'self' || plan.issuer === 'root' ? '' : (issuerRow.certificate ?? '');
+      certificate = `${leaf.trim()}\n${above}`;
+    }
+    await this.repository.insert(tx, { ...base, publicJwk: { ...publicJwk }, sealed, certificate });
+    return id;
+  }
+}
+
+/** The newest key of a purpose that has begun and not stopped to sign. */
+function currentOf(rows: readonly SigningKey[], purpose: KeyPurpose, nowMs: number): SigningKey | undefined {
+  return rows
+    .filter(
+      (row) =>
+        row.purpose === purpose &&
+        row.retiredAt === null &&
+        row.notBefore.getTime() <= nowMs &&
+        row.signsUntil.getTime() > nowMs,
+    )
+    .at(-1);
+}
+
+/** Single certificates of a PEM chain. */
+export const splitPem = (chain: string): string[] =>
+  chain.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+
+/** SHA-256 of a JWK's key as SubjectPublicKeyInfo: how the trail names signers. */
+export const spkiOf = (jwk: PublicJwk): Buffer =>
+  createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ type: 'spki', format: 'der' });

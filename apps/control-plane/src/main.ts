@@ -1,0 +1,40 @@
+/**
+ * The process: environment and flags in, signals to a graceful stop, and a start that fails says what to change.
+ * Everything else is boot.ts.
+ */
+import { GatewayError } from '@sallyport/core';
+import { startControlPlane } from './boot.ts';
+import { parseConfig } from './config.ts';
+
+function explain(error: unknown): string {
+  if (!(error instanceof GatewayError)) return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const detail = Object.entries(error.detail).map(([key, value]) => `  ${key}: ${value}`);
+  const cause = error.cause instanceof Error ? [`  cause: ${error.cause.message}`] : [];
+  return [error.safeMessage, ...detail, ...cause].join('\n');
+}
+
+try {
+  const config = parseConfig(process.argv.slice(2), process.env);
+  const controlPlane = await startControlPlane(config);
+  if (controlPlane.adminTokenFile !== undefined) {
+    process.stdout.write(`The first administrator is "admin"; the API token is in ${controlPlane.adminTokenFile}\n`);
+  }
+  process.stdout.write(`Sallyport's control plane serves ${controlPlane.ready.http}\n`);
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    controlPlane.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`${explain(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  if (config.exitWithParent) process.stdin.on('end', stop).on('close', stop).resume();
+} catch (error) {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exit(1);
+}
