@@ -3,7 +3,11 @@ import { generate } from './gen.ts';
 import { runTool } from './run-tool.ts';
 
 /** What must be clean before any test counts. */
-export const STATIC_CHECKS: readonly { readonly name: string; readonly tool: string; readonly args: readonly string[] }[] = [
+export const STATIC_CHECKS: readonly {
+  readonly name: string;
+  readonly tool: string;
+  readonly args: readonly string[];
+}[] = [
   { name: 'format', tool: 'biome', args: ['check', '--error-on-warnings', '.'] },
   { name: 'lint', tool: 'oxlint', args: ['--type-aware', '--deny-warnings'] },
   { name: 'types', tool: 'tsc', args: ['-b'] },
@@ -24,6 +28,7 @@ export async function staticChecks(): Promise<string[]> {
 if (import.meta.main) {
   const failed = await staticChecks();
   if ((await runTool('vitest', ['run', '--project', 'unit', '--project', 'laws'])) !== 0) failed.push('unit and laws');
-  if (failed.length > 0) console.error(`Not clean: ${failed.join(', ')}. \`npm run fix\` repairs format and what lint can.`);
+  if (failed.length > 0)
+    console.error(`Not clean: ${failed.join(', ')}. \`npm run fix\` repairs format and what lint can.`);
   process.exit(failed.length === 0 ? 0 : 1);
 }

@@ -27,7 +27,12 @@ function prismaClient(name: string, folder: string, output: string): Generator {
       execFileSync(bin('prisma'), ['generate', '--schema', 'prisma/schema.prisma'], {
         cwd: path.join(root, folder),
         stdio: ['ignore', 'ignore', 'inherit'],
-        env: { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true', CHECKPOINT_DISABLE: '1', PRISMA_HIDE_UPDATE_MESSAGE: '1' },
+        env: {
+          ...process.env,
+          PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true',
+          CHECKPOINT_DISABLE: '1',
+          PRISMA_HIDE_UPDATE_MESSAGE: '1',
+        },
       });
     },
   };
@@ -41,8 +46,12 @@ const GENERATORS: readonly Generator[] = [
     run: () => {
       mkdirSync(path.join(root, 'packages/contract/gen'), { recursive: true });
       const files = globSync('proto/**/*.proto', { cwd: root }).sort();
-      const flags = '-t static-module -w esm -d --es6 --no-convert --no-verify --no-delimited --no-typeurl -p proto'.split(' ');
-      execFileSync(bin('pbjs'), [...flags, '-o', 'packages/contract/gen/contract.js', ...files], { cwd: root, stdio: 'inherit' });
+      const flags =
+        '-t static-module -w esm -d --es6 --no-convert --no-verify --no-delimited --no-typeurl -p proto'.split(' ');
+      execFileSync(bin('pbjs'), [...flags, '-o', 'packages/contract/gen/contract.js', ...files], {
+        cwd: root,
+        stdio: 'inherit',
+      });
     },
   },
   prismaClient('prisma', 'apps/control-plane', 'src/generated/prisma/client.ts'),
@@ -53,10 +62,12 @@ const GENERATORS: readonly Generator[] = [
 export function generate(): void {
   for (const generator of GENERATORS) {
     const hash = createHash('sha256');
-    for (const file of globSync([...generator.sources], { cwd: root }).sort()) hash.update(file).update(readFileSync(path.join(root, file)));
+    for (const file of globSync([...generator.sources], { cwd: root }).sort())
+      hash.update(file).update(readFileSync(path.join(root, file)));
     const digest = hash.digest('hex');
     const stamp = path.join(root, `node_modules/.gen-${generator.name}`);
-    if (existsSync(path.join(root, generator.output)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) continue;
+    if (existsSync(path.join(root, generator.output)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest)
+      continue;
     generator.run();
     writeFileSync(stamp, digest);
   }

@@ -28,7 +28,9 @@ function commentOf(source: string, name: string): string {
 
 function limitsPage(): string {
   const source = readFileSync(path.join(root, 'packages/core/src/limits.ts'), 'utf8');
-  const rows = Object.entries(LIMITS).map(([name, value]) => `| \`${name}\` | ${value.toLocaleString('en-US')} | ${commentOf(source, name)} |`);
+  const rows = Object.entries(LIMITS).map(
+    ([name, value]) => `| \`${name}\` | ${value.toLocaleString('en-US')} | ${commentOf(source, name)} |`,
+  );
   return `# Limits
 
 Generated from \`packages/core/src/limits.ts\`. Everything a peer can grow has a limit that refuses; units stand in the names.

@@ -5,7 +5,11 @@ import path from 'node:path';
 export const ROOT = path.join(import.meta.dirname, '..');
 
 /** @returns the exit code; 1 when it ended by a signal */
-export function runTool(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
+export function runTool(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const child = spawn(path.join(ROOT, 'node_modules/.bin', name), [...args], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -17,7 +17,9 @@ function installStamp() {
   const manifests = ['apps', 'packages'].flatMap((dir) =>
     readdirSync(path.join(root, dir)).map((name) => path.join(root, dir, name, 'package.json')),
   );
-  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'].map((f) => path.join(root, f)).concat(manifests)) {
+  for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json']
+    .map((f) => path.join(root, f))
+    .concat(manifests)) {
     hash.update(existsSync(file) ? readFileSync(file) : '-');
   }
   return hash.digest('hex');
@@ -31,7 +33,13 @@ function install() {
   const frozen = existsSync(path.join(root, 'pnpm-lock.yaml')) && !process.env.SALLYPORT_UNFROZEN;
   const result = spawnSync(
     'npx',
-    ['--yes', packageManager, 'install', frozen ? '--frozen-lockfile' : '--no-frozen-lockfile', '--reporter=append-only'],
+    [
+      '--yes',
+      packageManager,
+      'install',
+      frozen ? '--frozen-lockfile' : '--no-frozen-lockfile',
+      '--reporter=append-only',
+    ],
     {
       cwd: root,
       stdio: ['ignore', 2, 2],
@@ -57,8 +65,12 @@ if (!existsSync(script)) {
 const child = spawn(nodeBinary, ['--disable-warning=ExperimentalWarning', script, ...process.argv.slice(3)], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, PATH: `${path.join(platformNode, 'bin')}:${path.join(root, 'node_modules/.bin')}:${process.env.PATH}` },
+  env: {
+    ...process.env,
+    PATH: `${path.join(platformNode, 'bin')}:${path.join(root, 'node_modules/.bin')}:${process.env.PATH}`,
+  },
 });
 // The terminal's Ctrl-C reaches the child too; it decides when to end, and we end with it.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -30,13 +30,17 @@ const { values } = parseArgs({
 });
 
 const started = Date.now();
-const say = (line: string): void => console.log(`  ${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s  ${line}`);
+const say = (line: string): void =>
+  console.log(`  ${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s  ${line}`);
 const dir = stackDir(values.dir);
 const pidFile = path.join(dir, 'supervisor.pid');
 
-function port(name: 'rest-port' | 'link-port' | 'enroll-port' | 'postgres-port' | 'plaintext-port' | 'demo-port'): number {
+function port(
+  name: 'rest-port' | 'link-port' | 'enroll-port' | 'postgres-port' | 'plaintext-port' | 'demo-port',
+): number {
   const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new Error(`--${name} takes a port number from 0 to 65535.`);
+  if (!Number.isInteger(value) || value < 0 || value > 65_535)
+    throw new Error(`--${name} takes a port number from 0 to 65535.`);
   return value;
 }
 
@@ -69,7 +73,9 @@ async function runHere(): Promise<void> {
   process.on('SIGINT', () => void stop('Ctrl-C', 0));
   process.on('SIGTERM', () => void stop('Asked to stop', 0));
   process.on('SIGHUP', () => void stop('Terminal closed', 0));
-  void stack.controlPlane().ended.then((how) => stop(`The control plane ended by itself (${how}), see control-plane.log`, 1));
+  void stack
+    .controlPlane()
+    .ended.then((how) => stop(`The control plane ended by itself (${how}), see control-plane.log`, 1));
   void stack.agent().ended.then((how) => stop(`The agent ended by itself (${how}), see agent.log`, 1));
 }
 
@@ -79,11 +85,15 @@ async function runDetached(): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o711 });
   const log = openSync(logFile, 'w', 0o600);
   const passed = process.argv.slice(2).filter((argument) => !['--detach', '--fresh', '--'].includes(argument));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', import.meta.filename, '--supervised', ...passed], {
-    cwd: ROOT,
-    detached: true,
-    stdio: ['ignore', log, log],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', import.meta.filename, '--supervised', ...passed],
+    {
+      cwd: ROOT,
+      detached: true,
+      stdio: ['ignore', log, log],
+    },
+  );
   closeSync(log);
   while (child.exitCode === null && child.signalCode === null) {
     if (supervisorOf(dir) === child.pid) {

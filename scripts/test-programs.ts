@@ -27,13 +27,19 @@ export async function installTestPrograms(): Promise<TestPrograms> {
   const wanted = missing();
   if (wanted.length === 0) return { installable, missing: [] };
   if (!installable) {
-    console.log(`Not installed and cannot be installed here (not root, or no apt-get): ${wanted.join(', ')}. Their tests are skipped by name.`);
+    console.log(
+      `Not installed and cannot be installed here (not root, or no apt-get): ${wanted.join(', ')}. Their tests are skipped by name.`,
+    );
     return { installable: false, missing: wanted };
   }
   console.log(`Installing test programs from Debian packages: ${wanted.join(', ')}`);
   // policy-rc.d answers 101 for the length of the install, so that no service is started on this machine.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const install = () => spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...wanted], { stdio: ['ignore', 'ignore', 'inherit'], env });
+  const install = () =>
+    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...wanted], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env,
+    });
   if (install().status !== 0) {
     spawnSync('apt-get', ['update'], { stdio: 'ignore', env });
     install();

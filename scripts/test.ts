@@ -71,10 +71,14 @@ if (wanted.length === 0) {
 for (const suite of suites) {
   console.log(`\n── ${suite} ──`);
   const report = path.join(reports, `${suite}.json`);
-  const code = await runTool('vitest', ['run', '--project', suite, '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`], {
-    // Where programs could be installed, a missing client is a failure and not a skip.
-    SALLYPORT_TEST_FLOOR: programs.installable ? '1' : '',
-  });
+  const code = await runTool(
+    'vitest',
+    ['run', '--project', suite, '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`],
+    {
+      // Where programs could be installed, a missing client is a failure and not a skip.
+      SALLYPORT_TEST_FLOOR: programs.installable ? '1' : '',
+    },
+  );
   try {
     const failedBefore = totals.failed;
     addReport(totals, suite, report);

@@ -13,7 +13,11 @@ import { tourContext } from './tour/context.ts';
 import { tell } from './tour/story.ts';
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, chapter: { type: 'string', multiple: true }, keep: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    chapter: { type: 'string', multiple: true },
+    keep: { type: 'boolean', default: false },
+  },
 });
 const say = (line: string): void => {
   if (!values.json) console.log(line);
@@ -39,7 +43,10 @@ try {
   say('Sallyport: the tour. A private stack is started; nothing of yours is touched.');
   await buildAll((line) => say(`  · ${line}`));
   stack = await startStack({ dir, fresh: false, ports: ANY_PORTS, say: (line) => say(`  · ${line}`) });
-  truth = new pg.Client({ connectionString: stack.database.server.url(stack.database.database), ssl: { rejectUnauthorized: false } });
+  truth = new pg.Client({
+    connectionString: stack.database.server.url(stack.database.database),
+    ssl: { rejectUnauthorized: false },
+  });
   await truth.connect();
   const direct = truth;
   const ask = async (sql: string): Promise<string> => {

@@ -21,9 +21,17 @@ async function pemOfKey(key: webcrypto.CryptoKey): Promise<string> {
 
 /** PEMs for a server on 127.0.0.1 and localhost; read from `dir` when they are there. */
 export async function makeServerCertificate(dir: string, name: string): Promise<ServerCertificate> {
-  const files = { ca: path.join(dir, 'ca.pem'), chain: path.join(dir, 'server.pem'), key: path.join(dir, 'server.key') };
+  const files = {
+    ca: path.join(dir, 'ca.pem'),
+    chain: path.join(dir, 'server.pem'),
+    key: path.join(dir, 'server.key'),
+  };
   if (Object.values(files).every((file) => existsSync(file))) {
-    return { ca: readFileSync(files.ca, 'utf8'), chain: readFileSync(files.chain, 'utf8'), key: readFileSync(files.key, 'utf8') };
+    return {
+      ca: readFileSync(files.ca, 'utf8'),
+      chain: readFileSync(files.chain, 'utf8'),
+      key: readFileSync(files.key, 'utf8'),
+    };
   }
   x509.cryptoProvider.set(globalThis.crypto);
   const notBefore = new Date(Date.now() - 60_000);
@@ -63,8 +71,13 @@ export async function makeServerCertificate(dir: string, name: string): Promise<
       await x509.AuthorityKeyIdentifierExtension.create(caKeys.publicKey),
     ],
   });
-  const made = { ca: `${ca.toString('pem')}\n`, chain: `${leaf.toString('pem')}\n`, key: await pemOfKey(keys.privateKey) };
+  const made = {
+    ca: `${ca.toString('pem')}\n`,
+    chain: `${leaf.toString('pem')}\n`,
+    key: await pemOfKey(keys.privateKey),
+  };
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  for (const [part, file] of Object.entries(files)) writeFileSync(file, made[part as keyof ServerCertificate], { mode: 0o600 });
+  for (const [part, file] of Object.entries(files))
+    writeFileSync(file, made[part as keyof ServerCertificate], { mode: 0o600 });
   return made;
 }

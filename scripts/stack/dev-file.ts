@@ -30,7 +30,16 @@ export interface DevFile {
     readonly dataDir: string;
   };
   readonly controlPlane: { readonly pid: number; readonly dataDir: string };
-  readonly demo: { readonly host: string; readonly port: number; readonly database: string; readonly username: string; readonly password: string; readonly ca: string; readonly superuser: string; readonly superuserPassword: string };
+  readonly demo: {
+    readonly host: string;
+    readonly port: number;
+    readonly database: string;
+    readonly username: string;
+    readonly password: string;
+    readonly ca: string;
+    readonly superuser: string;
+    readonly superuserPassword: string;
+  };
   readonly principals: Readonly<Record<string, DemoPrincipal>>;
 }
 

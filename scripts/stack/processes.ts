@@ -44,7 +44,9 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
     detached: true,
   });
   closeSync(log);
-  const ended = new Promise<string>((resolve) => child.once('exit', (code, signal) => resolve(signal ?? `exit ${code}`)));
+  const ended = new Promise<string>((resolve) =>
+    child.once('exit', (code, signal) => resolve(signal ?? `exit ${code}`)),
+  );
   child.once('error', () => undefined);
   const deadline = Date.now() + plan.readyWithinMs;
   while (!existsSync(plan.readyFile)) {

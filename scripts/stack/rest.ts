@@ -44,7 +44,8 @@ export function restClient(base: string, token?: string): Rest {
 
 /** An API session token for a service or AI agent, by the client-credentials grant. */
 export async function clientToken(base: string, clientId: string, clientSecret: string): Promise<string> {
-  return (await oauth(base, { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret })).access_token;
+  return (await oauth(base, { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret }))
+    .access_token;
 }
 
 /** An access token for one resource, from an API token (RFC 8693); `actor` acts for the subject. */

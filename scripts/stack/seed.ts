@@ -18,10 +18,28 @@ interface PrincipalPlan {
 }
 
 const PRINCIPALS: readonly PrincipalPlan[] = [
-  { name: 'ana', kind: 'person', displayName: 'Ana, database administrator', roles: ['member', 'approver'], groups: ['dba'] },
-  { name: 'ben', kind: 'person', displayName: 'Ben, database administrator', roles: ['member', 'approver'], groups: ['dba'] },
+  {
+    name: 'ana',
+    kind: 'person',
+    displayName: 'Ana, database administrator',
+    roles: ['member', 'approver'],
+    groups: ['dba'],
+  },
+  {
+    name: 'ben',
+    kind: 'person',
+    displayName: 'Ben, database administrator',
+    roles: ['member', 'approver'],
+    groups: ['dba'],
+  },
   { name: 'carla', kind: 'person', displayName: 'Carla, analyst', roles: ['member'], groups: ['analysts'] },
-  { name: 'payments-bot', kind: 'ai_agent', displayName: 'Payments assistant', roles: ['member'], groups: ['payments-bots'] },
+  {
+    name: 'payments-bot',
+    kind: 'ai_agent',
+    displayName: 'Payments assistant',
+    roles: ['member'],
+    groups: ['payments-bots'],
+  },
   { name: 'nightly-etl', kind: 'service', displayName: 'Nightly export', roles: ['member'], groups: ['payments-bots'] },
 ];
 const TOKEN_DAYS = 30;
@@ -66,7 +84,11 @@ offline: { sessions: 24h, newSessions: 24h }
 }
 
 async function seedCredential(rest: Rest, database: DemoDatabase): Promise<void> {
-  await ensure(rest, '/v1/credentials', 'payments-app', { name: 'payments-app', kind: 'stored', username: database.username });
+  await ensure(rest, '/v1/credentials', 'payments-app', {
+    name: 'payments-app',
+    kind: 'stored',
+    username: database.username,
+  });
   await rest.call('PUT', '/v1/credentials/payments-app/secret', { secret: database.password });
 }
 
@@ -77,7 +99,11 @@ async function credentialsOf(rest: Rest, plan: PrincipalPlan): Promise<DemoPrinc
     const body = { name: 'demo', expiresInSeconds: TOKEN_DAYS * 86_400 };
     return { ...base, ...(await rest.call<{ token: string }>('POST', `/v1/principals/${plan.name}/tokens`, body)) };
   }
-  const made = await rest.call<{ clientId: string; clientSecret: string }>('POST', `/v1/principals/${plan.name}/secrets`, {});
+  const made = await rest.call<{ clientId: string; clientSecret: string }>(
+    'POST',
+    `/v1/principals/${plan.name}/secrets`,
+    {},
+  );
   return { ...base, clientId: made.clientId, clientSecret: made.clientSecret };
 }
 

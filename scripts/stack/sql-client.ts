@@ -21,7 +21,11 @@ export interface SqlSession {
 }
 
 /** node-postgres settings to reach `resource` as `principal`, with a fresh access token. */
-export async function connectionFor(dev: DevFile, principal: string, resource = 'payments-db'): Promise<pg.ClientConfig> {
+export async function connectionFor(
+  dev: DevFile,
+  principal: string,
+  resource = 'payments-db',
+): Promise<pg.ClientConfig> {
   return {
     host: dev.agent.host,
     port: dev.agent.postgres,

@@ -53,7 +53,13 @@ async function requireFree(port: number, what: string): Promise<void> {
   if (port === 0) return;
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
-    probe.once('error', () => reject(new Error(`Port ${port} (${what}) is taken. Stop what uses it, or choose another: npm start -- --${what}-port N`)));
+    probe.once('error', () =>
+      reject(
+        new Error(
+          `Port ${port} (${what}) is taken. Stop what uses it, or choose another: npm start -- --${what}-port N`,
+        ),
+      ),
+    );
     probe.listen(port, '127.0.0.1', resolve);
   });
   await new Promise<void>((resolve) => probe.close(() => resolve()));
@@ -126,7 +132,8 @@ const AGENT_NAME = 'local';
 
 async function joinTokenFor(admin: Rest, dir: string): Promise<string | undefined> {
   const rows = await admin.call<{ items: AgentRow[] }>('GET', '/v1/agents');
-  if (rows.items.some((row) => row.name === AGENT_NAME) && readDevFile(path.join(dir, 'dev.json')) !== undefined) return undefined;
+  if (rows.items.some((row) => row.name === AGENT_NAME) && readDevFile(path.join(dir, 'dev.json')) !== undefined)
+    return undefined;
   const body = { name: AGENT_NAME, names: ['127.0.0.1', 'localhost'] };
   return (await admin.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', body)).joinToken;
 }
@@ -137,7 +144,8 @@ async function joinTokenFor(admin: Rest, dir: string): Promise<string | undefine
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dir, say } = options;
-  for (const [what, port] of Object.entries(options.ports)) await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
+  for (const [what, port] of Object.entries(options.ports))
+    await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
   if (options.fresh) rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true, mode: 0o711 });
   chmodSync(dir, 0o711);

@@ -34,7 +34,9 @@ const maskedRead: Chapter<TourContext> = {
     const carla = await tour.sql('carla');
     try {
       const sql = 'select id, name, email, national_id, card_number from customers where id = 7';
-      const truth = (await tour.truth("select national_id || ' ' || card_number || ' ' || email from customers where id = 7")).split(' ');
+      const truth = (
+        await tour.truth("select national_id || ' ' || card_number || ' ' || email from customers where id = 7")
+      ).split(' ');
       await step('the row arrives with its name in clear', async () => {
         const { rows } = await carla.client.query(sql);
         promise(rows.length === 1 && typeof rows[0].name === 'string' && rows[0].name.length > 3, 'no row');
@@ -45,7 +47,10 @@ const maskedRead: Chapter<TourContext> = {
       await step('an alias, a cast or the binary format does not help', async () => {
         const alias = await carla.client.query('select card_number as c from customers where id = 7');
         promise(!JSON.stringify(alias.rows).includes(truth[1]!), 'the alias came out in clear');
-        const binary = await carla.client.query({ text: 'select card_number from customers where id = 7', binary: true } as pg.QueryConfig);
+        const binary = await carla.client.query({
+          text: 'select card_number from customers where id = 7',
+          binary: true,
+        } as pg.QueryConfig);
         promise(!JSON.stringify(binary.rows).includes(truth[1]!), 'the binary format came out in clear');
         const refusal = await refused(carla.client.query("select card_number || '' as c from customers where id = 7"));
         return `an expression over a masked column is refused: ${refusal.message}`;
@@ -89,7 +94,11 @@ const ddlDenied: Chapter<TourContext> = {
         return 'the transaction is aborted, as after any server error';
       });
       await step('hiding it does not help', async () => {
-        for (const sql of ["do $$ begin execute 'drop table payments'; end $$", 'select 1; drop table payments', '/* select */ drop /* x */ table payments']) {
+        for (const sql of [
+          "do $$ begin execute 'drop table payments'; end $$",
+          'select 1; drop table payments',
+          '/* select */ drop /* x */ table payments',
+        ]) {
           await refused(bot.client.query(sql));
         }
         promise((await tour.truth("select to_regclass('public.payments') is not null")) === 't', 'the table is gone');
@@ -137,7 +146,10 @@ const bulkDelete: Chapter<TourContext> = {
         await rest.call('POST', `/v1/approvals/${request.id}/approve`, { reason: 'Ticket 4711' });
         const result = await running;
         const after = Number(await tour.truth('select count(*) from payments'));
-        promise(result.rowCount === before - after && after < before, `row counts do not fit: ${result.rowCount}, ${before - after}`);
+        promise(
+          result.rowCount === before - after && after < before,
+          `row counts do not fit: ${result.rowCount}, ${before - after}`,
+        );
         return `${result.rowCount} rows deleted`;
       });
       await step('the approval is used up: the same statement waits again', async () => {
@@ -178,7 +190,10 @@ const deniedHold: Chapter<TourContext> = {
           const refusal = await refused(running);
           promise(refusal.sqlstate === '42501', `SQLSTATE ${refusal.sqlstate}`);
           promise(JSON.stringify(refusal).includes('Not during the audit.'), 'the reason did not arrive');
-          promise((await tour.truth("select count(*) from payments where note = 'tour'")) === before, 'the row changed');
+          promise(
+            (await tour.truth("select count(*) from payments where note = 'tour'")) === before,
+            'the row changed',
+          );
           return JSON.stringify(refusal.detail);
         });
       } finally {
@@ -239,7 +254,11 @@ const revokedGrant: Chapter<TourContext> = {
     } finally {
       await carla.close();
       const text = readFileSync(path.join(import.meta.dirname, '../demo/grants.yaml'), 'utf8');
-      await admin.call('POST', '/v1/apply', { documents: [{ file: 'grants.yaml', text }], dryRun: false, prune: false });
+      await admin.call('POST', '/v1/apply', {
+        documents: [{ file: 'grants.yaml', text }],
+        dryRun: false,
+        prune: false,
+      });
     }
     await step('given back, it works again', async () => {
       const back = await eventually(() => tour.sql('carla').catch(() => undefined), 5_000, 'a new session');
@@ -261,7 +280,10 @@ const replay: Chapter<TourContext> = {
     const rest = tour.stack.admin;
     const session = await eventually(
       async () => {
-        const page = await rest.call<{ items: { id: string; principalName: string; closedAt: string | null }[] }>('GET', '/v1/sessions?principal=carla&sort=-openedAt');
+        const page = await rest.call<{ items: { id: string; principalName: string; closedAt: string | null }[] }>(
+          'GET',
+          '/v1/sessions?principal=carla&sort=-openedAt',
+        );
         return page.items.find((row) => row.closedAt !== null);
       },
       8_000,
@@ -283,7 +305,10 @@ const replay: Chapter<TourContext> = {
     await step('looking is itself on the record', async () => {
       await eventually(
         async () => {
-          const events = await rest.call<{ items: { action?: string | null }[] }>('GET', '/v1/trail/events?kind=control.act');
+          const events = await rest.call<{ items: { action?: string | null }[] }>(
+            'GET',
+            '/v1/trail/events?kind=control.act',
+          );
           return events.items.find((event) => event.action === 'recording.viewed');
         },
         8_000,
@@ -301,7 +326,8 @@ const verify: Chapter<TourContext> = {
   run: async (tour, step) => {
     const file = path.join(tour.dir, 'trail.tar');
     const root = tour.stack.dev.ca;
-    const check = (copy: string): ReturnType<TourContext['cli']> => tour.cli('admin', 'trail', 'verify', copy, '--root', root, '--json');
+    const check = (copy: string): ReturnType<TourContext['cli']> =>
+      tour.cli('admin', 'trail', 'verify', copy, '--root', root, '--json');
     await step('the export verifies', async () => {
       const exported = await tour.cli('admin', 'trail', 'export', '-o', file);
       promise(exported.code === 0, exported.err);
@@ -332,7 +358,10 @@ const verify: Chapter<TourContext> = {
 
 function summary(json: string): string {
   const report = JSON.parse(json) as { findings: { kind: string; where: string; reason: string }[] };
-  return report.findings.slice(0, 3).map((f) => `${f.kind}: ${f.where} (${f.reason})`).join('\n');
+  return report.findings
+    .slice(0, 3)
+    .map((f) => `${f.kind}: ${f.where} (${f.reason})`)
+    .join('\n');
 }
 
 export const CHAPTERS: readonly Chapter<TourContext>[] = [

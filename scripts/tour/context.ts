@@ -32,7 +32,8 @@ export interface TourContext {
 }
 
 export function tourContext(stack: Stack, dir: string, truth: (sql: string) => Promise<string>): TourContext {
-  const as = async (principal: string): Promise<Rest> => restClient(stack.dev.rest, await apiToken(stack.dev, principal));
+  const as = async (principal: string): Promise<Rest> =>
+    restClient(stack.dev.rest, await apiToken(stack.dev, principal));
   return {
     stack,
     dir,
@@ -42,7 +43,10 @@ export function tourContext(stack: Stack, dir: string, truth: (sql: string) => P
     pending: async (principal) => {
       const rest = await as(principal);
       for (let i = 0; i < 100; i++) {
-        const { items } = await rest.call<{ items: PendingApproval[] }>('GET', '/v1/approvals?state=pending&answerable=true');
+        const { items } = await rest.call<{ items: PendingApproval[] }>(
+          'GET',
+          '/v1/approvals?state=pending&answerable=true',
+        );
         if (items[0] !== undefined) return items[0];
         await sleep(50);
       }
@@ -50,7 +54,13 @@ export function tourContext(stack: Stack, dir: string, truth: (sql: string) => P
     },
     cli: async (principal, ...args) => {
       const token = await apiToken(stack.dev, principal);
-      const env = { ...process.env, SALLYPORT_URL: stack.dev.rest, SALLYPORT_TOKEN: token, SALLYPORT_CONFIG: path.join(dir, 'cli.json'), NO_COLOR: '1' };
+      const env = {
+        ...process.env,
+        SALLYPORT_URL: stack.dev.rest,
+        SALLYPORT_TOKEN: token,
+        SALLYPORT_CONFIG: path.join(dir, 'cli.json'),
+        NO_COLOR: '1',
+      };
       return new Promise((resolve) => {
         execFile(
           process.execPath,
@@ -67,7 +77,12 @@ export function tourContext(stack: Stack, dir: string, truth: (sql: string) => P
 export interface Refused {
   readonly sqlstate: string;
   readonly message: string;
-  readonly detail: { readonly rule?: string; readonly reason?: string; readonly requestId?: string; readonly retry?: unknown };
+  readonly detail: {
+    readonly rule?: string;
+    readonly reason?: string;
+    readonly requestId?: string;
+    readonly retry?: unknown;
+  };
 }
 
 /** @throws Error when the statement is not refused */
@@ -76,13 +91,21 @@ export async function refused(statement: Promise<unknown>): Promise<Refused> {
     await statement;
   } catch (error) {
     const { code, message, detail } = error as { code?: string; message: string; detail?: string };
-    return { sqlstate: code ?? '', message, detail: detail === undefined ? {} : (JSON.parse(detail) as Refused['detail']) };
+    return {
+      sqlstate: code ?? '',
+      message,
+      detail: detail === undefined ? {} : (JSON.parse(detail) as Refused['detail']),
+    };
   }
   throw new Error('The statement was not refused.');
 }
 
 /** Waits until `check` gives something, at most `withinMs`. */
-export async function eventually<T>(check: () => Promise<T | undefined> | T | undefined, withinMs: number, what: string): Promise<T> {
+export async function eventually<T>(
+  check: () => Promise<T | undefined> | T | undefined,
+  withinMs: number,
+  what: string,
+): Promise<T> {
   const deadline = Date.now() + withinMs;
   for (;;) {
     const value = await check();

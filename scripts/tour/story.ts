@@ -66,7 +66,12 @@ export async function tell<Context>(
         say(`   ✗ ${evidence}`);
       }
     }
-    results.push({ chapter: chapter.name, title: chapter.title, ok: steps.every((s) => s.ok) && steps.length > 0, steps });
+    results.push({
+      chapter: chapter.name,
+      title: chapter.title,
+      ok: steps.every((s) => s.ok) && steps.length > 0,
+      steps,
+    });
   }
   return results;
 }

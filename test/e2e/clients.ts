@@ -10,14 +10,29 @@ import { apiToken, connectionFor } from '../../scripts/stack/sql-client.ts';
 import type { ClientAnswer, MatrixClient } from './client.ts';
 
 const RESOURCE = 'payments-db';
-const cell = (value: unknown): string | null => (value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value));
-const ok = (rows: readonly (readonly unknown[])[]): ClientAnswer => ({ rows: rows.map((row) => row.map(cell)), sqlstate: undefined, message: '' });
+const cell = (value: unknown): string | null =>
+  value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value);
+const ok = (rows: readonly (readonly unknown[])[]): ClientAnswer => ({
+  rows: rows.map((row) => row.map(cell)),
+  sqlstate: undefined,
+  message: '',
+});
 const failed = (error: unknown): ClientAnswer => {
-  const { code, message, detail, meta } = error as { code?: string; message: string; detail?: string; meta?: { driverAdapterError?: { cause?: { originalCode?: string; originalMessage?: string } } } };
+  const { code, message, detail, meta } = error as {
+    code?: string;
+    message: string;
+    detail?: string;
+    meta?: { driverAdapterError?: { cause?: { originalCode?: string; originalMessage?: string } } };
+  };
   const cause = meta?.driverAdapterError?.cause;
-  return { rows: [], sqlstate: cause?.originalCode ?? code ?? '', message: `${cause?.originalMessage ?? message} ${detail ?? ''}`.trim() };
+  return {
+    rows: [],
+    sqlstate: cause?.originalCode ?? code ?? '',
+    message: `${cause?.originalMessage ?? message} ${detail ?? ''}`.trim(),
+  };
 };
-const tokenFor = async (dev: DevFile, principal: string): Promise<string> => accessToken(dev.rest, await apiToken(dev, principal), RESOURCE);
+const tokenFor = async (dev: DevFile, principal: string): Promise<string> =>
+  accessToken(dev.rest, await apiToken(dev, principal), RESOURCE);
 
 function nodePostgres(dev: DevFile): MatrixClient {
   const withClient = async <T>(principal: string, use: (client: pg.Client) => Promise<T>): Promise<T> => {
@@ -30,7 +45,9 @@ function nodePostgres(dev: DevFile): MatrixClient {
     }
   };
   const ask = (client: pg.Client, config: pg.QueryConfig): Promise<ClientAnswer> =>
-    client.query({ ...config, rowMode: 'array' } as pg.QueryArrayConfig).then((result) => ok(result.rows as unknown[][]), failed);
+    client
+      .query({ ...config, rowMode: 'array' } as pg.QueryArrayConfig)
+      .then((result) => ok(result.rows as unknown[][]), failed);
   return {
     name: 'node-postgres',
     missing: () => undefined,
@@ -40,7 +57,8 @@ function nodePostgres(dev: DevFile): MatrixClient {
         for (const text of statements) answers.push(await ask(client, { text }));
         return answers;
       }),
-    bind: (principal, text, value) => withClient(principal, (client) => ask(client, { name: 'prepared', text, values: [value] })),
+    bind: (principal, text, value) =>
+      withClient(principal, (client) => ask(client, { name: 'prepared', text, values: [value] })),
   };
 }
 
@@ -68,10 +86,22 @@ function porsager(dev: DevFile): MatrixClient {
     run: (principal, statements) =>
       withSql(principal, async (sql) => {
         const answers: ClientAnswer[] = [];
-        for (const text of statements) answers.push(await sql.unsafe(text).values().then((rows) => ok(rows as unknown as unknown[][]), failed));
+        for (const text of statements)
+          answers.push(
+            await sql
+              .unsafe(text)
+              .values()
+              .then((rows) => ok(rows as unknown as unknown[][]), failed),
+          );
         return answers;
       }),
-    bind: (principal, text, value) => withSql(principal, (sql) => sql.unsafe(text, [value], { prepare: true }).values().then((rows) => ok(rows as unknown as unknown[][]), failed)),
+    bind: (principal, text, value) =>
+      withSql(principal, (sql) =>
+        sql
+          .unsafe(text, [value], { prepare: true })
+          .values()
+          .then((rows) => ok(rows as unknown as unknown[][]), failed),
+      ),
   };
 }
 
@@ -81,8 +111,12 @@ function psql(dev: DevFile): MatrixClient {
     const env = { PATH: process.env['PATH'] ?? '', PGPASSWORD: await tokenFor(dev, principal), LC_ALL: 'C.UTF-8' };
     const conninfo = `host=127.0.0.1 port=${dev.agent.postgres} user=${RESOURCE} dbname=${dev.demo.database} sslmode=verify-full sslrootcert=${dev.ca}`;
     return new Promise((resolve, reject) => {
-      const child = execFile(program, [conninfo, '-X', '-q', '-A', '-t', '-F', '\u001f', '-v', 'VERBOSITY=verbose'], { env, maxBuffer: 64 << 20 }, (error, out, err) =>
-        error !== null && out === '' && err !== '' && !err.includes('ERROR') ? reject(new Error(err)) : resolve(out),
+      const child = execFile(
+        program,
+        [conninfo, '-X', '-q', '-A', '-t', '-F', '\u001f', '-v', 'VERBOSITY=verbose'],
+        { env, maxBuffer: 64 << 20 },
+        (error, out, err) =>
+          error !== null && out === '' && err !== '' && !err.includes('ERROR') ? reject(new Error(err)) : resolve(out),
       );
       child.stdin?.end(script);
     });
@@ -90,7 +124,8 @@ function psql(dev: DevFile): MatrixClient {
   const MARK = '\u001e';
   const parse = (chunk: string): ClientAnswer => {
     const [body = '', state = '', message = ''] = chunk.split('\u001d');
-    if (state.trim() !== '' && state.trim() !== '00000') return { rows: [], sqlstate: state.trim(), message: message.trim() };
+    if (state.trim() !== '' && state.trim() !== '00000')
+      return { rows: [], sqlstate: state.trim(), message: message.trim() };
     const lines = body.split('\n').filter((line) => line !== '');
     return { rows: lines.map((line) => line.split('\u001f')), sqlstate: undefined, message: '' };
   };
@@ -111,9 +146,19 @@ function psql(dev: DevFile): MatrixClient {
 
 function psycopg(dev: DevFile): MatrixClient {
   const script = path.join(import.meta.dirname, 'psycopg-client.py');
-  const run = async (principal: string, statements: readonly { sql: string; value?: number }[]): Promise<readonly ClientAnswer[]> => {
+  const run = async (
+    principal: string,
+    statements: readonly { sql: string; value?: number }[],
+  ): Promise<readonly ClientAnswer[]> => {
     const env = { PATH: '/usr/bin:/bin', PGPASSWORD: await tokenFor(dev, principal) };
-    const input = JSON.stringify({ host: '127.0.0.1', port: dev.agent.postgres, user: RESOURCE, dbname: dev.demo.database, ca: dev.ca, statements });
+    const input = JSON.stringify({
+      host: '127.0.0.1',
+      port: dev.agent.postgres,
+      user: RESOURCE,
+      dbname: dev.demo.database,
+      ca: dev.ca,
+      statements,
+    });
     return new Promise((resolve, reject) => {
       const child = execFile('/usr/bin/python3', [script], { env, maxBuffer: 64 << 20 }, (error, out, err) =>
         error === null ? resolve(JSON.parse(out) as ClientAnswer[]) : reject(new Error(err)),
@@ -131,8 +176,13 @@ function psycopg(dev: DevFile): MatrixClient {
         return 'python3-psycopg is not installed';
       }
     },
-    run: (principal, statements) => run(principal, statements.map((sql) => ({ sql }))),
-    bind: async (principal, statement, value) => (await run(principal, [{ sql: statement.replace('$1', '%s'), value }]))[0]!,
+    run: (principal, statements) =>
+      run(
+        principal,
+        statements.map((sql) => ({ sql })),
+      ),
+    bind: async (principal, statement, value) =>
+      (await run(principal, [{ sql: statement.replace('$1', '%s'), value }]))[0]!,
   };
 }
 
@@ -140,7 +190,9 @@ function prisma(dev: DevFile): MatrixClient {
   // Prisma's own engine and query plan over its PostgreSQL adapter; any generated client serves for raw statements.
   const withClient = async <T>(principal: string, use: (client: PrismaRaw) => Promise<T>): Promise<T> => {
     const { PrismaPg } = await import('@prisma/adapter-pg');
-    const { PrismaClient } = (await import('./generated/prisma/client.ts')) as { PrismaClient: new (options: { adapter: unknown }) => PrismaRaw };
+    const { PrismaClient } = (await import('./generated/prisma/client.ts')) as {
+      PrismaClient: new (options: { adapter: unknown }) => PrismaRaw;
+    };
     const config = await connectionFor(dev, principal);
     const client = new PrismaClient({ adapter: new PrismaPg({ ...config, max: 1 } as pg.PoolConfig) });
     try {
@@ -149,7 +201,8 @@ function prisma(dev: DevFile): MatrixClient {
       await client.$disconnect();
     }
   };
-  const shown = (rows: unknown): ClientAnswer => ok((Array.isArray(rows) ? rows : []).map((row) => Object.values(row as object)));
+  const shown = (rows: unknown): ClientAnswer =>
+    ok((Array.isArray(rows) ? rows : []).map((row) => Object.values(row as object)));
   return {
     name: 'Prisma',
     missing: () => undefined,
@@ -160,7 +213,11 @@ function prisma(dev: DevFile): MatrixClient {
         return answers;
       }),
     bind: (principal, _statement, value) =>
-      withClient(principal, (client) => client.customer.findMany({ where: { id: BigInt(value) }, select: { name: true, card_number: true } }).then(shown, failed)),
+      withClient(principal, (client) =>
+        client.customer
+          .findMany({ where: { id: BigInt(value) }, select: { name: true, card_number: true } })
+          .then(shown, failed),
+      ),
   };
 }
 
@@ -170,4 +227,10 @@ interface PrismaRaw {
   readonly customer: { findMany(query: unknown): Promise<unknown> };
 }
 
-export const matrixClients = (dev: DevFile): readonly MatrixClient[] => [psql(dev), nodePostgres(dev), porsager(dev), prisma(dev), psycopg(dev)];
+export const matrixClients = (dev: DevFile): readonly MatrixClient[] => [
+  psql(dev),
+  nodePostgres(dev),
+  porsager(dev),
+  prisma(dev),
+  psycopg(dev),
+];

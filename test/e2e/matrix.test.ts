@@ -12,11 +12,14 @@ test('the client matrix is whole where packages can be installed', () => {
   expect(clients.length).toBeGreaterThanOrEqual(FLOOR);
 });
 
-for (const client of clients.filter((c) => !present.includes(c))) test.skip(`${client.name}: ${client.missing()}`, () => undefined);
+for (const client of clients.filter((c) => !present.includes(c)))
+  test.skip(`${client.name}: ${client.missing()}`, () => undefined);
 
 for (const client of present) {
   test(`${client.name} reads masked values`, async () => {
-    const [answer] = await client.run('carla', ['select name, card_number, national_id, email from customers where id = 11']);
+    const [answer] = await client.run('carla', [
+      'select name, card_number, national_id, email from customers where id = 11',
+    ]);
     expect(answer?.message).toBe('');
     const [name, card, id, email] = answer?.rows[0] ?? [];
     expect(name).toMatch(/^\w+ \w+$/);
@@ -47,7 +50,13 @@ for (const client of present) {
 // Prisma and porsager/postgres refuse a bare BEGIN outside their own transaction API; the others speak to one session.
 for (const client of present.filter((c) => ['psql', 'node-postgres', 'psycopg'].includes(c.name))) {
   test(`${client.name} sees a failed transaction after a denial inside one`, async () => {
-    const answers = await client.run('payments-bot', ['begin', 'drop table payments', 'select 1', 'rollback', 'select 2']);
+    const answers = await client.run('payments-bot', [
+      'begin',
+      'drop table payments',
+      'select 1',
+      'rollback',
+      'select 2',
+    ]);
     expect(answers.map((a) => a.sqlstate ?? 'ok')).toEqual(['ok', '42501', '25P02', 'ok', 'ok']);
   });
 }

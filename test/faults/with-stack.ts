@@ -1,0 +1,90 @@
+/** A private stack for one file of fault tests, and ways to wait and to look. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll } from 'vitest';
+import { buildAll } from '../../scripts/stack/build.ts';
+import { type Rest, restClient } from '../../scripts/stack/rest.ts';
+import { apiToken } from '../../scripts/stack/sql-client.ts';
+import { ANY_PORTS, type Stack, type StackOptions, startStack } from '../../scripts/stack/stack.ts';
+
+export interface FaultStack {
+  readonly stack: Stack;
+  readonly dir: string;
+  as(principal: string): Promise<Rest>;
+  /** First request in somebody's inbox. */
+  pending(principal: string): Promise<{ readonly id: string }>;
+}
+
+/** Starts before the file's tests, stops after them. `prepare` gets the folder before anything starts. */
+export function useStack(options: {
+  readonly prepare?: (dir: string) => Promise<Partial<StackOptions>> | Partial<StackOptions>;
+  readonly cleanUp?: (dir: string) => Promise<void> | void;
+}): () => FaultStack {
+  let running: FaultStack | undefined;
+  let dir = '';
+  beforeAll(async () => {
+    dir = mkdtempSync('/var/tmp/sallyport-faults-');
+    await buildAll(() => undefined);
+    const more = (await options.prepare?.(dir)) ?? {};
+    const stack = await startStack({ dir, fresh: false, ports: ANY_PORTS, say: () => undefined, ...more });
+    const as = async (principal: string): Promise<Rest> =>
+      restClient(stack.dev.rest, await apiToken(stack.dev, principal));
+    running = {
+      stack,
+      dir: path.resolve(dir),
+      as,
+      pending: async (principal) => {
+        const rest = await as(principal);
+        return eventually(async () => {
+          const page = await rest.call<{ items: { id: string }[] }>(
+            'GET',
+            '/v1/approvals?state=pending&answerable=true',
+          );
+          return page.items[0];
+        }, 10_000);
+      },
+    };
+  }, 180_000);
+  afterAll(async () => {
+    await running?.stack.stop();
+    await options.cleanUp?.(dir);
+    rmSync(dir, { recursive: true, force: true });
+  }, 60_000);
+  return () => {
+    if (running === undefined) throw new Error('the stack is not running');
+    return running;
+  };
+}
+
+/** Waits until `check` gives something; an error of `check` counts as not yet. */
+export async function eventually<T>(check: () => Promise<T | undefined> | T | undefined, withinMs: number): Promise<T> {
+  const deadline = Date.now() + withinMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value !== undefined) return value;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms`, { cause: last });
+    await sleep(50);
+  }
+}
+
+/** A query past Sallyport, as the demo database's superuser: the truth. */
+export async function truth(stack: Stack, sql: string): Promise<string> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({
+    connectionString: stack.database.server.url(stack.database.database),
+    ssl: { rejectUnauthorized: false },
+  });
+  await client.connect();
+  try {
+    const { rows } = await client.query({ text: sql, rowMode: 'array' });
+    return String((rows as unknown[][])[0]?.[0]);
+  } finally {
+    await client.end();
+  }
+}
