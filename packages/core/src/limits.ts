@@ -49,7 +49,18 @@ export const LIMITS = {
   spoolBytesMax: 4 * 1024 * 1024 * 1024,
   recordedRowBytesPerStatementMax: 64 * 1024,
   recordingChunkBytesMax: 256 * 1024,
+  /** Recorded bytes of one session that are not on disk yet; beyond it `results` cuts and `full` throttles. */
   recordingQueueBytesMax: 4 * 1024 * 1024,
+  /** The same over all sessions of a process. */
+  recordingQueuesBytesMax: 64 * 1024 * 1024,
+  /** A chunk leaves memory at this age even when it is small, so that a session can be watched. */
+  recordingChunkAgeMsMax: 5_000,
+  /** Of `spoolBytesMax`, what recordings may fill; the rest is kept for the trail. */
+  recordingSpoolShareMax: 0.75,
+  /** Outcomes of forwarded statements that wait for a full disk; beyond it the process must end. */
+  owedEventsMax: 200_000,
+  /** After a failed write new statements are refused this long before the disk is tried again. */
+  spoolRetryMs: 1_000,
   heartbeatEveryMs: 5_000,
   pageSizeMax: 200,
   celSourceBytesMax: 4 * 1024,

@@ -53,10 +53,10 @@ export {
   recordingDigest,
   sealRecordingChunk,
 } from './recording-chunk.ts';
-export { decodeFrames, encodeFrame, type RecordingFrame } from './recording-frame.ts';
+export { decodeFrames, encodeFrame, FrameWriter, type RecordingFrame } from './recording-frame.ts';
 export { type RecordingIndexEntry, type RecordingSource, replayRecording } from './recording-reader.ts';
 export { type RecoveredSegment, recoverSegment } from './recover.ts';
-export { type Cell, readPostgresRows } from './replay-postgres.ts';
+export { type Cell, PostgresRowReader, readPostgresRows } from './replay-postgres.ts';
 export { encodeSegmentHeader, parseSegmentHeader, type SegmentHeader, sameChain } from './segment.ts';
 export { type KeyRecord, openSessionKey, parseKeyRecord, SessionKey, SessionKeyReader } from './session-key.ts';
 export {

@@ -2,7 +2,7 @@
  * Frames of a recording: what the client sent and what it saw, in order of time. Refuses to read row messages: their bytes
  * are the protocol's own, whole and as the client saw them. docs/reference/trail-format.md, Recording.
  */
-import { broken } from './bytes.ts';
+import { ByteBatch, broken } from './bytes.ts';
 
 export type RecordingFrame =
   | { readonly kind: 'statement'; readonly atMs: number; readonly number: number; readonly text: string }
@@ -34,44 +34,93 @@ export type RecordingFrame =
 
 const TYPES = ['statement', 'columns', 'rows', 'complete', 'error', 'notice', 'cut', 'client', 'server'] as const;
 
-/** Bytes of one frame. `sinceMs` is the chunk's first instant: times in a chunk count from there. */
-export function encodeFrame(frame: RecordingFrame, sinceMs: number): Buffer {
-  const body = encodeBody(frame);
-  const head = [
-    ...varint(Math.max(0, Math.floor(frame.atMs) - sinceMs)),
-    TYPES.indexOf(frame.kind) + 1,
-    ...varint(body.length),
-  ];
-  return Buffer.concat([Buffer.from(head), body]);
+type NumberedText = 'statement' | 'complete' | 'error' | 'notice';
+
+/** Appends frames to a chunk in the making: called several times per statement, so nothing is allocated for the usual ones. */
+export class FrameWriter {
+  readonly #batch: ByteBatch;
+  /** What frames' times count from: the chunk's first instant, ms since the session opened. */
+  sinceMs = 0;
+  constructor(batch: ByteBatch) {
+    this.#batch = batch;
+  }
+  text(kind: NumberedText, atMs: number, number: number, text: string): void {
+    const length = Buffer.byteLength(text);
+    const into = this.#open(kind, atMs, number, 0, length);
+    this.#at += into.write(text, this.#at);
+  }
+  columns(atMs: number, number: number, names: readonly string[]): void {
+    const bodies = names.flatMap((name) => {
+      const bytes = Buffer.from(name);
+      return [Buffer.from(varint(bytes.length)), bytes];
+    });
+    this.#numbered('columns', atMs, number, [], Buffer.concat(bodies));
+  }
+  /** @param bytes row messages as the client saw them; @param count how many of them end here */
+  rows(atMs: number, number: number, count: number, bytes: Uint8Array): void {
+    const into = this.#open('rows', atMs, number, varintSize(count), bytes.length);
+    this.#at = writeVarint(into, count, this.#at);
+    into.set(bytes, this.#at);
+  }
+  cut(atMs: number, number: number, rows: number, bytes: number, digest: string): void {
+    this.#numbered('cut', atMs, number, [...varint(rows), ...varint(bytes)], Buffer.from(digest, 'hex'));
+  }
+  stream(kind: 'client' | 'server', atMs: number, bytes: Uint8Array): void {
+    const into = this.#head(kind, atMs, bytes.length);
+    into.set(bytes, this.#at);
+  }
+
+  #at = 0;
+  #head(kind: RecordingFrame['kind'], atMs: number, bodyBytes: number): Buffer {
+    const delta = Math.max(0, Math.floor(atMs) - this.sinceMs);
+    const start = this.#batch.length;
+    const into = this.#batch.reserve(varintSize(delta) + 1 + varintSize(bodyBytes) + bodyBytes);
+    this.#at = writeVarint(into, delta, start);
+    into[this.#at++] = TYPES.indexOf(kind) + 1;
+    this.#at = writeVarint(into, bodyBytes, this.#at);
+    return into;
+  }
+  #open(kind: RecordingFrame['kind'], atMs: number, number: number, extraBytes: number, restBytes: number): Buffer {
+    const into = this.#head(kind, atMs, varintSize(number) + extraBytes + restBytes);
+    this.#at = writeVarint(into, number, this.#at);
+    return into;
+  }
+  #numbered(kind: RecordingFrame['kind'], atMs: number, number: number, extra: number[], rest: Buffer): void {
+    const into = this.#open(kind, atMs, number, extra.length, rest.length);
+    into.set(extra, this.#at);
+    into.set(rest, this.#at + extra.length);
+  }
 }
 
-function encodeBody(frame: RecordingFrame): Buffer {
+/** Bytes of one frame; for tools and tests. `sinceMs` is the chunk's first instant. */
+export function encodeFrame(frame: RecordingFrame, sinceMs: number): Buffer {
+  const batch = new ByteBatch(256);
+  const out = new FrameWriter(batch);
+  out.sinceMs = sinceMs;
   switch (frame.kind) {
     case 'statement':
     case 'complete':
     case 'error':
     case 'notice':
-      return Buffer.concat([Buffer.from(varint(frame.number)), Buffer.from(frame.text)]);
-    case 'columns': {
-      const names = frame.names.flatMap((name) => {
-        const bytes = Buffer.from(name);
-        return [Buffer.from(varint(bytes.length)), bytes];
-      });
-      return Buffer.concat([Buffer.from(varint(frame.number)), ...names]);
-    }
+      out.text(frame.kind, frame.atMs, frame.number, frame.text);
+      break;
+    case 'columns':
+      out.columns(frame.atMs, frame.number, frame.names);
+      break;
     case 'rows':
-      return Buffer.concat([Buffer.from([...varint(frame.number), ...varint(frame.count)]), frame.bytes]);
+      out.rows(frame.atMs, frame.number, frame.count, frame.bytes);
+      break;
     case 'cut':
-      return Buffer.concat([
-        Buffer.from([...varint(frame.number), ...varint(frame.rows), ...varint(frame.bytes)]),
-        Buffer.from(frame.digest, 'hex'),
-      ]);
+      out.cut(frame.atMs, frame.number, frame.rows, frame.bytes, frame.digest);
+      break;
     case 'client':
     case 'server':
-      return frame.bytes;
+      out.stream(frame.kind, frame.atMs, frame.bytes);
+      break;
     default:
-      return frame satisfies never;
+      frame satisfies never;
   }
+  return Buffer.from(batch.view);
 }
 
 /** All frames of an opened chunk. Frames of a later version are skipped. @throws GatewayError `trail.broken` (`frame`) */
@@ -123,16 +172,28 @@ function decodeBody(kind: RecordingFrame['kind'], atMs: number, body: Buffer): R
   }
 }
 
-function varint(value: number): number[] {
+function varintSize(value: number): number {
   if (!Number.isSafeInteger(value) || value < 0) throw broken('number');
-  const bytes: number[] = [];
+  let size = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
+  return size;
+}
+
+function writeVarint(into: Buffer, value: number, start: number): number {
+  let at = start;
   let rest = value;
   while (rest >= 128) {
-    bytes.push((rest % 128) + 128);
+    into[at++] = (rest % 128) + 128;
     rest = Math.floor(rest / 128);
   }
-  bytes.push(rest);
-  return bytes;
+  into[at++] = rest;
+  return at;
+}
+
+function varint(value: number): number[] {
+  const bytes = Buffer.alloc(varintSize(value));
+  writeVarint(bytes, value, 0);
+  return [...bytes];
 }
 
 function readVarint(bytes: Buffer, at: { offset: number }): number {

@@ -4,7 +4,7 @@ import { GOLDEN_FRAMES, GOLDEN_SESSION } from './golden.fixture.ts';
 import { openRecordingChunk, sealRecordingChunk } from './recording-chunk.ts';
 import { decodeFrames, encodeFrame, type RecordingFrame } from './recording-frame.ts';
 import { replayRecording } from './recording-reader.ts';
-import { readPostgresRows } from './replay-postgres.ts';
+import { PostgresRowReader, readPostgresRows } from './replay-postgres.ts';
 import { SessionKey } from './session-key.ts';
 
 async function recordingOf(key: SessionKey, groups: readonly (readonly RecordingFrame[])[]) {

@@ -22,6 +22,32 @@ export function* readPostgresRows(bytes: Buffer): Generator<readonly Cell[]> {
   }
 }
 
+/** Rows from frames: a row may begin in one frame and end in the next of the same statement. */
+export class PostgresRowReader {
+  #rest: Buffer = Buffer.alloc(0);
+  /** Bytes of a row that has not ended; a `cut` frame explains them. */
+  get pending(): number {
+    return this.#rest.length;
+  }
+  /** Forgets an unfinished row: call at another statement. */
+  reset(): void {
+    this.#rest = Buffer.alloc(0);
+  }
+  /** @throws GatewayError `trail.broken` (`rows`) */
+  push(bytes: Buffer): readonly (readonly Cell[])[] {
+    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    let end = 0;
+    while (all.length - end >= 5) {
+      const length = 1 + all.readInt32BE(end + 1);
+      if (length < 7 || all[end] !== DATA_ROW) throw broken('rows');
+      if (length > all.length - end) break;
+      end += length;
+    }
+    this.#rest = Buffer.from(all.subarray(end));
+    return [...readPostgresRows(all.subarray(0, end))];
+  }
+}
+
 function readCells(row: Buffer): readonly Cell[] {
   const cells: Cell[] = [];
   const count = row.readUInt16BE(0);
