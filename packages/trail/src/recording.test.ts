@@ -74,6 +74,10 @@ test('rows of PostgreSQL read as cells, with NULL apart from empty and binary as
     ['Ada', undefined, '', '\\x00000007'],
     ['Ada', undefined, '', '\\x00000007'],
   ]);
+  for (let cut = 0; cut <= row.length; cut++) {
+    const reader = new PostgresRowReader();
+    expect([...reader.push(row.subarray(0, cut)), ...reader.push(row.subarray(cut))].length).toBe(1);
+  }
   for (let cut = 1; cut < row.length; cut++)
     expect(() => [...readPostgresRows(row.subarray(0, cut))]).toThrow(GatewayError);
 });
