@@ -1,0 +1,255 @@
+/**
+ * One socket, plain or TLS, as bytes: lent reads from one buffer of the process, writes that take their bytes at once,
+ * pausing, TLS on either side, deadlines on closing. Refuses to know whose side it is or what the bytes mean.
+ * LIMITS.md findings 1 and 2: reading into a shared buffer and never allocating per chunk is where bulk speed comes from.
+ */
+import net from 'node:net';
+import tls from 'node:tls';
+import { LIMITS } from '@sallyport/core';
+
+/** What a ByteSocket tells its owner. Calls are made from the event loop, one at a time. */
+export interface ByteSocketOwner {
+  /** Lent for the call: the memory is read into again right after. */
+  bytes(chunk: Buffer): void;
+  /** The TLS handshake is done. */
+  secured(socket: tls.TLSSocket): void;
+  /** The write queue is empty after `write` returned false. */
+  drained(): void;
+  /** Once: the peer sent its end, or the socket broke or closed. */
+  closed(error: Error | undefined): void;
+}
+
+const READ_BYTES = 128 * 1024;
+/** Writes up to this size are copied into Node's buffer pool; larger ones into the slab. */
+const POOLED_BYTES_MAX = 4 * 1024;
+const KEEP_ALIVE_MS = 30_000;
+
+// One read buffer for all sockets of the process: bytes are lent for the call only, so nothing outlives it.
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+// Where large writes are copied to. Reused when the kernel took everything at once; given away to the queue otherwise.
+let slab = Buffer.allocUnsafeSlow(READ_BYTES);
+
+/** What to give `net.connect` or `net.Socket` so that reads of a plain socket land in the shared buffer. */
+const sharedRead = (deliver: (chunk: Buffer) => void): net.OnReadOpts => ({
+  buffer: readBuffer,
+  callback: (size: number) => {
+    deliver(readBuffer.subarray(0, size));
+    return true;
+  },
+});
+
+type PrivateHandle = { _handle?: unknown };
+
+export class ByteSocket {
+  readonly #owner: ByteSocketOwner;
+  #socket: net.Socket;
+  #secure: tls.TLSSocket | undefined;
+  #failure: Error | undefined;
+  #closed = false;
+  #ending = false;
+  #wantsDrain = false;
+  #deadline: NodeJS.Timeout | undefined;
+
+  private constructor(owner: ByteSocketOwner) {
+    this.#owner = owner;
+    this.#socket = undefined as unknown as net.Socket;
+  }
+
+  /**
+   * Takes over an accepted socket (of a server with `pauseOnConnect`); reading starts with `resume`.
+   * @param willSecure the first bytes may turn out to be TLS: then reads go through Node's own buffers
+   */
+  static accept(socket: net.Socket, owner: ByteSocketOwner, willSecure: boolean): ByteSocket {
+    const self = new ByteSocket(owner);
+    self.#adopt(willSecure ? socket : rehome(socket, (chunk) => self.#deliver(chunk)));
+    if (willSecure) self.#socket.on('data', (chunk: Buffer) => self.#deliver(chunk));
+    self.#socket.pause();
+    return self;
+  }
+
+  /**
+   * Opens a connection; resolves when it stands.
+   * @param willSecure TLS follows on this connection
+   * @throws the socket's error, or a timeout error after `timeoutMs`
+   */
+  static connect(
+    target: net.NetConnectOpts,
+    owner: ByteSocketOwner,
+    options: { readonly willSecure: boolean; readonly timeoutMs: number },
+  ): Promise<ByteSocket> {
+    return new Promise((resolve, reject) => {
+      const self = new ByteSocket(owner);
+      const onread = options.willSecure ? undefined : sharedRead((chunk) => self.#deliver(chunk));
+      const socket = net.connect({ ...target, ...(onread === undefined ? {} : { onread }) } as net.NetConnectOpts);
+      const timer = setTimeout(() => socket.destroy(new Error('connection timed out')), options.timeoutMs);
+      const failed = (error: Error): void => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      socket.once('error', failed);
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.off('error', failed);
+        self.#adopt(socket);
+        if (options.willSecure) socket.on('data', (chunk: Buffer) => self.#deliver(chunk));
+        resolve(self);
+      });
+    });
+  }
+
+  #adopt(socket: net.Socket): void {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    this.#watch(socket);
+  }
+
+  #watch(socket: net.Socket): void {
+    socket.on('error', (error) => {
+      this.#failure ??= error;
+    });
+    socket.on('end', () => this.#close(undefined));
+    socket.on('close', () => this.#close(this.#failure));
+    socket.on('drain', () => this.#drain());
+  }
+
+  #deliver(chunk: Buffer): void {
+    if (!this.#closed) this.#owner.bytes(chunk);
+  }
+
+  #drain(): void {
+    if (!this.#wantsDrain || this.#closed) return;
+    this.#wantsDrain = false;
+    this.#owner.drained();
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#deadline);
+    // The peer is gone or has said its last: what is still queued gets a moment to leave, then the socket goes.
+    this.#socket.end();
+    const leaving = this.#socket;
+    if (!leaving.destroyed) setTimeout(() => leaving.destroy(), LIMITS.closeTimeoutMsMax).unref();
+    this.#owner.closed(error);
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress ?? '';
+  }
+
+  get remotePort(): number {
+    return this.#socket.remotePort ?? 0;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** More is queued than `LIMITS.writeQueueBytesMax`. */
+  get full(): boolean {
+    return this.#socket.writableLength > LIMITS.writeQueueBytesMax;
+  }
+
+  /** Bytes that wait for the peer. */
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /**
+   * Takes the bytes at once, whoever owns their memory.
+   * @returns false when the queue is over `LIMITS.writeQueueBytesMax`: stop until `drained`
+   */
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed || this.#ending) return true;
+    const socket = this.#socket;
+    const size = bytes.length;
+    if (size <= POOLED_BYTES_MAX || size > READ_BYTES || this.#secure !== undefined || socket.writableLength > 0) {
+      socket.write(Buffer.from(bytes));
+    } else {
+      slab.set(bytes, 0);
+      socket.write(slab.subarray(0, size));
+      // Not all of it fitted into the kernel: the queue points into the slab, which is therefore never touched again.
+      if (socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(READ_BYTES);
+    }
+    if (!this.full) return true;
+    this.#wantsDrain = true;
+    return false;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#closed) this.#socket.resume();
+  }
+
+  /** Becomes the server side of TLS. `first` = bytes already read that belong to the handshake. */
+  startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer): void {
+    const plain = this.#plain();
+    if (first !== undefined) plain.unshift(first);
+    this.#secureWith(
+      new tls.TLSSocket(plain, { isServer: true, secureContext: context, ALPNProtocols: [...alpn] }),
+      'secure',
+    );
+  }
+
+  /** Becomes the client side of TLS; verification failures arrive as `closed(error)`. */
+  startClientTls(options: tls.ConnectionOptions): void {
+    this.#secureWith(tls.connect({ ...options, socket: this.#plain() }), 'secureConnect');
+  }
+
+  /** The plain socket, without our listeners: from here on TLS reads it. */
+  #plain(): net.Socket {
+    const plain = this.#socket;
+    // A flowing stream without listeners would throw away what is put back for the handshake.
+    plain.pause();
+    plain.removeAllListeners('data');
+    plain.removeAllListeners('end');
+    plain.removeAllListeners('drain');
+    return plain;
+  }
+
+  #secureWith(secure: tls.TLSSocket, event: 'secure' | 'secureConnect'): void {
+    this.#secure = secure;
+    this.#socket = secure;
+    secure.disableRenegotiation();
+    this.#watch(secure);
+    secure.on('data', (chunk: Buffer) => this.#deliver(chunk));
+    secure.once(event, () => {
+      if (!this.#closed) this.#owner.secured(secure);
+    });
+  }
+
+  /** Sends what is queued, then closes; destroyed after `LIMITS.closeTimeoutMsMax`. */
+  end(): void {
+    if (this.#closed || this.#ending) return;
+    this.#ending = true;
+    this.#socket.end();
+    this.#deadline = setTimeout(() => this.#socket.destroy(), LIMITS.closeTimeoutMsMax);
+  }
+
+  destroy(): void {
+    this.#ending = true;
+    this.#socket.destroy();
+  }
+}
+
+/**
+ * Moves an accepted, still unread socket's handle under a socket that reads into the shared buffer: `net.Server` has no
+ * `onread` of its own. Where Node hides the handle the socket is used as it is, a little slower.
+ */
+function rehome(socket: net.Socket, deliver: (chunk: Buffer) => void): net.Socket {
+  const handle = (socket as unknown as PrivateHandle)._handle;
+  if (handle === undefined || handle === null) {
+    socket.on('data', deliver);
+    return socket;
+  }
+  (socket as unknown as PrivateHandle)._handle = null;
+  const options = { handle, readable: true, writable: true, onread: sharedRead(deliver) };
+  const rehomed = new net.Socket(options as unknown as net.SocketConstructorOpts);
+  // The server counts the first socket, so that one must be closed too, or the server never ends.
+  rehomed.once('close', () => socket.destroy());
+  return rehomed;
+}

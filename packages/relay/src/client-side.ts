@@ -1,0 +1,104 @@
+/**
+ * The client's side of one session: the first byte decides between direct TLS and the protocol's own words, then bytes go
+ * to the session and back. Refuses to know the protocol.
+ */
+import type tls from 'node:tls';
+import type { ClientPort, ClientTls } from '@sallyport/protocol-kit';
+import type { ByteSocket } from './byte-socket.ts';
+
+/** A TLS record of type handshake (RFC 8446 section 5.1): no protocol here starts a message with this byte. */
+const TLS_HANDSHAKE = 0x16;
+
+export interface ClientSideOptions {
+  readonly address: string;
+  readonly plaintextAllowed: boolean;
+  /** Undefined where the listener has no certificate: TLS is then refused by closing. */
+  readonly tlsContext: (() => tls.SecureContext) | undefined;
+  readonly alpn: readonly string[];
+}
+
+export interface ClientSideOwner {
+  clientBytes(chunk: Buffer): void;
+  clientSecured(tls: ClientTls): void;
+  /** Reading has been paused or resumed by the session. */
+  clientPaused(paused: boolean): void;
+}
+
+export class ClientSide implements ClientPort {
+  readonly #options: ClientSideOptions;
+  readonly #owner: ClientSideOwner;
+  #socket: ByteSocket | undefined;
+  #first = true;
+  #direct = false;
+
+  constructor(options: ClientSideOptions, owner: ClientSideOwner) {
+    this.#options = options;
+    this.#owner = owner;
+  }
+
+  /** Called once, before any byte. */
+  attach(socket: ByteSocket): void {
+    this.#socket = socket;
+  }
+
+  get address(): string {
+    return this.#options.address;
+  }
+
+  get plaintextAllowed(): boolean {
+    return this.#options.plaintextAllowed;
+  }
+
+  received(chunk: Buffer): void {
+    if (this.#first) {
+      this.#first = false;
+      if (chunk[0] === TLS_HANDSHAKE) {
+        this.#direct = true;
+        this.#startTls(Buffer.from(chunk));
+        return;
+      }
+    }
+    this.#owner.clientBytes(chunk);
+  }
+
+  secured(socket: tls.TLSSocket): void {
+    const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined;
+    // Direct TLS without our protocol's name could be a browser made to talk to us (ALPACA); the name is what forbids it.
+    if (this.#direct && (alpn === undefined || !this.#options.alpn.includes(alpn))) {
+      this.destroy();
+      return;
+    }
+    const name = (socket as tls.TLSSocket & { servername?: string | false | null }).servername;
+    this.#owner.clientSecured({ serverName: typeof name === 'string' ? name : undefined, alpn });
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#socket?.write(bytes) ?? true;
+  }
+
+  startTls(): void {
+    this.#startTls(undefined);
+  }
+
+  #startTls(first: Buffer | undefined): void {
+    const context = this.#options.tlsContext;
+    if (context === undefined) this.destroy();
+    else this.#socket?.startServerTls(context(), this.#options.alpn, first);
+  }
+
+  pause(): void {
+    this.#owner.clientPaused(true);
+  }
+
+  resume(): void {
+    this.#owner.clientPaused(false);
+  }
+
+  end(): void {
+    this.#socket?.end();
+  }
+
+  destroy(): void {
+    this.#socket?.destroy();
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Listening sockets: accept, admit, hand over. Refuses a plaintext listener that is not on a loopback address.
+ * One connection's failure is its own; the listener never stops for it.
+ */
+import net from 'node:net';
+import type tls from 'node:tls';
+import { GatewayError, type Logger } from '@sallyport/core';
+import type { ProtocolAdapter } from '@sallyport/protocol-kit';
+import type { Admission } from './admission.ts';
+import { Connection, type HostParts } from './connection.ts';
+import type { Turn } from './turn.ts';
+
+export interface ListenOptions {
+  readonly adapter: ProtocolAdapter;
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Plaintext is let in; loopback addresses only. */
+  readonly plaintext: boolean;
+  /** The certificate in force, asked for at each handshake so that a renewal needs no restart; undefined = no TLS here. */
+  readonly tlsContext: (() => tls.SecureContext) | undefined;
+  readonly turn: Turn;
+  readonly admission: Admission;
+  readonly log: Logger;
+  /** Several processes may share the port (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
+  /** Makes what the agent adds for one connection; called before its first byte is read. */
+  parts(connection: Connection): HostParts;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Accepts no more; connections that stand go on. */
+  close(): Promise<void>;
+}
+
+const BACKLOG = 4_096;
+
+export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host);
+
+/** @throws GatewayError `config.invalid` for a plaintext listener off the loopback, or an address that cannot be bound */
+export function listen(options: ListenOptions): Promise<Listener> {
+  if (options.plaintext && !isLoopback(options.host)) {
+    throw new GatewayError('config.invalid', {
+      listener: options.host,
+      reason: 'plaintext is for loopback addresses only',
+    });
+  }
+  const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    const admission = options.admission.enter(socket.remoteAddress ?? '');
+    if (admission === undefined) {
+      socket.destroy();
+      return;
+    }
+    try {
+      new Connection(
+        socket,
+        {
+          adapter: options.adapter,
+          turn: options.turn,
+          plaintextAllowed: options.plaintext,
+          tlsContext: options.tlsContext,
+          admission,
+          log: options.log,
+        },
+        options.parts,
+      );
+    } catch (error) {
+      options.log.error('a connection could not be opened', { error });
+      admission.leave();
+      socket.destroy();
+    }
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const detail = { listener: `${options.host}:${options.port}`, reason: cause.code ?? 'error' };
+      reject(new GatewayError('config.invalid', detail, { cause }));
+    });
+    const { host, port, reusePort = false } = options;
+    server.listen({ host, port, backlog: BACKLOG, reusePort }, () => {
+      server.on('error', (error) => options.log.error('a listener failed', { error }));
+      const bound = (server.address() as net.AddressInfo).port;
+      resolve({ host, port: bound, close: () => new Promise((done) => server.close(() => done())) });
+    });
+  });
+}

@@ -1,0 +1,214 @@
+/**
+ * The server's side of one session: opening, TLS, and the queue whose bytes leave at the end of the turn.
+ * Refuses to send without a permit, and to send before the turn's records are safe.
+ */
+import net from 'node:net';
+import type tls from 'node:tls';
+import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
+import type { Resource } from '@sallyport/model';
+import {
+  isPermit,
+  type Permit,
+  type UpstreamCredential,
+  type UpstreamPort,
+  type UpstreamTls,
+} from '@sallyport/protocol-kit';
+import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
+import type { Turn, TurnMember } from './turn.ts';
+import { upstreamTlsOptions } from './upstream-tls.ts';
+
+export interface UpstreamSideOwner {
+  upstreamBytes(chunk: Buffer): void;
+  upstreamSecured(tls: UpstreamTls): void;
+  upstreamClosed(error: GatewayError | undefined): void;
+  upstreamDrained(): void;
+  upstreamPaused(paused: boolean): void;
+  /** The turn's records could not be written: the session must end with this. */
+  unrecorded(error: GatewayError): void;
+}
+
+const defaultPort = 5432;
+
+/** Where a resource listens: an address, or a unix socket in PostgreSQL's naming. */
+function target(resource: Resource): net.NetConnectOpts {
+  const postgres = resource.postgres;
+  const port = postgres?.port ?? defaultPort;
+  if (postgres?.socket !== undefined) return { path: `${postgres.socket}/.s.PGSQL.${port}` };
+  return { host: postgres?.host ?? '', port };
+}
+
+export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
+  readonly #turn: Turn;
+  readonly #owner: UpstreamSideOwner;
+  readonly #alpn: readonly string[];
+  readonly #log: Logger;
+  #socket: ByteSocket | undefined;
+  strict = false;
+  #securing = false;
+  #ending = false;
+  #gone = false;
+  #joined = false;
+  /** Bytes of this turn, in order. */
+  #queue: Buffer[] = [];
+  #queued = 0;
+  /** Batches taken that wait for the disk (`durability: strict`). */
+  #waiting = 0;
+
+  constructor(turn: Turn, owner: UpstreamSideOwner, alpn: readonly string[], log: Logger) {
+    this.#turn = turn;
+    this.#owner = owner;
+    this.#alpn = alpn;
+    this.#log = log;
+  }
+
+  /** More is queued than `LIMITS.writeQueueBytesMax`. */
+  get full(): boolean {
+    return this.#queued + (this.#socket?.queuedBytes ?? 0) > LIMITS.writeQueueBytesMax;
+  }
+
+  get open(): boolean {
+    return this.#socket !== undefined && !this.#gone;
+  }
+
+  async connect(resource: Resource): Promise<void> {
+    this.strict = resource.durability === 'strict';
+    const willSecure = (resource.postgres?.tls ?? 'verify-full') !== 'disable';
+    try {
+      const socket = await ByteSocket.connect(target(resource), this, {
+        willSecure,
+        timeoutMs: LIMITS.upstreamConnectMsMax,
+      });
+      if (this.#ending) socket.destroy();
+      this.#socket = socket;
+    } catch (cause) {
+      throw new GatewayError('upstream.unreachable', { resource: resource.name }, { cause });
+    }
+    if (this.#ending) throw new GatewayError('upstream.unreachable', { resource: resource.name, reason: 'ended' });
+  }
+
+  startTls(resource: Resource, client: UpstreamCredential): void {
+    try {
+      this.#securing = true;
+      this.#socket?.startClientTls(upstreamTlsOptions(resource, client, this.#alpn));
+    } catch (error) {
+      this.#fail(error instanceof GatewayError ? error : new GatewayError('upstream.tls', {}, { cause: error }));
+    }
+  }
+
+  /** @throws GatewayError `internal` for what is no permit: the broken invariant ends the session */
+  send(permit: Permit, bytes: Uint8Array): boolean {
+    if (!isPermit(permit)) throw new GatewayError('internal', { reason: 'no permit' });
+    if (this.#ending || this.#gone || bytes.length === 0) return true;
+    this.#queue.push(Buffer.from(bytes));
+    this.#queued += bytes.length;
+    if (!this.#joined) {
+      this.#joined = true;
+      this.#turn.join(this);
+    }
+    return !this.full;
+  }
+
+  take(): readonly Buffer[] {
+    const batch = this.#queue;
+    this.#queue = [];
+    this.#joined = false;
+    this.#waiting++;
+    return batch;
+  }
+
+  forward(batch: readonly Buffer[]): void {
+    this.#waiting--;
+    if (this.#gone) return;
+    const bytes = batch.length === 1 ? (batch[0] as Buffer) : Buffer.concat(batch);
+    const before = this.#queued;
+    this.#queued -= bytes.length;
+    const ready = this.#socket?.write(bytes) ?? true;
+    if (ready && before > LIMITS.writeQueueBytesMax) this.#owner.upstreamDrained();
+    if (this.#ending) this.#endWhenSent();
+  }
+
+  refuse(error: GatewayError): void {
+    this.#ending = true;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#joined = false;
+    this.#owner.unrecorded(error);
+    this.destroy();
+  }
+
+  #endWhenSent(): void {
+    if (this.#queue.length === 0 && this.#waiting === 0) this.#socket?.end();
+  }
+
+  pause(): void {
+    this.#owner.upstreamPaused(true);
+  }
+
+  resume(): void {
+    this.#owner.upstreamPaused(false);
+  }
+
+  /** Applies what the connection decided from both the session's wish and the client's queue. */
+  setPaused(paused: boolean): void {
+    if (paused) this.#socket?.pause();
+    else this.#socket?.resume();
+  }
+
+  end(): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#endWhenSent();
+  }
+
+  destroy(): void {
+    this.#ending = true;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#socket?.destroy();
+  }
+
+  outOfBand(resource: Resource, bytes: Uint8Array): void {
+    const socket = net.connect(target(resource));
+    socket.setTimeout(LIMITS.upstreamConnectMsMax, () => socket.destroy());
+    socket.once('error', (error) =>
+      this.#log.warn('a cancel request did not arrive', { resource: resource.name, error }),
+    );
+    socket.end(Buffer.from(bytes));
+    socket.resume();
+  }
+
+  // From the socket.
+
+  bytes(chunk: Buffer): void {
+    this.#owner.upstreamBytes(chunk);
+  }
+
+  secured(socket: tls.TLSSocket): void {
+    this.#securing = false;
+    const certificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
+    this.#owner.upstreamSecured({ certificate });
+  }
+
+  drained(): void {
+    this.#owner.upstreamDrained();
+  }
+
+  closed(error: Error | undefined): void {
+    this.#fail(
+      this.#securing
+        ? new GatewayError('upstream.tls', {}, { cause: error })
+        : error === undefined
+          ? undefined
+          : new GatewayError('upstream.unreachable', {}, { cause: error }),
+    );
+  }
+
+  #fail(error: GatewayError | undefined): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#socket?.destroy();
+    this.#owner.upstreamClosed(error);
+  }
+}
