@@ -1,7 +1,8 @@
 /** The wiring: one line per feature. Values that exist before Nest (configuration, database, keys) come in by `register`. */
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Bootstrap } from './bootstrap.ts';
-import { BundlesModule } from './bundles/bundles.module.ts';
+import { BundleChangesModule, BundlesModule } from './bundles/bundles.module.ts';
+import { BusModule } from './bus/bus.module.ts';
 import { Config } from './config.ts';
 import { DatabaseUrl } from './db/database.ts';
 import { DbModule } from './db/db.module.ts';
@@ -11,6 +12,7 @@ import { Log } from './http/problem.filter.ts';
 import { IdentityModule } from './identity/identity.module.ts';
 import { Envelope } from './keys/envelope.ts';
 import { KeysModule } from './keys/keys.module.ts';
+import { NotifyModule } from './notify/notify.module.ts';
 
 export interface Given {
   readonly config: Config;
@@ -40,7 +42,7 @@ export class AppModule {
   static register(given: Given): DynamicModule {
     return {
       module: AppModule,
-      imports: [GivenModule.register(given), DbModule, HttpModule, IdentityModule, KeysModule, BundlesModule],
+      imports: [GivenModule.register(given), DbModule, HttpModule, BusModule, BundleChangesModule, IdentityModule, KeysModule, BundlesModule, NotifyModule],
       providers: [Bootstrap],
     };
   }

@@ -1,19 +1,32 @@
-/** Bundles: counting changes. Global, since every feature that agents depend on bumps the revision. */
+/** Bundles: counting changes, compiling, signing. Global, since every feature that agents depend on bumps the revision. */
 import { Global, Injectable, Module } from '@nestjs/common';
+import { publishWithin } from '../bus/pg.bus.ts';
 import type { Tx } from '../db/database.ts';
+import { KeysModule } from '../keys/keys.module.ts';
 import { BundleChanges } from './bundle-changes.ts';
+import { BundlesController } from './bundles.controller.ts';
+import { BundlesRepository } from './bundles.repository.ts';
+import { Bundles } from './bundles.service.ts';
 
 @Injectable()
 class CountedBundleChanges extends BundleChanges {
+  constructor(private readonly repository: BundlesRepository) {
+    super();
+  }
+
   override async bump(tx: Tx, projectId: string): Promise<void> {
-    await tx.bundleState.upsert({
-      where: { projectId },
-      create: { projectId, revision: 1 },
-      update: { revision: { increment: 1 } },
-    });
+    await this.repository.bump(tx, projectId);
+    await publishWithin(tx, 'bundle', { projectId });
   }
 }
 
+/** Apart from the module that compiles, since keys/ bumps and compiling needs keys/. */
 @Global()
-@Module({ providers: [{ provide: BundleChanges, useClass: CountedBundleChanges }], exports: [BundleChanges] })
+@Module({
+  providers: [BundlesRepository, { provide: BundleChanges, useClass: CountedBundleChanges }],
+  exports: [BundleChanges, BundlesRepository],
+})
+export class BundleChangesModule {}
+
+@Module({ imports: [KeysModule], controllers: [BundlesController], providers: [Bundles], exports: [Bundles] })
 export class BundlesModule {}

@@ -1,0 +1,134 @@
+/** A project's state as bundles are made from, read in one snapshot so that a revision means one thing. */
+import { Injectable } from '@nestjs/common';
+import type { Grant, Policy, Resource, Revocation } from '@sallyport/model';
+import { Database, type Tx } from '../db/database.ts';
+import type { Credential, Grant as GrantRow, Resource as ResourceRow } from '../generated/prisma/client.ts';
+import type { BundleSource } from './compile.ts';
+
+export interface StoredCredential {
+  readonly version: number;
+  /** Under the envelope cipher. */
+  readonly sealed: Uint8Array;
+}
+
+export interface ProjectSnapshot extends Omit<BundleSource, 'keys' | 'settings'> {
+  /** Stored credentials by id. */
+  readonly credentials: ReadonlyMap<string, StoredCredential>;
+}
+
+export interface BundleCounter {
+  readonly epoch: number;
+  readonly revision: number;
+}
+
+@Injectable()
+export class BundlesRepository {
+  constructor(private readonly database: Database) {}
+
+  async counter(projectId: string): Promise<BundleCounter> {
+    const row = await this.database.client.bundleState.findUnique({ where: { projectId } });
+    return { epoch: row?.epoch ?? 1, revision: row?.revision ?? 0 };
+  }
+
+  async bump(tx: Tx, projectId: string): Promise<void> {
+    await tx.bundleState.upsert({
+      where: { projectId },
+      create: { projectId, revision: 1 },
+      update: { revision: { increment: 1 } },
+    });
+  }
+
+  /** A new epoch, in which revisions start again: above whatever a restored database had forgotten. */
+  async startEpoch(tx: Tx, projectId: string): Promise<BundleCounter> {
+    const row = await tx.bundleState.upsert({
+      where: { projectId },
+      create: { projectId, epoch: 2, revision: 1 },
+      update: { epoch: { increment: 1 }, revision: 1 },
+    });
+    return { epoch: row.epoch, revision: row.revision };
+  }
+
+  async snapshot(projectId: string): Promise<ProjectSnapshot> {
+    return await this.database.client.$transaction((tx) => readSnapshot(tx, projectId), {
+      isolationLevel: 'RepeatableRead',
+      timeout: 30_000,
+    });
+  }
+}
+
+async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot> {
+  const state = await tx.bundleState.findUnique({ where: { projectId } });
+  const createdAt = (state?.updatedAt ?? new Date(0)).getTime();
+  const where = { projectId };
+  const resources = await tx.resource.findMany({ where, include: { credential: true } });
+  const policies = await tx.policy.findMany({ where });
+  const grants = await tx.grant.findMany({ where: { ...where, revokedAt: null } });
+  const groups = await tx.group.findMany({
+    where,
+    include: { memberships: { where: { principal: { disabledAt: null } }, select: { principalId: true } } },
+  });
+  const disabled = await tx.principal.findMany({
+    where: { ...where, disabledAt: { not: null } },
+    select: { id: true },
+  });
+  const revocations = await tx.revocation.findMany({ where: { ...where, keepUntil: { gt: new Date(createdAt) } } });
+  const credentials = await tx.credential.findMany({ where: { ...where, kind: 'stored' } });
+  const gone = new Set(disabled.map((row) => row.id));
+  return {
+    projectId,
+    epoch: state?.epoch ?? 1,
+    revision: state?.revision ?? 0,
+    createdAt,
+    resources: resources.map((row) => ({ resource: resourceOf(row, row.credential), agents: row.agents })),
+    policies: policies.map((row) => row.compiled as unknown as Policy),
+    grants: grants.filter((row) => row.principalId === null || !gone.has(row.principalId)).map(grantOf),
+    groups: groups.map((row) => ({
+      name: row.name,
+      projectId,
+      members: row.memberships.map((membership) => membership.principalId),
+    })),
+    revocations: revocations.map(
+      (row): Revocation => ({ kind: row.kind as Revocation['kind'], id: row.targetId, before: row.before.getTime() }),
+    ),
+    credentials: new Map(
+      credentials.flatMap((row) =>
+        row.sealed === null ? [] : [[row.id, { version: row.version, sealed: row.sealed }]],
+      ),
+    ),
+  };
+}
+
+function resourceOf(row: ResourceRow, credential: Credential | null): Resource {
+  const source =
+    credential === null
+      ? { kind: 'none', username: '' }
+      : {
+          kind: credential.kind,
+          username: credential.username,
+          reference: credential.kind === 'stored' ? credential.id : (credential.reference ?? undefined),
+          certificate: credential.certificate || undefined,
+        };
+  return {
+    ...(row.spec as object),
+    id: row.id,
+    projectId: row.projectId,
+    name: row.name,
+    kind: row.kind,
+    labels: row.labels,
+    credential: source,
+  } as unknown as Resource;
+}
+
+const grantOf = (row: GrantRow): Grant => ({
+  id: row.id,
+  projectId: row.projectId,
+  ...(row.principalId === null ? {} : { principal: row.principalId }),
+  ...(row.groupName === null ? {} : { group: row.groupName }),
+  ...(row.resource === null ? {} : { resource: row.resource }),
+  ...(row.labels === null ? {} : { labels: row.labels as Record<string, string> }),
+  effects: row.effects as Grant['effects'],
+  roles: row.roles,
+  kind: row.kind as Grant['kind'],
+  ...(row.notBefore === null ? {} : { notBefore: row.notBefore.getTime() }),
+  ...(row.notAfter === null ? {} : { notAfter: row.notAfter.getTime() }),
+});

@@ -1,0 +1,188 @@
+/**
+ * Messages to the outside: written in the transaction of what they tell of, sent later by whichever replica takes them
+ * (`for update skip locked`), again and again with growing pauses until delivered or given up.
+ * Refuses to send from inside a transaction, and to follow redirects.
+ */
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Counter } from 'prom-client';
+import { Database, type Tx } from '../db/database.ts';
+import type { OutboxMessage, Prisma, Webhook } from '../generated/prisma/client.ts';
+import { Metrics } from '../http/metrics.ts';
+import { Log } from '../http/problem.filter.ts';
+import { Envelope } from '../keys/envelope.ts';
+import { SystemClock } from '../time.ts';
+import { formatFor } from './formats.ts';
+import { SIGNATURE_HEADER, signWebhook, TIMESTAMP_HEADER } from './signature.ts';
+
+const POLL_MS = 500;
+const BATCH = 20;
+const SEND_TIMEOUT_MS = 10_000;
+/** Pauses before the 2nd, 3rd, … attempt; after the last the message is given up. About a day in all. */
+const PAUSES_MS: readonly number[] = [
+  1_000, 5_000, 30_000, 120_000, 600_000, 1_800_000, 7_200_000, 21_600_000, 43_200_000,
+];
+
+/** What a webhook can subscribe to; `*` is all of them. */
+export const OUTBOX_EVENTS = [
+  'approval.requested',
+  'approval.answered',
+  'session.killed',
+  'trail.alarm',
+  'trail.head',
+  'test',
+] as const;
+export type OutboxEvent = (typeof OUTBOX_EVENTS)[number];
+
+@Injectable()
+export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> | undefined;
+  readonly #sent: Counter<'outcome'>;
+  constructor(
+    private readonly database: Database,
+    private readonly envelope: Envelope,
+    private readonly clock: SystemClock,
+    private readonly log: Log,
+    metrics: Metrics,
+  ) {
+    this.#sent = new Counter({
+      name: 'sallyport_webhooks_total',
+      help: 'Webhook deliveries by outcome.',
+      labelNames: ['outcome'],
+      registers: [metrics.registry],
+    });
+  }
+
+  /** One message to each webhook that wants this event. @param tx the transaction of the change */
+  async add(tx: Tx, projectId: string, event: OutboxEvent, body: Prisma.InputJsonObject): Promise<void> {
+    const webhooks = await tx.webhook.findMany({
+      where: { projectId, disabledAt: null, events: { hasSome: [event, '*'] } },
+      select: { id: true },
+    });
+    await this.addTo(
+      tx,
+      projectId,
+      webhooks.map((webhook) => webhook.id),
+      event,
+      body,
+    );
+    this.database.afterCommit(tx, () => this.wake());
+  }
+
+  /** The same, to named webhooks. */
+  async addTo(
+    tx: Tx,
+    projectId: string,
+    webhookIds: readonly string[],
+    event: OutboxEvent,
+    body: Prisma.InputJsonObject,
+  ): Promise<void> {
+    if (webhookIds.length === 0) return;
+    await tx.outboxMessage.createMany({ data: webhookIds.map((webhookId) => ({ projectId, webhookId, event, body })) });
+  }
+
+  onApplicationBootstrap(): void {
+    this.#timer = setInterval(() => this.wake(), POLL_MS);
+    this.#timer.unref();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    await this.#working;
+  }
+
+  /** Sends what is due, unless it is doing so already. */
+  wake(): void {
+    if (this.#timer === undefined || this.#working !== undefined) return;
+    this.#working = this.#work()
+      .catch((cause: unknown) => this.log.warn('the outbox could not be read', { cause }))
+      .finally(() => {
+        this.#working = undefined;
+      });
+  }
+
+  /** A lease by `next_at`: a replica that dies in mid-send lets go by itself. */
+  async #work(): Promise<void> {
+    const due = await this.database.client.$queryRaw<{ id: bigint }[]>`
+      update outbox_messages set next_at = now() + interval '60 seconds', attempts = attempts + 1
+      where id in (select id from outbox_messages where sent_at is null and failed_at is null and next_at <= now()
+        order by next_at limit ${BATCH} for update skip locked)
+      returning id`;
+    if (due.length === 0) return;
+    const messages = await this.database.client.outboxMessage.findMany({
+      where: { id: { in: due.map((row) => row.id) } },
+      orderBy: { id: 'asc' },
+    });
+    const webhooks = await this.database.client.webhook.findMany({
+      where: { id: { in: messages.map((message) => message.webhookId) } },
+    });
+    await Promise.all(
+      messages.map((message) =>
+        this.#send(
+          message,
+          webhooks.find((webhook) => webhook.id === message.webhookId),
+        ),
+      ),
+    );
+  }
+
+  async #send(message: OutboxMessage, webhook: Webhook | undefined): Promise<void> {
+    const failure =
+      webhook === undefined || webhook.disabledAt !== null
+        ? 'the webhook is gone'
+        : await this.#deliver(message, webhook);
+    const now = this.clock.now();
+    if (failure === undefined) {
+      this.#sent.inc({ outcome: 'sent' });
+      await this.database.client.outboxMessage.update({
+        where: { id: message.id },
+        data: { sentAt: now, error: null },
+      });
+      return;
+    }
+    const pause = webhook === undefined ? undefined : PAUSES_MS[message.attempts - 1];
+    this.#sent.inc({ outcome: pause === undefined ? 'given_up' : 'failed' });
+    const error = failure.slice(0, 500);
+    // A fifth of jitter, so that a receiver that comes back is not met by everything at once.
+    const next =
+      pause === undefined
+        ? { failedAt: now }
+        : { nextAt: new Date(now.getTime() + pause * (0.9 + Math.random() * 0.2)) };
+    await this.database.client.outboxMessage.update({ where: { id: message.id }, data: { ...next, error } });
+  }
+
+  /** @returns why it was not taken, or undefined */
+  async #deliver(message: OutboxMessage, webhook: Webhook): Promise<string | undefined> {
+    try {
+      const body = JSON.stringify(
+        formatFor(webhook.format, {
+          id: String(message.id),
+          event: message.event,
+          createdAt: message.createdAt,
+          body: message.body,
+        }),
+      );
+      const timestamp = Math.floor(this.clock.nowMs() / 1000);
+      const secret = this.envelope.open(webhook.sealed, `webhook/${webhook.id}`);
+      const response = await fetch(webhook.url, {
+        method: 'POST',
+        body,
+        redirect: 'error',
+        signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
+        headers: {
+          'content-type': 'application/json',
+          'user-agent': 'sallyport',
+          'sallyport-event': message.event,
+          'sallyport-delivery': String(message.id),
+          [TIMESTAMP_HEADER]: String(timestamp),
+          [SIGNATURE_HEADER]: signWebhook(secret.reveal(), timestamp, body),
+        },
+      });
+      await response.body?.cancel();
+      return response.ok ? undefined : `the receiver answered ${response.status}`;
+    } catch (cause) {
+      return cause instanceof Error ? `${cause.name}: ${cause.message}` : 'failed';
+    }
+  }
+}

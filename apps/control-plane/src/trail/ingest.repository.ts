@@ -1,0 +1,246 @@
+/**
+ * Where a checked batch goes: raw records, index rows, checkpoints, session keys, and what sessions learn, set by set so
+ * that a batch costs a handful of round trips. The only SQL of ingest. Refuses to judge; the caller holds the chain's row.
+ */
+import { Injectable } from '@nestjs/common';
+import type { SessionInfo } from '@sallyport/model';
+import type { ChainIdentity, ChainPosition, Checkpoint, KeyRecord, SegmentHeader } from '@sallyport/trail';
+import { Database, type Tx } from '../db/database.ts';
+import type { ClosedSession, IndexRow, RecordedChunk, SessionCounts } from './index-rows.ts';
+
+export interface StoredChain {
+  readonly id: string;
+  readonly projectId: string;
+  readonly position: ChainPosition;
+  readonly alarm: string | undefined;
+}
+
+export interface StoredBatch {
+  readonly chain: StoredChain;
+  readonly segment: SegmentHeader;
+  readonly segmentHeader: Buffer;
+  readonly records: Buffer;
+  readonly first: number;
+  readonly last: number;
+  readonly firstTimeMs: number;
+  readonly lastTimeMs: number;
+}
+
+interface ChainRow {
+  readonly id: string;
+  readonly project_id: string;
+  readonly last_sequence: bigint;
+  readonly head: Uint8Array;
+  readonly alarm: string | null;
+}
+
+const chainOf = (row: ChainRow): StoredChain => ({
+  id: row.id,
+  projectId: row.project_id,
+  position: { sequence: Number(row.last_sequence), head: Buffer.from(row.head) },
+  alarm: row.alarm ?? undefined,
+});
+
+export const bytes = (value: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(value);
+
+@Injectable()
+export class IngestRepository {
+  readonly #database: Database;
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** PEM of every identity certificate the agent ever had, newest first. */
+  async identityCertificates(agentId: string): Promise<readonly string[]> {
+    const rows = await this.#database.client.issuedCertificate.findMany({
+      where: { agentId, purpose: 'agent_identity' },
+      orderBy: { createdAt: 'desc' },
+      select: { certificate: true },
+    });
+    return rows.map((row) => row.certificate);
+  }
+
+  /** The chain's row, locked until the transaction ends: two links cannot feed one chain at once. */
+  async lockChain(tx: Tx, identity: ChainIdentity): Promise<StoredChain | undefined> {
+    const rows = await tx.$queryRaw<ChainRow[]>`
+      select id, project_id, last_sequence, head, alarm from trail_chains
+      where agent_id = ${identity.agentId}::uuid and instance = ${identity.instance} and epoch = ${BigInt(identity.epoch)} for update`;
+    const row = rows[0];
+    return row === undefined ? undefined : chainOf(row);
+  }
+
+  /** A chain never seen before; somebody else may make it at the same time, which is fine. */
+  async createChain(tx: Tx, id: string, projectId: string, identity: ChainIdentity, genesis: Buffer): Promise<void> {
+    await tx.$executeRaw`
+      insert into trail_chains (id, project_id, agent_id, instance, epoch, last_sequence, head, said_sequence, updated_at)
+      values (${id}::uuid, ${projectId}::uuid, ${identity.agentId}::uuid, ${identity.instance}, ${BigInt(identity.epoch)}, 0, ${bytes(genesis)}, 0, now())
+      on conflict (agent_id, instance, epoch) do nothing`;
+  }
+
+  async moveChain(tx: Tx, chainId: string, position: ChainPosition): Promise<void> {
+    await tx.$executeRaw`
+      update trail_chains set last_sequence = ${BigInt(position.sequence)}, head = ${bytes(position.head)}, updated_at = now()
+      where id = ${chainId}::uuid`;
+  }
+
+  async addBatch(tx: Tx, batch: StoredBatch): Promise<void> {
+    await tx.$executeRaw`
+      insert into trail_batches (chain_id, project_id, first_sequence, last_sequence, segment, segment_header, records, first_time, last_time)
+      values (${batch.chain.id}::uuid, ${batch.chain.projectId}::uuid, ${BigInt(batch.first)}, ${BigInt(batch.last)},
+        ${BigInt(batch.segment.firstSequence)}, ${bytes(batch.segmentHeader)}, ${bytes(batch.records)},
+        to_timestamp(${batch.firstTimeMs}::float8 / 1000), to_timestamp(${batch.lastTimeMs}::float8 / 1000))`;
+  }
+
+  /** A checkpoint that came after its segment's events: behind the last of them. */
+  async appendToSegment(tx: Tx, chainId: string, checkpoint: Checkpoint, record: Buffer): Promise<void> {
+    await tx.$executeRaw`
+      update trail_batches set records = records || ${bytes(record)}
+      where chain_id = ${chainId}::uuid and segment = ${BigInt(checkpoint.firstSequence)} and last_sequence = ${BigInt(checkpoint.lastSequence)}`;
+  }
+
+  /** @returns false when this segment's checkpoint is here already */
+  async addCheckpoint(tx: Tx, chain: StoredChain, checkpoint: Checkpoint, record: Buffer): Promise<boolean> {
+    const added = await tx.$executeRaw`
+      insert into trail_checkpoints (chain_id, project_id, segment, last_sequence, head, record, leaf)
+      values (${chain.id}::uuid, ${chain.projectId}::uuid, ${BigInt(checkpoint.firstSequence)}, ${BigInt(checkpoint.lastSequence)},
+        ${bytes(checkpoint.head)}, ${bytes(record)}, ${bytes(checkpoint.leaf)})
+      on conflict (chain_id, segment) do nothing`;
+    return added > 0;
+  }
+
+  async leafOf(tx: Tx, chainId: string, segment: number): Promise<Buffer | undefined> {
+    const row = await tx.trailCheckpoint.findUnique({
+      where: { chainId_segment: { chainId, segment: BigInt(segment) } },
+      select: { leaf: true },
+    });
+    return row === null ? undefined : Buffer.from(row.leaf);
+  }
+
+  /** The stored batch that holds one event of a chain. */
+  async batchAt(tx: Tx, chainId: string, sequence: number): Promise<Buffer | undefined> {
+    const row = await tx.trailBatch.findFirst({
+      where: { chainId, firstSequence: { lte: BigInt(sequence) }, lastSequence: { gte: BigInt(sequence) } },
+      select: { records: true },
+    });
+    return row === null ? undefined : Buffer.from(row.records);
+  }
+
+  async addKeys(tx: Tx, projectId: string, keys: readonly KeyRecord[], sealKeyId: string): Promise<void> {
+    for (const key of keys) {
+      await tx.$executeRaw`
+        insert into session_keys (id, project_id, session_id, seal_key_id, box)
+        values (${key.keyId.toString('hex')}::uuid, ${projectId}::uuid, ${key.sessionId.toString('hex')}::uuid, ${sealKeyId}, ${bytes(key.box)})
+        on conflict (id) do nothing`;
+    }
+  }
+
+  async addIndexRows(tx: Tx, chain: StoredChain, rows: readonly IndexRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    await tx.$executeRaw`
+      insert into trail_events (time, chain_id, sequence, project_id, kind, session_id, verdict, rule, code, action, target, principal_id, count)
+      select to_timestamp(e.time / 1000), ${chain.id}::uuid, e.sequence, ${chain.projectId}::uuid, e.kind, e.session, e.verdict, e.rule, e.code,
+        e.action, e.target, e.principal, e.count
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as e(time float8, sequence bigint, kind text, session uuid, verdict text, rule text,
+        code text, action text, target text, principal uuid, count int)
+      on conflict do nothing`;
+  }
+
+  /** The trail's word on who opened what replaces what a report said earlier. */
+  async openSession(tx: Tx, chain: StoredChain, identity: ChainIdentity, session: SessionInfo): Promise<void> {
+    const row = {
+      projectId: chain.projectId,
+      agentId: identity.agentId,
+      instance: identity.instance,
+      chainEpoch: BigInt(identity.epoch),
+      resourceId: session.resourceId,
+      resourceName: session.resourceName,
+      protocol: session.protocol,
+      principalId: session.principal.id,
+      principalName: session.principal.name,
+      principalKind: session.principal.kind,
+      onBehalfOfId: session.onBehalfOf?.id ?? null,
+      onBehalfOfName: session.onBehalfOf?.name ?? null,
+      tokenId: session.tokenId,
+      clientAddress: session.clientAddress,
+      database: session.database,
+      role: session.role,
+      application: session.application,
+      openedAt: new Date(session.openedAt),
+    };
+    await tx.session.upsert({ where: { id: session.id }, create: { id: session.id, ...row }, update: row });
+  }
+
+  async closeSession(tx: Tx, agentId: string, closed: ClosedSession): Promise<void> {
+    await tx.session.updateMany({
+      where: { id: closed.id, agentId },
+      data: {
+        closedAt: new Date(closed.timeMs),
+        closeReason: closed.reason,
+        statements: closed.counts.statements,
+        rows: BigInt(closed.counts.rows),
+        bytes: BigInt(closed.counts.bytes),
+      },
+    });
+  }
+
+  async countSessions(tx: Tx, agentId: string, counts: ReadonlyMap<string, SessionCounts>): Promise<void> {
+    const rows = [...counts]
+      .filter(([, count]) => count.statements + count.rows + count.bytes > 0)
+      .map(([id, count]) => ({ id, ...count }));
+    if (rows.length === 0) return;
+    await tx.$executeRaw`
+      update sessions s set statements = s.statements + c.statements, rows = s.rows + c.rows, bytes = s.bytes + c.bytes
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as c(id uuid, statements int, rows bigint, bytes bigint)
+      where s.id = c.id and s.agent_id = ${agentId}::uuid`;
+  }
+
+  /** A process that started again has no sessions of its former life. */
+  async endFormerSessions(tx: Tx, identity: ChainIdentity, timeMs: number): Promise<void> {
+    await tx.session.updateMany({
+      where: {
+        agentId: identity.agentId,
+        instance: identity.instance,
+        chainEpoch: { lt: BigInt(identity.epoch) },
+        closedAt: null,
+      },
+      data: { closedAt: new Date(timeMs), closeReason: 'agent.stopping' },
+    });
+  }
+
+  /** What the chain says of a recording's piece. @returns indices whose upload said another digest */
+  async addRecorded(tx: Tx, projectId: string, chunks: readonly RecordedChunk[]): Promise<readonly number[]> {
+    const wrong: number[] = [];
+    for (const chunk of chunks) {
+      const digest = Buffer.from(chunk.digest, 'hex');
+      const [row] = await tx.$queryRaw<{ digest: Uint8Array }[]>`
+        insert into recording_chunks (session_id, project_id, index, digest, size, object, from_ms, to_ms)
+        values (${chunk.sessionId}::uuid, ${projectId}::uuid, ${chunk.index}, ${bytes(digest)}, ${chunk.bytes}, '', ${chunk.fromMs}, ${chunk.toMs})
+        on conflict (session_id, index) do update set from_ms = excluded.from_ms, to_ms = excluded.to_ms returning digest`;
+      if (row !== undefined && !digest.equals(row.digest)) wrong.push(chunk.index);
+    }
+    return wrong;
+  }
+
+  async alarm(tx: Tx, identity: ChainIdentity, alarm: string): Promise<void> {
+    await tx.$executeRaw`
+      update trail_chains set alarm = coalesce(alarm, ${alarm}), updated_at = now()
+      where agent_id = ${identity.agentId}::uuid and instance = ${identity.instance} and epoch = ${BigInt(identity.epoch)}`;
+  }
+
+  /** What a heartbeat or a later epoch says of a chain's end. */
+  async saidHead(tx: Tx, identity: ChainIdentity, said: ChainPosition): Promise<void> {
+    await tx.$executeRaw`
+      update trail_chains set said_sequence = ${BigInt(said.sequence)}, said_head = ${bytes(said.head)}, updated_at = now()
+      where agent_id = ${identity.agentId}::uuid and instance = ${identity.instance} and epoch = ${BigInt(identity.epoch)}
+        and said_sequence <= ${BigInt(said.sequence)}`;
+  }
+
+  /** Another epoch of this instance that says it went on from the same event: one of the two is a copy. */
+  async otherHeir(tx: Tx, identity: ChainIdentity, recovered: string): Promise<boolean> {
+    const rows = await tx.$queryRaw<{ one: number }[]>`
+      select 1 as one from trail_events e join trail_chains c on c.id = e.chain_id
+      where c.agent_id = ${identity.agentId}::uuid and c.instance = ${identity.instance} and c.epoch <> ${BigInt(identity.epoch)}
+        and e.project_id = c.project_id and e.kind = 'epoch.started' and e.target = ${recovered} limit 1`;
+    return rows.length > 0;
+  }
+}
