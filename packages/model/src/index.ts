@@ -51,7 +51,7 @@ export {
   TLS_MODES,
   UPSTREAM_AUTH_METHODS,
 } from './resource.ts';
-export type { SessionInfo, SessionUsage } from './session.ts';
+export { parseSessionReport, type SessionInfo, type SessionReport, type SessionUsage } from './session.ts';
 export type {
   ColumnUse,
   RelationAccess,

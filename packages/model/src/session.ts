@@ -1,5 +1,6 @@
 /** One principal using one resource, from sign-in to close. */
-import type { PrincipalRef } from './principal.ts';
+import { listOf, objectOf, oneOf, optional, parseInteger, parseString } from '@sallyport/core';
+import { type PrincipalRef, parsePrincipalRef } from './principal.ts';
 
 export interface SessionInfo {
   /** UUIDv7 text. */
@@ -30,3 +31,41 @@ export interface SessionUsage {
   rows: number;
   bytes: number;
 }
+
+const parseSessionInfo = objectOf({
+  id: parseString,
+  projectId: parseString,
+  agentId: parseString,
+  resourceId: parseString,
+  resourceName: parseString,
+  protocol: oneOf('postgres'),
+  principal: parsePrincipalRef,
+  onBehalfOf: optional(parsePrincipalRef),
+  tokenId: parseString,
+  grantIds: listOf(parseString, 100),
+  clientAddress: parseString,
+  database: parseString,
+  role: parseString,
+  application: parseString,
+  openedAt: parseInteger,
+});
+
+/**
+ * One line of an agent's live table, as the link's SessionReport carries it in JSON: sent when a session opens, now and
+ * then while it lives, again for each live session after a reconnect, and when it closes.
+ */
+export const parseSessionReport = objectOf({
+  kind: oneOf('opened', 'live', 'closed'),
+  session: parseSessionInfo,
+  statements: parseInteger,
+  writes: parseInteger,
+  rows: parseInteger,
+  bytes: parseInteger,
+  /** The approval request it waits for; absent when it does not wait. */
+  heldFor: optional(parseString),
+  /** UTC ms of this report; for `closed` the time it closed. */
+  at: parseInteger,
+  /** For `closed`: an error code, or '' when a peer simply left. */
+  reason: optional(parseString),
+});
+export type SessionReport = ReturnType<typeof parseSessionReport>;

@@ -4,4 +4,4 @@ export { Connection, type ConnectionOptions, type HostParts } from './connection
 export { isLoopback, type Listener, type ListenOptions, listen } from './listener.ts';
 export { pump } from './pump.ts';
 export { Turn, type TurnMember, type TurnRecords } from './turn.ts';
-export { upstreamTlsOptions } from './upstream-tls.ts';
+export { upstreamTlsOptions } from './credentials/upstream-tls.ts';

@@ -15,7 +15,7 @@ import {
 } from '@sallyport/protocol-kit';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import type { Turn, TurnMember } from './turn.ts';
-import { upstreamTlsOptions } from './upstream-tls.ts';
+import { upstreamTlsOptions } from './credentials/upstream-tls.ts';
 
 export interface UpstreamSideOwner {
   upstreamBytes(chunk: Buffer): void;
