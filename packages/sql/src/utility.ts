@@ -154,10 +154,17 @@ function particulars({ type, fields }: Node, facts: FactsBuilder): void {
     case 'VacuumStmt':
       if (fields.is_vacuumcmd !== true) facts.kind = 'analyze';
       return;
-    case 'AlterTableStmt':
-      if (nodesOf(fields.cmds).some((command) => CHANGES_RIGHTS.test(stringOf(command.fields.subtype))))
+    case 'AlterTableStmt': {
+      const changes = nodesOf(fields.cmds).map((command) => stringOf(command.fields.subtype));
+      if (changes.some((change) => CHANGES_RIGHTS.test(change))) {
         facts.effect('admin');
+        facts.opaque('rights_change');
+      }
+      if (changes.includes('AT_ChangeOwner')) facts.kind = 'alter_owner';
+      // Its data goes as surely as by DROP TABLE, so a rule about drops sees it.
+      if (changes.includes('AT_DropColumn')) [facts.kind, facts.object] = ['drop', 'column'];
       return;
+    }
     case 'CreateStmt':
       if (stringOf(fieldsOf(fields.relation).relpersistence) === 't') facts.object = 'temporary_table';
       return;

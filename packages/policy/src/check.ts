@@ -1,0 +1,123 @@
+/**
+ * What is wrong with a policy, beyond its shape: conditions that do not compile, rules that can never speak, limits.
+ * Refuses to guess what was meant. Runs when a policy is saved and once more when an agent loads it.
+ */
+import { isDnsLabel, LIMITS } from '@sallyport/core';
+import type { Mask, Policy, Rule } from '@sallyport/model';
+import { type Condition, compileCondition } from './condition.ts';
+
+/** One thing wrong; `line` and `column` count from 1 and are 0 where there is no text. */
+export interface PolicyProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** As `rules[2].when`. */
+  readonly field: string;
+  readonly message: string;
+}
+/** A problem before its place in a text is known; `at` is an offset in a condition. */
+export interface FieldProblem {
+  readonly field: string;
+  readonly message: string;
+  readonly at?: number;
+}
+
+const MESSAGE_CHARACTERS_MAX = 500;
+const APPROVALS_MAX = 10;
+const STRICTNESS = { allow: 0, hold: 1, deny: 2 } as const;
+
+/** Checks a policy that came as JSON; empty = fine. */
+export function checkPolicy(policy: Policy): readonly PolicyProblem[] {
+  return policyProblems(policy).map(({ field, message }) => ({ file: '', line: 0, column: 0, field, message }));
+}
+
+export function policyProblems(policy: Policy): readonly FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  if (!isDnsLabel(policy.name))
+    problems.push({ field: 'name', message: 'lower-case letters, digits and dashes, at most 63' });
+  if (policy.rules.length > LIMITS.rulesPerPolicyMax) {
+    problems.push({ field: 'rules', message: `at most ${LIMITS.rulesPerPolicyMax} rules are allowed` });
+  }
+  if (policy.resources.labels !== undefined && Object.keys(policy.resources.labels).length === 0) {
+    problems.push({
+      field: 'resources.labels',
+      message: 'no label matches nothing; leave the field out for every resource',
+    });
+  }
+  const earlier: Earlier[] = [];
+  policy.rules.forEach((rule, at) => problems.push(...ruleProblems(rule, `rules[${at}]`, earlier)));
+  policy.masks.forEach((mask, at) => problems.push(...maskProblems(mask, `masks[${at}]`)));
+  return problems;
+}
+
+interface Earlier {
+  readonly rule: Rule;
+  readonly field: string;
+}
+
+function ruleProblems(rule: Rule, field: string, earlier: Earlier[]): readonly FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  const add = (name: string, message: string, at?: number) =>
+    problems.push({ field: `${field}.${name}`, message, ...(at === undefined ? {} : { at }) });
+  if (!isDnsLabel(rule.name)) add('name', 'lower-case letters, digits and dashes, at most 63');
+  const namesake = earlier.find((other) => other.rule.name === rule.name);
+  if (namesake !== undefined) add('name', `${namesake.field} has this name already`);
+
+  const when = conditionOf(rule.when, (message, at) => add('when', message, at));
+  if (when?.constant === false) add('when', 'is never true, so the rule is dead', 0);
+  const unless =
+    rule.unless === undefined ? undefined : conditionOf(rule.unless, (message, at) => add('unless', message, at));
+  if (unless?.constant === true) add('unless', 'is always true, so the rule is dead', 0);
+  if (unless?.constant === false) add('unless', 'is never true, so it excepts nothing', 0);
+  if (rule.unless !== undefined && squeezed(rule.unless) === squeezed(rule.when))
+    add('unless', 'is the same as `when`, so the rule is dead', 0);
+  const covering = earlier.find((other) => covers(other.rule, rule));
+  if (covering !== undefined)
+    add(
+      'when',
+      `${covering.field} says the same or stricter of every statement this one matches, so the rule is dead`,
+      0,
+    );
+
+  if (rule.verdict === 'hold') {
+    if (rule.approval === undefined) add('approval', 'a hold says who may approve it');
+  } else if (rule.approval !== undefined) add('approval', `goes with \`hold\`, not with \`${rule.verdict}\``);
+  if (rule.approval !== undefined) {
+    const { count, expiresMs } = rule.approval;
+    if (count < 1 || count > APPROVALS_MAX) add('approval.count', `from 1 to ${APPROVALS_MAX}`);
+    if (expiresMs < 1_000 || expiresMs > LIMITS.approvalWaitMsMax) add('approval.expires', 'from 1s to 24h');
+  }
+  if ((rule.message ?? '').length > MESSAGE_CHARACTERS_MAX)
+    add('message', `at most ${MESSAGE_CHARACTERS_MAX} characters`);
+  earlier.push({ rule, field });
+  return problems;
+}
+
+function conditionOf(source: string, add: (message: string, at: number) => void): Condition | undefined {
+  const compiled = compileCondition(source);
+  if (compiled.kind === 'condition') return compiled;
+  add(compiled.message, compiled.at);
+  return undefined;
+}
+
+const squeezed = (source: string): string => source.replace(/\s+/g, ' ').trim();
+
+/** An earlier rule with the same condition, no exception and a verdict as strict leaves nothing to say. */
+function covers(earlier: Rule, rule: Rule): boolean {
+  if (earlier.unless !== undefined || earlier.mode !== rule.mode) return false;
+  return squeezed(earlier.when) === squeezed(rule.when) && STRICTNESS[earlier.verdict] >= STRICTNESS[rule.verdict];
+}
+
+function maskProblems(mask: Mask, field: string): readonly FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  const { columns = [], detect = [] } = mask;
+  if (columns.length === 0 && detect.length === 0)
+    problems.push({ field, message: 'a mask names columns or detectors' });
+  columns.forEach((column, at) => {
+    const parts = column.split('.');
+    if (parts.length !== 3 || parts.some((part) => part === '')) {
+      problems.push({ field: `${field}.columns[${at}]`, message: 'is written schema.table.column' });
+    }
+  });
+  return problems;
+}

@@ -1,0 +1,207 @@
+/**
+ * A policy as people write it: YAML in, the model out, and back. Durations are `30s`, `10m`, `24h` here and milliseconds there.
+ * Refuses unknown fields, aliases, and several documents in one text. Every problem is found at once, with file, line and field.
+ */
+import {
+  listOf,
+  objectOf,
+  oneOf,
+  optional,
+  ParseError,
+  type Parser,
+  parseInteger,
+  parseString,
+  withDefault,
+} from '@sallyport/core';
+import {
+  MODES,
+  type Policy,
+  parseMask,
+  parseResourceSelector,
+  parseSubjects,
+  type Rule,
+  VERDICT_KINDS,
+} from '@sallyport/model';
+import { type Document, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
+import { type FieldProblem, type PolicyProblem, policyProblems } from './check.ts';
+
+/** Documents beyond this are refused unread. */
+const DOCUMENT_BYTES_MAX = 256 * 1024;
+const APPROVAL_EXPIRES_MS_DEFAULT = 10 * 60_000;
+
+/** Everything that is wrong with a document. */
+export class PolicyDocumentError extends Error {
+  override readonly name = 'PolicyDocumentError';
+  readonly code = 'policy.invalid';
+  readonly problems: readonly PolicyProblem[];
+  constructor(problems: readonly PolicyProblem[]) {
+    super(problems.map(problemLine).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** `file:line:column: field: what`. */
+export function problemLine({ file, line, column, field, message }: PolicyProblem): string {
+  const place = line === 0 ? file : `${file}:${line}:${column}`;
+  return [place, field, message].filter((part) => part !== '').join(': ');
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `10m` → 600000. */
+const parseDuration: Parser<number> = (value, path) => {
+  const match = typeof value === 'string' ? /^(\d{1,6})([smhd])$/.exec(value) : null;
+  if (match === null) throw new ParseError(path, 'a duration is expected, as 30s, 10m or 24h');
+  return Number(match[1]) * UNITS[match[2]!]!;
+};
+
+/** 600000 → `10m`: the largest unit that divides it. */
+export function renderDuration(ms: number): string {
+  const unit = Object.entries(UNITS).findLast(([, size]) => ms % size === 0) ?? (['s', 1_000] as const);
+  return `${Math.ceil(ms / unit[1])}${unit[0]}`;
+}
+
+const parseApproval = objectOf({
+  groups: listOf(parseString, 100),
+  count: withDefault(parseInteger, 1),
+  expires: withDefault(parseDuration, APPROVAL_EXPIRES_MS_DEFAULT),
+});
+
+const parseRuleDocument = objectOf({
+  name: parseString,
+  when: parseString,
+  unless: optional(parseString),
+  verdict: oneOf(...VERDICT_KINDS),
+  message: optional(parseString),
+  approval: optional(parseApproval),
+  mode: withDefault(oneOf(...MODES), 'enforce'),
+});
+
+const parseDocumentFields = objectOf({
+  kind: oneOf('Policy'),
+  name: parseString,
+  subjects: withDefault(parseSubjects, {}),
+  resources: withDefault(parseResourceSelector, {}),
+  mode: withDefault(oneOf(...MODES), 'enforce'),
+  rules: withDefault(listOf(parseRuleDocument, 500), []),
+  masks: withDefault(listOf(parseMask, 1_000), []),
+});
+
+/**
+ * Reads one document of kind Policy.
+ * @param file named in every problem. @param ids what the store knows it by; the name by default
+ * @throws PolicyDocumentError
+ */
+export function parsePolicyDocument(
+  source: string,
+  file: string,
+  ids: { readonly id?: string; readonly projectId?: string } = {},
+): Policy {
+  const read = readYaml(source, file);
+  const parsed = orProblems(() => parseDocumentFields(read.value, ''), read);
+  const policy: Policy = {
+    id: ids.id ?? parsed.name,
+    projectId: ids.projectId ?? '',
+    name: parsed.name,
+    subjects: parsed.subjects,
+    resources: parsed.resources,
+    mode: parsed.mode,
+    rules: parsed.rules.map(ruleOf),
+    masks: parsed.masks,
+  };
+  const problems = policyProblems(policy);
+  if (problems.length > 0) throw new PolicyDocumentError(problems.map((problem) => read.place(problem)));
+  return policy;
+}
+
+function ruleOf({ approval, ...rule }: ReturnType<typeof parseRuleDocument>): Rule {
+  if (approval === undefined) return rule;
+  return { ...rule, approval: { groups: approval.groups, count: approval.count, expiresMs: approval.expires } };
+}
+
+/** A YAML text as a value, with the means to find a field's place in it. */
+export interface YamlReading {
+  readonly value: unknown;
+  readonly place: (problem: FieldProblem) => PolicyProblem;
+}
+
+/** @throws PolicyDocumentError */
+export function readYaml(source: string, file: string): YamlReading {
+  const fail = (line: number, column: number, message: string) =>
+    new PolicyDocumentError([{ file, line, column, field: '', message }]);
+  if (Buffer.byteLength(source) > DOCUMENT_BYTES_MAX) throw fail(0, 0, `longer than ${DOCUMENT_BYTES_MAX} bytes`);
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
+  const error = document.errors[0];
+  if (error !== undefined) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    throw fail(line, col, error.message.split('\n')[0] ?? 'not YAML');
+  }
+  return {
+    value: document.toJS({ maxAliasCount: 0 }),
+    place: ({ field, message, at }) => ({ file, ...placeOf(document, lines, field, at), field, message }),
+  };
+}
+
+/** Runs a parser of plain values; its ParseError becomes a problem with a place. @throws PolicyDocumentError */
+export function orProblems<T>(parse: () => T, reading: YamlReading): T {
+  try {
+    return parse();
+  } catch (cause) {
+    if (!(cause instanceof ParseError)) throw cause;
+    const message = cause.path === '' ? cause.message : cause.message.slice(cause.path.length + 2);
+    throw new PolicyDocumentError([reading.place({ field: cause.path, message })]);
+  }
+}
+
+/** The place of a field, or of the nearest one around it where it is missing. */
+function placeOf(document: Document, lines: LineCounter, field: string, at = 0): { line: number; column: number } {
+  const path = [...field.matchAll(/[^.[\]]+/g)].map(([part]) => (/^\d+$/.test(part) ? Number(part) : part));
+  for (let length = path.length; length >= 0; length--) {
+    const node: unknown = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+    const range = (node as { range?: readonly number[] } | null | undefined)?.range;
+    if (range === undefined) continue;
+    const { line, col } = lines.linePos(range[0]!);
+    if (length < path.length || !isScalar(node) || typeof node.value !== 'string') return { line, column: col };
+    const before = node.value.slice(0, at).split('\n');
+    // A block scalar's text begins on the line after its mark; a quoted one a character after its quote.
+    const block = node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED';
+    if (block || before.length > 1) return { line: line + before.length - (block ? 0 : 1), column: 1 };
+    return { line, column: col + at + (node.type === 'PLAIN' ? 0 : 1) };
+  }
+  return { line: 1, column: 1 };
+}
+
+/** The YAML of a policy, for export and diff: defaults left out, fields in the order people write them. */
+export function renderPolicyDocument(policy: Policy): string {
+  const filled = (value: object | undefined) =>
+    value === undefined || Object.keys(value).length === 0 ? undefined : value;
+  const document = {
+    kind: 'Policy',
+    name: policy.name,
+    subjects: filled(policy.subjects),
+    resources: filled(policy.resources),
+    mode: policy.mode === 'enforce' ? undefined : policy.mode,
+    rules: policy.rules.length === 0 ? undefined : policy.rules.map(renderRule),
+    masks:
+      policy.masks.length === 0
+        ? undefined
+        : policy.masks.map(({ columns, detect, with: method }) => ({ columns, detect, with: method })),
+  };
+  return stringify(document, { lineWidth: 110, keepUndefined: false });
+}
+
+function renderRule({ name, when, unless, verdict, message, approval, mode }: Rule): object {
+  return {
+    name,
+    when,
+    unless,
+    verdict,
+    message,
+    approval:
+      approval === undefined
+        ? undefined
+        : { groups: approval.groups, count: approval.count, expires: renderDuration(approval.expiresMs) },
+    mode: mode === 'enforce' ? undefined : mode,
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * The decision: a bundle compiled once, then one verdict per statement, synchronously. Order: understood? granted? within the
+ * grant? then the rules, the strictest of which wins. Whatever fails denies with `policy.unavailable`.
+ * Refuses to read a clock, to wait, and to record. What a session's rules read of a statement alone is kept by its facts.
+ */
+import type {
+  Approval,
+  Bundle,
+  Effect,
+  Grant,
+  MaskSet,
+  Resource,
+  SessionInfo,
+  SessionUsage,
+  Statement,
+  Verdict,
+} from '@sallyport/model';
+import type { FactContext } from './condition.ts';
+import { type Explanation, explainRules } from './explain.ts';
+import { sqlFact, timeFact, usageFact } from './facts.ts';
+import { GrantBook, isInForce, type Rights } from './rights.ts';
+import { evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
+import { type SessionView, SessionViews } from './session-view.ts';
+import { denial, verdictOf } from './verdict.ts';
+
+export interface DecisionInput {
+  /** The same object for every statement of a session: what is known of it is kept by it. */
+  readonly session: SessionInfo;
+  readonly statement: Statement;
+  /** Counters before this statement. */
+  readonly usage: Readonly<SessionUsage>;
+  /** UTC milliseconds. */
+  readonly nowMs: number;
+  /** An answered hold of this statement, its signature verified by the caller. Checked here against the statement. */
+  readonly approval?: Approval;
+}
+
+export interface PolicyEngine {
+  readonly epoch: number;
+  readonly revision: number;
+  /** Once per statement, and once more with the approval. Never throws. A few µs, well under one when the facts are known. */
+  decide(input: DecisionInput): Verdict;
+  /** Why: every rule of the bundle with what came of it. For people, not for the path of a statement. */
+  explain(input: DecisionInput): Explanation;
+  /** Grants of a principal (own and by group) on a resource id, in force at `nowMs`. */
+  grantsFor(principalId: string, resourceId: string, nowMs: number): readonly Grant[];
+  /** What the session may do; empty = it has no right here at all. */
+  effectsFor(session: SessionInfo, nowMs: number): readonly Effect[];
+  /** True when the session may only read: its upstream session is to be pinned read-only. */
+  readOnly(session: SessionInfo, nowMs: number): boolean;
+  /** Roles it may ask for as `<role>+<resource>`. */
+  rolesFor(session: SessionInfo, nowMs: number): readonly string[];
+  /** Masks in force for the session; the same object for the same policies as long as this engine lives. */
+  masksFor(session: SessionInfo): MaskSet;
+}
+
+const NO_RIGHTS: Rights = {
+  effects: [],
+  breakGlass: [],
+  roles: [],
+  from: Number.NEGATIVE_INFINITY,
+  until: Number.POSITIVE_INFINITY,
+};
+
+/** Called once per bundle. @throws GatewayError `bundle.malformed` when a policy in it does not compile */
+export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
+  const book = new GrantBook(bundle);
+  const resources = new Map<string, Resource>(bundle.resources.map((resource) => [resource.id, resource]));
+  const views = new SessionViews(bundle, book, resources);
+
+  const rightsOf = (view: SessionView, session: SessionInfo, nowMs: number): Rights => {
+    if (view.resource === undefined) return NO_RIGHTS;
+    const known = view.rights;
+    if (known !== undefined && known.from <= nowMs && nowMs < known.until) return known;
+    view.rights = book.rightsOf(session, view.resource, nowMs);
+    return view.rights;
+  };
+
+  const decide = (input: DecisionInput): Verdict => {
+    try {
+      const { session, statement, nowMs } = input;
+      if (!statement.understood) return denial('none', 'statement.unknown');
+      const view = views.of(session);
+      const rights = rightsOf(view, session, nowMs);
+      if (view.resource === undefined || rights.effects.length === 0) return denial('grant', 'grant.missing');
+      const exceeded = statement.effects.some((effect) => !rights.effects.includes(effect));
+      if (exceeded && view.resource.exceeded === 'deny') return denial('grant', 'grant.exceeded');
+      return verdictOf({ input, view, rights, exceeded, findings: findingsOf(view, input), book });
+    } catch {
+      // A rule engine that breaks has not said yes.
+      return denial('none', 'policy.unavailable');
+    }
+  };
+
+  return {
+    epoch: bundle.epoch,
+    revision: bundle.revision,
+    decide,
+    explain: (input) => {
+      const view = views.of(input.session);
+      const rights = rightsOf(view, input.session, input.nowMs);
+      return {
+        verdict: decide(input),
+        grants:
+          view.resource === undefined
+            ? []
+            : book.of(input.session.principal.id, view.resource).filter((grant) => isInForce(grant, input.nowMs)),
+        effects: rights.effects,
+        rules: explainRules(views.policies, view, contextOf(view, input)),
+      };
+    },
+    grantsFor: (principalId, resourceId, nowMs) => {
+      const resource = resources.get(resourceId);
+      return resource === undefined ? [] : book.of(principalId, resource).filter((grant) => isInForce(grant, nowMs));
+    },
+    effectsFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).effects,
+    readOnly: (session, nowMs) =>
+      rightsOf(views.of(session), session, nowMs).effects.every((effect) => effect === 'read'),
+    rolesFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).roles,
+    masksFor: (session) => views.of(session).masks,
+  };
+}
+
+/** What the rules say: from the statement's facts alone where that was asked before, and the changing ones anew. */
+function findingsOf(view: SessionView, input: DecisionInput): Findings {
+  const sql = input.statement.facts.sql;
+  let steady = sql === undefined ? undefined : view.findings.get(sql);
+  if (steady === undefined) {
+    steady = view.steadyRules.length === 0 ? NO_FINDINGS : evaluate(view.steadyRules, contextOf(view, input));
+    if (sql !== undefined) view.findings.set(sql, steady);
+  }
+  if (view.changingRules.length === 0) return steady;
+  return joined(steady, evaluate(view.changingRules, contextOf(view, input)));
+}
+
+function contextOf(view: SessionView, { session, statement, usage, nowMs }: DecisionInput): FactContext {
+  const sql = statement.facts.sql;
+  let fact: object | undefined;
+  if (sql !== undefined) {
+    fact = view.sqlFacts.get(sql);
+    if (fact === undefined) {
+      fact = sqlFact(sql, view.masks);
+      view.sqlFacts.set(sql, fact);
+    }
+  }
+  return {
+    ...view.facts,
+    session: statement.inTransaction ? view.sessionInTransaction : view.sessionIdle,
+    time: timeFact(nowMs),
+    usage: usageFact(usage, session.openedAt, nowMs),
+    ...(fact === undefined ? {} : { sql: fact }),
+  };
+}

@@ -1,0 +1,43 @@
+/** Why a statement was judged as it was: every rule of the bundle with what came of it. For people and the CLI. */
+import type { Effect, Grant, Verdict } from '@sallyport/model';
+import type { FactContext } from './condition.ts';
+import { type CompiledPolicy, type RuleOutcome, testRule } from './rules.ts';
+import { isAboutResource, type SessionView } from './session-view.ts';
+
+export interface RuleExplanation {
+  /** `<policy>/<rule>`. */
+  readonly rule: string;
+  readonly verdict: 'allow' | 'hold' | 'deny';
+  readonly mode: 'enforce' | 'shadow';
+  readonly outcome: RuleOutcome | 'other_subject' | 'other_resource';
+  /** The condition as written. */
+  readonly when: string;
+}
+export interface Explanation {
+  readonly verdict: Verdict;
+  /** The principal's own grants in force, before a token or another principal narrows them. */
+  readonly grants: readonly Grant[];
+  /** What the session may do after all narrowing. */
+  readonly effects: readonly Effect[];
+  readonly rules: readonly RuleExplanation[];
+}
+
+export function explainRules(
+  policies: readonly CompiledPolicy[],
+  view: SessionView,
+  context: FactContext,
+): readonly RuleExplanation[] {
+  return policies.flatMap(({ policy, rules }) =>
+    rules.map((rule) => ({
+      rule: rule.id,
+      verdict: rule.verdict,
+      mode: rule.shadow ? ('shadow' as const) : ('enforce' as const),
+      outcome: view.policies.has(policy) ? testRule(rule, context) : elsewhere(policy, view),
+      when: rule.when.source,
+    })),
+  );
+}
+
+function elsewhere(policy: CompiledPolicy['policy'], view: SessionView): 'other_subject' | 'other_resource' {
+  return view.resource !== undefined && isAboutResource(policy, view.resource) ? 'other_subject' : 'other_resource';
+}

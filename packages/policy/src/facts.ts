@@ -1,0 +1,198 @@
+/**
+ * What conditions read: the typed fact families of CEL, in snake case, made from the model's values. Whole numbers are bigint,
+ * as CEL's int. Refuses to hold what a protocol does not know; a family a statement lacks is simply not there.
+ * docs/reference/policy.md lists every field; a test compares the two.
+ */
+import {
+  isHiddenUse,
+  type MaskSet,
+  mayName,
+  type PrincipalRef,
+  type Resource,
+  type SessionInfo,
+  type SessionUsage,
+  type SqlColumnUse,
+  type SqlFacts,
+  type SqlRelation,
+  type SqlStatementFacts,
+} from '@sallyport/model';
+
+/** Field names and CEL types of each type conditions can see. The classes below have exactly these properties. */
+export const FACT_TYPES = {
+  SqlColumn: { relation: 'string', column: 'string', use: 'string', masked: 'bool' },
+  SqlRelation: { schema: 'string', name: 'string', access: 'string' },
+  SqlStatement: {
+    kind: 'string',
+    object: 'string',
+    effects: 'list<string>',
+    filtered: 'bool',
+    has_limit: 'bool',
+    limit: 'int',
+    relations: 'list<SqlRelation>',
+    functions: 'list<string>',
+    opaque: 'list<string>',
+    columns: 'list<SqlColumn>',
+    setting: 'string',
+    masked_use: 'bool',
+  },
+  Sql: {
+    statements: 'list<SqlStatement>',
+    effects: 'list<string>',
+    relations: 'list<SqlRelation>',
+    functions: 'list<string>',
+    opaque: 'list<string>',
+    count: 'int',
+    masked_columns_used: 'list<string>',
+  },
+  Principal: { id: 'string', name: 'string', kind: 'string', groups: 'list<string>' },
+  OnBehalfOf: { present: 'bool', id: 'string', name: 'string', kind: 'string', groups: 'list<string>' },
+  Resource: { id: 'string', name: 'string', kind: 'string', labels: 'map<string, string>' },
+  Session: {
+    database: 'string',
+    role: 'string',
+    application: 'string',
+    client_address: 'string',
+    in_transaction: 'bool',
+  },
+  Time: { hour: 'int', minute: 'int', weekday: 'string', date: 'string' },
+  Usage: { statements: 'int', writes: 'int', rows: 'int', bytes: 'int', seconds: 'int' },
+} as const;
+
+/** The families by the name conditions use. */
+export const FAMILIES = {
+  sql: 'Sql',
+  principal: 'Principal',
+  on_behalf_of: 'OnBehalfOf',
+  resource: 'Resource',
+  session: 'Session',
+  time: 'Time',
+  usage: 'Usage',
+} as const;
+export type Family = keyof typeof FAMILIES;
+
+/** Families that are planned: a rule that reads one is refused with that reason. */
+export const LATER_FAMILIES: readonly string[] = ['plan', 'ssh', 'k8s', 'http'];
+
+/** A record that CEL knows by its class. Properties are set once; the registry lists which there are. */
+class Fact {
+  constructor(fields: object) {
+    Object.assign(this, fields);
+  }
+}
+export class SqlColumnFact extends Fact {}
+export class SqlRelationFact extends Fact {}
+export class SqlStatementFact extends Fact {}
+export class SqlFact extends Fact {}
+export class PrincipalFact extends Fact {}
+export class OnBehalfOfFact extends Fact {}
+export class ResourceFact extends Fact {}
+export class SessionFact extends Fact {}
+export class TimeFact extends Fact {}
+export class UsageFact extends Fact {}
+
+/** Statements inside statements are statements of their own to a rule: a DELETE in a CTE is a DELETE. */
+export function sqlFact(facts: SqlFacts, masks: MaskSet): SqlFact {
+  const all = facts.statements.flatMap(withNested);
+  const outer = facts.statements;
+  return new SqlFact({
+    statements: all.map((statement) => statementFact(statement, masks)),
+    effects: distinct(outer.flatMap((statement) => statement.effects)),
+    relations: outer.flatMap((statement) => statement.relations).map(relationFact),
+    functions: distinct(outer.flatMap((statement) => statement.functions)),
+    opaque: distinct(outer.flatMap((statement) => statement.opaque)),
+    count: BigInt(outer.length),
+    masked_columns_used: maskedUses(
+      outer.flatMap((statement) => statement.columns),
+      masks,
+    ),
+  });
+}
+
+const withNested = (statement: SqlStatementFacts): readonly SqlStatementFacts[] =>
+  statement.nested === undefined ? [statement] : [statement, ...statement.nested.flatMap(withNested)];
+
+const distinct = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
+
+function statementFact(statement: SqlStatementFacts, masks: MaskSet): SqlStatementFact {
+  return new SqlStatementFact({
+    kind: statement.kind,
+    object: statement.object,
+    effects: statement.effects,
+    filtered: statement.filtered,
+    has_limit: statement.limit !== undefined,
+    limit: BigInt(statement.limit ?? 0),
+    relations: statement.relations.map(relationFact),
+    functions: statement.functions,
+    opaque: statement.opaque,
+    columns: statement.columns.map((use) => columnFact(use, masks)),
+    setting: statement.setting ?? '',
+    masked_use: maskedUses(statement.columns, masks).length > 0,
+  });
+}
+
+const columnFact = (use: SqlColumnUse, masks: MaskSet): SqlColumnFact =>
+  new SqlColumnFact({
+    relation: use.relation,
+    column: use.column,
+    use: use.use,
+    masked: masks.columns.some((column) => mayName(use, column)),
+  });
+
+const relationFact = ({ schema, name, access }: SqlRelation): SqlRelationFact =>
+  new SqlRelationFact({ schema, name, access });
+
+/** Masked columns a statement uses other than as plain output, by name: a view's column of that name counts. */
+function maskedUses(uses: readonly SqlColumnUse[], masks: MaskSet): readonly string[] {
+  if (masks.columns.length === 0) return [];
+  const hidden = uses.filter(isHiddenUse);
+  return masks.columns
+    .filter((column) => hidden.some((use) => mayName(use, column)))
+    .map((column) => `${column.schema}.${column.table}.${column.column}`);
+}
+
+export const principalFact = (who: PrincipalRef, groups: readonly string[]): PrincipalFact =>
+  new PrincipalFact({ id: who.id, name: who.name, kind: who.kind, groups });
+
+export const onBehalfOfFact = (who: PrincipalRef | undefined, groups: readonly string[]): OnBehalfOfFact =>
+  new OnBehalfOfFact({
+    present: who !== undefined,
+    id: who?.id ?? '',
+    name: who?.name ?? '',
+    kind: who?.kind ?? '',
+    groups,
+  });
+
+export const resourceFact = ({ id, name, kind, labels }: Resource): ResourceFact =>
+  new ResourceFact({ id, name, kind, labels });
+
+export const sessionFact = (session: SessionInfo, inTransaction: boolean): SessionFact =>
+  new SessionFact({
+    database: session.database,
+    role: session.role,
+    application: session.application,
+    client_address: session.clientAddress,
+    in_transaction: inTransaction,
+  });
+
+const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
+
+/** All in UTC. @param nowMs UTC milliseconds */
+export function timeFact(nowMs: number): TimeFact {
+  const at = new Date(nowMs);
+  return new TimeFact({
+    hour: BigInt(at.getUTCHours()),
+    minute: BigInt(at.getUTCMinutes()),
+    weekday: WEEKDAYS[at.getUTCDay()],
+    date: at.toISOString().slice(0, 10),
+  });
+}
+
+/** Counters of the session before this statement. */
+export const usageFact = (usage: Readonly<SessionUsage>, openedAt: number, nowMs: number): UsageFact =>
+  new UsageFact({
+    statements: BigInt(usage.statements),
+    writes: BigInt(usage.writes),
+    rows: BigInt(usage.rows),
+    bytes: BigInt(usage.bytes),
+    seconds: BigInt(Math.max(0, Math.floor((nowMs - openedAt) / 1000))),
+  });

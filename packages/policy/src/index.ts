@@ -1,0 +1,12 @@
+export { checkPolicy, type PolicyProblem } from './check.ts';
+export {
+  PolicyDocumentError,
+  parsePolicyDocument,
+  problemLine,
+  renderDuration,
+  renderPolicyDocument,
+} from './document.ts';
+export { type DecisionInput, loadBundlePolicies, type PolicyEngine } from './engine.ts';
+export type { Explanation, RuleExplanation } from './explain.ts';
+export { FACT_TYPES, FAMILIES } from './facts.ts';
+export { type CaseResult, type TestInput, type TestReport, testPolicies } from './table.ts';

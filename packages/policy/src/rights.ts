@@ -1,0 +1,117 @@
+/**
+ * What grants add up to: principal or group × resource × effects × time, cut down to both sides when one acts for another.
+ * Refuses to read a clock; what it says holds for a span of time, so that it need not be asked for every statement.
+ */
+import {
+  type Bundle,
+  EFFECTS,
+  type Effect,
+  type Grant,
+  labelsMatch,
+  type Resource,
+  type SessionInfo,
+} from '@sallyport/model';
+
+export interface Rights {
+  readonly effects: readonly Effect[];
+  /** Effects that a break-glass grant covers. */
+  readonly breakGlass: readonly Effect[];
+  readonly roles: readonly string[];
+  /** UTC ms: the span in which no grant of the session begins or ends. */
+  readonly from: number;
+  readonly until: number;
+}
+
+/** Grants and groups of one bundle, by whom and what they are for. */
+export class GrantBook {
+  readonly #groups = new Map<string, Set<string>>();
+  readonly #memberships = new Map<string, string[]>();
+  readonly #byPrincipal = new Map<string, Grant[]>();
+  readonly #byGroup = new Map<string, Grant[]>();
+
+  constructor(bundle: Pick<Bundle, 'grants' | 'groups'>) {
+    for (const group of bundle.groups) {
+      this.#groups.set(group.name, new Set(group.members));
+      for (const member of group.members) push(this.#memberships, member, group.name);
+    }
+    for (const grant of bundle.grants) {
+      // One with both or neither gives nothing: it is not clear whom to.
+      if ((grant.principal === undefined) === (grant.group === undefined)) continue;
+      if (grant.principal !== undefined) push(this.#byPrincipal, grant.principal, grant);
+      else push(this.#byGroup, grant.group!, grant);
+    }
+  }
+
+  groupsOf(principalId: string): readonly string[] {
+    return this.#memberships.get(principalId) ?? [];
+  }
+
+  isMember(group: string, principalId: string): boolean {
+    return this.#groups.get(group)?.has(principalId) ?? false;
+  }
+
+  /** Own grants and those of groups, on this resource, whenever they are in force. */
+  of(principalId: string, resource: Resource): readonly Grant[] {
+    const all = [...(this.#byPrincipal.get(principalId) ?? [])];
+    for (const group of this.groupsOf(principalId)) all.push(...(this.#byGroup.get(group) ?? []));
+    return all.filter((grant) => covers(grant, resource));
+  }
+
+  /**
+   * The rights of a session. The token's grant ids narrow the principal's own grants; those of whom it acts for are narrowed
+   * by the intersection alone, since the token names what the actor draws on.
+   */
+  rightsOf(session: SessionInfo, resource: Resource, nowMs: number): Rights {
+    const own = this.of(session.principal.id, resource).filter((grant) => isNamed(session.grantIds, grant.id));
+    const mine = sum(own, nowMs);
+    if (session.onBehalfOf === undefined) return mine;
+    const theirs = sum(this.of(session.onBehalfOf.id, resource), nowMs);
+    return {
+      effects: both(mine.effects, theirs.effects),
+      // Breaking glass takes a break-glass grant of the one who acts, and a right of the other.
+      breakGlass: both(mine.breakGlass, theirs.effects),
+      roles: both(mine.roles, theirs.roles),
+      from: Math.max(mine.from, theirs.from),
+      until: Math.min(mine.until, theirs.until),
+    };
+  }
+}
+
+export const isInForce = (grant: Grant, nowMs: number): boolean =>
+  (grant.notBefore ?? Number.NEGATIVE_INFINITY) <= nowMs && nowMs < (grant.notAfter ?? Number.POSITIVE_INFINITY);
+
+const isNamed = (ids: readonly string[], id: string): boolean => ids.includes('*') || ids.includes(id);
+
+const both = <T>(a: readonly T[], b: readonly T[]): readonly T[] => a.filter((entry) => b.includes(entry));
+
+function push<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+function covers(grant: Grant, resource: Resource): boolean {
+  if (grant.projectId !== resource.projectId) return false;
+  if (grant.resource !== undefined) return grant.labels === undefined && grant.resource === resource.name;
+  return grant.labels !== undefined && labelsMatch(grant.labels, resource.labels);
+}
+
+function sum(grants: readonly Grant[], nowMs: number): Rights {
+  let from = Number.NEGATIVE_INFINITY;
+  let until = Number.POSITIVE_INFINITY;
+  for (const edge of grants.flatMap((grant) => [grant.notBefore, grant.notAfter])) {
+    if (edge === undefined) continue;
+    if (edge <= nowMs) from = Math.max(from, edge);
+    else until = Math.min(until, edge);
+  }
+  const inForce = grants.filter((grant) => isInForce(grant, nowMs));
+  const effectsOf = (some: readonly Grant[]) =>
+    EFFECTS.filter((effect) => some.some((grant) => grant.effects.includes(effect)));
+  return {
+    effects: effectsOf(inForce),
+    breakGlass: effectsOf(inForce.filter((grant) => grant.kind === 'break_glass')),
+    roles: [...new Set(inForce.flatMap((grant) => grant.roles))],
+    from,
+    until,
+  };
+}

@@ -1,0 +1,127 @@
+/**
+ * Compiled rules and what they say of one statement. All that match count; the engine takes the strictest.
+ * Not applicable (the statement lacks a family the rule reads) is no match; not computable (the condition fails) is a match
+ * for hold and deny, never for allow; an exception that fails excepts nothing.
+ */
+import { GatewayError } from '@sallyport/core';
+import type { ApprovalSpec, Policy, Rule, ShadowHit } from '@sallyport/model';
+import { type Condition, compileCondition, type FactContext } from './condition.ts';
+import type { Family } from './facts.ts';
+
+export interface CompiledRule {
+  /** `<policy>/<rule>`. */
+  readonly id: string;
+  readonly verdict: Rule['verdict'];
+  readonly shadow: boolean;
+  readonly message: string | undefined;
+  readonly approval: ApprovalSpec;
+  readonly when: Condition;
+  readonly unless: Condition | undefined;
+  readonly reads: ReadonlySet<Family>;
+  /** Its answer may differ between two runs of one statement in one session. */
+  readonly changing: boolean;
+}
+
+export interface CompiledPolicy {
+  readonly policy: Policy;
+  readonly rules: readonly CompiledRule[];
+}
+
+export type RuleOutcome = 'matched' | 'not_matched' | 'excepted' | 'not_applicable' | 'not_computable';
+
+/** Who approves when nothing else is said: anyone who may approve here. */
+export const APPROVAL_DEFAULT: ApprovalSpec = { groups: [], count: 1, expiresMs: 10 * 60_000 };
+
+/** @throws GatewayError `bundle.malformed` when a condition does not compile */
+export function compilePolicy(policy: Policy): CompiledPolicy {
+  return { policy, rules: policy.rules.map((rule) => compileRule(rule, policy)) };
+}
+
+function compileRule(rule: Rule, policy: Policy): CompiledRule {
+  const id = `${policy.name}/${rule.name}`;
+  const condition = (source: string): Condition => {
+    const compiled = compileCondition(source);
+    if (compiled.kind === 'problem')
+      throw new GatewayError('bundle.malformed', { rule: id, problem: compiled.message });
+    return compiled;
+  };
+  const when = condition(rule.when);
+  const unless = rule.unless === undefined ? undefined : condition(rule.unless);
+  return {
+    id,
+    verdict: rule.verdict,
+    shadow: rule.mode === 'shadow' || policy.mode === 'shadow',
+    message: rule.message,
+    approval: rule.approval ?? APPROVAL_DEFAULT,
+    when,
+    unless,
+    reads: new Set([...when.reads, ...(unless?.reads ?? [])]),
+    changing: when.changing || (unless?.changing ?? false),
+  };
+}
+
+export function testRule(rule: CompiledRule, context: FactContext): RuleOutcome {
+  for (const family of rule.reads) if (context[family] === undefined) return 'not_applicable';
+  let matched: RuleOutcome = 'matched';
+  try {
+    if (!rule.when.test(context)) return 'not_matched';
+  } catch {
+    // Failing closed: a condition that cannot be computed is a match of a rule that holds or denies.
+    matched = 'not_computable';
+  }
+  return isExcepted(rule, context) ? 'excepted' : matched;
+}
+
+function isExcepted(rule: CompiledRule, context: FactContext): boolean {
+  if (rule.unless === undefined) return false;
+  try {
+    return rule.unless.test(context);
+  } catch {
+    // An exception nobody can compute excepts nothing.
+    return false;
+  }
+}
+
+/** True when the outcome counts for this rule's verdict. */
+export const speaks = (rule: CompiledRule, outcome: RuleOutcome): boolean =>
+  outcome === 'matched' || (outcome === 'not_computable' && rule.verdict !== 'allow');
+
+/** What the rules that match say together. */
+export interface Findings {
+  readonly deny: CompiledRule | undefined;
+  readonly holds: readonly CompiledRule[];
+  readonly allow: CompiledRule | undefined;
+  readonly shadow: readonly ShadowHit[];
+}
+
+export const NO_FINDINGS: Findings = Object.freeze({ deny: undefined, holds: [], allow: undefined, shadow: [] });
+
+export function evaluate(rules: readonly CompiledRule[], context: FactContext): Findings {
+  let deny: CompiledRule | undefined;
+  let allow: CompiledRule | undefined;
+  const holds: CompiledRule[] = [];
+  const shadow: ShadowHit[] = [];
+  for (const rule of rules) {
+    // A decided denial needs no more enforcing rules, but shadow ones are recorded all the same.
+    if (deny !== undefined && !rule.shadow) continue;
+    if (!speaks(rule, testRule(rule, context))) continue;
+    if (rule.shadow) shadow.push({ rule: rule.id, verdict: rule.verdict });
+    else if (rule.verdict === 'deny') deny = rule;
+    else if (rule.verdict === 'hold') holds.push(rule);
+    else allow ??= rule;
+  }
+  return deny === undefined && allow === undefined && holds.length === 0 && shadow.length === 0
+    ? NO_FINDINGS
+    : { deny, holds, allow, shadow };
+}
+
+export function joined(a: Findings, b: Findings): Findings {
+  if (b === NO_FINDINGS) return a;
+  if (a === NO_FINDINGS) return b;
+  return {
+    deny: a.deny ?? b.deny,
+    holds: [...a.holds, ...b.holds],
+    allow: a.allow ?? b.allow,
+    shadow: [...a.shadow, ...b.shadow],
+  };
+}

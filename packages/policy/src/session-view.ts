@@ -1,0 +1,104 @@
+/**
+ * What a bundle means for one session: the policies that are about it, their rules and masks, and its facts, made once.
+ * Kept by the session object; a new bundle makes new views, so a change is in force at the next statement.
+ */
+import {
+  type Bundle,
+  labelsMatch,
+  type MaskSet,
+  type Policy,
+  type PrincipalRef,
+  type Resource,
+  type SessionInfo,
+  type SqlFacts,
+} from '@sallyport/model';
+import type { FactContext } from './condition.ts';
+import { onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
+import { MaskSets } from './masks.ts';
+import type { GrantBook, Rights } from './rights.ts';
+import { type CompiledPolicy, type CompiledRule, compilePolicy, type Findings } from './rules.ts';
+
+export interface SessionView {
+  readonly resource: Resource | undefined;
+  readonly policies: ReadonlySet<Policy>;
+  readonly masks: MaskSet;
+  /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
+  readonly steadyRules: readonly CompiledRule[];
+  readonly changingRules: readonly CompiledRule[];
+  readonly facts: FactContext;
+  readonly sessionIdle: object;
+  readonly sessionInTransaction: object;
+  /** What the steady rules said, by the identity of a statement's facts. */
+  readonly findings: WeakMap<SqlFacts, Findings>;
+  readonly sqlFacts: WeakMap<SqlFacts, object>;
+  rights: Rights | undefined;
+}
+
+export class SessionViews {
+  readonly policies: readonly CompiledPolicy[];
+  readonly #book: GrantBook;
+  readonly #resources: ReadonlyMap<string, Resource>;
+  readonly #masks = new MaskSets();
+  readonly #views = new WeakMap<SessionInfo, SessionView>();
+
+  constructor(bundle: Bundle, book: GrantBook, resources: ReadonlyMap<string, Resource>) {
+    this.policies = bundle.policies.map(compilePolicy);
+    this.#book = book;
+    this.#resources = resources;
+  }
+
+  of(session: SessionInfo): SessionView {
+    const known = this.#views.get(session);
+    if (known !== undefined) return known;
+    const view = this.#view(session);
+    this.#views.set(session, view);
+    return view;
+  }
+
+  #view(session: SessionInfo): SessionView {
+    const resource = this.#resources.get(session.resourceId);
+    const { principal, onBehalfOf } = session;
+    const groups = this.#book.groupsOf(principal.id);
+    const otherGroups = onBehalfOf === undefined ? [] : this.#book.groupsOf(onBehalfOf.id);
+    const about = this.policies.filter(({ policy }) => {
+      if (resource === undefined || !isAboutResource(policy, resource)) return false;
+      // Rules only restrict, so one about either of the two counts: acting for another is no way round.
+      return (
+        isAboutPrincipal(policy, principal, groups) ||
+        (onBehalfOf !== undefined && isAboutPrincipal(policy, onBehalfOf, otherGroups))
+      );
+    });
+    const rules = about.flatMap((compiled) => compiled.rules);
+    return {
+      resource,
+      policies: new Set(about.map(({ policy }) => policy)),
+      masks: this.#masks.of(about.map(({ policy }) => policy)),
+      steadyRules: rules.filter((rule) => !rule.changing),
+      changingRules: rules.filter((rule) => rule.changing),
+      facts: {
+        principal: principalFact(principal, groups),
+        on_behalf_of: onBehalfOfFact(onBehalfOf, otherGroups),
+        ...(resource === undefined ? {} : { resource: resourceFact(resource) }),
+      },
+      sessionIdle: sessionFact(session, false),
+      sessionInTransaction: sessionFact(session, true),
+      findings: new WeakMap(),
+      sqlFacts: new WeakMap(),
+      rights: undefined,
+    };
+  }
+}
+
+/** Parts that are given must all match; inside a part one is enough; nothing given = everybody. */
+export function isAboutPrincipal({ subjects }: Policy, who: PrincipalRef, groups: readonly string[]): boolean {
+  if (subjects.groups !== undefined && !subjects.groups.some((group) => groups.includes(group))) return false;
+  if (subjects.principals !== undefined && !subjects.principals.some((name) => name === who.name || name === who.id))
+    return false;
+  return subjects.kinds === undefined || subjects.kinds.includes(who.kind);
+}
+
+export function isAboutResource({ resources, projectId }: Policy, resource: Resource): boolean {
+  if (projectId !== resource.projectId) return false;
+  if (resources.names !== undefined && !resources.names.includes(resource.name)) return false;
+  return resources.labels === undefined || labelsMatch(resources.labels, resource.labels);
+}

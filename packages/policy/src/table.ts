@@ -1,0 +1,208 @@
+/**
+ * Tables of statements with the verdicts a team expects (kind PolicyTest), run against policies offline, through the same
+ * engine an agent runs. Refuses to parse SQL: packages/sql's extractor is an argument, since engines do not import each other.
+ */
+import {
+  listOf,
+  objectOf,
+  oneOf,
+  optional,
+  parseBoolean,
+  parseInteger,
+  parseString,
+  recordOf,
+  withDefault,
+} from '@sallyport/core';
+import {
+  type Bundle,
+  EFFECTS,
+  type Effect,
+  type Policy,
+  PRINCIPAL_KINDS,
+  parseEffects,
+  type SessionInfo,
+  type SqlFacts,
+  type Statement,
+  VERDICT_KINDS,
+} from '@sallyport/model';
+import { orProblems, PolicyDocumentError, readYaml } from './document.ts';
+import { loadBundlePolicies } from './engine.ts';
+
+export interface CaseResult {
+  readonly file: string;
+  /** Of the case in its file, from 1. */
+  readonly line: number;
+  readonly statement: string;
+  /** `deny` or `deny by <policy>/<rule>`. */
+  readonly expected: string;
+  readonly got: string;
+  readonly passed: boolean;
+}
+export interface TestReport {
+  readonly results: readonly CaseResult[];
+  readonly passed: number;
+  readonly failed: number;
+}
+export interface TestInput {
+  readonly policies: readonly Policy[];
+  /** YAML of kind PolicyTest. */
+  readonly tables: readonly { readonly file: string; readonly source: string }[];
+  /** packages/sql's `extractSqlFacts`, its parser loaded. */
+  readonly extract: (text: string) => SqlFacts | { readonly unknown: string };
+}
+
+const SETTING = {
+  principal: optional(parseString),
+  kind: optional(oneOf(...PRINCIPAL_KINDS)),
+  groups: optional(listOf(parseString, 100)),
+  resource: optional(parseString),
+  labels: optional(recordOf(parseString)),
+  /** What the principal is granted; everything by default, so that rules are what is tested. */
+  effects: optional(parseEffects),
+  database: optional(parseString),
+  role: optional(parseString),
+  application: optional(parseString),
+  in_transaction: optional(parseBoolean),
+  /** UTC, ISO 8601. */
+  at: optional(parseString),
+  /** Rows, writes and seconds of the session before the statement. */
+  rows: optional(parseInteger),
+  writes: optional(parseInteger),
+  seconds: optional(parseInteger),
+};
+const parseCase = objectOf({
+  ...SETTING,
+  statement: parseString,
+  expect: oneOf(...VERDICT_KINDS),
+  rule: optional(parseString),
+});
+const parseTable = objectOf({
+  kind: oneOf('PolicyTest'),
+  /** Names of the policies it is about; all that are given by default. */
+  policies: optional(listOf(parseString, 1_000)),
+  defaults: withDefault(objectOf(SETTING), {}),
+  cases: listOf(parseCase, 10_000),
+});
+type Case = ReturnType<typeof parseCase>;
+
+/** A fixed Wednesday noon, so that a rule about time is tested by saying a time. */
+const NOW_DEFAULT = '2026-01-07T12:00:00Z';
+
+/** @throws PolicyDocumentError when a table cannot be read */
+export function testPolicies({ policies, tables, extract }: TestInput): TestReport {
+  const results = tables.flatMap(({ file, source }) => {
+    const reading = readYaml(source, file);
+    const table = orProblems(() => parseTable(reading.value, ''), reading);
+    const missing = table.policies?.find((name) => !policies.some((policy) => policy.name === name));
+    if (missing !== undefined) {
+      throw new PolicyDocumentError([reading.place({ field: 'policies', message: `no policy is named ${missing}` })]);
+    }
+    const about = policies.filter((policy) => table.policies?.includes(policy.name) ?? true);
+    return table.cases.map((each, at) => {
+      const { line } = reading.place({ field: `cases[${at}]`, message: '' });
+      return { file, line, ...runCase({ ...table.defaults, ...each }, about, extract) };
+    });
+  });
+  const passed = results.filter((result) => result.passed).length;
+  return { results, passed, failed: results.length - passed };
+}
+
+function runCase(
+  each: Case,
+  policies: readonly Policy[],
+  extract: TestInput['extract'],
+): Pick<CaseResult, 'statement' | 'expected' | 'got' | 'passed'> {
+  const nowMs = Date.parse(each.at ?? NOW_DEFAULT);
+  const session = sessionOf(each, nowMs);
+  const engine = loadBundlePolicies(bundleOf(each, session, policies));
+  const verdict = engine.decide({
+    session,
+    statement: statementOf(each, extract),
+    usage: { statements: 0, writes: each.writes ?? 0, rows: each.rows ?? 0, bytes: 0 },
+    nowMs,
+  });
+  const expected = each.rule === undefined ? each.expect : `${each.expect} by ${each.rule}`;
+  const passed = verdict.kind === each.expect && (each.rule === undefined || verdict.rule === each.rule);
+  return { statement: each.statement, expected, got: `${verdict.kind} by ${verdict.rule}`, passed };
+}
+
+function sessionOf(each: Case, nowMs: number): SessionInfo {
+  const name = each.principal ?? 'tester';
+  return {
+    id: 'session',
+    projectId: '',
+    agentId: 'agent',
+    resourceId: 'resource',
+    resourceName: each.resource ?? 'resource',
+    protocol: 'postgres',
+    principal: { id: name, name, kind: each.kind ?? 'person' },
+    onBehalfOf: undefined,
+    tokenId: 'token',
+    grantIds: ['*'],
+    clientAddress: '127.0.0.1:1',
+    database: each.database ?? 'app',
+    role: each.role ?? 'app',
+    application: each.application ?? '',
+    openedAt: nowMs - (each.seconds ?? 0) * 1000,
+  };
+}
+
+function statementOf(each: Case, extract: TestInput['extract']): Statement {
+  const reading = extract(each.statement);
+  const understood = !('unknown' in reading);
+  const effects: readonly Effect[] = understood
+    ? EFFECTS.filter((effect) => reading.statements.some((statement) => statement.effects.includes(effect)))
+    : [];
+  return {
+    protocol: 'postgres',
+    digest: '',
+    text: each.statement,
+    parameters: [],
+    effects,
+    understood,
+    facts: understood ? { sql: reading } : {},
+    inTransaction: each.in_transaction ?? false,
+    wroteInTransaction: false,
+  };
+}
+
+function bundleOf(each: Case, session: SessionInfo, policies: readonly Policy[]): Bundle {
+  return {
+    epoch: 1,
+    revision: 1,
+    projectId: '',
+    createdAt: 0,
+    resources: [
+      {
+        id: session.resourceId,
+        projectId: '',
+        name: session.resourceName,
+        kind: 'postgres',
+        labels: each.labels ?? {},
+        credential: { kind: 'none', username: '' },
+        recording: 'statements',
+        durability: 'standard',
+        approval: 'wait',
+        exceeded: 'deny',
+        holdInTransactionMsMax: 0,
+        offline: { sessionsMs: 0, newSessionsMs: 0 },
+      },
+    ],
+    policies: policies.map((policy) => ({ ...policy, projectId: '' })),
+    grants: [
+      {
+        id: 'grant',
+        projectId: '',
+        principal: session.principal.id,
+        resource: session.resourceName,
+        effects: each.effects ?? EFFECTS,
+        roles: [],
+        kind: 'standing',
+      },
+    ],
+    groups: (each.groups ?? []).map((name) => ({ name, projectId: '', members: [session.principal.id] })),
+    keys: [],
+    revocations: [],
+    settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
+  };
+}
