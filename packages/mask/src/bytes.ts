@@ -1,6 +1,6 @@
 /**
  * Byte classes of ASCII text, as the detectors see it. Refuses to know encodings: bytes from 0x80 up are "other text".
- * The kernel (packages/mask/kernel/rows.ts) uses the same classes; change both or the parity test fails.
+ * The kernel (packages/mask/assembly/rows.ts) uses the same classes; change both or the parity test fails.
  */
 const DIGIT = 1;
 const LETTER = 2;

@@ -1,6 +1,6 @@
 /**
  * The WebAssembly side of the row masker: one instance and one memory per process, compiled at first use.
- * Refuses to know plans (rows.ts writes them down as actions). kernel/rows.ts has the same addresses and action numbers.
+ * Refuses to know plans (rows.ts writes them down as actions). assembly/rows.ts has the same addresses and action numbers.
  */
 
 import { IBAN_LENGTHS } from './detect/iban.ts';
@@ -60,6 +60,7 @@ interface KernelExports {
   readonly maskedCount: { readonly value: number };
   readonly patchCount: { readonly value: number };
   configure(
+    this: void,
     columns: number,
     card: number,
     email: number,
@@ -68,8 +69,8 @@ interface KernelExports {
     rare: number,
     prefixes: number,
   ): void;
-  reset(): void;
-  run(input: number, bytes: number, output: number, room: number): number;
+  reset(this: void): void;
+  run(this: void, input: number, bytes: number, output: number, room: number): number;
 }
 
 /** `done`: the next message is partial or no row · `left`: the next row is for the reference · `full`: call again after taking the output. */

@@ -142,7 +142,7 @@ function cardEnd(start: usize, end: usize): usize {
         <u32>load<u8>(CHARACTERS + 1) * 100 +
         <u32>load<u8>(CHARACTERS + 2) * 10 +
         <u32>load<u8>(CHARACTERS + 3);
-      if ((load<u32>(CARDS + (first4 << 2)) & (<u32>1 << count)) != 0) {
+      if ((load<u32>(CARDS + (first4 << 2)) & ((<u32>1) << count)) != 0) {
         let sum: u32 = 0;
         let twice = false;
         for (let i = count; i > 0; i--) {
@@ -165,7 +165,8 @@ function cardEnd(start: usize, end: usize): usize {
 }
 
 function ibanEnd(start: usize, end: usize): usize {
-  if (!isLetter(byteAt(start + 1, end)) || !isDigit(byteAt(start + 2, end)) || !isDigit(byteAt(start + 3, end))) return 0;
+  if (!isLetter(byteAt(start + 1, end)) || !isDigit(byteAt(start + 2, end)) || !isDigit(byteAt(start + 3, end)))
+    return 0;
   const country = (upper(load<u8>(start)) - 65) * 26 + upper(load<u8>(start + 1)) - 65;
   const length = <u32>load<u8>(IBANS + country);
   if (length == 0) return 0;
@@ -254,7 +255,7 @@ function mayBeOtherId(at: usize, end: usize): bool {
 
 function addSpan(start: usize, end: usize, kind: u32, method: u32): bool {
   if (spanCount == SPANS_MAX) return false;
-  let at = SPANS + (<usize>spanCount << 4);
+  let at = SPANS + ((<usize>spanCount) << 4);
   // Kept by start; finds come nearly in order.
   while (at > SPANS && load<u32>(at - 16) > <u32>start) {
     store<u64>(at, load<u64>(at - 16));
@@ -325,7 +326,7 @@ function look(p: usize, n: u32): u32 {
     let at: u64 = 0;
     let escape: u64 = 0;
     const left = n - base;
-    const limit: u64 = left >= 64 ? ~0 : (<u64>1 << left) - 1;
+    const limit: u64 = left >= 64 ? ~0 : ((<u64>1) << left) - 1;
     const block = p + base;
     const reads: u64 = left >= 64 ? 64 : <u64>left;
     for (let b: u64 = 0; b < reads; b += 16) {
@@ -388,7 +389,13 @@ function look(p: usize, n: u32): u32 {
       const before = start > p ? <u32>load<u8>(start - 1) : 0;
       const beforeThat = start > p + 1 ? <u32>load<u8>(start - 2) : 0;
       const startsWithDigit = isDigit(load<u8>(start));
-      if (cardMethod != 0 && startsWithDigit && room >= 13 && start >= nextCard && !(before == 46 && isDigit(beforeThat))) {
+      if (
+        cardMethod != 0 &&
+        startsWithDigit &&
+        room >= 13 &&
+        start >= nextCard &&
+        !(before == 46 && isDigit(beforeThat))
+      ) {
         const stop = cardEnd(start, end);
         if (stop != 0) {
           if (!addSpan(start, stop, CARD, cardMethod)) return LEAVE_IT;
@@ -575,7 +582,7 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
       status = FULL;
       break;
     }
-    const count = (<u32>load<u8>(at + 5) << 8) | <u32>load<u8>(at + 6);
+    const count = ((<u32>load<u8>(at + 5)) << 8) | <u32>load<u8>(at + 6);
     if (count != columns) {
       status = LEFT;
       break;

@@ -1,0 +1,130 @@
+/**
+ * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
+ * Options: --quick (a minute), --json (the report as JSON instead of the table).
+ * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { buildAll } from '../../scripts/stack/build.ts';
+import {
+  measureBigResult,
+  measureLatency,
+  measurePerSession,
+  measureThroughput,
+  residentBytes,
+  type Way,
+} from './measure.ts';
+import { findPrograms, startHaproxy } from './programs.ts';
+import { type BenchReport, DIRECT, EVERYTHING_WAY, failuresOf, HAPROXY, PLAIN_WAY, renderReport } from './report.ts';
+import { type BenchStack, EVERYTHING, PLAIN, startBenchStack } from './stack.ts';
+import { DATABASE, DIRECT_USER, startTarget } from './target.ts';
+
+const { values } = parseArgs({
+  args: process.argv.slice(2).filter((argument) => argument !== '--'),
+  options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+});
+const PLAN = values.quick
+  ? {
+      wideRows: 200_000,
+      seconds: 1,
+      rounds: 1,
+      clients: [8, 32],
+      latencyRounds: 2,
+      queries: 500,
+      bigRounds: 3,
+      sessions: 50,
+    }
+  : {
+      wideRows: 1_000_000,
+      seconds: 3,
+      rounds: 2,
+      clients: [8, 32, 128],
+      latencyRounds: 5,
+      queries: 1_000,
+      bigRounds: 5,
+      sessions: 200,
+    };
+
+const started = performance.now();
+const say = (line: string): void =>
+  console.error(`  ${((performance.now() - started) / 1_000).toFixed(1).padStart(5)} s  ${line}`);
+
+/** Through the agent's plaintext listener: encryption is left out for all ways alike. */
+function throughAgent(name: string, resource: string, bench: BenchStack): Way {
+  return {
+    name,
+    pid: bench.stack.agent().pid,
+    signIn: async () => ({
+      port: bench.stack.dev.agent.postgresPlaintext!,
+      user: resource,
+      database: DATABASE,
+      password: await bench.token(resource),
+    }),
+  };
+}
+
+const stops: (() => Promise<void>)[] = [];
+async function bench(dir: string): Promise<BenchReport> {
+  const programs = findPrograms();
+  await buildAll(say);
+  say(`Filling the database (${PLAN.wideRows.toLocaleString('en')} wide rows)`);
+  const target = await startTarget(path.join(dir, 'target'), PLAN.wideRows);
+  stops.push(() => target.server.stop());
+  const stack = await startBenchStack(path.join(dir, 'stack'), target, say);
+  stops.push(() => stack.stack.stop());
+  const direct = (port: number) => async () => ({ port, user: DIRECT_USER, database: DATABASE });
+  const ways: Way[] = [{ name: DIRECT, signIn: direct(target.server.port) }];
+  if (programs.haproxy) {
+    const haproxy = await startHaproxy(target.server.port);
+    stops.push(() => haproxy.stop());
+    ways.push({ name: HAPROXY, pid: haproxy.pid, signIn: direct(haproxy.port) });
+  }
+  const plain = throughAgent(PLAIN_WAY, PLAIN, stack);
+  ways.push(plain, throughAgent(EVERYTHING_WAY, EVERYTHING, stack));
+  await sleep(2_000);
+  const idleRssBytes = residentBytes(stack.stack.agent().pid);
+  say('Idle sessions');
+  const perSessionBytes = await measurePerSession(plain, PLAN.sessions);
+  say('One client');
+  const latency = await measureLatency(ways, { rounds: PLAN.latencyRounds, queries: PLAN.queries });
+  say('A big result');
+  const bigResult = await measureBigResult(ways, PLAN.bigRounds);
+  const throughput = programs.pgbench ? await measureThroughput(ways, PLAN, say) : [];
+  return {
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, Linux ${release()}, Node ${process.version}`,
+    quick: values.quick,
+    ways: ways.map((way) => way.name),
+    throughput,
+    latency,
+    bigResult,
+    idleRssBytes,
+    perSessionBytes,
+    leftOut: programs.missing,
+    seconds: (performance.now() - started) / 1_000,
+  };
+}
+
+const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'));
+// PostgreSQL's own user must be able to pass through.
+chmodSync(dir, 0o711);
+let code = 1;
+try {
+  const report = await bench(dir);
+  console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderReport(report)}`);
+  const cells = [
+    report.latency,
+    report.bigResult,
+    ...report.throughput.map((row) => row.ways),
+    { own: report.perSessionBytes },
+  ];
+  code = cells.some((one) => failuresOf('', one).length > 0) ? 1 : 0;
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+} finally {
+  for (const stop of stops.reverse()) await stop();
+  rmSync(dir, { recursive: true, force: true });
+}
+process.exit(code);
