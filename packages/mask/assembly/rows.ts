@@ -9,15 +9,19 @@ const ACTIONS: usize = 1024;
 const LITERAL: usize = 4096;
 const CHARACTERS: usize = 4224;
 const SPANS: usize = 5120;
-const PATCHES: usize = 8192;
+const DIGEST_STATE: usize = 8192;
+const DIGEST_INNER: usize = 8224;
+const DIGEST_OUTER: usize = 8256;
+const DIGEST_BLOCK: usize = 8320;
+const DIGEST_WORDS: usize = 8448;
+const DIGEST_ROUNDS: usize = 8704;
+const ALPHABET: usize = 8960;
 const IBANS: usize = 57344;
 const PREFIXES: usize = 58368;
 const CARDS: usize = 65536;
 
 const SPANS_MAX: u32 = 128;
-const PATCHES_MAX: u32 = 4096;
 const LITERAL_BYTES: u32 = 10;
-const HASH_BYTES: u32 = 18;
 
 // What run() stopped at.
 const DONE: u32 = 0;
@@ -66,7 +70,6 @@ export let readBytes: u32 = 0;
 export let writtenBytes: u32 = 0;
 export let rowCount: u32 = 0;
 export let maskedCount: u32 = 0;
-export let patchCount: u32 = 0;
 
 export function configure(
   columnCount: u32,
@@ -474,21 +477,118 @@ function partialEmail(out: usize, start: usize, end: usize): usize {
   return copyBytes(out, dot, end);
 }
 
-/** Writes one masked stretch; 0 when the table of hashes to fill in is full. */
+/** One block of SHA-256 (FIPS 180-4 §6.2.2) into the state at `state`. */
+function compress(state: usize, block: usize): void {
+  for (let i: usize = 0; i < 16; i++) store<u32>(DIGEST_WORDS + (i << 2), be32(block + (i << 2)));
+  for (let i: usize = 16; i < 64; i++) {
+    const word = DIGEST_WORDS + (i << 2);
+    const w15 = load<u32>(word - 60);
+    const w2 = load<u32>(word - 8);
+    const s0 = rotr<u32>(w15, 7) ^ rotr<u32>(w15, 18) ^ (w15 >> 3);
+    const s1 = rotr<u32>(w2, 17) ^ rotr<u32>(w2, 19) ^ (w2 >> 10);
+    store<u32>(word, load<u32>(word - 64) + s0 + load<u32>(word - 28) + s1);
+  }
+  let a = load<u32>(state);
+  let b = load<u32>(state + 4);
+  let c = load<u32>(state + 8);
+  let d = load<u32>(state + 12);
+  let e = load<u32>(state + 16);
+  let f = load<u32>(state + 20);
+  let g = load<u32>(state + 24);
+  let h = load<u32>(state + 28);
+  for (let i: usize = 0; i < 256; i += 4) {
+    const s1 = rotr<u32>(e, 6) ^ rotr<u32>(e, 11) ^ rotr<u32>(e, 25);
+    const t1 = h + s1 + ((e & f) ^ (~e & g)) + load<u32>(DIGEST_ROUNDS + i) + load<u32>(DIGEST_WORDS + i);
+    const s0 = rotr<u32>(a, 2) ^ rotr<u32>(a, 13) ^ rotr<u32>(a, 22);
+    const t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
+    h = g;
+    g = f;
+    f = e;
+    e = d + t1;
+    d = c;
+    c = b;
+    b = a;
+    a = t1 + t2;
+  }
+  store<u32>(state, load<u32>(state) + a);
+  store<u32>(state + 4, load<u32>(state + 4) + b);
+  store<u32>(state + 8, load<u32>(state + 8) + c);
+  store<u32>(state + 12, load<u32>(state + 12) + d);
+  store<u32>(state + 16, load<u32>(state + 16) + e);
+  store<u32>(state + 20, load<u32>(state + 20) + f);
+  store<u32>(state + 24, load<u32>(state + 24) + g);
+  store<u32>(state + 28, load<u32>(state + 28) + h);
+}
+
+function startDigest(state: usize): void {
+  store<u32>(state, 0x6a09e667);
+  store<u32>(state + 4, 0xbb67ae85);
+  store<u32>(state + 8, 0x3c6ef372);
+  store<u32>(state + 12, 0xa54ff53a);
+  store<u32>(state + 16, 0x510e527f);
+  store<u32>(state + 20, 0x9b05688c);
+  store<u32>(state + 24, 0x1f83d9ab);
+  store<u32>(state + 28, 0x5be0cd19);
+}
+
+/** Takes the key, padded with zeros to 64 bytes, from DIGEST_BLOCK and leaves the states after HMAC's two pads (RFC 2104). */
+export function takeKey(): void {
+  for (let i: usize = 0; i < 64; i += 8) store<u64>(DIGEST_BLOCK + i, load<u64>(DIGEST_BLOCK + i) ^ 0x3636363636363636);
+  startDigest(DIGEST_INNER);
+  compress(DIGEST_INNER, DIGEST_BLOCK);
+  for (let i: usize = 0; i < 64; i += 8) store<u64>(DIGEST_BLOCK + i, load<u64>(DIGEST_BLOCK + i) ^ 0x6a6a6a6a6a6a6a6a);
+  startDigest(DIGEST_OUTER);
+  compress(DIGEST_OUTER, DIGEST_BLOCK);
+  memory.fill(DIGEST_BLOCK, 0, 64);
+}
+
+/** `h:` and the first 96 bits of HMAC-SHA-256 over the bytes, in base64url. */
+function writeHash(out: usize, start: usize, end: usize): usize {
+  memory.copy(DIGEST_STATE, DIGEST_INNER, 32);
+  let at = start;
+  for (; at + 64 <= end; at += 64) compress(DIGEST_STATE, at);
+  const rest = end - at;
+  memory.fill(DIGEST_BLOCK, 0, 64);
+  memory.copy(DIGEST_BLOCK, at, rest);
+  store<u8>(DIGEST_BLOCK + rest, 0x80);
+  if (rest >= 56) {
+    compress(DIGEST_STATE, DIGEST_BLOCK);
+    memory.fill(DIGEST_BLOCK, 0, 64);
+  }
+  store<u64>(DIGEST_BLOCK + 56, bswap<u64>((<u64>(end - start + 64)) << 3));
+  compress(DIGEST_STATE, DIGEST_BLOCK);
+  for (let i: usize = 0; i < 32; i += 4) store<u32>(DIGEST_BLOCK + i, bswap<u32>(load<u32>(DIGEST_STATE + i)));
+  memory.fill(DIGEST_BLOCK + 32, 0, 32);
+  store<u8>(DIGEST_BLOCK + 32, 0x80);
+  // 64 bytes of pad and 32 of digest, in bits.
+  store<u64>(DIGEST_BLOCK + 56, bswap<u64>(768));
+  memory.copy(DIGEST_STATE, DIGEST_OUTER, 32);
+  compress(DIGEST_STATE, DIGEST_BLOCK);
+  store<u16>(out, 0x3a68);
+  out += 2;
+  // Three words are four times three bytes.
+  let bits = ((<u64>load<u32>(DIGEST_STATE)) << 32) | load<u32>(DIGEST_STATE + 4);
+  const more = load<u32>(DIGEST_STATE + 8);
+  for (let i = 0; i < 10; i++) {
+    store<u8>(out++, load<u8>(ALPHABET + <usize>(bits >> 58)));
+    bits <<= 6;
+  }
+  // Four bits are left of the first 64.
+  bits |= (<u64>more) << 28;
+  for (let i = 0; i < 6; i++) {
+    store<u8>(out++, load<u8>(ALPHABET + <usize>(bits >> 58)));
+    bits <<= 6;
+  }
+  return out;
+}
+
+/** Writes one masked stretch. */
 function writeMasked(out: usize, start: usize, end: usize, kind: u32, method: u32): usize {
   if (method == 2) {
     v128.store(out, v128.load(LITERAL));
     return out + LITERAL_BYTES;
   }
-  if (method == 3) {
-    if (patchCount == PATCHES_MAX) return 0;
-    const patch = PATCHES + <usize>patchCount * 12;
-    store<u32>(patch, <u32>start);
-    store<u32>(patch + 4, <u32>(end - start));
-    store<u32>(patch + 8, <u32>out);
-    patchCount++;
-    return out + HASH_BYTES;
-  }
+  if (method == 3) return writeHash(out, start, end);
   if (kind == CARD) return lastFour(stars(out, 12), start, end);
   if (kind == EMAIL) return partialEmail(out, start, end);
   if (kind == NATIONAL) {
@@ -559,7 +659,7 @@ function mayHold(action: u8, p: usize, n: u32): bool {
 /**
  * Masks rows from `input` on (`bytes` of them are there), writing at `output` (`room` bytes).
  * Stops before the first message that is not a whole DataRow (DONE), is to be left to the reference (LEFT), or might
- * not fit (FULL). What was read and written stands in the exported counters; `maskedCount` and `patchCount` add up.
+ * not fit (FULL). What was read and written stands in the exported counters; `rowCount` and `maskedCount` add up.
  */
 export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
   const last = input + bytes;
@@ -578,7 +678,7 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
     const rowEnd = at + 1 + length;
     if (rowEnd > last) break;
     // No cell grows by more than 18 bytes, or by less than six times: see partialEmail, hash.
-    if (<u32>(out - output) + <u32>(at - pending) + (length + 1) * 6 + 64 > room || patchCount + 512 > PATCHES_MAX) {
+    if (<u32>(out - output) + <u32>(at - pending) + (length + 1) * 6 + 64 > room) {
       status = FULL;
       break;
     }
@@ -589,7 +689,6 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
     }
     const outAtRow = out;
     const pendingAtRow = pending;
-    const patchesAtRow = patchCount;
     let masked: u32 = 0;
     let head: usize = 0;
     let cell = at + 7;
@@ -659,7 +758,6 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
         out += 4;
         if (spans == 0) {
           out = writeMasked(out, value, next, kind, method);
-          if (out == 0) leave = true;
         } else {
           let from = value;
           for (let i: u32 = 0; i < spans; i++) {
@@ -668,18 +766,11 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
             const end = <usize>load<u32>(span + 4);
             copy(out, from, <u32>(start - from));
             out = writeMasked(out + (start - from), start, end, load<u32>(span + 8), load<u32>(span + 12));
-            if (out == 0) {
-              leave = true;
-              break;
-            }
             from = end;
           }
-          if (!leave) {
-            copy(out, from, <u32>(next - from));
-            out += next - from;
-          }
+          copy(out, from, <u32>(next - from));
+          out += next - from;
         }
-        if (leave) break;
         store<u32>(sizeAt, bswap<u32>(<u32>(out - sizeAt) - 4));
       }
       cell = next;
@@ -687,7 +778,6 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
     if (leave || cell != rowEnd) {
       out = outAtRow;
       pending = pendingAtRow;
-      patchCount = patchesAtRow;
       status = LEFT;
       break;
     }
@@ -713,5 +803,4 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
 export function reset(): void {
   rowCount = 0;
   maskedCount = 0;
-  patchCount = 0;
 }

@@ -3,15 +3,18 @@
  * Refuses to know plans (rows.ts writes them down as actions). assembly/rows.ts has the same addresses and action numbers.
  */
 
+import { createHash } from 'node:crypto';
 import { IBAN_LENGTHS } from './detect/iban.ts';
 import { CARD_LENGTHS } from './detect/payment-card.ts';
 import { SECRET_PREFIXES } from './detect/secret-key.ts';
 import { KERNEL_BASE64 } from './generated/kernel-wasm.ts';
-import { hashBytes, type MaskKey, REDACTED } from './methods.ts';
+import { type MaskKey, REDACTED } from './methods.ts';
 
 const ACTIONS_AT = 1024;
 const LITERAL_AT = 4096;
-const PATCHES_AT = 8192;
+const KEY_AT = 8320;
+const ROUNDS_AT = 8704;
+const ALPHABET_AT = 8960;
 const IBANS_AT = 57_344;
 const PREFIXES_AT = 58_368;
 const CARDS_AT = 65_536;
@@ -58,7 +61,6 @@ interface KernelExports {
   readonly writtenBytes: { readonly value: number };
   readonly rowCount: { readonly value: number };
   readonly maskedCount: { readonly value: number };
-  readonly patchCount: { readonly value: number };
   configure(
     this: void,
     columns: number,
@@ -69,6 +71,7 @@ interface KernelExports {
     rare: number,
     prefixes: number,
   ): void;
+  takeKey(this: void): void;
   reset(this: void): void;
   run(this: void, input: number, bytes: number, output: number, room: number): number;
 }
@@ -82,6 +85,7 @@ export class Kernel {
   readonly #exports: KernelExports;
   readonly #memory: Buffer;
   #plan: KernelPlan | undefined;
+  #key: MaskKey | undefined;
   #loaded = 0;
   #read = 0;
   #written = 0;
@@ -94,6 +98,8 @@ export class Kernel {
     this.#memory.write(REDACTED, LITERAL_AT, 'latin1');
     this.#memory.set(IBAN_LENGTHS, IBANS_AT);
     CARD_LENGTHS.forEach((bits, first4) => this.#memory.writeUInt32LE(bits, CARDS_AT + first4 * 4));
+    roundConstants().forEach((constant, i) => this.#memory.writeUInt32LE(constant, ROUNDS_AT + i * 4));
+    this.#memory.write('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', ALPHABET_AT, 'latin1');
     SECRET_PREFIXES.forEach((prefix, i) => {
       const four = Buffer.from(prefix.slice(0, 4));
       const bits = four.length === 4 ? 0xffffffff : 0x00ffffff;
@@ -108,6 +114,7 @@ export class Kernel {
       this.#plan = plan;
       this.#memory.set(plan.actions, ACTIONS_AT);
       this.#exports.configure(plan.actions.length, ...plan.methods, plan.rare, SECRET_PREFIXES.length);
+      if (plan.key !== undefined && plan.key !== this.#key) this.#setKey(plan.key);
     }
     const to = Math.min(chunk.length, from + WINDOW_BYTES);
     this.#memory.set(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to), IN_AT);
@@ -126,14 +133,13 @@ export class Kernel {
   }
 
   run(): Stop {
-    const { run, reset, readBytes, writtenBytes, rowCount, maskedCount, patchCount } = this.#exports;
+    const { run, reset, readBytes, writtenBytes, rowCount, maskedCount } = this.#exports;
     reset();
     const stop = run(IN_AT + this.#read, this.#loaded - this.#read, OUT_AT + this.#written, OUT_BYTES - this.#written);
     this.#read += readBytes.value;
     this.#written += writtenBytes.value;
     this.rows += rowCount.value;
     this.maskedCells += maskedCount.value;
-    if (patchCount.value > 0) this.#fillHashes(patchCount.value);
     return STOPS[stop]!;
   }
 
@@ -153,16 +159,29 @@ export class Kernel {
     return taken;
   }
 
-  /** The kernel leaves room for each hash and says over which bytes it goes. */
-  #fillHashes(count: number): void {
-    const key = this.#plan!.key!;
-    for (let i = 0; i < count; i++) {
-      const at = PATCHES_AT + i * 12;
-      const from = this.#memory.readUInt32LE(at);
-      const bytes = this.#memory.readUInt32LE(at + 4);
-      this.#memory.set(hashBytes(this.#memory.subarray(from, from + bytes), key), this.#memory.readUInt32LE(at + 8));
-    }
+  /** RFC 2104: a key longer than a block is digested first, a shorter one filled up with zeros. */
+  #setKey(key: MaskKey): void {
+    this.#key = key;
+    const bytes = key.export();
+    const short = bytes.length > 64 ? createHash('sha256').update(bytes).digest() : bytes;
+    this.#memory.fill(0, KEY_AT, KEY_AT + 64).set(short, KEY_AT);
+    this.#exports.takeKey();
   }
+}
+
+/** SHA-256's round constants: the first 32 bits behind the point of the cube roots of the first 64 primes (FIPS 180-4 §4.2.2). */
+function roundConstants(): readonly number[] {
+  const constants: number[] = [];
+  for (let candidate = 2n; constants.length < 64; candidate++) {
+    let isPrime = true;
+    for (let i = 2n; i * i <= candidate; i++) if (candidate % i === 0n) isPrime = false;
+    if (!isPrime) continue;
+    // The root of candidate * 2^96 is the root of candidate, times 2^32; found bit by bit.
+    let root = 0n;
+    for (let bit = 1n << 36n; bit > 0n; bit >>= 1n) if ((root + bit) ** 3n <= candidate << 96n) root += bit;
+    constants.push(Number(root & 0xffffffffn));
+  }
+  return constants;
 }
 
 /** As much of the WebAssembly API as is used; the compiler's libraries have it only together with the browser's. */

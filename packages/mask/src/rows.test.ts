@@ -350,6 +350,13 @@ describe('the kernel', () => {
     }
   });
 
+  test('hashes as node:crypto does, at every length around the blocks of the digest and with keys of any length', () => {
+    for (const keyBytes of [16, 32, 63, 64, 65, 200]) {
+      const plan = { columns: [text('hash')], detect: [], key: createMaskKey(randomBytes(keyBytes)) };
+      agrees(plan, Buffer.concat(Array.from({ length: 200 }, (_, length) => rowOf([randomBytes(length)]))));
+    }
+  });
+
   test('equals the reference on bytes that are no text at all', () => {
     const plan = { columns: [text(), text('partial')], detect: usual, key };
     for (let i = 0; i < 300; i++) agrees(plan, rowOf([randomBytes(i % 200), randomBytes(i % 40)]));
