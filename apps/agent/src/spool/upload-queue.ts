@@ -1,0 +1,133 @@
+/**
+ * Segments on their way to the control plane, oldest first: what is sent, what is acknowledged, what may be deleted.
+ * Refuses to write: it reads files that the spool filled. A file goes only after its last byte was acknowledged.
+ */
+import { rmSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Logger } from '@sallyport/core';
+import { RECORD_ERASED_EVENT, RECORD_EVENT, readRecord } from '@sallyport/trail';
+import type { DiskBudget } from './disk-budget.ts';
+import { cursorOf, parseCursor, type SpooledSegment } from './spooled-segment.ts';
+
+/** Consecutive records of one chain, as they stand on the disk. */
+export interface SpoolBatch {
+  readonly instance: string;
+  readonly epoch: number;
+  /** Of the events inside; without any, `firstSequence` is `lastSequence` + 1. */
+  readonly firstSequence: number;
+  readonly lastSequence: number;
+  /** To be returned by the acknowledgement. */
+  readonly cursor: string;
+  /** The header of the segment that the records belong to. */
+  readonly segmentHeader: Buffer;
+  readonly records: Buffer;
+}
+
+/** The largest record: an event with a payload of 1 MiB. */
+const RECORD_BYTES_MAX = 1024 * 1024 + 256;
+
+export class UploadQueue {
+  readonly #budget: DiskBudget;
+  readonly #log: Logger;
+  #segments: SpooledSegment[];
+  /** @param segments oldest first */
+  constructor(segments: readonly SpooledSegment[], budget: DiskBudget, log: Logger) {
+    this.#segments = [...segments];
+    this.#budget = budget;
+    this.#log = log;
+    for (const segment of segments) budget.add(segment.size);
+  }
+  get segments(): readonly SpooledSegment[] {
+    return this.#segments;
+  }
+  add(segment: SpooledSegment): void {
+    this.#segments.push(segment);
+    this.#budget.add(segment.size);
+  }
+  /** Bytes of it were written. */
+  grow(segment: SpooledSegment, size: number): void {
+    this.#budget.add(size - segment.size);
+    segment.size = size;
+  }
+
+  /**
+   * What comes next, or undefined when all is sent. One call at a time.
+   * @param bytesMax of records; a single larger record comes alone
+   */
+  async nextBatch(bytesMax: number): Promise<SpoolBatch | undefined> {
+    const segment = this.#segments.find((one) => one.sent.offset < one.sendable);
+    if (segment === undefined) return undefined;
+    const file = await open(segment.path, 'r');
+    try {
+      const segmentHeader = await readAt(file, 0, segment.headerLength);
+      const from = segment.sent.offset;
+      let bytes = await readAt(file, from, Math.min(bytesMax, segment.sendable - from));
+      if (readRecord(bytes, 0) === undefined) {
+        bytes = await readAt(file, from, Math.min(RECORD_BYTES_MAX, segment.sendable - from));
+        bytes = bytes.subarray(0, readRecord(bytes, 0)?.end ?? 0);
+      }
+      return this.#cut(segment, segmentHeader, bytes);
+    } finally {
+      await file.close();
+    }
+  }
+
+  #cut(segment: SpooledSegment, segmentHeader: Buffer, bytes: Buffer): SpoolBatch {
+    let end = 0;
+    let first = 0;
+    let last = 0;
+    for (let record = readRecord(bytes, 0); record !== undefined; record = readRecord(bytes, end)) {
+      if (record.type === RECORD_EVENT || record.type === RECORD_ERASED_EVENT) {
+        // Event header: the sequence is the 8 bytes at 8.
+        last = record.body.readUInt32BE(8) * 2 ** 32 + record.body.readUInt32BE(12);
+        if (first === 0) first = last;
+      }
+      end = record.end;
+    }
+    segment.sent = { offset: segment.sent.offset + end, sequence: last === 0 ? segment.sent.sequence : last };
+    return {
+      instance: segment.identity.instance,
+      epoch: segment.identity.epoch,
+      firstSequence: first === 0 ? segment.sent.sequence + 1 : first,
+      lastSequence: segment.sent.sequence,
+      cursor: cursorOf(segment),
+      segmentHeader,
+      records: bytes.subarray(0, end),
+    };
+  }
+
+  /** Everything up to the cursor is committed; batches were sent in order, so what is older is too. */
+  acknowledge(instance: string, epoch: number, cursor: string): void {
+    const place = parseCursor(cursor);
+    const index = this.#segments.findIndex(
+      ({ identity, firstSequence }) =>
+        identity.instance === instance && identity.epoch === epoch && firstSequence === place?.firstSequence,
+    );
+    const segment = this.#segments[index];
+    if (place === undefined || segment === undefined || place.epoch !== epoch || place.offset > segment.sent.offset) {
+      this.#log.warn('an acknowledgement names nothing that was sent', { instance, epoch, cursor });
+      return;
+    }
+    if (place.offset > segment.acked.offset) segment.acked = { offset: place.offset, sequence: place.sequence };
+    for (const older of this.#segments.slice(0, index)) older.acked = older.sent;
+    this.#segments = this.#segments.filter((one) => !this.#removed(one));
+  }
+
+  /** Sends again from what was acknowledged: after the link was lost. */
+  rewind(): void {
+    for (const segment of this.#segments) segment.sent = segment.acked;
+  }
+
+  #removed(segment: SpooledSegment): boolean {
+    if (!segment.closed || segment.acked.offset < segment.size) return false;
+    rmSync(segment.path, { force: true });
+    this.#budget.remove(segment.size);
+    return true;
+  }
+}
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await file.read(buffer, 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}
