@@ -200,6 +200,8 @@ function readSet(fields: Fields, facts: FactsBuilder): void {
 function readCopy(fields: Fields, facts: FactsBuilder): void {
   allowOnly('CopyStmt', fields, COPY);
   facts.kind = 'copy';
+  // An empty file name is no name in the tree, so whether there is one hangs on a literal.
+  facts.text.literalRead = true;
   if (fields.is_program === true) {
     facts.effect('exec', 'admin');
     facts.opaque('copy_program');
