@@ -1,0 +1,206 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger, LIMITS } from '@sallyport/core';
+import type { RecordingLevel, TrailEvent } from '@sallyport/model';
+import { PostgresRowReader, type RecordingFrame, replayRecording, SessionKey } from '@sallyport/trail';
+import { expect, test } from 'vitest';
+import { DiskBudget } from '../spool/disk-budget.ts';
+import { SessionRecorder } from './recorder.ts';
+import { RecordingStore } from './recording-store.ts';
+
+const SESSION = '0190b3a4-5c6d-7e8f-9a0b-1c2d3e4f5061';
+const log = createLogger('test', { level: 'error', write: () => undefined, nowMs: () => 0 });
+
+function bench(level: RecordingLevel, budgetBytes = 1e9) {
+  const dir = mkdtempSync(join(tmpdir(), 'recording-'));
+  const budget = new DiskBudget(budgetBytes);
+  const store = new RecordingStore(dir, budget, log);
+  const key = new SessionKey(SESSION);
+  const clock = { nowMs: 1000 };
+  const chunks: (TrailEvent & { kind: 'recording.chunk' })[] = [];
+  const recorder = new SessionRecorder({
+    sessionId: SESSION,
+    key,
+    level,
+    openedAtMs: 1000,
+    nowMs: () => clock.nowMs,
+    store,
+    log,
+    recordChunk: (event) => void chunks.push(event),
+  });
+  const readChunk = async (index: number): Promise<Buffer> =>
+    readFileSync(join(dir, 'recordings', `${SESSION}-${String(index).padStart(8, '0')}.rec`));
+  const replay = async (fromMs = 0): Promise<RecordingFrame[]> => {
+    await recorder.close();
+    const frames: RecordingFrame[] = [];
+    for await (const frame of replayRecording({ sessionId: SESSION, chunks, readChunk }, key.reader(), fromMs))
+      frames.push(frame);
+    return frames;
+  };
+  return { dir, budget, store, clock, chunks, recorder, replay };
+}
+
+/** A DataRow with one cell. */
+function row(text: string): Buffer {
+  const cell = Buffer.from(text);
+  const bytes = Buffer.alloc(11 + cell.length);
+  bytes[0] = 0x44;
+  bytes.writeInt32BE(bytes.length - 1, 1);
+  bytes.writeInt16BE(1, 5);
+  bytes.writeInt32BE(cell.length, 7);
+  bytes.set(cell, 11);
+  return bytes;
+}
+
+test('a session replays as its client saw it, and from any instant', async () => {
+  const { recorder, clock, replay } = bench('results');
+  recorder.statement(1, 'select name from customers');
+  clock.nowMs += 5;
+  recorder.columns(1, ['name']);
+  recorder.rows(1, Buffer.concat([row('Ada'), row('G***')]), 2);
+  recorder.note(1, 'complete', 'SELECT 2');
+  clock.nowMs += 9000;
+  recorder.tick();
+  recorder.statement(2, 'drop table customers');
+  recorder.note(2, 'error', '42501');
+  const frames = await replay();
+  expect(frames.map((frame) => [frame.kind, frame.atMs])).toEqual([
+    ['statement', 0],
+    ['columns', 5],
+    ['rows', 5],
+    ['complete', 5],
+    ['statement', 9005],
+    ['error', 9005],
+  ]);
+  expect(frames[2]).toMatchObject({ count: 2, bytes: Buffer.concat([row('Ada'), row('G***')]) });
+  expect((await replay(6000)).map((frame) => frame.kind)).toEqual(['statement', 'error']);
+});
+
+test('at level statements rows are not kept', async () => {
+  const { recorder, replay } = bench('statements');
+  recorder.statement(1, 'select 1');
+  recorder.columns(1, ['a']);
+  recorder.rows(1, row('1'), 1);
+  recorder.note(1, 'complete', 'SELECT 1');
+  expect((await replay()).map((frame) => frame.kind)).toEqual(['statement', 'complete']);
+});
+
+test('at level results a statement keeps whole rows up to the limit, then counts and digests the rest', async () => {
+  const { recorder, replay } = bench('results');
+  const rows = Array.from({ length: 3000 }, (_, i) => row(`row ${i} ${'x'.repeat(40)}`));
+  recorder.statement(1, 'select');
+  for (let i = 0; i < rows.length; i += 700) {
+    const some = rows.slice(i, i + 700);
+    recorder.rows(1, Buffer.concat(some), some.length);
+  }
+  recorder.note(1, 'complete', 'SELECT 3000');
+  recorder.rows(2, row('next statement'), 1);
+  const frames = await replay();
+  const kept = frames.flatMap((frame) => (frame.kind === 'rows' && frame.number === 1 ? [frame] : []));
+  const count = kept.reduce((sum, frame) => sum + frame.count, 0);
+  const bytes = Buffer.concat(kept.map((frame) => frame.bytes));
+  expect(bytes).toEqual(Buffer.concat(rows.slice(0, count)));
+  expect(bytes.length).toBeLessThanOrEqual(LIMITS.recordedRowBytesPerStatementMax);
+  expect(bytes.length).toBeGreaterThan(LIMITS.recordedRowBytesPerStatementMax - 100);
+  const rest = Buffer.concat(rows.slice(count));
+  expect(frames.find((frame) => frame.kind === 'cut')).toMatchObject({
+    number: 1,
+    rows: 3000 - count,
+    bytes: rest.length,
+    digest: createHash('sha256').update(rest).digest('hex'),
+  });
+  expect(frames.map((frame) => frame.kind).slice(-3)).toEqual(['cut', 'complete', 'rows']);
+});
+
+test('at level full every byte is kept, in order, whatever the sizes', async () => {
+  const { recorder, chunks, replay } = bench('full');
+  const rows = [row('a'), row('x'.repeat(700_000)), row('b'), row('y'.repeat(300_000)), row('')];
+  recorder.statement(1, `select '${'é'.repeat(400_000)}😀'`);
+  for (const one of rows) recorder.rows(1, one, 1);
+  const frames = await replay();
+  const text = frames.flatMap((frame) => (frame.kind === 'statement' ? [frame.text] : [])).join('');
+  expect(text).toBe(`select '${'é'.repeat(400_000)}😀'`);
+  const reader = new PostgresRowReader();
+  const read = frames.flatMap((frame) => (frame.kind === 'rows' ? reader.push(frame.bytes) : []));
+  expect(read.map(([cell]) => cell?.length)).toEqual([1, 700_000, 1, 300_000, 0]);
+  expect(chunks.length).toBeGreaterThan(5);
+});
+
+test('at level full a writer that is behind asks for a pause and says when it is over; nothing is lost', async () => {
+  const { recorder, replay } = bench('full');
+  const one = row('z'.repeat(60_000));
+  let sent = 0;
+  while (!recorder.saturated) {
+    recorder.rows(1, one, 1);
+    sent++;
+  }
+  expect(sent).toBeLessThan(LIMITS.recordingQueueBytesMax / 60_000);
+  await new Promise<void>((resolve) => (recorder.onDrained = resolve));
+  expect(recorder.saturated).toBe(false);
+  const frames = await replay();
+  expect(frames.reduce((sum, frame) => sum + (frame.kind === 'rows' ? frame.count : 0), 0)).toBe(sent);
+});
+
+test('at level results a writer that is behind cuts with a mark and memory stays bounded', async () => {
+  const { recorder, store, replay } = bench('results');
+  const some = row('z'.repeat(60_000));
+  for (let number = 1; number <= 300; number++) {
+    recorder.statement(number, 'select');
+    recorder.rows(number, some, 1);
+    recorder.note(number, 'complete', 'SELECT 1');
+  }
+  expect(store.queuedBytes).toBeLessThanOrEqual(LIMITS.recordingQueueBytesMax + LIMITS.recordingChunkBytesMax);
+  const frames = await replay();
+  const cuts = frames.filter((frame) => frame.kind === 'cut').length;
+  const rows = frames.filter((frame) => frame.kind === 'rows').length;
+  expect(cuts).toBeGreaterThan(0);
+  expect(cuts + rows).toBe(300);
+});
+
+test('when the share of the disk is used up results cuts and full pauses', async () => {
+  const cutting = bench('results', 100);
+  cutting.budget.add(90);
+  cutting.recorder.rows(1, row('a'), 1);
+  cutting.recorder.note(1, 'complete', 'SELECT 1');
+  expect((await cutting.replay()).map((frame) => frame.kind)).toEqual(['cut', 'complete']);
+  const pausing = bench('full', 100);
+  pausing.budget.add(90);
+  expect(pausing.recorder.saturated).toBe(true);
+});
+
+test('at level full a disk that takes nothing pauses the client until it does', async () => {
+  const { dir, recorder, chunks, replay } = bench('full');
+  const recordings = join(dir, 'recordings');
+  rmSync(recordings, { recursive: true });
+  for (let i = 0; i < 60; i++) recorder.rows(1, row('x'.repeat(50_000)), 1);
+  expect(recorder.saturated).toBe(true);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(chunks).toEqual([]);
+  mkdirSync(recordings);
+  await new Promise<void>((resolve) => (recorder.onDrained = resolve));
+  const frames = await replay();
+  expect(frames.reduce((sum, frame) => sum + (frame.kind === 'rows' ? frame.count : 0), 0)).toBe(60);
+});
+
+test('chunks go to the control plane once each, and again after a lost link, until they are acknowledged', async () => {
+  const { dir, recorder, budget, store, chunks } = bench('full');
+  for (let i = 0; i < 20; i++) recorder.rows(1, row('x'.repeat(50_000)), 1);
+  await recorder.close();
+  const collect = async (from: RecordingStore) => {
+    const all = [];
+    for (let chunk = await from.nextChunk(); chunk !== undefined; chunk = await from.nextChunk()) all.push(chunk);
+    return all;
+  };
+  const sent = await collect(store);
+  expect(sent.map((chunk) => chunk.digest)).toEqual(chunks.map((chunk) => chunk.digest));
+  store.acknowledge(SESSION, 0);
+  store.rewind();
+  expect((await collect(store)).map((chunk) => chunk.index)).toEqual(chunks.slice(1).map((chunk) => chunk.index));
+  const next = new RecordingStore(dir, new DiskBudget(1e9), log);
+  expect((await collect(next)).length).toBe(chunks.length - 1);
+  for (const chunk of chunks) store.acknowledge(SESSION, chunk.index);
+  expect(readdirSync(join(dir, 'recordings'))).toEqual([]);
+  expect(budget.used).toBe(0);
+});

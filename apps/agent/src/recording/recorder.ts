@@ -1,0 +1,242 @@
+/**
+ * Records one session as its client saw it, off the path of statements: frames gather in memory, a full chunk is
+ * compressed in zlib's threads, encrypted, written, and named by a `recording.chunk` event. Memory is bounded: when the
+ * writer is behind, `results` cuts with a mark and `full` throttles. Refuses to mask: what it is given is masked already.
+ * Limits: recordedRowBytesPerStatementMax, recordingChunkBytesMax, recordingQueueBytesMax, recordingChunkAgeMsMax.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
+import { LIMITS, type Logger } from '@sallyport/core';
+import type { RecordingLevel, TrailEvent } from '@sallyport/model';
+import type { RecorderPort } from '@sallyport/protocol-kit';
+import { ByteBatch, FrameWriter, type SessionKey, sealRecordingChunk } from '@sallyport/trail';
+import { fitMessages } from './fit-messages.ts';
+import type { RecordingStore } from './recording-store.ts';
+
+export interface RecorderOptions {
+  /** UUID text. */
+  readonly sessionId: string;
+  readonly key: SessionKey;
+  readonly level: RecordingLevel;
+  /** UTC ms; times of frames count from here. */
+  readonly openedAtMs: number;
+  nowMs(): number;
+  readonly store: RecordingStore;
+  readonly log: Logger;
+  /** Gives the `recording.chunk` event to the trail: `spool.recordOutcome(event, key)`. */
+  recordChunk(event: TrailEvent & { readonly kind: 'recording.chunk' }): void;
+}
+
+/** Room in a chunk for a frame's own bytes before its text or rows. */
+const FRAME_ROOM = 64;
+const NUMBERED_TEXT_BYTES = LIMITS.recordingChunkBytesMax - FRAME_ROOM;
+
+const WRITE_ATTEMPTS = 3;
+/** What is kept of a statement's text while the writer is behind; the trail has the whole. */
+const SHORT_TEXT_UNITS = 4096;
+
+/** Rows of one statement that are not in the recording. */
+interface Cut {
+  rows: number;
+  bytes: number;
+  readonly hash: Hash;
+}
+
+/** One per session. `close` when it ends; `tick` every second or so. */
+export class SessionRecorder implements RecorderPort {
+  readonly level: RecordingLevel;
+  onDrained: (() => void) | undefined;
+  readonly #options: RecorderOptions;
+  readonly #batch = new ByteBatch(1024);
+  readonly #frames: FrameWriter;
+  #index = 0;
+  #firstMs = 0;
+  #lastMs = 0;
+  /** Bytes of chunks that are not on the disk yet. */
+  #queuedBytes = 0;
+  #writing: Promise<void> = Promise.resolve();
+  #wasSaturated = false;
+  /** The statement whose rows come. */
+  #number = 0;
+  #recordedBytes = 0;
+  #cut: Cut | undefined;
+  #closed = false;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.level = options.level;
+    this.#frames = new FrameWriter(this.#batch);
+  }
+
+  /** At `full` and behind: the upstream is to be paused until `onDrained`. */
+  get saturated(): boolean {
+    if (this.level !== 'full') return false;
+    const saturated = this.#queuedBytes > LIMITS.recordingQueueBytesMax / 2 || !this.#options.store.hasRoom(0);
+    if (saturated) this.#wasSaturated = true;
+    return saturated;
+  }
+
+  statement(number: number, text: string): void {
+    this.#turnTo(number);
+    this.#text('statement', number, this.#hasRoom(text.length * 3) ? text : text.slice(0, SHORT_TEXT_UNITS));
+  }
+  columns(number: number, names: readonly string[]): void {
+    if (this.level === 'statements' || this.#closed) return;
+    this.#turnTo(number);
+    const bytes = names.reduce((sum, name) => sum + 4 + Buffer.byteLength(name), 0);
+    // A server allows 1,664 columns with names of 63 bytes; more is not a list of names.
+    if (bytes > NUMBERED_TEXT_BYTES) return;
+    const atMs = this.#begin(bytes);
+    this.#frames.columns(atMs, number, names);
+  }
+  rows(number: number, bytes: Uint8Array, rowCount: number): void {
+    if (this.level === 'statements' || this.#closed) return;
+    this.#turnTo(number);
+    if (this.#cut !== undefined || !this.#hasRoom(bytes.length)) {
+      this.#leaveOut(bytes, rowCount);
+      return;
+    }
+    if (this.level === 'full') {
+      this.#keep(number, bytes, rowCount);
+      return;
+    }
+    const room = LIMITS.recordedRowBytesPerStatementMax - this.#recordedBytes;
+    const fitting = bytes.length <= room ? { length: bytes.length, count: rowCount } : fitMessages(bytes, room);
+    if (fitting.length > 0) this.#keep(number, bytes.subarray(0, fitting.length), fitting.count);
+    if (fitting.length < bytes.length) this.#leaveOut(bytes.subarray(fitting.length), rowCount - fitting.count);
+  }
+  note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void {
+    if (kind !== 'notice') this.#endCut();
+    this.#text(kind, number, text);
+  }
+
+  /** Lets a chunk of age leave memory, so that a running session can be watched. */
+  tick(): void {
+    const age = this.#options.nowMs() - this.#options.openedAtMs - this.#firstMs;
+    if (this.#batch.length > 0 && age >= LIMITS.recordingChunkAgeMsMax) this.#sealChunk();
+    this.#announceDrained();
+  }
+  /** Writes what is left. Resolves when all is on the disk, or given up and logged. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#endCut();
+      if (this.#batch.length > 0) this.#sealChunk();
+      this.#closed = true;
+    }
+    await this.#writing;
+  }
+
+  #text(kind: 'statement' | 'complete' | 'error' | 'notice', number: number, text: string): void {
+    if (this.#closed) return;
+    if (text.length * 3 <= NUMBERED_TEXT_BYTES) {
+      this.#frames.text(kind, this.#begin(text.length * 3), number, text);
+      return;
+    }
+    // A long text goes on in the next frame; a surrogate pair is not taken apart.
+    const units = Math.floor(NUMBERED_TEXT_BYTES / 3);
+    for (let from = 0; from < text.length; ) {
+      const last = text.charCodeAt(from + units - 1);
+      const take = last >= 0xd800 && last < 0xdc00 ? units - 1 : units;
+      this.#frames.text(kind, this.#begin(take * 3), number, text.slice(from, from + take));
+      from += take;
+    }
+  }
+
+  #keep(number: number, bytes: Uint8Array, rowCount: number): void {
+    this.#recordedBytes += bytes.length;
+    for (let from = 0; from < bytes.length; ) {
+      const piece = bytes.subarray(from, from + NUMBERED_TEXT_BYTES);
+      from += piece.length;
+      // Rows are counted where they end; of a long run only the last frame says how many there were.
+      this.#frames.rows(this.#begin(piece.length), number, from < bytes.length ? 0 : rowCount, piece);
+    }
+  }
+
+  #leaveOut(bytes: Uint8Array, rowCount: number): void {
+    this.#cut ??= { rows: 0, bytes: 0, hash: createHash('sha256') };
+    this.#cut.rows += rowCount;
+    this.#cut.bytes += bytes.length;
+    this.#cut.hash.update(bytes);
+  }
+  #endCut(): void {
+    const cut = this.#cut;
+    this.#cut = undefined;
+    this.#recordedBytes = 0;
+    if (cut === undefined || this.#closed) return;
+    const atMs = this.#begin(FRAME_ROOM);
+    this.#frames.cut(atMs, this.#number, cut.rows, cut.bytes, cut.hash.digest('hex'));
+  }
+  #turnTo(number: number): void {
+    if (number === this.#number) return;
+    this.#endCut();
+    this.#number = number;
+  }
+
+  /** At `full` the caller pauses, so what comes is always kept. */
+  #hasRoom(bytes: number): boolean {
+    if (this.level === 'full') return true;
+    return this.#queuedBytes + bytes <= LIMITS.recordingQueueBytesMax && this.#options.store.hasRoom(bytes);
+  }
+
+  /** Makes room for a frame and says what time it is, in ms since the session opened. */
+  #begin(bytes: number): number {
+    if (this.#batch.length > 0 && this.#batch.length + bytes + FRAME_ROOM > LIMITS.recordingChunkBytesMax)
+      this.#sealChunk();
+    const atMs = Math.max(this.#lastMs, this.#options.nowMs() - this.#options.openedAtMs, 0);
+    if (this.#batch.length === 0) {
+      this.#firstMs = atMs;
+      this.#frames.sinceMs = atMs;
+    }
+    this.#lastMs = atMs;
+    return atMs;
+  }
+
+  #sealChunk(): void {
+    const plain = Buffer.from(this.#batch.view);
+    this.#batch.clear(0);
+    const [index, fromMs, toMs] = [this.#index++, this.#firstMs, this.#lastMs];
+    this.#queue(plain.length);
+    this.#writing = this.#writing
+      .then(() => this.#writeChunk(index, fromMs, toMs, plain))
+      .catch((error: unknown) => {
+        this.#options.log.error('a recording chunk was lost', { session: this.#options.sessionId, index, error });
+      })
+      .finally(() => {
+        this.#queue(-plain.length);
+        this.#announceDrained();
+      });
+  }
+
+  async #writeChunk(index: number, fromMs: number, toMs: number, plain: Buffer): Promise<void> {
+    const { sessionId, key, store } = this.#options;
+    const head = { sessionId, keyId: key.keyId, index, fromMs, toMs };
+    const { bytes, digest } = await sealRecordingChunk(head, plain, key.recordingKey());
+    await this.#persist(() => store.write(sessionId, index, bytes));
+    this.#options.recordChunk({ kind: 'recording.chunk', index, bytes: bytes.length, digest, fromMs, toMs });
+  }
+
+  /** At `full` waits for the disk as long as the session lives: its client is paused meanwhile. */
+  async #persist(write: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await write();
+        return;
+      } catch (error) {
+        const patient = this.level === 'full' && !this.#closed;
+        if (!patient && attempt >= WRITE_ATTEMPTS) throw error;
+        await setTimeout(LIMITS.spoolRetryMs);
+      }
+    }
+  }
+
+  #queue(bytes: number): void {
+    this.#queuedBytes += bytes;
+    this.#options.store.queue(bytes);
+  }
+  #announceDrained(): void {
+    if (!this.#wasSaturated || this.#queuedBytes > LIMITS.recordingQueueBytesMax / 4) return;
+    if (!this.#options.store.hasRoom(0)) return;
+    this.#wasSaturated = false;
+    this.onDrained?.();
+  }
+}
