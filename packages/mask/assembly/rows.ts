@@ -1,7 +1,7 @@
 /**
  * The row kernel, in AssemblyScript (compiled by scripts/build-kernel.ts, run by src/kernel.ts): reads whole DataRow
  * messages at IN, writes masked ones at OUT. It gives exactly what src/rows-reference.ts gives, or leaves a row to it.
- * Refuses to decide alone: a cell with escapes, overlapping finds, a rare type or a rare detector's candidate is left.
+ * Refuses to decide alone: overlapping finds, a find in a rare type and a candidate of a rare detector are left.
  */
 
 // Addresses; src/kernel.ts has the same.
@@ -16,6 +16,7 @@ const DIGEST_BLOCK: usize = 8320;
 const DIGEST_WORDS: usize = 8448;
 const DIGEST_ROUNDS: usize = 8704;
 const ALPHABET: usize = 8960;
+const PLAIN: usize = 16384;
 const IBANS: usize = 57344;
 const PREFIXES: usize = 58368;
 const CARDS: usize = 65536;
@@ -51,6 +52,10 @@ const TEXT: u32 = 4;
 const NOTHING: u32 = 0;
 const FOUND: u32 = 1;
 const LEAVE_IT: u32 = 2;
+const ESCAPED: u32 = 3;
+
+/** A cell with escapes is looked at in a copy without them, up to this length. */
+const PLAIN_BYTES: u32 = 32768;
 
 // Methods of the four kinds: 0 not looked for, 1 partial, 2 redact, 3 hash, 4 null.
 let cardMethod: u32 = 0;
@@ -309,8 +314,37 @@ function within(v: v128, from: i8, span: i8): u64 {
   return <u64>i8x16.bitmask(i8x16.le_u(i8x16.sub(v, i8x16.splat(from)), i8x16.splat(span)));
 }
 
-/** Fills the table of spans with what the four kinds see in the cell [p, p + n). */
-function look(p: usize, n: u32): u32 {
+/**
+ * Fills the table of spans with what the four kinds see in the cell. Escape sequences read as spaces, as in
+ * src/detect/registry.ts; where `leavesUnicode`, one that spells a character is left to the reference.
+ */
+function look(p: usize, n: u32, leavesUnicode: bool): u32 {
+  const seen = lookPlain(p, n);
+  if (seen != ESCAPED) return seen;
+  if (n > PLAIN_BYTES) return LEAVE_IT;
+  memory.copy(PLAIN, p, n);
+  for (let at: u32 = 0; at < n; at++) {
+    if (load<u8>(PLAIN + at) != 92) continue;
+    store<u8>(PLAIN + at, 32);
+    const next = byteAt(PLAIN + at + 1, PLAIN + n);
+    if (next == 117 && leavesUnicode) return LEAVE_IT;
+    if (next == 98 || next == 102 || next == 110 || next == 114 || next == 116 || next == 92) {
+      at++;
+      store<u8>(PLAIN + at, 32);
+    }
+  }
+  const found = lookPlain(PLAIN, n);
+  const shift = <u32>p - <u32>PLAIN;
+  for (let i: u32 = 0; i < spanCount; i++) {
+    const span = SPANS + (i << 4);
+    store<u32>(span, load<u32>(span) + shift);
+    store<u32>(span + 4, load<u32>(span + 4) + shift);
+  }
+  return found;
+}
+
+/** As `look`, for a cell without a backslash; any other is ESCAPED. */
+function lookPlain(p: usize, n: u32): u32 {
   spanCount = 0;
   const end = p + n;
   let carry: u64 = 0;
@@ -340,7 +374,7 @@ function look(p: usize, n: u32): u32 {
       at |= equal(v, 64) << b;
       escape |= equal(v, 92) << b;
     }
-    if ((escape & limit) != 0) return LEAVE_IT;
+    if ((escape & limit) != 0) return ESCAPED;
     digit &= limit;
     letter &= limit;
     at &= limit;
@@ -616,7 +650,7 @@ function wholeKind(p: usize, n: u32): u32 {
   const jwt = wantsJwt;
   cardMethod = emailMethod = nationalMethod = ibanMethod = 1;
   wantsPhone = wantsIp = wantsKey = wantsJwt = true;
-  const seen = look(p, n);
+  const seen = look(p, n, false);
   cardMethod = card;
   emailMethod = email;
   nationalMethod = national;
@@ -715,7 +749,7 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
       let method: u32 = <u32>action;
       let goesNull = action == NULL;
       if (action == DETECT || action == DETECT_LEAVE) {
-        const seen = look(value, <u32>size);
+        const seen = look(value, <u32>size, action == DETECT_LEAVE);
         if (seen == NOTHING) {
           cell = next;
           continue;

@@ -20,9 +20,9 @@ const PREFIXES_AT = 58_368;
 const CARDS_AT = 65_536;
 const IN_AT = 131_072;
 /** Bytes of rows copied in at once; a longer row is left to the reference. */
-export const WINDOW_BYTES = 131_072;
+export const WINDOW_BYTES = 1_048_576;
 const OUT_AT = IN_AT + WINDOW_BYTES + 4_096;
-const MEMORY_BYTES = 24 * 65_536;
+const MEMORY_BYTES = 120 * 65_536;
 /** Copies of short stretches run on for up to 15 bytes. */
 const OUT_BYTES = MEMORY_BYTES - OUT_AT - 64;
 /** PostgreSQL allows 1,664 columns in a row. */

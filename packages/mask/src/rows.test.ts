@@ -88,6 +88,9 @@ const VALUES = [
   '{"card": 4111111111111111, "mail": "ada@example.com"}',
   '{"a": "x\\u0040example.com"}',
   'C:\\new\\table',
+  '{"a": "x\\n4111111111111111\\t\\\\"}',
+  '\\',
+  '\\\\n4111111111111111\\ n',
   'd41d8cd98f00b204e9800998ecf8427e',
   '550e8400-e29b-41d4-a716-446655440000',
   '2026-11-21 02:30:00.123456+00',
@@ -136,7 +139,7 @@ const GLUE = [
   '12-',
   '  ',
 ];
-const ALPHABET = '0123456789012345678901234567890123456789  --..@@aAbBdDeEgGxXzZ+:_\\"é';
+const ALPHABET = '0123456789012345678901234567890123456789  --..@@aAbBdDeEgGxXzZ+:_\\\\nu"é';
 
 function randomValue(random: (below: number) => number): string {
   const style = random(4);
