@@ -7,15 +7,15 @@ import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
-import { recordingDigest } from '@sallyport/trail';
+import { sha256 } from '@sallyport/trail';
 import type { DiskBudget } from '../spool/disk-budget.ts';
 
 export interface StoredChunk {
   /** UUID text. */
   readonly sessionId: string;
   readonly index: number;
-  /** SHA-256 of `bytes`, hex. */
-  readonly digest: string;
+  /** SHA-256 of `bytes`. */
+  readonly digest: Buffer;
   readonly bytes: Buffer;
 }
 
@@ -83,13 +83,13 @@ export class RecordingStore {
   }
 
   /** The next chunk to send, oldest session first; undefined when all is sent. One call at a time. */
-  async nextChunk(): Promise<StoredChunk | undefined> {
+  async next(): Promise<StoredChunk | undefined> {
     for (const file of this.#files.values()) {
       if (file.sent) continue;
       file.sent = true;
       const bytes = await this.#read(file);
       if (bytes === undefined) continue;
-      return { sessionId: file.sessionId, index: file.index, digest: recordingDigest(bytes), bytes };
+      return { sessionId: file.sessionId, index: file.index, digest: sha256(bytes), bytes };
     }
     return undefined;
   }

@@ -69,6 +69,17 @@ describe('a spool', () => {
     expect(await spool.nextBatch(800)).toEqual(second);
     await spool.close('stopped');
   });
+  test('neither loses nor skips records when the link is lost while they are read', async () => {
+    const spool = spoolBench().open();
+    for (let i = 1; i <= 10; i++) spool.record(judged(i));
+    spool.flush();
+    const first = await spool.nextBatch(800);
+    const reading = spool.nextBatch(800);
+    spool.rewind();
+    await reading;
+    expect(await spool.nextBatch(800)).toEqual(first);
+    await spool.close('stopped');
+  });
   test('ignores an acknowledgement of what it has not sent', async () => {
     const bench = spoolBench();
     const spool = bench.open();

@@ -43,8 +43,8 @@ export const segmentFileName = (epoch: number, firstSequence: number): string =>
 export const isSegmentFileName = (name: string): boolean => /^\d{10}-\d{16}\.seg$/.test(name);
 
 /** A place in the spool as the control plane returns it. */
-export const cursorOf = (segment: SpooledSegment): string =>
-  [segment.identity.epoch, segment.firstSequence, segment.sent.offset, segment.sent.sequence].join('.');
+export const cursorOf = (segment: SpooledSegment, place: SentPlace): string =>
+  [segment.identity.epoch, segment.firstSequence, place.offset, place.sequence].join('.');
 
 export interface Cursor extends SentPlace {
   readonly epoch: number;

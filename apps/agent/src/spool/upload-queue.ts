@@ -30,6 +30,8 @@ export class UploadQueue {
   readonly #budget: DiskBudget;
   readonly #log: Logger;
   #segments: SpooledSegment[];
+  /** Counts rewinds. */
+  #round = 0;
   /** @param segments oldest first */
   constructor(segments: readonly SpooledSegment[], budget: DiskBudget, log: Logger) {
     this.#segments = [...segments];
@@ -57,43 +59,32 @@ export class UploadQueue {
   async nextBatch(bytesMax: number): Promise<SpoolBatch | undefined> {
     const segment = this.#segments.find((one) => one.sent.offset < one.sendable);
     if (segment === undefined) return undefined;
+    const [from, round] = [segment.sent, this.#round];
     const file = await open(segment.path, 'r');
     try {
       const segmentHeader = await readAt(file, 0, segment.headerLength);
-      const from = segment.sent.offset;
-      let bytes = await readAt(file, from, Math.min(bytesMax, segment.sendable - from));
+      const left = segment.sendable - from.offset;
+      let bytes = await readAt(file, from.offset, Math.min(bytesMax, left));
       if (readRecord(bytes, 0) === undefined) {
-        bytes = await readAt(file, from, Math.min(RECORD_BYTES_MAX, segment.sendable - from));
+        bytes = await readAt(file, from.offset, Math.min(RECORD_BYTES_MAX, left));
         bytes = bytes.subarray(0, readRecord(bytes, 0)?.end ?? 0);
       }
-      return this.#cut(segment, segmentHeader, bytes);
+      const { length, first, last } = measure(bytes);
+      const place = { offset: from.offset + length, sequence: last ?? from.sequence };
+      // After a rewind in between this batch is sent twice rather than never.
+      if (round === this.#round) segment.sent = place;
+      return {
+        instance: segment.identity.instance,
+        epoch: segment.identity.epoch,
+        firstSequence: first ?? place.sequence + 1,
+        lastSequence: place.sequence,
+        cursor: cursorOf(segment, place),
+        segmentHeader,
+        records: bytes.subarray(0, length),
+      };
     } finally {
       await file.close();
     }
-  }
-
-  #cut(segment: SpooledSegment, segmentHeader: Buffer, bytes: Buffer): SpoolBatch {
-    let end = 0;
-    let first = 0;
-    let last = 0;
-    for (let record = readRecord(bytes, 0); record !== undefined; record = readRecord(bytes, end)) {
-      if (record.type === RECORD_EVENT || record.type === RECORD_ERASED_EVENT) {
-        // Event header: the sequence is the 8 bytes at 8.
-        last = record.body.readUInt32BE(8) * 2 ** 32 + record.body.readUInt32BE(12);
-        if (first === 0) first = last;
-      }
-      end = record.end;
-    }
-    segment.sent = { offset: segment.sent.offset + end, sequence: last === 0 ? segment.sent.sequence : last };
-    return {
-      instance: segment.identity.instance,
-      epoch: segment.identity.epoch,
-      firstSequence: first === 0 ? segment.sent.sequence + 1 : first,
-      lastSequence: segment.sent.sequence,
-      cursor: cursorOf(segment),
-      segmentHeader,
-      records: bytes.subarray(0, end),
-    };
   }
 
   /** Everything up to the cursor is committed; batches were sent in order, so what is older is too. */
@@ -115,6 +106,7 @@ export class UploadQueue {
 
   /** Sends again from what was acknowledged: after the link was lost. */
   rewind(): void {
+    this.#round++;
     for (const segment of this.#segments) segment.sent = segment.acked;
   }
 
@@ -124,6 +116,20 @@ export class UploadQueue {
     this.#budget.remove(segment.size);
     return true;
   }
+}
+
+/** Whole records from the start of `bytes`, and the events among them. */
+function measure(bytes: Buffer): { readonly length: number; readonly first?: number; readonly last?: number } {
+  let length = 0;
+  const sequences: number[] = [];
+  for (let record = readRecord(bytes, 0); record !== undefined; record = readRecord(bytes, length)) {
+    length = record.end;
+    // Event header: the sequence is the 8 bytes at 8.
+    const isEvent = record.type === RECORD_EVENT || record.type === RECORD_ERASED_EVENT;
+    if (isEvent) sequences.push(record.body.readUInt32BE(8) * 2 ** 32 + record.body.readUInt32BE(12));
+  }
+  const [first, last] = [sequences[0], sequences.at(-1)];
+  return first === undefined || last === undefined ? { length } : { length, first, last };
 }
 
 async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
