@@ -248,8 +248,9 @@ export class Spool {
 
   /** The next records to send, oldest first; undefined when all is sent. One call at a time. */
   async nextBatch(bytesMax: number = LIMITS.trailBatchBytesMax): Promise<SpoolBatch | undefined> {
+    const { round } = this.#queue;
     if (!this.#ended) await this.#sync();
-    return this.#queue.nextBatch(bytesMax);
+    return this.#queue.nextBatch(bytesMax, round);
   }
   /** The control plane has committed everything up to the batch with this cursor. Deletes closed segments it has whole. */
   acknowledge(instance: string, epoch: number, cursor: string): void {

@@ -30,7 +30,6 @@ export class UploadQueue {
   readonly #budget: DiskBudget;
   readonly #log: Logger;
   #segments: SpooledSegment[];
-  /** Counts rewinds. */
   #round = 0;
   /** @param segments oldest first */
   constructor(segments: readonly SpooledSegment[], budget: DiskBudget, log: Logger) {
@@ -41,6 +40,10 @@ export class UploadQueue {
   }
   get segments(): readonly SpooledSegment[] {
     return this.#segments;
+  }
+  /** Changes with every rewind. */
+  get round(): number {
+    return this.#round;
   }
   add(segment: SpooledSegment): void {
     this.#segments.push(segment);
@@ -55,11 +58,12 @@ export class UploadQueue {
   /**
    * What comes next, or undefined when all is sent. One call at a time.
    * @param bytesMax of records; a single larger record comes alone
+   * @param round when the caller began to wait for this batch
    */
-  async nextBatch(bytesMax: number): Promise<SpoolBatch | undefined> {
+  async nextBatch(bytesMax: number, round: number): Promise<SpoolBatch | undefined> {
     const segment = this.#segments.find((one) => one.sent.offset < one.sendable);
     if (segment === undefined) return undefined;
-    const [from, round] = [segment.sent, this.#round];
+    const from = segment.sent;
     const file = await open(segment.path, 'r');
     try {
       const segmentHeader = await readAt(file, 0, segment.headerLength);
