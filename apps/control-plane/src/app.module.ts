@@ -4,15 +4,19 @@ import { Bootstrap } from './bootstrap.ts';
 import { BundleChangesModule, BundlesModule } from './bundles/bundles.module.ts';
 import { BusModule } from './bus/bus.module.ts';
 import { Config } from './config.ts';
+import { CredentialsModule } from './credentials/credentials.module.ts';
 import { DatabaseUrl } from './db/database.ts';
 import { DbModule } from './db/db.module.ts';
 import { Project } from './db/project.ts';
+import { GrantsModule } from './grants/grants.module.ts';
 import { HttpModule } from './http/http.module.ts';
 import { Log } from './http/problem.filter.ts';
 import { IdentityModule } from './identity/identity.module.ts';
 import { Envelope } from './keys/envelope.ts';
 import { KeysModule } from './keys/keys.module.ts';
 import { NotifyModule } from './notify/notify.module.ts';
+import { PoliciesModule } from './policies/policies.module.ts';
+import { ResourcesModule } from './resources/resources.module.ts';
 
 export interface Given {
   readonly config: Config;
@@ -42,7 +46,21 @@ export class AppModule {
   static register(given: Given): DynamicModule {
     return {
       module: AppModule,
-      imports: [GivenModule.register(given), DbModule, HttpModule, BusModule, BundleChangesModule, IdentityModule, KeysModule, BundlesModule, NotifyModule],
+      imports: [
+        GivenModule.register(given),
+        DbModule,
+        HttpModule,
+        BusModule,
+        BundleChangesModule,
+        IdentityModule,
+        KeysModule,
+        BundlesModule,
+        NotifyModule,
+        CredentialsModule,
+        ResourcesModule,
+        GrantsModule,
+        PoliciesModule,
+      ],
       providers: [Bootstrap],
     };
   }

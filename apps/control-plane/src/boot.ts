@@ -19,7 +19,7 @@ import { Bootstrap } from './bootstrap.ts';
 import type { Config } from './config.ts';
 import { DatabaseUrl } from './db/database.ts';
 import { migrate } from './db/migrate.ts';
-import { InvalidRequest } from './http/invalid-request.ts';
+import { fieldProblems, InvalidRequest } from './http/invalid-request.ts';
 import { Metrics } from './http/metrics.ts';
 import { serveOpenApi } from './http/openapi.ts';
 import { Log } from './http/problem.filter.ts';
@@ -124,13 +124,7 @@ async function createApp(config: Config, databaseUrl: string, log: Log): Promise
   });
   app.useGlobalPipes(
     new StandardSchemaValidationPipe({
-      exceptionFactory: (issues) =>
-        new InvalidRequest(
-          issues.map((issue) => ({
-            field: (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.'),
-            message: issue.message,
-          })),
-        ),
+      exceptionFactory: (issues) => new InvalidRequest(fieldProblems(issues)),
     }),
   );
   serveOpenApi(app);

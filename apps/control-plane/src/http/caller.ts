@@ -28,6 +28,8 @@ export const PUBLIC = 'sallyport:public';
 
 /** The route needs one of these permissions; the service narrows what each of them shows. */
 export const Requires = (...anyOf: [Permission, ...Permission[]]) => SetMetadata(REQUIRES, anyOf);
+/** The route needs a valid token and no permission: it tells callers about themselves alone. */
+export const SignedIn = () => SetMetadata(REQUIRES, 'any');
 /** The route needs no token. Say why beside it. */
 export const Public = () => SetMetadata(PUBLIC, true);
 

@@ -24,7 +24,7 @@ export class AuthGuard implements CanActivate {
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const targets = [context.getHandler(), context.getClass()];
     if (this.#reflector.getAllAndOverride<boolean>(PUBLIC, targets) === true) return true;
-    const anyOf = this.#reflector.getAllAndOverride<readonly Permission[]>(REQUIRES, targets);
+    const anyOf = this.#reflector.getAllAndOverride<readonly Permission[] | 'any'>(REQUIRES, targets);
     if (anyOf === undefined || anyOf.length === 0)
       throw new GatewayError('auth.forbidden', { reason: 'the route names no permission' });
     const request = context.switchToHttp().getRequest<FastifyRequest>();
@@ -35,7 +35,7 @@ export class AuthGuard implements CanActivate {
       this.#limits.count('bad-token', request.ip);
       throw error;
     });
-    if (!anyOf.some((permission) => caller.permissions.has(permission)))
+    if (anyOf !== 'any' && !anyOf.some((permission) => caller.permissions.has(permission)))
       throw new GatewayError('auth.forbidden', { needs: anyOf.join(' or ') });
     setCaller(request, caller);
     return true;

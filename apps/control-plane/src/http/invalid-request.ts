@@ -1,5 +1,6 @@
 /** A request whose content is wrong, with each wrong field by name. Refuses to quote values: they may be secrets. */
 import { type ErrorCode, GatewayError } from '@sallyport/core';
+import type { z } from 'zod';
 
 export interface FieldProblem {
   /** Path as `postgres.host`; '' for the whole. */
@@ -35,4 +36,26 @@ export class OAuthError extends GatewayError {
     super(code, { error });
     this.error = error;
   }
+}
+
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+  readonly code?: string;
+  readonly keys?: readonly string[];
+}
+
+/** Fields of a schema's complaints, as paths; an unknown field is named itself. */
+export const fieldProblems = (issues: readonly SchemaIssue[]): FieldProblem[] =>
+  issues.flatMap((issue) => {
+    const path = (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part));
+    if (issue.code !== 'unrecognized_keys') return [{ field: path.join('.'), message: issue.message }];
+    return (issue.keys ?? []).map((key) => ({ field: [...path, key].join('.'), message: 'unknown field' }));
+  });
+
+/** @throws InvalidRequest with each wrong field */
+export function parseWith<S extends z.ZodType>(schema: S, value: unknown): z.infer<S> {
+  const result = schema.safeParse(value);
+  if (!result.success) throw new InvalidRequest(fieldProblems(result.error.issues));
+  return result.data;
 }

@@ -1,14 +1,34 @@
 /** Principals, groups, API tokens and sign-in. Exports what the guard and other features ask. */
 import { Global, Module } from '@nestjs/common';
 import { Authenticator } from '../http/caller.ts';
+import { KeysModule } from '../keys/keys.module.ts';
 import { ApiTokens } from './api-tokens.ts';
+import { ClientCredentials } from './client-credentials.ts';
+import { DeviceFlow } from './device-flow.ts';
+import { Exchange } from './exchange.service.ts';
 import { IdentityRepository } from './identity.repository.ts';
+import { OAuthController } from './oauth.controller.ts';
+import { GroupsController, PrincipalsController } from './principals.controller.ts';
+import { Principals } from './principals.service.ts';
 import { Revocations } from './revocations.ts';
+import { TokenService } from './token.service.ts';
 
 // Global: the guard over every route asks the Authenticator.
 @Global()
 @Module({
-  providers: [IdentityRepository, ApiTokens, Revocations, { provide: Authenticator, useExisting: ApiTokens }],
-  exports: [Authenticator, ApiTokens, Revocations, IdentityRepository],
+  imports: [KeysModule],
+  controllers: [PrincipalsController, GroupsController, OAuthController],
+  providers: [
+    IdentityRepository,
+    ApiTokens,
+    { provide: Authenticator, useExisting: ApiTokens },
+    Revocations,
+    Principals,
+    TokenService,
+    Exchange,
+    ClientCredentials,
+    DeviceFlow,
+  ],
+  exports: [Authenticator, ApiTokens, Revocations, IdentityRepository, Principals, Exchange],
 })
 export class IdentityModule {}

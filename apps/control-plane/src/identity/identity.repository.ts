@@ -5,11 +5,13 @@ import { idOrName } from '../db/reference.ts';
 import type {
   ApiToken,
   ClientSecret,
+  Grant,
   Group,
   Identity,
   LoginAttempt,
   Principal,
   Prisma,
+  Resource,
 } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
@@ -142,6 +144,37 @@ export class IdentityRepository {
   }
   async deleteSecret(tx: Tx, projectId: string, principalId: string, id: string): Promise<number> {
     return (await tx.clientSecret.deleteMany({ where: { projectId, principalId, id } })).count;
+  }
+
+  // what an access token may be for
+  resource(projectId: string, reference: string): Promise<Resource | null> {
+    return this.db.resource.findFirst({ where: { projectId, ...idOrName(reference) } });
+  }
+  grantsInForce(projectId: string, principalId: string, groups: readonly string[], now: Date): Promise<Grant[]> {
+    return this.db.grant.findMany({
+      where: {
+        projectId,
+        revokedAt: null,
+        AND: [
+          { OR: [{ principalId }, { groupName: { in: [...groups] } }] },
+          { OR: [{ notBefore: null }, { notBefore: { lte: now } }] },
+          { OR: [{ notAfter: null }, { notAfter: { gt: now } }] },
+        ],
+      },
+      orderBy: { id: 'asc' },
+    });
+  }
+
+  // access tokens issued
+  async recordAccess(tx: Tx, data: Prisma.IssuedAccessUncheckedCreateInput): Promise<void> {
+    await tx.issuedAccess.create({ data });
+  }
+  /** Access tokens of an API token that are unexpired or still hold a session open. */
+  async liveAccess(tx: Tx, apiTokenId: string, now: Date): Promise<string[]> {
+    const rows = await tx.$queryRaw<{ jti: string }[]>`
+      select split_part(i.jti, '~', 1) as jti from issued_access i where i.api_token_id = ${apiTokenId}::uuid and (i.expires_at > ${now}
+        or exists (select 1 from sessions s where s.project_id = i.project_id and s.token_id = split_part(i.jti, '~', 1) and s.closed_at is null))`;
+    return rows.map((row) => row.jti);
   }
 
   // sign-ins

@@ -30,6 +30,20 @@ import { type PublicJwk, Signer } from './signer.ts';
 
 const RELOAD_MS = 20_000;
 
+/** Key ids are read by people and stand in tokens: short ones. */
+const KEY_ID_PREFIX: Readonly<Record<KeyPurpose, string>> = {
+  root: 'root',
+  agent_identity_ca: 'agents',
+  listener_ca: 'listeners',
+  signing_ca: 'signing',
+  control_ca: 'control',
+  bundle: 'bundle',
+  trail: 'trail',
+  access_token: 'at',
+  approval: 'ap',
+  trail_seal: 'seal',
+};
+
 export interface Signed {
   readonly keyId: string;
   /** 64 bytes, IEEE P1363. */
@@ -67,7 +81,8 @@ export class Keys {
 
   /** `iss` of what we sign as JWT. */
   get issuer(): string {
-    return `sallyport:${this.project.id}`;
+    // Short: it stands in every access token, which must stay under 700 bytes.
+    return `sallyport:${this.project.id.slice(0, 8)}`;
   }
 
   /** Makes what is missing; called by bootstrap under its lock. */
@@ -146,9 +161,7 @@ export class Keys {
   }
 
   /** The current key of a CA, for ca.ts alone. */
-  async authority(
-    purpose: CaPurpose,
-  ): Promise<{
+  async authority(purpose: CaPurpose): Promise<{
     subject: string;
     chain: string;
     publicJwk: PublicJwk;
@@ -230,7 +243,7 @@ export class Keys {
     from: Date,
   ): Promise<string> {
     const plan = KEY_PLANS[purpose];
-    const id = `${purpose.replaceAll('_', '-')}-${this.clock.id().slice(0, 8)}-${this.clock.id().slice(-6)}`;
+    const id = `${KEY_ID_PREFIX[purpose]}-${this.clock.id().slice(-10)}`;
     const signsUntil = new Date(from.getTime() + plan.signsMs);
     const notAfter = new Date(signsUntil.getTime() + plan.overlapMs);
     const base = { id, projectId, purpose, algorithm: plan.algorithm, notBefore: from, signsUntil, notAfter };

@@ -1,0 +1,63 @@
+/** Client credentials (RFC 6749 section 4.4): a service or AI agent proves itself by a secret and gets an API session token. */
+import { Injectable } from '@nestjs/common';
+import type { PrincipalKind } from '@sallyport/model';
+import { recordAct } from '../acts/acts.ts';
+import { Database } from '../db/database.ts';
+import { Project } from '../db/project.ts';
+import { OAuthError } from '../http/invalid-request.ts';
+import { SystemClock } from '../time.ts';
+import { ApiTokens, hashOf } from './api-tokens.ts';
+import { IdentityRepository } from './identity.repository.ts';
+
+const SESSION_S = 3_600;
+
+export interface SignedIn {
+  readonly token: string;
+  readonly expiresInSeconds: number;
+}
+
+@Injectable()
+export class ClientCredentials {
+  constructor(
+    private readonly database: Database,
+    private readonly project: Project,
+    private readonly repository: IdentityRepository,
+    private readonly tokens: ApiTokens,
+    private readonly clock: SystemClock,
+  ) {}
+
+  /** @throws OAuthError `invalid_client` whatever is wrong */
+  async signIn(clientId: string, clientSecret: string, requestId: string): Promise<SignedIn> {
+    const found = await this.repository.secretByHash(hashOf(clientSecret));
+    const now = this.clock.now();
+    const isGood =
+      found !== null &&
+      found.projectId === this.project.id &&
+      (found.principal.name === clientId || found.principal.id === clientId) &&
+      found.principal.kind !== 'person' &&
+      found.principal.disabledAt === null &&
+      (found.expiresAt === null || found.expiresAt > now);
+    if (!isGood) throw new OAuthError('invalid_client', 'auth.failed');
+    const { principal } = found;
+    return await this.database.transaction(async (tx) => {
+      const expiresAt = new Date(now.getTime() + SESSION_S * 1000);
+      const { token } = await this.tokens.create(tx, {
+        projectId: found.projectId,
+        principalId: principal.id,
+        name: 'client credentials',
+        kind: 'session',
+        scopes: [],
+        expiresAt,
+      });
+      await recordAct(tx, {
+        projectId: found.projectId,
+        principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
+        action: 'session.signed_in',
+        target: `principal/${principal.name}`,
+        detail: { by: 'client_credentials', secret: found.id },
+        requestId,
+      });
+      return { token, expiresInSeconds: SESSION_S };
+    });
+  }
+}

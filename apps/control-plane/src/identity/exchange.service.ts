@@ -1,0 +1,158 @@
+/**
+ * Token exchange (RFC 8693): an API token becomes an access token (RFC 9068) that opens sessions on one resource for
+ * minutes. With an actor token the actor acts *for* the subject: both stand in the token, rights are the intersection.
+ * Refuses what no grant gives; the agent judges again, since a token only narrows.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { GatewayError, LIMITS, parseUuid } from '@sallyport/core';
+import { type AccessTokenClaims, labelsMatch, type PrincipalRef } from '@sallyport/model';
+import { recordAct } from '../acts/acts.ts';
+import { Database } from '../db/database.ts';
+import type { Grant } from '../generated/prisma/client.ts';
+import { Authenticator, type Caller, requirePermission } from '../http/caller.ts';
+import { OAuthError } from '../http/invalid-request.ts';
+import { Keys } from '../keys/keys.ts';
+import { SystemClock } from '../time.ts';
+import { IdentityRepository } from './identity.repository.ts';
+
+/** Minutes, not hours: a leaked token is good for one resource for this long. */
+const ACCESS_TTL_S = 600;
+const GRANTS_IN_TOKEN_MAX = 16;
+
+export interface ExchangeInput {
+  readonly subjectToken: string;
+  readonly actorToken: string | undefined;
+  /** Name or id. */
+  readonly resource: string;
+  /** A role on the server to be asked for; some grant must offer it. */
+  readonly role: string | undefined;
+  readonly requestId: string;
+}
+export interface ExchangeAnswer {
+  readonly accessToken: string;
+  readonly expiresInSeconds: number;
+}
+
+@Injectable()
+export class Exchange {
+  constructor(
+    private readonly authenticator: Authenticator,
+    private readonly repository: IdentityRepository,
+    private readonly database: Database,
+    private readonly keys: Keys,
+    private readonly clock: SystemClock,
+  ) {}
+
+  /** @throws OAuthError `invalid_grant` for a bad token, `invalid_target` for no resource or no grant */
+  async exchange(input: ExchangeInput): Promise<ExchangeAnswer> {
+    const subject = await this.#authenticate(input.subjectToken, input.requestId);
+    const actor =
+      input.actorToken === undefined ? undefined : await this.#authenticate(input.actorToken, input.requestId);
+    if (actor !== undefined && (actor.principal.kind === 'person' || actor.principal.id === subject.principal.id)) {
+      throw new OAuthError('invalid_request', 'auth.forbidden');
+    }
+    const acting = actor ?? subject;
+    const resource = await this.repository.resource(subject.projectId, input.resource);
+    // No grant and no resource read alike, so that names cannot be guessed.
+    if (resource === null) throw new OAuthError('invalid_target', 'grant.missing');
+    const target = { name: resource.name, labels: resource.labels as Readonly<Record<string, string>> };
+    const now = this.clock.nowMs();
+    const ofActing = await this.grantsOn(acting.projectId, acting.principal.id, target, now);
+    const ofSubject =
+      actor === undefined ? ofActing : await this.grantsOn(subject.projectId, subject.principal.id, target, now);
+    if (ofActing.length === 0 || ofSubject.length === 0) throw new OAuthError('invalid_target', 'grant.missing');
+    const offers = (grants: readonly Grant[]): boolean => grants.some((grant) => grant.roles.includes(input.role!));
+    if (input.role !== undefined && !(offers(ofActing) && offers(ofSubject)))
+      throw new OAuthError('invalid_scope', 'grant.missing');
+    const grants = [...new Map([...ofActing, ...ofSubject].map((grant) => [grant.id, grant])).values()];
+    const ends = [...ofActing, ...ofSubject].flatMap((grant) =>
+      grant.notAfter === null ? [] : [grant.notAfter.getTime()],
+    );
+    // A token may outlive one grant while another still holds; it ends with the last.
+    const lastEnd = ends.length === grants.length ? Math.max(...ends) : Number.POSITIVE_INFINITY;
+    const ttl = Math.max(1, Math.min(ACCESS_TTL_S, Math.floor((lastEnd - now) / 1000)));
+    const iat = Math.floor(now / 1000);
+    const claims: AccessTokenClaims = {
+      iss: this.keys.issuer,
+      aud: resource.id,
+      sub: acting.principal.id,
+      nam: acting.principal.name,
+      knd: acting.principal.kind,
+      ...(actor === undefined
+        ? {}
+        : { obo: { sub: subject.principal.id, nam: subject.principal.name, knd: subject.principal.kind } }),
+      jti: randomBytes(12).toString('base64url'),
+      iat,
+      exp: iat + ttl,
+      prj: subject.projectId,
+      gr: ['*'],
+    };
+    const accessToken = await this.#sign(claims, grants);
+    await this.database.transaction(async (tx) => {
+      for (const token of new Set([subject.tokenId, acting.tokenId])) {
+        const jti = token === acting.tokenId ? claims.jti : `${claims.jti}~subject`;
+        await this.repository.recordAccess(tx, {
+          jti,
+          projectId: subject.projectId,
+          apiTokenId: token,
+          resourceId: resource.id,
+          expiresAt: new Date(claims.exp * 1000),
+        });
+      }
+      await recordAct(tx, {
+        projectId: subject.projectId,
+        principal: acting.principal,
+        onBehalfOf: actor === undefined ? undefined : subject.principal,
+        action: 'access.issued',
+        target: `resource/${resource.name}`,
+        detail: { jti: claims.jti, seconds: ttl, ...(input.role === undefined ? {} : { role: input.role }) },
+        requestId: input.requestId,
+      });
+    });
+    return { accessToken, expiresInSeconds: ttl };
+  }
+
+  /** Grants of a principal, own and by group, in force on a resource. */
+  async grantsOn(
+    projectId: string,
+    principalId: string,
+    resource: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+    nowMs: number,
+  ): Promise<readonly Grant[]> {
+    const groups = await this.repository.groupsOf(projectId, principalId);
+    const grants = await this.repository.grantsInForce(
+      projectId,
+      principalId,
+      groups.map((group) => group.name),
+      new Date(nowMs),
+    );
+    return grants.filter((grant) =>
+      grant.resource === null
+        ? labelsMatch((grant.labels ?? {}) as Record<string, string>, resource.labels)
+        : grant.resource === resource.name,
+    );
+  }
+
+  /** Names the grants it draws on, as long as the token stays small; else all of the principal's. */
+  async #sign(claims: AccessTokenClaims, grants: readonly Grant[]): Promise<string> {
+    if (grants.length <= GRANTS_IN_TOKEN_MAX) {
+      const gr = grants.map((grant) => Buffer.from(parseUuid(grant.id)!).toString('base64url'));
+      const narrowed = await this.keys.signJws('access_token', 'at+jwt', { ...claims, gr });
+      if (narrowed.length < LIMITS.accessTokenBytesMax) return narrowed;
+    }
+    const token = await this.keys.signJws('access_token', 'at+jwt', claims);
+    if (token.length >= LIMITS.accessTokenBytesMax)
+      throw new GatewayError('internal', { reason: 'access token too large', bytes: token.length });
+    return token;
+  }
+
+  async #authenticate(token: string, requestId: string): Promise<Caller & { readonly principal: PrincipalRef }> {
+    const caller = await this.authenticator.authenticate(token, requestId).catch(() => {
+      throw new OAuthError('invalid_grant', 'auth.failed');
+    });
+    requirePermission(caller, 'access:exchange');
+    return caller;
+  }
+}

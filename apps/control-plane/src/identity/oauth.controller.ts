@@ -1,0 +1,166 @@
+/**
+ * The token endpoint (RFC 6749, 8628, 8693). Public routes by nature: what is sent is the proof. Limited by address.
+ * Every failure to prove who one is reads alike.
+ */
+import { Body, Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
+import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { Public } from '../http/caller.ts';
+import { OAuthError } from '../http/invalid-request.ts';
+import { RateLimiter } from '../http/rate-limit.ts';
+import { Answers, open, secret, sensitive } from '../http/schema.ts';
+import { ClientCredentials } from './client-credentials.ts';
+import { DeviceFlow } from './device-flow.ts';
+import { Exchange } from './exchange.service.ts';
+
+const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
+const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+const Text = z.string().max(4_096);
+// Not strict: RFC 6749 section 3.2 has unknown parameters ignored.
+const TokenRequest = z
+  .object({
+    grant_type: open(z.string().max(200)),
+    client_id: open(Text.optional()),
+    client_secret: secret(Text.optional()),
+    device_code: secret(Text.optional()),
+    subject_token: secret(Text.optional()),
+    subject_token_type: open(Text.optional()),
+    actor_token: secret(Text.optional()),
+    actor_token_type: open(Text.optional()),
+    audience: open(Text.optional()),
+    resource: open(Text.optional()),
+    role: open(z.string().max(63).optional()),
+  })
+  .meta({ id: 'TokenRequest' });
+const TokenAnswer = z
+  .object({
+    access_token: secret(z.string()),
+    issued_token_type: open(z.string()).optional(),
+    token_type: open(z.string()),
+    expires_in: open(z.number()),
+  })
+  .meta({ id: 'TokenAnswer' });
+const DeviceRequest = z
+  .object({ client_id: open(z.string().max(100)).default('sallyport-cli'), scope: open(Text.optional()) })
+  .meta({ id: 'DeviceRequest' });
+const DeviceAnswer = z
+  .object({
+    device_code: secret(z.string()),
+    user_code: sensitive(z.string()),
+    verification_uri: open(z.string()),
+    verification_uri_complete: sensitive(z.string()),
+    expires_in: open(z.number()),
+    interval: open(z.number()),
+  })
+  .meta({ id: 'DeviceAnswer' });
+
+type TokenShape = z.infer<typeof TokenAnswer>;
+type TokenBody = z.infer<typeof TokenRequest>;
+
+function requireField(value: string | undefined): string {
+  if (value === undefined || value === '') throw new OAuthError('invalid_request');
+  return value;
+}
+
+/** RFC 6749 section 2.3.1: HTTP Basic with form-encoded parts. */
+function basicCredentials(header: string | undefined): readonly [string, string] | undefined {
+  const encoded = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return undefined;
+  const [id, ...rest] = Buffer.from(encoded, 'base64').toString().split(':');
+  const plain = (text: string): string => {
+    try {
+      return decodeURIComponent(text.replaceAll('+', ' '));
+    } catch {
+      return text;
+    }
+  };
+  return [plain(id ?? ''), plain(rest.join(':'))];
+}
+
+@ApiTags('sign-in')
+@Controller('/v1/oauth')
+export class OAuthController {
+  constructor(
+    private readonly exchange: Exchange,
+    private readonly clients: ClientCredentials,
+    private readonly devices: DeviceFlow,
+    private readonly limits: RateLimiter,
+  ) {}
+
+  /** Public: the request itself carries the proof. */
+  @Public()
+  @Post('token')
+  @HttpCode(200)
+  @Header('cache-control', 'no-store')
+  @ApiConsumes('application/x-www-form-urlencoded', 'application/json')
+  @ApiOperation({ summary: 'Tokens: client credentials, device code, token exchange.' })
+  @Answers(TokenAnswer)
+  async token(@Req() request: FastifyRequest, @Body({ schema: TokenRequest }) body: TokenBody): Promise<TokenShape> {
+    this.limits.take('token', request.ip);
+    switch (body.grant_type) {
+      case 'client_credentials': {
+        const [id, secretText] = basicCredentials(request.headers.authorization) ?? [
+          requireField(body.client_id),
+          requireField(body.client_secret),
+        ];
+        this.limits.require('bad-secret', request.ip);
+        const made = await this.clients.signIn(id, secretText, request.id).catch((error: unknown) => {
+          this.limits.count('bad-secret', request.ip);
+          throw error;
+        });
+        return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
+      }
+      case DEVICE_CODE: {
+        const made = await this.devices.poll(requireField(body.device_code), request.id);
+        return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
+      }
+      case TOKEN_EXCHANGE: {
+        if (body.subject_token_type !== ACCESS_TOKEN_TYPE) throw new OAuthError('invalid_request');
+        if (body.actor_token !== undefined && (body.actor_token_type ?? ACCESS_TOKEN_TYPE) !== ACCESS_TOKEN_TYPE)
+          throw new OAuthError('invalid_request');
+        this.limits.require('bad-token', request.ip);
+        const made = await this.exchange
+          .exchange({
+            subjectToken: requireField(body.subject_token),
+            actorToken: body.actor_token,
+            resource: requireField(body.resource ?? body.audience),
+            role: body.role,
+            requestId: request.id,
+          })
+          .catch((error: unknown) => {
+            if (error instanceof OAuthError && error.error === 'invalid_grant')
+              this.limits.count('bad-token', request.ip);
+            throw error;
+          });
+        return {
+          access_token: made.accessToken,
+          issued_token_type: JWT_TYPE,
+          token_type: 'N_A',
+          expires_in: made.expiresInSeconds,
+        };
+      }
+      default:
+        throw new OAuthError('unsupported_grant_type');
+    }
+  }
+
+  /** Public: whoever asks gets a code; it is worth nothing until a person confirms it. */
+  @Public()
+  @Post('device_authorization')
+  @HttpCode(200)
+  @Header('cache-control', 'no-store')
+  @ApiConsumes('application/x-www-form-urlencoded', 'application/json')
+  @ApiOperation({ summary: 'Start a device sign-in (RFC 8628).' })
+  @Answers(DeviceAnswer)
+  async device(
+    @Req() request: FastifyRequest,
+    @Body({ schema: DeviceRequest.prefault({}) }) body: z.infer<typeof DeviceRequest>,
+  ): Promise<z.infer<typeof DeviceAnswer>> {
+    this.limits.take('sign-in', request.ip);
+    return await this.devices.start(body.client_id);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * A resource as people write it, in REST and in YAML alike, and its way to and from a row.
+ * Pure: refuses to know the database. What agents get is the model's Resource, made from the row by bundles/.
+ */
+import { RECORDING_LEVELS, TLS_MODES, UPSTREAM_AUTH_METHODS } from '@sallyport/model';
+import { z } from 'zod';
+import type { Resource as ResourceRow } from '../generated/prisma/client.ts';
+import { Duration, showDuration } from '../http/duration.ts';
+import { Labels, Name, open, sensitive } from '../http/schema.ts';
+
+const HOUR_MS = 3_600_000;
+/** An attacker who cuts the link keeps revoked rights this long at most. */
+const OFFLINE_MS_MAX = 7 * 24 * HOUR_MS;
+const HOLD_IN_TRANSACTION_MS_MAX = HOUR_MS;
+
+const DatabaseName = z.string().min(1).max(63);
+export const PostgresTarget = z
+  .strictObject({
+    host: z.string().min(1).max(253).optional(),
+    port: z.number().int().min(1).max(65_535).optional(),
+    socket: z
+      .string()
+      .startsWith('/')
+      .max(200)
+      .optional()
+      .describe('Directory of the unix socket, instead of host and port.'),
+    databases: z.array(DatabaseName).max(1_000).default([]).describe('Empty = any.'),
+    tls: z.enum(TLS_MODES).default('verify-full'),
+    ca: z.string().max(200_000).includes('BEGIN CERTIFICATE').optional().describe('PEM; the system’s when left out.'),
+    serverName: z.string().max(253).optional(),
+    auth: z
+      .array(z.enum(UPSTREAM_AUTH_METHODS))
+      .min(1)
+      .max(UPSTREAM_AUTH_METHODS.length)
+      .default(['scram-sha-256', 'scram-sha-256-plus']),
+  })
+  .refine((target) => (target.host === undefined) !== (target.socket === undefined), {
+    message: 'give host, or socket',
+    path: ['host'],
+  })
+  .transform((target) => (target.host === undefined ? target : { ...target, port: target.port ?? 5432 }));
+
+export const ResourceDocument = z
+  .strictObject({
+    name: open(Name),
+    type: open(z.literal('postgres')),
+    description: open(z.string().max(500)).default(''),
+    labels: open(Labels).default({}),
+    postgres: sensitive(PostgresTarget),
+    credential: open(Name.nullish()).describe('Name of the credential; none = the server asks for nothing.'),
+    recording: open(z.enum(RECORDING_LEVELS)).default('results'),
+    durability: open(z.enum(['standard', 'strict'])).default('standard'),
+    approval: open(z.enum(['wait', 'ticket'])).default('wait'),
+    exceeded: open(z.enum(['deny', 'hold'])).default('deny'),
+    holdInTransactionMsMax: open(Duration(HOLD_IN_TRANSACTION_MS_MAX)).default(30_000),
+    offline: open(
+      z.strictObject({
+        sessions: Duration(OFFLINE_MS_MAX).default(24 * HOUR_MS),
+        newSessions: Duration(OFFLINE_MS_MAX).default(24 * HOUR_MS),
+      }),
+    ).default({ sessions: 24 * HOUR_MS, newSessions: 24 * HOUR_MS }),
+    agents: open(z.array(Name).max(1_000)).default([]).describe('Which agents guard it; empty = every one.'),
+  })
+  .meta({ id: 'ResourceDocument' });
+export type ResourceDocument = z.infer<typeof ResourceDocument>;
+
+/** The part of a row that holds the model's fields. */
+export interface ResourceSpec {
+  readonly postgres: z.infer<typeof PostgresTarget>;
+  readonly recording: ResourceDocument['recording'];
+  readonly durability: ResourceDocument['durability'];
+  readonly approval: ResourceDocument['approval'];
+  readonly exceeded: ResourceDocument['exceeded'];
+  readonly holdInTransactionMsMax: number;
+  readonly offline: { readonly sessionsMs: number; readonly newSessionsMs: number };
+}
+
+export const specOf = (document: ResourceDocument): ResourceSpec => ({
+  postgres: document.postgres,
+  recording: document.recording,
+  durability: document.durability,
+  approval: document.approval,
+  exceeded: document.exceeded,
+  holdInTransactionMsMax: document.holdInTransactionMsMax,
+  offline: { sessionsMs: document.offline.sessions, newSessionsMs: document.offline.newSessions },
+});
+
+/** The document a row stands for, durations as text: what a diff compares and REST shows. */
+export function documentOf(row: ResourceRow & { readonly credential: { readonly name: string } | null }) {
+  const spec = row.spec as unknown as ResourceSpec;
+  return {
+    name: row.name,
+    type: row.kind as 'postgres',
+    description: row.description,
+    labels: row.labels as Record<string, string>,
+    postgres: spec.postgres,
+    credential: row.credential?.name ?? null,
+    recording: spec.recording,
+    durability: spec.durability,
+    approval: spec.approval,
+    exceeded: spec.exceeded,
+    holdInTransactionMsMax: showDuration(spec.holdInTransactionMsMax),
+    offline: { sessions: showDuration(spec.offline.sessionsMs), newSessions: showDuration(spec.offline.newSessionsMs) },
+    agents: row.agents,
+  };
+}
