@@ -137,8 +137,15 @@ export function readYaml(source: string, file: string): YamlReading {
     const { line, col } = lines.linePos(error.pos[0]);
     throw fail(line, col, error.message.split('\n')[0] ?? 'not YAML');
   }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 0 });
+  } catch {
+    // The library's only complaint at this point; an alias can make a small text a huge value.
+    throw fail(1, 1, 'aliases are not allowed');
+  }
   return {
-    value: document.toJS({ maxAliasCount: 0 }),
+    value,
     place: ({ field, message, at }) => ({ file, ...placeOf(document, lines, field, at), field, message }),
   };
 }

@@ -1,0 +1,523 @@
+import type {
+  Approval,
+  Bundle,
+  Effect,
+  Grant,
+  Policy,
+  Resource,
+  SessionInfo,
+  SqlFacts,
+  SqlStatementFacts,
+  Statement,
+} from '@sallyport/model';
+import { describe, expect, test } from 'vitest';
+import { parsePolicyDocument } from './document.ts';
+import { type DecisionInput, loadBundlePolicies } from './engine.ts';
+
+const NOW = Date.parse('2026-01-07T12:00:00Z');
+const ADA = { id: 'p-ada', name: 'ada', kind: 'person' } as const;
+const BOB = { id: 'p-bob', name: 'bob', kind: 'person' } as const;
+const BOT = { id: 'p-bot', name: 'bot', kind: 'ai_agent' } as const;
+
+const RESOURCE: Resource = {
+  id: 'r-1',
+  projectId: 'default',
+  name: 'payments',
+  kind: 'postgres',
+  labels: { env: 'prod' },
+  credential: { kind: 'none', username: '' },
+  recording: 'statements',
+  durability: 'standard',
+  approval: 'wait',
+  exceeded: 'deny',
+  holdInTransactionMsMax: 0,
+  offline: { sessionsMs: 0, newSessionsMs: 0 },
+};
+
+const grant = (more: Partial<Grant> = {}): Grant => ({
+  id: 'g-1',
+  projectId: 'default',
+  principal: ADA.id,
+  resource: 'payments',
+  effects: ['read', 'write', 'ddl'],
+  roles: ['app'],
+  kind: 'standing',
+  ...more,
+});
+
+const policy = (body: string, name = 'p'): Policy =>
+  parsePolicyDocument(`kind: Policy\nname: ${name}\n${body}`, 'test.yaml', { id: name, projectId: 'default' });
+
+const bundle = (more: Partial<Bundle> = {}): Bundle => ({
+  epoch: 1,
+  revision: 7,
+  projectId: 'default',
+  createdAt: 0,
+  resources: [RESOURCE],
+  policies: [],
+  grants: [grant()],
+  groups: [{ name: 'dba', projectId: 'default', members: [BOB.id, 'p-eve'] }],
+  keys: [],
+  revocations: [],
+  settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
+  ...more,
+});
+
+const session = (more: Partial<SessionInfo> = {}): SessionInfo => ({
+  id: 's-1',
+  projectId: 'default',
+  agentId: 'a-1',
+  resourceId: 'r-1',
+  resourceName: 'payments',
+  protocol: 'postgres',
+  principal: ADA,
+  onBehalfOf: undefined,
+  tokenId: 't-1',
+  grantIds: ['*'],
+  clientAddress: '127.0.0.1:5',
+  database: 'shop',
+  role: 'app',
+  application: 'psql',
+  openedAt: NOW - 60_000,
+  ...more,
+});
+
+const statementFacts = (more: Partial<SqlStatementFacts>): SqlStatementFacts => ({
+  kind: 'select',
+  effects: ['read'],
+  filtered: false,
+  limit: undefined,
+  relations: [],
+  functions: [],
+  opaque: [],
+  columns: [],
+  object: '',
+  start: 0,
+  end: 0,
+  transaction: undefined,
+  setting: undefined,
+  ...more,
+});
+const sql = (...statements: Partial<SqlStatementFacts>[]): SqlFacts => ({
+  statements: statements.map(statementFacts),
+  literalFree: true,
+});
+
+const statement = (
+  facts: SqlFacts | undefined,
+  effects: readonly Effect[] = ['read'],
+  more: Partial<Statement> = {},
+): Statement => ({
+  protocol: 'postgres',
+  digest: 'd-1',
+  text: '',
+  parameters: [],
+  effects,
+  understood: true,
+  facts: facts === undefined ? {} : { sql: facts },
+  inTransaction: false,
+  wroteInTransaction: false,
+  ...more,
+});
+
+const ask = (
+  facts: SqlFacts | undefined,
+  effects?: readonly Effect[],
+  more: Partial<DecisionInput> = {},
+): DecisionInput => ({
+  session: session(),
+  statement: statement(facts, effects),
+  usage: { statements: 0, writes: 0, rows: 0, bytes: 0 },
+  nowMs: NOW,
+  ...more,
+});
+
+const DELETE = sql({ kind: 'delete', effects: ['write'] });
+const HOLD_DELETES = policy(
+  'rules:\n  - { name: bulk, when: \'sql.statements.exists(s, s.kind == "delete" && !s.filtered)\', verdict: hold, message: Bulk., approval: { groups: [dba], count: 1, expires: 5m } }',
+);
+
+describe('before the rules', () => {
+  test('what is not understood is denied, whatever the grant', () => {
+    const engine = loadBundlePolicies(bundle());
+    const verdict = engine.decide(ask(undefined, [], { statement: statement(undefined, [], { understood: false }) }));
+    expect(verdict).toMatchObject({ kind: 'deny', code: 'statement.unknown', rule: 'none' });
+  });
+
+  test.each<[string, Partial<Grant>, Partial<SessionInfo>]>([
+    ['of another principal', { principal: BOB.id }, {}],
+    ['on another resource', { resource: 'orders' }, {}],
+    ['by labels the resource lacks', { resource: undefined, labels: { env: 'test' } }, {}],
+    ['by no labels at all', { resource: undefined, labels: {} }, {}],
+    ['that has ended', { notAfter: NOW }, {}],
+    ['that has not begun', { notBefore: NOW + 1 }, {}],
+    ['the token does not name', {}, { grantIds: ['g-2'] }],
+    ['of a group the principal is not in', { principal: undefined, group: 'dba' }, {}],
+    ['of both a principal and a group', { group: 'dba' }, {}],
+    ['of another project', { projectId: 'other' }, {}],
+  ])('a grant %s gives nothing', (_, of, by) => {
+    const engine = loadBundlePolicies(bundle({ grants: [grant(of)] }));
+    expect(engine.decide(ask(sql({}), ['read'], { session: session(by) }))).toMatchObject({
+      kind: 'deny',
+      code: 'grant.missing',
+      rule: 'grant',
+    });
+  });
+
+  test('a group’s grant reaches its members, by labels too', () => {
+    const engine = loadBundlePolicies(
+      bundle({ grants: [grant({ principal: undefined, group: 'dba', resource: undefined, labels: { env: 'prod' } })] }),
+    );
+    expect(engine.decide(ask(sql({}), ['read'], { session: session({ principal: BOB }) })).kind).toBe('allow');
+    expect(engine.grantsFor(BOB.id, 'r-1', NOW)).toHaveLength(1);
+    expect(engine.grantsFor(ADA.id, 'r-1', NOW)).toEqual([]);
+  });
+
+  test('within the grant the default is allow; beyond it deny, or hold where the resource says so', () => {
+    const engine = loadBundlePolicies(bundle());
+    expect(engine.decide(ask(sql({}), ['read', 'write']))).toMatchObject({ kind: 'allow', rule: 'grant' });
+    expect(engine.decide(ask(sql({}), ['exec']))).toMatchObject({
+      kind: 'deny',
+      code: 'grant.exceeded',
+      rule: 'grant',
+    });
+    const holding = loadBundlePolicies(bundle({ resources: [{ ...RESOURCE, exceeded: 'hold' }] }));
+    expect(holding.decide(ask(sql({}), ['exec']))).toMatchObject({ kind: 'hold', rule: 'grant' });
+  });
+
+  test('a grant that ends in mid-session ends the right with the next statement', () => {
+    const engine = loadBundlePolicies(bundle({ grants: [grant({ notAfter: NOW + 1_000 })] }));
+    const input = ask(sql({}));
+    expect(engine.decide(input).kind).toBe('allow');
+    expect(engine.decide({ ...input, nowMs: NOW + 999 }).kind).toBe('allow');
+    expect(engine.decide({ ...input, nowMs: NOW + 1_000 })).toMatchObject({ code: 'grant.missing' });
+  });
+
+  test('acting for another gives the intersection of both rights, never the union', () => {
+    const grants = [
+      grant({ id: 'g-bot', principal: BOT.id, effects: ['read', 'write'], roles: ['app', 'bot'] }),
+      grant({ effects: ['read', 'ddl'], roles: ['app'] }),
+    ];
+    const engine = loadBundlePolicies(bundle({ grants }));
+    const both = session({ principal: BOT, onBehalfOf: ADA, grantIds: ['g-bot'] });
+    expect(engine.effectsFor(both, NOW)).toEqual(['read']);
+    expect(engine.rolesFor(both, NOW)).toEqual(['app']);
+    expect(engine.readOnly(both, NOW)).toBe(true);
+    expect(engine.readOnly(session({ principal: BOT }), NOW)).toBe(false);
+    expect(engine.effectsFor(session({ principal: BOT, onBehalfOf: BOB }), NOW)).toEqual([]);
+  });
+});
+
+describe('the strictest rule wins', () => {
+  const rule = (name: string, verdict: string, when = '"true"') =>
+    `  - { name: ${name}, when: ${when}, verdict: ${verdict}${verdict === 'hold' ? ', approval: { groups: [dba] }' : ''} }\n`;
+  test.each([
+    [['allow'], 'allow', 'p/allow'],
+    [['allow', 'hold'], 'hold', 'p/hold'],
+    [['hold', 'allow', 'deny'], 'deny', 'p/deny'],
+  ])('%s → %s', (verdicts, kind, by) => {
+    const rules = verdicts.map((verdict, at) => rule(verdict, verdict, `sql.count >= ${at}`)).join('');
+    const engine = loadBundlePolicies(bundle({ policies: [policy(`rules:\n${rules}`)] }));
+    expect(engine.decide(ask(sql({}, {}, {})))).toMatchObject({ kind, rule: by });
+  });
+
+  test('`unless` excepts, and only whom it names', () => {
+    const engine = loadBundlePolicies(
+      bundle({
+        policies: [
+          policy('rules:\n  - { name: r, when: sql.count > 0, unless: principal.name == "ada", verdict: deny }'),
+        ],
+      }),
+    );
+    expect(engine.decide(ask(sql({}))).kind).toBe('allow');
+    const grants = [grant({ principal: BOB.id })];
+    const other = loadBundlePolicies(
+      bundle({
+        grants,
+        policies: [
+          policy('rules:\n  - { name: r, when: sql.count > 0, unless: principal.name == "ada", verdict: deny }'),
+        ],
+      }),
+    );
+    expect(other.decide(ask(sql({}), ['read'], { session: session({ principal: BOB }) }))).toMatchObject({
+      kind: 'deny',
+      code: 'policy.denied',
+    });
+  });
+
+  test('a rule in shadow mode is recorded and never enforced', () => {
+    const shadowed = policy('rules:\n  - { name: r, when: sql.count > 0, verdict: deny, mode: shadow }');
+    const engine = loadBundlePolicies(
+      bundle({
+        policies: [
+          shadowed,
+          policy(
+            'mode: shadow\nrules:\n  - { name: s, when: sql.count > 0, verdict: deny }\nmasks:\n  - { columns: [a.b.c], with: redact }',
+            'q',
+          ),
+        ],
+      }),
+    );
+    const verdict = engine.decide(ask(sql({})));
+    expect(verdict).toMatchObject({
+      kind: 'allow',
+      shadow: [
+        { rule: 'p/r', verdict: 'deny' },
+        { rule: 'q/s', verdict: 'deny' },
+      ],
+    });
+    expect(verdict.kind === 'allow' && verdict.masks.columns).toEqual([]);
+  });
+
+  test('a policy about the one acted for binds the one who acts', () => {
+    const about = policy(
+      'subjects: { principals: [ada] }\nrules:\n  - { name: r, when: sql.count > 0, verdict: deny }',
+    );
+    const engine = loadBundlePolicies(
+      bundle({ grants: [grant(), grant({ id: 'g-2', principal: BOT.id })], policies: [about] }),
+    );
+    expect(engine.decide(ask(sql({}), ['read'], { session: session({ principal: BOT }) })).kind).toBe('allow');
+    expect(engine.decide(ask(sql({}), ['read'], { session: session({ principal: BOT, onBehalfOf: ADA }) })).kind).toBe(
+      'deny',
+    );
+  });
+
+  test('subjects: what is given must all match', () => {
+    const of = (subjects: string) =>
+      loadBundlePolicies(
+        bundle({
+          grants: [grant({ principal: BOB.id })],
+          policies: [policy(`subjects: ${subjects}\nrules:\n  - { name: r, when: sql.count > 0, verdict: deny }`)],
+        }),
+      ).decide(ask(sql({}), ['read'], { session: session({ principal: BOB }) })).kind;
+    expect(of('{ groups: [dba, other] }')).toBe('deny');
+    expect(of('{ groups: [dba], kinds: [ai_agent] }')).toBe('allow');
+    expect(of('{ groups: [], kinds: [person] }')).toBe('allow');
+    expect(of('{}')).toBe('deny');
+  });
+});
+
+describe('applicability', () => {
+  test('a rule about SQL is not asked of a statement without SQL facts', () => {
+    const engine = loadBundlePolicies(
+      bundle({ policies: [policy('rules:\n  - { name: r, when: sql.count >= 0, verdict: deny }')] }),
+    );
+    expect(engine.decide(ask(undefined)).kind).toBe('allow');
+  });
+
+  test('what cannot be computed matches for hold and deny, and not for allow', () => {
+    const failing = 'resource.labels["team"] == "a"';
+    const of = (verdict: string, unless = '') =>
+      loadBundlePolicies(
+        bundle({ policies: [policy(`rules:\n  - { name: r, when: '${failing}', ${unless} verdict: ${verdict} }`)] }),
+      ).decide(ask(sql({})));
+    expect(of('deny')).toMatchObject({ kind: 'deny', rule: 'p/r' });
+    expect(of('hold, approval: { groups: [] }')).toMatchObject({ kind: 'hold', rule: 'p/r' });
+    expect(of('allow')).toMatchObject({ kind: 'allow', rule: 'grant' });
+    expect(of('deny', `unless: 'resource.labels["who"] == "b"',`)).toMatchObject({ kind: 'deny' });
+  });
+
+  test('a broken statement of facts denies rather than throws', () => {
+    const engine = loadBundlePolicies(bundle({ policies: [HOLD_DELETES] }));
+    const broken = { statements: undefined, literalFree: true } as unknown as SqlFacts;
+    expect(engine.decide(ask(broken))).toMatchObject({ kind: 'deny', code: 'policy.unavailable' });
+  });
+});
+
+describe('an approval', () => {
+  const engine = loadBundlePolicies(bundle({ policies: [HOLD_DELETES] }));
+  const approval = (more: Partial<Approval> = {}): Approval => ({
+    id: 'apr-1',
+    digest: 'd-1',
+    scope: 'once',
+    agentId: 'a-1',
+    resourceId: 'r-1',
+    principalId: ADA.id,
+    granted: true,
+    by: [BOB],
+    answeredAt: NOW,
+    expiresAt: NOW + 60_000,
+    ...more,
+  });
+  const with_ = (more: Partial<Approval>, of = engine) =>
+    of.decide(ask(DELETE, ['write'], { approval: approval(more) }));
+
+  test('is asked for with the rule’s groups, count and time', () => {
+    expect(engine.decide(ask(DELETE, ['write']))).toEqual({
+      kind: 'hold',
+      rule: 'p/bulk',
+      message: 'Bulk.',
+      approval: { groups: ['dba'], count: 1, expiresMs: 300_000 },
+    });
+  });
+  test('turns the hold into allow, by the rule it answers', () => {
+    expect(with_({})).toMatchObject({ kind: 'allow', rule: 'p/bulk' });
+  });
+  test.each<[string, Partial<Approval>]>([
+    ['refused', { granted: false }],
+    ['expired', { expiresAt: NOW }],
+    ['of another statement', { digest: 'd-2' }],
+    ['of another resource', { resourceId: 'r-2' }],
+    ['of another principal', { principalId: BOT.id }],
+    ['by nobody', { by: [] }],
+    ['by the one who asked', { by: [ADA] }],
+    ['by someone of no accepted group', { by: [{ id: 'p-x', name: 'x', kind: 'person' }] }],
+    ['by no person', { by: [{ ...BOB, kind: 'service' }] }],
+  ])('that is %s leaves the hold', (_, more) => {
+    expect(with_(more).kind).toBe('hold');
+  });
+  test('counts persons, not answers', () => {
+    const two = loadBundlePolicies(
+      bundle({
+        policies: [
+          policy('rules:\n  - { name: r, when: sql.count > 0, verdict: hold, approval: { groups: [dba], count: 2 } }'),
+        ],
+      }),
+    );
+    expect(with_({ by: [BOB, BOB] }, two).kind).toBe('hold');
+    expect(with_({ by: [BOB, { id: 'p-eve', name: 'eve', kind: 'person' }] }, two).kind).toBe('allow');
+  });
+  test('never turns a denial', () => {
+    const strict = loadBundlePolicies(
+      bundle({ policies: [HOLD_DELETES, policy('rules:\n  - { name: d, when: sql.count > 0, verdict: deny }', 'q')] }),
+    );
+    expect(with_({}, strict)).toMatchObject({ kind: 'deny', rule: 'q/d' });
+  });
+  test('for one of two holds is asked of a group both accept', () => {
+    const second = policy(
+      'rules:\n  - { name: r, when: sql.count > 0, verdict: hold, approval: { groups: [dba, security], count: 2, expires: 1m } }',
+      'q',
+    );
+    const strict = loadBundlePolicies(bundle({ policies: [HOLD_DELETES, second] }));
+    expect(strict.decide(ask(DELETE, ['write']))).toMatchObject({
+      approval: { groups: ['dba'], count: 2, expiresMs: 60_000 },
+    });
+  });
+  test('of one group does not answer the hold of another', () => {
+    const second = policy(
+      'rules:\n  - { name: r, when: sql.count > 0, verdict: hold, approval: { groups: [security] } }',
+      'q',
+    );
+    const strict = loadBundlePolicies(bundle({ policies: [HOLD_DELETES, second] }));
+    expect(with_({}, strict)).toMatchObject({ kind: 'hold', rule: 'q/r' });
+  });
+});
+
+describe('break-glass', () => {
+  const glass = grant({ id: 'g-2', kind: 'break_glass', effects: ['read', 'write'] });
+  test('turns a hold into allow, by name, and never a denial', () => {
+    const engine = loadBundlePolicies(bundle({ grants: [glass], policies: [HOLD_DELETES] }));
+    expect(engine.decide(ask(DELETE, ['write']))).toMatchObject({ kind: 'allow', rule: 'break-glass:p/bulk' });
+    const strict = loadBundlePolicies(
+      bundle({ grants: [glass], policies: [policy('rules:\n  - { name: d, when: sql.count > 0, verdict: deny }')] }),
+    );
+    expect(strict.decide(ask(DELETE, ['write'])).kind).toBe('deny');
+  });
+  test('covers its own effects alone', () => {
+    const engine = loadBundlePolicies(
+      bundle({ grants: [grant(), { ...glass, effects: ['read'] }], policies: [HOLD_DELETES] }),
+    );
+    expect(engine.decide(ask(DELETE, ['write'])).kind).toBe('hold');
+  });
+});
+
+describe('masks', () => {
+  const masks = policy(
+    'masks:\n  - { columns: [public.customers.ssn, public.customers.email], with: partial }\n  - { columns: [public.customers.ssn], with: "null" }\n  - { columns: [public.customers.ssn], with: hash }\n  - { detect: [email], with: redact }',
+  );
+  test('are the union of all that apply, the stricter method on a conflict, one object for one bundle', () => {
+    const engine = loadBundlePolicies(bundle({ policies: [masks] }));
+    const first = engine.masksFor(session());
+    expect(first).toEqual({
+      columns: [
+        { schema: 'public', table: 'customers', column: 'ssn', with: 'null' },
+        { schema: 'public', table: 'customers', column: 'email', with: 'partial' },
+      ],
+      detect: [{ detect: 'email', with: 'redact' }],
+    });
+    expect(engine.masksFor(session())).toBe(first);
+    expect(engine.decide(ask(sql({})))).toMatchObject({ kind: 'allow', masks: first });
+  });
+
+  test('a masked column used other than as plain output is a fact', () => {
+    const rules = policy(
+      'rules:\n  - { name: r, when: \'sql.statements.exists(s, s.masked_use) && "public.customers.ssn" in sql.masked_columns_used\', verdict: deny }',
+      'q',
+    );
+    const engine = loadBundlePolicies(bundle({ policies: [masks, rules] }));
+    const using = (
+      use: 'output' | 'filter' | 'returning' | 'assign' | 'expression',
+      relation = 'customers',
+      column = 'ssn',
+    ) => engine.decide(ask(sql({ columns: [{ relation, column, use }] }))).kind;
+    expect(using('output')).toBe('allow');
+    expect(using('returning')).toBe('allow');
+    expect(using('assign')).toBe('allow');
+    expect(using('filter')).toBe('deny');
+    expect(using('filter', '')).toBe('deny');
+    expect(using('filter', 'some_view')).toBe('deny');
+    expect(using('expression', 'customers', '*')).toBe('deny');
+    expect(using('expression', 'orders', '*')).toBe('allow');
+    expect(using('filter', 'customers', 'name')).toBe('allow');
+  });
+});
+
+test('rules about time, usage and the transaction are asked for every statement; the others once per facts', () => {
+  const rules = policy(
+    'rules:\n  - { name: night, when: time.hour < 6, verdict: deny }\n  - { name: much, when: usage.rows > 10, verdict: deny }\n  - { name: tx, when: session.in_transaction, verdict: deny }\n  - { name: db, when: session.database == "x", verdict: deny }',
+  );
+  const engine = loadBundlePolicies(bundle({ policies: [rules] }));
+  const input = ask(sql({}));
+  expect(engine.decide(input).kind).toBe('allow');
+  expect(engine.decide({ ...input, nowMs: Date.parse('2026-01-07T05:59:59Z') })).toMatchObject({ rule: 'p/night' });
+  expect(engine.decide({ ...input, usage: { ...input.usage, rows: 11 } })).toMatchObject({ rule: 'p/much' });
+  expect(engine.decide({ ...input, statement: { ...input.statement, inTransaction: true } })).toMatchObject({
+    rule: 'p/tx',
+  });
+  expect(engine.decide(input).kind).toBe('allow');
+});
+
+test('explain says of every rule what came of it', () => {
+  const elsewhere = policy(
+    'resources: { names: [orders] }\nrules:\n  - { name: r, when: sql.count > 0, verdict: deny }',
+    'q',
+  );
+  const others = policy(
+    'subjects: { groups: [dba] }\nrules:\n  - { name: r, when: sql.count > 0, verdict: deny }',
+    's',
+  );
+  const engine = loadBundlePolicies(bundle({ policies: [HOLD_DELETES, elsewhere, others] }));
+  const explained = engine.explain(ask(DELETE, ['write']));
+  expect(explained.rules.map(({ rule, outcome }) => `${rule} ${outcome}`)).toEqual([
+    'p/bulk matched',
+    'q/r other_resource',
+    's/r other_subject',
+  ]);
+  expect(explained).toMatchObject({
+    verdict: { kind: 'hold' },
+    effects: ['read', 'write', 'ddl'],
+    grants: [{ id: 'g-1' }],
+  });
+});
+
+test('a policy that does not compile is refused when the bundle is loaded', () => {
+  const bad = { ...HOLD_DELETES, rules: [{ ...HOLD_DELETES.rules[0]!, when: 'plan.rows > 1' }] };
+  expect(() => loadBundlePolicies(bundle({ policies: [bad] }))).toThrow(
+    expect.objectContaining({ code: 'bundle.malformed' }),
+  );
+});
+
+test('a decision over a hundred rules takes microseconds when the facts are known', () => {
+  const rules = Array.from(
+    { length: 100 },
+    (_, at) =>
+      `  - { name: r${at}, when: 'sql.statements.exists(s, s.kind == "k${at}" && !s.filtered)', verdict: deny }`,
+  ).join('\n');
+  const engine = loadBundlePolicies(bundle({ policies: [policy(`rules:\n${rules}`)] }));
+  const input = ask(DELETE, ['write']);
+  for (let i = 0; i < 10_000; i++) engine.decide(input);
+  const start = performance.now();
+  for (let i = 0; i < 10_000; i++) engine.decide(input);
+  // 5 µs is the aim; ten times that still tells a cache that never hits, on a busy machine.
+  expect((performance.now() - start) / 10).toBeLessThan(50);
+});
