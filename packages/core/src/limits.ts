@@ -43,6 +43,8 @@ export const LIMITS = {
   bundleBytesMax: 256 * 1024 * 1024,
   grpcMessageBytesMax: 4 * 1024 * 1024,
   trailBatchBytesMax: 64 * 1024,
+  /** How long smaller batches gather before they are sent. */
+  trailLingerMs: 100,
   eventPayloadBytesMax: 1024 * 1024,
   segmentBytesMax: 8 * 1024 * 1024,
   segmentAgeMsMax: 60_000,

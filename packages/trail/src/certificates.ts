@@ -24,6 +24,8 @@ export type TrustAnswer =
   | { readonly kind: 'refused'; readonly problem: TrustProblem };
 
 const DEPTH_MAX = 4;
+/** A signer's clock may be behind the issuer's. */
+const SKEW_MS = 10 * 60_000;
 const URI_SEPARATOR = /,\s*/;
 
 /** All certificates of a PEM text. @throws when one of them cannot be read */
@@ -69,7 +71,10 @@ export class TrustStore {
     if (path === undefined) return 'no-path';
     for (const [i, link] of path.entries()) {
       const late = i === 0 ? purpose.graceMs : 0;
-      if (purpose.timeMs < link.validFromDate.getTime() || purpose.timeMs > link.validToDate.getTime() + late) {
+      if (
+        purpose.timeMs + SKEW_MS < link.validFromDate.getTime() ||
+        purpose.timeMs > link.validToDate.getTime() + late
+      ) {
         return 'expired';
       }
       // An issuer made for one purpose does not issue for another.

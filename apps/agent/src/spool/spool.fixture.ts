@@ -3,7 +3,7 @@
  * Refuses to mock the disk: failures are made by limits of the process or by a small file system.
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, type SealKeyPair } from '@sallyport/core';
@@ -44,7 +44,13 @@ export interface SpoolBench {
   open(more?: Partial<SpoolOptions>): Spool;
 }
 
-export function spoolBench(dir = mkdtempSync(join(tmpdir(), 'spool-'))): SpoolBench {
+function temporaryDirectory(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'spool-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export function spoolBench(dir = temporaryDirectory()): SpoolBench {
   const bench = { nowMs: Date.UTC(2026, 10, 21), logged: [] as string[] };
   const nowMs = () => bench.nowMs;
   const log = createLogger('test', { level: 'debug', write: (line) => void bench.logged.push(line), nowMs });
@@ -57,6 +63,7 @@ export function spoolBench(dir = mkdtempSync(join(tmpdir(), 'spool-'))): SpoolBe
     trailSealKey: sealKeys.publicKey,
     nowMs,
     log,
+    lingerMs: 0,
   };
   return Object.assign(bench, { options, open: (more = {}) => openSpool({ ...options, ...more }) });
 }

@@ -69,6 +69,28 @@ describe('a spool', () => {
     expect(await spool.nextBatch(800)).toEqual(second);
     await spool.close('stopped');
   });
+  test('gathers small batches for a while and sends a full one at once', async () => {
+    const bench = spoolBench();
+    const spool = bench.open({ lingerMs: 30 });
+    await drain(spool, new Ingest());
+    let calls = 0;
+    spool.onGrown = () => void calls++;
+    for (let i = 1; i <= 5; i++) {
+      spool.record(judged(i));
+      spool.flush();
+    }
+    expect(calls).toBe(0);
+    expect(await spool.nextBatch()).toBeUndefined();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    bench.nowMs += 60;
+    expect(calls).toBe(1);
+    expect((await spool.nextBatch())?.lastSequence).toBe(6);
+    spool.record(judged(6, 'x'.repeat(70_000)));
+    spool.flush();
+    expect(calls).toBe(2);
+    expect((await spool.nextBatch())?.lastSequence).toBe(7);
+    await spool.close('stopped');
+  });
   test('neither loses nor skips records when the link is lost while they are read', async () => {
     const spool = spoolBench().open();
     for (let i = 1; i <= 10; i++) spool.record(judged(i));

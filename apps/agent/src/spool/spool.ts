@@ -55,6 +55,8 @@ export interface SpoolOptions {
   readonly segmentBytesMax?: number;
   readonly segmentAgeMsMax?: number;
   readonly spoolBytesMax?: number;
+  /** How long small batches gather before they are sent; a full one goes at once. */
+  readonly lingerMs?: number;
 }
 
 export interface SpoolHeartbeat {
@@ -93,7 +95,7 @@ export class Spool {
   readonly budget: DiskBudget;
   /** This process's directory. */
   readonly dir: string;
-  /** Called after a flush that gave the link something to send. */
+  /** Called when there is something to send: at once for a full batch, else after `lingerMs`. */
   onGrown: (() => void) | undefined;
   /** Called when the directory of a slot that is not in use any more was taken over: its recordings want sending too. */
   onAdopted: ((dir: string) => void) | undefined;
@@ -122,6 +124,9 @@ export class Spool {
   /** Closed segments on their way to the disk. */
   #finishing: Promise<unknown> = Promise.resolve();
   #blockedUntilMs = 0;
+  readonly #lingerMs: number;
+  #sentMs = Number.NEGATIVE_INFINITY;
+  #lingering: NodeJS.Timeout | undefined;
   readonly #openedMs: number;
   #lookedForOrphans = false;
   /** Locks of slots taken over; kept so that no process starts on them while their files are sent. */
@@ -136,6 +141,7 @@ export class Spool {
     this.#lock = lock;
     this.#signer = options.signer;
     this.#openedMs = options.nowMs();
+    this.#lingerMs = options.lingerMs ?? LIMITS.trailLingerMs;
     this.#trailSealKey = options.trailSealKey;
     this.budget = new DiskBudget(options.spoolBytesMax ?? LIMITS.spoolBytesMax);
     this.#queue = new UploadQueue(segments, this.budget, options.log);
@@ -208,7 +214,8 @@ export class Spool {
       this.#options.log.error('the trail cannot be written: new statements are refused', { error: cause });
       throw new GatewayError('trail.unavailable', { reason: 'disk' }, { cause });
     }
-    this.onGrown?.();
+    if (this.#unsyncedBytes() >= LIMITS.trailBatchBytesMax) this.onGrown?.();
+    else this.#linger();
   }
 
   /**
@@ -249,7 +256,14 @@ export class Spool {
   /** The next records to send, oldest first; undefined when all is sent. One call at a time. */
   async nextBatch(bytesMax: number = LIMITS.trailBatchBytesMax): Promise<SpoolBatch | undefined> {
     const { round } = this.#queue;
-    if (!this.#ended) await this.#sync();
+    // Without this, one statement a turn would make a sync and a message of each.
+    const now = this.#options.nowMs();
+    const early = this.#unsyncedBytes() < bytesMax && now >= this.#sentMs && now < this.#sentMs + this.#lingerMs;
+    if (early) this.#linger();
+    else if (!this.#ended) {
+      this.#sentMs = now;
+      await this.#sync();
+    }
     return this.#queue.nextBatch(bytesMax, round);
   }
   /** The control plane has committed everything up to the batch with this cursor. Deletes closed segments it has whole. */
@@ -272,6 +286,7 @@ export class Spool {
     this.#quietly(() => this.#closeSegment());
     if (this.#owed.length > 0) this.#options.log.error('events could not be written', { count: this.#owed.length });
     this.#ended = true;
+    clearTimeout(this.#lingering);
     await this.#finishing.catch((cause: unknown) => this.#distrust(cause));
     for (const lock of [this.#lock, ...this.#orphanLocks]) lock.release();
   }
@@ -302,6 +317,16 @@ export class Spool {
       this.onAdopted?.(dir);
     }
     this.onGrown?.();
+  }
+
+  #unsyncedBytes(): number {
+    return this.#segment === undefined ? 0 : this.#segment.size - this.#segment.sendable;
+  }
+  #linger(): void {
+    this.#lingering ??= setTimeout(() => {
+      this.#lingering = undefined;
+      this.onGrown?.();
+    }, this.#lingerMs).unref();
   }
 
   #ride(owed: Owed): void {
