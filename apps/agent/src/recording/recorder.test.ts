@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createLogger, LIMITS } from '@sallyport/core';
 import type { RecordingLevel, TrailEvent } from '@sallyport/model';
 import { PostgresRowReader, type RecordingFrame, replayRecording, SessionKey } from '@sallyport/trail';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { DiskBudget } from '../spool/disk-budget.ts';
 import { SessionRecorder } from './recorder.ts';
 import { RecordingStore } from './recording-store.ts';
@@ -13,8 +13,11 @@ import { RecordingStore } from './recording-store.ts';
 const SESSION = '0190b3a4-5c6d-7e8f-9a0b-1c2d3e4f5061';
 const log = createLogger('test', { level: 'error', write: () => undefined, nowMs: () => 0 });
 
+const root = mkdtempSync(join(tmpdir(), 'recording-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
 function bench(level: RecordingLevel, budgetBytes = 1e9) {
-  const dir = mkdtempSync(join(tmpdir(), 'recording-'));
+  const dir = mkdtempSync(join(root, 'r-'));
   const budget = new DiskBudget(budgetBytes);
   const store = new RecordingStore(dir, budget, log);
   const key = new SessionKey(SESSION);

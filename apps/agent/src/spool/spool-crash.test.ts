@@ -108,6 +108,7 @@ describe('a disk that takes no more', () => {
         await spool.close('stopped');
       } finally {
         execFileSync('umount', ['-l', disk]);
+        rmSync(disk, { recursive: true, force: true });
       }
     },
   );

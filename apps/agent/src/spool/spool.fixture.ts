@@ -44,9 +44,14 @@ export interface SpoolBench {
   open(more?: Partial<SpoolOptions>): Spool;
 }
 
+const made: string[] = [];
+/** Give it to `afterAll`. */
+export const removeTemporary = (): void => {
+  for (const one of made) rmSync(one, { recursive: true, force: true });
+};
 function temporaryDirectory(): string {
   const dir = mkdtempSync(join(tmpdir(), 'spool-'));
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  made.push(dir);
   return dir;
 }
 

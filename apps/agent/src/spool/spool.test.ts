@@ -2,8 +2,10 @@ import { appendFileSync, existsSync, readdirSync, statSync, truncateSync, writeF
 import { join } from 'node:path';
 import { GatewayError } from '@sallyport/core';
 import { SessionKey } from '@sallyport/trail';
-import { describe, expect, test } from 'vitest';
-import { drain, finished, Ingest, judged, SESSION, spoolBench } from './spool.fixture.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { drain, finished, Ingest, judged, removeTemporary, SESSION, spoolBench } from './spool.fixture.ts';
+
+afterAll(removeTemporary);
 
 const segmentsIn = (dir: string): string[] => readdirSync(join(dir, 'main')).filter((name) => name.endsWith('.seg'));
 
