@@ -1,14 +1,14 @@
 /** The shipped rule packs against their own tables, as `sallyport policy test policies/` runs them. */
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { parsePolicyDocument, renderPolicyDocument, testPolicies } from '@sallyport/policy';
+import { parsePolicyDocument, renderPolicyDocument, testPolicies, testPolicyFiles } from '@sallyport/policy';
 import { extractSqlFacts, loadSqlParser } from '@sallyport/sql';
 import { beforeAll, expect, test } from 'vitest';
 
 const FOLDER = join(import.meta.dirname, '../../policies');
 const read = (file: string): string => readFileSync(join(FOLDER, file), 'utf8');
 const packs = globSync('*.yaml', { cwd: FOLDER });
-const policies = [...packs, 'tests/fixtures.yaml'].map((file) => parsePolicyDocument(read(file), file));
+const policies = packs.map((file) => parsePolicyDocument(read(file), file));
 
 beforeAll(loadSqlParser);
 
@@ -25,6 +25,11 @@ test('each rule of each pack speaks in some table', () => {
     policy.rules.filter((rule) => rule.mode === 'enforce').map((rule) => `${policy.name}/${rule.name}`),
   );
   expect(rules.filter((rule) => !tables.includes(`rule: ${rule} `))).toEqual([]);
+});
+
+test('a folder runs as a whole, as `sallyport policy test` runs it', () => {
+  const files = globSync('**/*.yaml', { cwd: FOLDER }).map((file) => ({ file, source: read(file) }));
+  expect(testPolicyFiles(files, extractSqlFacts)).toMatchObject({ failed: 0 });
 });
 
 test('a pack written out again means the same', () => {

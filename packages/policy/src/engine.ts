@@ -17,7 +17,7 @@ import type {
 } from '@sallyport/model';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
-import { sqlFact, timeFact, usageFact } from './facts.ts';
+import { FAMILIES, type Family, sqlFact, timeFact, usageFact } from './facts.ts';
 import { GrantBook, isInForce, type Rights } from './rights.ts';
 import { evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
 import { type SessionView, SessionViews } from './session-view.ts';
@@ -61,6 +61,9 @@ const NO_RIGHTS: Rights = {
   from: Number.NEGATIVE_INFINITY,
   until: Number.POSITIVE_INFINITY,
 };
+
+const NO_FAMILIES: ReadonlySet<Family> = new Set();
+const ALL_FAMILIES: ReadonlySet<Family> = new Set(Object.keys(FAMILIES) as Family[]);
 
 /** Called once per bundle. @throws GatewayError `bundle.malformed` when a policy in it does not compile */
 export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
@@ -106,7 +109,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
             ? []
             : book.of(input.session.principal.id, view.resource).filter((grant) => isInForce(grant, input.nowMs)),
         effects: rights.effects,
-        rules: explainRules(views.policies, view, contextOf(view, input)),
+        rules: explainRules(views.policies, view, contextOf(view, input, ALL_FAMILIES)),
       };
     },
     grantsFor: (principalId, resourceId, nowMs) => {
@@ -126,14 +129,19 @@ function findingsOf(view: SessionView, input: DecisionInput): Findings {
   const sql = input.statement.facts.sql;
   let steady = sql === undefined ? undefined : view.findings.get(sql);
   if (steady === undefined) {
-    steady = view.steadyRules.length === 0 ? NO_FINDINGS : evaluate(view.steadyRules, contextOf(view, input));
+    steady =
+      view.steadyRules.length === 0 ? NO_FINDINGS : evaluate(view.steadyRules, contextOf(view, input, NO_FAMILIES));
     if (sql !== undefined) view.findings.set(sql, steady);
   }
   if (view.changingRules.length === 0) return steady;
-  return joined(steady, evaluate(view.changingRules, contextOf(view, input)));
+  return joined(steady, evaluate(view.changingRules, contextOf(view, input, view.changingReads)));
 }
 
-function contextOf(view: SessionView, { session, statement, usage, nowMs }: DecisionInput): FactContext {
+function contextOf(
+  view: SessionView,
+  { session, statement, usage, nowMs }: DecisionInput,
+  reads: ReadonlySet<Family>,
+): FactContext {
   const sql = statement.facts.sql;
   let fact: object | undefined;
   if (sql !== undefined) {
@@ -146,8 +154,9 @@ function contextOf(view: SessionView, { session, statement, usage, nowMs }: Deci
   return {
     ...view.facts,
     session: statement.inTransaction ? view.sessionInTransaction : view.sessionIdle,
-    time: timeFact(nowMs),
-    usage: usageFact(usage, session.openedAt, nowMs),
+    // Made only where a rule reads them: they differ for every statement.
+    ...(reads.has('time') ? { time: timeFact(nowMs) } : {}),
+    ...(reads.has('usage') ? { usage: usageFact(usage, session.openedAt, nowMs) } : {}),
     ...(fact === undefined ? {} : { sql: fact }),
   };
 }

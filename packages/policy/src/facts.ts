@@ -1,7 +1,7 @@
 /**
  * What conditions read: the typed fact families of CEL, in snake case, made from the model's values. Whole numbers are bigint,
  * as CEL's int. Refuses to hold what a protocol does not know; a family a statement lacks is simply not there.
- * docs/reference/policy.md lists every field; a test compares the two.
+ * docs/reference/policy.md lists every field; test/conformance compares the two.
  */
 import {
   isHiddenUse,
@@ -174,7 +174,7 @@ export const sessionFact = (session: SessionInfo, inTransaction: boolean): Sessi
     in_transaction: inTransaction,
   });
 
-const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
+const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
 /** All in UTC. @param nowMs UTC milliseconds */
 export function timeFact(nowMs: number): TimeFact {

@@ -13,7 +13,7 @@ import {
   type SqlFacts,
 } from '@sallyport/model';
 import type { FactContext } from './condition.ts';
-import { onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
+import { type Family, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
 import { MaskSets } from './masks.ts';
 import type { GrantBook, Rights } from './rights.ts';
 import { type CompiledPolicy, type CompiledRule, compilePolicy, type Findings } from './rules.ts';
@@ -25,6 +25,8 @@ export interface SessionView {
   /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
   readonly steadyRules: readonly CompiledRule[];
   readonly changingRules: readonly CompiledRule[];
+  /** Families the changing rules read. */
+  readonly changingReads: ReadonlySet<Family>;
   readonly facts: FactContext;
   readonly sessionIdle: object;
   readonly sessionInTransaction: object;
@@ -69,12 +71,14 @@ export class SessionViews {
       );
     });
     const rules = about.flatMap((compiled) => compiled.rules);
+    const changing = rules.filter((rule) => rule.changing);
     return {
       resource,
       policies: new Set(about.map(({ policy }) => policy)),
       masks: this.#masks.of(about.map(({ policy }) => policy)),
       steadyRules: rules.filter((rule) => !rule.changing),
-      changingRules: rules.filter((rule) => rule.changing),
+      changingRules: changing,
+      changingReads: new Set(changing.flatMap((rule) => [...rule.reads])),
       facts: {
         principal: principalFact(principal, groups),
         on_behalf_of: onBehalfOfFact(onBehalfOf, otherGroups),

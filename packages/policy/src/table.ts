@@ -20,12 +20,13 @@ import {
   type Policy,
   PRINCIPAL_KINDS,
   parseEffects,
+  parseMask,
   type SessionInfo,
   type SqlFacts,
   type Statement,
   VERDICT_KINDS,
 } from '@sallyport/model';
-import { orProblems, PolicyDocumentError, readYaml } from './document.ts';
+import { orProblems, PolicyDocumentError, parsePolicyDocument, readYaml } from './document.ts';
 import { loadBundlePolicies } from './engine.ts';
 
 export interface CaseResult {
@@ -81,12 +82,44 @@ const parseTable = objectOf({
   /** Names of the policies it is about; all that are given by default. */
   policies: optional(listOf(parseString, 1_000)),
   defaults: withDefault(objectOf(SETTING), {}),
+  /** In force beside the policies' own, for rules about masked columns. */
+  masks: withDefault(listOf(parseMask, 1_000), []),
   cases: listOf(parseCase, 10_000),
 });
 type Case = ReturnType<typeof parseCase>;
 
+const MASKS_ONLY: Policy = {
+  id: 'table',
+  projectId: '',
+  name: 'table',
+  subjects: {},
+  resources: {},
+  mode: 'enforce',
+  rules: [],
+  masks: [],
+};
+
 /** A fixed Wednesday noon, so that a rule about time is tested by saying a time. */
 const NOW_DEFAULT = '2026-01-07T12:00:00Z';
+
+/**
+ * Runs the files of a folder: those of kind PolicyTest against those of kind Policy. Other kinds are passed over.
+ * @throws PolicyDocumentError when one cannot be read
+ */
+export function testPolicyFiles(
+  files: readonly { readonly file: string; readonly source: string }[],
+  extract: TestInput['extract'],
+): TestReport {
+  const kindOf = ({ file, source }: { readonly file: string; readonly source: string }): unknown =>
+    (readYaml(source, file).value as { readonly kind?: unknown } | null)?.kind;
+  return testPolicies({
+    policies: files
+      .filter((entry) => kindOf(entry) === 'Policy')
+      .map(({ file, source }) => parsePolicyDocument(source, file)),
+    tables: files.filter((entry) => kindOf(entry) === 'PolicyTest'),
+    extract,
+  });
+}
 
 /** @throws PolicyDocumentError when a table cannot be read */
 export function testPolicies({ policies, tables, extract }: TestInput): TestReport {
@@ -98,6 +131,7 @@ export function testPolicies({ policies, tables, extract }: TestInput): TestRepo
       throw new PolicyDocumentError([reading.place({ field: 'policies', message: `no policy is named ${missing}` })]);
     }
     const about = policies.filter((policy) => table.policies?.includes(policy.name) ?? true);
+    if (table.masks.length > 0) about.push({ ...MASKS_ONLY, masks: table.masks });
     return table.cases.map((each, at) => {
       const { line } = reading.place({ field: `cases[${at}]`, message: '' });
       return { file, line, ...runCase({ ...table.defaults, ...each }, about, extract) };
