@@ -1,5 +1,6 @@
 /** The wiring: one line per feature. Values that exist before Nest (configuration, database, keys) come in by `register`. */
 import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { ApplyModule } from './apply/apply.module.ts';
 import { Bootstrap } from './bootstrap.ts';
 import { BundleChangesModule, BundlesModule } from './bundles/bundles.module.ts';
 import { BusModule } from './bus/bus.module.ts';
@@ -60,6 +61,7 @@ export class AppModule {
         ResourcesModule,
         GrantsModule,
         PoliciesModule,
+        ApplyModule,
       ],
       providers: [Bootstrap],
     };

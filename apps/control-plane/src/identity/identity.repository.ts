@@ -62,6 +62,9 @@ export class IdentityRepository {
       include: { _count: { select: { memberships: true } } },
     });
   }
+  allGroups(projectId: string, tx: Tx): Promise<Group[]> {
+    return tx.group.findMany({ where: { projectId }, orderBy: { name: 'asc' } });
+  }
   group(projectId: string, reference: string, tx: Tx = this.db): Promise<Group | null> {
     return tx.group.findFirst({ where: { projectId, ...idOrName(reference) } });
   }

@@ -5,7 +5,7 @@
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import type { z } from 'zod';
-import { recordActOf } from '../acts/acts.ts';
+import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
 import type { Group, Principal, Prisma } from '../generated/prisma/client.ts';
@@ -186,14 +186,18 @@ export class Principals {
 
   /** Its grants stay and give nobody anything. Members' sessions that stood on it end. */
   async removeGroup(caller: Caller, reference: string): Promise<void> {
-    await this.database.transaction(async (tx) => {
-      const row = await this.findGroup(caller.projectId, reference, tx);
-      for (const { principal } of await this.repository.members(row.id, tx))
-        await this.revocations.revoke(tx, caller.projectId, 'principal', principal.id);
-      await this.repository.deleteGroup(tx, row.id);
-      await recordActOf(tx, caller, 'group.deleted', `group/${row.name}`);
-      await this.bundles.bump(tx, caller.projectId);
-    });
+    await this.database.transaction(async (tx) =>
+      this.deleteGroup(tx, caller, await this.findGroup(caller.projectId, reference, tx)),
+    );
+  }
+
+  /** Inside a transaction; see `removeGroup`. */
+  async deleteGroup(tx: Tx, actor: Actor, row: Group): Promise<void> {
+    for (const { principal } of await this.repository.members(row.id, tx))
+      await this.revocations.revoke(tx, actor.projectId, 'principal', principal.id);
+    await this.repository.deleteGroup(tx, row.id);
+    await recordActOf(tx, actor, 'group.deleted', `group/${row.name}`);
+    await this.bundles.bump(tx, actor.projectId);
   }
 
   async addMember(caller: Caller, groupReference: string, principalReference: string): Promise<void> {

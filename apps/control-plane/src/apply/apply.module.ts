@@ -1,0 +1,14 @@
+/** Documents as code. */
+import { Module } from '@nestjs/common';
+import { GrantsModule } from '../grants/grants.module.ts';
+import { PoliciesModule } from '../policies/policies.module.ts';
+import { ResourcesModule } from '../resources/resources.module.ts';
+import { ApplyController } from './apply.controller.ts';
+import { Apply } from './apply.service.ts';
+
+@Module({
+  imports: [ResourcesModule, GrantsModule, PoliciesModule],
+  controllers: [ApplyController],
+  providers: [Apply],
+})
+export class ApplyModule {}

@@ -1,0 +1,292 @@
+/**
+ * Brings groups, resources, grants and policies to what a set of documents says: all in one transaction, or nothing.
+ * A dry run does the same work and rolls back, so that its answer is what would happen. Prune deletes what is not named,
+ * among the kinds that the documents hold. No HTTP, no Prisma.
+ */
+import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
+import { recordActOf } from '../acts/acts.ts';
+import { BundleChanges } from '../bundles/bundle-changes.ts';
+import { Database, type Tx } from '../db/database.ts';
+import { documentOf as grantDocumentOf } from '../grants/grant-document.ts';
+import { GrantsRepository } from '../grants/grants.repository.ts';
+import { Grants } from '../grants/grants.service.ts';
+import type { Caller } from '../http/caller.ts';
+import { InvalidRequest } from '../http/invalid-request.ts';
+import { codeOf } from '../http/problem.filter.ts';
+import { IdentityRepository } from '../identity/identity.repository.ts';
+import { Principals } from '../identity/principals.service.ts';
+import { Revocations } from '../identity/revocations.ts';
+import { PoliciesRepository } from '../policies/policies.repository.ts';
+import { Policies } from '../policies/policies.service.ts';
+import { documentOf as resourceDocumentOf, specOf } from '../resources/resource-document.ts';
+import { ResourcesRepository } from '../resources/resources.repository.ts';
+import { Resources } from '../resources/resources.service.ts';
+import { SystemClock } from '../time.ts';
+import { diffOf, textDiff } from './diff.ts';
+import {
+  type CheckedDocument,
+  DOCUMENT_KINDS,
+  type DocumentKind,
+  type DocumentText,
+  type GroupDocument,
+  readDocuments,
+} from './documents.ts';
+
+export interface Change {
+  readonly kind: DocumentKind;
+  readonly name: string;
+  readonly action: 'create' | 'update' | 'delete' | 'none';
+  readonly diff: readonly string[];
+}
+type Of<K extends DocumentKind> = Extract<CheckedDocument, { readonly kind: K }>;
+
+/** Thrown to roll a dry run back with its answer. */
+class DryRun extends Error {
+  readonly changes: readonly Change[];
+  constructor(changes: readonly Change[]) {
+    super('dry run');
+    this.changes = changes;
+  }
+}
+
+@Injectable()
+export class Apply {
+  constructor(
+    private readonly database: Database,
+    private readonly identity: IdentityRepository,
+    private readonly principals: Principals,
+    private readonly revocations: Revocations,
+    private readonly bundles: BundleChanges,
+    private readonly resources: Resources,
+    private readonly resourceRows: ResourcesRepository,
+    private readonly grants: Grants,
+    private readonly grantRows: GrantsRepository,
+    private readonly policies: Policies,
+    private readonly policyRows: PoliciesRepository,
+    private readonly clock: SystemClock,
+  ) {}
+
+  /** @throws InvalidRequest `policy.invalid` with file, line and field of everything that is wrong */
+  async apply(
+    caller: Caller,
+    texts: readonly DocumentText[],
+    options: { readonly dryRun: boolean; readonly prune: boolean },
+  ): Promise<readonly Change[]> {
+    const documents = readDocuments(texts);
+    try {
+      return await this.database.transaction(async (tx) => {
+        const changes: Change[] = [];
+        // Grants name groups and resources, so those come first.
+        for (const kind of DOCUMENT_KINDS) {
+          for (const document of documents.filter((one) => one.kind === kind))
+            changes.push(await this.#placed(document, () => this.#applyOne(tx, caller, document)));
+        }
+        if (options.prune)
+          for (const kind of [...DOCUMENT_KINDS].reverse())
+            changes.push(...(await this.#prune(tx, caller, kind, documents)));
+        if (options.dryRun) throw new DryRun(changes);
+        const touched = changes.filter((change) => change.action !== 'none');
+        if (touched.length > 0)
+          await recordActOf(tx, caller, 'documents.applied', 'project/default', {
+            changes: touched.length,
+            prune: options.prune,
+          });
+        return changes;
+      });
+    } catch (error) {
+      if (error instanceof DryRun) return error.changes;
+      throw error;
+    }
+  }
+
+  /** Errors of a document name its file and line. */
+  async #placed(document: CheckedDocument, work: () => Promise<Change>): Promise<Change> {
+    try {
+      return await work();
+    } catch (error) {
+      const { file, line } = document;
+      if (error instanceof InvalidRequest)
+        throw new InvalidRequest(
+          error.errors.map((problem) => ({ ...problem, file, line: problem.line ?? line })),
+          'policy.invalid',
+          { cause: error },
+        );
+      if (!(error instanceof GatewayError) && codeOf(error) === 'internal') throw error;
+      throw new InvalidRequest(
+        [{ file, line, field: 'name', message: `this ${document.kind} conflicts with something that exists` }],
+        'policy.invalid',
+        { cause: error },
+      );
+    }
+  }
+
+  async #applyOne(tx: Tx, caller: Caller, document: CheckedDocument): Promise<Change> {
+    switch (document.kind) {
+      case 'Group':
+        return await this.#group(tx, caller, document);
+      case 'Resource':
+        return await this.#resource(tx, caller, document);
+      case 'Grant':
+        return await this.#grant(tx, caller, document);
+      case 'Policy':
+        return await this.#policy(tx, caller, document);
+      default:
+        throw document satisfies never;
+    }
+  }
+
+  async #group(tx: Tx, caller: Caller, { name, document }: Of<'Group'>): Promise<Change> {
+    const found = await this.identity.group(caller.projectId, name, tx);
+    const manual = async (id: string) =>
+      (await this.identity.members(id, tx))
+        .filter((member) => member.source === 'manual')
+        .map((member) => member.principal);
+    const had = found === null ? [] : await manual(found.id);
+    const show = (description: string, members: readonly string[]) => ({
+      description,
+      ...(document.members === undefined ? {} : { members: [...members].sort() }),
+    });
+    const before =
+      found === null
+        ? undefined
+        : show(
+            found.description,
+            had.map((member) => member.name),
+          );
+    const diff = diffOf(before, show(document.description, document.members ?? []));
+    if (found !== null && diff.length === 0) return { kind: 'Group', name, action: 'none', diff };
+    const row =
+      found ??
+      (await this.identity.insertGroup(tx, {
+        id: this.clock.id(),
+        projectId: caller.projectId,
+        name,
+        description: document.description,
+      }));
+    if (found !== null) await this.identity.updateGroup(tx, row.id, { description: document.description });
+    await this.#setMembers(tx, caller, row.id, document, had);
+    await recordActOf(tx, caller, found === null ? 'group.created' : 'group.updated', `group/${name}`, { ...document });
+    await this.bundles.bump(tx, caller.projectId);
+    return { kind: 'Group', name, action: found === null ? 'create' : 'update', diff };
+  }
+
+  async #setMembers(
+    tx: Tx,
+    caller: Caller,
+    groupId: string,
+    document: GroupDocument,
+    had: readonly { readonly id: string; readonly name: string }[],
+  ): Promise<void> {
+    if (document.members === undefined) return;
+    for (const [index, name] of document.members.entries()) {
+      const principal = await this.identity.principal(caller.projectId, name, tx);
+      if (principal === null)
+        throw new InvalidRequest([{ field: `members.${index}`, message: `there is no principal ${name}` }]);
+      await this.identity.addMember(tx, {
+        projectId: caller.projectId,
+        groupId,
+        principalId: principal.id,
+        source: 'manual',
+      });
+    }
+    for (const member of had.filter((one) => !document.members!.includes(one.name))) {
+      await this.identity.removeMembers(tx, { groupId, principalId: member.id, source: 'manual' });
+      await this.revocations.revoke(tx, caller.projectId, 'principal', member.id);
+    }
+  }
+
+  async #resource(tx: Tx, caller: Caller, { name, document }: Of<'Resource'>): Promise<Change> {
+    const found = await this.resourceRows.find(caller.projectId, name, tx);
+    const wanted = resourceDocumentOf({
+      name,
+      kind: document.type,
+      description: document.description,
+      labels: document.labels,
+      agents: document.agents,
+      spec: specOf(document),
+      credential: document.credential ? { name: document.credential } : null,
+    } as never);
+    const diff = diffOf(found === null ? undefined : resourceDocumentOf(found), wanted);
+    if (found === null) await this.resources.insert(tx, caller, document);
+    else if (diff.length > 0) await this.resources.update(tx, caller, found, document);
+    return { kind: 'Resource', name, action: found === null ? 'create' : diff.length > 0 ? 'update' : 'none', diff };
+  }
+
+  async #grant(tx: Tx, caller: Caller, { name, document }: Of<'Grant'>): Promise<Change> {
+    const found = await this.grantRows.find(caller.projectId, name, tx);
+    const instant = (text: string | null | undefined) => (text ? new Date(text).toISOString() : null);
+    const principal = document.principal
+      ? ((await this.identity.principal(caller.projectId, document.principal, tx))?.name ?? document.principal)
+      : null;
+    const wanted = {
+      ...document,
+      principal,
+      notBefore: instant(document.notBefore),
+      notAfter: instant(document.notAfter),
+      effects: [...document.effects].sort(),
+    };
+    const before =
+      found === null
+        ? undefined
+        : {
+            ...grantDocumentOf(found),
+            effects: [...found.effects].sort(),
+            ...(found.revokedAt === null ? {} : { revoked: true }),
+          };
+    const diff = diffOf(before, wanted);
+    if (found === null) await this.grants.insert(tx, caller, document);
+    else if (diff.length > 0) await this.grants.update(tx, caller, found, document);
+    return { kind: 'Grant', name, action: found === null ? 'create' : diff.length > 0 ? 'update' : 'none', diff };
+  }
+
+  async #policy(tx: Tx, caller: Caller, { name, source, file }: Of<'Policy'>): Promise<Change> {
+    const found = await this.policyRows.find(caller.projectId, name, tx);
+    const diff = textDiff(found?.source ?? '', source);
+    if (found === null) await this.policies.insert(tx, caller, source, file);
+    else if (diff.length > 0) await this.policies.update(tx, caller, found, source, file);
+    return { kind: 'Policy', name, action: found === null ? 'create' : diff.length > 0 ? 'update' : 'none', diff };
+  }
+
+  async #prune(
+    tx: Tx,
+    caller: Caller,
+    kind: DocumentKind,
+    documents: readonly CheckedDocument[],
+  ): Promise<readonly Change[]> {
+    const named = new Set(documents.filter((one) => one.kind === kind).map((one) => one.name));
+    if (named.size === 0) return [];
+    const deleted = (name: string): Change => ({ kind, name, action: 'delete', diff: [] });
+    const rest = <T extends { readonly name: string }>(rows: readonly T[]): readonly T[] =>
+      rows.filter((row) => !named.has(row.name));
+    const changes: Change[] = [];
+    switch (kind) {
+      case 'Group':
+        for (const row of rest(await this.identity.allGroups(caller.projectId, tx))) {
+          await this.principals.deleteGroup(tx, caller, row);
+          changes.push(deleted(row.name));
+        }
+        return changes;
+      case 'Resource':
+        for (const row of rest(await this.resourceRows.all(caller.projectId, tx))) {
+          await this.resources.delete(tx, caller, row);
+          changes.push(deleted(row.name));
+        }
+        return changes;
+      case 'Grant':
+        for (const row of rest(await this.grantRows.all(caller.projectId, tx))) {
+          await this.grants.delete(tx, caller, row);
+          changes.push(deleted(row.name));
+        }
+        return changes;
+      case 'Policy':
+        for (const row of rest(await this.policyRows.all(caller.projectId, tx))) {
+          await this.policies.delete(tx, caller, row);
+          changes.push(deleted(row.name));
+        }
+        return changes;
+      default:
+        throw kind satisfies never;
+    }
+  }
+}
