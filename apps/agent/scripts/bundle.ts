@@ -1,0 +1,45 @@
+/**
+ * Bundles the agent into apps/agent/dist: agent.mjs, the SQL parser's worker, and the parser's WebAssembly beside them.
+ * That directory is all another host needs, with Node 24. Prints nothing when all is well.
+ */
+import { createHash } from 'node:crypto';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { build } from 'esbuild';
+
+const root = path.join(import.meta.dirname, '../../..');
+const out = path.join(import.meta.dirname, '../dist');
+mkdirSync(out, { recursive: true });
+
+await build({
+  entryPoints: {
+    agent: path.join(import.meta.dirname, '../src/main.ts'),
+    'sql-worker': path.join(root, 'packages/sql/src/worker.ts'),
+  },
+  outdir: out,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  minifySyntax: true,
+  legalComments: 'none',
+  logLevel: 'error',
+  // CommonJS inside (grpc-js) asks for Node's own modules by require.
+  banner: {
+    js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
+  },
+});
+
+const parser = path.dirname(createRequire(path.join(root, 'packages/sql/package.json')).resolve('libpg-query'));
+copyFileSync(path.join(parser, 'libpg-query.wasm'), path.join(out, 'libpg-query.wasm'));
+
+/** What an install downloads, with digests so that a torn download is seen. */
+const files = ['agent.mjs', 'sql-worker.mjs', 'libpg-query.wasm'].map((name) => ({
+  name,
+  sha256: createHash('sha256')
+    .update(readFileSync(path.join(out, name)))
+    .digest('hex'),
+}));
+writeFileSync(path.join(out, 'package-files.json'), `${JSON.stringify(files, undefined, 2)}\n`);

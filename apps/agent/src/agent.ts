@@ -1,0 +1,484 @@
+/**
+ * One agent process: boots in the order identity → last good bundle (or the first one over the link) → spool → listeners,
+ * dispatches what the control plane says, and stops without losing a record. Works without the control plane once it has a
+ * bundle. Refuses to know protocols, policy and formats: it joins the parts that do.
+ */
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import tls from 'node:tls';
+import type { AgentMessage, ControlMessage } from '@sallyport/contract';
+import { type Clock, GatewayError, isErrorCode, LIMITS, type Logger } from '@sallyport/core';
+import { CAPABILITIES } from '@sallyport/model';
+import { Admission, type Listener, listen } from '@sallyport/relay';
+import { keySigner } from '@sallyport/trail';
+import { readAnswer } from './approvals/answer.ts';
+import { Holds } from './approvals/holds.ts';
+import { Tickets } from './approvals/tickets.ts';
+import { Bundles, type InForce } from './bundle/bundles.ts';
+import { Contact } from './bundle/contact.ts';
+import { BundleStore } from './bundle/store.ts';
+import type { AgentConfig } from './config.ts';
+import { Credentials } from './credentials/credentials.ts';
+import { readJoinToken } from './credentials/join-token.ts';
+import { makePrivateDir, writeWhole } from './files.ts';
+import { type HealthServer, openHealth } from './health.ts';
+import { enroll } from './link/enroll.ts';
+import { type Identity, loadIdentity, newAgentKeys, storeIdentity } from './link/identity.ts';
+import { Link } from './link/link.ts';
+import { Renewal } from './link/renewal.ts';
+import { Uploads } from './link/uploads.ts';
+import type { AgentProtocols } from './protocols.ts';
+import { RecordingStore } from './recording/recording-store.ts';
+import { CancelKeys } from './sessions/cancel-keys.ts';
+import { LiveSessions } from './sessions/live.ts';
+import { hostParts, type OpeningPorts } from './sessions/opening.ts';
+import { openSpool, type Spool } from './spool/spool.ts';
+import { Trail } from './trail.ts';
+import { VERSION } from './version.ts';
+
+const TICK_MS = 1_000;
+const STOP_MS_MAX = 5_000;
+
+/** The part that exists once a bundle says whom the trail is sealed to. */
+interface Serving {
+  readonly spool: Spool;
+  readonly trail: Trail;
+  readonly uploads: Uploads;
+  readonly opening: OpeningPorts;
+  readonly listeners: readonly Listener[];
+}
+
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #protocols: AgentProtocols;
+  readonly #store: BundleStore;
+  readonly #credentials: Credentials;
+  readonly #bundles: Bundles;
+  readonly #contact: Contact;
+  readonly #link: Link;
+  readonly #renewal: Renewal;
+  readonly #tickets: Tickets;
+  readonly #holds: Holds;
+  readonly #live: LiveSessions;
+  readonly #admission = new Admission();
+  readonly #cancelKeys: CancelKeys;
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #first = Promise.withResolvers<InForce>();
+  /** Ends the process from inside: the trail is in doubt. */
+  readonly failed = Promise.withResolvers<never>();
+  #identity: Identity;
+  #tlsContext: tls.SecureContext;
+  #serving: Serving | undefined;
+  #health: HealthServer | undefined;
+  #stopping = false;
+  #refusedBundles = 0;
+  #clockSkewMs = 0;
+
+  private constructor(config: AgentConfig, identity: Identity, protocols: AgentProtocols, clock: Clock, log: Logger) {
+    this.#config = config;
+    this.#identity = identity;
+    this.#protocols = protocols;
+    this.#clock = clock;
+    this.#log = log;
+    const nowMs = (): number => clock.nowMs();
+    const send = (message: AgentMessage): boolean => this.#link.send(message);
+    this.#tlsContext = listenerContext(identity);
+    this.#store = new BundleStore(config.dataDir);
+    this.#credentials = new Credentials(this.#store, identity.sealKeys);
+    this.#contact = new Contact(this.#store, nowMs);
+    this.#tickets = new Tickets(config.dataDir);
+    this.#cancelKeys = new CancelKeys(config.instance);
+    const { agentId, projectId, root } = identity;
+    this.#bundles = new Bundles({
+      store: this.#store,
+      root,
+      agentId,
+      projectId,
+      nowMs,
+      log,
+      applied: (now) => this.#applied(now),
+      refused: (error, epoch, revision) => this.#refused(error, epoch, revision),
+    });
+    const key = (kid: string) => this.#bundles.current?.keys.get(`approval/${kid}`);
+    this.#holds = new Holds({
+      agentId,
+      tickets: this.#tickets,
+      log,
+      nowMs,
+      send,
+      read: (signed) => readAnswer(signed, key),
+    });
+    const fresh = (resource: Parameters<Contact['sessionsAllowed']>[0]): boolean =>
+      this.#contact.sessionsAllowed(resource);
+    this.#live = new LiveSessions({ nowMs, log, send, fresh: (session) => fresh(session.road.resource) });
+    this.#link = new Link({
+      identity: () => this.#identity,
+      log,
+      random: Math.random,
+      hello: () => this.#hello(),
+      opened: () => this.#linkOpened(),
+      closed: () => this.#linkClosed(),
+      message: (message) => this.#received(message),
+    });
+    this.#renewal = new Renewal(config.dataDir, identity, this.#link, nowMs, log, (renewed) => {
+      this.#identity = renewed;
+      this.#tlsContext = listenerContext(renewed);
+    });
+  }
+
+  /**
+   * Starts and returns once clients can sign in; writes `ready.json`. Waits for the first bundle if there is none yet.
+   * @throws GatewayError `config.invalid`, `enroll.failed`
+   */
+  static async start(config: AgentConfig, protocols: AgentProtocols, clock: Clock, log: Logger): Promise<Agent> {
+    makePrivateDir(config.dataDir);
+    rmSync(path.join(config.dataDir, 'ready.json'), { force: true });
+    const identity = loadIdentity(config.dataDir) ?? (await enrolled(config, log));
+    log.info('starting', { agent: identity.file.agentName, agentId: identity.agentId, version: VERSION });
+    const agent = new Agent(config, identity, protocols, clock, log);
+    agent.#health = await openHealth(config.health, agent.#healthView());
+    agent.#bundles.restore();
+    agent.#link.start();
+    agent.#renewal.start();
+    await agent.#serve(agent.#bundles.current ?? (await agent.#first.promise));
+    return agent;
+  }
+
+  async #serve(inForce: InForce): Promise<void> {
+    const { settings } = inForce.bundle;
+    const log = this.#log;
+    const nowMs = (): number => this.#clock.nowMs();
+    const spool = openSpool({
+      dir: path.join(this.#config.dataDir, 'spool'),
+      agentId: this.#identity.agentId,
+      instance: this.#config.instance,
+      version: VERSION,
+      signer: keySigner(this.#identity.identityKey),
+      trailSealKey: Buffer.from(settings.trailSealKey, 'base64url'),
+      nowMs,
+      log,
+    });
+    const trail = new Trail(spool, log, () =>
+      this.failed.reject(new GatewayError('trail.unavailable', { reason: 'in doubt' })),
+    );
+    const recordings = new RecordingStore(spool.dir, spool.budget, log);
+    const uploads = new Uploads(spool, recordings, (message) => this.#link.send(message), nowMs, log);
+    spool.onGrown = () => uploads.more();
+    spool.onAdopted = (dir) => recordings.adopt(dir);
+    recordings.onGrown = () => uploads.more();
+    const opening = this.#openingPorts(trail, recordings);
+    const listeners = await this.#listen(opening);
+    this.#serving = { spool, trail, uploads, opening, listeners };
+    const now = this.#bundles.current ?? inForce;
+    this.#recordApplied(now);
+    this.#live.apply(now);
+    this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
+    this.#timers.push(
+      setInterval(() => this.#heartbeat(), settings.heartbeatMs > 0 ? settings.heartbeatMs : LIMITS.heartbeatEveryMs),
+    );
+    if (this.#link.connected) {
+      // What was said before had neither a chain nor listeners in it.
+      this.#link.redial();
+    }
+    this.#writeReady(listeners);
+  }
+
+  #openingPorts(trail: Trail, recordings: RecordingStore): OpeningPorts {
+    const nowMs = (): number => this.#clock.nowMs();
+    const log = this.#log;
+    return {
+      live: this.#live,
+      cancelKeys: this.#cancelKeys,
+      trail,
+      recordings,
+      log,
+      stopping: () => this.#stopping,
+      signIn: {
+        agentId: this.#identity.agentId,
+        inForce: () => this.#bundles.current,
+        revocations: () => this.#live.revocations,
+        newSessionsAllowed: (resource) => this.#contact.newSessionsAllowed(resource),
+        nowMs,
+        record: (event) => trail.record(event),
+        log,
+      },
+      road: {
+        engine: () => this.#requireInForce().engine,
+        resource: (id) => this.#bundles.current?.resourcesById.get(id),
+        fresh: (resource) => this.#contact.sessionsAllowed(resource),
+        credential: (resource) => this.#credentials.forResource(resource),
+        consumed: (id, sessionId) => this.#link.send({ body: 'consumed', consumed: { id, sessionId } }),
+        holds: this.#holds,
+        tickets: this.#tickets,
+        nowMs,
+      },
+    };
+  }
+
+  #requireInForce(): InForce {
+    const inForce = this.#bundles.current;
+    if (inForce === undefined) throw new GatewayError('policy.unavailable', { reason: 'no bundle' });
+    return inForce;
+  }
+
+  async #listen(opening: OpeningPorts): Promise<readonly Listener[]> {
+    const { listenPostgres, listenPostgresPlaintext } = this.#config;
+    const shared = {
+      adapter: this.#protocols.postgres,
+      turn: opening.trail.turn,
+      admission: this.#admission,
+      log: this.#log,
+      tlsContext: () => this.#tlsContext,
+      parts: (connection: Parameters<typeof hostParts>[0]) => hostParts(connection, opening),
+    };
+    const listeners = [await listen({ ...shared, ...listenPostgres, plaintext: false })];
+    if (listenPostgresPlaintext !== undefined)
+      listeners.push(await listen({ ...shared, ...listenPostgresPlaintext, plaintext: true }));
+    return listeners;
+  }
+
+  #writeReady(listeners: readonly Listener[]): void {
+    const [secure, plain] = listeners.map(({ host, port }) => `${host}:${port}`);
+    const ready = {
+      pid: process.pid,
+      postgres: secure,
+      postgresPlaintext: plain,
+      health: `${this.#health?.host}:${this.#health?.port}`,
+    };
+    writeWhole(path.join(this.#config.dataDir, 'ready.json'), `${JSON.stringify(ready)}\n`);
+    this.#log.info('ready', ready);
+  }
+
+  // Bundles.
+
+  #applied(now: InForce): void {
+    const { epoch, revision, settings } = now.bundle;
+    this.#log.info('a bundle is in force', { epoch, revision });
+    const serving = this.#serving;
+    if (serving !== undefined) {
+      serving.spool.trailSealKey = Buffer.from(settings.trailSealKey, 'base64url');
+      this.#recordApplied(now);
+    }
+    this.#live.apply(now);
+    this.#first.resolve(now);
+    this.#link.send({ body: 'bundle', bundle: { epoch, revision, accepted: true } });
+  }
+
+  #recordApplied({ bundle, digest }: InForce): void {
+    this.#serving?.trail.recordOutcome({
+      kind: 'bundle.applied',
+      epoch: bundle.epoch,
+      revision: bundle.revision,
+      digest,
+    });
+  }
+
+  #refused(error: GatewayError, epoch: number, revision: number): void {
+    this.#refusedBundles++;
+    this.#serving?.trail.recordOutcome({ kind: 'bundle.refused', epoch, revision, code: error.code });
+    const reason = Object.entries(error.detail)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' ');
+    this.#link.send({ body: 'bundle', bundle: { epoch, revision, accepted: false, code: error.code, reason } });
+  }
+
+  // The link.
+
+  #hello(): AgentMessage {
+    const inForce = this.#bundles.current?.bundle;
+    const endpoints = (this.#serving?.listeners ?? []).map(({ port }, i) => ({
+      protocol: 'postgres',
+      address: `${i === 0 ? this.#config.advertise : '127.0.0.1'}:${port}`,
+      plaintext: i > 0,
+    }));
+    return {
+      body: 'hello',
+      hello: {
+        version: VERSION,
+        capabilities: [...CAPABILITIES],
+        instance: this.#config.instance,
+        chainEpoch: this.#serving?.spool.identity.epoch ?? 0,
+        bundleEpoch: inForce?.epoch ?? 0,
+        bundleRevision: inForce?.revision ?? 0,
+        endpoints,
+      },
+    };
+  }
+
+  #linkOpened(): void {
+    this.#contact.linked = true;
+    this.#holds.announceAll();
+    this.#live.reportAll();
+    this.#heartbeat();
+    this.#serving?.uploads.restart();
+  }
+
+  #linkClosed(): void {
+    this.#contact.linked = false;
+    this.#live.unwatchAll();
+  }
+
+  #received(message: ControlMessage): void {
+    this.#contact.heard();
+    try {
+      this.#dispatch(message);
+    } catch (error) {
+      this.#log.error('a message of the control plane could not be used', { kind: message.body ?? '', error });
+    }
+  }
+
+  #dispatch(message: ControlMessage): void {
+    switch (message.body) {
+      case 'manifest': {
+        const wanted = this.#bundles.offer(message.manifest);
+        if (wanted.length > 0)
+          this.#link.send({ body: 'want', want: { digests: wanted.map((digest) => Buffer.from(digest, 'hex')) } });
+        return;
+      }
+      case 'chunk':
+        return this.#bundles.chunk(message.chunk);
+      case 'credentials':
+        return this.#credentials.replace(message.credentials);
+      case 'answer':
+        return this.#holds.answered(message.answer.id ?? '', message.answer.signed ?? '');
+      case 'trailAck':
+        return this.#serving?.uploads.trailAck(message.trailAck);
+      case 'recordingAck':
+        return this.#serving?.uploads.recordingAck(message.recordingAck);
+      case 'end': {
+        const code = message.end.code ?? '';
+        this.#live.end(message.end.sessionId ?? '', isErrorCode(code) ? code : 'session.killed');
+        return;
+      }
+      case 'watch':
+        return this.#live.watch(message.watch.sessionId ?? '', message.watch.on ?? false);
+      case 'welcome':
+        this.#clockSkewMs = this.#clock.nowMs() - Number(message.welcome.now ?? this.#clock.nowMs());
+        return;
+      case undefined:
+        // A younger control plane says something this agent does not know: restrictions never travel this way.
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #heartbeat(): void {
+    const serving = this.#serving;
+    if (serving === undefined) return;
+    const { instance, epoch, sequence, head } = serving.spool.heartbeat();
+    const inForce = this.#bundles.current?.bundle;
+    this.#link.send({
+      body: 'heartbeat',
+      heartbeat: {
+        instance,
+        epoch,
+        sequence: String(sequence),
+        head: Buffer.from(head, 'hex'),
+        sessions: this.#live.count,
+        bundleEpoch: inForce?.epoch ?? 0,
+        bundleRevision: inForce?.revision ?? 0,
+        now: String(this.#clock.nowMs()),
+      },
+    });
+  }
+
+  #tick(): void {
+    this.#live.tick();
+    this.#serving?.spool.tick();
+    this.#serving?.uploads.more();
+  }
+
+  #healthView() {
+    const bundle = () => this.#bundles.current?.bundle;
+    const gauge = (name: string, help: string, value: () => number) => ({ name, help, value });
+    return {
+      ready: () => this.#serving !== undefined && !this.#stopping,
+      facts: () => ({
+        linked: this.#link.connected,
+        recording: this.#serving?.spool.isOpen ?? false,
+        bundleEpoch: bundle()?.epoch ?? 0,
+        bundleRevision: bundle()?.revision ?? 0,
+      }),
+      gauges: [
+        gauge('sessions', 'Sessions signed in.', () => this.#live.count),
+        gauge('connections', 'Connections, signed in or not.', () => this.#admission.all),
+        gauge('half_open_connections', 'Connections that have not signed in.', () => this.#admission.halfOpen),
+        gauge('holds', 'Statements that wait for a person.', () => this.#holds.count),
+        gauge('linked', '1 while the link to the control plane stands.', () => (this.#link.connected ? 1 : 0)),
+        gauge('silence_seconds', 'Seconds since the control plane was heard.', () => this.#contact.silentMs / 1000),
+        gauge('bundle_revision', 'Revision of the bundle in force.', () => bundle()?.revision ?? 0),
+        gauge('bundles_refused', 'Bundles refused since the start.', () => this.#refusedBundles),
+        gauge('trail_open', '1 while statements can be recorded.', () =>
+          this.#serving?.spool.isOpen === true ? 1 : 0,
+        ),
+        gauge(
+          'spool_bytes',
+          'Bytes of trail and recordings not yet acknowledged.',
+          () => this.#serving?.spool.budget.used ?? 0,
+        ),
+        gauge('clock_skew_seconds', 'This clock minus the control plane’s.', () => this.#clockSkewMs / 1000),
+        gauge(
+          'certificate_seconds_left',
+          'Until the identity certificate ends.',
+          () => (this.#identity.expiresAtMs - this.#clock.nowMs()) / 1000,
+        ),
+      ],
+    };
+  }
+
+  /** Tells sessions, records their ends, closes the epoch, sends what can be sent. Takes at most about `STOP_MS_MAX`. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#log.info('stopping', { sessions: this.#live.count });
+    this.#renewal.stop();
+    const serving = this.#serving;
+    const closing = (serving?.listeners ?? []).map((listener) => listener.close());
+    this.#live.endAll('agent.stopping');
+    await within(STOP_MS_MAX, () => this.#admission.all === 0);
+    for (const timer of this.#timers) clearInterval(timer);
+    if (serving !== undefined) {
+      serving.trail.turn.endNow();
+      serving.spool.close('stopped');
+      this.#heartbeatQuietly(serving);
+    }
+    await Promise.race([Promise.all(closing), new Promise((done) => setTimeout(done, 500))]);
+    await this.#link.stop();
+    await this.#protocols.close();
+    await this.#health?.close();
+    rmSync(path.join(this.#config.dataDir, 'ready.json'), { force: true });
+    this.#log.info('stopped', {});
+  }
+
+  #heartbeatQuietly(serving: Serving): void {
+    serving.uploads.more();
+    this.#heartbeat();
+  }
+}
+
+const listenerContext = ({ file }: Identity): tls.SecureContext =>
+  tls.createSecureContext({
+    cert: file.listenerChain,
+    key: file.listenerKey,
+    minVersion: 'TLSv1.2',
+    sessionIdContext: randomBytes(16).toString('hex'),
+  });
+
+async function enrolled(config: AgentConfig, log: Logger): Promise<Identity> {
+  if (config.joinToken === undefined) {
+    throw new GatewayError('config.invalid', {
+      setting: 'SALLYPORT_JOIN_TOKEN',
+      reason: 'an agent that has not enrolled needs one',
+    });
+  }
+  return storeIdentity(config.dataDir, await enroll(readJoinToken(config.joinToken), newAgentKeys(), VERSION, log));
+}
+
+async function within(waitMs: number, done: () => boolean): Promise<void> {
+  const until = performance.now() + waitMs;
+  while (!done() && performance.now() < until) await new Promise((next) => setTimeout(next, 20));
+}

@@ -1,0 +1,120 @@
+/**
+ * Is this manifest ours, signed by a key fit for it, and not older than what is in force? Verified over its raw bytes.
+ * Refuses to guess: an unknown capability, a wrong name or a later format is an answer with a code, never a shrug.
+ * docs/adr/0005; certificates as RFC 5280 section 6, narrowed to what our root issues.
+ */
+import { verify, X509Certificate } from 'node:crypto';
+import { type SignedManifest, wire } from '@sallyport/contract';
+import { EKU_BUNDLE_SIGNING, GatewayError, LIMITS } from '@sallyport/core';
+import { CAPABILITIES } from '@sallyport/model';
+
+export interface ManifestChunk {
+  /** `<kind>/<id>`. */
+  readonly name: string;
+  /** Hex of the SHA-256 of the body. */
+  readonly digest: string;
+  readonly size: number;
+}
+
+/** A manifest that may be applied once its chunks are here. */
+export interface Manifest {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly projectId: string;
+  /** UTC ms. */
+  readonly createdAt: number;
+  readonly chunks: readonly ManifestChunk[];
+}
+
+export interface ManifestExpectations {
+  readonly root: X509Certificate;
+  readonly agentId: string;
+  readonly projectId: string;
+  /** What is in force; undefined before the first. */
+  readonly inForce: { readonly epoch: number; readonly revision: number } | undefined;
+  readonly nowMs: number;
+}
+
+const FORMAT = 1;
+const DEPTH_MAX = 4;
+/** Clocks of agents may be this wrong, ms. */
+const SKEW_MS = 5 * 60_000;
+
+/** The signing key, if the certificates lead from a bundle-signing leaf to the root. */
+function signingKey(certificates: readonly Uint8Array[], root: X509Certificate, nowMs: number): X509Certificate {
+  const refused = (reason: string): GatewayError => new GatewayError('bundle.signature', { reason });
+  if (certificates.length === 0 || certificates.length > DEPTH_MAX) throw refused('chain');
+  const chain = certificates.map((der) => new X509Certificate(der));
+  const [leaf] = chain as [X509Certificate];
+  if (leaf.ca || !leaf.keyUsage?.includes(EKU_BUNDLE_SIGNING)) throw refused('purpose');
+  for (const [i, certificate] of chain.entries()) {
+    const issuer = chain[i + 1] ?? root;
+    if (!issuer.ca || !certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey)) throw refused('chain');
+    if (i > 0 && certificate.keyUsage !== undefined && !certificate.keyUsage.includes(EKU_BUNDLE_SIGNING))
+      throw refused('purpose');
+    const late = nowMs > certificate.validToDate.getTime() + SKEW_MS;
+    if (late || nowMs < certificate.validFromDate.getTime() - SKEW_MS) throw refused('validity');
+  }
+  return leaf;
+}
+
+function signatureHolds(leaf: X509Certificate, bytes: Uint8Array, signature: Uint8Array): boolean {
+  const key = leaf.publicKey;
+  if (key.asymmetricKeyType === 'ed25519') return verify(null, bytes, key, signature);
+  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return false;
+  return verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature);
+}
+
+/** @throws GatewayError `bundle.signature`, `bundle.stale`, `bundle.capability`, `bundle.malformed` */
+export function verifyManifest(signed: SignedManifest, expected: ManifestExpectations): Manifest {
+  const bytes = signed.manifest ?? new Uint8Array();
+  let leaf: X509Certificate;
+  let holds = false;
+  try {
+    leaf = signingKey(signed.certificates ?? [], expected.root, expected.nowMs);
+    holds = signatureHolds(leaf, bytes, signed.signature ?? new Uint8Array());
+  } catch (cause) {
+    throw cause instanceof GatewayError
+      ? cause
+      : new GatewayError('bundle.signature', { reason: 'unreadable' }, { cause });
+  }
+  if (!holds) throw new GatewayError('bundle.signature', { reason: 'signature' });
+  return readManifest(bytes, expected);
+}
+
+function readManifest(bytes: Uint8Array, expected: ManifestExpectations): Manifest {
+  const malformed = (reason: string): GatewayError => new GatewayError('bundle.malformed', { reason });
+  let manifest: ReturnType<typeof wire.BundleManifest.decode>;
+  try {
+    manifest = wire.BundleManifest.decode(bytes);
+  } catch (cause) {
+    throw new GatewayError('bundle.malformed', { reason: 'manifest' }, { cause });
+  }
+  const { epoch, revision, agentId, projectId } = manifest;
+  if (manifest.format !== FORMAT)
+    throw new GatewayError('bundle.capability', { epoch, revision, reason: `format ${manifest.format}` });
+  if (agentId !== expected.agentId || projectId !== expected.projectId) {
+    throw new GatewayError('bundle.signature', { epoch, revision, reason: 'for another agent' });
+  }
+  const { inForce } = expected;
+  if (inForce !== undefined && (epoch < inForce.epoch || (epoch === inForce.epoch && revision < inForce.revision))) {
+    throw new GatewayError('bundle.stale', {
+      epoch,
+      revision,
+      inForceEpoch: inForce.epoch,
+      inForceRevision: inForce.revision,
+    });
+  }
+  const lacking = manifest.requires.find((name) => !(CAPABILITIES as readonly string[]).includes(name));
+  if (lacking !== undefined) throw new GatewayError('bundle.capability', { epoch, revision, capability: lacking });
+  const chunks = manifest.chunks.map((chunk) => {
+    const digest = Buffer.from(chunk.digest ?? new Uint8Array());
+    if (digest.length !== 32 || !chunk.name) throw malformed('chunk');
+    return { name: chunk.name, digest: digest.toString('hex'), size: chunk.size ?? 0 };
+  });
+  if (chunks.reduce((sum, chunk) => sum + chunk.size, 0) > LIMITS.bundleBytesMax) throw malformed('size');
+  if (new Set(chunks.map((chunk) => chunk.name)).size !== chunks.length) throw malformed('duplicate chunk');
+  const createdAt = Number(manifest.createdAt);
+  if (!Number.isSafeInteger(createdAt)) throw malformed('created_at');
+  return { epoch, revision, projectId, createdAt, chunks };
+}

@@ -1,0 +1,160 @@
+/**
+ * The live table: every signed-in session of this process, to end one, to look at one, and to ask of each after a change
+ * of bundle whether its right still stands. Refuses to know protocols: a session is ended through its connection.
+ */
+import type { AgentMessage } from '@sallyport/contract';
+import { type ErrorCode, GatewayError, LIMITS, type Logger } from '@sallyport/core';
+import type { SessionReport } from '@sallyport/model';
+import type { Connection } from '@sallyport/relay';
+import type { SessionKey } from '@sallyport/trail';
+import type { InForce } from '../bundle/bundles.ts';
+import type { SessionRecorder } from '../recording/recorder.ts';
+import { RevocationIndex } from '../signin/revocations.ts';
+import type { SessionRoad } from './road.ts';
+import type { WatchableRecorder } from './watch.ts';
+
+export interface LiveSession {
+  readonly road: SessionRoad;
+  readonly connection: Connection;
+  readonly key: SessionKey;
+  readonly recorder: SessionRecorder;
+  readonly watchable: WatchableRecorder;
+  /** When its token was issued, UTC ms. */
+  readonly tokenIssuedAtMs: number;
+  /** Counters last reported. */
+  reported: number;
+}
+
+export interface LiveOptions {
+  nowMs(): number;
+  readonly log: Logger;
+  send(message: AgentMessage): boolean;
+  /** False when the control plane has been silent for longer than this session's resource allows. */
+  fresh(session: LiveSession): boolean;
+}
+
+export class LiveSessions {
+  readonly #options: LiveOptions;
+  readonly #sessions = new Map<string, LiveSession>();
+  #revocations = new RevocationIndex([]);
+  #inForce: InForce | undefined;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  /** Made once per bundle; also what sign-in asks. */
+  get revocations(): RevocationIndex {
+    return this.#revocations;
+  }
+
+  /** @throws GatewayError `session.limit` */
+  requireRoom(): void {
+    if (this.#sessions.size >= LIMITS.sessionsMax) throw new GatewayError('session.limit');
+  }
+
+  add(session: LiveSession): void {
+    this.#sessions.set(session.road.info.id, session);
+    this.#report('opened', session);
+  }
+
+  /** Both its sides are gone. @param reason error code or '' */
+  async closed(session: LiveSession, reason: ErrorCode | ''): Promise<void> {
+    this.#sessions.delete(session.road.info.id);
+    session.road.cancelHeld();
+    await session.recorder.close();
+    this.#report('closed', session, reason);
+  }
+
+  /** Ends one in its protocol's own words. @returns false when it is not here */
+  end(sessionId: string, code: ErrorCode): boolean {
+    const session = this.#sessions.get(sessionId);
+    session?.connection.end(code);
+    return session !== undefined;
+  }
+
+  endAll(code: ErrorCode): void {
+    for (const session of this.#sessions.values()) session.connection.end(code);
+  }
+
+  watch(sessionId: string, on: boolean): void {
+    const session = this.#sessions.get(sessionId);
+    session?.watchable.watch(
+      on ? (frame) => this.#options.send({ body: 'watch', watch: { sessionId, frame } }) : undefined,
+    );
+  }
+
+  /** Nobody can be watching without a link. */
+  unwatchAll(): void {
+    for (const session of this.#sessions.values()) session.watchable.watch(undefined);
+  }
+
+  /** Another bundle is in force: sessions whose right is gone end, the others are told. */
+  apply(inForce: InForce): void {
+    this.#inForce = inForce;
+    this.#revocations = new RevocationIndex(inForce.bundle.revocations);
+    for (const session of this.#sessions.values()) {
+      if (!this.#check(session)) session.connection.bundleChanged();
+    }
+  }
+
+  /** Called every second: grants end by themselves, budgets run out, counters are reported. */
+  tick(): void {
+    for (const session of this.#sessions.values()) {
+      this.#check(session);
+      session.road.flushOutcomes();
+      session.recorder.tick();
+      const { statements, rows } = session.road.usage;
+      const counter = statements + rows + (session.road.heldFor === undefined ? 0 : 0.5);
+      if (counter !== session.reported) {
+        session.reported = counter;
+        this.#report('live', session);
+      }
+    }
+  }
+
+  /** The link stands again: the control plane gets the whole table. */
+  reportAll(): void {
+    for (const session of this.#sessions.values()) this.#report('live', session);
+  }
+
+  /** @returns true when the session was ended */
+  #check(session: LiveSession): boolean {
+    const code = this.#endingCode(session);
+    if (code === undefined) return false;
+    session.connection.end(code);
+    return true;
+  }
+
+  #endingCode(session: LiveSession): ErrorCode | undefined {
+    const { info, role } = session.road;
+    const inForce = this.#inForce;
+    if (inForce === undefined) return 'agent.stale';
+    const principalIds = [info.principal.id, ...(info.onBehalfOf === undefined ? [] : [info.onBehalfOf.id])];
+    const { tokenId, id: sessionId } = info;
+    if (this.#revocations.ends({ sessionId, tokenId, principalIds, issuedAtMs: session.tokenIssuedAtMs }))
+      return 'session.revoked';
+    if (inForce.resourcesById.get(info.resourceId)?.name !== info.resourceName) return 'session.revoked';
+    const nowMs = this.#options.nowMs();
+    if (inForce.engine.effectsFor(info, nowMs).length === 0) return 'session.revoked';
+    if (role !== undefined && !inForce.engine.rolesFor(info, nowMs).includes(role)) return 'session.revoked';
+    return this.#options.fresh(session) ? undefined : 'agent.stale';
+  }
+
+  #report(kind: SessionReport['kind'], session: LiveSession, reason?: string): void {
+    const { info, usage, heldFor } = session.road;
+    const report: SessionReport = {
+      kind,
+      session: info,
+      ...usage,
+      ...(heldFor === undefined ? {} : { heldFor }),
+      at: this.#options.nowMs(),
+      ...(reason === undefined ? {} : { reason }),
+    };
+    this.#options.send({ body: 'session', session: { session: Buffer.from(JSON.stringify(report)) } });
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * What the relay is given for each accepted connection: sign-in, cancel keys, a recorder, clocks; and what happens when a
+ * session has signed in. The place where the agent's parts meet one connection.
+ * Refuses to know bytes and sockets.
+ */
+import { randomBytes } from 'node:crypto';
+import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
+import type { SignedIn, SignInRequest } from '@sallyport/protocol-kit';
+import type { Connection, HostParts } from '@sallyport/relay';
+import { SessionKey } from '@sallyport/trail';
+import { SessionRecorder } from '../recording/recorder.ts';
+import type { RecordingStore } from '../recording/recording-store.ts';
+import { type Admitted, admitSignIn, type SignInPorts } from '../signin/sign-in.ts';
+import type { Trail } from '../trail.ts';
+import type { CancelKeys } from './cancel-keys.ts';
+import type { LiveSession, LiveSessions } from './live.ts';
+import { type RoadPorts, SessionRoad } from './road.ts';
+import { WatchableRecorder } from './watch.ts';
+
+export interface OpeningPorts {
+  readonly live: LiveSessions;
+  readonly cancelKeys: CancelKeys;
+  readonly trail: Trail;
+  readonly recordings: RecordingStore;
+  readonly signIn: SignInPorts;
+  readonly road: Omit<RoadPorts, 'record' | 'recordOutcome'>;
+  readonly log: Logger;
+  stopping(): boolean;
+}
+
+/** For `ListenOptions.parts`. */
+export function hostParts(connection: Connection, ports: OpeningPorts): HostParts {
+  const nowMs = (): number => ports.signIn.nowMs();
+  const cancel = ports.cancelKeys.open();
+  const recorder = new WatchableRecorder(nowMs);
+  let session: LiveSession | undefined;
+  return {
+    cancel,
+    recorder,
+    log: ports.log,
+    nowMs,
+    monotonicUs: () => performance.now() * 1000,
+    randomBytes: (size) => randomBytes(size),
+    signIn: {
+      signIn: async (request) => {
+        // A second sign-in on one connection would leave the first session without an end.
+        if (session !== undefined) throw new GatewayError('auth.failed', { why: 'signed in already' });
+        session = openSession(request, connection, recorder, ports);
+        return session.road;
+      },
+    },
+    closed: (code) => {
+      cancel.close();
+      if (session !== undefined) closeSession(session, code, ports);
+    },
+  };
+}
+
+/** @throws GatewayError as `SignInPort.signIn` */
+function openSession(
+  request: SignInRequest,
+  connection: Connection,
+  watchable: WatchableRecorder,
+  ports: OpeningPorts,
+): LiveSession & { readonly road: SignedIn } {
+  if (ports.stopping()) throw new GatewayError('agent.stopping');
+  const admitted: Admitted = admitSignIn(request, connection.address, ports.signIn);
+  ports.live.requireRoom();
+  const { info, resource, role, tokenIssuedAtMs } = admitted;
+  const { trail } = ports;
+  const key = new SessionKey(info.id);
+  trail.record({ kind: 'session.opened', session: info }, key);
+  const recorder = new SessionRecorder({
+    sessionId: info.id,
+    key,
+    level: resource.recording,
+    openedAtMs: info.openedAt,
+    nowMs: () => ports.signIn.nowMs(),
+    store: ports.recordings,
+    log: ports.log,
+    recordChunk: (event) => trail.recordOutcome(event, key),
+  });
+  watchable.bind(recorder, info.openedAt);
+  const road = new SessionRoad(info, resource, role, {
+    ...ports.road,
+    record: (event) => trail.record(event, key),
+    recordOutcome: (event) => trail.recordOutcome(event, key),
+  });
+  const session: LiveSession = { road, connection, key, recorder, watchable, tokenIssuedAtMs, reported: 0 };
+  ports.live.add(session);
+  connection.established();
+  return session;
+}
+
+function closeSession(session: LiveSession, code: ErrorCode | '', ports: OpeningPorts): void {
+  const { road, key } = session;
+  ports.live
+    .closed(session, code)
+    .catch((error: unknown) => ports.log.error('a recording could not be closed', { session: road.info.id, error }))
+    .finally(() => {
+      road.flushOutcomes();
+      const { statements, rows, bytes } = road.usage;
+      ports.trail.recordOutcome({ kind: 'session.closed', reason: code, statements, rows, bytes }, key);
+    });
+}

@@ -1,0 +1,254 @@
+/**
+ * The road of one signed-in session: everything its protocol may ask of the agent once it knows who it is. Judging by the
+ * bundle in force, recording into the turn, waiting for persons, and counting.
+ * Refuses to know bytes. DESIGN sections 3, 7 and 9.
+ */
+import { randomBytes } from 'node:crypto';
+import { GatewayError, LIMITS, shortId } from '@sallyport/core';
+import { maskDetected } from '@sallyport/mask';
+import type {
+  Approval,
+  ApprovalRequest,
+  MaskSet,
+  Resource,
+  SessionInfo,
+  SessionUsage,
+  Statement,
+  StatementOutcome,
+  TrailEvent,
+  Verdict,
+} from '@sallyport/model';
+import type { PolicyEngine } from '@sallyport/policy';
+import type { GatePorts, HeldNotice, HoldVerdict, SignedIn, UpstreamCredential } from '@sallyport/protocol-kit';
+import type { Holds, OpenHold } from '../approvals/holds.ts';
+import type { Tickets } from '../approvals/tickets.ts';
+import { hiddenParameters, hideAll } from './hidden.ts';
+
+/** What the road needs of the agent. */
+export interface RoadPorts {
+  /** The engine of the bundle in force. */
+  engine(): PolicyEngine;
+  /** The resource as the bundle in force has it; undefined when it is gone. */
+  resource(id: string): Resource | undefined;
+  /** False when the control plane has been silent for longer than the resource allows. */
+  fresh(resource: Resource): boolean;
+  /** The intent, into the turn's batch. @throws GatewayError `trail.unavailable` */
+  record(event: TrailEvent): void;
+  /** What already happened. @throws GatewayError `trail.unavailable` when the trail is in doubt */
+  recordOutcome(event: TrailEvent): void;
+  credential(resource: Resource): Promise<UpstreamCredential>;
+  /** A ticket was used. */
+  consumed(approvalId: string, sessionId: string): void;
+  readonly holds: Holds;
+  readonly tickets: Tickets;
+  nowMs(): number;
+}
+
+const RECENT_MAX = 5;
+const RECENT_TEXT_MAX = 300;
+/** Outcomes that ride in one event. */
+const OUTCOMES_PER_EVENT = 64;
+
+export class SessionRoad implements SignedIn, GatePorts {
+  readonly info: SessionInfo;
+  readonly role: string | undefined;
+  readonly readOnly: boolean;
+  readonly usage: SessionUsage = { statements: 0, writes: 0, rows: 0, bytes: 0 };
+  readonly gate: GatePorts = this;
+  onHeld: ((held: HeldNotice) => void) | undefined;
+  readonly #ports: RoadPorts;
+  readonly #resource: Resource;
+  #number = 0;
+  /** A statement whose hold is recorded and whose outcome is not: the same object comes again then. */
+  #held: Statement | undefined;
+  #hold: OpenHold | undefined;
+  #approvalId = '';
+  #answered: { readonly approval: Approval; readonly signed: string } | undefined;
+  #recent: string[] = [];
+  #outcomes: StatementOutcome[] = [];
+
+  constructor(info: SessionInfo, resource: Resource, role: string | undefined, ports: RoadPorts) {
+    this.info = info;
+    this.#resource = resource;
+    this.role = role;
+    this.#ports = ports;
+    this.readOnly = ports.engine().readOnly(info, ports.nowMs());
+  }
+
+  /** As it was at sign-in: rotation and other settings take effect for the next session. */
+  get resource(): Resource {
+    return this.#resource;
+  }
+
+  /** The request this session waits for; undefined when it does not wait. */
+  get heldFor(): string | undefined {
+    return this.#hold?.request.id;
+  }
+
+  decide(statement: Statement, approval?: Approval): Verdict {
+    const { info, usage } = this;
+    if (!this.#ports.fresh(this.#resource)) return { kind: 'deny', rule: 'gateway/offline', code: 'agent.stale' };
+    const engine = this.#ports.engine();
+    const nowMs = this.#ports.nowMs();
+    return engine.decide(
+      approval === undefined
+        ? { session: info, statement, usage, nowMs }
+        : { session: info, statement, usage, nowMs, approval },
+    );
+  }
+
+  record(statement: Statement, verdict: Verdict, approval?: Approval): void {
+    // Held statements are recorded twice: the hold, and what became of it, under one number.
+    if (this.#held !== statement) {
+      this.#number++;
+      this.#approvalId = '';
+    }
+    this.#held = verdict.kind === 'hold' ? statement : undefined;
+    const answered = this.#answered;
+    if (approval !== undefined && answered !== undefined && answered.approval === approval) {
+      this.#ports.record({
+        kind: 'approval.answered',
+        approvalId: approval.id,
+        digest: approval.digest,
+        granted: approval.granted,
+        by: approval.by,
+        reason: approval.reason ?? '',
+        signed: answered.signed,
+      });
+    }
+    this.#ports.record({
+      kind: 'statement.judged',
+      number: this.#number,
+      verdict: verdict.kind,
+      rule: verdict.rule,
+      code: verdict.kind === 'deny' ? verdict.code : '',
+      digest: statement.digest,
+      effects: statement.effects,
+      text: statement.text,
+      parameters: statement.parameters,
+      approvalId: approval?.id ?? this.#approvalId,
+      shadow: verdict.shadow ?? [],
+    });
+    this.#count(statement, verdict);
+  }
+
+  #count(statement: Statement, verdict: Verdict): void {
+    if (statement.preparation === true || verdict.kind === 'hold') return;
+    this.usage.statements++;
+    if (verdict.kind === 'allow' && statement.effects.some((effect) => effect !== 'read')) this.usage.writes++;
+    this.#recent.push(statement.text.slice(0, RECENT_TEXT_MAX));
+    if (this.#recent.length > RECENT_MAX) this.#recent.shift();
+  }
+
+  async awaitApproval(statement: Statement, verdict: HoldVerdict): Promise<Approval> {
+    const nowMs = this.#ports.nowMs();
+    if (this.#resource.approval === 'ticket') return this.#useTicket(statement, verdict, nowMs);
+    if (this.#hold !== undefined) throw new GatewayError('approval.cancelled', { reason: 'one at a time' });
+    const hold = this.#ports.holds.open(this.#request(statement, verdict, 'wait', nowMs));
+    this.#hold = hold;
+    this.#requested(hold.request, statement, verdict);
+    try {
+      const answered = await hold.answer;
+      this.#answered = answered;
+      return answered.approval;
+    } finally {
+      this.#hold = undefined;
+    }
+  }
+
+  #useTicket(statement: Statement, verdict: HoldVerdict, nowMs: number): Approval {
+    const use = {
+      digest: statement.digest,
+      principalId: this.info.principal.id,
+      resourceId: this.info.resourceId,
+      nowMs,
+    };
+    const ticket = this.#ports.tickets.consume(use);
+    if (ticket !== undefined) {
+      this.#approvalId = ticket.approval.id;
+      this.#answered = ticket;
+      this.#ports.consumed(ticket.approval.id, this.info.id);
+      return ticket.approval;
+    }
+    const request = this.#ports.holds.ask(this.#request(statement, verdict, 'ticket', nowMs));
+    this.#requested(request, statement, verdict);
+    throw new GatewayError('approval.required', { id: request.id });
+  }
+
+  #requested(request: ApprovalRequest, statement: Statement, verdict: HoldVerdict): void {
+    this.#approvalId = request.id;
+    const { id: approvalId, digest, rule, expiresAt } = request;
+    this.#ports.record({ kind: 'approval.requested', approvalId, digest, rule, expiresAt });
+    this.onHeld?.({ approvalId, statement, verdict, expiresAt });
+  }
+
+  #request(statement: Statement, verdict: HoldVerdict, mode: 'wait' | 'ticket', nowMs: number): ApprovalRequest {
+    const { info } = this;
+    const longest = Math.min(verdict.approval.expiresMs, LIMITS.approvalWaitMsMax);
+    // Nobody's locks wait for a person's lunch.
+    const waitMs =
+      mode === 'wait' && statement.inTransaction ? Math.min(longest, this.#resource.holdInTransactionMsMax) : longest;
+    return {
+      id: shortId('apr', randomBytes(10)),
+      projectId: info.projectId,
+      agentId: info.agentId,
+      sessionId: info.id,
+      resourceId: info.resourceId,
+      principal: info.principal,
+      ...(info.onBehalfOf === undefined ? {} : { onBehalfOf: info.onBehalfOf }),
+      digest: statement.digest,
+      scope: 'once',
+      mode,
+      text: hideAll(statement.text),
+      parameters: hiddenParameters(statement),
+      effects: statement.effects,
+      rule: verdict.rule,
+      reason: verdict.message ?? '',
+      approval: verdict.approval,
+      database: info.database,
+      clientAddress: info.clientAddress,
+      inTransaction: statement.inTransaction,
+      wroteInTransaction: statement.wroteInTransaction,
+      statementsBefore: this.usage.statements,
+      writesBefore: this.usage.writes,
+      recentStatements: this.#recent.map((text) => hideAll(text)),
+      requestedAt: nowMs,
+      expiresAt: nowMs + waitMs,
+    };
+  }
+
+  masks(): MaskSet {
+    return this.#ports.engine().masksFor(this.info);
+  }
+
+  credential(): Promise<UpstreamCredential> {
+    return this.#ports.credential(this.#resource);
+  }
+
+  cancelHeld(): void {
+    this.#hold?.cancel('cancelled by the client');
+  }
+
+  finished(outcome: StatementOutcome): void {
+    this.usage.rows += outcome.rows;
+    this.usage.bytes += outcome.bytes;
+    this.#outcomes.push(outcome);
+    if (this.#outcomes.length >= OUTCOMES_PER_EVENT) this.flushOutcomes();
+  }
+
+  /** Records what came back so far; called now and then and at the end. */
+  flushOutcomes(): void {
+    if (this.#outcomes.length === 0) return;
+    const outcomes = this.#outcomes;
+    this.#outcomes = [];
+    this.#ports.recordOutcome({ kind: 'statement.finished', outcomes });
+  }
+
+  statementNumber(): number {
+    return this.#number;
+  }
+
+  hide(text: string): string {
+    return maskDetected(text, this.masks().detect).text;
+  }
+}

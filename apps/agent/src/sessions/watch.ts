@@ -1,0 +1,76 @@
+/**
+ * Live view of a session: what is recorded, as recording frames, while someone who may see it watches. Refuses to keep
+ * anything: frames that the link cannot take are gone, the recording has them.
+ */
+import type { RecorderPort } from '@sallyport/protocol-kit';
+import { ByteBatch, FrameWriter } from '@sallyport/trail';
+
+/** A recorder that can be watched; before sign-in it has nothing behind it and records nothing. */
+export class WatchableRecorder implements RecorderPort {
+  #recorder: RecorderPort | undefined;
+  #openedAtMs = 0;
+  #onDrained: (() => void) | undefined;
+  #show: ((frame: Buffer) => void) | undefined;
+  readonly #nowMs: () => number;
+  readonly #batch = new ByteBatch(256);
+  readonly #frames = new FrameWriter(this.#batch);
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** The session has signed in: from here on everything is recorded. */
+  bind(recorder: RecorderPort, openedAtMs: number): void {
+    this.#recorder = recorder;
+    this.#openedAtMs = openedAtMs;
+    recorder.onDrained = () => this.#onDrained?.();
+  }
+
+  /** @param show receives each frame's bytes, times counted from the session's opening; undefined ends the view */
+  watch(show: ((frame: Buffer) => void) | undefined): void {
+    this.#show = show;
+  }
+
+  get level(): RecorderPort['level'] {
+    return this.#recorder?.level ?? 'statements';
+  }
+
+  get saturated(): boolean {
+    return this.#recorder?.saturated ?? false;
+  }
+
+  get onDrained(): (() => void) | undefined {
+    return this.#onDrained;
+  }
+
+  set onDrained(drained: (() => void) | undefined) {
+    this.#onDrained = drained;
+  }
+
+  statement(number: number, text: string): void {
+    this.#recorder?.statement(number, text);
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.text('statement', atMs, number, text));
+  }
+
+  columns(number: number, names: readonly string[]): void {
+    this.#recorder?.columns(number, names);
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.columns(atMs, number, names));
+  }
+
+  rows(number: number, bytes: Uint8Array, rowCount: number): void {
+    this.#recorder?.rows(number, bytes, rowCount);
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.rows(atMs, number, rowCount, bytes));
+  }
+
+  note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void {
+    this.#recorder?.note(number, kind, text);
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.text(kind, atMs, number, text));
+  }
+
+  #frame(write: (atMs: number) => void): void {
+    this.#batch.clear(0);
+    this.#frames.sinceMs = 0;
+    write(Math.max(0, this.#nowMs() - this.#openedAtMs));
+    this.#show?.(Buffer.from(this.#batch.view));
+  }
+}
