@@ -1,0 +1,53 @@
+/** apply: documents of a folder become what the control plane holds, all or nothing. */
+import type { Change } from '@sallyport/api-client';
+import type { Context } from '../context.ts';
+import { safeText } from '../output/safe-text.ts';
+import { styled } from '../terminal.ts';
+import type { Registry } from './command.ts';
+import { readDocuments } from './documents.ts';
+
+export function registerApply({ program, run }: Registry): void {
+  program
+    .command('apply')
+    .description('apply documents (kinds Resource, Group, Grant, Policy), all or nothing')
+    .requiredOption('-f, --file <path>', 'folder or file with YAML (`-` = stdin)')
+    .option('--dry-run', 'only show what would change')
+    .option('--prune', 'also remove what earlier documents made and these no longer name')
+    .action(run(apply));
+}
+
+async function apply(
+  context: Context,
+  options: { readonly file: string; readonly dryRun?: boolean; readonly prune?: boolean },
+): Promise<void> {
+  await context.requireToken();
+  const documents = await readDocuments(context.terminal, options.file);
+  const dryRun = options.dryRun === true;
+  const answer = await context.api.apply(documents, { dryRun, prune: options.prune === true });
+  context.answer(answer, ({ changes }) => {
+    const changed = changes.filter((change) => change.action !== 'none');
+    const verb = dryRun ? 'would change' : 'changed';
+    return [
+      ...changed.flatMap((change) => renderChange(context, change)),
+      `${changed.length} ${verb}, ${changes.length - changed.length} as they were.`,
+    ];
+  });
+}
+
+const MARKS = { create: ['+', 'green'], update: ['~', 'yellow'], delete: ['-', 'red'], none: [' ', 'dim'] } as const;
+
+function renderChange(context: Context, change: Change): readonly string[] {
+  const [mark, style] = MARKS[change.action];
+  return [
+    styled(context.terminal, style, `${mark} ${change.kind} ${safeText(change.name)}`),
+    ...diffLines(change.diff).map((line) => `    ${safeText(line)}`),
+  ];
+}
+
+/** A diff as text, or as a list or map of what changed. */
+function diffLines(diff: unknown): readonly string[] {
+  if (diff === undefined || diff === null || diff === '') return [];
+  if (typeof diff === 'string') return diff.replace(/\n$/, '').split('\n');
+  if (Array.isArray(diff)) return diff.map((line: unknown) => (typeof line === 'string' ? line : JSON.stringify(line)));
+  return Object.entries(diff as Record<string, unknown>).map(([field, value]) => `${field}: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,165 @@
+/**
+ * approvals ls, show, approve, deny, watch. Refuses to approve what has not been shown: approving at a terminal prints the
+ * statement first, and its text is made safe for the terminal, since the one who waits has written it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApprovalRequest, PrincipalRef } from '@sallyport/api-client';
+import { type Context, collect } from '../context.ts';
+import { safeLine, safeText } from '../output/safe-text.ts';
+import { type Column, renderFields } from '../output/table.ts';
+import { showDistance, showInstant } from '../output/time.ts';
+import { styled } from '../terminal.ts';
+import type { Registry } from './command.ts';
+
+const WATCH_EVERY_MS = 1000;
+
+/** `payments-bot for ana`. */
+export const whoText = (item: {
+  readonly principal: PrincipalRef;
+  readonly onBehalfOf?: PrincipalRef | null;
+}): string => (item.onBehalfOf == null ? item.principal.name : `${item.principal.name} for ${item.onBehalfOf.name}`);
+
+/** Name of the resource, however the answer spells it. */
+export function resourceText(item: {
+  readonly resource?: string | { readonly name: string };
+  readonly resourceName?: string;
+  readonly resourceId?: string;
+}): string {
+  if (item.resourceName !== undefined) return item.resourceName;
+  return typeof item.resource === 'object' ? item.resource.name : (item.resource ?? item.resourceId ?? '-');
+}
+
+const columns = (nowMs: number): readonly Column<ApprovalRequest>[] => [
+  { title: 'id', show: (item) => item.id },
+  { title: 'state', show: (item) => item.state },
+  { title: 'who', show: (item) => whoText(item) },
+  { title: 'resource', show: (item) => resourceText(item) },
+  { title: 'rule', show: (item) => item.rule, least: 12 },
+  { title: 'expires', show: (item) => (item.state === 'pending' ? showDistance(item.expiresAt, nowMs) : '-') },
+  { title: 'statement', show: (item) => item.text, least: 24 },
+];
+
+export function registerApprovals({ program, run }: Registry): void {
+  const approvals = program.command('approvals').description('held statements that wait for a person');
+  approvals
+    .command('ls', { isDefault: true })
+    .description('list what waits for you')
+    .option('--all', 'also what others answer')
+    .option('--state <state>', 'pending, approved, denied, expired, withdrawn or consumed', 'pending')
+    .option('--limit <n>', 'at most so many', '100')
+    .action(run(list));
+  approvals.command('show').argument('<id>').description('show one request with its context').action(run(show));
+  approvals
+    .command('approve')
+    .argument('<id>')
+    .description('let this statement run once')
+    .option('--reason <text>', 'why; it stands in the record')
+    .action(run(approve));
+  approvals
+    .command('deny')
+    .argument('<id>')
+    .description('refuse it')
+    .requiredOption('--reason <text>', 'why; the client is told')
+    .action(run(deny));
+  approvals
+    .command('watch')
+    .description('print requests as they come, until Ctrl-C')
+    .option('--all', 'also what others answer')
+    .action(run(watch));
+}
+
+async function list(
+  context: Context,
+  options: { readonly all?: boolean; readonly state: string; readonly limit: string },
+): Promise<void> {
+  await context.requireToken();
+  const answerable = options.all === true || options.state !== 'pending' ? undefined : true;
+  const items = await collect(context.api.approvals.list({ state: options.state, answerable }, Number(options.limit)));
+  context.list(items, columns(context.terminal.nowMs()), answerable === true ? 'Nothing waits for you.' : 'Nothing.');
+}
+
+async function show(context: Context, id: string): Promise<void> {
+  await context.requireToken();
+  const item = await context.api.approvals.get(id);
+  context.answer(item, () => render(context, item));
+}
+
+function render(context: Context, item: ApprovalRequest): readonly string[] {
+  const nowMs = context.terminal.nowMs();
+  const needed = item.count ?? item.approval?.count;
+  const groups = item.groups ?? item.approval?.groups ?? [];
+  const transaction =
+    item.inTransaction === true
+      ? `open${item.wroteInTransaction === true ? ', has written already' : ''}`
+      : 'none open';
+  const votes = item.votes?.map(
+    (vote) =>
+      `${typeof vote.principal === 'string' ? vote.principal : vote.principal.name} ${vote.granted ? 'approved' : 'denied'}${vote.reason == null ? '' : `: ${vote.reason}`}`,
+  );
+  return [
+    ...renderFields([
+      ['request', item.id],
+      ['state', item.state],
+      ['who', `${safeLine(whoText(item))} (${item.principal.kind})`],
+      ['resource', `${resourceText(item)}${item.database === undefined ? '' : ` / ${safeLine(item.database)}`}`],
+      ['from', item.clientAddress],
+      ['rule', safeLine(item.rule)],
+      ['reason', item.reason == null ? undefined : safeText(item.reason)],
+      ['effects', item.effects?.join(', ')],
+      ['needs', needed === undefined ? undefined : `${needed} of ${groups.join(', ')}`],
+      ['asked', showInstant(item.requestedAt)],
+      ['expires', `${showInstant(item.expiresAt)} (${showDistance(item.expiresAt, nowMs)})`],
+      ['transaction', transaction],
+      [
+        'session so far',
+        item.statementsBefore === undefined
+          ? undefined
+          : `${item.statementsBefore} statements, ${item.writesBefore ?? 0} writes (session ${item.sessionId})`,
+      ],
+      ['answers', votes?.map(safeLine).join('\n')],
+      ['digest', item.digest],
+    ]),
+    '',
+    styled(context.terminal, 'bold', 'statement'),
+    indent(safeText(item.text)),
+    ...(item.parameters ?? []).map((value, i) => `  $${i + 1} = ${value == null ? 'NULL' : safeLine(value)}`),
+    ...((item.recentStatements ?? []).length === 0 ? [] : ['', 'before it']),
+    ...(item.recentStatements ?? []).map((text) => indent(safeLine(text))),
+  ];
+}
+
+const indent = (text: string): string => text.replaceAll(/^/gm, '  ');
+
+async function approve(context: Context, id: string, options: { readonly reason?: string }): Promise<void> {
+  await context.requireToken();
+  const item = await context.api.approvals.get(id);
+  if (!context.json) context.note(...render(context, item), '');
+  const answered = await context.api.approvals.approve(id, options.reason);
+  context.answer(answered ?? { id, approved: true }, () => [
+    `Approved ${id}: ${safeLine(whoText(item))} may run this once.`,
+  ]);
+}
+
+async function deny(context: Context, id: string, options: { readonly reason: string }): Promise<void> {
+  await context.requireToken();
+  const answered = await context.api.approvals.deny(id, options.reason);
+  context.answer(answered ?? { id, approved: false }, () => [`Denied ${id}.`]);
+}
+
+async function watch(context: Context, options: { readonly all?: boolean }): Promise<void> {
+  await context.requireToken();
+  const shown = new Map<string, string>();
+  for (;;) {
+    const query = { state: 'pending', answerable: options.all === true ? undefined : true };
+    for await (const item of context.api.approvals.list(query, 100)) {
+      if (shown.get(item.id) === item.state) continue;
+      shown.set(item.id, item.state);
+      if (context.json) context.say(JSON.stringify(item));
+      else
+        context.say(
+          `${showInstant(item.requestedAt)}  ${item.id}  ${safeLine(whoText(item))} → ${resourceText(item)}  ${safeLine(item.text)}`,
+        );
+    }
+    await sleep(WATCH_EVERY_MS);
+  }
+}

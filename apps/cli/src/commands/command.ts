@@ -1,0 +1,28 @@
+/** What a command file needs to hang its commands into the tree. */
+import type { Command } from 'commander';
+import type { Context } from '../context.ts';
+
+/** `run` opens the context from the global options and hands it to the action; what it throws ends the program. */
+export interface Registry {
+  readonly program: Command;
+  readonly run: <A extends readonly unknown[]>(
+    action: (context: Context, ...rest: A) => Promise<void> | void,
+  ) => (...rest: A) => Promise<void>;
+}
+
+/** Collects a repeatable option. */
+export const repeated = (value: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  value,
+];
+
+/** `key=value` pairs of a repeatable option. */
+export function pairs(values: readonly string[] | undefined): Readonly<Record<string, string>> | undefined {
+  if (values === undefined) return undefined;
+  return Object.fromEntries(
+    values.map((value) => {
+      const cut = value.indexOf('=');
+      return cut < 0 ? [value, ''] : [value.slice(0, cut), value.slice(cut + 1)];
+    }),
+  );
+}

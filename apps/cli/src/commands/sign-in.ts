@@ -1,0 +1,126 @@
+/** login, logout, whoami. A token reaches the profile file alone (0600); it is never printed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createApiClient, type DeviceAuthorization, type TokenAnswer } from '@sallyport/api-client';
+import { clientSecretOf, openAccess } from '../config/access.ts';
+import { readSecretFile } from '../config/private-file.ts';
+import { configFile, readConfig, saveProfile } from '../config/profiles.ts';
+import type { Context } from '../context.ts';
+import { CliError } from '../exit-codes.ts';
+import { safeLine } from '../output/safe-text.ts';
+import { renderFields } from '../output/table.ts';
+import { showInstant } from '../output/time.ts';
+import { askHidden, readStdin } from '../terminal.ts';
+import type { Registry } from './command.ts';
+
+interface LoginOptions {
+  readonly clientId?: string;
+  readonly secretFile?: string;
+  readonly forWhom?: string;
+}
+
+export function registerSignIn({ program, run }: Registry): void {
+  program
+    .command('login')
+    .description(
+      'sign in, in a browser (device flow), with a token from a file, or as a service with client credentials',
+    )
+    .option(
+      '--client-id <id>',
+      'sign in as this service or AI agent; its secret comes from SALLYPORT_CLIENT_SECRET, --secret-file or a prompt',
+    )
+    .option('--secret-file <file>', 'file with the client secret (`-` = stdin); readable by you alone')
+    .action(run(login));
+  program.command('logout').description('forget the token of this profile').action(run(logout));
+  program.command('whoami').description('show who you are, your groups and what your roles allow').action(run(whoami));
+}
+
+async function login(context: Context, options: LoginOptions): Promise<void> {
+  const { terminal } = context;
+  if (context.options.as !== undefined)
+    throw new CliError('usage', '--as signs in by itself; there is nothing to log in to.');
+  // What an earlier sign-in left is not what this one uses, so only the place is taken from it.
+  const { url, caFile, profileName } = openAccess({ ...context.options, ...profileIfKnown(context) }, terminal);
+  const answer = await obtainToken(context, options);
+  const api = createApiClient({ baseUrl: url, token: () => answer.access_token });
+  const [me, root] = await Promise.all([api.whoami(), api.rootCertificate().catch(() => undefined)]);
+  saveProfile(terminal.env, profileName, {
+    url,
+    token: answer.access_token,
+    ...(answer.expires_in === undefined ? {} : { tokenExpiresAt: terminal.nowMs() + answer.expires_in * 1000 }),
+    ...(caFile === undefined ? {} : { caFile }),
+    ...(root === undefined ? {} : { root }),
+  });
+  context.answer({ url, profile: profileName, principal: me.principal }, () => [
+    `Signed in to ${url} as ${safeLine(me.principal.name)} (${me.principal.kind}), profile ${profileName}.`,
+  ]);
+}
+
+/** A profile named for the first time is made by this sign-in. */
+function profileIfKnown(context: Context): { readonly profile?: string; readonly url?: string } {
+  const { profile, url } = context.options;
+  if (profile === undefined || Object.hasOwn(readConfig(context.terminal.env).profiles, profile)) return {};
+  const place = url ?? context.terminal.env['SALLYPORT_URL'];
+  if (place === undefined) throw new CliError('usage', `Where does the profile ${profile} sign in?`, 'Add --url URL.');
+  return { url: place };
+}
+
+async function obtainToken(context: Context, options: LoginOptions): Promise<TokenAnswer> {
+  const { terminal } = context;
+  const file = context.options.tokenFile;
+  if (file !== undefined) {
+    const token = file === '-' ? (await readStdin(terminal)).trim() : readSecretFile(file);
+    return { access_token: token, token_type: 'Bearer' };
+  }
+  const { oauth } = context.api;
+  const clientId = options.clientId ?? terminal.env['SALLYPORT_CLIENT_ID'];
+  if (clientId !== undefined) return oauth.clientCredentials(clientId, await clientSecret(context, options));
+  const device = await oauth.startDevice();
+  showDevice(context, device);
+  return oauth.awaitDevice(device, (ms) => sleep(ms));
+}
+
+async function clientSecret(context: Context, options: LoginOptions): Promise<string> {
+  const { secretFile } = options;
+  if (secretFile === '-') return (await readStdin(context.terminal)).trim();
+  if (secretFile !== undefined) return readSecretFile(secretFile);
+  return clientSecretOf(context.terminal.env) ?? (await askHidden(context.terminal, 'Client secret: ')).trim();
+}
+
+function showDevice(context: Context, device: DeviceAuthorization): void {
+  context.note(
+    'Open this address in a browser, on any device, and confirm the code:',
+    `  ${safeLine(device.verification_uri_complete ?? device.verification_uri)}`,
+    `  code: ${safeLine(device.user_code)}`,
+    'Waiting …',
+  );
+}
+
+function logout(context: Context): void {
+  const { env } = context.terminal;
+  const { profileName, profile } = openAccess(context.options, context.terminal);
+  if (profile === undefined) {
+    context.answer({ profile: profileName, signedOut: false }, () => ['You were not signed in.']);
+    return;
+  }
+  saveProfile(env, profileName, undefined);
+  context.answer({ profile: profileName, signedOut: true }, () => [
+    `Signed out; the token is gone from ${configFile(env)}.`,
+  ]);
+}
+
+async function whoami(context: Context): Promise<void> {
+  await context.requireToken();
+  const me = await context.api.whoami();
+  const { profile } = context.access;
+  context.answer(me, () =>
+    renderFields([
+      ['principal', `${safeLine(me.principal.name)} (${me.principal.kind})`],
+      ['id', me.principal.id],
+      ['control plane', context.access.url],
+      ['roles', me.roles?.join(', ')],
+      ['groups', me.groups?.join(', ')],
+      ['permissions', me.permissions?.join(', ')],
+      ['signed in until', profile?.tokenExpiresAt === undefined ? undefined : showInstant(profile.tokenExpiresAt)],
+    ]),
+  );
+}

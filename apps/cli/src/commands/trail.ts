@@ -1,0 +1,193 @@
+/** trail export, verify, events, heads. Verifying needs no network: an export, the root, and heads kept outside. */
+import { X509Certificate } from 'node:crypto';
+import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream as WebStream } from 'node:stream/web';
+import type { TrailEventRow } from '@sallyport/api-client';
+import { type Finding, parseTreeHeads, type VerifyReport, verifyExport } from '@sallyport/trail';
+import { type Context, collect } from '../context.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
+import { safeLine } from '../output/safe-text.ts';
+import { type Column, renderFields } from '../output/table.ts';
+import { parseSince, showInstant } from '../output/time.ts';
+import { styled } from '../terminal.ts';
+import type { Registry } from './command.ts';
+
+const COLUMNS: readonly Column<TrailEventRow>[] = [
+  { title: 'time', show: (event) => showInstant(event.at ?? event.time) },
+  { title: 'kind', show: (event) => event.kind },
+  { title: 'who', show: (event) => (typeof event.principal === 'object' ? event.principal?.name : event.principal) },
+  { title: 'resource', show: (event) => event.resource },
+  { title: 'verdict', show: (event) => event.verdict },
+  {
+    title: 'rule or act',
+    show: (event) => event.rule ?? [event.action, event.target].filter((part) => part != null).join(' '),
+    least: 16,
+  },
+  { title: 'session', show: (event) => event.sessionId },
+];
+
+export function registerTrail({ program, run }: Registry): void {
+  const trail = program.command('trail').description('the record: search it, take it away, check it');
+  trail
+    .command('events', { isDefault: true })
+    .description('list events, newest first')
+    .option('--kind <kind>', 'only of this kind, as statement.judged')
+    .option('--session <id>', 'only of this session')
+    .option('--principal <name>', 'only of this principal')
+    .option('--resource <name>', 'only on this resource')
+    .option('--verdict <verdict>', 'allow, deny or hold')
+    .option('--since <when>', 'since: 24h, 7d or a date')
+    .option('--until <when>', 'until: 1h (ago) or a date')
+    .option('--limit <n>', 'at most so many', '50')
+    .action(run(events));
+  trail
+    .command('export')
+    .description('write the record to one file that anyone can verify')
+    .requiredOption('-o, --output <file>', 'file to write (`-` = stdout)')
+    .option('--since <when>', 'only segments since: 24h, 7d or a date')
+    .option('--until <when>', 'only segments until')
+    .action(run(exportTrail));
+  trail.command('heads').description('print signed heads of the record, to be kept outside').action(run(heads));
+  trail
+    .command('verify')
+    .argument('<file>', 'an export')
+    .description('check an export offline: nothing altered, removed, reordered or missing')
+    .option('--root <pem>', 'root certificate to trust (default: the one kept at sign-in)')
+    .option('--since <heads>', 'file with heads that were kept outside: what they cover must be there, unchanged')
+    .action(run(verify));
+}
+
+type EventOptions = Readonly<
+  Record<'kind' | 'session' | 'principal' | 'resource' | 'verdict' | 'since' | 'until', string | undefined>
+> & { readonly limit: string };
+
+async function events(context: Context, options: EventOptions): Promise<void> {
+  await context.requireToken();
+  const { kind, session, principal, resource, verdict, limit } = options;
+  const query = { kind, session, principal, resource, verdict, ...period(context, options) };
+  context.list(await collect(context.api.trail.events(query, Number(limit))), COLUMNS, 'No events.');
+}
+
+function period(
+  context: Context,
+  options: { readonly since?: string | undefined; readonly until?: string | undefined },
+): { since?: string; until?: string } {
+  const nowMs = context.terminal.nowMs();
+  return {
+    ...(options.since === undefined ? {} : { since: parseSince(options.since, nowMs) }),
+    ...(options.until === undefined ? {} : { until: parseSince(options.until, nowMs) }),
+  };
+}
+
+async function exportTrail(
+  context: Context,
+  options: { readonly output: string; readonly since?: string; readonly until?: string },
+): Promise<void> {
+  await context.requireToken();
+  const response = await context.api.trail.export(period(context, options));
+  if (response.body === null) throw new CliError('unavailable', 'The export is empty.');
+  const source = Readable.fromWeb(response.body as unknown as WebStream);
+  if (options.output === '-') {
+    await pipeline(source, context.terminal.stdout, { end: false });
+    return;
+  }
+  let bytes = 0;
+  source.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length;
+  });
+  await pipeline(source, createWriteStream(options.output, { mode: 0o600 }));
+  context.answer({ file: options.output, bytes }, () => [
+    `Wrote ${options.output} (${bytes} bytes). Check it with \`sallyport trail verify ${options.output}\`.`,
+  ]);
+}
+
+async function heads(context: Context): Promise<void> {
+  await context.requireToken();
+  const answer = (await context.api.trail.heads()) as { readonly items?: readonly unknown[] } | readonly unknown[];
+  const items = Array.isArray(answer)
+    ? (answer as readonly unknown[])
+    : ((answer as { readonly items?: readonly unknown[] }).items ?? []);
+  for (const head of items) context.say(JSON.stringify(head));
+}
+
+async function verify(
+  context: Context,
+  file: string,
+  options: { readonly root?: string; readonly since?: string },
+): Promise<void> {
+  if (file !== '-' && !existsSync(file)) throw new CliError('usage', `There is no file ${file}.`);
+  const root = rootCertificate(context, options.root);
+  const known = options.since === undefined ? [] : parseTreeHeads(readText(options.since));
+  const report = await verifyExport(file === '-' ? context.terminal.stdin : createReadStream(file), {
+    root,
+    ...(known.length === 0 ? {} : { knownHeads: known, since: Math.max(...known.map((head) => head.size)) }),
+  });
+  context.answer(report, () => renderReport(context, report, root));
+  if (!report.ok) context.finish(EXIT.notVerified);
+}
+
+function rootCertificate(context: Context, file: string | undefined): X509Certificate {
+  const pem = file === undefined ? context.access.profile?.root : readText(file);
+  if (pem === undefined) {
+    throw new CliError(
+      'usage',
+      'Which root is to be trusted?',
+      'Give --root with the PEM that your organisation published; one inside the export proves nothing.',
+    );
+  }
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    throw new CliError('usage', `${file ?? 'The kept root'} is no PEM certificate.`, undefined, { cause });
+  }
+}
+
+function readText(file: string): string {
+  if (!existsSync(file)) throw new CliError('usage', `There is no file ${file}.`);
+  return readFileSync(file, 'utf8');
+}
+
+const FINDINGS_SHOWN_MAX = 50;
+
+function renderReport(context: Context, report: VerifyReport, root: X509Certificate): readonly string[] {
+  const { terminal } = context;
+  const facts = renderFields([
+    ['events', report.events],
+    ['segments', `${report.segments} (${report.checkpoints} signed)`],
+    ['chains', report.chains.length],
+    ['recordings', report.recordings],
+    ['erased payloads', report.erased === 0 ? undefined : report.erased],
+    ['not yet under a head', report.pending],
+    [
+      'newest head',
+      report.head === undefined
+        ? 'none'
+        : `size ${report.head.size}, ${report.head.root}, ${showInstant(report.head.timeMs)}`,
+    ],
+    ['root', `SHA-256 ${root.fingerprint256}`],
+  ]);
+  if (report.ok)
+    return [
+      ...facts,
+      styled(terminal, 'green', 'The record verifies: nothing altered, removed, reordered or missing.'),
+    ];
+  const more = report.findings.length - FINDINGS_SHOWN_MAX;
+  return [
+    ...facts,
+    styled(
+      terminal,
+      'red',
+      `The record does NOT verify: ${report.findings.length} ${report.findings.length === 1 ? 'finding' : 'findings'}.`,
+    ),
+    ...report.findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `  ${findingText(finding)}`),
+    ...(more > 0 ? [`  … and ${more} more (--json shows all)`] : []),
+  ];
+}
+
+function findingText(finding: Finding): string {
+  const count = finding.count === undefined ? '' : ` (${finding.count})`;
+  const sequence = finding.sequence === undefined ? '' : `, event ${finding.sequence}`;
+  return safeLine(`${finding.kind}${count}: ${finding.where}${sequence}: ${finding.reason}`);
+}

@@ -1,0 +1,43 @@
+/** One frame of a recording as lines for a terminal. What was recorded came from elsewhere: nothing of it reaches the terminal raw. */
+import type { ReplayFrame } from '@sallyport/api-client';
+import { safeText } from '../output/safe-text.ts';
+import { renderCells } from '../sql/result-table.ts';
+import { styled, type Terminal } from '../terminal.ts';
+
+/** @returns lines without a newline */
+export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly string[] {
+  const at = styled(terminal, 'dim', showOffset(frame.atMs));
+  const text = safeText(frame.text ?? '');
+  switch (frame.kind) {
+    case 'statement':
+      return [
+        `${at} ${styled(terminal, 'cyan', '❯')} ${styled(terminal, 'bold', text.replaceAll('\n', '\n           '))}`,
+      ];
+    case 'columns':
+      return [`${at}   ${(frame.columns ?? []).map(safeText).join(' | ')}`];
+    case 'rows': {
+      const { rows } = frame;
+      if (!Array.isArray(rows)) return [`${at}   ${String(rows ?? '')} rows`];
+      return renderCells(rows as readonly (readonly (string | null)[])[]).map((line) => `${at}   ${line}`);
+    }
+    case 'error':
+      return [`${at} ${styled(terminal, 'red', '✗')} ${text}`];
+    case 'notice':
+      return [`${at} ${styled(terminal, 'yellow', '!')} ${text}`];
+    case 'complete':
+      return [`${at} ${styled(terminal, 'green', '✓')} ${text}`];
+    case 'cut':
+      return [
+        `${at}   … ${String(frame.rows ?? '?')} more rows (${String(frame.bytes ?? '?')} bytes) are not in the recording, only their digest`,
+      ];
+    default:
+      return [`${at}   ${frame.kind} ${text}`];
+  }
+}
+
+/** `mm:ss.t` since the session opened. */
+export function showOffset(ms: number): string {
+  const tenths = Math.floor(ms / 100);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  return `${two(Math.floor(tenths / 600))}:${two(Math.floor(tenths / 10) % 60)}.${tenths % 10}`;
+}

@@ -1,0 +1,125 @@
+/**
+ * One session on a resource for the prompt: TLS straight to the agent, verified, with an access token as the password.
+ * Refuses to interpret values: the server's text is shown as it came. Tries a resource's endpoints in turn.
+ */
+import pg from 'pg';
+import { agentTls, dialAgent } from '../proxy/agent-endpoint.ts';
+import type { WayIn } from '../proxy/way-in.ts';
+import type { ResultTable } from './result-table.ts';
+import { type ServerFields, SqlError } from './sql-error.ts';
+
+/** What came back for one statement. */
+export interface StatementResult extends ResultTable {
+  /** Command tag without its count: `SELECT`, `DELETE`, … */
+  readonly command: string;
+  /** Rows returned or changed; null where the command has none. */
+  readonly count: number | null;
+}
+
+export type TransactionStatus = 'idle' | 'open' | 'failed';
+
+export interface SqlConnection {
+  /** Simple protocol: the text may hold several statements. @throws SqlError */
+  run(text: string): Promise<readonly StatementResult[]>;
+  /** Asks the server to stop what runs now (CancelRequest). */
+  cancel(): Promise<void>;
+  status(): TransactionStatus;
+  close(): Promise<void>;
+}
+
+const CANCEL_REQUEST = 80_877_102;
+
+/** @param onNotice each NoticeResponse, as a hold's @throws SqlError, GatewayError */
+export async function openSqlConnection(
+  way: WayIn,
+  database: string | undefined,
+  onNotice: (notice: ServerFields) => void,
+): Promise<SqlConnection> {
+  const client = await connect(way, database, onNotice);
+  let lost: Error | undefined;
+  client.on('error', (error) => {
+    lost = error;
+  });
+  return {
+    run: async (text) => {
+      if (lost !== undefined) throw asSqlError(lost);
+      try {
+        const answer = await client.query<(string | null)[]>({ text, rowMode: 'array' });
+        const results = Array.isArray(answer)
+          ? (answer as unknown as pg.QueryArrayResult<(string | null)[]>[])
+          : [answer];
+        return results.map((result) => ({
+          command: result.command ?? '',
+          count: result.rowCount,
+          columns: (result.fields ?? []).map((field) => field.name),
+          rows: result.rows,
+        }));
+      } catch (error) {
+        throw asSqlError(error);
+      }
+    },
+    cancel: async () => {
+      const { processID, secretKey } = client as unknown as { readonly processID: number; readonly secretKey: number };
+      const packet = Buffer.alloc(16);
+      packet.writeInt32BE(16, 0);
+      packet.writeInt32BE(CANCEL_REQUEST, 4);
+      packet.writeInt32BE(processID, 8);
+      packet.writeInt32BE(secretKey, 12);
+      const socket = await dialAgent(way.endpoints, way.root);
+      socket.on('error', () => socket.destroy());
+      await new Promise<void>((resolve) => {
+        socket.once('close', () => resolve());
+        socket.resume();
+        socket.end(packet);
+      });
+    },
+    status: () => {
+      // @types/pg does not know it yet.
+      const status = (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus();
+      return status === 'T' ? 'open' : status === 'E' ? 'failed' : 'idle';
+    },
+    close: () => client.end().catch(() => undefined),
+  };
+}
+
+async function connect(
+  way: WayIn,
+  database: string | undefined,
+  onNotice: (notice: ServerFields) => void,
+): Promise<pg.Client> {
+  let last: unknown;
+  for (const address of way.endpoints) {
+    const client = new pg.Client({
+      host: address.host,
+      port: address.port,
+      user: way.user,
+      database: database ?? way.database ?? way.user,
+      password: () => way.tokens.get(),
+      ssl: agentTls(address, way.root),
+      application_name: 'sallyport sql',
+      // Values stay the server's text: no number is rounded and no date is read in another zone.
+      types: { getTypeParser: () => (value: string | Buffer) => value },
+    } as pg.ClientConfig);
+    client.on('notice', (notice) => onNotice(notice));
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      last = error;
+      // An answer in the protocol is final; only silence is worth another endpoint.
+      if (isServerAnswer(error)) break;
+    }
+  }
+  throw asSqlError(last);
+}
+
+const isServerAnswer = (error: unknown): boolean =>
+  typeof (error as { severity?: unknown } | undefined)?.severity === 'string';
+
+function asSqlError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  if (isServerAnswer(error)) return new SqlError(error as unknown as ServerFields, error);
+  // Errors of our own on the way in (the token exchange) are told as they are.
+  if (error.name === 'ApiError' || error.name === 'CliError') return error;
+  return new SqlError({ severity: 'FATAL', code: '08006', message: error.message }, error);
+}
