@@ -38,6 +38,19 @@ describe('what is not understood is unknown', () => {
   });
 });
 
+test('references that multiply are followed once each, or refused; never without end', () => {
+  const doubling = Array.from({ length: 40 }, (_, at) => `a${at + 1} as (select * from a${at}, a${at} b)`).join(', ');
+  const start = performance.now();
+  expect(one(`with a0 as (select x, y from t), ${doubling} select * from a40`).kind).toBe('select');
+  const wide = Array.from({ length: 900 }, (_, at) => `c${at}`).join('||');
+  const layer = Array.from({ length: 900 }, () => 'a').join(', ');
+  const reading = extractSqlFacts(
+    `select ${layer.replaceAll('a', 's.a')} from (select ${layer} from (select ${wide} as a from t) s) s`,
+  );
+  expect(isUnknownSql(reading) && reading.unknown).toBe('too_large');
+  expect(performance.now() - start).toBeLessThan(2_000);
+});
+
 describe('effects', () => {
   test.each([
     ['select 1', 'select', 'read'],

@@ -20,7 +20,7 @@ export function extractSqlFacts(text: string): SqlReading {
   if (text.includes('\0')) return { unknown: 'nul' };
   const bytes = Buffer.byteLength(text);
   if (bytes > LIMITS.statementBytesMax) return { unknown: 'too_large' };
-  const state: TextState = { literalRead: false, depth: 0 };
+  const state: TextState = { literalRead: false, depth: 0, work: 0 };
   try {
     const raw = parseStatements(text);
     if (raw.length > LIMITS.statementsPerStringMax) return { unknown: 'too_many_statements' };

@@ -22,6 +22,8 @@ export interface ColumnRef {
 
 /** Nesting beyond this is refused rather than risked. */
 const DEPTH_MAX = 1_000;
+/** Column references followed through subqueries and stars, in one text: a few lines of SQL can multiply them without end. */
+const WORK_MAX = 200_000;
 /** Distinct column uses, relations or functions of one statement. */
 const ENTRIES_MAX = 20_000;
 
@@ -30,6 +32,7 @@ export interface TextState {
   /** A fact was taken from a literal, so the facts hold for this text alone. */
   literalRead: boolean;
   depth: number;
+  work: number;
 }
 
 export class FactsBuilder {
@@ -82,6 +85,7 @@ export class FactsBuilder {
   }
 
   use(refs: readonly ColumnRef[], use: ColumnUse): void {
+    this.work(refs.length);
     for (const ref of refs) {
       bounded(this.#columns);
       this.#columns.set(`${use} ${ref.relation}\0${ref.column}`, { relation: ref.relation, column: ref.column, use });
@@ -90,13 +94,19 @@ export class FactsBuilder {
     this.#outer?.use(refs, use);
   }
 
-  /** The columns used while `walk` runs, whatever for. */
+  /** Counts references that were followed. @throws Refusal `too_large` */
+  work(references: number): void {
+    this.text.work += references;
+    if (this.text.work > WORK_MAX) throw new Refusal('too_large', 'too many references to follow');
+  }
+
+  /** The columns used while `walk` runs, whatever for, each once. */
   collect(walk: () => void): readonly ColumnRef[] {
     const sink: ColumnRef[] = [];
     this.#sinks.push(sink);
     walk();
     this.#sinks.pop();
-    return sink;
+    return distinctRefs(sink);
   }
 
   /** Runs `walk` one level deeper. @throws Refusal `too_deep` */
@@ -159,6 +169,14 @@ export class FactsBuilder {
       ...(this.#nested.length === 0 ? {} : { nested: this.#nested }),
     };
   }
+}
+
+/** Each reference once: joins of a CTE with itself would double them at every level. */
+export function distinctRefs(refs: readonly ColumnRef[]): ColumnRef[] {
+  if (refs.length < 2) return [...refs];
+  const seen = new Map<string, ColumnRef>();
+  for (const ref of refs) seen.set(`${ref.relation}\0${ref.column}`, ref);
+  return [...seen.values()];
 }
 
 function bounded(entries: { readonly size: number }): void {

@@ -58,31 +58,54 @@ function matchesAll(fields: Fields, pattern: Node, text: TextState): boolean {
   return regex ? /^\^?(\.[*+]?)*\$?$/.test(constant) : /^[%_]*%[%_]*$/.test(constant);
 }
 
-const NEGATOR: Readonly<Record<string, string>> = { '=': '<>', '<>': '=', '<': '>=', '>=': '<', '>': '<=', '<=': '>' };
+const NEGATOR: Readonly<Record<string, string>> = {
+  '=': '<>',
+  '<>': '=',
+  '<': '>=',
+  '>=': '<',
+  '>': '<=',
+  '<=': '>',
+  IS_NULL: 'IS_NOT_NULL',
+  IS_NOT_NULL: 'IS_NULL',
+};
 
-/** True when two arms of an OR leave nothing out: `x is null or x is not null`, `x = 1 or x <> 1`, `b or not b`. */
-function covers(arms: readonly Node[], text: TextState): boolean {
-  return arms.some((arm, at) => arms.slice(at + 1).some((other) => opposite(arm, other, text)));
+interface Arm {
+  readonly node: Node;
+  /** What it negates, for `not x`. */
+  readonly negates: Node | undefined;
+  /** The operator that would be its opposite; '' where it has none. */
+  readonly opposite: string;
+  readonly operator: string;
 }
 
-function opposite(a: Node, b: Node, text: TextState): boolean {
-  const inverse = (node: Node) =>
-    node.type === 'BoolExpr' && stringOf(node.fields.boolop) === 'NOT_EXPR' ? nodesOf(node.fields.args)[0] : undefined;
-  const [notA, notB] = [inverse(a), inverse(b)];
-  if (notA !== undefined && same(notA, b, text)) return true;
-  if (notB !== undefined && same(notB, a, text)) return true;
-  if (a.type !== b.type) return false;
-  if (a.type === 'NullTest') {
-    return a.fields.nulltesttype !== b.fields.nulltesttype && same(nodeOf(a.fields.arg), nodeOf(b.fields.arg), text);
+function armOf(node: Node): Arm {
+  const not = node.type === 'BoolExpr' && stringOf(node.fields.boolop) === 'NOT_EXPR';
+  const operator =
+    node.type === 'NullTest'
+      ? stringOf(node.fields.nulltesttype)
+      : node.type === 'A_Expr' && isNode(node.fields.rexpr)
+        ? (namesOf(node.fields.name).at(-1) ?? '')
+        : '';
+  return { node, negates: not ? nodesOf(node.fields.args)[0] : undefined, operator, opposite: NEGATOR[operator] ?? '' };
+}
+
+/** True when two arms of an OR leave nothing out: `x is null or x is not null`, `x = 1 or x <> 1`, `b or not b`. */
+function covers(nodes: readonly Node[], text: TextState): boolean {
+  const arms = nodes.map(armOf);
+  // Cheap comparisons first: an OR may have thousands of arms.
+  for (let i = 0; i < arms.length; i++) {
+    for (let j = i + 1; j < arms.length; j++) if (areOpposite(arms[i]!, arms[j]!, text)) return true;
   }
-  if (a.type !== 'A_Expr') return false;
-  const operator = namesOf(a.fields.name).at(-1) ?? '';
-  if (NEGATOR[operator] !== (namesOf(b.fields.name).at(-1) ?? '')) return false;
-  if (!isNode(a.fields.rexpr) || !isNode(b.fields.rexpr)) return false;
-  return (
-    same(nodeOf(a.fields.lexpr), nodeOf(b.fields.lexpr), text) &&
-    same(nodeOf(a.fields.rexpr), nodeOf(b.fields.rexpr), text)
-  );
+  return false;
+}
+
+function areOpposite(a: Arm, b: Arm, text: TextState): boolean {
+  if (a.negates !== undefined && same(a.negates, b.node, text)) return true;
+  if (b.negates !== undefined && same(b.negates, a.node, text)) return true;
+  if (a.opposite === '' || a.opposite !== b.operator || a.node.type !== b.node.type) return false;
+  const [x, y] = [a.node.fields, b.node.fields];
+  if (a.node.type === 'NullTest') return same(nodeOf(x.arg), nodeOf(y.arg), text);
+  return same(nodeOf(x.lexpr), nodeOf(y.lexpr), text) && same(nodeOf(x.rexpr), nodeOf(y.rexpr), text);
 }
 
 /** The same expression, wherever in the text it stands. A column is the same with and without its table's name. */

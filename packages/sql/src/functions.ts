@@ -42,7 +42,7 @@ const SERVER =
   pg_restore_attribute_stats pg_restore_relation_stats pg_extension_config_dump pg_nextoid pg_get_loaded_modules
   pg_control_system pg_control_checkpoint pg_control_recovery pg_control_init`);
 const REPLICATION =
-  /^(pg_(create_(physical|logical)|copy_(physical|logical)|drop)_replication_slot|pg_logical_.*|pg_replication_.*|pg_sync_replication_slots|pg_get_replication_slots)$/;
+  /^(pg_(create_(physical|logical)|copy_(physical|logical)|drop)_replication_slot|pg_logical_.*|pg_replication_.*|pg_sync_replication_slots)$/;
 const DBLINK = /^(dblink|dblink_.*|postgres_fdw_.*)$/;
 
 /** A row of any type is one argument: `c.to_jsonb` is `to_jsonb(c)`, which shows every column (Field Selection, "functional notation"). */

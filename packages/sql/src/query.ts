@@ -19,7 +19,7 @@ import {
   stringOf,
 } from './ast.ts';
 import { columnsNamed, type Walk, walkExpression, walkExpressions, walkWindow } from './expression.ts';
-import type { ColumnRef, FactsBuilder } from './facts-builder.ts';
+import { type ColumnRef, distinctRefs, type FactsBuilder } from './facts-builder.ts';
 import { isFilter } from './filter.ts';
 import { isModifying, walkModifying } from './modify.ts';
 import { type Columns, noColumns, renamed, Scope, tableColumns, united, wholeRow } from './scope.ts';
@@ -110,7 +110,8 @@ export function walkTargets(list: unknown, walk: Walk, use: ColumnUse): Columns 
     if (star) {
       ordered = undefined;
       for (const columns of starOf(value, walk)) {
-        for (const [key, more] of columns.named) named.set(key, [...(named.get(key) ?? []), ...more]);
+        walk.facts.work(columns.named.size + columns.open.length + columns.tables.length);
+        for (const [key, more] of columns.named) named.set(key, distinctRefs([...(named.get(key) ?? []), ...more]));
         open.push(...columns.open);
         tables.push(...columns.tables);
       }
@@ -120,7 +121,7 @@ export function walkTargets(list: unknown, walk: Walk, use: ColumnUse): Columns 
     if (name === '') open.push(...refs);
     else named.set(name, [...(named.get(name) ?? []), ...refs]);
   }
-  return { named, ordered, open, tables };
+  return { named, ordered, open: distinctRefs(open), tables: [...new Set(tables)] };
 }
 
 /** A bare `c` that is a FROM item is its whole row in one column, which has no origin. */

@@ -3,7 +3,7 @@
  * several columns stands for all of them; one from a table keeps the table's name.
  * Refuses to know the catalog: whether a table has a column is the server's to say.
  */
-import type { ColumnRef } from './facts-builder.ts';
+import { type ColumnRef, distinctRefs } from './facts-builder.ts';
 
 /** The columns a FROM item offers. A table offers any name; a subquery the ones it lists. */
 export interface Columns {
@@ -83,7 +83,7 @@ export function wholeRow(columns: Columns): ColumnRef[] {
   const refs = [...columns.named.values()].flat();
   refs.push(...columns.open);
   for (const table of columns.tables) refs.push({ relation: table, column: '*' });
-  return refs;
+  return distinctRefs(refs);
 }
 
 export const tableColumns = (relation: string): Columns => ({
@@ -115,7 +115,7 @@ export function united(left: Columns, right: Columns): Columns {
     const open = [...wholeRow(left), ...wholeRow(right)];
     return { named: new Map(left.named), ordered: undefined, open, tables: left.tables };
   }
-  const ordered = left.ordered.map((refs, at) => [...refs, ...(right.ordered?.[at] ?? [])]);
+  const ordered = left.ordered.map((refs, at) => distinctRefs([...refs, ...(right.ordered?.[at] ?? [])]));
   const named = new Map<string, ColumnRef[]>();
   const names = [...left.named.keys()];
   // Names repeat or are missing rarely; then the position is not the name's index and everything is reachable.

@@ -6,7 +6,8 @@
 import type { Effect } from '@sallyport/model';
 
 const HARMLESS: ReadonlySet<string> = new Set(
-  `application_name array_nulls backslash_quote bytea_output client_connection_check_interval client_encoding
+  `application_name array_nulls backslash_quote bytea_output check_function_bodies default_tablespace
+   default_table_access_method client_connection_check_interval client_encoding
    client_min_messages commit_delay commit_siblings constraint_exclusion cpu_index_tuple_cost cpu_operator_cost
    cpu_tuple_cost cursor_tuple_fraction datestyle debug_pretty_print deadlock_timeout default_statistics_target
    default_transaction_deferrable default_transaction_isolation effective_cache_size effective_io_concurrency
