@@ -69,44 +69,48 @@ const NEGATOR: Readonly<Record<string, string>> = {
   IS_NOT_NULL: 'IS_NULL',
 };
 
-interface Arm {
-  readonly node: Node;
-  /** What it negates, for `not x`. */
-  readonly negates: Node | undefined;
-  /** The operator that would be its opposite; '' where it has none. */
-  readonly opposite: string;
-  readonly operator: string;
-}
-
-function armOf(node: Node): Arm {
-  const not = node.type === 'BoolExpr' && stringOf(node.fields.boolop) === 'NOT_EXPR';
-  const operator =
-    node.type === 'NullTest'
-      ? stringOf(node.fields.nulltesttype)
-      : node.type === 'A_Expr' && isNode(node.fields.rexpr)
-        ? (namesOf(node.fields.name).at(-1) ?? '')
-        : '';
-  return { node, negates: not ? nodesOf(node.fields.args)[0] : undefined, operator, opposite: NEGATOR[operator] ?? '' };
-}
-
-/** True when two arms of an OR leave nothing out: `x is null or x is not null`, `x = 1 or x <> 1`, `b or not b`. */
-function covers(nodes: readonly Node[], text: TextState): boolean {
-  const arms = nodes.map(armOf);
-  // Cheap comparisons first: an OR may have thousands of arms.
-  for (let i = 0; i < arms.length; i++) {
-    for (let j = i + 1; j < arms.length; j++) if (areOpposite(arms[i]!, arms[j]!, text)) return true;
+/**
+ * True when two arms of an OR leave nothing out: `x is null or x is not null`, `x = 1 or x <> 1`, `b or not b`. By comparing
+ * keys, since an OR may have thousands of arms.
+ */
+function covers(arms: readonly Node[], text: TextState): boolean {
+  const whole = new Set<string>();
+  const tests = new Set<string>();
+  const lefts = new Set<string>();
+  for (const { type, fields } of arms) {
+    whole.add(keyOf({ [type]: fields }));
+    const operator = operatorOf(type, fields);
+    if (operator === '') continue;
+    const left = keyOf(fields.lexpr ?? fields.arg);
+    tests.add(`${operator} ${left} ${keyOf(fields.rexpr)}`);
+    lefts.add(`${operator} ${left}`);
   }
-  return false;
+  return arms.some(({ type, fields }) => {
+    if (type === 'BoolExpr' && stringOf(fields.boolop) === 'NOT_EXPR') {
+      text.literalRead = true;
+      return whole.has(keyOf(Array.isArray(fields.args) ? fields.args[0] : undefined));
+    }
+    const opposite = NEGATOR[operatorOf(type, fields)];
+    if (opposite === undefined) return false;
+    const left = keyOf(fields.lexpr ?? fields.arg);
+    if (!lefts.has(`${opposite} ${left}`)) return false;
+    if (type === 'A_Expr') text.literalRead = true;
+    return tests.has(`${opposite} ${left} ${keyOf(fields.rexpr)}`);
+  });
 }
 
-function areOpposite(a: Arm, b: Arm, text: TextState): boolean {
-  if (a.negates !== undefined && same(a.negates, b.node, text)) return true;
-  if (b.negates !== undefined && same(b.negates, a.node, text)) return true;
-  if (a.opposite === '' || a.opposite !== b.operator || a.node.type !== b.node.type) return false;
-  const [x, y] = [a.node.fields, b.node.fields];
-  if (a.node.type === 'NullTest') return same(nodeOf(x.arg), nodeOf(y.arg), text);
-  return same(nodeOf(x.lexpr), nodeOf(y.lexpr), text) && same(nodeOf(x.rexpr), nodeOf(y.rexpr), text);
+function operatorOf(type: string, fields: Fields): string {
+  if (type === 'NullTest') return stringOf(fields.nulltesttype);
+  return type === 'A_Expr' && isNode(fields.rexpr) ? (namesOf(fields.name).at(-1) ?? '') : '';
 }
+
+/** The same text for the same expression, wherever it stands; a column is the same with and without its table's name. */
+const keyOf = (value: unknown): string =>
+  JSON.stringify(value, (name, part: unknown) => {
+    if (name === 'location') return undefined;
+    if (name === 'ColumnRef') return namesOf((part as Fields).fields).at(-1);
+    return part;
+  }) ?? '';
 
 /** The same expression, wherever in the text it stands. A column is the same with and without its table's name. */
 function same(a: Node | undefined, b: Node | undefined, text: TextState): boolean {
