@@ -23,6 +23,7 @@ import { fieldProblems, InvalidRequest } from './http/invalid-request.ts';
 import { Metrics } from './http/metrics.ts';
 import { serveOpenApi } from './http/openapi.ts';
 import { Log } from './http/problem.filter.ts';
+import { ConfiguredProviders } from './identity/configured-providers.ts';
 import { Envelope, loadKek } from './keys/envelope.ts';
 import { Keys } from './keys/keys.ts';
 import { Listening } from './listening.ts';
@@ -104,7 +105,8 @@ async function createApp(config: Config, databaseUrl: string, log: Log): Promise
         defaultSrc: ["'self'"],
         styleSrc: ["'self'", "'unsafe-inline'"],
         imgSrc: ["'self'", 'data:'],
-        formAction: null,
+        // Over plain HTTP (loopback, or behind a proxy) the proxy's answer decides, not an upgrade by the browser.
+        ...(config.httpTls === undefined ? { upgradeInsecureRequests: null } : {}),
       },
     },
   });
@@ -167,6 +169,7 @@ export async function startControlPlane(
       host: config.http.host === '0.0.0.0' || config.http.host === '::' ? '127.0.0.1' : config.http.host,
       port: bound.port,
     });
+    await app.get(ConfiguredProviders, { strict: false }).start();
     const ca = path.join(config.dataDir, 'ca.pem');
     writeFileSync(ca, await app.get(Keys).root());
     const demo = config.demoIdp ? { demoIdp: `http://${listening.address('demo-idp')}` } : {};

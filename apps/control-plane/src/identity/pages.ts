@@ -1,0 +1,34 @@
+/** The few HTML pages of sign-in, without scripts. Every value goes through `escapeHtml`. */
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (char) => ENTITIES[char]!);
+
+const STYLE =
+  'body{font:16px/1.5 system-ui,sans-serif;max-width:28rem;margin:4rem auto;padding:0 1rem;color:#1a1d21}h1{font-size:1.3rem}label{display:block;margin:.8rem 0}input{font:inherit;width:100%;padding:.4rem;box-sizing:border-box}button{font:inherit;padding:.5rem 1.2rem;margin:.5rem .5rem 0 0}code{background:#eef0f2;padding:.1rem .3rem}.code{font-size:1.6rem;letter-spacing:.15em}';
+
+/** @param body HTML that is already escaped */
+export const htmlPage = (title: string, body: string): string =>
+  `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)} – Sallyport</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${body}</html>`;
+
+/** Cookies of a request header. */
+export function readCookies(header: string | undefined): ReadonlyMap<string, string> {
+  return new Map(
+    (header ?? '').split(';').flatMap((part) => {
+      const at = part.indexOf('=');
+      return at < 0 ? [] : [[part.slice(0, at).trim(), part.slice(at + 1).trim()] as const];
+    }),
+  );
+}
+
+/** HttpOnly, SameSite=Lax. @param maxAgeS 0 removes it */
+export const setCookie = (
+  name: string,
+  value: string,
+  options: { readonly path: string; readonly maxAgeS: number; readonly secure: boolean },
+): string =>
+  `${name}=${value}; Path=${options.path}; Max-Age=${options.maxAgeS}; HttpOnly; SameSite=Lax${options.secure ? '; Secure' : ''}`;

@@ -1,0 +1,168 @@
+/**
+ * The browser's side of signing in: to the provider and back, and the page that confirms a device's code.
+ * Public routes by nature. Refuses scripts; a form's answer carries a proof that only the signed-in browser has.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Body, Controller, Get, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
+import { GatewayError } from '@sallyport/core';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { Public } from '../http/caller.ts';
+import { RateLimiter } from '../http/rate-limit.ts';
+import { Listening } from '../listening.ts';
+import { DeviceFlow, normalUserCode, PERSON_SESSION_S } from './device-flow.ts';
+import { escapeHtml, htmlPage, readCookies, setCookie } from './pages.ts';
+import { IdentityProviders } from './providers.ts';
+import { SIGN_IN_S, SignIn, safeReturnTo } from './sign-in.service.ts';
+
+const STATE_COOKIE = 'sallyport_sign_in';
+const SESSION_COOKIE = 'sallyport_session';
+const LoginQuery = z.object({ return_to: z.string().max(600).optional(), provider: z.string().max(63).optional() });
+const DeviceQuery = z.object({ user_code: z.string().max(40).optional() });
+const DeviceAnswer = z.object({
+  user_code: z.string().max(40),
+  proof: z.string().max(100),
+  answer: z.enum(['approve', 'deny']),
+});
+
+/** Ties a form to the browser's session, which another site cannot read. */
+const proofOf = (session: string, userCode: string): string =>
+  createHash('sha256').update(`sallyport/device-proof/1|${session}|${userCode}`).digest('base64url');
+
+@ApiExcludeController()
+@Controller()
+export class SignInController {
+  constructor(
+    private readonly signIn: SignIn,
+    private readonly providers: IdentityProviders,
+    private readonly devices: DeviceFlow,
+    private readonly limits: RateLimiter,
+    private readonly listening: Listening,
+  ) {}
+
+  /** Public: this is where one is not signed in yet. */
+  @Public()
+  @Get('/v1/login')
+  async login(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Query({ schema: LoginQuery }) query: z.infer<typeof LoginQuery>,
+  ): Promise<void> {
+    this.limits.take('sign-in', request.ip);
+    const returnTo = safeReturnTo(query.return_to);
+    if (query.provider === undefined && this.providers.all.length > 1) {
+      const links = this.providers.all.map(
+        ({ name }) =>
+          `<p><a href="/v1/login?provider=${encodeURIComponent(name)}&amp;return_to=${encodeURIComponent(returnTo)}">${escapeHtml(name)}</a></p>`,
+      );
+      return this.#send(reply, 200, 'Sign in with', links.join(''));
+    }
+    const { url, state } = await this.signIn.begin(query.provider, returnTo);
+    void reply.header(
+      'set-cookie',
+      setCookie(STATE_COOKIE, state, { path: '/v1/login', maxAgeS: SIGN_IN_S, secure: this.#secure }),
+    );
+    void reply.header('cache-control', 'no-store').redirect(url.href, 302);
+  }
+
+  /** Public: the provider sends the browser here; the code and the state are the proof. */
+  @Public()
+  @Get('/v1/login/callback')
+  async callback(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    this.limits.take('sign-in', request.ip);
+    const at = request.url.indexOf('?');
+    const state = readCookies(request.headers.cookie).get(STATE_COOKIE);
+    const { token, returnTo } = await this.signIn.finish(at < 0 ? '' : request.url.slice(at), state, request.id);
+    void reply.header('set-cookie', [
+      setCookie(STATE_COOKIE, '', { path: '/v1/login', maxAgeS: 0, secure: this.#secure }),
+      setCookie(SESSION_COOKIE, token, { path: '/', maxAgeS: PERSON_SESSION_S, secure: this.#secure }),
+    ]);
+    void reply.header('cache-control', 'no-store').redirect(returnTo, 302);
+  }
+
+  /** Public: sends on to sign-in by itself. */
+  @Public()
+  @Get('/device')
+  async device(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Query({ schema: DeviceQuery }) query: z.infer<typeof DeviceQuery>,
+  ): Promise<void> {
+    this.limits.take('device-code', request.ip);
+    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
+    const person = await this.signIn.personOf(session);
+    const code = query.user_code === undefined ? undefined : normalUserCode(query.user_code);
+    if (person === undefined || session === undefined) {
+      const back = code === undefined ? '/device' : `/device?user_code=${code}`;
+      void reply.redirect(`/v1/login?return_to=${encodeURIComponent(back)}`, 302);
+      return;
+    }
+    if (code === undefined) {
+      return this.#send(
+        reply,
+        200,
+        `Signed in as ${person.name}`,
+        '<form method="get" action="/device"><label>Code shown by the device <input name="user_code" autofocus autocomplete="off"></label><button>Go on</button></form>',
+      );
+    }
+    const attempt = await this.devices.pending(code);
+    if (attempt === null)
+      return this.#send(
+        reply,
+        404,
+        'No such code',
+        '<p>The code is unknown, used, or older than ten minutes. Ask the device for a fresh one.</p>',
+      );
+    this.#send(
+      reply,
+      200,
+      'Sign in a device',
+      `<p>You are <b>${escapeHtml(person.name)}</b>. <b>${escapeHtml(attempt.provider)}</b> asked at ${attempt.createdAt.toISOString().slice(11, 19)} UTC to act as you, and shows this code:</p>
+       <p class="code"><code>${escapeHtml(code)}</code></p><p>Go on only if you started this yourself and the codes are the same.</p>
+       <form method="post" action="/device"><input type="hidden" name="user_code" value="${escapeHtml(code)}"><input type="hidden" name="proof" value="${proofOf(session, code)}">
+       <button name="answer" value="approve">Yes, sign it in</button><button name="answer" value="deny">No</button></form>`,
+    );
+  }
+
+  /** Public: the session cookie and the form's proof are checked here. */
+  @Public()
+  @Post('/device')
+  async answer(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Body({ schema: DeviceAnswer }) body: z.infer<typeof DeviceAnswer>,
+  ): Promise<void> {
+    this.limits.take('device-code', request.ip);
+    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
+    const person = await this.signIn.personOf(session);
+    const code = normalUserCode(body.user_code);
+    if (person === undefined || session === undefined) throw new GatewayError('auth.required');
+    const wanted = Buffer.from(proofOf(session, code));
+    const given = Buffer.from(body.proof);
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted))
+      throw new GatewayError('auth.forbidden', { reason: 'proof' });
+    const granted = body.answer === 'approve';
+    const done = await this.devices.answer(code, person, granted, request.id);
+    if (!done)
+      return this.#send(reply, 404, 'No such code', '<p>The code is unknown, used, or older than ten minutes.</p>');
+    this.#send(
+      reply,
+      200,
+      granted ? 'Signed in' : 'Refused',
+      granted ? '<p>The device is signed in. You can close this page.</p>' : '<p>The device was not signed in.</p>',
+    );
+  }
+
+  get #secure(): boolean {
+    return this.listening.publicUrl().startsWith('https:');
+  }
+
+  #send(reply: FastifyReply, status: number, title: string, body: string): void {
+    void reply
+      .status(status)
+      .type('text/html; charset=utf-8')
+      .header('cache-control', 'no-store')
+      .send(htmlPage(title, body));
+  }
+}
