@@ -32,7 +32,11 @@ export interface SessionUsage {
   bytes: number;
 }
 
-const parseSessionInfo = objectOf({
+/**
+ * One line of an agent's live table, as the link's SessionReport carries it in JSON: sent when a session opens, when its
+ * counters moved, again for each live session after a reconnect, and when it closes. The trail's word replaces a report.
+ */
+export const parseSessionReport = objectOf({
   id: parseString,
   projectId: parseString,
   agentId: parseString,
@@ -42,30 +46,17 @@ const parseSessionInfo = objectOf({
   principal: parsePrincipalRef,
   onBehalfOf: optional(parsePrincipalRef),
   tokenId: parseString,
-  grantIds: listOf(parseString, 100),
+  grantIds: optional(listOf(parseString, 100)),
   clientAddress: parseString,
   database: parseString,
   role: parseString,
   application: parseString,
   openedAt: parseInteger,
-});
-
-/**
- * One line of an agent's live table, as the link's SessionReport carries it in JSON: sent when a session opens, now and
- * then while it lives, again for each live session after a reconnect, and when it closes.
- */
-export const parseSessionReport = objectOf({
-  kind: oneOf('opened', 'live', 'closed'),
-  session: parseSessionInfo,
-  statements: parseInteger,
-  writes: parseInteger,
-  rows: parseInteger,
-  bytes: parseInteger,
-  /** The approval request it waits for; absent when it does not wait. */
-  heldFor: optional(parseString),
-  /** UTC ms of this report; for `closed` the time it closed. */
-  at: parseInteger,
-  /** For `closed`: an error code, or '' when a peer simply left. */
+  usage: optional(
+    objectOf({ statements: parseInteger, writes: parseInteger, rows: parseInteger, bytes: parseInteger }),
+  ),
+  /** UTC ms, once it is over; with an error code as reason, or '' when a peer simply left. */
+  closedAt: optional(parseInteger),
   reason: optional(parseString),
 });
 export type SessionReport = ReturnType<typeof parseSessionReport>;

@@ -32,12 +32,15 @@ interface Waiting {
   settle(outcome: { readonly approval: Approval; readonly signed: string } | GatewayError): void;
 }
 
+const OVER_MAX = 10_000;
 // setTimeout takes at most 2^31 - 1 ms, which is more than approvalWaitMsMax.
 const asJson = (request: ApprovalRequest): Buffer => Buffer.from(JSON.stringify(request));
 
 export class Holds {
   readonly #options: HoldsOptions;
   readonly #waiting = new Map<string, Waiting>();
+  /** Waits that are over: an answer that comes again or late must not be taken for a ticket. Oldest first. */
+  readonly #over = new Set<string>();
   /** Tickets asked for, by id: they end nobody's wait. */
   readonly #asked = new Map<string, ApprovalRequest>();
 
@@ -67,6 +70,7 @@ export class Holds {
       settle: (outcome) => {
         clearTimeout(timer);
         this.#waiting.delete(request.id);
+        this.#remember(request.id);
         if (outcome instanceof GatewayError) reject(outcome);
         else resolve(outcome);
       },
@@ -129,8 +133,23 @@ export class Holds {
           ? { approval, signed }
           : new GatewayError('approval.denied', { id, reason: approval.reason ?? '' }),
       );
-    else if (approval.granted) this.#options.tickets.keep(approval, signed, this.#options.nowMs());
+    else if (approval.granted && !this.#over.has(id)) this.#keep(approval, signed);
     this.#asked.delete(id);
+  }
+
+  #keep(approval: Approval, signed: string): void {
+    const { tickets, nowMs, send } = this.#options;
+    // It was used, and the control plane did not hear of it.
+    if (tickets.keep(approval, signed, nowMs()) === 'used')
+      send({ body: 'consumed', consumed: { id: approval.id, sessionId: '' } });
+  }
+
+  #remember(id: string): void {
+    this.#over.add(id);
+    for (const oldest of this.#over) {
+      if (this.#over.size <= OVER_MAX) break;
+      this.#over.delete(oldest);
+    }
   }
 
   #announce(request: ApprovalRequest): void {

@@ -28,14 +28,16 @@ export class Tickets {
     this.#tickets = bytes === undefined ? [] : parseTickets(JSON.parse(bytes.toString('utf8')), 'tickets');
   }
 
-  /** Keeps a granted answer for later. The same id again changes nothing: used stays used. */
-  keep(approval: Approval, signed: string, nowMs: number): void {
-    if (this.#tickets.some((ticket) => ticket.approval.id === approval.id)) return;
+  /** Keeps a granted answer for later. The same id again changes nothing. @returns `used` when it was used already */
+  keep(approval: Approval, signed: string, nowMs: number): 'kept' | 'used' {
+    const known = this.#tickets.find((ticket) => ticket.approval.id === approval.id);
+    if (known !== undefined) return known.used ? 'used' : 'kept';
     // Used ones stay until they expire, so that a repeated answer cannot bring one back.
     this.#write([
       ...this.#tickets.filter((ticket) => ticket.approval.expiresAt > nowMs),
       { approval, signed, used: false },
     ]);
+    return 'kept';
   }
 
   /** Uses up the ticket for exactly this statement, if there is one. Its use is on the disk when this returns. */

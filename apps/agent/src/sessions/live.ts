@@ -59,7 +59,7 @@ export class LiveSessions {
 
   add(session: LiveSession): void {
     this.#sessions.set(session.road.info.id, session);
-    this.#report('opened', session);
+    this.#report(session);
   }
 
   /** Both its sides are gone. @param reason error code or '' */
@@ -67,7 +67,7 @@ export class LiveSessions {
     this.#sessions.delete(session.road.info.id);
     session.road.cancelHeld();
     await session.recorder.close();
-    this.#report('closed', session, reason);
+    this.#report(session, { reason });
   }
 
   /** Ends one in its protocol's own words. @returns false when it is not here */
@@ -109,17 +109,17 @@ export class LiveSessions {
       session.road.flushOutcomes();
       session.recorder.tick();
       const { statements, rows } = session.road.usage;
-      const counter = statements + rows + (session.road.heldFor === undefined ? 0 : 0.5);
+      const counter = statements + rows;
       if (counter !== session.reported) {
         session.reported = counter;
-        this.#report('live', session);
+        this.#report(session);
       }
     }
   }
 
   /** The link stands again: the control plane gets the whole table. */
   reportAll(): void {
-    for (const session of this.#sessions.values()) this.#report('live', session);
+    for (const session of this.#sessions.values()) this.#report(session);
   }
 
   /** @returns true when the session was ended */
@@ -145,16 +145,10 @@ export class LiveSessions {
     return this.#options.fresh(session) ? undefined : 'agent.stale';
   }
 
-  #report(kind: SessionReport['kind'], session: LiveSession, reason?: string): void {
-    const { info, usage, heldFor } = session.road;
-    const report: SessionReport = {
-      kind,
-      session: info,
-      ...usage,
-      ...(heldFor === undefined ? {} : { heldFor }),
-      at: this.#options.nowMs(),
-      ...(reason === undefined ? {} : { reason }),
-    };
+  #report(session: LiveSession, closed?: { readonly reason: string }): void {
+    const { info, usage } = session.road;
+    const end = closed === undefined ? {} : { closedAt: this.#options.nowMs(), reason: closed.reason };
+    const report: SessionReport = { ...info, usage, ...end };
     this.#options.send({ body: 'session', session: { session: Buffer.from(JSON.stringify(report)) } });
   }
 }

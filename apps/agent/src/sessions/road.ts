@@ -80,11 +80,6 @@ export class SessionRoad implements SignedIn, GatePorts {
     return this.#resource;
   }
 
-  /** The request this session waits for; undefined when it does not wait. */
-  get heldFor(): string | undefined {
-    return this.#hold?.request.id;
-  }
-
   decide(statement: Statement, approval?: Approval): Verdict {
     const { info, usage } = this;
     if (!this.#ports.fresh(this.#resource)) return { kind: 'deny', rule: 'gateway/offline', code: 'agent.stale' };
