@@ -17,6 +17,7 @@ import type {
   Page,
   Policy,
   Principal,
+  RecordedStatement,
   ReplayFrame,
   Resource,
   Session,
@@ -114,12 +115,13 @@ export interface ApiClient {
   readonly approvals: {
     list(query?: Query, max?: number): AsyncGenerator<ApprovalRequest>;
     get(id: string): Promise<ApprovalRequest>;
-    approve(id: string, reason?: string): Promise<unknown>;
-    deny(id: string, reason: string): Promise<unknown>;
+    approve(id: string, reason?: string): Promise<ApprovalRequest>;
+    deny(id: string, reason: string): Promise<ApprovalRequest>;
   };
   readonly sessions: {
     list(query?: Query, max?: number): AsyncGenerator<Session>;
     get(id: string): Promise<Session>;
+    statements(id: string, query?: Query, max?: number): AsyncGenerator<RecordedStatement>;
     recording(id: string, query?: Query, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
     watch(id: string, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
     kill(id: string, reason: string): Promise<unknown>;
@@ -207,6 +209,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     sessions: {
       list: list('/v1/sessions'),
       get: (id) => get(`/v1/sessions/${at(id)}`),
+      statements: (id, query, max) => allItems(transport, `/v1/sessions/${at(id)}/statements`, query, max),
       recording: (id, query, signal) => stream(`/v1/sessions/${at(id)}/recording`, query, signal),
       watch: (id, signal) => stream(`/v1/sessions/${at(id)}/watch`, undefined, signal),
       kill: (id, reason) => post(`/v1/sessions/${at(id)}/kill`, { reason }),

@@ -20,6 +20,7 @@ export type {
   Principal,
   PrincipalKind,
   PrincipalRef,
+  RecordedStatement,
   ReplayFrame,
   Resource,
   Session,

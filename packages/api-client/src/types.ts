@@ -41,7 +41,9 @@ export interface Group {
   readonly id: string;
   readonly name: string;
   readonly description?: string;
-  readonly members?: readonly (string | PrincipalRef)[];
+  /** Of one group alone; lists have the count. */
+  readonly members?: readonly PrincipalRef[];
+  readonly memberCount: number;
   readonly createdAt: Instant;
 }
 
@@ -102,13 +104,19 @@ export interface Explanation {
     readonly code?: string;
     readonly message?: string;
   };
-  readonly effects?: readonly Effect[];
-  readonly grants?: readonly { readonly id: string; readonly name?: string }[];
-  readonly rules?: readonly {
+  readonly understood: boolean;
+  /** Why the text has no facts. */
+  readonly unknown: string | null;
+  readonly statementEffects: readonly Effect[];
+  /** What the principal may do there. */
+  readonly effects: readonly Effect[];
+  readonly grants: readonly { readonly id: string; readonly kind: string; readonly effects: readonly Effect[] }[];
+  readonly rules: readonly {
     readonly rule: string;
     readonly verdict: string;
     readonly mode: string;
     readonly outcome: string;
+    readonly when: string;
   }[];
 }
 
@@ -120,66 +128,96 @@ export interface Change {
   readonly kind: string;
   readonly name: string;
   readonly action: 'create' | 'update' | 'delete' | 'none';
-  readonly diff?: unknown;
+  /** `- field: old`, `+ field: new`. */
+  readonly diff: readonly string[];
 }
 
 export interface ApprovalRequest {
   readonly id: string;
+  /** `pending`, `approved`, `denied`, `expired`, `withdrawn` or `consumed`. */
   readonly state: string;
+  /** The caller may answer it. */
+  readonly answerable?: boolean;
   readonly principal: PrincipalRef;
-  readonly onBehalfOf?: PrincipalRef | null;
-  readonly resource?: string | { readonly id: string; readonly name: string };
-  readonly resourceName?: string;
-  readonly resourceId?: string;
+  readonly onBehalfOf: PrincipalRef | null;
   readonly sessionId: string;
+  /** Name of the resource. */
+  readonly resource: string;
+  readonly database: string;
+  readonly clientAddress: string;
+  readonly mode: string;
+  readonly scope: string;
   readonly digest: string;
-  readonly scope?: string;
-  readonly mode?: string;
-  readonly text: string;
-  readonly parameters?: readonly (string | null)[];
-  readonly effects?: readonly Effect[];
+  /** Values that the detectors know are shown in part. */
+  readonly statement: string;
+  readonly parameters: readonly (string | null)[];
+  readonly effects: readonly Effect[];
   readonly rule: string;
-  readonly reason?: string | null;
-  readonly approval?: { readonly groups: readonly string[]; readonly count: number };
-  readonly groups?: readonly string[];
-  readonly count?: number;
-  readonly database?: string;
-  readonly clientAddress?: string;
-  readonly inTransaction?: boolean;
-  readonly wroteInTransaction?: boolean;
-  readonly statementsBefore?: number;
-  readonly writesBefore?: number;
-  readonly recentStatements?: readonly string[];
+  /** What the rule's author says. */
+  readonly ruleReason: string;
+  readonly groups: readonly string[];
+  /** How many distinct persons must say yes. */
+  readonly count: number;
+  readonly inTransaction: boolean;
+  readonly wroteInTransaction: boolean;
+  readonly statementsBefore: number;
+  readonly writesBefore: number;
+  readonly recentStatements: readonly string[];
+  readonly votes: readonly {
+    readonly principalId: string;
+    readonly granted: boolean;
+    readonly reason: string | null;
+    readonly at: Instant;
+  }[];
+  /** Of the answer. */
+  readonly reason: string | null;
   readonly requestedAt: Instant;
   readonly expiresAt: Instant;
-  readonly answeredAt?: Instant | null;
-  readonly answerReason?: string | null;
-  readonly votes?: readonly {
-    readonly principal: PrincipalRef | string;
-    readonly granted: boolean;
-    readonly reason?: string | null;
-  }[];
+  readonly answeredAt: Instant | null;
+  readonly consumedAt: Instant | null;
 }
 
 export interface Session {
   readonly id: string;
-  readonly resource?: string | { readonly id: string; readonly name: string };
-  readonly resourceName?: string;
+  readonly live: boolean;
+  readonly resource: { readonly id: string; readonly name: string };
   readonly protocol: string;
   readonly principal: PrincipalRef;
-  readonly onBehalfOf?: PrincipalRef | null;
-  readonly clientAddress?: string;
-  readonly database?: string;
-  readonly role?: string;
-  readonly application?: string;
-  readonly agent?: string;
-  readonly live?: boolean;
+  readonly onBehalfOf: { readonly id: string; readonly name: string } | null;
+  readonly agent: { readonly id: string; readonly name: string };
+  readonly clientAddress: string;
+  readonly database: string;
+  readonly role: string;
+  readonly application: string;
   readonly openedAt: Instant;
-  readonly closedAt?: Instant | null;
-  readonly closeReason?: string | null;
+  readonly closedAt: Instant | null;
+  readonly closeReason: string | null;
   readonly statements: number;
-  readonly rows: number | string;
-  readonly bytes: number | string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Approval request it waits for. */
+  readonly heldFor: string | null;
+  readonly erasedAt: Instant | null;
+}
+
+/** A statement of a session as the trail has it. */
+export interface RecordedStatement {
+  readonly number: number;
+  readonly at: Instant;
+  readonly verdict: string;
+  readonly rule: string;
+  readonly code: string;
+  readonly effects: readonly Effect[];
+  readonly text: string;
+  readonly parameters: readonly (string | null)[];
+  readonly approvalId: string;
+  readonly outcome: {
+    readonly rows: number;
+    readonly bytes: number;
+    readonly error: string;
+    readonly durationUs: number;
+    readonly masked: number;
+  } | null;
 }
 
 /** One frame of a recording or of a live session. Times are milliseconds since the session opened. */
@@ -210,16 +248,20 @@ export interface TrailEventRow {
 export interface Agent {
   readonly id: string;
   readonly name: string;
-  readonly names?: readonly string[];
-  readonly version?: string;
-  readonly endpoints?: readonly Endpoint[];
-  readonly connected?: boolean;
-  readonly lastSeenAt?: Instant | null;
-  readonly revokedAt?: Instant | null;
-  readonly certExpires?: Instant | null;
-  readonly bundleEpoch?: number;
-  readonly bundleRevision?: number;
-  readonly bundleError?: string | null;
+  readonly names: readonly string[];
+  readonly version: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly connected: boolean;
+  readonly lastSeenAt: Instant | null;
+  readonly revokedAt: Instant | null;
+  readonly certificateExpiresAt: Instant | null;
+  readonly bundle: {
+    readonly epoch: number;
+    readonly revision: number;
+    /** The newest revision is in force. */
+    readonly current: boolean;
+    readonly error: string | null;
+  };
 }
 
 export interface JoinToken {

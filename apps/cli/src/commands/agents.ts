@@ -7,29 +7,18 @@ import { type Registry, repeated } from './command.ts';
 
 const columns = (nowMs: number): readonly Column<Agent>[] => [
   { title: 'name', show: (agent) => agent.name },
-  {
-    title: 'state',
-    show: (agent) =>
-      agent.revokedAt != null
-        ? 'revoked'
-        : agent.connected === true
-          ? 'connected'
-          : agent.connected === false
-            ? 'away'
-            : '-',
-  },
+  { title: 'state', show: (agent) => (agent.revokedAt !== null ? 'revoked' : agent.connected ? 'connected' : 'away') },
   { title: 'seen', show: (agent) => showDistance(agent.lastSeenAt, nowMs) },
-  {
-    title: 'bundle',
-    show: (agent) =>
-      agent.bundleError != null && agent.bundleError !== ''
-        ? `refused: ${agent.bundleError}`
-        : `${agent.bundleEpoch ?? 0}.${agent.bundleRevision ?? 0}`,
-  },
+  { title: 'bundle', show: (agent) => bundleText(agent.bundle) },
   { title: 'version', show: (agent) => agent.version },
-  { title: 'certificate', show: (agent) => showDistance(agent.certExpires, nowMs) },
-  { title: 'endpoints', show: (agent) => agent.endpoints?.map((endpoint) => endpoint.address).join(', '), least: 20 },
+  { title: 'certificate', show: (agent) => showDistance(agent.certificateExpiresAt, nowMs) },
+  { title: 'endpoints', show: (agent) => agent.endpoints.map((endpoint) => endpoint.address).join(', '), least: 20 },
 ];
+
+function bundleText(bundle: Agent['bundle']): string {
+  if (bundle.error !== null && bundle.error !== '') return `refused: ${bundle.error}`;
+  return `${bundle.epoch}.${bundle.revision}${bundle.current ? '' : ' (behind)'}`;
+}
 
 export function registerAgents({ program, run }: Registry): void {
   const agents = program.command('agents').description('the processes that guard resources');

@@ -40,14 +40,6 @@ function renderChange(context: Context, change: Change): readonly string[] {
   const [mark, style] = MARKS[change.action];
   return [
     styled(context.terminal, style, `${mark} ${change.kind} ${safeText(change.name)}`),
-    ...diffLines(change.diff).map((line) => `    ${safeText(line)}`),
+    ...change.diff.map((line) => `    ${safeText(line)}`),
   ];
-}
-
-/** A diff as text, or as a list or map of what changed. */
-function diffLines(diff: unknown): readonly string[] {
-  if (diff === undefined || diff === null || diff === '') return [];
-  if (typeof diff === 'string') return diff.replace(/\n$/, '').split('\n');
-  if (Array.isArray(diff)) return diff.map((line: unknown) => (typeof line === 'string' ? line : JSON.stringify(line)));
-  return Object.entries(diff as Record<string, unknown>).map(([field, value]) => `${field}: ${JSON.stringify(value)}`);
 }

@@ -9,34 +9,24 @@ import { safeLine, safeText } from '../output/safe-text.ts';
 import { type Column, renderFields } from '../output/table.ts';
 import { showDistance, showInstant } from '../output/time.ts';
 import { styled } from '../terminal.ts';
-import type { Registry } from './command.ts';
+import { countOption, type Registry } from './command.ts';
 
 const WATCH_EVERY_MS = 1000;
 
 /** `payments-bot for ana`. */
 export const whoText = (item: {
   readonly principal: PrincipalRef;
-  readonly onBehalfOf?: PrincipalRef | null;
-}): string => (item.onBehalfOf == null ? item.principal.name : `${item.principal.name} for ${item.onBehalfOf.name}`);
-
-/** Name of the resource, however the answer spells it. */
-export function resourceText(item: {
-  readonly resource?: string | { readonly name: string };
-  readonly resourceName?: string;
-  readonly resourceId?: string;
-}): string {
-  if (item.resourceName !== undefined) return item.resourceName;
-  return typeof item.resource === 'object' ? item.resource.name : (item.resource ?? item.resourceId ?? '-');
-}
+  readonly onBehalfOf: { readonly name: string } | null;
+}): string => (item.onBehalfOf === null ? item.principal.name : `${item.principal.name} for ${item.onBehalfOf.name}`);
 
 const columns = (nowMs: number): readonly Column<ApprovalRequest>[] => [
   { title: 'id', show: (item) => item.id },
   { title: 'state', show: (item) => item.state },
   { title: 'who', show: (item) => whoText(item) },
-  { title: 'resource', show: (item) => resourceText(item) },
+  { title: 'resource', show: (item) => item.resource },
   { title: 'rule', show: (item) => item.rule, least: 12 },
   { title: 'expires', show: (item) => (item.state === 'pending' ? showDistance(item.expiresAt, nowMs) : '-') },
-  { title: 'statement', show: (item) => item.text, least: 24 },
+  { title: 'statement', show: (item) => item.statement, least: 24 },
 ];
 
 export function registerApprovals({ program, run }: Registry): void {
@@ -74,7 +64,9 @@ async function list(
 ): Promise<void> {
   await context.requireToken();
   const answerable = options.all === true || options.state !== 'pending' ? undefined : true;
-  const items = await collect(context.api.approvals.list({ state: options.state, answerable }, Number(options.limit)));
+  const items = await collect(
+    context.api.approvals.list({ state: options.state, answerable }, countOption(options.limit)),
+  );
   context.list(items, columns(context.terminal.nowMs()), answerable === true ? 'Nothing waits for you.' : 'Nothing.');
 }
 
@@ -86,45 +78,41 @@ async function show(context: Context, id: string): Promise<void> {
 
 function render(context: Context, item: ApprovalRequest): readonly string[] {
   const nowMs = context.terminal.nowMs();
-  const needed = item.count ?? item.approval?.count;
-  const groups = item.groups ?? item.approval?.groups ?? [];
-  const transaction =
-    item.inTransaction === true
-      ? `open${item.wroteInTransaction === true ? ', has written already' : ''}`
-      : 'none open';
-  const votes = item.votes?.map(
+  const votes = item.votes.map(
     (vote) =>
-      `${typeof vote.principal === 'string' ? vote.principal : vote.principal.name} ${vote.granted ? 'approved' : 'denied'}${vote.reason == null ? '' : `: ${vote.reason}`}`,
+      `${vote.principalId} ${vote.granted ? 'approved' : 'denied'}${vote.reason === null ? '' : `: ${vote.reason}`}`,
   );
   return [
     ...renderFields([
       ['request', item.id],
       ['state', item.state],
       ['who', `${safeLine(whoText(item))} (${item.principal.kind})`],
-      ['resource', `${resourceText(item)}${item.database === undefined ? '' : ` / ${safeLine(item.database)}`}`],
+      ['resource', `${item.resource} / ${safeLine(item.database)}`],
       ['from', item.clientAddress],
       ['rule', safeLine(item.rule)],
-      ['reason', item.reason == null ? undefined : safeText(item.reason)],
-      ['effects', item.effects?.join(', ')],
-      ['needs', needed === undefined ? undefined : `${needed} of ${groups.join(', ')}`],
+      ['reason', safeText(item.ruleReason)],
+      ['effects', item.effects.join(', ')],
+      ['needs', `${item.count} of ${item.groups.join(', ')}`],
       ['asked', showInstant(item.requestedAt)],
       ['expires', `${showInstant(item.expiresAt)} (${showDistance(item.expiresAt, nowMs)})`],
-      ['transaction', transaction],
+      [
+        'transaction',
+        item.inTransaction ? `open${item.wroteInTransaction ? ', has written already' : ''}` : 'none open',
+      ],
       [
         'session so far',
-        item.statementsBefore === undefined
-          ? undefined
-          : `${item.statementsBefore} statements, ${item.writesBefore ?? 0} writes (session ${item.sessionId})`,
+        `${item.statementsBefore} statements, ${item.writesBefore} writes (session ${item.sessionId})`,
       ],
-      ['answers', votes?.map(safeLine).join('\n')],
+      ['answers', votes.map(safeLine).join('\n')],
+      ['answer', item.reason === null ? undefined : safeText(item.reason)],
       ['digest', item.digest],
     ]),
     '',
     styled(context.terminal, 'bold', 'statement'),
-    indent(safeText(item.text)),
-    ...(item.parameters ?? []).map((value, i) => `  $${i + 1} = ${value == null ? 'NULL' : safeLine(value)}`),
-    ...((item.recentStatements ?? []).length === 0 ? [] : ['', 'before it']),
-    ...(item.recentStatements ?? []).map((text) => indent(safeLine(text))),
+    indent(safeText(item.statement)),
+    ...item.parameters.map((value, i) => `  $${i + 1} = ${value === null ? 'NULL' : safeLine(value)}`),
+    ...(item.recentStatements.length === 0 ? [] : ['', 'before it']),
+    ...item.recentStatements.map((text) => indent(safeLine(text))),
   ];
 }
 
@@ -135,15 +123,17 @@ async function approve(context: Context, id: string, options: { readonly reason?
   const item = await context.api.approvals.get(id);
   if (!context.json) context.note(...render(context, item), '');
   const answered = await context.api.approvals.approve(id, options.reason);
-  context.answer(answered ?? { id, approved: true }, () => [
-    `Approved ${id}: ${safeLine(whoText(item))} may run this once.`,
+  context.answer(answered, () => [
+    answered.state === 'pending'
+      ? `Your approval of ${id} is counted; it needs ${item.count} in all.`
+      : `Approved ${id}: ${safeLine(whoText(item))} may run this once.`,
   ]);
 }
 
 async function deny(context: Context, id: string, options: { readonly reason: string }): Promise<void> {
   await context.requireToken();
   const answered = await context.api.approvals.deny(id, options.reason);
-  context.answer(answered ?? { id, approved: false }, () => [`Denied ${id}.`]);
+  context.answer(answered, () => [`Denied ${id}.`]);
 }
 
 async function watch(context: Context, options: { readonly all?: boolean }): Promise<void> {
@@ -157,7 +147,7 @@ async function watch(context: Context, options: { readonly all?: boolean }): Pro
       if (context.json) context.say(JSON.stringify(item));
       else
         context.say(
-          `${showInstant(item.requestedAt)}  ${item.id}  ${safeLine(whoText(item))} → ${resourceText(item)}  ${safeLine(item.text)}`,
+          `${showInstant(item.requestedAt)}  ${item.id}  ${safeLine(whoText(item))} → ${item.resource}  ${safeLine(item.statement)}`,
         );
     }
     await sleep(WATCH_EVERY_MS);

@@ -1,6 +1,7 @@
 /** What a command file needs to hang its commands into the tree. */
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
+import { CliError } from '../exit-codes.ts';
 
 /** `run` opens the context from the global options and hands it to the action; what it throws ends the program. */
 export interface Registry {
@@ -25,4 +26,11 @@ export function pairs(values: readonly string[] | undefined): Readonly<Record<st
       return cut < 0 ? [value, ''] : [value.slice(0, cut), value.slice(cut + 1)];
     }),
   );
+}
+
+/** `--limit`: a whole number from 1 on. @throws CliError usage */
+export function countOption(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new CliError('usage', `"${text}" is no number of things.`);
+  return count;
 }

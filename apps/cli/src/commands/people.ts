@@ -19,7 +19,7 @@ const GROUPS: readonly Column<Group>[] = [
   { title: 'name', show: (group) => group.name },
   {
     title: 'members',
-    show: (group) => group.members?.map((member) => (typeof member === 'string' ? member : member.name)).join(', '),
+    show: (group) => group.members?.map((member) => member.name).join(', ') ?? group.memberCount,
     least: 16,
   },
   { title: 'description', show: (group) => group.description, least: 16 },

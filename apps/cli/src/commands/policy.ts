@@ -4,7 +4,7 @@ import type { CaseResult, PolicyProblem } from '@sallyport/policy';
 import { type Context, collect } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { safeLine, safeText } from '../output/safe-text.ts';
-import { renderTable } from '../output/table.ts';
+import { type Column, renderTable } from '../output/table.ts';
 import { styled } from '../terminal.ts';
 import { type Registry, repeated } from './command.ts';
 import { readDocuments, splitDocuments } from './documents.ts';
@@ -144,24 +144,21 @@ async function explain(
 
 const STYLES = { allow: 'green', hold: 'yellow', deny: 'red' } as const;
 
-function renderExplanation(context: Context, { verdict, effects, grants, rules }: Explanation): readonly string[] {
-  const said = (rules ?? []).filter((rule) => rule.outcome !== 'other_subject' && rule.outcome !== 'other_resource');
+function renderExplanation(context: Context, answer: Explanation): readonly string[] {
+  const { verdict, effects, statementEffects, grants, unknown } = answer;
+  const rules = answer.rules.filter((rule) => rule.outcome !== 'other_subject' && rule.outcome !== 'other_resource');
+  const message = verdict.message === undefined ? '' : `: ${safeText(verdict.message)}`;
   return [
-    `${styled(context.terminal, STYLES[verdict.kind] ?? 'bold', verdict.kind)} by ${safeLine(verdict.rule)}${verdict.message === undefined ? '' : `: ${safeText(verdict.message)}`}`,
-    `effects: ${effects?.join(', ') || 'none'}; grants: ${grants?.map((grant) => grant.name ?? grant.id).join(', ') || 'none'}`,
-    ...(said.length === 0
-      ? []
-      : [
-          '',
-          ...renderTable(
-            said,
-            [
-              { title: 'rule', show: (rule) => rule.rule },
-              { title: 'verdict', show: (rule) => `${rule.verdict}${rule.mode === 'shadow' ? ' (shadow)' : ''}` },
-              { title: 'outcome', show: (rule) => rule.outcome.replaceAll('_', ' ') },
-            ],
-            context.terminal.columns(),
-          ),
-        ]),
+    `${styled(context.terminal, STYLES[verdict.kind], verdict.kind)} by ${safeLine(verdict.rule)}${message}`,
+    ...(unknown === null ? [] : [`The statement could not be understood (${unknown}), so it is refused.`]),
+    `the statement does: ${statementEffects.join(', ') || 'nothing known'}; granted: ${effects.join(', ') || 'nothing'} (${grants.length} ${grants.length === 1 ? 'grant' : 'grants'})`,
+    ...(rules.length === 0 ? [] : ['', ...renderTable(rules, RULES, context.terminal.columns())]),
   ];
 }
+
+const RULES: readonly Column<Explanation['rules'][number]>[] = [
+  { title: 'rule', show: (rule) => rule.rule },
+  { title: 'verdict', show: (rule) => `${rule.verdict}${rule.mode === 'shadow' ? ' (shadow)' : ''}` },
+  { title: 'outcome', show: (rule) => rule.outcome.replaceAll('_', ' ') },
+  { title: 'when', show: (rule) => rule.when, least: 20 },
+];

@@ -1,5 +1,5 @@
 /** sessions ls, show, replay, watch, kill. Viewing a recording is itself recorded; the control plane sees to that. */
-import type { Session } from '@sallyport/api-client';
+import type { RecordedStatement, Session } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
 import { safeLine } from '../output/safe-text.ts';
@@ -7,17 +7,24 @@ import { type Column, renderFields } from '../output/table.ts';
 import { parseSince, parseSpan, showInstant, showSpan } from '../output/time.ts';
 import { renderFrame } from '../replay/render-frame.ts';
 import { replay as play } from '../replay/replay.ts';
-import { resourceText, whoText } from './approvals.ts';
-import type { Registry } from './command.ts';
-
-const isLive = (session: Session): boolean => session.live ?? session.closedAt == null;
+import { whoText } from './approvals.ts';
+import { countOption, type Registry } from './command.ts';
 
 const COLUMNS: readonly Column<Session>[] = [
   { title: 'id', show: (session) => session.id },
   { title: 'who', show: (session) => whoText(session), least: 12 },
-  { title: 'resource', show: (session) => resourceText(session), least: 12 },
+  { title: 'resource', show: (session) => session.resource.name, least: 12 },
   { title: 'opened', show: (session) => showInstant(session.openedAt) },
-  { title: 'state', show: (session) => (isLive(session) ? 'live' : (session.closeReason ?? 'closed')), least: 8 },
+  {
+    title: 'state',
+    show: (session) =>
+      session.live
+        ? session.heldFor === null
+          ? 'live'
+          : `waits for ${session.heldFor}`
+        : (session.closeReason ?? 'closed'),
+    least: 8,
+  },
   { title: 'statements', show: (session) => session.statements },
   { title: 'rows', show: (session) => session.rows },
   { title: 'client', show: (session) => session.application, least: 8 },
@@ -35,6 +42,12 @@ export function registerSessions({ program, run }: Registry): void {
     .option('--limit <n>', 'at most so many', '50')
     .action(run(list));
   sessions.command('show').argument('<id>').description('show one session').action(run(show));
+  sessions
+    .command('statements')
+    .argument('<id>')
+    .description('list the statements of a session with their verdicts, from the record')
+    .option('--limit <n>', 'at most so many', '200')
+    .action(run(statements));
   sessions
     .command('replay')
     .argument('<id>')
@@ -64,7 +77,7 @@ async function list(context: Context, options: ListOptions): Promise<void> {
   await context.requireToken();
   const since = options.since === undefined ? undefined : parseSince(options.since, context.terminal.nowMs());
   const query = { live: options.live, principal: options.principal, resource: options.resource, since };
-  context.list(await collect(context.api.sessions.list(query, Number(options.limit))), COLUMNS, 'No sessions.');
+  context.list(await collect(context.api.sessions.list(query, countOption(options.limit))), COLUMNS, 'No sessions.');
 }
 
 async function show(context: Context, id: string): Promise<void> {
@@ -75,10 +88,11 @@ async function show(context: Context, id: string): Promise<void> {
     renderFields([
       ['session', session.id],
       ['who', `${safeLine(whoText(session))} (${session.principal.kind})`],
-      ['resource', `${resourceText(session)} / ${safeLine(session.database ?? '')}`],
+      ['resource', `${session.resource.name} / ${safeLine(session.database)}`],
       ['role', session.role],
-      ['client', `${safeLine(session.application ?? '')} from ${session.clientAddress ?? '-'}`],
-      ['agent', session.agent],
+      ['client', `${safeLine(session.application)} from ${session.clientAddress}`],
+      ['agent', session.agent.name],
+      ['waits for', session.heldFor],
       ['opened', showInstant(session.openedAt)],
       [
         'closed',
@@ -90,6 +104,23 @@ async function show(context: Context, id: string): Promise<void> {
       ['bytes', session.bytes],
     ]),
   );
+}
+
+const STATEMENTS: readonly Column<RecordedStatement>[] = [
+  { title: '#', show: (statement) => statement.number },
+  { title: 'at', show: (statement) => showInstant(statement.at) },
+  { title: 'verdict', show: (statement) => statement.verdict },
+  { title: 'rule', show: (statement) => statement.rule, least: 12 },
+  { title: 'rows', show: (statement) => statement.outcome?.rows },
+  { title: 'masked', show: (statement) => statement.outcome?.masked },
+  { title: 'error', show: (statement) => statement.outcome?.error || statement.code || undefined },
+  { title: 'statement', show: (statement) => statement.text, least: 24 },
+];
+
+async function statements(context: Context, id: string, options: { readonly limit: string }): Promise<void> {
+  await context.requireToken();
+  const items = await collect(context.api.sessions.statements(id, {}, countOption(options.limit)));
+  context.list(items, STATEMENTS, 'No statements.');
 }
 
 async function replay(

@@ -12,7 +12,7 @@ import { safeLine } from '../output/safe-text.ts';
 import { type Column, renderFields } from '../output/table.ts';
 import { parseSince, showInstant } from '../output/time.ts';
 import { styled } from '../terminal.ts';
-import type { Registry } from './command.ts';
+import { countOption, type Registry } from './command.ts';
 
 const COLUMNS: readonly Column<TrailEventRow>[] = [
   { title: 'time', show: (event) => showInstant(event.at ?? event.time) },
@@ -67,7 +67,7 @@ async function events(context: Context, options: EventOptions): Promise<void> {
   await context.requireToken();
   const { kind, session, principal, resource, verdict, limit } = options;
   const query = { kind, session, principal, resource, verdict, ...period(context, options) };
-  context.list(await collect(context.api.trail.events(query, Number(limit))), COLUMNS, 'No events.');
+  context.list(await collect(context.api.trail.events(query, countOption(limit))), COLUMNS, 'No events.');
 }
 
 function period(
