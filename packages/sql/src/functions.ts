@@ -20,6 +20,10 @@ const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/
 const WRITING = words(`nextval setval pg_advisory_lock pg_advisory_lock_shared pg_advisory_unlock pg_advisory_unlock_all
   pg_advisory_unlock_shared pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_try_advisory_lock
   pg_try_advisory_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared`);
+/** Helpers of the information schema, which database browsers call. */
+const INFORMATION_SCHEMA = words(`_pg_char_max_length _pg_char_octet_length _pg_datetime_precision _pg_expandarray
+  _pg_index_position _pg_interval_type _pg_numeric_precision _pg_numeric_precision_radix _pg_numeric_scale
+  _pg_truetypid _pg_truetypmod`);
 const FILES =
   words(`pg_read_file pg_read_binary_file pg_read_server_files pg_stat_file pg_ls_dir pg_ls_logdir pg_ls_waldir
   pg_ls_archive_statusdir pg_ls_tmpdir pg_ls_logicalmapdir pg_ls_logicalsnapdir pg_ls_replslotdir pg_ls_summariesdir
@@ -57,6 +61,7 @@ export function functionMeaning(schema: string, name: string): FunctionMeaning {
   // Extensions live in any schema, so their names count wherever they are.
   if (DBLINK.test(name)) return { effects: ['exec'], opaque: 'dblink' };
   if (FILES.has(name)) return { effects: ['exec'], opaque: 'file_function' };
+  if (schema === 'information_schema' && INFORMATION_SCHEMA.has(name)) return READ;
   if (schema !== '' && schema !== 'pg_catalog') return EXEC;
   if (HARMLESS_FUNCTIONS.has(name)) return READ;
   if (WRITING.has(name)) return WRITE;
