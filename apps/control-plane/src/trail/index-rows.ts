@@ -21,9 +21,9 @@ export interface IndexRow {
 }
 
 export interface SessionCounts {
-  statements: number;
-  rows: number;
-  bytes: number;
+  readonly statements: number;
+  readonly rows: number;
+  readonly bytes: number;
 }
 
 export interface ClosedSession {
@@ -46,7 +46,6 @@ export interface BatchIndex {
   readonly rows: readonly IndexRow[];
   readonly opened: readonly SessionInfo[];
   readonly closed: readonly ClosedSession[];
-  readonly counts: ReadonlyMap<string, SessionCounts>;
   readonly chunks: readonly RecordedChunk[];
   /** `epoch.started` of this chain, when it is in the batch. */
   readonly started: (Extract<TrailEvent, { kind: 'epoch.started' }> & { readonly timeMs: number }) | undefined;
@@ -61,7 +60,6 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
   const allowed = new Map<string, IndexRow & { count: number }>();
   const opened: SessionInfo[] = [];
   const closed: ClosedSession[] = [];
-  const counts = new Map<string, SessionCounts>();
   const chunks: RecordedChunk[] = [];
   let started: BatchIndex['started'];
   let ended = false;
@@ -72,11 +70,8 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
       continue;
     }
     const { event } = entry;
-    const count = countsOf(counts, record.sessionId);
     switch (event.kind) {
       case 'statement.judged': {
-        // A held statement is judged a second time when it is answered.
-        if (event.verdict !== 'hold') count.statements += 1;
         if (event.verdict === 'allow' && event.approvalId === '' && event.shadow.length === 0) {
           const sum = allowed.get(record.sessionId) ?? { ...headerRow(record), verdict: 'allow', count: 0 };
           sum.count += 1;
@@ -93,10 +88,6 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
         break;
       }
       case 'statement.finished':
-        for (const outcome of event.outcomes) {
-          count.rows += outcome.rows;
-          count.bytes += outcome.bytes;
-        }
         break;
       case 'session.opened':
         opened.push(event.session);
@@ -159,7 +150,7 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
         event satisfies never;
     }
   }
-  return { rows: [...rows, ...allowed.values()], opened, closed, counts, chunks, started, ended };
+  return { rows: [...rows, ...allowed.values()], opened, closed, chunks, started, ended };
 }
 
 const headerRow = (record: EventRecord): IndexRow => ({
@@ -169,11 +160,3 @@ const headerRow = (record: EventRecord): IndexRow => ({
   ...(record.sessionId === '' ? {} : { session: record.sessionId }),
   count: 1,
 });
-
-function countsOf(counts: Map<string, SessionCounts>, sessionId: string): SessionCounts {
-  const known = counts.get(sessionId);
-  if (known !== undefined) return known;
-  const fresh = { statements: 0, rows: 0, bytes: 0 };
-  if (sessionId !== '') counts.set(sessionId, fresh);
-  return fresh;
-}

@@ -6,7 +6,7 @@ import { Injectable } from '@nestjs/common';
 import type { SessionInfo } from '@sallyport/model';
 import type { ChainIdentity, ChainPosition, Checkpoint, KeyRecord, SegmentHeader } from '@sallyport/trail';
 import { Database, type Tx } from '../db/database.ts';
-import type { ClosedSession, IndexRow, RecordedChunk, SessionCounts } from './index-rows.ts';
+import type { ClosedSession, IndexRow, RecordedChunk } from './index-rows.ts';
 
 export interface StoredChain {
   readonly id: string;
@@ -183,17 +183,6 @@ export class IngestRepository {
     });
   }
 
-  async countSessions(tx: Tx, agentId: string, counts: ReadonlyMap<string, SessionCounts>): Promise<void> {
-    const rows = [...counts]
-      .filter(([, count]) => count.statements + count.rows + count.bytes > 0)
-      .map(([id, count]) => ({ id, ...count }));
-    if (rows.length === 0) return;
-    await tx.$executeRaw`
-      update sessions s set statements = s.statements + c.statements, rows = s.rows + c.rows, bytes = s.bytes + c.bytes
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as c(id uuid, statements int, rows bigint, bytes bigint)
-      where s.id = c.id and s.agent_id = ${agentId}::uuid`;
-  }
-
   /** A process that started again has no sessions of its former life. */
   async endFormerSessions(tx: Tx, identity: ChainIdentity, timeMs: number): Promise<void> {
     await tx.session.updateMany({
@@ -221,10 +210,12 @@ export class IngestRepository {
     return wrong;
   }
 
-  async alarm(tx: Tx, identity: ChainIdentity, alarm: string): Promise<void> {
-    await tx.$executeRaw`
-      update trail_chains set alarm = coalesce(alarm, ${alarm}), updated_at = now()
-      where agent_id = ${identity.agentId}::uuid and instance = ${identity.instance} and epoch = ${BigInt(identity.epoch)}`;
+  /** The first alarm of a chain stays. @returns false when there was one */
+  async alarm(tx: Tx, identity: ChainIdentity, alarm: string): Promise<boolean> {
+    const set = await tx.$executeRaw`
+      update trail_chains set alarm = ${alarm}, updated_at = now()
+      where agent_id = ${identity.agentId}::uuid and instance = ${identity.instance} and epoch = ${BigInt(identity.epoch)} and alarm is null`;
+    return set > 0;
   }
 
   /** What a heartbeat or a later epoch says of a chain's end. */

@@ -195,12 +195,6 @@ export class TrailIngest {
   async #learn(tx: Tx, chain: StoredChain, identity: ChainIdentity, index: BatchIndex): Promise<void> {
     if (index.started !== undefined) await this.#startEpoch(tx, identity, index.started);
     for (const session of index.opened) await this.#repository.openSession(tx, chain, identity, session);
-    const ended = new Set(index.closed.map((closed) => closed.id));
-    await this.#repository.countSessions(
-      tx,
-      identity.agentId,
-      new Map([...index.counts].filter(([id]) => !ended.has(id))),
-    );
     for (const closed of index.closed) await this.#repository.closeSession(tx, identity.agentId, closed);
     const wrong = await this.#repository.addRecorded(tx, chain.projectId, index.chunks);
     if (wrong.length > 0)
@@ -336,7 +330,7 @@ export class TrailIngest {
     });
     await this.#database.transaction(async (tx) => {
       if ((await this.#repository.lockChain(tx, identity)) === undefined) await this.#newChain(tx, source, identity);
-      await this.#repository.alarm(tx, identity, alarm);
+      if (!(await this.#repository.alarm(tx, identity, alarm))) return;
       await this.#outbox.add(tx, source.projectId, 'trail.alarm', {
         agentId: source.agentId,
         instance: identity.instance,

@@ -1,0 +1,23 @@
+/** Agents: joining, links, records. */
+import { Module } from '@nestjs/common';
+import { ApprovalsModule } from '../approvals/approvals.module.ts';
+import { BundlesModule } from '../bundles/bundles.module.ts';
+import { KeysModule } from '../keys/keys.module.ts';
+import { RecordingsModule } from '../recordings/recordings.module.ts';
+import { SessionsModule } from '../sessions/sessions.module.ts';
+import { TrailModule } from '../trail/trail.module.ts';
+import { AgentsController } from './agents.controller.ts';
+import { AgentsRepository } from './agents.repository.ts';
+import { AgentsService } from './agents.service.ts';
+import { EnrollServer } from './enroll.server.ts';
+import { Enrollment } from './enrollment.service.ts';
+import { InstallController } from './install.controller.ts';
+import { LinkServer } from './link.server.ts';
+import { Links } from './links.ts';
+
+@Module({
+  imports: [KeysModule, BundlesModule, ApprovalsModule, TrailModule, RecordingsModule, SessionsModule],
+  controllers: [InstallController, AgentsController],
+  providers: [AgentsRepository, AgentsService, Enrollment, EnrollServer, LinkServer, Links],
+})
+export class AgentsModule {}

@@ -1,0 +1,63 @@
+/** The tables of agents and join tokens. */
+import { Injectable } from '@nestjs/common';
+import { Database, type Tx } from '../db/database.ts';
+import type { Agent, JoinToken, Prisma } from '../generated/prisma/client.ts';
+import { type PageRequest, pageArgs } from '../http/page.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+@Injectable()
+export class AgentsRepository {
+  constructor(private readonly database: Database) {}
+
+  list(projectId: string, filter: Prisma.AgentWhereInput, page: PageRequest): Promise<Agent[]> {
+    const { where, ...args } = pageArgs(page);
+    return this.database.client.agent.findMany({ ...args, where: { AND: [{ projectId }, filter, where] } });
+  }
+
+  find(projectId: string, nameOrId: string): Promise<Agent | null> {
+    return this.database.client.agent.findFirst({
+      where: { projectId, ...(UUID.test(nameOrId) ? { id: nameOrId } : { name: nameOrId }) },
+    });
+  }
+
+  byId(id: string, tx: Tx = this.database.client): Promise<Agent | null> {
+    return tx.agent.findUnique({ where: { id } });
+  }
+
+  /** Locks the row of that name, so that two enrolments of one name follow one another. */
+  async lockName(tx: Tx, projectId: string, name: string): Promise<Agent | null> {
+    await tx.$queryRaw`select 1 from agents where project_id = ${projectId}::uuid and name = ${name} for update`;
+    return await tx.agent.findUnique({ where: { projectId_name: { projectId, name } } });
+  }
+
+  create(tx: Tx, data: Prisma.AgentUncheckedCreateInput): Promise<Agent> {
+    return tx.agent.create({ data });
+  }
+
+  update(id: string, data: Prisma.AgentUncheckedUpdateInput, tx: Tx = this.database.client): Promise<Agent> {
+    return tx.agent.update({ where: { id }, data });
+  }
+
+  async addJoinToken(tx: Tx, data: Prisma.JoinTokenUncheckedCreateInput): Promise<void> {
+    await tx.joinToken.create({ data });
+  }
+
+  /** Takes a token that is unused and unexpired: the row lock makes it work once. */
+  async useJoinToken(tx: Tx, hash: Uint8Array<ArrayBuffer>, now: Date): Promise<JoinToken | undefined> {
+    const rows = await tx.joinToken.updateManyAndReturn({
+      where: { hash, usedAt: null, expiresAt: { gt: now } },
+      data: { usedAt: now },
+    });
+    return rows[0];
+  }
+
+  /** PEM of identity certificates issued to an agent that ended no earlier than `after`. */
+  async identityCertificates(agentId: string, after: Date): Promise<readonly string[]> {
+    const rows = await this.database.client.issuedCertificate.findMany({
+      where: { agentId, purpose: 'agent_identity', notAfter: { gte: after } },
+      select: { certificate: true },
+    });
+    return rows.map((row) => row.certificate);
+  }
+}

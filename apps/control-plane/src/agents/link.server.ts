@@ -1,0 +1,276 @@
+/**
+ * The gRPC server of the link, over mutual TLS: any replica serves any agent. Wires each link to the features and the
+ * bus to the links. Refuses revoked agents at once, and ends a link when its certificate does.
+ */
+
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { type EnrollResponse, linkService, type RenewRequest } from '@sallyport/contract';
+import { GatewayError, LIMITS } from '@sallyport/core';
+import { Approvals } from '../approvals/approvals.service.ts';
+import { Bundles } from '../bundles/bundles.service.ts';
+import { Bus } from '../bus/bus.ts';
+import { Config } from '../config.ts';
+import type { Agent } from '../generated/prisma/client.ts';
+import { Log } from '../http/problem.filter.ts';
+import { CertificateAuthority } from '../keys/ca.ts';
+import { Listening } from '../listening.ts';
+import { Recordings } from '../recordings/recordings.service.ts';
+import { LiveSessions } from '../sessions/live-sessions.ts';
+import { SystemClock } from '../time.ts';
+import { TrailIngest } from '../trail/ingest.service.ts';
+import { AgentsRepository } from './agents.repository.ts';
+import { Enrollment } from './enrollment.service.ts';
+import { bindServer, stopServer } from './grpc.ts';
+import { type AgentCall, Link, type LinkFeatures } from './link.ts';
+import { Links } from './links.ts';
+import { peerOf } from './peer.ts';
+import { toStatus } from './status.ts';
+
+const TIMER_MS_MAX = 2 ** 31 - 1;
+const TEXT_MAX = 100;
+
+@Injectable()
+export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
+  #server: Server | undefined;
+  #ends: (() => void)[] = [];
+  constructor(
+    private readonly config: Config,
+    private readonly authority: CertificateAuthority,
+    private readonly enrollment: Enrollment,
+    private readonly agents: AgentsRepository,
+    private readonly links: Links,
+    private readonly bundles: Bundles,
+    private readonly approvals: Approvals,
+    private readonly ingest: TrailIngest,
+    private readonly recordings: Recordings,
+    private readonly sessions: LiveSessions,
+    private readonly bus: Bus,
+    private readonly listening: Listening,
+    private readonly clock: SystemClock,
+    private readonly log: Log,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.#wireBus();
+    const { chain, key, root } = await this.authority.serverCertificate();
+    const credentials = ServerCredentials.createSsl(
+      Buffer.from(root),
+      [{ private_key: Buffer.from(key), cert_chain: Buffer.from(chain) }],
+      true,
+    );
+    const server = new Server({
+      'grpc.max_receive_message_length': LIMITS.grpcMessageBytesMax,
+      'grpc.keepalive_time_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+    });
+    server.addService(linkService, {
+      connect: (call: AgentCall) => void this.#connect(call),
+      renew: (call: ServerUnaryCall<RenewRequest, EnrollResponse>, done: sendUnaryData<EnrollResponse>) =>
+        this.#renew(call, done),
+    });
+    this.#server = server;
+    this.listening.report('link', await bindServer(server, this.config.link, credentials));
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    for (const end of this.#ends) end();
+    const links = this.links.all();
+    for (const link of links) link.end(new GatewayError('agent.stopping'));
+    await Promise.all(links.map((link) => link.settled()));
+    await stopServer(this.#server);
+  }
+
+  #wireBus(): void {
+    const offerAll = (): void => {
+      for (const link of this.links.all()) link.offer();
+    };
+    this.#ends = [
+      this.bundles.onChange(offerAll),
+      this.bus.onGap(() => void this.#afterGap()),
+      this.bus.subscribe('agent', ({ agentId }) => this.links.cut(agentId)),
+      this.bus.subscribe('end', ({ agentId, sessionId, code }) =>
+        this.links.send(agentId, { end: { sessionId, code } }),
+      ),
+      this.bus.subscribe('watch', ({ agentId, sessionId, on }) =>
+        this.links.send(agentId, { watch: { sessionId, on } }),
+      ),
+      this.bus.subscribe('approval', ({ agentId, requestId }) => {
+        if (this.links.has(agentId)) this.#answer(agentId, requestId);
+      }),
+    ];
+  }
+
+  /** The bus was down: read what it would have said. */
+  async #afterGap(): Promise<void> {
+    for (const link of this.links.all()) {
+      const agent = await this.agents.byId(link.agent.id);
+      if (agent === null || agent.revokedAt !== null) this.links.cut(link.agent.id);
+      else for (const id of link.waiting()) this.#answer(link.agent.id, id);
+    }
+  }
+
+  #answer(agentId: string, requestId: string): void {
+    this.approvals.signedAnswer(requestId).then(
+      (signed) => {
+        if (signed !== undefined) this.links.answer(agentId, requestId, signed);
+      },
+      (cause: unknown) => this.log.error('an approval could not be answered', { requestId, cause }),
+    );
+  }
+
+  /** Tickets that were approved while the agent was away. Open holds are announced again and answered then. */
+  async #sendTickets(link: Link): Promise<void> {
+    for (const { id, signed } of await this.approvals.ticketsFor(link.agent.id)) {
+      if (link.announced(id)) link.answer(id, signed);
+    }
+  }
+
+  async #agentOf(
+    certificate: Parameters<typeof peerOf>[0],
+  ): Promise<{ readonly agent: Agent; readonly notAfterMs: number }> {
+    const peer = peerOf(certificate);
+    const agent = await this.agents.byId(peer.agentId);
+    if (agent === null || agent.revokedAt !== null || agent.projectId !== peer.projectId)
+      throw new GatewayError('auth.failed', { reason: 'agent', agent: peer.agentId });
+    return { agent, notAfterMs: peer.notAfterMs };
+  }
+
+  async #connect(call: AgentCall): Promise<void> {
+    // Nothing is read before it is known who speaks.
+    call.pause();
+    let over = false;
+    call.on('cancelled', () => {
+      over = true;
+    });
+    call.on('error', () => undefined);
+    try {
+      const { agent, notAfterMs } = await this.#agentOf(call.getAuthContext()?.sslPeerCertificate);
+      if (over) return;
+      const link = new Link(
+        { id: agent.id, name: agent.name, projectId: agent.projectId, sealKey: agent.sealKey },
+        call,
+        this.#features,
+        this.log,
+      );
+      this.links.add(link);
+      this.log.info('an agent connected', { agent: agent.name });
+      const expiry = setTimeout(
+        () => link.end(new GatewayError('auth.failed', { reason: 'expired' })),
+        Math.min(TIMER_MS_MAX, Math.max(0, notAfterMs - this.clock.nowMs())),
+      );
+      const closed = (): void => {
+        clearTimeout(expiry);
+        link.closed();
+        if (!this.links.all().includes(link)) return;
+        this.links.remove(link);
+        this.log.info('an agent is gone', { agent: agent.name });
+      };
+      call.on('end', () => {
+        link.end();
+        closed();
+      });
+      call.on('cancelled', closed);
+      call.on('close', closed);
+      call.on('error', closed);
+      // Revoked between the look-up and here: the bus message found no link to cut.
+      const again = await this.agents.byId(agent.id);
+      if (again === null || again.revokedAt !== null) link.end(new GatewayError('auth.failed', { reason: 'revoked' }));
+      else call.resume();
+    } catch (cause) {
+      if (!(cause instanceof GatewayError)) this.log.error('a link could not be opened', { cause });
+      call.emit('error', toStatus(cause));
+    }
+  }
+
+  #renew(call: ServerUnaryCall<RenewRequest, EnrollResponse>, done: sendUnaryData<EnrollResponse>): void {
+    this.#agentOf(call.getAuthContext()?.sslPeerCertificate)
+      .then(({ agent }) => this.enrollment.renew(agent.id, call.request))
+      .then(
+        (response) => done(null, response),
+        (cause: unknown) => {
+          if (!(cause instanceof GatewayError)) this.log.error('a renewal failed', { cause });
+          done(toStatus(cause));
+        },
+      );
+  }
+
+  readonly #features: LinkFeatures = {
+    bundleFor: (agent) => this.bundles.bundleFor(agent),
+    credentialsFor: (agent, bundle) => this.bundles.credentialsFor(agent, bundle),
+    hello: async (link, hello) => {
+      const endpoints = (hello.endpoints ?? []).slice(0, 20).map(({ protocol, address, plaintext }) => ({
+        protocol: String(protocol).slice(0, TEXT_MAX),
+        address: String(address).slice(0, 300),
+        plaintext: plaintext === true,
+      }));
+      await this.agents.update(link.agent.id, {
+        version: (hello.version ?? '').slice(0, TEXT_MAX),
+        capabilities: (hello.capabilities ?? []).slice(0, TEXT_MAX),
+        instance: (hello.instance ?? '').slice(0, 63),
+        bundleEpoch: hello.bundleEpoch ?? 0,
+        bundleRevision: hello.bundleRevision ?? 0,
+        endpoints,
+        lastSeenAt: this.clock.now(),
+      });
+      await link.greet(this.clock.nowMs(), hello);
+      await this.#sendTickets(link);
+      for (const sessionId of this.sessions.watchedOf(link.agent.id)) link.send({ watch: { sessionId, on: true } });
+    },
+    heartbeat: async (link, beat) => {
+      await this.agents.update(link.agent.id, {
+        lastSeenAt: this.clock.now(),
+        bundleEpoch: beat.bundleEpoch ?? 0,
+        bundleRevision: beat.bundleRevision ?? 0,
+      });
+      const source = link.source;
+      const sequence = Number(beat.sequence ?? '0');
+      const head = Buffer.from(beat.head ?? new Uint8Array());
+      if (!Number.isSafeInteger(sequence) || head.length !== 32 || (beat.epoch ?? 0) === 0) return;
+      await this.ingest.hear(source, { instance: beat.instance ?? '', epoch: beat.epoch ?? 0, sequence, head });
+    },
+    bundleReport: async (link, report) => {
+      const accepted = report.accepted === true;
+      const error = accepted
+        ? null
+        : `${report.code ?? ''}: ${(report.reason ?? '').slice(0, 500)} (${report.epoch ?? 0}/${report.revision ?? 0})`;
+      if (!accepted) this.log.error('an agent refused its bundle', { agent: link.agent.name, error });
+      await this.agents.update(link.agent.id, {
+        bundleError: error,
+        ...(accepted ? { bundleEpoch: report.epoch ?? 0, bundleRevision: report.revision ?? 0 } : {}),
+      });
+    },
+    approval: async (link, ask) => {
+      const source = link.source;
+      const { id, signed } = await this.approvals.open(source, ask.request ?? new Uint8Array(), (id) =>
+        link.announced(id),
+      );
+      if (signed !== undefined) link.answer(id, signed);
+    },
+    withdrawn: (link, { id, reason }) => this.approvals.withdraw(link.agent.id, id ?? '', reason ?? ''),
+    consumed: (link, { id, sessionId }) => this.approvals.consume(link.agent.id, id ?? '', sessionId ?? ''),
+    session: (link, report) => this.sessions.report(link.source, report.session ?? new Uint8Array()),
+    trail: async (link, batch) => {
+      const { instance = '', epoch = 0, cursor = '' } = batch as { instance?: string; epoch?: number; cursor?: string };
+      const source = link.source;
+      const uploaded = {
+        instance,
+        epoch,
+        records: Buffer.from(batch.records ?? []),
+        segmentHeader: Buffer.from(batch.segmentHeader ?? []),
+      };
+      try {
+        await this.ingest.accept(source, uploaded);
+        link.send({ trailAck: { instance, epoch, cursor } });
+      } catch (cause) {
+        if (!(cause instanceof GatewayError) || cause.code !== 'trail.broken') throw cause;
+        link.send({ trailAck: { instance, epoch, cursor, code: cause.code } });
+      }
+    },
+    recording: async (link, piece) => {
+      const done = await this.recordings.accept(link.source, piece);
+      if (done !== undefined) link.send({ recordingAck: done });
+    },
+    watch: async (_link, { sessionId, frame }) => this.sessions.frame(sessionId ?? '', Buffer.from(frame ?? [])),
+  };
+}

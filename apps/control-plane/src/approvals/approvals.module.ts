@@ -1,0 +1,15 @@
+/** Approvals. Exported to the links, which bring requests and take answers. */
+import { Module } from '@nestjs/common';
+import { KeysModule } from '../keys/keys.module.ts';
+import { NotifyModule } from '../notify/notify.module.ts';
+import { ApprovalsController } from './approvals.controller.ts';
+import { ApprovalsRepository } from './approvals.repository.ts';
+import { Approvals } from './approvals.service.ts';
+
+@Module({
+  imports: [KeysModule, NotifyModule],
+  controllers: [ApprovalsController],
+  providers: [Approvals, ApprovalsRepository],
+  exports: [Approvals],
+})
+export class ApprovalsModule {}

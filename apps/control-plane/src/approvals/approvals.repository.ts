@@ -1,0 +1,106 @@
+/** The tables of approval requests and votes. */
+import { Injectable } from '@nestjs/common';
+import { Database, type Tx } from '../db/database.ts';
+import type { ApprovalRequest, ApprovalVote, Prisma } from '../generated/prisma/client.ts';
+import { type PageRequest, pageArgs } from '../http/page.ts';
+
+export type RequestWithVotes = ApprovalRequest & { readonly votes: readonly ApprovalVote[] };
+
+export interface VoterRow {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+}
+
+@Injectable()
+export class ApprovalsRepository {
+  constructor(private readonly database: Database) {}
+
+  list(filter: Prisma.ApprovalRequestWhereInput, page: PageRequest): Promise<RequestWithVotes[]> {
+    const { where, ...args } = pageArgs(page);
+    return this.database.client.approvalRequest.findMany({
+      ...args,
+      where: { AND: [filter, where] },
+      include: { votes: true },
+    });
+  }
+
+  find(projectId: string, id: string): Promise<RequestWithVotes | null> {
+    return this.database.client.approvalRequest.findFirst({ where: { projectId, id }, include: { votes: true } });
+  }
+
+  /** The row, locked: answers to one request follow one another. */
+  async lock(tx: Tx, id: string): Promise<RequestWithVotes | null> {
+    await tx.$queryRaw`select 1 from approval_requests where id = ${id} for update`;
+    return await tx.approvalRequest.findUnique({
+      where: { id },
+      include: { votes: { orderBy: { createdAt: 'asc' } } },
+    });
+  }
+
+  /** @returns false when a request of that id is here already */
+  async insert(tx: Tx, data: Prisma.ApprovalRequestCreateManyInput): Promise<boolean> {
+    return (await tx.approvalRequest.createMany({ data: [data], skipDuplicates: true })).count > 0;
+  }
+
+  async addVote(tx: Tx, data: Prisma.ApprovalVoteUncheckedCreateInput): Promise<void> {
+    await tx.approvalVote.create({ data });
+  }
+
+  async finish(tx: Tx, id: string, data: Prisma.ApprovalRequestUncheckedUpdateInput): Promise<void> {
+    await tx.approvalRequest.update({ where: { id }, data });
+  }
+
+  /** Marks an approved request as used, once. @returns false when it was not approved or was used before */
+  async consume(tx: Tx, id: string, agentId: string, now: Date): Promise<boolean> {
+    const { count } = await tx.approvalRequest.updateMany({
+      where: { id, agentId, state: 'approved', consumedAt: null },
+      data: { state: 'consumed', consumedAt: now },
+    });
+    return count > 0;
+  }
+
+  /** Pending ones past their time, locked for this replica alone. */
+  async overdue(tx: Tx, limit: number): Promise<readonly string[]> {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      select id from approval_requests where state = 'pending' and expires_at <= now() order by expires_at limit ${limit} for update skip locked`;
+    return rows.map((row) => row.id);
+  }
+
+  /** Approved tickets that were not used. */
+  openTickets(agentId: string, since: Date): Promise<{ id: string; signed: string | null }[]> {
+    return this.database.client.approvalRequest.findMany({
+      where: { agentId, mode: 'ticket', state: 'approved', consumedAt: null, answeredAt: { gte: since } },
+      select: { id: true, signed: true },
+    });
+  }
+
+  async resourceNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.database.client.resource.findMany({
+      where: { id: { in: [...new Set(ids)] } },
+      select: { id: true, name: true },
+    });
+    return new Map(rows.map((row) => [row.id, row.name]));
+  }
+
+  signed(id: string): Promise<{ signed: string | null } | null> {
+    return this.database.client.approvalRequest.findUnique({ where: { id }, select: { signed: true } });
+  }
+
+  async groupsOf(projectId: string, principalId: string): Promise<ReadonlySet<string>> {
+    const rows = await this.database.client.membership.findMany({
+      where: { projectId, principalId },
+      select: { group: { select: { name: true } } },
+    });
+    return new Set(rows.map((row) => row.group.name));
+  }
+
+  principals(ids: readonly string[], tx: Tx): Promise<VoterRow[]> {
+    return tx.principal.findMany({ where: { id: { in: [...ids] } }, select: { id: true, name: true, kind: true } });
+  }
+
+  async resourceName(tx: Tx, resourceId: string): Promise<string> {
+    const row = await tx.resource.findUnique({ where: { id: resourceId }, select: { name: true } });
+    return row?.name ?? resourceId;
+  }
+}

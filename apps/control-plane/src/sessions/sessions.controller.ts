@@ -1,0 +1,90 @@
+/** REST of sessions. Recordings and live views are streams of JSON lines. */
+import { Readable } from 'node:stream';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, StreamableFile } from '@nestjs/common';
+import { ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { z } from 'zod';
+import { type Caller, From, Requires } from '../http/caller.ts';
+import { pageOf, pageQuery } from '../http/page.ts';
+import { Answers } from '../http/schema.ts';
+import {
+  KillBody,
+  RecordingQuery,
+  SessionFilter,
+  SessionView,
+  StatementPage,
+  StatementsQuery,
+} from './sessions.dto.ts';
+import { SessionsService } from './sessions.service.ts';
+
+const ListQuery = pageQuery(['openedAt'], '-openedAt').extend(SessionFilter.shape);
+const NDJSON = 'application/x-ndjson';
+
+async function* bytesOf(lines: AsyncGenerator<string>): AsyncGenerator<Buffer> {
+  for await (const line of lines) if (line !== '') yield Buffer.from(line);
+}
+const stream = (lines: AsyncGenerator<string>, closed: () => void = () => undefined): StreamableFile =>
+  new StreamableFile(Readable.from(bytesOf(lines)).once('close', closed), { type: NDJSON });
+
+@ApiTags('sessions')
+@Controller('/v1/sessions')
+export class SessionsController {
+  constructor(private readonly sessions: SessionsService) {}
+
+  @Requires('session:read', 'session:own')
+  @Get()
+  @ApiOperation({ summary: 'Sessions; without session:read, one’s own.' })
+  @Answers(pageOf(SessionView))
+  list(@From() caller: Caller, @Query({ schema: ListQuery }) query: z.infer<typeof ListQuery>) {
+    return this.sessions.list(caller, query, query);
+  }
+
+  @Requires('session:read', 'session:own')
+  @Get(':id')
+  @ApiOperation({ summary: 'One session.' })
+  @Answers(SessionView)
+  get(@From() caller: Caller, @Param('id') id: string) {
+    return this.sessions.get(caller, id);
+  }
+
+  @Requires('session:view', 'session:own')
+  @Get(':id/statements')
+  @ApiOperation({ summary: 'The statements of a session, from the trail. Viewing is an event.' })
+  @Answers(StatementPage)
+  statements(
+    @From() caller: Caller,
+    @Param('id') id: string,
+    @Query({ schema: StatementsQuery }) query: StatementsQuery,
+  ) {
+    return this.sessions.statements(caller, id, query);
+  }
+
+  @Requires('session:view', 'session:own')
+  @Get(':id/recording')
+  @ApiOperation({ summary: 'The recording as lines of JSON. Viewing is an event.' })
+  @ApiProduces(NDJSON)
+  async recording(
+    @From() caller: Caller,
+    @Param('id') id: string,
+    @Query({ schema: RecordingQuery }) query: RecordingQuery,
+  ) {
+    return stream(await this.sessions.recording(caller, id, query));
+  }
+
+  @Requires('session:watch')
+  @Get(':id/watch')
+  @ApiOperation({ summary: 'A live session as lines of JSON, until it closes. Watching is an event.' })
+  @ApiProduces(NDJSON)
+  async watch(@From() caller: Caller, @Param('id') id: string) {
+    const left = new AbortController();
+    return stream(await this.sessions.watch(caller, id, left.signal), () => left.abort());
+  }
+
+  @Requires('session:kill')
+  @Post(':id/kill')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'End a session at once, on both sides.' })
+  @Answers(SessionView)
+  kill(@From() caller: Caller, @Param('id') id: string, @Body({ schema: KillBody }) body: z.infer<typeof KillBody>) {
+    return this.sessions.kill(caller, id, body.reason);
+  }
+}

@@ -1,0 +1,94 @@
+/** Requests and answers about sessions. */
+import { z } from 'zod';
+import { Instant, open, sensitive } from '../http/schema.ts';
+
+const flag = z
+  .enum(['true', 'false'])
+  .transform((text) => text === 'true')
+  .optional();
+
+export const SessionFilter = z.object({
+  live: flag.describe('Only sessions that are open, or only closed ones.'),
+  principal: z.string().max(200).optional().describe('Name or id of who acts, or of whom they act for.'),
+  resource: z.string().max(200).optional().describe('Name or id.'),
+  agent: z.string().max(200).optional().describe('Agent id.'),
+  since: Instant.optional().describe('Opened at this instant or later.'),
+  until: Instant.optional().describe('Opened before this instant.'),
+});
+export type SessionFilter = z.infer<typeof SessionFilter>;
+
+const Principal = z.object({ id: z.string(), name: z.string(), kind: z.string() });
+
+export const SessionView = z
+  .object({
+    id: open(z.string()),
+    live: open(z.boolean()),
+    resource: open(z.object({ id: z.string(), name: z.string() })),
+    protocol: open(z.string()),
+    principal: open(Principal),
+    onBehalfOf: open(z.object({ id: z.string(), name: z.string() }).nullable()),
+    agent: open(z.object({ id: z.string(), name: z.string() })),
+    clientAddress: sensitive(z.string()),
+    database: open(z.string()),
+    role: open(z.string()),
+    application: sensitive(z.string()),
+    openedAt: open(Instant),
+    closedAt: open(Instant.nullable()),
+    closeReason: open(z.string().nullable()),
+    statements: open(z.number()),
+    rows: open(z.number()),
+    bytes: open(z.number()),
+    heldFor: open(z.string().nullable()).describe('Approval request it waits for.'),
+    erasedAt: open(Instant.nullable()),
+  })
+  .meta({ id: 'Session' });
+export type SessionView = z.infer<typeof SessionView>;
+
+export const KillBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'KillSession' });
+
+export const StatementsQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1_000).default(200),
+  cursor: z
+    .string()
+    .regex(/^\d{1,16}$/)
+    .optional()
+    .describe('`nextCursor` of the page before.'),
+  clear: flag.describe('Values that the detectors know in clear; needs session:view-clear.'),
+});
+export type StatementsQuery = z.infer<typeof StatementsQuery>;
+
+export const StatementView = z
+  .object({
+    number: open(z.number()),
+    at: open(Instant),
+    verdict: open(z.enum(['allow', 'deny', 'hold'])),
+    rule: open(z.string()),
+    code: open(z.string()),
+    digest: open(z.string()),
+    effects: open(z.array(z.string())),
+    text: sensitive(z.string()),
+    parameters: sensitive(z.array(z.string().nullable())),
+    approvalId: open(z.string()),
+    shadow: open(z.array(z.object({ rule: z.string(), verdict: z.string() }))),
+    outcome: open(
+      z
+        .object({ rows: z.number(), bytes: z.number(), error: z.string(), durationUs: z.number(), masked: z.number() })
+        .nullable(),
+    ),
+  })
+  .meta({ id: 'RecordedStatement' });
+export type StatementView = z.infer<typeof StatementView>;
+
+export const StatementPage = z
+  .object({
+    items: z.array(StatementView),
+    nextCursor: z.string().nullable(),
+    sealed: z.number().describe('Statements whose payload cannot be read any more.'),
+  })
+  .meta({ id: 'RecordedStatements' });
+
+export const RecordingQuery = z.object({
+  from: z.coerce.number().int().min(0).default(0).describe('ms since the session opened.'),
+  clear: flag.describe('Values that the detectors know in clear; needs session:view-clear.'),
+});
+export type RecordingQuery = z.infer<typeof RecordingQuery>;

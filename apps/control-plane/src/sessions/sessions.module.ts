@@ -1,0 +1,17 @@
+/** Sessions. Exported to the links, which report and end them. */
+import { Module } from '@nestjs/common';
+import { NotifyModule } from '../notify/notify.module.ts';
+import { RecordingsModule } from '../recordings/recordings.module.ts';
+import { TrailModule } from '../trail/trail.module.ts';
+import { LiveSessions } from './live-sessions.ts';
+import { SessionsController } from './sessions.controller.ts';
+import { SessionsRepository } from './sessions.repository.ts';
+import { SessionsService } from './sessions.service.ts';
+
+@Module({
+  imports: [TrailModule, RecordingsModule, NotifyModule],
+  controllers: [SessionsController],
+  providers: [SessionsService, SessionsRepository, LiveSessions],
+  exports: [LiveSessions],
+})
+export class SessionsModule {}

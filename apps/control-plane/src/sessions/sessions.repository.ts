@@ -1,0 +1,78 @@
+/** The table of sessions. */
+import { Injectable } from '@nestjs/common';
+import type { SessionReport } from '@sallyport/model';
+import { Database } from '../db/database.ts';
+import type { Prisma, Session } from '../generated/prisma/client.ts';
+import { type PageRequest, pageArgs } from '../http/page.ts';
+
+@Injectable()
+export class SessionsRepository {
+  constructor(private readonly database: Database) {}
+
+  list(filter: Prisma.SessionWhereInput, page: PageRequest): Promise<Session[]> {
+    const { where, ...args } = pageArgs(page);
+    return this.database.client.session.findMany({ ...args, where: { AND: [filter, where] } });
+  }
+
+  find(projectId: string, id: string): Promise<Session | null> {
+    return this.database.client.session.findFirst({ where: { projectId, id } });
+  }
+
+  /** What a live table says. A session that the trail closed stays closed. */
+  async report(
+    session: SessionReport,
+    chain: { readonly instance: string; readonly chainEpoch: number },
+  ): Promise<void> {
+    const { usage, closedAt } = session;
+    const counters =
+      usage === undefined ? {} : { statements: usage.statements, rows: BigInt(usage.rows), bytes: BigInt(usage.bytes) };
+    const closing = closedAt === undefined ? {} : { closedAt: new Date(closedAt), closeReason: session.reason ?? '' };
+    const known = await this.database.client.session.updateMany({
+      where: { id: session.id, agentId: session.agentId, closedAt: null },
+      data: { ...counters, ...closing },
+    });
+    if (known.count > 0) return;
+    const row: Prisma.SessionCreateManyInput = {
+      id: session.id,
+      projectId: session.projectId,
+      agentId: session.agentId,
+      instance: chain.instance,
+      chainEpoch: BigInt(chain.chainEpoch),
+      resourceId: session.resourceId,
+      resourceName: session.resourceName,
+      protocol: session.protocol,
+      principalId: session.principal.id,
+      principalName: session.principal.name,
+      principalKind: session.principal.kind,
+      onBehalfOfId: session.onBehalfOf?.id ?? null,
+      onBehalfOfName: session.onBehalfOf?.name ?? null,
+      tokenId: session.tokenId,
+      clientAddress: session.clientAddress,
+      database: session.database,
+      role: session.role,
+      application: session.application,
+      openedAt: new Date(session.openedAt),
+      ...counters,
+      ...closing,
+    };
+    await this.database.client.session.createMany({ data: [row], skipDuplicates: true });
+  }
+
+  /** Open approval requests by session. */
+  async heldFor(sessionIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (sessionIds.length === 0) return new Map();
+    const rows = await this.database.client.approvalRequest.findMany({
+      where: { sessionId: { in: [...sessionIds] }, state: 'pending', mode: 'wait' },
+      select: { sessionId: true, id: true },
+    });
+    return new Map(rows.map((row) => [row.sessionId, row.id]));
+  }
+
+  async agentNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.database.client.agent.findMany({
+      where: { id: { in: [...new Set(ids)] } },
+      select: { id: true, name: true },
+    });
+    return new Map(rows.map((row) => [row.id, row.name]));
+  }
+}

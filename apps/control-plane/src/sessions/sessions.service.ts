@@ -1,0 +1,245 @@
+/**
+ * Sessions, live and past: who may see which, the statements and recording of one, and its end. Viewing is an event that
+ * is written before anything is shown. Refuses to show detected values in clear without the permission for that.
+ */
+import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
+import { decodeFrames, type RecordingFrame } from '@sallyport/trail';
+import { recordAct } from '../acts/acts.ts';
+import { Database } from '../db/database.ts';
+import type { Prisma, Session } from '../generated/prisma/client.ts';
+import { type Caller, requirePermission } from '../http/caller.ts';
+import { type Page, type PageRequest, toPage } from '../http/page.ts';
+import type { Permission } from '../http/permissions.ts';
+import { Revocations } from '../identity/revocations.ts';
+import { hideDetected } from '../masking/detected.ts';
+import { Outbox } from '../notify/outbox.ts';
+import { Recordings } from '../recordings/recordings.service.ts';
+import { SessionTrail } from '../trail/session-trail.ts';
+import { FrameLines } from './frame-lines.ts';
+import { LiveSessions } from './live-sessions.ts';
+import type { RecordingQuery, SessionFilter, SessionView, StatementsQuery, StatementView } from './sessions.dto.ts';
+import { SessionsRepository } from './sessions.repository.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const WATCH_LOOK_MS = 1_000;
+const WATCH_QUEUE_MAX = 10_000;
+
+@Injectable()
+export class SessionsService {
+  constructor(
+    private readonly database: Database,
+    private readonly repository: SessionsRepository,
+    private readonly live: LiveSessions,
+    private readonly trail: SessionTrail,
+    private readonly recordings: Recordings,
+    private readonly revocations: Revocations,
+    private readonly outbox: Outbox,
+  ) {}
+
+  async list(caller: Caller, filter: SessionFilter, page: PageRequest): Promise<Page<SessionView>> {
+    const { principal, resource } = filter;
+    const conditions: Prisma.SessionWhereInput[] = [{ projectId: caller.projectId }];
+    if (!caller.permissions.has('session:read')) conditions.push(ownedBy(caller));
+    if (filter.live !== undefined) conditions.push({ closedAt: filter.live ? null : { not: null } });
+    if (principal !== undefined) {
+      conditions.push(
+        UUID.test(principal)
+          ? { OR: [{ principalId: principal }, { onBehalfOfId: principal }] }
+          : { OR: [{ principalName: principal }, { onBehalfOfName: principal }] },
+      );
+    }
+    if (resource !== undefined)
+      conditions.push(UUID.test(resource) ? { resourceId: resource } : { resourceName: resource });
+    if (filter.agent !== undefined) conditions.push({ agentId: filter.agent });
+    if (filter.since !== undefined) conditions.push({ openedAt: { gte: new Date(filter.since) } });
+    if (filter.until !== undefined) conditions.push({ openedAt: { lt: new Date(filter.until) } });
+    const rows = await this.repository.list({ AND: conditions }, page);
+    const show = await this.#shower(rows);
+    return toPage(rows, page, show);
+  }
+
+  /** @throws GatewayError `request.not_found`, also for a session that the caller may not see */
+  async get(caller: Caller, id: string): Promise<SessionView> {
+    const row = await this.#require(caller, id, 'session:read');
+    return (await this.#shower([row]))(row);
+  }
+
+  /** The recorded statements of a session, decoded from the trail. */
+  async statements(caller: Caller, id: string, query: StatementsQuery) {
+    const session = await this.#view(caller, id, query.clear === true, 'statements.viewed', {});
+    const show = query.clear === true ? (text: string) => text : hideDetected;
+    const page = await this.trail.statements(session, Number(query.cursor ?? '0'), query.limit);
+    const items = page.items.map(
+      ({ atMs, event, outcome }): StatementView => ({
+        number: event.number,
+        at: new Date(atMs).toISOString(),
+        verdict: event.verdict,
+        rule: event.rule,
+        code: event.code,
+        digest: event.digest,
+        effects: [...event.effects],
+        text: show(event.text),
+        parameters: event.parameters.map((parameter) => (parameter.text === undefined ? null : show(parameter.text))),
+        approvalId: event.approvalId,
+        shadow: [...event.shadow],
+        outcome:
+          outcome === undefined
+            ? null
+            : {
+                rows: outcome.rows,
+                bytes: outcome.bytes,
+                error: outcome.error,
+                durationUs: outcome.durationUs,
+                masked: outcome.masked,
+              },
+      }),
+    );
+    return { items, nextCursor: page.next === undefined ? null : String(page.next), sealed: page.sealed };
+  }
+
+  /** Lines of JSON of the recording. @throws GatewayError `recording.unavailable` */
+  async recording(caller: Caller, id: string, query: RecordingQuery): Promise<AsyncGenerator<string>> {
+    const session = await this.#view(caller, id, query.clear === true, 'recording.viewed', { fromMs: query.from });
+    return linesOf(await this.recordings.replay(session.id, query.from), new FrameLines(query.clear === true));
+  }
+
+  /** Lines of JSON as the session goes on, until it closes or `left` says that the viewer is gone. */
+  async watch(caller: Caller, id: string, left: AbortSignal): Promise<AsyncGenerator<string>> {
+    const session = await this.#require(caller, id, 'session:watch', 'session:watch');
+    if (session.closedAt !== null) throw new GatewayError('request.conflict', { reason: 'closed' });
+    await this.#recordView(caller, session, 'session.watched', {});
+    return this.#watched(session, left);
+  }
+
+  /** Ends both sides within a second, wherever the agent is connected; and when it is not, as soon as it is. */
+  async kill(caller: Caller, id: string, reason: string): Promise<SessionView> {
+    const session = await this.#require(caller, id, 'session:kill', 'session:kill');
+    if (session.closedAt !== null) throw new GatewayError('request.conflict', { reason: 'closed' });
+    await this.database.transaction(async (tx) => {
+      await recordAct(tx, {
+        ...actorOf(caller),
+        action: 'session.killed',
+        target: `session/${session.id}`,
+        detail: { reason },
+        sessionId: session.id,
+      });
+      await this.revocations.revoke(tx, caller.projectId, 'session', session.id);
+      await this.outbox.add(tx, caller.projectId, 'session.killed', {
+        id: session.id,
+        principal: session.principalName,
+        resource: session.resourceName,
+        by: caller.principal.name,
+        reason,
+      });
+      this.database.afterCommit(tx, () => this.live.end(session.agentId, session.id, 'session.killed'));
+    });
+    return await this.get(caller, id);
+  }
+
+  async *#watched(session: Session, left: AbortSignal): AsyncGenerator<string> {
+    const lines = new FrameLines(false);
+    const queue: RecordingFrame[] = [];
+    let wake: () => void = () => undefined;
+    const stop = await this.live.watch(session.agentId, session.id, (bytes) => {
+      // A viewer that cannot keep up loses frames; the recording has them.
+      if (queue.length < WATCH_QUEUE_MAX) queue.push(...decodeFrames(bytes, 0));
+      wake();
+    });
+    try {
+      while (!left.aborted) {
+        for (const frame of queue.splice(0)) yield lines.line(frame);
+        if (queue.length > 0) continue;
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, WATCH_LOOK_MS);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+        if (queue.length > 0) continue;
+        const now = await this.repository.find(session.projectId, session.id);
+        if (now === null || now.closedAt !== null) return;
+      }
+    } finally {
+      stop();
+    }
+  }
+
+  /** Who may view what was said in a session; the view is on the record before anything is shown. */
+  async #view(
+    caller: Caller,
+    id: string,
+    clear: boolean,
+    action: string,
+    detail: Prisma.InputJsonObject,
+  ): Promise<Session> {
+    if (clear) requirePermission(caller, 'session:view-clear');
+    const session = await this.#require(caller, id, 'session:view');
+    await this.#recordView(caller, session, action, { ...detail, clear });
+    return session;
+  }
+
+  async #recordView(caller: Caller, session: Session, action: string, detail: Prisma.InputJsonObject): Promise<void> {
+    await this.database.transaction((tx) =>
+      recordAct(tx, {
+        ...actorOf(caller),
+        action,
+        target: `session/${session.id}`,
+        detail: { ...detail, principal: session.principalName },
+        sessionId: session.id,
+      }),
+    );
+  }
+
+  /** @param always needed even for one's own session; @param any gives every session, without it one's own */
+  async #require(caller: Caller, id: string, any: Permission, always?: Permission): Promise<Session> {
+    if (always !== undefined) requirePermission(caller, always);
+    const session = UUID.test(id) ? await this.repository.find(caller.projectId, id) : null;
+    const own =
+      session !== null && (session.principalId === caller.principal.id || session.onBehalfOfId === caller.principal.id);
+    if (session === null || !(own || caller.permissions.has(any)))
+      throw new GatewayError('request.not_found', { session: id });
+    return session;
+  }
+
+  async #shower(rows: readonly Session[]): Promise<(row: Session) => SessionView> {
+    const held = await this.repository.heldFor(rows.filter((row) => row.closedAt === null).map((row) => row.id));
+    const agents = await this.repository.agentNames(rows.map((row) => row.agentId));
+    return (row) => ({
+      id: row.id,
+      live: row.closedAt === null,
+      resource: { id: row.resourceId, name: row.resourceName },
+      protocol: row.protocol,
+      principal: { id: row.principalId, name: row.principalName, kind: row.principalKind },
+      onBehalfOf: row.onBehalfOfId === null ? null : { id: row.onBehalfOfId, name: row.onBehalfOfName ?? '' },
+      agent: { id: row.agentId, name: agents.get(row.agentId) ?? '' },
+      clientAddress: row.clientAddress,
+      database: row.database,
+      role: row.role,
+      application: row.application,
+      openedAt: row.openedAt.toISOString(),
+      closedAt: row.closedAt?.toISOString() ?? null,
+      closeReason: row.closeReason,
+      statements: row.statements,
+      rows: Number(row.rows),
+      bytes: Number(row.bytes),
+      heldFor: held.get(row.id) ?? null,
+      erasedAt: row.erasedAt?.toISOString() ?? null,
+    });
+  }
+}
+
+const ownedBy = (caller: Caller): Prisma.SessionWhereInput => ({
+  OR: [{ principalId: caller.principal.id }, { onBehalfOfId: caller.principal.id }],
+});
+
+const actorOf = (caller: Caller) => ({
+  projectId: caller.projectId,
+  principal: caller.principal,
+  requestId: caller.requestId,
+});
+
+async function* linesOf(frames: AsyncGenerator<RecordingFrame>, lines: FrameLines): AsyncGenerator<string> {
+  for await (const frame of frames) yield lines.line(frame);
+}

@@ -1,0 +1,32 @@
+/** The record: ingest, the control plane's own chain, the tree, reading. Exported to links, sessions and recordings. */
+import { Module } from '@nestjs/common';
+import { KeysModule } from '../keys/keys.module.ts';
+import { NotifyModule } from '../notify/notify.module.ts';
+import { ControlChain } from './control-chain.ts';
+import { IngestRepository } from './ingest.repository.ts';
+import { TrailIngest } from './ingest.service.ts';
+import { SessionKeys } from './session-keys.ts';
+import { SessionTrail } from './session-trail.ts';
+import { TrailRepository } from './trail.repository.ts';
+import { TrailService } from './trail.service.ts';
+import { TrailKeeper } from './trail-keeper.ts';
+import { TrailSigner } from './trail-signer.ts';
+import { Tree } from './tree.ts';
+
+@Module({
+  imports: [KeysModule, NotifyModule],
+  providers: [
+    TrailIngest,
+    IngestRepository,
+    SessionKeys,
+    SessionTrail,
+    TrailSigner,
+    ControlChain,
+    Tree,
+    TrailKeeper,
+    TrailRepository,
+    TrailService,
+  ],
+  exports: [TrailIngest, SessionKeys, SessionTrail, TrailService],
+})
+export class TrailModule {}
