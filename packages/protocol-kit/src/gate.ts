@@ -102,8 +102,7 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
  */
 export function admitPreparation(statement: Statement, ports: GatePorts): Permit {
   const judged = decide(statement, ports);
-  const verdict: Verdict =
-    judged.kind === 'hold' ? { kind: 'allow', rule: judged.rule, masks: NO_MASKS } : judged;
+  const verdict: Verdict = judged.kind === 'hold' ? { kind: 'allow', rule: judged.rule, masks: NO_MASKS } : judged;
   ports.record(statement, verdict);
   return permitOrThrow(verdict);
 }
@@ -114,7 +113,13 @@ export function admitPreparation(statement: Statement, ports: GatePorts): Permit
  * @param rule `gateway/<what>`
  * @throws GatewayError `trail.unavailable`
  */
-export function refuse(statement: Statement, ports: GatePorts, code: ErrorCode, rule: string, message?: string): Refusal {
+export function refuse(
+  statement: Statement,
+  ports: GatePorts,
+  code: ErrorCode,
+  rule: string,
+  message?: string,
+): Refusal {
   const verdict: Verdict = message === undefined ? deny(rule, code) : { kind: 'deny', rule, code, message };
   ports.record(statement, verdict);
   return new Refusal(code, verdict);

@@ -158,8 +158,11 @@ export interface SignedIn {
   credential(): Promise<UpstreamCredential>;
   /** Told as soon as a hold waits: id and reason for the client's notice. Undefined before the first hold. */
   onHeld: ((held: HeldNotice) => void) | undefined;
-  /** The client asked to cancel while its statement is held: rejects the wait with `approval.cancelled`. */
-  cancelHeld(): void;
+  /**
+   * Ends the wait of the held statement: rejects it with `approval.cancelled` (the client asked, or is gone), or with
+   * `approval.expired` when its transaction may not wait longer.
+   */
+  cancelHeld(code?: 'approval.cancelled' | 'approval.expired'): void;
   /** What came back; may lag. Called once per judged statement that was forwarded. */
   finished(outcome: StatementOutcome): void;
   /** Number of the statement last given to the gate (from 1). */
@@ -203,4 +206,3 @@ export interface RecorderPort {
   /** Command tag, error or notice text as the client sees it. */
   note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void;
 }
-

@@ -1,0 +1,209 @@
+/**
+ * Which columns of this database a session's masks mean, as the server itself knows them: by (table OID, attribute),
+ * through partitions, parents and generated columns, and the views that may show one.
+ * Looked up on the session's own connection, so that its transaction, its temporary tables and its search path count.
+ * Refuses to be fresh for ever: stale after REACH_AGE_MS, after DDL, and when a relation is named that was not there.
+ */
+import { GatewayError } from '@sallyport/core';
+import {
+  type ColumnMask,
+  type MaskMethod,
+  type MaskSet,
+  mayName,
+  type SqlColumnUse,
+  type SqlStatementFacts,
+} from '@sallyport/model';
+import { isUnknownSql, type SqlReading } from '@sallyport/sql';
+
+/** Milliseconds that another session's DDL may go unnoticed. */
+const REACH_AGE_MS = 10_000;
+const ROWS_MAX = 100_000;
+
+/** What the masks reach at one moment. */
+export interface Reach {
+  readonly methods: ReadonlyMap<number, MaskMethod>;
+  /** Views that may show a masked value under another name. */
+  readonly tainted: ReadonlySet<number>;
+  /** Names of tables with masked columns, their partitions, and tainted views. */
+  readonly relations: ReadonlySet<string>;
+  readonly taintedNames: ReadonlySet<string>;
+  readonly columns: readonly { readonly table: string; readonly column: string }[];
+  readonly serial: number;
+}
+
+/** One number for a column: attributes number at most 1,600. */
+export const columnKey = (tableOid: number, attribute: number): number => tableOid * 2048 + attribute;
+
+const PG = 'pg_catalog.';
+/**
+ * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text.
+ * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
+ */
+export const LOOKUP = `with recursive
+wanted as (select * from ${PG}unnest($1::${PG}text[], $2::${PG}text[], $3::${PG}text[]) with ordinality as w(s, t, c, i)),
+base as (
+  select k.oid as rel, w.c as col, w.i as i from wanted w
+  join ${PG}pg_namespace n on n.nspname::${PG}text = w.s
+  join ${PG}pg_class k on k.relnamespace = n.oid and k.relname::${PG}text = w.t),
+family(rel, col, i) as (
+  select rel, col, i from base
+  union
+  select x.rel, f.col, f.i from family f cross join lateral (
+    select h.inhrelid as rel from ${PG}pg_inherits h where h.inhparent = f.rel
+    union all select h.inhparent from ${PG}pg_inherits h where h.inhrelid = f.rel) x),
+named as (
+  select f.rel, a.attnum, f.i, a.attname from family f
+  join ${PG}pg_attribute a on a.attrelid = f.rel and a.attname::${PG}text = f.col and a.attnum > 0 and not a.attisdropped),
+masked as (
+  select rel, attnum, i, attname from named
+  union
+  select n.rel, g.attnum, n.i, g.attname from named n
+  join ${PG}pg_depend d on d.refclassid = '${PG}pg_class'::${PG}regclass and d.refobjid = n.rel and d.refobjsubid = n.attnum
+  left join ${PG}pg_attrdef e on d.classid = '${PG}pg_attrdef'::${PG}regclass and e.oid = d.objid
+  join ${PG}pg_attribute g on g.attrelid = n.rel and g.attgenerated <> '' and g.attnum > 0
+   and g.attnum = case when d.classid = '${PG}pg_class'::${PG}regclass and d.objid = n.rel then d.objsubid else e.adnum end),
+readers(view, rel) as (
+  select r.ev_class, d.refobjid from ${PG}pg_depend d
+  join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
+  where d.refclassid = '${PG}pg_class'::${PG}regclass and r.ev_class <> d.refobjid and d.refobjid in (select rel from masked)
+  union
+  select r.ev_class, d.refobjid from readers v
+  join ${PG}pg_depend d on d.refclassid = '${PG}pg_class'::${PG}regclass and d.refobjid = v.view
+  join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
+  where r.ev_class <> d.refobjid)
+select 'c', m.rel::${PG}int8, m.attnum::${PG}int8, m.i, k.relname::${PG}text, m.attname::${PG}text
+from masked m join ${PG}pg_class k on k.oid = m.rel
+union all
+select 'v', k.oid::${PG}int8, v.rel::${PG}int8, 0, k.relname::${PG}text,
+  case when k.relkind in ('v', 'm') then ${PG}pg_get_viewdef(k.oid) else '' end
+from readers v join ${PG}pg_class k on k.oid = v.view`;
+
+/** A PostgreSQL array of texts, as a literal. */
+const arrayOf = (texts: readonly string[]): string =>
+  `{${texts.map((text) => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`).join(',')}}`;
+
+export const lookupValues = (masks: readonly ColumnMask[]): readonly string[] => [
+  arrayOf(masks.map((mask) => mask.schema)),
+  arrayOf(masks.map((mask) => mask.table)),
+  arrayOf(masks.map((mask) => mask.column)),
+];
+
+interface View {
+  readonly oid: number;
+  readonly name: string;
+  readonly text: string;
+  readonly reads: Set<number>;
+}
+
+/** Turns the rows of LOOKUP into a Reach. */
+export class ReachBuilder {
+  readonly #masks: readonly ColumnMask[];
+  readonly #readText: (text: string) => SqlReading;
+  readonly #methods = new Map<number, MaskMethod>();
+  readonly #tables = new Map<number, string>();
+  readonly #columns = new Map<string, { readonly table: string; readonly column: string }>();
+  readonly #views = new Map<number, View>();
+  #rows = 0;
+
+  constructor(masks: readonly ColumnMask[], readText: (text: string) => SqlReading) {
+    this.#masks = masks;
+    this.#readText = readText;
+  }
+
+  /** @throws GatewayError `mask.unvouched` when the answer is not what was asked */
+  row(cells: readonly (string | undefined)[]): void {
+    const [kind, first, second, position, name, text] = cells;
+    if (
+      ++this.#rows > ROWS_MAX ||
+      first === undefined ||
+      second === undefined ||
+      name === undefined ||
+      text === undefined
+    ) {
+      throw new GatewayError('mask.unvouched', { rows: this.#rows });
+    }
+    const oid = Number(first);
+    if (kind === 'c') {
+      const mask = this.#masks[Number(position) - 1];
+      if (mask === undefined) throw new GatewayError('mask.unvouched', { position: Number(position) });
+      const key = columnKey(oid, Number(second));
+      this.#methods.set(key, stricter(this.#methods.get(key), mask.with));
+      this.#tables.set(oid, name);
+      this.#columns.set(`${name}\0${text}`, { table: name, column: text });
+      return;
+    }
+    const view = this.#views.get(oid) ?? { oid, name, text, reads: new Set<number>() };
+    view.reads.add(Number(second));
+    this.#views.set(oid, view);
+  }
+
+  build(serial: number): Reach {
+    const columns = [...this.#columns.values()];
+    const tainted = new Set<number>();
+    for (const view of this.#views.values()) {
+      if ([...view.reads].some((oid) => this.#tables.has(oid)) && this.#shows(view, columns)) tainted.add(view.oid);
+    }
+    for (let grew = true; grew; ) {
+      grew = false;
+      for (const view of this.#views.values()) {
+        if (tainted.has(view.oid) || ![...view.reads].some((oid) => tainted.has(oid))) continue;
+        tainted.add(view.oid);
+        grew = true;
+      }
+    }
+    const taintedNames = new Set([...tainted].map((oid) => this.#views.get(oid)!.name));
+    return {
+      methods: this.#methods,
+      tainted,
+      taintedNames,
+      relations: new Set([...this.#tables.values(), ...taintedNames]),
+      columns,
+      serial,
+    };
+  }
+
+  /** The server prints a view with every column qualified and stars spelt out, so a column it does not name it does not show. */
+  #shows(view: View, columns: Reach['columns']): boolean {
+    const reading = view.text === '' ? undefined : this.#readText(view.text);
+    if (reading === undefined || isUnknownSql(reading)) return true;
+    return reading.statements.some((statement) =>
+      statement.columns.some((use) => SHOWS.has(use.use) && columns.some((column) => mayName(use, column))),
+    );
+  }
+}
+
+const SHOWS: ReadonlySet<SqlColumnUse['use']> = new Set(['output', 'expression', 'source', 'returning', 'join']);
+
+const STRICTNESS: Readonly<Record<MaskMethod, number>> = { partial: 0, hash: 1, redact: 2, null: 3 };
+const stricter = (one: MaskMethod | undefined, other: MaskMethod): MaskMethod =>
+  one !== undefined && STRICTNESS[one] >= STRICTNESS[other] ? one : other;
+
+/** A session's view of what its column masks reach. */
+export class Catalog {
+  reach: Reach | undefined;
+  #masks: MaskSet['columns'] = [];
+  #takenAt = 0;
+  #serial = 0;
+  readonly #checked = new Set<string>();
+
+  /** True when the reach must be looked up before this statement can be judged for masks. */
+  isStale(masks: MaskSet, statement: readonly SqlStatementFacts[], nowMs: number): boolean {
+    if (this.reach === undefined || this.#masks !== masks.columns || nowMs - this.#takenAt > REACH_AGE_MS) return true;
+    return statement.some((facts) => facts.relations.some((relation) => !this.#checked.has(relation.name)));
+  }
+
+  taken(masks: MaskSet, builder: ReachBuilder, statements: readonly SqlStatementFacts[], nowMs: number): void {
+    if (this.#masks !== masks.columns || nowMs - this.#takenAt > REACH_AGE_MS) this.#checked.clear();
+    this.#masks = masks.columns;
+    this.#takenAt = nowMs;
+    this.reach = builder.build(++this.#serial);
+    if (this.#checked.size > 10_000) this.#checked.clear();
+    for (const facts of statements) for (const relation of facts.relations) this.#checked.add(relation.name);
+  }
+
+  /** DDL went through this session, or a transaction with DDL ended. */
+  invalidate(): void {
+    this.reach = undefined;
+    this.#checked.clear();
+  }
+}

@@ -1,0 +1,373 @@
+/**
+ * What a message does: SQL text and parameters into the Statement that rules judge, and what it changes in the mirror.
+ * What cannot be told (text that is no UTF-8, EXECUTE of a name nobody prepared here, a pinned setting) is refused.
+ * Never looks at a table or a rule; packages/sql reads the text.
+ */
+import { isUtf8 } from 'node:buffer';
+import { hash } from 'node:crypto';
+import { LIMITS } from '@sallyport/core';
+import {
+  EFFECTS,
+  type Effect,
+  type SqlFacts,
+  type SqlStatementFacts,
+  type Statement,
+  type StatementParameter,
+} from '@sallyport/model';
+import { effectsOf, type ParsePool, type SqlReading } from '@sallyport/sql';
+import { bytesOfInt32 } from './codec.ts';
+import type { BindMessage } from './messages.ts';
+import { type Mirror, type Prepared, sqlName } from './mirror.ts';
+
+export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
+
+/** Reads a text in place. Large ones come later, from a worker. */
+export function readSql(
+  pool: ParsePool,
+  bytes: Buffer,
+): { readonly text: string; readonly reading: Reading | Promise<Reading> } {
+  if (bytes.includes(0)) return { text: bytes.toString('utf8'), reading: { unknown: 'nul' } };
+  if (!isUtf8(bytes)) return { text: bytes.toString('latin1'), reading: { unknown: 'encoding' } };
+  const text = bytes.toString('utf8');
+  return { text, reading: pool.read(text, bytes) };
+}
+
+/** A change of the mirror that a statement of the string makes once it has run. */
+export interface MirrorChange {
+  readonly index: number;
+  apply(mirror: Mirror, segment: number): void;
+}
+
+export interface Resolved {
+  /** Undefined when the text is not understood. */
+  readonly facts: SqlFacts | undefined;
+  readonly effects: readonly Effect[];
+  readonly changes: readonly MirrorChange[];
+}
+
+const NO_CHANGES: readonly MirrorChange[] = [];
+const NO_EFFECTS: readonly Effect[] = [];
+const NOT_UNDERSTOOD: Resolved = { facts: undefined, effects: NO_EFFECTS, changes: NO_CHANGES };
+/** Kinds that name something this session made, or make or drop such a thing. */
+const NAMED: ReadonlySet<string> = new Set([
+  'execute',
+  'prepare',
+  'deallocate',
+  'declare',
+  'fetch',
+  'move',
+  'close',
+  'discard',
+]);
+
+/**
+ * Puts what EXECUTE and FETCH stand for into their facts, statement by statement: a string that prepares and then executes
+ * is read as the server will run it, since an error on the way ends the string.
+ */
+export function resolve(reading: Reading, text: string, mirror: Mirror): Resolved {
+  if (isUnknown(reading)) return NOT_UNDERSTOOD;
+  const { statements } = reading;
+  let plain = true;
+  for (const statement of statements) {
+    if (NAMED.has(statement.kind)) plain = false;
+    if (statement.nested?.some(hidesExecute)) return NOT_UNDERSTOOD;
+  }
+  if (plain) return { facts: reading, effects: effectsOf(reading), changes: NO_CHANGES };
+  return resolveNamed(reading, text, mirror);
+}
+
+export const isUnknown = (reading: Reading): reading is Exclude<Reading, SqlFacts> => 'unknown' in reading;
+
+/** EXPLAIN ANALYZE EXECUTE, CREATE TABLE AS EXECUTE: not at the top, so nothing resolves them. */
+const hidesExecute = (facts: SqlStatementFacts): boolean =>
+  facts.kind === 'execute' || (facts.nested?.some(hidesExecute) ?? false);
+
+function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved {
+  // What this string did so far: undefined = dropped here.
+  const prepared = new Map<string, SqlFacts | undefined>();
+  const cursors = new Map<string, SqlFacts | undefined>();
+  const findPrepared = (name: string): SqlFacts | undefined =>
+    prepared.has(name) ? prepared.get(name) : mirror.prepared.get(name)?.facts;
+  const findCursor = (name: string): SqlFacts | undefined =>
+    cursors.has(name)
+      ? cursors.get(name)
+      : (mirror.cursors.get(name)?.facts ?? mirror.portals.get(name)?.prepared.facts);
+  const changes: MirrorChange[] = [];
+  const out: SqlStatementFacts[] = [];
+  for (const [index, statement] of reading.statements.entries()) {
+    const name = sqlName(statement.name ?? '');
+    const inner = (): SqlFacts => ({ statements: statement.nested ?? [], literalFree: false });
+    const range = Buffer.from(text).toString('utf8', statement.start, statement.end);
+    switch (statement.kind) {
+      case 'execute': {
+        const found = findPrepared(name);
+        if (found === undefined) return NOT_UNDERSTOOD;
+        out.push(standingFor(statement, found));
+        continue;
+      }
+      case 'fetch':
+      case 'move': {
+        const found = findCursor(name);
+        if (found === undefined) return NOT_UNDERSTOOD;
+        out.push(standingFor(statement, found));
+        continue;
+      }
+      case 'prepare': {
+        const facts = inner();
+        prepared.set(name, facts);
+        changes.push({ index, apply: (to, segment) => addSqlPrepared(to, name, range, facts, segment) });
+        break;
+      }
+      case 'deallocate':
+        if (statement.name === undefined || statement.name === '') {
+          for (const key of [...mirror.prepared.keys(), ...prepared.keys()])
+            if (key !== '') prepared.set(key, undefined);
+          changes.push({ index, apply: (to) => dropAll(to) });
+        } else {
+          prepared.set(name, undefined);
+          changes.push({ index, apply: (to) => void to.prepared.delete(name) });
+        }
+        break;
+      case 'declare': {
+        const facts = inner();
+        cursors.set(name, facts);
+        changes.push({ index, apply: (to) => to.addCursor(name, { facts, text: range }) });
+        break;
+      }
+      case 'close':
+        if (name !== '') {
+          cursors.set(name, undefined);
+          changes.push({ index, apply: (to) => void to.cursors.delete(name) });
+        }
+        break;
+      case 'discard':
+        if (statement.object === 'all') changes.push({ index, apply: (to) => dropAll(to) });
+        break;
+      default:
+    }
+    out.push(statement);
+  }
+  const facts: SqlFacts = { statements: out, literalFree: false };
+  return { facts, effects: effectsOf(facts), changes };
+}
+
+function dropAll(mirror: Mirror): void {
+  for (const name of mirror.prepared.keys()) if (name !== '') mirror.prepared.delete(name);
+}
+
+function addSqlPrepared(mirror: Mirror, name: string, text: string, facts: SqlFacts, segment: number): void {
+  mirror.addPrepared({
+    name,
+    text,
+    facts,
+    digestHead: digestHead(text, []),
+    types: [],
+    columns: undefined,
+    segment,
+    confirmed: true,
+    permit: undefined,
+  });
+}
+
+/** EXECUTE or FETCH with the facts of what it runs. */
+function standingFor(statement: SqlStatementFacts, inner: SqlFacts): SqlStatementFacts {
+  const all = inner.statements;
+  const union = <T>(own: readonly T[], of: (facts: SqlStatementFacts) => readonly T[]): readonly T[] => [
+    ...new Set([...own, ...all.flatMap(of)]),
+  ];
+  // `exec` stood for "whatever that name runs"; it stays when an argument calls a function.
+  const own =
+    statement.functions.length > 0 ? statement.effects : statement.effects.filter((effect) => effect !== 'exec');
+  const effects = union(own, (facts) => facts.effects);
+  return {
+    ...statement,
+    effects: EFFECTS.filter((effect) => effects.includes(effect)),
+    filtered: all.every((facts) => facts.filtered),
+    limit: all.length === 1 ? all[0]!.limit : undefined,
+    relations: union(statement.relations, (facts) => facts.relations),
+    functions: union(statement.functions, (facts) => facts.functions),
+    opaque: union(
+      statement.opaque.filter((what) => what !== 'execute'),
+      (facts) => facts.opaque,
+    ),
+    columns: union(statement.columns, (facts) => facts.columns),
+    nested: all,
+  };
+}
+
+// --- what no session may do ------------------------------------------------------------------------------------------
+
+export interface Pins {
+  readonly readOnly: boolean;
+  /** The session runs as a role of its own. */
+  readonly role: boolean;
+}
+
+/** Why no policy can allow this: it would change what the gateway's reading of later statements rests on. */
+export function pinnedReason(facts: SqlFacts, pins: Pins): string | undefined {
+  for (const statement of facts.statements) {
+    const reason = pinnedBy(statement, pins);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+function pinnedBy(facts: SqlStatementFacts, pins: Pins): string | undefined {
+  const setting = facts.kind === 'show' ? undefined : facts.setting;
+  if (setting !== undefined) {
+    const reason = settingReason(setting, facts, pins);
+    if (reason !== undefined) return reason;
+  }
+  if (facts.opaque.includes('set_config')) return 'set_config is allowed alone and with constants only.';
+  if (facts.opaque.includes('set_role') || facts.opaque.includes('set_session_authorization')) {
+    if (!(facts.kind === 'reset' && facts.setting === 'role')) return 'The role of a session is fixed.';
+  }
+  if (facts.kind === 'discard' && facts.object === 'all' && pins.role)
+    return 'The role of a session is fixed; use DISCARD PLANS, SEQUENCES, TEMP.';
+  if (facts.relations.some((relation) => relation.name === 'pg_settings' && relation.access !== 'read')) {
+    return 'Settings are changed by SET.';
+  }
+  for (const inner of facts.nested ?? []) {
+    const reason = pinnedBy(inner, pins);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+const UTF8 = /^(utf-?8|unicode)$/i;
+const ON = /^(on|true|yes|1|t|y)$/i;
+
+function settingReason(setting: string, { kind, settingValue }: SqlStatementFacts, pins: Pins): string | undefined {
+  // RESET goes back to what the connection was opened with, which is what is pinned.
+  const isReset = kind === 'reset';
+  switch (setting) {
+    case 'role':
+      return isReset ? undefined : 'The role of a session is fixed.';
+    case 'session_authorization':
+      return 'The role of a session is fixed.';
+    case 'client_encoding':
+    case 'names':
+      return isReset || settingValue === undefined || UTF8.test(settingValue)
+        ? undefined
+        : 'client_encoding is fixed to UTF8.';
+    case 'standard_conforming_strings':
+      return isReset || settingValue === undefined || ON.test(settingValue)
+        ? undefined
+        : 'standard_conforming_strings is fixed to on.';
+    case 'search_path':
+      // pg_catalog first is how the server works anyway; named elsewhere, a function of that name in another schema wins.
+      return settingValue !== undefined && /pg_catalog|pg_temp|pg_toast|\$\$|\\/i.test(settingValue)
+        ? 'search_path may not name pg_catalog or pg_temp.'
+        : undefined;
+    case 'transaction_read_only':
+    case 'default_transaction_read_only':
+      if (!pins.readOnly || isReset) return undefined;
+      return settingValue !== undefined && ON.test(settingValue)
+        ? undefined
+        : 'This session is read-only: its grants give no more.';
+    default:
+      return undefined;
+  }
+}
+
+// --- statements ------------------------------------------------------------------------------------------------------
+
+/** Everything a digest has before the parameters. With no parameters this is all of it but the closing count. */
+export const digestHead = (text: string, types: readonly number[]): Buffer =>
+  Buffer.concat([Buffer.from(`postgres\0${text}\0`), bytesOfInt32(types.length, ...types)]);
+
+const NONE = bytesOfInt32(0);
+
+/** Lower-case hex SHA-256. `parameters`: formats and values as the Bind message has them; undefined without any. */
+export function digestOf(head: Buffer, parameters: Uint8Array | undefined): string {
+  return hash('sha256', Buffer.concat([head, parameters ?? NONE]), 'hex');
+}
+
+/** Of a text without parameters, in one call: what every simple query pays. */
+export const digestOfText = (text: string): string => hash('sha256', `postgres\0${text}\0\0\0\0\0\0\0\0\0`, 'hex');
+
+export interface SessionState {
+  readonly inTransaction: boolean;
+  readonly wroteInTransaction: boolean;
+}
+
+export const NO_PARAMETERS: readonly StatementParameter[] = [];
+
+export function statementOf(
+  text: string,
+  digest: string,
+  parameters: readonly StatementParameter[],
+  resolved: Pick<Resolved, 'facts' | 'effects'>,
+  state: SessionState,
+): Statement {
+  return {
+    protocol: 'postgres',
+    digest,
+    text,
+    parameters,
+    effects: resolved.effects,
+    understood: resolved.facts !== undefined,
+    facts: resolved.facts === undefined ? {} : { sql: resolved.facts },
+    inTransaction: state.inTransaction,
+    wroteInTransaction: state.wroteInTransaction,
+  };
+}
+
+/** Bind values as an approver can read them. */
+export function parametersOf(bytes: Buffer, message: BindMessage, prepared: Prepared): readonly StatementParameter[] {
+  if (message.values.length === 0) return NO_PARAMETERS;
+  return message.values.map((range, i) => {
+    const type = prepared.types[i] ?? 0;
+    if (range === undefined) return { text: undefined, type };
+    const format =
+      message.formats.length === 0 ? 0 : message.formats.length === 1 ? message.formats[0]! : message.formats[i]!;
+    const value = bytes.subarray(range.start, range.end);
+    return { text: format === 0 ? textOf(value) : binaryText(value, type), type };
+  });
+}
+
+const textOf = (value: Buffer): string =>
+  isUtf8(value) && !value.includes(0) ? value.toString('utf8') : `\\x${value.toString('hex')}`;
+
+/** By type OID (pg_type.dat): the ones drivers send in binary most. */
+function binaryText(value: Buffer, type: number): string {
+  switch (type) {
+    case 16:
+      if (value.length === 1) return value[0] === 0 ? 'false' : 'true';
+      break;
+    case 21:
+      if (value.length === 2) return String(value.readInt16BE());
+      break;
+    case 23:
+      if (value.length === 4) return String(value.readInt32BE());
+      break;
+    case 26:
+      if (value.length === 4) return String(value.readUInt32BE());
+      break;
+    case 20:
+      if (value.length === 8) return String(value.readBigInt64BE());
+      break;
+    case 700:
+      if (value.length === 4) return String(value.readFloatBE());
+      break;
+    case 701:
+      if (value.length === 8) return String(value.readDoubleBE());
+      break;
+    case 25:
+    case 1043:
+    case 1042:
+    case 19:
+    case 114:
+    case 142:
+    case 705:
+      return textOf(value);
+    case 3802:
+      if (value[0] === 1) return textOf(value.subarray(1));
+      break;
+    default:
+  }
+  return `\\x${value.toString('hex')}`;
+}
+
+/** A parameter block too large to be judged; the caller refuses it. */
+export const parametersTooLarge = (frameSize: number): boolean => frameSize > LIMITS.parameterBytesMax;

@@ -1,0 +1,126 @@
+/**
+ * What was sent to the server and is not answered, in order, so that every answer is known by its question: rows to their
+ * statement, the gateway's own look-ups to the gateway, an error to all that the server then skips.
+ * Refuses to know bytes and sockets. PostgreSQL protocol, "Message Flow: Extended Query".
+ */
+import type { MaskKey } from '@sallyport/mask';
+import type { MaskSet, SqlFacts } from '@sallyport/model';
+import type { Reach } from './catalog.ts';
+import type { FieldDescription, Fields } from './messages.ts';
+import type { Mirror, Portal, Prepared } from './mirror.ts';
+
+/** One judged statement on its way: what came back of it, and what applies to that. */
+export interface Tally {
+  readonly number: number;
+  readonly facts: SqlFacts | undefined;
+  readonly guard: Guard;
+  readonly startedUs: number;
+  rows: number;
+  bytes: number;
+  masked: number;
+  error: string;
+  finished: boolean;
+  /** Which statement of the string answers at the moment, from 0. */
+  index: number;
+  /** What each statement of the string changes once it has run. */
+  readonly changes: readonly { readonly index: number; apply(mirror: Mirror, segment: number): void }[];
+  /** By statement of the string: columns as vouched for before it ran; `free` where none are masked; undefined = no rows may come. */
+  readonly vouched: readonly (readonly FieldDescription[] | 'free' | undefined)[] | undefined;
+}
+
+/** What the session's masks mean for one statement's answer. */
+export interface Guard {
+  readonly masks: MaskSet;
+  readonly key: MaskKey | undefined;
+  /** Undefined when no column mask can matter. */
+  readonly reach: Reach | undefined;
+  /** It names masked relations: its errors may quote their values. */
+  readonly touches: boolean;
+}
+
+/** A question of the gateway's own, in one or more messages; its answers never reach the client. */
+export interface OwnQuestion {
+  /** Messages that are not answered. */
+  left: number;
+  error: Fields | undefined;
+  /** An earlier message of the pipeline failed, so the server did not look at this one. */
+  skipped: boolean;
+  columns?(columns: readonly FieldDescription[]): void;
+  row?(cells: readonly (string | undefined)[]): void;
+  /** All is answered, or skipped by the server after `error`. */
+  done(): void;
+}
+
+export interface Entry {
+  readonly kind: 'query' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'sync';
+  readonly segment: number;
+  /** Set: the client never sees the answer. */
+  readonly own: OwnQuestion | undefined;
+  readonly prepared: Prepared | undefined;
+  readonly portal: Portal | undefined;
+  readonly tally: Tally | undefined;
+  /** Set: stands in for a refused message; the server's error is rewritten into this. */
+  readonly refusal: Fields | undefined;
+  /** Called when the server did what was asked. */
+  readonly confirm: (() => void) | undefined;
+  /** Called when it did not: `skipped` because of an earlier error, or failed by itself. Newest first. */
+  readonly undo: ((skipped: boolean) => void) | undefined;
+}
+
+export const entry = (
+  kind: Entry['kind'],
+  segment: number,
+  parts: Partial<Omit<Entry, 'kind' | 'segment'>> = {},
+): Entry => ({
+  kind,
+  segment,
+  own: parts.own,
+  prepared: parts.prepared,
+  portal: parts.portal,
+  tally: parts.tally,
+  refusal: parts.refusal,
+  confirm: parts.confirm,
+  undo: parts.undo,
+});
+
+/** First in, first out, without moving what is left at every step. */
+export class Flight {
+  #entries: (Entry | undefined)[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#entries.length - this.#head;
+  }
+  get first(): Entry | undefined {
+    return this.#entries[this.#head];
+  }
+  push(item: Entry): void {
+    this.#entries.push(item);
+  }
+  shift(): Entry | undefined {
+    const item = this.#entries[this.#head];
+    if (item === undefined) return undefined;
+    this.#entries[this.#head++] = undefined;
+    if (this.#head === this.#entries.length) {
+      this.#entries.length = 0;
+      this.#head = 0;
+    } else if (this.#head > 1024) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+  /** Everything in order; for counting and for looking ahead. */
+  *[Symbol.iterator](): Iterator<Entry> {
+    for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i]!;
+  }
+  /**
+   * Takes out what a server skips after an error: all before the next `sync`, or all when none was sent.
+   * @returns in order; and whether a sync is there to end the skipping
+   */
+  dropToSync(): { readonly dropped: readonly Entry[]; readonly synced: boolean } {
+    const dropped: Entry[] = [];
+    while (this.size > 0 && this.first!.kind !== 'sync' && this.first!.kind !== 'query') dropped.push(this.shift()!);
+    return { dropped, synced: this.size > 0 };
+  }
+}

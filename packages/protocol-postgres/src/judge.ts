@@ -1,0 +1,306 @@
+/**
+ * Takes one statement from what is known of it to a permit and a guard over its answer, or to a refusal: pinned settings,
+ * the gate (which may hold it for a person), then what column masks need to know before it may run.
+ * Refuses to send or to read messages; simple.ts and pipeline.ts do, each for its half of the protocol.
+ */
+import { GatewayError, LIMITS } from '@sallyport/core';
+import type { SqlFacts, SqlStatementFacts, Statement } from '@sallyport/model';
+import {
+  admit,
+  admitPreparation,
+  type HeldNotice,
+  isPermit,
+  type Permit,
+  Refusal,
+  refuse,
+} from '@sallyport/protocol-kit';
+import { extractSqlFacts } from '@sallyport/sql';
+import type { Answers } from './answers.ts';
+import { LOOKUP, lookupValues, ReachBuilder } from './catalog.ts';
+import {
+  NO_PARAMETERS,
+  pinnedReason,
+  type Reading,
+  type Resolved,
+  type SessionState,
+  statementOf,
+} from './classify.ts';
+import { heldNotice, refusalFields, requestId } from './deny.ts';
+import { entry, type Guard, type OwnQuestion, type Tally } from './flight.ts';
+import type { Intake } from './intake.ts';
+import { needsReach } from './mask.ts';
+import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
+import { openTally } from './record.ts';
+import type { Road } from './road.ts';
+
+export interface Refused {
+  readonly fields: Fields;
+  readonly number: number;
+}
+
+export interface Ways {
+  allowed(permit: Permit, number: number): void;
+  refused(refused: Refused): void;
+  /** It has to wait: lent bytes must be copied. */
+  waits(): void;
+}
+
+const LOOKUP_NAME = 'sallyport_lookup';
+
+export class Judge {
+  readonly #road: Road;
+  readonly #answers: Answers;
+  /** Runs a step that came from outside of the peers' bytes; what it throws ends the session. */
+  readonly #run: (step: () => void) => void;
+  #held: HeldNotice | undefined;
+  #waiting = false;
+  #heldTooLong = false;
+  #resumes: (() => void)[] = [];
+  intake!: Intake;
+  /** Statements executed in this pipeline: their locks are held until its Sync. */
+  executed = 0;
+
+  constructor(road: Road, answers: Answers, run: (step: () => void) => void) {
+    this.#road = road;
+    this.#answers = answers;
+    this.#run = run;
+    road.signed.onHeld = (held) => {
+      this.#held = held;
+      this.#answers.interject(heldNotice(held, road.host.nowMs()));
+      road.host.timers.set('notice', LIMITS.approvalNoticeEveryMs);
+    };
+  }
+
+  // --- the gate --------------------------------------------------------------------------------------------------------
+
+  get state(): SessionState {
+    const { status, beginning, wrote } = this.#road;
+    return { inTransaction: status !== 'I' || beginning || this.executed > 0, wroteInTransaction: wrote };
+  }
+
+  /** Judges and records one statement that is about to run. */
+  statement(statement: Statement, ways: Ways): void {
+    const { signed, host } = this.#road;
+    const reason = this.#pinned(statement);
+    if (reason !== undefined)
+      return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/pinned', reason));
+    let outcome: Permit | Promise<Permit>;
+    this.#heldTooLong = false;
+    try {
+      outcome = admit(statement, signed.gate);
+    } catch (error) {
+      return ways.refused(this.#refused(error, statement));
+    }
+    const number = signed.statementNumber();
+    host.recorder.statement(number, statement.text);
+    if (isPermit(outcome)) return ways.allowed(outcome, number);
+    ways.waits();
+    this.#wait(outcome, statement, number, ways);
+  }
+
+  /** Judges and records one statement that is only to be prepared. */
+  preparation(statement: Statement): Permit | Refused {
+    const reason = this.#pinned(statement);
+    if (reason !== undefined) return this.refusal(statement, 'statement.refused', 'gateway/pinned', reason);
+    try {
+      return admitPreparation({ ...statement, preparation: true }, this.#road.signed.gate);
+    } catch (error) {
+      return this.#refused(error, statement);
+    }
+  }
+
+  /** The gateway's own refusal, recorded. `statement` undefined: a message that is no statement, named by `text`. */
+  refusal(statement: Statement | string, code: Refusal['code'], rule: string, message?: string): Refused {
+    const judged =
+      typeof statement === 'string'
+        ? statementOf(statement, '', NO_PARAMETERS, { facts: undefined, effects: [] }, this.state)
+        : statement;
+    try {
+      return this.#refused(refuse(judged, this.#road.signed.gate, code, rule, message), judged);
+    } catch (error) {
+      return this.#refused(error, judged);
+    }
+  }
+
+  #refused(error: unknown, statement: Statement): Refused {
+    const { signed, host } = this.#road;
+    const number = signed.statementNumber();
+    host.recorder.statement(number, statement.text);
+    return { fields: refusalFields(asRefusal(error), requestId(signed.info.id, number)), number };
+  }
+
+  #pinned(statement: Statement): string | undefined {
+    const { signed } = this.#road;
+    const facts = statement.facts.sql;
+    return facts === undefined
+      ? undefined
+      : pinnedReason(facts, { readOnly: signed.readOnly, role: signed.role !== undefined });
+  }
+
+  // --- holds -----------------------------------------------------------------------------------------------------------
+
+  get isHeld(): boolean {
+    return this.#waiting;
+  }
+
+  #wait(outcome: Promise<Permit>, statement: Statement, number: number, ways: Ways): void {
+    const { host, signed } = this.#road;
+    this.#waiting = true;
+    this.intake.block();
+    // Nobody's locks wait for a person's lunch.
+    if (statement.inTransaction) host.timers.set('held', signed.resource.holdInTransactionMsMax);
+    const settled = (step: () => void): void =>
+      this.#run(() => {
+        this.#waiting = false;
+        this.#held = undefined;
+        host.timers.clear('notice');
+        host.timers.clear('held');
+        this.intake.resume(step);
+      });
+    outcome.then(
+      (permit) => settled(() => ways.allowed(permit, number)),
+      (error: unknown) =>
+        settled(() => {
+          const refusal = this.#heldTooLong
+            ? new Refusal('approval.expired', {
+                kind: 'deny',
+                rule: asRefusal(error).verdict.rule,
+                code: 'approval.expired',
+              })
+            : asRefusal(error);
+          ways.refused({ fields: refusalFields(refusal, requestId(signed.info.id, number)), number });
+        }),
+    );
+  }
+
+  /** The client asked, or is gone, or the pipeline has failed. */
+  cancelHeld(): boolean {
+    if (!this.#waiting) return false;
+    this.#road.signed.cancelHeld();
+    return true;
+  }
+
+  /** A transaction waited as long as the resource allows. */
+  heldTooLong(): void {
+    if (!this.#waiting) return;
+    this.#heldTooLong = true;
+    this.#road.signed.cancelHeld('approval.expired');
+  }
+
+  remind(): void {
+    if (this.#held === undefined) return;
+    this.#answers.interject(heldNotice(this.#held, this.#road.host.nowMs()));
+    this.#road.host.timers.set('notice', LIMITS.approvalNoticeEveryMs);
+  }
+
+  // --- after the permit ------------------------------------------------------------------------------------------------
+
+  open(number: number, resolved: Pick<Resolved, 'facts' | 'changes'>, guard: Guard, vouched: Tally['vouched']): Tally {
+    return openTally(number, resolved.facts, guard, resolved.changes, vouched, this.#road.host.monotonicUs());
+  }
+
+  /** Keeps what a forwarded statement does to the session's state. */
+  note(facts: SqlFacts | undefined): void {
+    if (facts === undefined) return;
+    const road = this.#road;
+    for (const { effects, transaction } of facts.statements) {
+      if (transaction === 'begin') road.beginning = true;
+      if (effects.includes('write') || effects.includes('ddl')) road.wrote = true;
+      if (effects.includes('ddl') || effects.includes('exec')) {
+        road.changedSchema = true;
+        road.catalog.invalidate();
+      }
+    }
+  }
+
+  plainGuard(permit: Permit): Guard {
+    return { masks: permit.masks, key: this.#road.signed.maskKey, reach: undefined, touches: false };
+  }
+
+  /** Rows under this guard end the session: for statements of which none can come. */
+  closedGuard(permit: Permit): Guard {
+    return { ...this.plainGuard(permit), touches: true };
+  }
+
+  /** True when column masks could matter to these statements. */
+  needsReach(permit: Permit, statements: readonly SqlStatementFacts[]): boolean {
+    return permit.masks.columns.length > 0 && needsReach(statements);
+  }
+
+  /** Waits for a text that is read elsewhere; nothing of the client is read meanwhile. */
+  later(reading: Promise<Reading>, then: (reading: Reading) => void): void {
+    const settled = (read: Reading): void => this.#run(() => this.intake.resume(() => then(read)));
+    reading.then(settled, () => settled({ unknown: 'timeout' }));
+  }
+
+  // --- the gateway's own questions ---------------------------------------------------------------------------------------
+
+  /**
+   * Asks the server; the answer comes when its chunk is through, while the client is not read.
+   * @param then continues, with the server's error if it failed; `skipped`: an earlier message failed, the client knows
+   */
+  ask(
+    question: Omit<OwnQuestion, 'done' | 'error' | 'skipped'>,
+    then: (error: Fields | undefined, skipped: boolean) => void,
+  ): OwnQuestion {
+    this.intake.block();
+    const own: OwnQuestion = {
+      ...question,
+      error: undefined,
+      skipped: false,
+      done: () => {
+        this.#resumes.push(() => then(own.error, own.skipped));
+      },
+    };
+    return own;
+  }
+
+  /** The server's chunk is through. */
+  progressed(): void {
+    if (this.#road.skipping && this.#waiting) this.#road.signed.cancelHeld();
+    while (this.#resumes.length > 0) {
+      const step = this.#resumes.shift()!;
+      this.intake.resume(step);
+    }
+    this.intake.progressed();
+  }
+
+  /**
+   * Makes sure that the reach of the column masks is known, by a look-up on this connection where it is not.
+   * @param synced true between simple queries; in a pipeline a Sync would end its transaction
+   */
+  withReach(
+    permit: Permit,
+    statements: readonly SqlStatementFacts[],
+    synced: boolean,
+    then: (error: Fields | undefined, skipped: boolean) => void,
+  ): void {
+    const road = this.#road;
+    const { masks } = permit;
+    if (!road.catalog.isStale(masks, statements, road.host.nowMs())) return then(undefined, false);
+    const builder = new ReachBuilder(masks.columns, extractSqlFacts);
+    const own = this.ask({ left: synced ? 5 : 4, row: (cells) => builder.row(cells) }, (error, skipped) => {
+      if (error === undefined) road.catalog.taken(masks, builder, statements, road.host.nowMs());
+      then(error, skipped);
+    });
+    for (const kind of ['parse', 'bind', 'execute', 'close'] as const)
+      road.flight.push(entry(kind, road.segment, { own }));
+    if (synced) road.flight.push(entry('sync', road.segment, { own }));
+    road.ownToServer(
+      Buffer.concat([
+        parse(LOOKUP_NAME, LOOKUP),
+        bind(LOOKUP_NAME, LOOKUP_NAME, lookupValues(masks.columns)),
+        execute(LOOKUP_NAME),
+        close({ kind: 'statement', name: LOOKUP_NAME }),
+        synced ? sync() : flush(),
+      ]),
+    );
+  }
+}
+
+/** A spool that is full or a gate that broke is refused in the same words as a rule. */
+export function asRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  const code = error instanceof GatewayError ? error.code : 'internal';
+  return new Refusal(code, { kind: 'deny', rule: 'gateway', code }, { cause: error });
+}

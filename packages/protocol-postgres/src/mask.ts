@@ -1,0 +1,144 @@
+/**
+ * What may come back while masks apply: vouches for a statement before it runs, plans its rows, hides texts of errors.
+ * What cannot be traced is refused, with a reason (`mask.unvouched`): nothing is passed in the hope that it is harmless.
+ * docs/adr/0007-postgres-protocol.md lists the forms. Rows themselves are rebuilt by packages/mask.
+ */
+import { GatewayError } from '@sallyport/core';
+import { createRowMasker, type MaskKey, maskDetected, type RowMasker } from '@sallyport/mask';
+import { carriesValue, type MaskSet, mayName, type SqlColumnUse, type SqlStatementFacts } from '@sallyport/model';
+import { columnKey, type Reach } from './catalog.ts';
+import type { Guard } from './flight.ts';
+import type { FieldDescription, Fields } from './messages.ts';
+
+/** Catalogs that keep values of columns: most common ones, bounds, whole files. */
+const VALUE_CATALOGS: ReadonlySet<string> = new Set([
+  'pg_statistic',
+  'pg_stats',
+  'pg_stats_ext',
+  'pg_stats_ext_exprs',
+  'pg_statistic_ext_data',
+  'pg_largeobject',
+]);
+/** `exec` only because they reach out of the data; they return nothing. */
+const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'set', 'reset']);
+
+export const hasMasks = (masks: MaskSet): boolean => masks.columns.length > 0 || masks.detect.length > 0;
+
+/** True when column masks could matter to it at all: it names a relation, or runs code. */
+export const needsReach = (statements: readonly SqlStatementFacts[]): boolean =>
+  statements.some((facts) => facts.relations.length > 0 || facts.effects.includes('exec'));
+
+/** True when the statement names a table with masked columns, or a view that may show one. */
+export const touches = (facts: SqlStatementFacts, reach: Reach): boolean =>
+  facts.relations.some((relation) => reach.relations.has(relation.name));
+
+/** Why the statement cannot run while column masks apply, whatever it returns; undefined when nothing speaks against it. */
+export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | undefined {
+  if (facts.relations.some((relation) => VALUE_CATALOGS.has(relation.name) || relation.schema === 'pg_toast')) {
+    return 'The server’s statistics hold values of masked columns.';
+  }
+  if (facts.effects.includes('exec') && !SILENT.has(facts.kind)) {
+    return 'It runs code that could return masked values, which cannot be traced.';
+  }
+  if (!touches(facts, reach)) return undefined;
+  if (facts.kind === 'copy' && facts.object !== 'from')
+    return 'COPY out of a relation with masked columns is not possible.';
+  if (
+    facts.kind.startsWith('alter') ||
+    (facts.kind === 'create' && /^(rule|trigger|publication)$/.test(facts.object))
+  ) {
+    return 'A relation with masked columns cannot be changed while its masks apply.';
+  }
+  const opaqueSource = facts.relations.some((relation) => reach.taintedNames.has(relation.name));
+  if (facts.columns.some((use) => use.use === 'source' && (opaqueSource || namesMasked(use, reach)))) {
+    return 'A masked column cannot be the source of a write or of a definition.';
+  }
+  for (const inner of facts.nested ?? []) {
+    const reason = unvouchedForm(inner, reach);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+const namesMasked = (use: SqlColumnUse, reach: Reach): boolean => reach.columns.some((column) => mayName(use, column));
+
+/** Columns whose value could be a whole row: a record, or a type of the database's own. */
+const mayBeRow = (typeOid: number): boolean => typeOid === 2249 || typeOid === 2287 || typeOid >= 16_384;
+
+/** Why an answer of these columns cannot be traced; undefined when every column is masked, plain, or shown to be harmless. */
+export function unvouchedColumns(
+  facts: SqlStatementFacts,
+  columns: readonly FieldDescription[],
+  reach: Reach,
+): string | undefined {
+  if (columns.some((column) => column.tableOid !== 0 && isTainted(column, reach))) {
+    return 'A view over masked columns cannot be shown; ask for the table itself.';
+  }
+  const originless = columns.filter((column) => column.tableOid === 0);
+  // A plan shows no values of columns.
+  if (originless.length === 0 || facts.kind === 'explain' || !touches(facts, reach)) return undefined;
+  const throughView = facts.relations.some((relation) => reach.taintedNames.has(relation.name));
+  const named = facts.columns.filter((use) => throughView || namesMasked(use, reach));
+  // USING merges two columns into one without an origin; a whole row stands alone in the target list like a column.
+  const outputCounts = named.some((use) => use.use === 'join') || originless.some((column) => mayBeRow(column.typeOid));
+  const carries = named.some(
+    (use) => carriesValue(use) || (outputCounts && (use.use === 'output' || use.use === 'returning')),
+  );
+  return carries ? 'An expression over a masked column cannot be shown; ask for the column itself.' : undefined;
+}
+
+const isTainted = (column: FieldDescription, reach: Reach): boolean =>
+  reach.tainted.has(column.tableOid) && !reach.methods.has(columnKey(column.tableOid, column.attribute));
+
+/** True when two descriptions promise the same origins. */
+export const sameOrigins = (one: readonly FieldDescription[], other: readonly FieldDescription[]): boolean =>
+  one.length === other.length &&
+  one.every((column, i) => column.tableOid === other[i]!.tableOid && column.attribute === other[i]!.attribute);
+
+/**
+ * The row masker of one answer.
+ * @throws GatewayError `mask.unvouched` when the answer has columns that were not vouched for
+ */
+export function planRows(columns: readonly FieldDescription[], guard: Guard): RowMasker {
+  const { reach, masks } = guard;
+  if (guard.touches && reach === undefined) throw new GatewayError('mask.unvouched', { why: 'rows where none can be' });
+  if (reach !== undefined && columns.some((column) => isTainted(column, reach)))
+    throw new GatewayError('mask.unvouched', { why: 'view' });
+  return createRowMasker({
+    columns: columns.map(({ tableOid, attribute, typeOid, format }) => {
+      const method = tableOid === 0 ? undefined : reach?.methods.get(columnKey(tableOid, attribute));
+      return method === undefined ? { typeOid, format } : { typeOid, format, method };
+    }),
+    detect: masks.detect,
+    ...(guard.key === undefined ? {} : { key: guard.key }),
+  });
+}
+
+/** Field codes that never hold a value of a row: severity, code, positions, names of objects, place in the server's source. */
+const NAMING: ReadonlySet<string> = new Set('SVCPpLRFstcdn');
+/** Classes whose messages quote values: bad data, raised exceptions, internal errors. */
+const QUOTES = /^(22|P0|XX|2F|38|39|HV)/;
+
+/**
+ * An error or notice as the client may see it. Detectors look at every text; where the statement touches masked columns
+ * all that could quote a row is left out ("Failing row contains (…)", "invalid input syntax …: \"…\"").
+ */
+export function hideFields(fields: Fields, hide: (text: string) => string, touchesMasked: boolean): Fields {
+  const out = new Map<string, string>();
+  for (const [code, value] of fields) {
+    if (NAMING.has(code)) out.set(code, value);
+    else if (!touchesMasked) out.set(code, hide(value));
+    else if (code === 'M') {
+      const quotes = QUOTES.test(fields.get('C') ?? '') || fields.get('V') !== 'ERROR';
+      out.set(code, quotes ? 'Sallyport: the message is hidden, since it may quote a masked value.' : hide(value));
+    }
+  }
+  return out;
+}
+
+/** One CopyData of text or CSV format, its detected values hidden. */
+export function hideCopyLine(line: Buffer, masks: MaskSet, key: MaskKey | undefined): Buffer | undefined {
+  const text = line.toString('utf8');
+  const masked = maskDetected(text, masks.detect, key);
+  return masked.hits === 0 ? undefined : Buffer.from(masked.text);
+}

@@ -1,0 +1,100 @@
+/**
+ * What the server holds for this session, as far as judging needs it: prepared statements, portals, cursors.
+ * Never thinks it knows more than the server confirmed: what was sent but not answered is `confirmed: false`, and another
+ * pipeline waits before it relies on that (or a Parse that fails would leave an older statement under a judged name).
+ * Limits: LIMITS.preparedStatementsMax, LIMITS.portalsMax.
+ */
+import { GatewayError, LIMITS } from '@sallyport/core';
+import type { SqlFacts, StatementParameter } from '@sallyport/model';
+import type { Permit } from '@sallyport/protocol-kit';
+import type { Tally } from './flight.ts';
+import type { FieldDescription } from './messages.ts';
+
+/** The server keeps names in 64 bytes and cuts longer ones, so two long names could be one. */
+const NAME_BYTES_MAX = 63;
+
+export interface Prepared {
+  readonly name: string;
+  readonly text: string;
+  /** Undefined when the text is not understood. */
+  readonly facts: SqlFacts | undefined;
+  /** What digests start with: protocol, text, declared types. */
+  readonly digestHead: Buffer;
+  /** Parameter types as declared, then as the server told. */
+  types: readonly number[];
+  /** As Describe of the statement told; undefined before, empty for no rows. */
+  columns: readonly FieldDescription[] | undefined;
+  readonly segment: number;
+  confirmed: boolean;
+  /** Judged for preparation, or by an execution. */
+  permit: Permit | undefined;
+}
+
+export interface Portal {
+  readonly name: string;
+  readonly prepared: Prepared;
+  readonly parameters: readonly StatementParameter[];
+  readonly digest: string;
+  readonly resultFormats: readonly number[];
+  readonly segment: number;
+  confirmed: boolean;
+  /** As Describe of the portal told. */
+  columns: readonly FieldDescription[] | undefined;
+  /** A Describe of this portal is under way or answered. */
+  described: boolean;
+  permit: Permit | undefined;
+  /** Serial of the bundle it was judged under. */
+  judgedUnder: number;
+  /** Set once it was judged; a further Execute fetches more of the same answer. */
+  tally: Tally | undefined;
+  /** What it was vouched for with; its description must say the same. */
+  vouched: readonly FieldDescription[] | undefined;
+  /** Its Execute went to the server. */
+  started: boolean;
+}
+
+/** A cursor made by DECLARE: what FETCH from it reads. */
+export interface Cursor {
+  readonly facts: SqlFacts;
+  readonly text: string;
+}
+
+export class Mirror {
+  readonly prepared = new Map<string, Prepared>();
+  readonly portals = new Map<string, Portal>();
+  readonly cursors = new Map<string, Cursor>();
+
+  /** @throws GatewayError `session.limit` */
+  addPrepared(prepared: Prepared): void {
+    if (this.prepared.size >= LIMITS.preparedStatementsMax)
+      throw new GatewayError('session.limit', { prepared: this.prepared.size });
+    this.prepared.set(prepared.name, prepared);
+  }
+
+  /** @throws GatewayError `session.limit` */
+  addPortal(portal: Portal): void {
+    if (this.portals.size >= LIMITS.portalsMax) throw new GatewayError('session.limit', { portals: this.portals.size });
+    this.portals.set(portal.name, portal);
+  }
+
+  /** @throws GatewayError `session.limit` */
+  addCursor(name: string, cursor: Cursor): void {
+    if (this.cursors.size >= LIMITS.portalsMax) throw new GatewayError('session.limit', { cursors: this.cursors.size });
+    this.cursors.set(name, cursor);
+  }
+
+  /** Every portal and cursor ends with its transaction, but for cursors WITH HOLD, which stay judgeable. */
+  transactionEnded(): void {
+    for (const [name, portal] of this.portals) if (portal.confirmed) this.portals.delete(name);
+  }
+}
+
+/** The mirror's key of a name from SQL text: bytes as characters, like names in messages. */
+export const sqlName = (name: string): string => Buffer.from(name, 'utf8').toString('latin1');
+
+/** @throws GatewayError `protocol.unsupported` */
+export function requireName(name: string): string {
+  if (name.length > NAME_BYTES_MAX || name.startsWith('sallyport'))
+    throw new GatewayError('protocol.unsupported', { name: name.length });
+  return name;
+}

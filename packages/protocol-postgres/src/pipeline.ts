@@ -1,0 +1,530 @@
+/**
+ * The extended protocol: Parse, Bind, Describe, Close and Execute wait in `pending` until the statement they belong to has
+ * its permit; a refusal takes the place of all that waits, and fails on the server itself, so that skipping to Sync and the
+ * transaction's status are the server's own. PostgreSQL protocol, "Extended Query" and "Pipelining".
+ */
+import { GatewayError, LIMITS } from '@sallyport/core';
+import type { SqlFacts } from '@sallyport/model';
+import type { Permit } from '@sallyport/protocol-kit';
+import {
+  digestHead,
+  digestOf,
+  isUnknown,
+  NO_PARAMETERS,
+  parametersOf,
+  type Reading,
+  type Resolved,
+  readSql,
+  resolve,
+  statementOf,
+} from './classify.ts';
+import { HEAD_BYTES } from './codec.ts';
+import { plainError } from './deny.ts';
+import { type Entry, entry } from './flight.ts';
+import type { Intake } from './intake.ts';
+import type { Judge, Refused } from './judge.ts';
+import { hasMasks, touches, unvouchedColumns, unvouchedForm } from './mask.ts';
+import { describe, execute, flush, parseBind, parseExecute, parseParse, parseTarget, sync } from './messages.ts';
+import { type Portal, type Prepared, requireName } from './mirror.ts';
+import { noteFields } from './record.ts';
+import type { Road } from './road.ts';
+
+/** No client can have bound it (requireName), so executing it fails in every state. */
+const FAILING_EXECUTE = execute('sallyport_refused');
+/** Beyond this, pieces of a pipeline are copied together. */
+const GATHER_BYTES = 256 * 1024;
+
+interface Pending {
+  parts: Buffer[];
+  size: number;
+  readonly entries: Entry[];
+  /** What has no permit, in order. */
+  readonly judge: (Prepared | Portal)[];
+  /** Set once everything in it is judged. */
+  permit: Permit | undefined;
+}
+const nothing = (): Pending => ({ parts: [], size: 0, entries: [], judge: [], permit: undefined });
+const isPortal = (item: Prepared | Portal): item is Portal => 'prepared' in item;
+
+export class Pipeline {
+  readonly #road: Road;
+  readonly #judge: Judge;
+  readonly #intake: Intake;
+  readonly #copies: (permit: Permit) => void;
+  #pending = nothing();
+  /** A refusal stands in the pipeline: nothing counts until the client's Sync. */
+  #dropping = false;
+
+  /** @param copies told the permit under which COPY data may follow */
+  constructor(road: Road, judge: Judge, intake: Intake, copies: (permit: Permit) => void) {
+    this.#road = road;
+    this.#judge = judge;
+    this.#intake = intake;
+    this.#copies = copies;
+  }
+
+  get isEmpty(): boolean {
+    return this.#pending.size === 0;
+  }
+  /** Messages do not count until the next Sync. */
+  get isDropping(): boolean {
+    return this.#dropping || this.#road.skipping;
+  }
+
+  /** The lent chunk is about to be given back: what is judged leaves, the rest is copied. */
+  endOfChunk(): void {
+    const pending = this.#pending;
+    if (pending.size === 0) return;
+    if (pending.permit !== undefined && pending.judge.length === 0) this.#send(pending.permit);
+    else pending.parts = [Buffer.concat(pending.parts)];
+  }
+
+  // --- messages ----------------------------------------------------------------------------------------------------------
+
+  parse(bytes: Buffer, at: number, end: number): boolean {
+    const message = parseParse(bytes, at, end);
+    const name = requireName(message.name);
+    const existing = this.#road.mirror.prepared.get(name);
+    if (this.#isUncertain(existing)) return this.#waitAnswered();
+    if (existing !== undefined && name !== '')
+      return this.#failPlain('42P05', `prepared statement "${shown(name)}" already exists`);
+    const sql = bytes.subarray(message.text.start, message.text.end);
+    if (sql.length > LIMITS.statementBytesMax) {
+      this.tooLarge();
+      return true;
+    }
+    const { text, reading } = readSql(this.#road.pool, sql);
+    if (!(reading instanceof Promise))
+      this.#addParse(name, text, reading, message.types, bytes.subarray(at, end), existing);
+    else {
+      const copy = Buffer.from(bytes.subarray(at, end));
+      this.#intake.block();
+      this.#judge.later(reading, (read) => this.#addParse(name, text, read, message.types, copy, existing));
+    }
+    return true;
+  }
+
+  #addParse(
+    name: string,
+    text: string,
+    reading: Reading,
+    types: readonly number[],
+    message: Buffer,
+    existing: Prepared | undefined,
+  ): void {
+    const { mirror, segment } = this.#road;
+    const prepared: Prepared = {
+      name,
+      text,
+      facts: isUnknown(reading) ? undefined : reading,
+      digestHead: digestHead(text, types),
+      types,
+      columns: undefined,
+      segment,
+      confirmed: false,
+      permit: undefined,
+    };
+    this.#beginUnjudged();
+    mirror.addPrepared(prepared);
+    const confirm = (): void => {
+      prepared.confirmed = true;
+    };
+    const undo = (skipped: boolean): void => {
+      if (mirror.prepared.get(name) === prepared) mirror.prepared.delete(name);
+      // A Parse that fails drops the unnamed statement; one that is skipped leaves the one before.
+      if (skipped && existing !== undefined && !mirror.prepared.has(name)) mirror.prepared.set(name, existing);
+    };
+    this.#add(message, entry('parse', segment, { prepared, confirm, undo }));
+    this.#pending.judge.push(prepared);
+  }
+
+  bind(bytes: Buffer, at: number, end: number): boolean {
+    const message = parseBind(bytes, at, end);
+    const { mirror, segment } = this.#road;
+    requireName(message.statement);
+    const name = requireName(message.portal);
+    const prepared = mirror.prepared.get(message.statement);
+    const existing = mirror.portals.get(name);
+    if (this.#isUncertain(prepared) || this.#isUncertain(existing)) return this.#waitAnswered();
+    if (prepared === undefined)
+      return this.#failPlain('26000', `prepared statement "${shown(message.statement)}" does not exist`);
+    if (existing !== undefined && name !== '')
+      return this.#failPlain('42P03', `cursor "${shown(name)}" already exists`);
+    if (existing?.started === true && existing.tally !== undefined) this.#road.finish(existing.tally);
+    // Formats and values, as they are: two digests are equal only when the server would read the same.
+    const body =
+      message.values.length === 0
+        ? undefined
+        : bytes.subarray(at + HEAD_BYTES + name.length + message.statement.length + 2, end);
+    const portal: Portal = {
+      name,
+      prepared,
+      parameters: parametersOf(bytes, message, prepared),
+      digest: digestOf(prepared.digestHead, body),
+      resultFormats: message.resultFormats,
+      segment,
+      confirmed: false,
+      columns: undefined,
+      described: false,
+      permit: undefined,
+      judgedUnder: -1,
+      tally: undefined,
+      vouched: undefined,
+      started: false,
+    };
+    this.#beginUnjudged();
+    mirror.addPortal(portal);
+    const confirm = (): void => {
+      portal.confirmed = true;
+    };
+    const undo = (skipped: boolean): void => {
+      if (mirror.portals.get(name) === portal) mirror.portals.delete(name);
+      if (skipped && existing !== undefined && !mirror.portals.has(name)) mirror.portals.set(name, existing);
+    };
+    this.#add(bytes.subarray(at, end), entry('bind', segment, { confirm, undo }));
+    this.#pending.judge.push(portal);
+    return true;
+  }
+
+  describe(bytes: Buffer, at: number, end: number): boolean {
+    const target = parseTarget(bytes, at, end);
+    const { mirror, segment } = this.#road;
+    if (target.kind === 'statement') {
+      const prepared = mirror.prepared.get(target.name);
+      if (this.#isUncertain(prepared)) return this.#waitAnswered();
+      if (prepared === undefined)
+        return this.#failPlain('26000', `prepared statement "${shown(target.name)}" does not exist`);
+      this.#add(bytes.subarray(at, end), entry('describe', segment, { prepared }));
+      return true;
+    }
+    const portal = mirror.portals.get(target.name);
+    if (this.#isUncertain(portal)) return this.#waitAnswered();
+    if (portal === undefined) return this.#failPlain('34000', `portal "${shown(target.name)}" does not exist`);
+    portal.described = true;
+    this.#add(bytes.subarray(at, end), entry('describe', segment, { portal }));
+    return true;
+  }
+
+  close(bytes: Buffer, at: number, end: number): boolean {
+    const target = parseTarget(bytes, at, end);
+    const { mirror, segment } = this.#road;
+    requireName(target.name);
+    if (target.kind === 'statement') {
+      const prepared = mirror.prepared.get(target.name);
+      if (this.#isUncertain(prepared)) return this.#waitAnswered();
+      mirror.prepared.delete(target.name);
+      const undo = (): void => {
+        if (prepared !== undefined && !mirror.prepared.has(target.name)) mirror.prepared.set(target.name, prepared);
+      };
+      this.#add(bytes.subarray(at, end), entry('close', segment, { undo }));
+      return true;
+    }
+    const portal = mirror.portals.get(target.name);
+    if (this.#isUncertain(portal)) return this.#waitAnswered();
+    mirror.portals.delete(target.name);
+    const undo = (): void => {
+      if (portal !== undefined && !mirror.portals.has(target.name)) mirror.portals.set(target.name, portal);
+    };
+    const confirm = (): void => {
+      mirror.cursors.delete(target.name);
+      if (portal?.started === true && portal.tally !== undefined) this.#road.finish(portal.tally);
+    };
+    this.#add(bytes.subarray(at, end), entry('close', segment, { undo, confirm }));
+    return true;
+  }
+
+  execute(bytes: Buffer, at: number, end: number): boolean {
+    const message = parseExecute(bytes, at, end);
+    const portal = this.#road.mirror.portals.get(message.portal);
+    if (this.#isUncertain(portal)) return this.#waitAnswered();
+    if (portal === undefined) return this.#failPlain('34000', `portal "${shown(message.portal)}" does not exist`);
+    let kept = bytes.subarray(at, end);
+    // Going on with an answer under the bundle it was judged by is no new statement.
+    const continues = portal.permit !== undefined && portal.judgedUnder === this.#road.bundleSerial;
+    if (!continues) {
+      portal.permit = undefined;
+      if (!this.#pending.judge.includes(portal)) {
+        this.#beginUnjudged();
+        this.#pending.judge.push(portal);
+      }
+    }
+    this.#judgePending(
+      () => this.#executeJudged(portal, kept),
+      () => {
+        kept = Buffer.from(kept);
+      },
+    );
+    return true;
+  }
+
+  flush(then: () => void = () => undefined): void {
+    this.#judgePending(() => {
+      this.#send(this.#pending.permit);
+      this.#road.ownToServer(flush());
+      then();
+    });
+  }
+
+  sync(): void {
+    if (this.isDropping) {
+      this.#discard();
+      this.#sendSync();
+    } else this.#judgePending(() => this.#sendSync());
+  }
+
+  // --- sending -------------------------------------------------------------------------------------------------------------
+
+  #add(message: Buffer, item: Entry): void {
+    const pending = this.#pending;
+    const last = pending.parts.at(-1);
+    // Neighbours in one chunk stay one piece.
+    if (last !== undefined && last.buffer === message.buffer && last.byteOffset + last.length === message.byteOffset) {
+      pending.parts[pending.parts.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + message.length);
+    } else pending.parts.push(message);
+    pending.size += message.length;
+    pending.entries.push(item);
+    if (pending.size > LIMITS.parameterBytesMax + LIMITS.statementBytesMax)
+      throw new GatewayError('frame.too_large', { pending: pending.size });
+    if (pending.parts.length > 1 && pending.size > GATHER_BYTES) pending.parts = [Buffer.concat(pending.parts)];
+  }
+
+  /** What is judged leaves before something that is not joins it. */
+  #beginUnjudged(): void {
+    if (this.#pending.permit !== undefined) this.#send(this.#pending.permit);
+  }
+
+  /** Without a permit there is nothing of a statement in it: Describe and Close of what was judged, Sync. */
+  #send(permit: Permit | undefined): void {
+    const pending = this.#pending;
+    if (pending.size === 0) return;
+    if (pending.judge.length > 0)
+      throw new GatewayError('internal', { why: 'an unjudged message was about to be sent' });
+    this.#pending = nothing();
+    for (const item of pending.entries) this.#road.flight.push(item);
+    const bytes = pending.parts.length === 1 ? pending.parts[0]! : Buffer.concat(pending.parts);
+    if (permit === undefined) this.#road.ownToServer(bytes);
+    else this.#road.toServer(permit, bytes);
+  }
+
+  #sendSync(): void {
+    this.#dropping = false;
+    this.#road.skipping = false;
+    this.#add(sync(), entry('sync', this.#road.segment));
+    this.#send(this.#pending.permit);
+    this.#road.segment++;
+    this.#judge.executed = 0;
+  }
+
+  #executeJudged(portal: Portal, message: Buffer): void {
+    const road = this.#road;
+    const permit = portal.permit!;
+    if (hasMasks(permit.masks) && !portal.described) this.#describeOwn(portal);
+    portal.started = true;
+    this.#judge.executed++;
+    this.#judge.note(portal.prepared.facts);
+    this.#add(message, entry('execute', road.segment, { portal, tally: portal.tally }));
+    this.#pending.permit = permit;
+    if (portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') !== true)
+      return;
+    // Until the server says that it waits for data, nothing tells that from a stray message.
+    this.#copies(permit);
+    this.#send(permit);
+    road.ownToServer(flush());
+    this.#intake.block(() => road.copyIn || portal.tally!.finished || road.skipping);
+  }
+
+  /** Rows must be known before they come; the client did not ask, so it does not see the answer. */
+  #describeOwn(portal: Portal): void {
+    portal.described = true;
+    const own = { left: 1, error: undefined, skipped: false, done: () => undefined };
+    this.#add(describe({ kind: 'portal', name: portal.name }), entry('describe', this.#road.segment, { portal, own }));
+  }
+
+  // --- judging ---------------------------------------------------------------------------------------------------------------
+
+  #isUncertain(item: Prepared | Portal | undefined): boolean {
+    // Made by a pipeline before this one that is not answered: it may have failed.
+    return item !== undefined && !item.confirmed && item.segment !== this.#road.segment;
+  }
+
+  /** Reads the client on once everything synced is answered: then the mirror is the server's truth. */
+  #waitAnswered(): false {
+    this.#intake.block(() => this.#road.flight.size === 0);
+    return false;
+  }
+
+  /**
+   * Judges what is pending, in order, then goes on; a refusal takes the place of all of it.
+   * @param waits called before the lent chunk is given back while something is undecided
+   */
+  #judgePending(done: () => void, waits: () => void = () => undefined): void {
+    const pending = this.#pending;
+    const { judge } = pending;
+    let granted = pending.permit;
+    for (let item = judge[0]; item !== undefined; item = judge[0]) {
+      if (isPortal(item)) {
+        const portal = item;
+        this.#judgePortal(portal, waits, () => {
+          judge.shift();
+          pending.permit = portal.permit;
+          this.#judgePending(done, waits);
+        });
+        return;
+      }
+      const prepared = item;
+      // A statement that is executed in the same breath is judged then, with its parameters.
+      if (!judge.some((other) => isPortal(other) && other.prepared === prepared)) {
+        const judged = this.#judge.preparation(this.#statementOf(prepared, digestOf(prepared.digestHead, undefined)));
+        if ('fields' in judged) return this.#fail(judged);
+        granted = judged;
+      }
+      judge.shift();
+    }
+    pending.permit = granted;
+    done();
+  }
+
+  #resolved(prepared: Prepared): Resolved {
+    return prepared.facts === undefined
+      ? { facts: undefined, effects: [], changes: [] }
+      : resolve(prepared.facts, prepared.text, this.#road.mirror);
+  }
+
+  #statementOf(prepared: Prepared, digest: string, parameters = NO_PARAMETERS, resolved = this.#resolved(prepared)) {
+    return statementOf(prepared.text, digest, parameters, resolved, this.#judge.state);
+  }
+
+  #judgePortal(portal: Portal, waits: () => void, done: () => void): void {
+    const { prepared } = portal;
+    const resolved = this.#resolved(prepared);
+    const statement = this.#statementOf(prepared, portal.digest, portal.parameters, resolved);
+    const keep = (): void => {
+      this.#pending.parts = this.#pending.parts.length === 0 ? [] : [Buffer.concat(this.#pending.parts)];
+      waits();
+    };
+    this.#judge.statement(statement, {
+      waits: keep,
+      refused: (refused) => this.#fail(refused),
+      allowed: (permit, number) => {
+        const allow = (guard = this.#judge.plainGuard(permit)): void => {
+          portal.permit = permit;
+          portal.judgedUnder = this.#road.bundleSerial;
+          portal.tally = this.#judge.open(number, resolved, guard, undefined);
+          done();
+        };
+        const facts = resolved.facts;
+        if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) return allow();
+        if (this.#road.status === 'E') return allow(this.#judge.closedGuard(permit));
+        this.#vouch(portal, facts, permit, number, {
+          vouched: allow,
+          refused: (why) =>
+            this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
+        });
+        if (this.#intake.isBlocked) keep();
+      },
+    });
+  }
+
+  /** Looks at what the portal would answer before it runs, where masked columns are near. */
+  #vouch(
+    portal: Portal,
+    facts: SqlFacts,
+    permit: Permit,
+    number: number,
+    ways: { vouched(guard: ReturnType<Judge['plainGuard']>): void; refused(why: string): void },
+  ): void {
+    const road = this.#road;
+    this.#judge.withReach(permit, facts.statements, false, (failure, skipped) => {
+      if (skipped) return this.#discard();
+      const reach = road.catalog.reach;
+      if (failure !== undefined || reach === undefined)
+        return ways.refused('The masked columns could not be looked up.');
+      // A prepared statement is one statement; the server refuses more.
+      const one = facts.statements[0];
+      for (const each of facts.statements) {
+        const why = unvouchedForm(each, reach);
+        if (why !== undefined) return ways.refused(why);
+      }
+      const near = one !== undefined && touches(one, reach);
+      const guard = { masks: permit.masks, key: road.signed.maskKey, reach, touches: near };
+      if (one === undefined || !near) return ways.vouched(guard);
+      const decide = (): void => {
+        const columns = portal.columns ?? portal.prepared.columns;
+        if (columns === undefined) return ways.refused('Its answer could not be described before it runs.');
+        const why = unvouchedColumns(one, columns, reach);
+        if (why !== undefined) return ways.refused(why);
+        portal.vouched = columns;
+        ways.vouched(guard);
+      };
+      if (portal.columns !== undefined || portal.prepared.columns !== undefined) return decide();
+      this.#describeNow(portal, permit, number, decide, ways.refused);
+    });
+  }
+
+  /** Sends the pipeline up to this Bind, judged as it is, and a Describe; waits for its answer. */
+  #describeNow(
+    portal: Portal,
+    permit: Permit,
+    number: number,
+    decide: () => void,
+    refused: (why: string) => void,
+  ): void {
+    const road = this.#road;
+    const pending = this.#pending;
+    if (pending.judge.length > 1)
+      return refused('Its answer could not be described before it runs; send Sync or Execute after each Bind.');
+    const own = this.#judge.ask({ left: 1 }, (failure, skipped) => {
+      if (failure === undefined) return decide();
+      // It failed where it would have failed anyway, and has not run.
+      const tally = this.#judge.open(
+        number,
+        { facts: undefined, changes: [] },
+        this.#judge.closedGuard(permit),
+        undefined,
+      );
+      tally.error = failure.get('C') ?? '';
+      road.finish(tally);
+      this.#discard();
+      if (!skipped) this.#fail({ fields: failure, number });
+    });
+    portal.described = true;
+    const judge = pending.judge.splice(0);
+    this.#add(describe({ kind: 'portal', name: portal.name }), entry('describe', road.segment, { portal, own }));
+    this.#send(permit);
+    road.ownToServer(flush());
+    // Its Execute is still to come, and to be judged as done.
+    this.#pending.judge.push(...judge);
+  }
+
+  // --- refusing ----------------------------------------------------------------------------------------------------------------
+
+  /** A message was too large to judge. */
+  tooLarge(): void {
+    this.#fail(this.#judge.refusal('[statement too large]', 'statement.too_large', 'gateway/size'));
+  }
+
+  #failPlain(state: string, message: string): true {
+    this.#fail({ fields: plainError(state, message), number: 0 });
+    return true;
+  }
+
+  #discard(): void {
+    const { entries } = this.#pending;
+    this.#pending = nothing();
+    for (let i = entries.length - 1; i >= 0; i--) entries[i]!.undo?.(true);
+  }
+
+  #fail({ fields, number }: Refused): void {
+    const road = this.#road;
+    if (number > 0) noteFields(road.host.recorder, number, 'error', fields);
+    this.#discard();
+    this.#dropping = true;
+    // The server is skipping: the client has its error already.
+    if (road.skipping) return;
+    road.flight.push(entry('execute', road.segment, { refusal: fields }));
+    road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
+  }
+}
+
+/** A name as a client wrote it, for its own eyes. */
+const shown = (name: string): string => Buffer.from(name, 'latin1').toString('utf8');

@@ -1,0 +1,120 @@
+/**
+ * What both directions of one signed-in session share: the server's state as far as it is known, and the way to the peers.
+ * Refuses to parse; requests.ts reads the client, answers.ts reads the server.
+ * Back-pressure: a slow client pauses the server, a slow server pauses the client, a slow recording pauses the server.
+ */
+import { OWN_PERMIT, type Permit, type SessionHost, type SignedIn } from '@sallyport/protocol-kit';
+import type { ParsePool } from '@sallyport/sql';
+import { Catalog } from './catalog.ts';
+import { type Entry, Flight, type Tally } from './flight.ts';
+import type { TransactionStatus } from './messages.ts';
+import { Mirror } from './mirror.ts';
+import { finish } from './record.ts';
+
+export class Road {
+  readonly host: SessionHost;
+  readonly signed: SignedIn;
+  readonly pool: ParsePool;
+  readonly flight = new Flight();
+  readonly mirror = new Mirror();
+  readonly catalog = new Catalog();
+  /** As the last ReadyForQuery said. */
+  status: TransactionStatus = 'I';
+  /** The transaction wrote, as far as it was judged. */
+  wrote = false;
+  /** DDL went to the server and its transaction has not ended. */
+  changedSchema = false;
+  /** A BEGIN is on its way. */
+  beginning = false;
+  /** The server ignores what comes until the next Sync, which has not been sent. */
+  skipping = false;
+  /** The server waits for the client's COPY data. */
+  copyIn = false;
+  /** Counts bundles, so that a judgement can tell whether it is of the one in force. */
+  bundleSerial = 0;
+  /** Counts the client's Syncs and simple queries. */
+  segment = 0;
+
+  #clientSlow = false;
+  #recorderSlow = false;
+  #serverSlow = false;
+  #queueLong = false;
+
+  constructor(host: SessionHost, signed: SignedIn, pool: ParsePool) {
+    this.host = host;
+    this.signed = signed;
+    this.pool = pool;
+    host.recorder.onDrained = () => {
+      this.#recorderSlow = false;
+      if (!this.#clientSlow) host.upstream.resume();
+    };
+  }
+
+  /** Bytes for the client; lent for the call. */
+  toClient(bytes: Uint8Array): void {
+    if (this.host.client.write(bytes) || this.#clientSlow) return;
+    this.#clientSlow = true;
+    this.host.upstream.pause();
+  }
+
+  /** Bytes for the server, with the permit of the statement they belong to. */
+  toServer(permit: Permit, bytes: Uint8Array): void {
+    if (this.host.upstream.send(permit, bytes) || this.#serverSlow) return;
+    this.#serverSlow = true;
+    this.host.client.pause();
+  }
+
+  /** The gateway's own constant messages. */
+  ownToServer(bytes: Uint8Array): void {
+    this.toServer(OWN_PERMIT, bytes);
+  }
+
+  clientDrained(): void {
+    this.#clientSlow = false;
+    if (!this.#recorderSlow) this.host.upstream.resume();
+  }
+
+  upstreamDrained(): void {
+    this.#serverSlow = false;
+    if (!this.#queueLong) this.host.client.resume();
+  }
+
+  /** Too much of the client's waits behind a statement that is held or described. */
+  queueIsLong(isLong: boolean): void {
+    if (this.#queueLong === isLong) return;
+    this.#queueLong = isLong;
+    if (isLong) this.host.client.pause();
+    else if (!this.#serverSlow) this.host.client.resume();
+  }
+
+  checkRecorder(): void {
+    if (!this.host.recorder.saturated || this.#recorderSlow) return;
+    this.#recorderSlow = true;
+    this.host.upstream.pause();
+  }
+
+  finish(tally: Tally): void {
+    finish(tally, this.signed, this.host.monotonicUs());
+  }
+
+  /** What a server skipped, or failed: newest first, so that each step back finds what the step before left. */
+  undo(entries: readonly Entry[], error: string): void {
+    for (let i = entries.length - 1; i >= 0; i--) entries[i]!.undo?.(true);
+    for (const { tally } of entries) {
+      if (tally === undefined) continue;
+      tally.error = error;
+      this.finish(tally);
+    }
+  }
+
+  /** Ends every open outcome; the session is over. */
+  close(error: string): void {
+    for (const item of this.flight) {
+      if (item.tally === undefined) continue;
+      if (item.tally.error === '') item.tally.error = error;
+      this.finish(item.tally);
+    }
+    for (const portal of this.mirror.portals.values())
+      if (portal.tally !== undefined && portal.started) this.finish(portal.tally);
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * Simple queries: the whole string is one statement to judge, and goes to the server whole or not at all.
+ * Waits until nothing is on its way, so that the transaction status is the server's own. PostgreSQL protocol, "Simple Query".
+ */
+import { LIMITS } from '@sallyport/core';
+import type { SqlStatementFacts } from '@sallyport/model';
+import type { Permit } from '@sallyport/protocol-kit';
+import { shapeKey } from '@sallyport/sql';
+import type { Answers } from './answers.ts';
+import { digestOfText, NO_PARAMETERS, type Reading, type Resolved, readSql, resolve, statementOf } from './classify.ts';
+import { HEAD_BYTES } from './codec.ts';
+import { entry, type Tally } from './flight.ts';
+import type { Intake } from './intake.ts';
+import type { Judge, Refused } from './judge.ts';
+import { touches, unvouchedColumns, unvouchedForm } from './mask.ts';
+import { describe, encodeFields, type FieldDescription, parse, query, readyForQuery, sync } from './messages.ts';
+import { noteFields } from './record.ts';
+import type { Road } from './road.ts';
+
+/** Fails in every state of a session, and says in the server's log why. */
+const FAILING_QUERY = query('SALLYPORT REFUSED');
+/** Kinds that never answer with rows; everything else is described first while column masks are near. */
+const ROWLESS: ReadonlySet<string> = new Set(
+  `begin commit rollback savepoint release rollback_to prepare_transaction commit_prepared rollback_prepared set reset
+   set_constraints create create_table create_table_as create_materialized_view select_into alter drop truncate comment grant
+   revoke lock vacuum analyze reindex cluster checkpoint refresh copy prepare deallocate declare close move listen unlisten
+   notify discard alter_default_privileges alter_owner security_label reassign_owned drop_owned`.split(/\s+/),
+);
+const KEPT_DESCRIPTIONS_MAX = 500;
+const KEPT_TEXT_BYTES_MAX = 4 * 1024;
+
+export class SimpleQueries {
+  readonly #road: Road;
+  readonly #answers: Answers;
+  readonly #judge: Judge;
+  readonly #intake: Intake;
+  readonly #copies: (permit: Permit) => void;
+  /** Columns by shape or text, under one reach. What runs must answer with the same origins, so an old entry shows nothing. */
+  readonly #described = new Map<string, readonly FieldDescription[]>();
+  #describedUnder = -1;
+
+  /** @param copies told the permit under which COPY data may follow */
+  constructor(road: Road, answers: Answers, judge: Judge, intake: Intake, copies: (permit: Permit) => void) {
+    this.#road = road;
+    this.#answers = answers;
+    this.#judge = judge;
+    this.#intake = intake;
+    this.#copies = copies;
+  }
+
+  /** One Query message, lent, while nothing is on its way. */
+  query(bytes: Buffer, at: number, end: number): void {
+    this.#road.segment++;
+    this.#judge.executed = 0;
+    const sql = bytes.subarray(at + HEAD_BYTES, end - 1);
+    if (sql.length > LIMITS.statementBytesMax) return this.tooLarge();
+    const { text, reading } = readSql(this.#road.pool, sql);
+    if (!(reading instanceof Promise)) return this.#judged(text, reading, bytes.subarray(at, end));
+    const copy = Buffer.from(bytes.subarray(at, end));
+    this.#intake.block();
+    this.#judge.later(reading, (read) => this.#judged(text, read, copy));
+  }
+
+  #judged(text: string, reading: Reading, lent: Buffer): void {
+    const road = this.#road;
+    const resolved = resolve(reading, text, road.mirror);
+    const statement = statementOf(text, digestOfText(text), NO_PARAMETERS, resolved, this.#judge.state);
+    let message = lent;
+    const keep = (): void => {
+      if (message === lent) message = Buffer.from(lent);
+    };
+    this.#judge.statement(statement, {
+      waits: keep,
+      refused: (refused) => this.fail(refused),
+      allowed: (permit, number) => {
+        const forward = (tally: Tally): void => {
+          road.flight.push(entry('query', road.segment, { tally }));
+          this.#judge.note(resolved.facts);
+          this.#copies(permit);
+          road.toServer(permit, message);
+        };
+        const facts = resolved.facts;
+        if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) {
+          return forward(this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined));
+        }
+        // In a failed transaction the server runs nothing but its end.
+        if (road.status === 'E')
+          return forward(this.#judge.open(number, resolved, this.#judge.closedGuard(permit), undefined));
+        this.#vouch(text, resolved, permit, {
+          vouched: (tally) => forward(tally),
+          refused: (why) =>
+            this.fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
+          failed: (refused) => this.fail(refused),
+          number,
+        });
+        if (this.#intake.isBlocked) keep();
+      },
+    });
+  }
+
+  /**
+   * Looks at what the statement would answer before it runs, where masked columns are near.
+   */
+  #vouch(
+    text: string,
+    resolved: Resolved,
+    permit: Permit,
+    ways: {
+      readonly number: number;
+      vouched(tally: Tally): void;
+      refused(why: string): void;
+      failed(refused: Refused): void;
+    },
+  ): void {
+    const road = this.#road;
+    const { statements } = resolved.facts!;
+    this.#judge.withReach(permit, statements, true, (error) => {
+      const reach = road.catalog.reach;
+      if (error !== undefined || reach === undefined) return ways.refused('The masked columns could not be looked up.');
+      for (const facts of statements) {
+        const why = unvouchedForm(facts, reach);
+        if (why !== undefined) return ways.refused(why);
+      }
+      const near = statements.some((facts) => touches(facts, reach));
+      const guard = { masks: permit.masks, key: road.signed.maskKey, reach, touches: near };
+      const vouched: (readonly FieldDescription[] | 'free' | undefined)[] = [];
+      const next = (index: number): void => {
+        const facts = statements[index];
+        if (facts === undefined)
+          return ways.vouched(this.#judge.open(ways.number, resolved, guard, near ? vouched : undefined));
+        if (!touches(facts, reach) || ROWLESS.has(facts.kind)) {
+          vouched.push(ROWLESS.has(facts.kind) ? undefined : 'free');
+          return next(index + 1);
+        }
+        this.#describe(text, facts, statements.length === 1, reach.serial, (columns, failure) => {
+          if (columns === undefined) {
+            if (statements.length > 1)
+              return ways.refused('It could not be described before it runs; send its statements one by one.');
+            // It failed where it would have failed anyway, and has not run.
+            const tally = this.#judge.open(ways.number, resolved, this.#judge.closedGuard(permit), undefined);
+            tally.error = failure?.get('C') ?? '';
+            road.finish(tally);
+            return ways.failed({ fields: this.#answers.hidden(failure ?? new Map(), true), number: ways.number });
+          }
+          const why = unvouchedColumns(facts, columns, reach);
+          if (why !== undefined) return ways.refused(why);
+          vouched.push(columns);
+          next(index + 1);
+        });
+      };
+      next(0);
+    });
+  }
+
+  /** Columns the statement would answer with; by the server, unless one of its shape was described before. */
+  #describe(
+    text: string,
+    facts: SqlStatementFacts,
+    alone: boolean,
+    serial: number,
+    then: (columns: readonly FieldDescription[] | undefined, error?: ReadonlyMap<string, string>) => void,
+  ): void {
+    if (this.#describedUnder !== serial) this.#described.clear();
+    this.#describedUnder = serial;
+    const bytes = Buffer.from(text);
+    const sql = alone ? bytes : bytes.subarray(facts.start, facts.end);
+    // Names that stand for statements of this session mean something else tomorrow.
+    const keeps = sql.length <= KEPT_TEXT_BYTES_MAX && facts.kind !== 'execute' && facts.kind !== 'fetch';
+    const key = keeps ? (shapeKey(sql) ?? sql.toString('latin1')) : undefined;
+    const known = key === undefined ? undefined : this.#described.get(key);
+    if (known !== undefined) return then(known);
+    const road = this.#road;
+    let columns: readonly FieldDescription[] = [];
+    const own = this.#judge.ask(
+      {
+        left: 3,
+        columns: (described) => {
+          columns = described;
+        },
+      },
+      (error) => {
+        if (error !== undefined) return then(undefined, error);
+        if (key !== undefined) {
+          if (this.#described.size >= KEPT_DESCRIPTIONS_MAX) this.#described.clear();
+          this.#described.set(key, columns);
+        }
+        then(columns);
+      },
+    );
+    for (const kind of ['parse', 'describe', 'sync'] as const) road.flight.push(entry(kind, road.segment, { own }));
+    // The unnamed statement is gone with a simple query anyway.
+    road.mirror.prepared.delete('');
+    road.ownToServer(Buffer.concat([parse('', sql), describe({ kind: 'statement', name: '' }), sync()]));
+  }
+
+  /** A message was too large to judge. */
+  tooLarge(): void {
+    this.fail(this.#judge.refusal('[statement too large]', 'statement.too_large', 'gateway/size'));
+  }
+
+  /**
+   * The client is told, and the server is left in the state that says so: idle, nothing happened there; in a transaction, a
+   * message that fails takes the refused one's place, and its error is rewritten.
+   */
+  fail({ fields, number }: Refused): void {
+    const road = this.#road;
+    noteFields(road.host.recorder, number, 'error', fields);
+    if (road.status === 'I') {
+      this.#answers.interject(Buffer.concat([encodeFields('E', fields), readyForQuery('I')]));
+      return;
+    }
+    road.flight.push(entry('query', road.segment, { refusal: fields }));
+    road.ownToServer(FAILING_QUERY);
+  }
+}
