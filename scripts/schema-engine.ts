@@ -50,6 +50,9 @@ export async function openSchemaEngine(schemaPath: string, databaseUrl: string):
     connection.client.query = async (...args: unknown[]) => {
       const answer = await query(...args);
       for (const field of answer?.fields ?? []) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
+      // PostgreSQL 18 lists NOT NULL among constraints, which this engine cannot read; columns say it already.
+      const at = (answer?.fields ?? []).findIndex((field: { name: string }) => field.name === 'constraint_type');
+      if (at >= 0) answer.rows = answer.rows.filter((row: unknown[]) => row[at] !== 'n');
       return answer;
     };
     return connection;

@@ -94,7 +94,7 @@ export class Keys {
       rows = await this.repository.all(projectId, tx);
     }
     // Proves that the key-encryption key is the one this database was made with, before anything is served.
-    for (const row of rows) if (row.sealed.length > 0) this.envelope.open(row.sealed, this.#context(row));
+    for (const row of rows) if (row.sealed.length > 0) this.#requireOpens(row);
     this.#loadedAtMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -215,6 +215,15 @@ export class Keys {
         this.#loadedAtMs = Number.NEGATIVE_INFINITY;
       }
     });
+  }
+
+  #requireOpens(row: SigningKey): void {
+    try {
+      this.envelope.open(row.sealed, this.#context(row));
+    } catch (cause) {
+      const remedy = 'it does not open the secrets of this database: give the one it was made with';
+      throw new GatewayError('config.invalid', { name: 'SALLYPORT_KEK', key: row.id, remedy }, { cause });
+    }
   }
 
   #context(row: { readonly id: string }): string {

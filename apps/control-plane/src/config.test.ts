@@ -1,0 +1,54 @@
+/** The configuration: what is refused, and by which name. */
+import { expect, test } from 'vitest';
+import { parseConfig } from './config.ts';
+
+const refused = (argv: string[], env: Record<string, string> = {}): unknown => {
+  try {
+    parseConfig(argv, env);
+  } catch (error) {
+    return (error as { detail: { name: string } }).detail.name;
+  }
+  return 'accepted';
+};
+
+test('without any setting it listens on loopback, in a folder of its own', () => {
+  const config = parseConfig([], {});
+  expect(config).toMatchObject({
+    http: { host: '127.0.0.1', port: 7400 },
+    link: { port: 7401 },
+    enroll: { port: 7402 },
+    demoIdp: false,
+  });
+});
+
+test('flags win over the environment', () => {
+  expect(parseConfig(['--http', '127.0.0.1:1234', '--demo-idp=on'], { SALLYPORT_HTTP: '127.0.0.1:1' })).toMatchObject({
+    http: { port: 1234 },
+    demoIdp: true,
+  });
+});
+
+test.each([
+  [[], { SALLYPORT_HTTP: '0.0.0.0:7400' }, 'SALLYPORT_HTTP'],
+  [[], { SALLYPORT_HTTP: 'nonsense' }, 'SALLYPORT_HTTP'],
+  [[], { SALLYPORT_LINK: '127.0.0.1:99999' }, 'SALLYPORT_LINK'],
+  [[], { SALLYPORT_HTTP_PLAINTEXT: 'yes' }, 'SALLYPORT_HTTP_PLAINTEXT'],
+  [[], { SALLYPORT_HTTP_TLS_CERT: '/tmp/x' }, 'SALLYPORT_HTTP_TLS_CERT'],
+  [[], { SALLYPORT_KEK: 'short' }, 'SALLYPORT_KEK'],
+  [[], { DATABASE_URL: 'mysql://x' }, 'DATABASE_URL'],
+  [[], { REDIS_URL: 'http://x' }, 'REDIS_URL'],
+  [[], { SALLYPORT_DEMO_IDP: 'maybe' }, 'SALLYPORT_DEMO_IDP'],
+  [[], { SALLYPORT_OIDC_ISSUER: 'https://idp' }, 'SALLYPORT_OIDC_CLIENT_ID'],
+  [[], { SALLYPORT_LOG_LEVEL: 'loud' }, 'SALLYPORT_LOG_LEVEL'],
+  [[], { SALLYPORT_PUBLIC_LINK: 'a:1,b' }, 'SALLYPORT_PUBLIC_LINK'],
+  [['--nonsense', 'x'], {}, '--nonsense'],
+  [['--http'], {}, '--http'],
+] as const)('%j with %j is refused and %s named', (argv, env, name) => {
+  expect(refused([...argv], { ...env })).toBe(name);
+});
+
+test('plain HTTP beyond loopback needs the operator to say that a proxy stands in front', () => {
+  expect(parseConfig([], { SALLYPORT_HTTP: '0.0.0.0:7400', SALLYPORT_HTTP_PLAINTEXT: 'behind-proxy' }).http.host).toBe(
+    '0.0.0.0',
+  );
+});
