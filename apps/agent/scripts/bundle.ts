@@ -26,9 +26,14 @@ await build({
   minifySyntax: true,
   legalComments: 'none',
   logLevel: 'error',
-  // CommonJS inside (grpc-js) asks for Node's own modules by require.
+  // CommonJS inside asks for Node's own modules by require (grpc-js) and for its own folder (the parser).
   banner: {
-    js: "import { createRequire as createBundleRequire } from 'node:module';\nconst require = createBundleRequire(import.meta.url);",
+    js: [
+      "import { createRequire as createBundleRequire } from 'node:module';",
+      'const require = createBundleRequire(import.meta.url);',
+      'const __filename = import.meta.filename;',
+      'const __dirname = import.meta.dirname;',
+    ].join('\n'),
   },
 });
 

@@ -9,6 +9,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import type { AgentMessage, ControlMessage } from '@sallyport/contract';
 import { type Clock, GatewayError, isErrorCode, LIMITS, type Logger } from '@sallyport/core';
+import type { MaskKey } from '@sallyport/mask';
 import { CAPABILITIES } from '@sallyport/model';
 import { Admission, type Listener, listen } from '@sallyport/relay';
 import { keySigner } from '@sallyport/trail';
@@ -21,6 +22,7 @@ import { BundleStore } from './bundle/store.ts';
 import type { AgentConfig } from './config.ts';
 import { Credentials } from './credentials/credentials.ts';
 import { readJoinToken } from './credentials/join-token.ts';
+import { loadMaskKey } from './credentials/mask-key.ts';
 import { makePrivateDir, writeWhole } from './files.ts';
 import { type HealthServer, openHealth } from './health.ts';
 import { enroll } from './link/enroll.ts';
@@ -65,6 +67,7 @@ export class Agent {
   readonly #live: LiveSessions;
   readonly #admission = new Admission();
   readonly #cancelKeys: CancelKeys;
+  readonly #maskKey: MaskKey;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #first = Promise.withResolvers<InForce>();
   /** Ends the process from inside: the trail is in doubt. */
@@ -91,6 +94,7 @@ export class Agent {
     this.#contact = new Contact(this.#store, nowMs);
     this.#tickets = new Tickets(config.dataDir);
     this.#cancelKeys = new CancelKeys(config.instance);
+    this.#maskKey = loadMaskKey(config.dataDir);
     const { agentId, projectId, root } = identity;
     this.#bundles = new Bundles({
       store: this.#store,
@@ -100,6 +104,7 @@ export class Agent {
       nowMs,
       log,
       applied: (now) => this.#applied(now),
+      unchanged: (now) => this.#reportBundle(now),
       refused: (error, epoch, revision) => this.#refused(error, epoch, revision),
     });
     const key = (kid: string) => this.#bundles.current?.keys.get(`approval/${kid}`);
@@ -161,9 +166,9 @@ export class Agent {
       nowMs,
       log,
     });
-    const trail = new Trail(spool, log, () =>
-      this.failed.reject(new GatewayError('trail.unavailable', { reason: 'in doubt' })),
-    );
+    const trail = new Trail(spool, log, () => {
+      if (!this.#stopping) this.failed.reject(new GatewayError('trail.unavailable', { reason: 'in doubt' }));
+    });
     const recordings = new RecordingStore(spool.dir, spool.budget, log);
     const uploads = new Uploads(spool, recordings, (message) => this.#link.send(message), nowMs, log);
     spool.onGrown = () => uploads.more();
@@ -213,6 +218,7 @@ export class Agent {
         consumed: (id, sessionId) => this.#link.send({ body: 'consumed', consumed: { id, sessionId } }),
         holds: this.#holds,
         tickets: this.#tickets,
+        maskKey: this.#maskKey,
         nowMs,
       },
     };
@@ -264,6 +270,10 @@ export class Agent {
     }
     this.#live.apply(now);
     this.#first.resolve(now);
+    this.#reportBundle(now);
+  }
+
+  #reportBundle({ bundle: { epoch, revision } }: InForce): void {
     this.#link.send({ body: 'bundle', bundle: { epoch, revision, accepted: true } });
   }
 
@@ -310,6 +320,8 @@ export class Agent {
 
   #linkOpened(): void {
     this.#contact.linked = true;
+    const { current } = this.#bundles;
+    if (current !== undefined) this.#reportBundle(current);
     this.#holds.announceAll();
     this.#live.reportAll();
     this.#heartbeat();
@@ -440,10 +452,11 @@ export class Agent {
     const closing = (serving?.listeners ?? []).map((listener) => listener.close());
     this.#live.endAll('agent.stopping');
     await within(STOP_MS_MAX, () => this.#admission.all === 0);
+    await Promise.race([this.#live.settled(), new Promise((done) => setTimeout(done, STOP_MS_MAX))]);
     for (const timer of this.#timers) clearInterval(timer);
     if (serving !== undefined) {
       serving.trail.turn.endNow();
-      serving.spool.close('stopped');
+      await serving.spool.close('stopped');
       this.#heartbeatQuietly(serving);
     }
     await Promise.race([Promise.all(closing), new Promise((done) => setTimeout(done, 500))]);

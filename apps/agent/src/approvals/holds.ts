@@ -22,8 +22,8 @@ export interface HoldsOptions {
 export interface OpenHold {
   readonly request: ApprovalRequest;
   readonly answer: Promise<{ readonly approval: Approval; readonly signed: string }>;
-  /** The client left or asked to stop: `answer` rejects with `approval.cancelled`. */
-  cancel(reason: string): void;
+  /** Ends the wait: the client left or asked to stop, or its transaction may not wait longer. `answer` rejects with `code`. */
+  cancel(code: 'approval.cancelled' | 'approval.expired'): void;
 }
 
 interface Waiting {
@@ -76,8 +76,12 @@ export class Holds {
       },
     });
     this.#announce(request);
-    const cancel = (reason: string): void =>
-      this.#withdraw(request.id, reason, new GatewayError('approval.cancelled', { id: request.id }));
+    const cancel = (code: 'approval.cancelled' | 'approval.expired'): void =>
+      this.#withdraw(
+        request.id,
+        code === 'approval.expired' ? 'expired' : 'cancelled',
+        new GatewayError(code, { id: request.id }),
+      );
     return { request, answer: promise, cancel };
   }
 

@@ -33,6 +33,8 @@ export interface BundlesOptions {
   readonly log: Logger;
   /** Another bundle is in force. */
   applied(now: InForce): void;
+  /** What is in force was offered again. */
+  unchanged(now: InForce): void;
   /** An offer was refused; the one before stays. `epoch` and `revision` are 0 when it could not even be read. */
   refused(error: GatewayError, epoch: number, revision: number): void;
 }
@@ -78,6 +80,11 @@ export class Bundles {
     this.#pending = undefined;
     try {
       const manifest = this.#verify(signed);
+      const { current } = this;
+      if (current !== undefined && current.digest === digestOf(signed.manifest ?? new Uint8Array())) {
+        this.#options.unchanged(current);
+        return [];
+      }
       const missing = new Map<string, { readonly size: number; parts: Buffer[]; got: number }>();
       for (const { digest, size } of manifest.chunks) {
         if (this.#options.store.chunk(digest) === undefined) missing.set(digest, { size, parts: [], got: 0 });

@@ -36,6 +36,8 @@ export interface LiveOptions {
 export class LiveSessions {
   readonly #options: LiveOptions;
   readonly #sessions = new Map<string, LiveSession>();
+  /** Sessions whose sides are gone and whose last records are not written. */
+  readonly #ending = new Set<Promise<void>>();
   #revocations = new RevocationIndex([]);
   #inForce: InForce | undefined;
 
@@ -62,12 +64,29 @@ export class LiveSessions {
     this.#report(session);
   }
 
-  /** Both its sides are gone. @param reason error code or '' */
-  async closed(session: LiveSession, reason: ErrorCode | ''): Promise<void> {
+  /**
+   * Both its sides are gone. @param reason error code or '' @param record writes the session's last events, once its
+   * recording is on the disk or given up
+   */
+  closed(session: LiveSession, reason: ErrorCode | '', record: () => void): void {
     this.#sessions.delete(session.road.info.id);
     session.road.cancelHeld();
-    await session.recorder.close();
-    this.#report(session, { reason });
+    const ending = session.recorder
+      .close()
+      .catch((error: unknown) =>
+        this.#options.log.error('a recording could not be closed', { session: session.road.info.id, error }),
+      )
+      .then(() => {
+        record();
+        this.#report(session, { reason });
+      })
+      .finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  /** Resolves when every session that has closed is on the record. */
+  async settled(): Promise<void> {
+    while (this.#ending.size > 0) await Promise.allSettled(this.#ending);
   }
 
   /** Ends one in its protocol's own words. @returns false when it is not here */

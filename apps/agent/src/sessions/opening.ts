@@ -94,12 +94,9 @@ function openSession(
 
 function closeSession(session: LiveSession, code: ErrorCode | '', ports: OpeningPorts): void {
   const { road, key } = session;
-  ports.live
-    .closed(session, code)
-    .catch((error: unknown) => ports.log.error('a recording could not be closed', { session: road.info.id, error }))
-    .finally(() => {
-      road.flushOutcomes();
-      const { statements, rows, bytes } = road.usage;
-      ports.trail.recordOutcome({ kind: 'session.closed', reason: code, statements, rows, bytes }, key);
-    });
+  ports.live.closed(session, code, () => {
+    road.flushOutcomes();
+    const { statements, rows, bytes } = road.usage;
+    ports.trail.recordOutcome({ kind: 'session.closed', reason: code, statements, rows, bytes }, key);
+  });
 }

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { GatewayError, LIMITS, shortId } from '@sallyport/core';
-import { maskDetected } from '@sallyport/mask';
+import { type MaskKey, maskDetected } from '@sallyport/mask';
 import type {
   Approval,
   ApprovalRequest,
@@ -41,6 +41,7 @@ export interface RoadPorts {
   consumed(approvalId: string, sessionId: string): void;
   readonly holds: Holds;
   readonly tickets: Tickets;
+  readonly maskKey: MaskKey;
   nowMs(): number;
 }
 
@@ -55,6 +56,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   readonly readOnly: boolean;
   readonly usage: SessionUsage = { statements: 0, writes: 0, rows: 0, bytes: 0 };
   readonly gate: GatePorts = this;
+  readonly maskKey: MaskKey;
   onHeld: ((held: HeldNotice) => void) | undefined;
   readonly #ports: RoadPorts;
   readonly #resource: Resource;
@@ -71,6 +73,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     this.info = info;
     this.#resource = resource;
     this.role = role;
+    this.maskKey = ports.maskKey;
     this.#ports = ports;
     this.readOnly = ports.engine().readOnly(info, ports.nowMs());
   }
@@ -220,8 +223,8 @@ export class SessionRoad implements SignedIn, GatePorts {
     return this.#ports.credential(this.#resource);
   }
 
-  cancelHeld(): void {
-    this.#hold?.cancel('cancelled by the client');
+  cancelHeld(code: 'approval.cancelled' | 'approval.expired' = 'approval.cancelled'): void {
+    this.#hold?.cancel(code);
   }
 
   finished(outcome: StatementOutcome): void {
@@ -244,6 +247,6 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   hide(text: string): string {
-    return maskDetected(text, this.masks().detect).text;
+    return maskDetected(text, this.masks().detect, this.maskKey).text;
   }
 }
