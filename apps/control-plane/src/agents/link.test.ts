@@ -1,0 +1,226 @@
+import { createHash, createPublicKey, sign, verify, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { ServiceError } from '@grpc/grpc-js';
+import { enrollmentService, linkService } from '@sallyport/contract';
+import { EKU_AGENT_IDENTITY, EKU_AGENT_TRAIL, EKU_BUNDLE_SIGNING, unseal } from '@sallyport/core';
+import { type BundleChunkKind, CHUNK_PARSERS } from '@sallyport/model';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { callAs, type EnrolledAgent, enrollAgent, newAgentKey, TestLink } from '../testing/agent-client.ts';
+import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+
+let plane: TestControlPlane;
+let root: string;
+let agent: EnrolledAgent;
+const links: TestLink[] = [];
+
+const joinToken = async (name: string): Promise<string> => {
+  const answer = await plane.call<{ joinToken: string; command: string }>('POST', '/v1/agents/join-tokens', {
+    name,
+    names: ['db.example.net', '10.0.0.7'],
+  });
+  expect(answer.status).toBe(201);
+  expect(answer.body.command).toContain('/install-agent.sh');
+  return answer.body.joinToken;
+};
+const enroll = async (name: string): Promise<EnrolledAgent> =>
+  await enrollAgent(plane.controlPlane.ready.enroll, root, await joinToken(name));
+const connect = (who: EnrolledAgent = agent): TestLink => {
+  const link = new TestLink(plane.controlPlane.ready.link, root, who);
+  links.push(link);
+  return link;
+};
+const codeOf = (error: unknown): string => (error as ServiceError).details.split(':')[0]!;
+
+beforeAll(async () => {
+  plane = await startTestControlPlane();
+  root = readFileSync(plane.controlPlane.ready.ca, 'utf8');
+  await plane.call('POST', '/v1/credentials', { name: 'payments-app', kind: 'stored', username: 'app' });
+  await plane.call('PUT', '/v1/credentials/payments-app/secret', { secret: 's3cret' });
+  const resource = await plane.call('POST', '/v1/resources', {
+    name: 'payments-db',
+    type: 'postgres',
+    labels: { env: 'prod' },
+    postgres: { host: '127.0.0.1', port: 5432, databases: ['payments'], tls: 'disable', auth: ['scram-sha-256'] },
+    credential: 'payments-app',
+  });
+  expect(resource.status, JSON.stringify(resource.body)).toBe(201);
+  agent = await enroll('north');
+});
+afterAll(async () => {
+  for (const link of links) link.close();
+  await plane.stop();
+});
+
+test('an agent gets its certificates with the names of its record, not of its request', () => {
+  const identity = new X509Certificate(agent.identity.identityChain ?? '');
+  expect(identity.subjectAltName).toContain(`sallyport://agent/${agent.identity.agentId}`);
+  expect(identity.keyUsage).toEqual(expect.arrayContaining([EKU_AGENT_IDENTITY, EKU_AGENT_TRAIL]));
+  const listener = new X509Certificate(agent.identity.listenerChain ?? '');
+  expect(listener.subjectAltName).toBe('DNS:db.example.net, IP Address:10.0.0.7');
+  expect(agent.identity.root?.trim()).toBe(root.trim());
+});
+
+test('a join token works once, and every wrong one reads alike', async () => {
+  const token = await joinToken('once');
+  await enrollAgent(plane.controlPlane.ready.enroll, root, token);
+  const again = await enrollAgent(plane.controlPlane.ready.enroll, root, token).catch(codeOf);
+  const wrong = await enrollAgent(plane.controlPlane.ready.enroll, root, 'spj1.e30').catch(codeOf);
+  expect([again, wrong]).toEqual(['enroll.failed', 'enroll.failed']);
+});
+
+test('a link without a client certificate, or with a listener’s, is refused', async () => {
+  const bare = await callAs(plane.controlPlane.ready.link, root, undefined, linkService.renew, {
+    csr: agent.keys.csr,
+  }).catch((error: ServiceError) => error.code);
+  expect(bare).toBe(14);
+  const link = connect({
+    ...agent,
+    keys: agent.listener,
+    identity: { ...agent.identity, identityChain: agent.identity.listenerChain! },
+  });
+  link.hello();
+  await link.until(() => link.ended, 8_000);
+  expect(link.received).toEqual([]);
+});
+
+test('the greeting brings a signed manifest whose chunks the agent’s own parsers accept, and sealed credentials', async () => {
+  const link = connect();
+  link.hello();
+  const { signed, manifest, bodies } = await link.bundle();
+  const leaf = new X509Certificate(signed.certificates![0]!);
+  expect(leaf.keyUsage).toContain(EKU_BUNDLE_SIGNING);
+  const issuer = new X509Certificate(signed.certificates![1]!);
+  expect(leaf.verify(issuer.publicKey) && issuer.verify(new X509Certificate(root).publicKey)).toBe(true);
+  expect(
+    verify('sha256', signed.manifest!, { key: leaf.publicKey, dsaEncoding: 'ieee-p1363' }, signed.signature!),
+  ).toBe(true);
+  expect(manifest.agentId).toBe(agent.identity.agentId);
+  for (const [name, body] of bodies) CHUNK_PARSERS[name.slice(0, name.indexOf('/')) as BundleChunkKind](body, name);
+  expect([...bodies.keys()].filter((name) => name.startsWith('resource/'))).toHaveLength(1);
+  const { credentials } = await link.last('credentials');
+  const box = credentials![0]!;
+  expect(unseal(box.box!, agent.seal, `credential/${box.id}`).toString()).toBe('s3cret');
+});
+
+test('a change in REST is at a connected agent well under a second, and nothing else travels', async () => {
+  const link = connect();
+  link.hello();
+  const before = await link.bundle();
+  const next = link.next('manifest', 1_000);
+  const started = Date.now();
+  const made = await plane.call('POST', '/v1/groups', { name: 'dba' });
+  expect(made.status).toBe(201);
+  await next;
+  expect(Date.now() - started).toBeLessThan(1_000);
+  const after = await link.bundle();
+  expect(after.manifest.revision).toBeGreaterThan(before.manifest.revision!);
+  expect(after.bodies.get('group/dba')).toMatchObject({ name: 'dba', members: [] });
+  expect(link.received.filter((message) => message.chunk != null)).toHaveLength(before.bodies.size + 1);
+});
+
+test('an agent that has the revision in force is sent no manifest', async () => {
+  const first = connect();
+  first.hello();
+  const { manifest } = await first.bundle();
+  const second = connect();
+  second.hello({ bundleEpoch: manifest.epoch!, bundleRevision: manifest.revision! });
+  await second.last('credentials');
+  expect(second.received.some((message) => message.manifest != null)).toBe(false);
+});
+
+test('a refused bundle is said aloud and an accepted one shows as in force', async () => {
+  const link = connect();
+  link.hello();
+  const { manifest } = await link.bundle();
+  link.send({
+    bundle: {
+      epoch: manifest.epoch!,
+      revision: manifest.revision!,
+      accepted: false,
+      code: 'bundle.capability',
+      reason: 'no warp drive',
+    },
+  });
+  await expect
+    .poll(async () => (await plane.call<{ bundle: { error: string } }>('GET', '/v1/agents/north')).body.bundle.error)
+    .toContain('bundle.capability');
+  link.send({ bundle: { epoch: manifest.epoch!, revision: manifest.revision!, accepted: true } });
+  await expect
+    .poll(async () => (await plane.call('GET', '/v1/agents/north')).body['bundle'])
+    .toMatchObject({ current: true, error: null });
+});
+
+test('recover starts a new epoch that agents take although its revision is small', async () => {
+  const link = connect();
+  link.hello();
+  const { manifest } = await link.bundle();
+  const next = link.next('manifest');
+  expect((await plane.call('POST', '/v1/bundles/recover')).status).toBe(200);
+  await next;
+  const after = await link.bundle();
+  expect(after.manifest.epoch).toBe((manifest.epoch ?? 0) + 1);
+  expect(after.manifest.revision).toBe(1);
+});
+
+test('an agent renews over its link, and recovers by proof of its key', async () => {
+  const who = await enroll('renewing');
+  const fresh = await newAgentKey();
+  const listener = await newAgentKey();
+  const renewed = await callAs(plane.controlPlane.ready.link, root, who, linkService.renew, {
+    csr: fresh.csr,
+    listenerCsr: listener.csr,
+  });
+  expect(new X509Certificate(renewed.identityChain ?? '').publicKey.equals(createPublicKey(fresh.key))).toBe(true);
+  const agentId = who.identity.agentId ?? '';
+  const signedAt = String(Date.now());
+  const csr = fresh.csr;
+  const digest = createHash('sha256')
+    .update('sallyport/recover/1')
+    .update(agentId)
+    .update(signedAt)
+    .update(csr)
+    .digest();
+  const certificate = new X509Certificate(who.identity.identityChain ?? '').raw;
+  const recover = (key: Parameters<typeof sign>[2]) =>
+    callAs(plane.controlPlane.ready.enroll, root, undefined, enrollmentService.recover, {
+      agentId,
+      csr,
+      listenerCsr: listener.csr,
+      certificate,
+      signedAt,
+      signature: sign('sha256', digest, { key, dsaEncoding: 'ieee-p1363' } as never),
+    });
+  expect((await recover(who.keys.key as never)).agentId).toBe(agentId);
+  expect(await recover(fresh.key as never).catch(codeOf)).toBe('enroll.failed');
+});
+
+test('a revoked agent is cut at once and stays out', async () => {
+  const who = await enroll('leaving');
+  const link = connect(who);
+  link.hello();
+  await link.last('welcome');
+  const started = Date.now();
+  await plane.call('POST', '/v1/agents/leaving/revoke');
+  const ended = await link.until(() => link.ended, 1_000);
+  expect(Date.now() - started).toBeLessThan(1_000);
+  expect(codeOf(ended)).toBe('auth.failed');
+  const again = connect(who);
+  again.hello();
+  expect(codeOf(await again.until(() => again.ended))).toBe('auth.failed');
+  expect(
+    await callAs(plane.controlPlane.ready.link, root, who, linkService.renew, {
+      csr: who.keys.csr,
+      listenerCsr: who.keys.csr,
+    }).catch(codeOf),
+  ).toBe('auth.failed');
+});
+
+test('a name that joins again is another agent, and the former one is out', async () => {
+  const first = await enroll('twice');
+  const link = connect(first);
+  link.hello();
+  await link.last('welcome');
+  const second = await enroll('twice');
+  expect(second.identity.agentId).not.toBe(first.identity.agentId);
+  await link.until(() => link.ended, 2_000);
+});

@@ -1,0 +1,282 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ApprovalRequest } from '@sallyport/model';
+import { parseApproval } from '@sallyport/model';
+import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isWebhookSigned, SIGNATURE_HEADER, TIMESTAMP_HEADER } from '../notify/signature.ts';
+import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
+import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+
+const SECRET = 'a webhook secret of ours';
+let plane: TestControlPlane;
+let root: string;
+let agent: EnrolledAgent;
+let link: TestLink;
+let receiver: Server;
+const hooks: { event: string; body: string; signature: string; timestamp: string }[] = [];
+let failures = 1;
+const tokens: Record<string, string> = {};
+const ids: Record<string, string> = {};
+let counter = 0;
+
+async function person(name: string, kind: string, roles: string[], groups: string[]): Promise<void> {
+  const made = await plane.call<{ id: string }>('POST', '/v1/principals', { name, kind, roles });
+  expect(made.status, JSON.stringify(made.body)).toBe(201);
+  ids[name] = made.body.id;
+  for (const group of groups) await plane.call('PUT', `/v1/groups/${group}/members/${name}`);
+  const token = await plane.call<{ token: string }>('POST', `/v1/principals/${name}/tokens`, { name: 'test' });
+  tokens[name] = token.body.token;
+}
+
+beforeAll(async () => {
+  plane = await startTestControlPlane();
+  root = readFileSync(plane.controlPlane.ready.ca, 'utf8');
+  for (const group of ['dba', 'sre']) await plane.call('POST', '/v1/groups', { name: group });
+  await person('ana', 'person', ['approver'], ['dba', 'sre']);
+  await person('ben', 'person', ['approver'], ['dba']);
+  await person('cleo', 'person', ['approver'], []);
+  await person('bot', 'ai_agent', ['approver'], ['dba']);
+  receiver = createServer((request, response) => {
+    let body = '';
+    request.on('data', (part: Buffer) => {
+      body += part.toString();
+    });
+    request.on('end', () => {
+      response.statusCode = failures-- > 0 ? 503 : 200;
+      const header = (name: string): string => String(request.headers[name] ?? '');
+      if (response.statusCode === 200)
+        hooks.push({
+          event: header('sallyport-event'),
+          body,
+          signature: header(SIGNATURE_HEADER),
+          timestamp: header(TIMESTAMP_HEADER),
+        });
+      response.end();
+    });
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
+  const hook = await plane.call('POST', '/v1/webhooks', {
+    name: 'hook',
+    url,
+    secret: SECRET,
+    events: ['approval.requested', 'approval.answered'],
+  });
+  expect(hook.status, JSON.stringify(hook.body)).toBe(201);
+  const join = await plane.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'north' });
+  agent = await enrollAgent(plane.controlPlane.ready.enroll, root, join.body.joinToken);
+  link = connect();
+});
+afterAll(async () => {
+  link.close();
+  await new Promise((resolve) => receiver.close(resolve));
+  await plane.stop();
+});
+
+function connect(): TestLink {
+  const made = new TestLink(plane.controlPlane.ready.link, root, agent);
+  made.hello();
+  return made;
+}
+
+function request(more: Partial<ApprovalRequest> = {}): ApprovalRequest {
+  return {
+    id: `apr-test${String(++counter).padStart(6, '0')}`,
+    projectId: agent.identity.projectId!,
+    agentId: agent.identity.agentId!,
+    sessionId: '0190b3a4-0000-7000-8000-000000000001',
+    resourceId: '0190b3a4-0000-7000-8000-0000000000aa',
+    principal: { id: ids['bot']!, name: 'bot', kind: 'ai_agent' },
+    digest: 'd'.repeat(64),
+    scope: 'once',
+    mode: 'wait',
+    text: "delete from customers where email = 'ada@example.com'",
+    parameters: [],
+    effects: ['write'],
+    rule: 'payments/bulk-delete',
+    reason: 'needs a second pair of eyes',
+    approval: { groups: ['dba', 'sre'], count: 1, expiresMs: 60_000 },
+    database: 'payments',
+    clientAddress: '127.0.0.1:5000',
+    inTransaction: false,
+    wroteInTransaction: false,
+    statementsBefore: 3,
+    writesBefore: 0,
+    recentStatements: [],
+    requestedAt: Date.now(),
+    expiresAt: Date.now() + 60_000,
+    ...more,
+  };
+}
+
+async function ask(more: Partial<ApprovalRequest> = {}, over = link): Promise<ApprovalRequest> {
+  const made = request(more);
+  over.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });
+  await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${made.id}`)).status).toBe(200);
+  return made;
+}
+const answerOf = async (id: string, over = link, ms = 3_000): Promise<string> =>
+  await over.until(
+    () => over.received.map((message) => message.answer).find((answer) => answer?.id === id)?.signed ?? undefined,
+    ms,
+  );
+const approve = (id: string, who: string, body: object = {}) =>
+  plane.call('POST', `/v1/approvals/${id}/approve`, body, tokens[who]);
+const deny = (id: string, who: string, body: object = { reason: 'no' }) =>
+  plane.call('POST', `/v1/approvals/${id}/deny`, body, tokens[who]);
+
+async function read(signed: string) {
+  const jwks = (await plane.call<JSONWebKeySet>('GET', '/v1/keys', undefined, '')).body;
+  expect(decodeProtectedHeader(signed).typ).toBe('sallyport-approval+jwt');
+  const { payload } = await compactVerify(signed, createLocalJWKSet(jwks));
+  return parseApproval(JSON.parse(Buffer.from(payload).toString()), '');
+}
+
+test('an approver’s yes reaches the agent signed, bound to the statement, within a second', async () => {
+  const { id, digest } = await ask();
+  const inbox = await plane.call<{ items: { id: string; statement: string }[] }>(
+    'GET',
+    '/v1/approvals?state=pending&answerable=true',
+    undefined,
+    tokens['ana'],
+  );
+  expect(inbox.body.items.map((item) => item.id)).toEqual([id]);
+  expect(inbox.body.items[0]!.statement).not.toContain('ada@example.com');
+  const started = Date.now();
+  expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved' });
+  const approval = await read(await answerOf(id));
+  expect(Date.now() - started).toBeLessThan(1_000);
+  expect(approval).toMatchObject({ id, digest, granted: true, agentId: agent.identity.agentId, by: [{ name: 'ana' }] });
+});
+
+test('announcing a request again changes nothing', async () => {
+  const made = await ask();
+  link.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });
+  const list = await plane.call<{ items: unknown[] }>(
+    'GET',
+    '/v1/approvals?state=pending&answerable=true',
+    undefined,
+    tokens['ben'],
+  );
+  expect(list.body.items).toHaveLength(1);
+  await deny(made.id, 'ben');
+});
+
+test('two yeses need two persons: one in two groups counts once', async () => {
+  const { id } = await ask({ approval: { groups: ['dba', 'sre'], count: 2, expiresMs: 60_000 } });
+  expect((await approve(id, 'ana')).body).toMatchObject({ state: 'pending' });
+  expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.answered' });
+  expect((await approve(id, 'ben')).body).toMatchObject({ state: 'approved' });
+  expect((await read(await answerOf(id))).by.map((one) => one.name)).toEqual(['ana', 'ben']);
+});
+
+test('neither the requester, nor whom they act for, nor a stranger to the groups, nor a machine may answer', async () => {
+  const own = await ask({ principal: { id: ids['ana']!, name: 'ana', kind: 'person' } });
+  expect((await approve(own.id, 'ana')).body).toMatchObject({ code: 'approval.not_yours' });
+  const behalf = await ask({ onBehalfOf: { id: ids['ben']!, name: 'ben', kind: 'person' } });
+  expect((await approve(behalf.id, 'ben')).body).toMatchObject({ code: 'approval.not_yours' });
+  expect((await approve(behalf.id, 'cleo')).body).toMatchObject({ code: 'approval.not_yours' });
+  const others = await ask({ principal: { id: ids['cleo']!, name: 'cleo', kind: 'person' } });
+  expect((await approve(others.id, 'bot')).body).toMatchObject({ code: 'approval.not_yours' });
+  for (const { id } of [own, others]) await deny(id, 'ben');
+  await deny(behalf.id, 'ana');
+});
+
+test('a refusal needs a reason and refuses at once', async () => {
+  const { id } = await ask({ approval: { groups: ['dba'], count: 2, expiresMs: 60_000 } });
+  expect((await deny(id, 'ana', {})).status).toBe(400);
+  expect((await deny(id, 'ana', { reason: '  ' })).status).toBe(400);
+  expect((await deny(id, 'ana', { reason: 'not on a Friday' })).body).toMatchObject({ state: 'denied' });
+  expect(await read(await answerOf(id))).toMatchObject({ granted: false, reason: 'not on a Friday' });
+  expect((await approve(id, 'ben')).body).toMatchObject({ code: 'approval.answered' });
+});
+
+test('nobody’s answer is a denial when the time is over', async () => {
+  const { id } = await ask({ expiresAt: Date.now() + 300 });
+  expect(await read(await answerOf(id))).toMatchObject({ granted: false, by: [] });
+  expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.answered' });
+});
+
+test('a withdrawn request cannot be answered', async () => {
+  const { id } = await ask();
+  link.send({ withdrawn: { id, reason: 'the client left' } });
+  await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${id}`)).body['state']).toBe('withdrawn');
+  expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.answered' });
+});
+
+test('an answer given while the agent was away comes with its next announcement, and once', async () => {
+  const made = await ask();
+  link.close();
+  expect((await approve(made.id, 'ben')).status).toBe(200);
+  link = connect();
+  await link.last('welcome');
+  expect(link.received.some((message) => message.answer?.id === made.id)).toBe(false);
+  link.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });
+  await answerOf(made.id);
+  link.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });
+  const other = await ask();
+  await approve(other.id, 'ana');
+  await answerOf(other.id);
+  expect(link.received.filter((message) => message.answer?.id === made.id)).toHaveLength(1);
+});
+
+test('a ticket that was approved while the agent was away comes with the greeting until it is used', async () => {
+  const made = await ask({ mode: 'ticket' });
+  link.close();
+  await approve(made.id, 'ben');
+  link = connect();
+  const approval = await read(await answerOf(made.id));
+  expect(approval.expiresAt).toBeGreaterThan(Date.now() + 30_000);
+  link.send({ consumed: { id: made.id, sessionId: made.sessionId } });
+  await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${made.id}`)).body['state']).toBe('consumed');
+  link.close();
+  link = connect();
+  await link.last('welcome');
+  const other = await ask();
+  await approve(other.id, 'ana');
+  await answerOf(other.id);
+  expect(link.received.some((message) => message.answer?.id === made.id)).toBe(false);
+});
+
+test('a request in another agent’s name ends the link', async () => {
+  const stray = connect();
+  await stray.last('welcome');
+  stray.send({
+    approval: {
+      request: Buffer.from(JSON.stringify({ ...request(), agentId: '0190b3a4-0000-7000-8000-0000000000ff' })),
+    },
+  });
+  await stray.until(() => stray.ended);
+  stray.close();
+});
+
+test('webhooks are signed, tried again after a failure, and carry no detected value', async () => {
+  await expect
+    .poll(() => hooks.filter((hook) => hook.event === 'approval.requested').length, { timeout: 10_000 })
+    .toBeGreaterThan(3);
+  const [hook] = hooks.filter((one) => one.event === 'approval.requested');
+  expect(isWebhookSigned(Buffer.from(SECRET), hook!, Math.floor(Date.now() / 1000))).toBe(true);
+  expect(
+    isWebhookSigned(Buffer.from(SECRET), { ...hook!, body: `${hook!.body} ` }, Math.floor(Date.now() / 1000)),
+  ).toBe(false);
+  expect(hooks.map((one) => one.body).join()).not.toContain('ada@example.com');
+  const deliveries = await plane.call<{ items: { attempts: number }[] }>('GET', '/v1/webhooks/hook/deliveries');
+  expect(deliveries.body.items.length).toBeGreaterThan(3);
+});
+
+test('answers are acts on the trail', async () => {
+  await expect
+    .poll(
+      async () =>
+        (
+          await plane.call<{ items: { principal: string }[] }>(
+            'GET',
+            '/v1/trail/events?kind=control.act&action=approval.approved',
+          )
+        ).body.items.map((item) => item.principal),
+      { timeout: 5_000 },
+    )
+    .toContain('ana');
+});

@@ -1,0 +1,248 @@
+/**
+ * An agent's side of enrolment and link for tests: a real gRPC client with real keys, and nothing of an agent's judgement.
+ * Refuses to hide what the control plane sends: every message is kept, in order.
+ */
+import 'reflect-metadata';
+import { createPrivateKey, type KeyObject, webcrypto } from 'node:crypto';
+import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import * as x509 from '@peculiar/x509';
+import {
+  type AgentMessage,
+  type ControlMessage,
+  type EnrollRequest,
+  type EnrollResponse,
+  enrollmentService,
+  linkService,
+  wire,
+} from '@sallyport/contract';
+import { newSealKeyPair, type SealKeyPair } from '@sallyport/core';
+import { CAPABILITIES } from '@sallyport/model';
+
+const SERVER_NAME = { 'grpc.ssl_target_name_override': 'control-plane.sallyport.internal' };
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+
+export interface AgentKey {
+  readonly csr: Buffer;
+  readonly pem: string;
+  readonly key: KeyObject;
+}
+
+export async function newAgentKey(): Promise<AgentKey> {
+  const pair = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create(
+    { name: 'CN=ignored', keys: pair as never, signingAlgorithm: ALGORITHM },
+    webcrypto as unknown as Crypto,
+  );
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', pair.privateKey));
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  return { csr: Buffer.from(request.rawData), pem: key.export({ type: 'pkcs8', format: 'pem' }) as string, key };
+}
+
+interface Method<Q, S> {
+  readonly path: string;
+  requestSerialize(request: Q): Buffer;
+  responseDeserialize(bytes: Buffer): S;
+}
+
+function unary<Q, S>(client: Client, method: Method<Q, S>, request: Q): Promise<S> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      { deadline: Date.now() + 10_000 },
+      (error: ServiceError | null, answer?: S) =>
+        error === null && answer !== undefined ? resolve(answer) : reject(error ?? new Error('no answer')),
+    );
+  });
+}
+
+export interface EnrolledAgent {
+  readonly identity: EnrollResponse;
+  readonly keys: AgentKey;
+  readonly listener: AgentKey;
+  readonly seal: SealKeyPair;
+}
+
+/** @param root PEM; @param more fields to replace */
+export async function enrollAgent(
+  endpoint: string,
+  root: string,
+  joinToken: string,
+  more: Partial<EnrollRequest> = {},
+): Promise<EnrolledAgent> {
+  const keys = await newAgentKey();
+  const listener = await newAgentKey();
+  const seal = newSealKeyPair();
+  const client = new Client(endpoint, credentials.createSsl(Buffer.from(root)), SERVER_NAME);
+  const request = {
+    joinToken,
+    csr: keys.csr,
+    listenerCsr: listener.csr,
+    sealKey: seal.publicKey,
+    version: 'test',
+    capabilities: [...CAPABILITIES],
+    ...more,
+  };
+  try {
+    return { identity: await unary(client, enrollmentService.enroll, request), keys, listener, seal };
+  } finally {
+    client.close();
+  }
+}
+
+/** One unary call on the link or the enrolment endpoint, as an agent makes it. */
+export async function callAs<Q, S>(
+  endpoint: string,
+  root: string,
+  agent: EnrolledAgent | undefined,
+  method: Method<Q, S>,
+  request: Q,
+): Promise<S> {
+  const channel =
+    agent === undefined
+      ? credentials.createSsl(Buffer.from(root))
+      : credentials.createSsl(
+          Buffer.from(root),
+          Buffer.from(agent.keys.pem),
+          Buffer.from(agent.identity.identityChain ?? ''),
+        );
+  const client = new Client(endpoint, channel, SERVER_NAME);
+  try {
+    return await unary(client, method, request);
+  } finally {
+    client.close();
+  }
+}
+
+export class TestLink {
+  readonly received: ControlMessage[] = [];
+  readonly chunks = new Map<string, Buffer>();
+  ended: ServiceError | 'ended' | undefined;
+  readonly #client: Client;
+  readonly #stream: ClientDuplexStream<AgentMessage, ControlMessage>;
+  readonly #changed = new Set<() => void>();
+
+  constructor(endpoint: string, root: string, agent: EnrolledAgent) {
+    const channel = credentials.createSsl(
+      Buffer.from(root),
+      Buffer.from(agent.keys.pem),
+      Buffer.from(agent.identity.identityChain ?? ''),
+    );
+    this.#client = new Client(endpoint, channel, {
+      ...SERVER_NAME,
+      'grpc.max_receive_message_length': 4 * 1024 * 1024,
+    });
+    const { path, requestSerialize, responseDeserialize } = linkService.connect;
+    this.#stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    this.#stream.on('data', (message: ControlMessage) => {
+      this.received.push(message);
+      if (message.chunk != null) this.#take(message.chunk);
+      this.#tell();
+    });
+    this.#stream.on('error', (error: ServiceError) => {
+      this.ended = error;
+      this.#tell();
+    });
+    this.#stream.on('end', () => {
+      this.ended ??= 'ended';
+      this.#tell();
+    });
+  }
+
+  send(message: AgentMessage): void {
+    this.#stream.write(message);
+  }
+
+  hello(more: NonNullable<AgentMessage['hello']> = {}): void {
+    this.send({
+      hello: { version: 'test', capabilities: [...CAPABILITIES], instance: 'main', chainEpoch: 1, ...more },
+    });
+  }
+
+  /** Waits until `find` gives something. @throws after `ms` */
+  async until<T>(find: () => T | undefined, ms = 5_000): Promise<T> {
+    const found = find();
+    if (found !== undefined) return found;
+    return await new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#changed.delete(look);
+        reject(
+          new Error(
+            `nothing came in ${ms} ms; received ${this.received.map((message) => Object.keys(message)).join(' ')}`,
+          ),
+        );
+      }, ms);
+      const look = (): void => {
+        const value = find();
+        if (value === undefined) return;
+        clearTimeout(timer);
+        this.#changed.delete(look);
+        resolve(value);
+      };
+      this.#changed.add(look);
+    });
+  }
+
+  /** The next message of a kind after those seen so far. */
+  async next<K extends keyof ControlMessage>(kind: K, ms?: number): Promise<NonNullable<ControlMessage[K]>> {
+    const from = this.received.length;
+    return await this.until(
+      () =>
+        this.received
+          .slice(from)
+          .map((message) => message[kind])
+          .find((value) => value != null) as NonNullable<ControlMessage[K]> | undefined,
+      ms,
+    );
+  }
+
+  /** The newest message of a kind, waiting for one if there is none. */
+  async last<K extends keyof ControlMessage>(kind: K, ms?: number): Promise<NonNullable<ControlMessage[K]>> {
+    return await this.until(
+      () =>
+        this.received.map((message) => message[kind]).findLast((value) => value != null) as
+          | NonNullable<ControlMessage[K]>
+          | undefined,
+      ms,
+    );
+  }
+
+  /** The newest manifest, read, with the bodies of all its chunks. */
+  async bundle(ms?: number) {
+    const signed = await this.last('manifest', ms);
+    const manifest = wire.BundleManifest.decode(signed.manifest ?? new Uint8Array());
+    const names = new Map(
+      (manifest.chunks ?? []).map((chunk) => [chunk.name ?? '', Buffer.from(chunk.digest ?? []).toString('hex')]),
+    );
+    const missing = [...names.values()].filter((digest) => !this.chunks.has(digest));
+    if (missing.length > 0) this.send({ want: { digests: missing.map((digest) => Buffer.from(digest, 'hex')) } });
+    await this.until(() => ([...names.values()].every((digest) => this.chunks.has(digest)) ? true : undefined), ms);
+    const bodies = new Map(
+      [...names].map(([name, digest]) => [
+        name,
+        JSON.parse(this.chunks.get(digest)!.toString()) as Record<string, unknown>,
+      ]),
+    );
+    return { signed, manifest, bodies };
+  }
+
+  close(): void {
+    this.#stream.cancel();
+    this.#client.close();
+  }
+
+  #take(chunk: NonNullable<ControlMessage['chunk']>): void {
+    const digest = Buffer.from(chunk.digest ?? []).toString('hex');
+    const known = (chunk.offset ?? 0) === 0 ? Buffer.alloc(0) : (this.#partial.get(digest) ?? Buffer.alloc(0));
+    const whole = Buffer.concat([known, chunk.part ?? new Uint8Array()]);
+    if (chunk.last === true) this.chunks.set(digest, whole);
+    else this.#partial.set(digest, whole);
+  }
+  readonly #partial = new Map<string, Buffer>();
+
+  #tell(): void {
+    for (const look of [...this.#changed]) look();
+  }
+}
