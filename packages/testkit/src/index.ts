@@ -1,3 +1,17 @@
-export { type Answer, answersIn, cellsOf, fieldsOf, type Refused, type Seen, seenIn } from './wire/answers.ts';
-export * as frames from './wire/frames.ts';
-export { openWire, type SignIn, type Wire, type WireOptions } from './wire/wire.ts';
+export { type DemoDatabase, SECRET_CARD, SECRET_IDS, startDemoDatabase } from './demo-database.ts';
+export {
+  allow,
+  deny,
+  type Gateway,
+  type GatewayOptions,
+  hold,
+  type Judged,
+  type OpenHold,
+  passwordCredential,
+  type Recorded,
+  startGateway,
+  TEST_TOKEN,
+  testResource,
+} from './gateway.ts';
+export { startTap, type Tap } from './tap.ts';
+export { cellsOf, connectWire, digestOfAnswer, fieldsOf, type Message, say, WireClient, wireFrame } from './wire.ts';

@@ -1,0 +1,301 @@
+/**
+ * A protocol on real sockets without an agent: the real relay, and a road whose verdicts a test decides. Keeps everything
+ * that was judged, came back and was recorded. Dev-only; refuses to stand in for sign-in, policy or the trail.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import type tls from 'node:tls';
+import { createLogger, type ErrorCode, GatewayError, Secret } from '@sallyport/core';
+import { maskDetected } from '@sallyport/mask';
+import {
+  type Approval,
+  type MaskSet,
+  NO_MASKS,
+  type Resource,
+  type Statement,
+  type StatementOutcome,
+  type Verdict,
+} from '@sallyport/model';
+import type { HoldVerdict, ProtocolAdapter, RecorderPort, SignedIn, UpstreamCredential } from '@sallyport/protocol-kit';
+import { Admission, type Connection, type HostParts, type Listener, listen, Turn } from '@sallyport/relay';
+
+export interface Judged {
+  readonly statement: Statement;
+  readonly verdict: Verdict;
+}
+
+export interface OpenHold {
+  readonly statement: Statement;
+  readonly verdict: HoldVerdict;
+  approve(): void;
+  deny(): void;
+}
+
+export interface GatewayOptions {
+  readonly adapter: ProtocolAdapter;
+  readonly resource: Resource;
+  readonly credential: UpstreamCredential;
+  /** Default: allow with no masks. */
+  decide?(statement: Statement, approval: Approval | undefined): Verdict;
+  readonly role?: string;
+  readonly readOnly?: boolean;
+  /** Fails every record from now on while true. */
+  spoolFull?(): boolean;
+  readonly tlsContext?: () => tls.SecureContext;
+  readonly recording?: RecorderPort['level'];
+  resourceOf?(serverName: string): string | undefined;
+}
+
+export interface Recorded {
+  readonly statements: string[];
+  readonly notes: string[];
+  /** Protocol bytes of rows as the client got them. */
+  rows: Buffer;
+}
+
+export interface Gateway {
+  readonly port: number;
+  readonly judged: Judged[];
+  readonly outcomes: StatementOutcome[];
+  readonly holds: OpenHold[];
+  readonly recorded: Recorded;
+  readonly closed: (ErrorCode | '')[];
+  /** Ends every session with this code. */
+  end(code: ErrorCode): void;
+  bundleChanged(): void;
+  close(): Promise<void>;
+}
+
+/** The token that opens a session; every other one is `auth.failed`. */
+export const TEST_TOKEN = 'a-token-for-tests';
+export const allow = (masks: MaskSet = NO_MASKS): Verdict => ({ kind: 'allow', rule: 'test/allow', masks });
+export const deny = (message?: string): Verdict =>
+  message === undefined
+    ? { kind: 'deny', rule: 'test/deny', code: 'policy.denied' }
+    : { kind: 'deny', rule: 'test/deny', code: 'policy.denied', message };
+export const hold = (message?: string): Verdict => ({
+  kind: 'hold',
+  rule: 'test/hold',
+  approval: { groups: ['dba'], count: 1, expiresMs: 60_000 },
+  ...(message === undefined ? {} : { message }),
+});
+
+/** A PostgreSQL resource with defaults for tests. */
+export function testResource(
+  postgres: Partial<NonNullable<Resource['postgres']>>,
+  extra: Partial<Resource> = {},
+): Resource {
+  return {
+    id: randomUUID(),
+    projectId: 'default',
+    name: 'payments-db',
+    kind: 'postgres',
+    labels: {},
+    postgres: { host: '127.0.0.1', port: 5432, databases: [], tls: 'disable', auth: ['scram-sha-256'], ...postgres },
+    credential: { kind: 'none', username: 'postgres' },
+    recording: 'full',
+    durability: 'standard',
+    approval: 'wait',
+    exceeded: 'deny',
+    holdInTransactionMsMax: 500,
+    offline: { sessionsMs: 0, newSessionsMs: 0 },
+    ...extra,
+  };
+}
+
+export const passwordCredential = (username: string, password: string): UpstreamCredential => ({
+  username,
+  secret: new Secret(password),
+  certificate: false,
+});
+
+/** Starts a listener on a free loopback port. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const judged: Judged[] = [];
+  const outcomes: StatementOutcome[] = [];
+  const holds: OpenHold[] = [];
+  const recorded: Recorded = { statements: [], notes: [], rows: Buffer.alloc(0) };
+  const closed: (ErrorCode | '')[] = [];
+  const connections = new Set<Connection>();
+  const keys = new Map<string, () => void>();
+  const log = createLogger('test', {
+    level: process.env['TEST_LOG'] === undefined ? 'error' : 'debug',
+    write: (line) => void process.stderr.write(line),
+    nowMs: () => Date.now(),
+  });
+  const turn = new Turn({ flush: () => undefined, flushStrict: () => Promise.resolve() });
+
+  const recorder = (): RecorderPort => ({
+    level: options.recording ?? 'full',
+    saturated: false,
+    onDrained: undefined,
+    statement: (_number, text) => void recorded.statements.push(text),
+    columns: () => undefined,
+    rows: (_number, bytes) => {
+      recorded.rows = Buffer.concat([recorded.rows, bytes]);
+    },
+    note: (_number, kind, text) => void recorded.notes.push(`${kind}: ${text}`),
+  });
+
+  const parts = (connection: Connection): HostParts => {
+    connections.add(connection);
+    let key = '';
+    const cancel = {
+      onCancel: undefined as (() => void) | undefined,
+      issue: (size: 4 | 32) => {
+        const issued = { processId: randomBytes(4).readInt32BE(), secret: randomBytes(size) };
+        key = `${issued.processId}/${issued.secret.toString('hex')}`;
+        keys.set(key, () => cancel.onCancel?.());
+        return issued;
+      },
+      request: (processId: number, secret: Uint8Array) =>
+        keys.get(`${processId}/${Buffer.from(secret).toString('hex')}`)?.(),
+    };
+    return {
+      signIn: {
+        ...(options.resourceOf === undefined ? {} : { resourceOf: options.resourceOf }),
+        signIn: async (request) => {
+          if (request.token.reveal() !== TEST_TOKEN || request.resource !== options.resource.name)
+            throw new GatewayError('auth.failed');
+          connection.established();
+          return road(options, request, { judged, outcomes, holds });
+        },
+      },
+      cancel,
+      recorder: recorder(),
+      log,
+      nowMs: () => Date.now(),
+      monotonicUs: () => performance.now() * 1000,
+      randomBytes,
+      closed: (code) => {
+        closed.push(code);
+        connections.delete(connection);
+        keys.delete(key);
+      },
+    };
+  };
+
+  const listener: Listener = await listen({
+    adapter: options.adapter,
+    host: '127.0.0.1',
+    port: 0,
+    plaintext: options.tlsContext === undefined,
+    tlsContext: options.tlsContext,
+    turn,
+    admission: new Admission(),
+    log,
+    parts,
+  });
+  return {
+    port: listener.port,
+    judged,
+    outcomes,
+    holds,
+    recorded,
+    closed,
+    end: (code) => {
+      for (const connection of connections) connection.end(code);
+    },
+    bundleChanged: () => {
+      for (const connection of connections) connection.bundleChanged();
+    },
+    close: async () => {
+      for (const connection of connections) connection.destroy('agent.stopping');
+      await listener.close();
+    },
+  };
+}
+
+function road(
+  options: GatewayOptions,
+  request: { readonly database: string; readonly application: string },
+  kept: Pick<Gateway, 'judged' | 'outcomes' | 'holds'>,
+): SignedIn {
+  const principal = { id: randomUUID(), name: 'tester', kind: 'person' as const };
+  const info = {
+    id: randomUUID(),
+    projectId: 'default',
+    agentId: 'test',
+    resourceId: options.resource.id,
+    resourceName: options.resource.name,
+    protocol: 'postgres' as const,
+    principal,
+    onBehalfOf: undefined,
+    tokenId: 't',
+    grantIds: ['*'],
+    clientAddress: '127.0.0.1:1',
+    database: request.database,
+    role: options.role ?? '',
+    application: request.application,
+    openedAt: Date.now(),
+  };
+  let number = 0;
+  let heldStatement: Statement | undefined;
+  let cancel: ((code: ErrorCode) => void) | undefined;
+  const signed: SignedIn = {
+    info,
+    resource: options.resource,
+    role: options.role,
+    readOnly: options.readOnly ?? false,
+    usage: { statements: 0, writes: 0, rows: 0, bytes: 0 },
+    gate: {
+      decide: (statement, approval) =>
+        statement.understood
+          ? (options.decide?.(statement, approval) ?? allow())
+          : { kind: 'deny', rule: 'none', code: 'statement.unknown' },
+      record: (statement, verdict) => {
+        if (options.spoolFull?.() === true) throw new GatewayError('trail.unavailable');
+        if (heldStatement !== statement) number++;
+        heldStatement = verdict.kind === 'hold' ? statement : undefined;
+        kept.judged.push({ statement, verdict });
+      },
+      awaitApproval: (statement, verdict) =>
+        new Promise<Approval>((resolve, reject) => {
+          const expiresAt = Date.now() + verdict.approval.expiresMs;
+          cancel = (code) => reject(new GatewayError(code));
+          const answer = (granted: boolean): Approval => ({
+            id: 'apr-test',
+            digest: statement.digest,
+            scope: 'once',
+            agentId: 'test',
+            resourceId: options.resource.id,
+            principalId: principal.id,
+            granted,
+            by: [{ id: randomUUID(), name: 'ana', kind: 'person' }],
+            answeredAt: Date.now(),
+            expiresAt,
+          });
+          kept.holds.push({
+            statement,
+            verdict,
+            approve: () => resolve(answer(true)),
+            deny: () => reject(new GatewayError('approval.denied')),
+          });
+          signed.onHeld?.({ approvalId: 'apr-test', statement, verdict, expiresAt });
+        }),
+    },
+    masks: () => {
+      const verdict = options.decide?.(PROBE, undefined) ?? allow();
+      return verdict.kind === 'allow' ? verdict.masks : NO_MASKS;
+    },
+    credential: () => Promise.resolve(options.credential),
+    onHeld: undefined,
+    cancelHeld: (code = 'approval.cancelled') => cancel?.(code),
+    finished: (outcome) => void kept.outcomes.push(outcome),
+    statementNumber: () => number,
+    hide: (text) => maskDetected(text, signed.masks().detect).text,
+  };
+  return signed;
+}
+
+/** Asked for the masks of the session whatever the statement. */
+const PROBE: Statement = {
+  protocol: 'postgres',
+  digest: '',
+  text: 'select 1',
+  parameters: [],
+  effects: ['read'],
+  understood: true,
+  facts: { sql: { statements: [], literalFree: true } },
+  inTransaction: false,
+  wroteInTransaction: false,
+};
