@@ -229,6 +229,8 @@ describe('columns and what they are used for', () => {
     ['select id from c order by ssn', ['output c.id', 'order c.ssn']],
     ['select id, ssn from c order by 1', ['output c.id', 'output c.ssn', 'order c.id']],
     ['select ssn as x from c order by x', ['output c.ssn', 'order c.ssn', 'order c.x']],
+    ['select distinct ssn from c', ['output c.ssn', 'group c.ssn']],
+    ['select distinct on (id) ssn from c', ['output c.ssn', 'group c.id']],
     ['select ssn from c group by 1', ['output c.ssn', 'group c.ssn']],
     ['select ssn from c union select a from d', ['expression c.ssn', 'expression d.a']],
     ['select x from (select ssn as x from c) s', ['output c.ssn']],

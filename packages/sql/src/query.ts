@@ -82,6 +82,9 @@ function selectColumns(fields: Fields, walk: Walk, use: ColumnUse): Columns {
   const byName = { walk, columns };
   walkKeys(fields.groupClause, byName, 'group');
   walkKeys(fields.distinctClause, byName, 'group');
+  // A bare DISTINCT groups by every output column: how many rows come out tells which values are equal.
+  if (has(fields.distinctClause) && nodesOf(fields.distinctClause).length === 0)
+    walk.facts.use(wholeRow(columns), 'group');
   walkKeys(fields.sortClause, byName, 'order');
   walkExpression(nodeOf(fields.havingClause), walk, 'filter');
   for (const window of nodesOf(fields.windowClause)) walkWindow(window.fields, walk, 'expression');
