@@ -34,6 +34,8 @@ export interface StackOptions {
   /** Further environment of the two processes. */
   readonly controlPlaneEnv?: Readonly<Record<string, string>>;
   readonly agentEnv?: Readonly<Record<string, string>>;
+  /** Further settings of the demo PostgreSQL. */
+  readonly demoSettings?: Readonly<Record<string, string>>;
 }
 
 export interface Stack {
@@ -111,8 +113,7 @@ function agentPlan(options: StackOptions, ports: StackPorts, joinToken: string |
 
 interface AgentRow {
   readonly name: string;
-  readonly bundleRevision: number;
-  readonly bundleError?: string | null;
+  readonly bundle: { readonly revision: number; readonly error: string | null };
 }
 
 /** The agent has the resource and its listener is known to the control plane: a first connection will work. */
@@ -121,8 +122,8 @@ async function waitInForce(admin: Rest): Promise<void> {
     const agents = await admin.call<{ items: AgentRow[] }>('GET', '/v1/agents');
     const resource = await admin.call<{ endpoints: readonly unknown[] }>('GET', '/v1/resources/payments-db');
     const agent = agents.items.find((row) => row.name === AGENT_NAME);
-    if (agent?.bundleError) throw new Error(`The agent refused its bundle: ${agent.bundleError}`);
-    if (agent !== undefined && agent.bundleRevision > 0 && resource.endpoints.length > 0) return;
+    if (agent?.bundle.error) throw new Error(`The agent refused its bundle: ${agent.bundle.error}`);
+    if (agent !== undefined && agent.bundle.revision > 0 && resource.endpoints.length > 0) return;
     await sleep(50);
   }
   throw new Error('The agent did not come into force within 20 seconds; see agent.log.');
@@ -157,7 +158,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     say('Starting the demo database');
-    const database = await startDemoDatabase(path.join(dir, 'demo'), options.ports.demo);
+    const database = await startDemoDatabase(path.join(dir, 'demo'), options.ports.demo, options.demoSettings);
     stops.push(() => database.server.stop());
     say('Starting the control plane');
     let controlPlane = await startProcess(controlPlanePlan(options, options.ports));

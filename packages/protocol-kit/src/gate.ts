@@ -82,7 +82,7 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
     approval = await ports.awaitApproval(statement, held);
   } catch (error) {
     const code = error instanceof GatewayError ? error.code : 'approval.cancelled';
-    const refused = deny(held.rule, code);
+    const refused = withAnswer(deny(held.rule, code), error);
     ports.record(statement, refused);
     throw error instanceof Refusal ? error : new Refusal(code, refused, { cause: error });
   }
@@ -93,6 +93,15 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
       : deny(held.rule, 'approval.mismatch');
   ports.record(statement, verdict, approval);
   return permitOrThrow(verdict);
+}
+
+/** An approver's reason is written for the one who asked: it is the only detail of an error that reaches a client. */
+function withAnswer(verdict: Verdict, error: unknown): Verdict {
+  if (!(error instanceof GatewayError) || error.code !== 'approval.denied' || verdict.kind !== 'deny') return verdict;
+  const { reason } = error.detail;
+  return typeof reason === 'string' && reason !== ''
+    ? { ...verdict, message: `${error.safeMessage} Reason: ${reason}` }
+    : verdict;
 }
 
 /**
