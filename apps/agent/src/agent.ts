@@ -41,6 +41,7 @@ import { VERSION } from './version.ts';
 
 const TICK_MS = 1_000;
 const STOP_MS_MAX = 5_000;
+const LAST_UPLOADS_MS_MAX = 1_000;
 
 /** The part that exists once a bundle says whom the trail is sealed to. */
 interface Serving {
@@ -457,7 +458,10 @@ export class Agent {
     if (serving !== undefined) {
       serving.trail.turn.endNow();
       await serving.spool.close('stopped');
-      this.#heartbeatQuietly(serving);
+      serving.uploads.more();
+      this.#heartbeat();
+      // What the control plane does not get now it gets after the next start.
+      if (this.#link.connected) await within(LAST_UPLOADS_MS_MAX, () => serving.uploads.idle);
     }
     await Promise.race([Promise.all(closing), new Promise((done) => setTimeout(done, 500))]);
     await this.#link.stop();
@@ -465,11 +469,6 @@ export class Agent {
     await this.#health?.close();
     rmSync(path.join(this.#config.dataDir, 'ready.json'), { force: true });
     this.#log.info('stopped', {});
-  }
-
-  #heartbeatQuietly(serving: Serving): void {
-    serving.uploads.more();
-    this.#heartbeat();
   }
 }
 

@@ -232,6 +232,11 @@ export class ControlPlane {
         call.write({ body: 'trailAck', trailAck: { instance, epoch, cursor } });
       }
     });
+    call.on('data', (message: AgentMessage) => {
+      if (message.body !== 'recording' || !message.recording.last) return;
+      const { sessionId, index } = message.recording;
+      call.write({ body: 'recordingAck', recordingAck: { sessionId, index } });
+    });
     call.on('end', () => call.end());
     call.on('close', () => this.links.delete(call));
     call.on('cancelled', () => this.links.delete(call));

@@ -106,7 +106,9 @@ export class Link {
     clearTimeout(this.#retry);
     clearTimeout(this.#welcome);
     const stream = this.#stream;
-    if (stream !== undefined && this.#up) {
+    const wasUp = this.#up;
+    this.#up = false;
+    if (stream !== undefined && wasUp) {
       await new Promise<void>((done) => {
         setTimeout(done, LIMITS.closeTimeoutMsMax).unref();
         stream.once('close', done);
@@ -164,7 +166,7 @@ export class Link {
   }
 
   #received(message: ControlMessage, endpoint: string): void {
-    if (!this.#up) {
+    if (!this.#up && !this.#stopped) {
       this.#up = true;
       this.#attempt = 0;
       clearTimeout(this.#welcome);

@@ -72,6 +72,11 @@ export class Uploads {
     if (!this.#pumpingRecordings) void this.#pumpRecordings();
   }
 
+  /** Nothing is being read for sending and nothing waits for an acknowledgement. */
+  get idle(): boolean {
+    return !this.#pumpingTrail && !this.#pumpingRecordings && this.#batches === 0 && this.#chunks === 0;
+  }
+
   trailAck(ack: TrailAck): void {
     this.#batches = Math.max(0, this.#batches - 1);
     if (ack.code) {
