@@ -23,7 +23,7 @@ export interface ColumnRef {
 /** Nesting beyond this is refused rather than risked. */
 const DEPTH_MAX = 1_000;
 /** Column references followed through subqueries and stars, in one text: a few lines of SQL can multiply them without end. */
-const WORK_MAX = 200_000;
+const WORK_MAX = 50_000;
 /** Distinct column uses, relations or functions of one statement. */
 const ENTRIES_MAX = 20_000;
 

@@ -122,7 +122,7 @@ export function walkTargets(list: unknown, walk: Walk, use: ColumnUse): Columns 
     }
     ordered?.push([...refs]);
     if (name === '') open.push(...refs);
-    else named.set(name, [...(named.get(name) ?? []), ...refs]);
+    else named.set(name, distinctRefs([...(named.get(name) ?? []), ...refs]));
   }
   return { named, ordered, open: distinctRefs(open), tables: [...new Set(tables)] };
 }
