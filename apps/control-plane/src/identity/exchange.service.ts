@@ -83,7 +83,7 @@ export class Exchange {
       ...(actor === undefined
         ? {}
         : { obo: { sub: subject.principal.id, nam: subject.principal.name, knd: subject.principal.kind } }),
-      jti: randomBytes(12).toString('base64url'),
+      jti: randomBytes(9).toString('base64url'),
       iat,
       exp: iat + ttl,
       prj: subject.projectId,

@@ -252,7 +252,7 @@ export class Keys {
     from: Date,
   ): Promise<string> {
     const plan = KEY_PLANS[purpose];
-    const id = `${KEY_ID_PREFIX[purpose]}-${this.clock.id().slice(-10)}`;
+    const id = `${KEY_ID_PREFIX[purpose]}-${this.clock.id().slice(-8)}`;
     const signsUntil = new Date(from.getTime() + plan.signsMs);
     const notAfter = new Date(signsUntil.getTime() + plan.overlapMs);
     const base = { id, projectId, purpose, algorithm: plan.algorithm, notBefore: from, signsUntil, notAfter };

@@ -1,0 +1,139 @@
+/** Documents as code over HTTP: what is created, changed, pruned, and what is refused with file, line and field. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
+import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+
+let plane: TestControlPlane;
+beforeAll(async () => {
+  plane = await startTestControlPlane();
+}, 60_000);
+afterAll(async () => await plane.stop());
+
+interface Applied {
+  readonly changes: readonly { kind: string; name: string; action: string; diff: string[] }[];
+  readonly errors: readonly { file: string; line: number; field: string; message: string }[];
+  readonly code: string;
+}
+const apply = (text: string, more: object = {}) =>
+  plane.call<Applied>('POST', '/v1/apply', { documents: [{ file: 'all.yaml', text }], ...more });
+const actions = ({ body }: { body: Applied }) =>
+  body.changes.map((change) => `${change.action} ${change.kind}/${change.name}`);
+
+const RESOURCE = `kind: Resource
+name: payments-db
+type: postgres
+labels: { env: prod }
+postgres:
+  host: db.internal
+  databases: [payments]
+offline: { sessions: 24h }
+`;
+const GRANT = `---
+kind: Grant
+name: dba
+group: dba
+resource: payments-db
+effects: [read, write]
+`;
+const GROUP = `---
+kind: Group
+name: dba
+description: Database people
+members: [admin]
+`;
+const POLICY = `---
+# why: migrations
+kind: Policy
+name: payments
+resources: { labels: { env: prod } }
+rules:
+  - name: no-ddl
+    when: sql.effects.exists(e, e == "ddl")
+    verdict: deny
+`;
+const ALL = RESOURCE + GRANT + GROUP + POLICY;
+
+test('a dry run says what would happen and changes nothing', async () => {
+  const answer = await apply(ALL, { dryRun: true });
+  expect(actions(answer)).toEqual([
+    'create Group/dba',
+    'create Resource/payments-db',
+    'create Grant/dba',
+    'create Policy/payments',
+  ]);
+  expect((await plane.call('GET', '/v1/resources/payments-db')).status).toBe(404);
+});
+
+test('applied twice, the second time nothing changes', async () => {
+  expect(actions(await apply(ALL))).toEqual([
+    'create Group/dba',
+    'create Resource/payments-db',
+    'create Grant/dba',
+    'create Policy/payments',
+  ]);
+  const revision = async () =>
+    (await plane.controlPlane.app.get(Database, { strict: false }).client.bundleState.findFirstOrThrow()).revision;
+  const before = await revision();
+  expect(actions(await apply(ALL))).toEqual([
+    'none Group/dba',
+    'none Resource/payments-db',
+    'none Grant/dba',
+    'none Policy/payments',
+  ]);
+  expect(await revision()).toBe(before);
+});
+
+test('a change shows the fields that differ', async () => {
+  const answer = await apply(RESOURCE.replace('24h', '1h').replace('prod', 'test'));
+  expect(answer.body.changes[0]).toMatchObject({
+    action: 'update',
+    diff: ['- labels.env: prod', '+ labels.env: test', '- offline.sessions: 1d', '+ offline.sessions: 1h'],
+  });
+  expect((await apply(POLICY.replace('deny', 'hold\n    approval: { groups: [dba] }'))).body.changes[0]!.diff).toEqual([
+    '-     verdict: deny',
+    '+     verdict: hold',
+    '+     approval: { groups: [dba] }',
+  ]);
+});
+
+test('a revoked grant that is still in the documents is in force again', async () => {
+  await plane.call('POST', '/v1/grants/dba/revoke');
+  expect((await apply(GRANT)).body.changes[0]).toMatchObject({ action: 'update', diff: ['- revoked: true'] });
+  expect((await plane.call('GET', '/v1/grants/dba')).body).toMatchObject({ revokedAt: null });
+});
+
+test('prune deletes what is not named, among the kinds that are there', async () => {
+  await apply(GRANT.replace('name: dba', 'name: other'));
+  const answer = await apply(GRANT, { prune: true });
+  expect(actions(answer)).toEqual(['none Grant/dba', 'delete Grant/other']);
+  expect((await plane.call('GET', '/v1/policies/payments')).status).toBe(200);
+});
+
+test.each([
+  ['kind: Grant\nname: x\ngroup: dba\nresource: payments-db\neffects: [reed]\n', 5, 'effects.0'],
+  ['kind: Grant\nname: x\ngroup: dba\nresource: payments-db\neffects: [read]\nuntil: never\n', 6, 'until'],
+  ['kind: Grant\nname: x\ngroup: nobody\nresource: payments-db\neffects: [read]\n', 1, 'group'],
+  ['kind: Robot\nname: x\n', 1, 'kind'],
+  [`${RESOURCE}---\n${RESOURCE}`, 10, 'name'],
+  [RESOURCE.replace('  host: db.internal', '  host: a\n  socket: /b'), 6, 'postgres.host'],
+  [
+    `${RESOURCE}---\nkind: Policy\nname: p\nrules:\n  - name: a\n    when: sql.nope == 1\n    verdict: deny\n`,
+    14,
+    'rules[0].when',
+  ],
+  ['kind: Group\nname: &a x\ndescription: *a\n', 1, ''],
+  ['kind: Group\n name: x\n', 1, ''],
+])('what is wrong is named by file, line and field (%#)', async (text, line, field) => {
+  const answer = await apply(text);
+  expect(answer.status).toBe(422);
+  expect(answer.body.code).toBe('policy.invalid');
+  expect(answer.body.errors[0]).toMatchObject({ file: 'all.yaml', line, field });
+});
+
+test('when one document is refused none is applied', async () => {
+  const answer = await apply(
+    `kind: Group\nname: new-group\n---\nkind: Grant\nname: y\ngroup: new-group\nresource: missing\neffects: [read]\n`,
+  );
+  expect(answer.body.errors[0]).toMatchObject({ line: 4, field: 'resource' });
+  expect((await plane.call('GET', '/v1/groups/new-group')).status).toBe(404);
+});
