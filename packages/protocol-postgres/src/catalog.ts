@@ -40,7 +40,8 @@ const PG = 'pg_catalog.';
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
  */
 export const LOOKUP = `with recursive
-wanted as (select * from ${PG}unnest($1::${PG}text[], $2::${PG}text[], $3::${PG}text[]) with ordinality as w(s, t, c, i)),
+wanted as (select * from rows from (${PG}unnest($1::${PG}text[]), ${PG}unnest($2::${PG}text[]), ${PG}unnest($3::${PG}text[]))
+  with ordinality as w(s, t, c, i)),
 base as (
   select k.oid as rel, w.c as col, w.i as i from wanted w
   join ${PG}pg_namespace n on n.nspname::${PG}text = w.s

@@ -6,6 +6,7 @@
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { SqlFacts } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
+import type { Answers } from './answers.ts';
 import {
   digestHead,
   digestOf,
@@ -20,11 +21,21 @@ import {
 } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
-import { type Entry, entry } from './flight.ts';
+import { type Entry, entry, type Guard } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { hasMasks, touches, unvouchedColumns, unvouchedForm } from './mask.ts';
-import { describe, execute, flush, parseBind, parseExecute, parseParse, parseTarget, sync } from './messages.ts';
+import {
+  describe,
+  encodeFields,
+  execute,
+  flush,
+  parseBind,
+  parseExecute,
+  parseParse,
+  parseTarget,
+  sync,
+} from './messages.ts';
 import { type Portal, type Prepared, requireName } from './mirror.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
@@ -48,16 +59,20 @@ const isPortal = (item: Prepared | Portal): item is Portal => 'prepared' in item
 
 export class Pipeline {
   readonly #road: Road;
+  readonly #answers: Answers;
   readonly #judge: Judge;
   readonly #intake: Intake;
   readonly #copies: (permit: Permit) => void;
   #pending = nothing();
   /** A refusal stands in the pipeline: nothing counts until the client's Sync. */
   #dropping = false;
+  /** The client's Sync waits for what is judged before it; it goes to the server whatever comes of that. */
+  #syncing = false;
 
   /** @param copies told the permit under which COPY data may follow */
-  constructor(road: Road, judge: Judge, intake: Intake, copies: (permit: Permit) => void) {
+  constructor(road: Road, answers: Answers, judge: Judge, intake: Intake, copies: (permit: Permit) => void) {
     this.#road = road;
+    this.#answers = answers;
     this.#judge = judge;
     this.#intake = intake;
     this.#copies = copies;
@@ -150,7 +165,6 @@ export class Pipeline {
       return this.#failPlain('26000', `prepared statement "${shown(message.statement)}" does not exist`);
     if (existing !== undefined && name !== '')
       return this.#failPlain('42P03', `cursor "${shown(name)}" already exists`);
-    if (existing?.started === true && existing.tally !== undefined) this.#road.finish(existing.tally);
     // Formats and values, as they are: two digests are equal only when the server would read the same.
     const body =
       message.values.length === 0
@@ -176,6 +190,8 @@ export class Pipeline {
     mirror.addPortal(portal);
     const confirm = (): void => {
       portal.confirmed = true;
+      // Rows that were left to fetch are gone with the portal of that name.
+      if (existing?.started === true && existing.tally !== undefined) this.#road.finish(existing.tally);
     };
     const undo = (skipped: boolean): void => {
       if (mirror.portals.get(name) === portal) mirror.portals.delete(name);
@@ -269,7 +285,10 @@ export class Pipeline {
     if (this.isDropping) {
       this.#discard();
       this.#sendSync();
-    } else this.#judgePending(() => this.#sendSync());
+      return;
+    }
+    this.#syncing = true;
+    this.#judgePending(() => this.#sendSync());
   }
 
   // --- sending -------------------------------------------------------------------------------------------------------------
@@ -307,6 +326,7 @@ export class Pipeline {
   }
 
   #sendSync(): void {
+    this.#syncing = false;
     this.#dropping = false;
     this.#road.skipping = false;
     this.#add(sync(), entry('sync', this.#road.segment));
@@ -419,6 +439,8 @@ export class Pipeline {
           vouched: allow,
           refused: (why) =>
             this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
+          failed: (why) =>
+            this.#failHere({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
         });
         if (this.#intake.isBlocked) keep();
       },
@@ -431,11 +453,11 @@ export class Pipeline {
     facts: SqlFacts,
     permit: Permit,
     number: number,
-    ways: { vouched(guard: ReturnType<Judge['plainGuard']>): void; refused(why: string): void },
+    ways: { vouched(guard: Guard): void; refused(why: string): void; failed(why: string): void },
   ): void {
     const road = this.#road;
     this.#judge.withReach(permit, facts.statements, false, (failure, skipped) => {
-      if (skipped) return this.#discard();
+      if (skipped) return this.#dropped();
       const reach = road.catalog.reach;
       if (failure !== undefined || reach === undefined)
         return ways.refused('The masked columns could not be looked up.');
@@ -484,8 +506,8 @@ export class Pipeline {
       );
       tally.error = failure.get('C') ?? '';
       road.finish(tally);
-      this.#discard();
-      if (!skipped) this.#fail({ fields: failure, number });
+      if (skipped) this.#dropped();
+      else this.#failHere({ fields: this.#answers.hidden(failure, true), number });
     });
     portal.described = true;
     const judge = pending.judge.splice(0);
@@ -508,6 +530,22 @@ export class Pipeline {
     return true;
   }
 
+  /** The server is skipping because of a question of ours: the client has not been told. */
+  #failHere({ fields, number }: Refused): void {
+    noteFields(this.#road.host.recorder, number, 'error', fields);
+    this.#discard();
+    this.#dropping = true;
+    this.#answers.interject(encodeFields('E', fields));
+    if (this.#syncing) this.#sendSync();
+  }
+
+  /** An earlier message failed: the client has its error, and what is pending would be skipped. */
+  #dropped(): void {
+    this.#discard();
+    this.#dropping = true;
+    if (this.#syncing) this.#sendSync();
+  }
+
   #discard(): void {
     const { entries } = this.#pending;
     this.#pending = nothing();
@@ -517,12 +555,15 @@ export class Pipeline {
   #fail({ fields, number }: Refused): void {
     const road = this.#road;
     if (number > 0) noteFields(road.host.recorder, number, 'error', fields);
+    // The server is skipping: the client has its error already.
+    if (road.skipping) return this.#dropped();
     this.#discard();
     this.#dropping = true;
-    // The server is skipping: the client has its error already.
-    if (road.skipping) return;
     road.flight.push(entry('execute', road.segment, { refusal: fields }));
-    road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
+    if (this.#syncing) {
+      road.ownToServer(FAILING_EXECUTE);
+      this.#sendSync();
+    } else road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
   }
 }
 

@@ -45,7 +45,7 @@ export class Requests {
       this.#copyPermit = permit;
     };
     this.#simple = new SimpleQueries(road, answers, this.judge, this.#intake, copies);
-    this.#pipeline = new Pipeline(road, this.judge, this.#intake, copies);
+    this.#pipeline = new Pipeline(road, answers, this.judge, this.#intake, copies);
   }
 
   /** @throws GatewayError `protocol.*`, `frame.too_large`, `session.limit`: the session ends */

@@ -1,4 +1,4 @@
-import { type MaskSet } from '@sallyport/model';
+import type { MaskSet, SqlStatementFacts } from '@sallyport/model';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
 import {
   allow,
@@ -227,8 +227,9 @@ describe('statements', () => {
     expect(digestOfAnswer(await client.until('Z'))).toBe('T D[[redacted]] C(SELECT 1) ZI');
   });
 
+  const kinds = (facts: SqlStatementFacts): readonly string[] => [facts.kind, ...(facts.nested ?? []).flatMap(kinds)];
   const refuseDrops: GatewayOptions['decide'] = (statement) =>
-    statement.facts.sql?.statements.some((facts) => facts.kind === 'drop' || facts.kind === 'delete')
+    statement.facts.sql?.statements.flatMap(kinds).some((kind) => kind === 'drop' || kind === 'delete')
       ? deny('No.')
       : allow();
 
@@ -336,7 +337,7 @@ describe('statements', () => {
     const denied = await statuses(client, shape('delete from customers'));
     const failed = await statuses(reference, shape('select nothing_of_that_name'));
     // A string is refused whole: nothing of it ran.
-    if (_where === 'in a string') expect([denied, failed]).toEqual([['E ZI'], ['E ZI']]);
+    if (_where === 'in a string') expect(denied).toEqual(['E ZI']);
     else expect(denied).toEqual(failed);
   });
 

@@ -15,3 +15,6 @@ export {
 } from './gateway.ts';
 export { startTap, type Tap } from './tap.ts';
 export { cellsOf, connectWire, digestOfAnswer, fieldsOf, type Message, say, WireClient, wireFrame } from './wire.ts';
+export { type Refused, type Seen } from './wire/answers.ts';
+export * as frames from './wire/frames.ts';
+export { openWire, type SignIn, type Wire, type WireOptions } from './wire/wire.ts';
