@@ -8,7 +8,6 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils';
-// @ts-expect-error the package publishes no types for this entry
 import * as glue from '@prisma/schema-engine-wasm/schema_engine_bg';
 
 const FILTERS = { externalTables: [], externalEnums: [] };
@@ -18,7 +17,7 @@ const TEXT_OID = 25;
 
 interface DiffAnswer {
   readonly exitCode: number;
-  readonly stdout?: string;
+  readonly stdout?: string | null;
 }
 
 export interface SchemaEngine {
@@ -73,7 +72,7 @@ export async function openSchemaEngine(schemaPath: string, databaseUrl: string):
   );
   const run = async (from: unknown): Promise<string | undefined> => {
     const answer: DiffAnswer = await engine.diff({
-      from,
+      from: from as never,
       to: { tag: 'schemaDatamodel', files },
       script: true,
       exitCode: true,
