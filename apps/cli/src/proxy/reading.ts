@@ -7,13 +7,23 @@ import { GatewayError, LIMITS } from '@sallyport/core';
 
 /** @returns exactly `length` bytes, or undefined when the peer has closed before the first @throws GatewayError `protocol.malformed` when it closes in between */
 export async function readExactly(socket: Duplex, length: number): Promise<Buffer | undefined> {
+  const parts: Buffer[] = [];
+  let had = 0;
   for (;;) {
-    const chunk = socket.read(length) as Buffer | null;
+    // Everything there is, and the surplus put back: with bytes left in the buffer, waiting for 'readable' would spin.
+    const chunk = socket.read() as Buffer | null;
     if (chunk !== null) {
-      if (chunk.length === length) return chunk;
+      parts.push(chunk);
+      had += chunk.length;
+      if (had < length) continue;
+      const all = parts.length === 1 ? chunk : Buffer.concat(parts);
+      if (had > length) socket.unshift(all.subarray(length));
+      return all.subarray(0, length);
+    }
+    if (socket.readableEnded || socket.destroyed) {
+      if (had === 0) return undefined;
       throw new GatewayError('protocol.malformed', { reason: 'short' });
     }
-    if (socket.readableEnded || socket.destroyed) return undefined;
     await readable(socket);
   }
 }
