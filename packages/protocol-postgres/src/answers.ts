@@ -7,7 +7,7 @@
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { RowMasker } from '@sallyport/mask';
 import { frame, HEAD_BYTES, int32, letter, PartialFrame } from './codec.ts';
-import type { Entry, Guard, OwnQuestion, Tally } from './flight.ts';
+import type { Entry, OwnQuestion } from './flight.ts';
 import { hasMasks, hideCopyLine, hideFields, planRows, sameOrigins } from './mask.ts';
 import {
   encodeFields,
@@ -22,6 +22,7 @@ import {
   parseStatus,
   parseTransactionStatus,
 } from './messages.ts';
+import type { Guard, Tally } from './mirror.ts';
 import { noteColumns, noteFields } from './record.ts';
 import type { Road } from './road.ts';
 

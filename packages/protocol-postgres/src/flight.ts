@@ -3,40 +3,8 @@
  * statement, the gateway's own look-ups to the gateway, an error to all that the server then skips.
  * Refuses to know bytes and sockets. PostgreSQL protocol, "Message Flow: Extended Query".
  */
-import type { MaskKey } from '@sallyport/mask';
-import type { MaskSet, SqlFacts } from '@sallyport/model';
-import type { Reach } from './catalog.ts';
 import type { FieldDescription, Fields } from './messages.ts';
-import type { Mirror, Portal, Prepared } from './mirror.ts';
-
-/** One judged statement on its way: what came back of it, and what applies to that. */
-export interface Tally {
-  readonly number: number;
-  readonly facts: SqlFacts | undefined;
-  readonly guard: Guard;
-  readonly startedUs: number;
-  rows: number;
-  bytes: number;
-  masked: number;
-  error: string;
-  finished: boolean;
-  /** Which statement of the string answers at the moment, from 0. */
-  index: number;
-  /** What each statement of the string changes once it has run. */
-  readonly changes: readonly { readonly index: number; apply(mirror: Mirror, segment: number): void }[];
-  /** By statement of the string: columns as vouched for before it ran; `free` where none are masked; undefined = no rows may come. */
-  readonly vouched: readonly (readonly FieldDescription[] | 'free' | undefined)[] | undefined;
-}
-
-/** What the session's masks mean for one statement's answer. */
-export interface Guard {
-  readonly masks: MaskSet;
-  readonly key: MaskKey | undefined;
-  /** Undefined when no column mask can matter. */
-  readonly reach: Reach | undefined;
-  /** It names masked relations: its errors may quote their values. */
-  readonly touches: boolean;
-}
+import type { Portal, Prepared, Tally } from './mirror.ts';
 
 /** A question of the gateway's own, in one or more messages; its answers never reach the client. */
 export interface OwnQuestion {

@@ -26,10 +26,11 @@ import {
   statementOf,
 } from './classify.ts';
 import { heldNotice, refusalFields, requestId } from './deny.ts';
-import { entry, type Guard, type OwnQuestion, type Tally } from './flight.ts';
+import { entry, type OwnQuestion } from './flight.ts';
 import type { Intake } from './intake.ts';
 import { needsReach } from './mask.ts';
 import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
+import type { Guard, Tally } from './mirror.ts';
 import { openTally } from './record.ts';
 import type { Road } from './road.ts';
 

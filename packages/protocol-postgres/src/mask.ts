@@ -7,8 +7,8 @@ import { GatewayError } from '@sallyport/core';
 import { createRowMasker, type MaskKey, maskDetected, type RowMasker } from '@sallyport/mask';
 import { carriesValue, type MaskSet, mayName, type SqlColumnUse, type SqlStatementFacts } from '@sallyport/model';
 import { columnKey, type Reach } from './catalog.ts';
-import type { Guard } from './flight.ts';
 import type { FieldDescription, Fields } from './messages.ts';
+import type { Guard } from './mirror.ts';
 
 /** Catalogs that keep values of columns: most common ones, bounds, whole files. */
 const VALUE_CATALOGS: ReadonlySet<string> = new Set([

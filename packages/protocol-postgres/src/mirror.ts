@@ -5,9 +5,10 @@
  * Limits: LIMITS.preparedStatementsMax, LIMITS.portalsMax.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { SqlFacts, StatementParameter } from '@sallyport/model';
+import type { MaskKey } from '@sallyport/mask';
+import type { MaskSet, SqlFacts, StatementParameter } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
-import type { Tally } from './flight.ts';
+import type { Reach } from './catalog.ts';
 import type { FieldDescription } from './messages.ts';
 
 /** The server keeps names in 64 bytes and cuts longer ones, so two long names could be one. */
@@ -57,6 +58,35 @@ export interface Portal {
 export interface Cursor {
   readonly facts: SqlFacts;
   readonly text: string;
+}
+
+/** One judged statement on its way: what came back of it, and what applies to that. */
+export interface Tally {
+  readonly number: number;
+  readonly facts: SqlFacts | undefined;
+  readonly guard: Guard;
+  readonly startedUs: number;
+  rows: number;
+  bytes: number;
+  masked: number;
+  error: string;
+  finished: boolean;
+  /** Which statement of the string answers at the moment, from 0. */
+  index: number;
+  /** What each statement of the string changes once it has run. */
+  readonly changes: readonly { readonly index: number; apply(mirror: Mirror, segment: number): void }[];
+  /** By statement of the string: columns as vouched for before it ran; `free` where none are masked; undefined = no rows may come. */
+  readonly vouched: readonly (readonly FieldDescription[] | 'free' | undefined)[] | undefined;
+}
+
+/** What the session's masks mean for one statement's answer. */
+export interface Guard {
+  readonly masks: MaskSet;
+  readonly key: MaskKey | undefined;
+  /** Undefined when no column mask can matter. */
+  readonly reach: Reach | undefined;
+  /** It names masked relations: its errors may quote their values. */
+  readonly touches: boolean;
 }
 
 export class Mirror {

@@ -21,7 +21,7 @@ import {
 } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
-import { type Entry, entry, type Guard } from './flight.ts';
+import { type Entry, entry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { hasMasks, touches, unvouchedColumns, unvouchedForm } from './mask.ts';
@@ -36,7 +36,7 @@ import {
   parseTarget,
   sync,
 } from './messages.ts';
-import { type Portal, type Prepared, requireName } from './mirror.ts';
+import { type Guard, type Portal, type Prepared, requireName } from './mirror.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
 

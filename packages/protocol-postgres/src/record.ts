@@ -4,8 +4,8 @@
  */
 import type { SqlFacts } from '@sallyport/model';
 import type { RecorderPort, SignedIn } from '@sallyport/protocol-kit';
-import type { Guard, Tally } from './flight.ts';
 import type { FieldDescription, Fields } from './messages.ts';
+import type { Guard, Tally } from './mirror.ts';
 
 export function openTally(
   number: number,

@@ -6,9 +6,9 @@
 import { OWN_PERMIT, type Permit, type SessionHost, type SignedIn } from '@sallyport/protocol-kit';
 import type { ParsePool } from '@sallyport/sql';
 import { Catalog } from './catalog.ts';
-import { type Entry, Flight, type Tally } from './flight.ts';
+import { type Entry, Flight } from './flight.ts';
 import type { TransactionStatus } from './messages.ts';
-import { Mirror } from './mirror.ts';
+import { Mirror, type Tally } from './mirror.ts';
 import { finish } from './record.ts';
 
 export class Road {

@@ -9,11 +9,12 @@ import { shapeKey } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
 import { digestOfText, NO_PARAMETERS, type Reading, type Resolved, readSql, resolve, statementOf } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
-import { entry, type Tally } from './flight.ts';
+import { entry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { touches, unvouchedColumns, unvouchedForm } from './mask.ts';
 import { describe, encodeFields, type FieldDescription, parse, query, readyForQuery, sync } from './messages.ts';
+import type { Tally } from './mirror.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
 

@@ -17,6 +17,7 @@ import {
 } from '@sallyport/model';
 import type { HoldVerdict, ProtocolAdapter, RecorderPort, SignedIn, UpstreamCredential } from '@sallyport/protocol-kit';
 import { Admission, type Connection, type HostParts, type Listener, listen, Turn } from '@sallyport/relay';
+import { isTestToken } from './login.ts';
 
 export interface Judged {
   readonly statement: Statement;
@@ -65,8 +66,6 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
-/** The token that opens a session; every other one is `auth.failed`. */
-export const TEST_TOKEN = 'a-token-for-tests';
 export const allow = (masks: MaskSet = NO_MASKS): Verdict => ({ kind: 'allow', rule: 'test/allow', masks });
 export const deny = (message?: string): Verdict =>
   message === undefined
@@ -154,7 +153,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       signIn: {
         ...(options.resourceOf === undefined ? {} : { resourceOf: options.resourceOf }),
         signIn: async (request) => {
-          if (request.token.reveal() !== TEST_TOKEN || request.resource !== options.resource.name)
+          if (!isTestToken(request.token) || request.resource !== options.resource.name)
             throw new GatewayError('auth.failed');
           connection.established();
           return road(options, request, { judged, outcomes, holds });

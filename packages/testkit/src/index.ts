@@ -10,11 +10,11 @@ export {
   passwordCredential,
   type Recorded,
   startGateway,
-  TEST_TOKEN,
   testResource,
 } from './gateway.ts';
+export { TEST_TOKEN } from './login.ts';
 export { startTap, type Tap } from './tap.ts';
-export { cellsOf, connectWire, digestOfAnswer, fieldsOf, type Message, say, WireClient, wireFrame } from './wire.ts';
 export { type Refused, type Seen } from './wire/answers.ts';
 export * as frames from './wire/frames.ts';
 export { openWire, type SignIn, type Wire, type WireOptions } from './wire/wire.ts';
+export { cellsOf, connectWire, digestOfAnswer, fieldsOf, type Message, say, WireClient, wireFrame } from './wire.ts';
