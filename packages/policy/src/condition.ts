@@ -2,6 +2,7 @@
  * Compiles a condition: CEL with typed facts, checked in full when a policy is saved and again when a bundle is loaded.
  * Refuses `matches` (JavaScript's RegExp can run for minutes; `re` is linear), unknown facts, facts that come later, nesting
  * that multiplies work, and anything that is not true or false. Limits: LIMITS.celSourceBytesMax and those below.
+ * Longer than 200 lines: the tree is looked at once, for everything that is asked of it.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { LIMITS } from '@sallyport/core';

@@ -1,6 +1,7 @@
 /**
  * A policy as people write it: YAML in, the model out, and back. Durations are `30s`, `10m`, `24h` here and milliseconds there.
  * Refuses unknown fields, aliases, and several documents in one text. Every problem is found at once, with file, line and field.
+ * Longer than 200 lines, so that reading and writing stand side by side.
  */
 import {
   listOf,

@@ -88,17 +88,20 @@ export function constantOf(node: Node | undefined): string | undefined | null {
   const { type, fields } = node;
   if (type === 'TypeCast') return constantOf(nodeOf(fields.arg));
   if (type === 'String') return stringOf(fields.sval);
-  if (type === 'Integer') return String(fields.ival ?? 0);
+  if (type === 'Integer') return integerText(fields.ival);
   if (type === 'Float') return stringOf(fields.fval);
   if (type === 'Boolean') return fields.boolval === true ? 'true' : 'false';
   if (type !== 'A_Const') return null;
   if (fields.isnull === true) return undefined;
-  if (has(fields.ival)) return String(fieldsOf(fields.ival).ival ?? 0);
+  if (has(fields.ival)) return integerText(fieldsOf(fields.ival).ival);
   if (has(fields.fval)) return stringOf(fieldsOf(fields.fval).fval);
   if (has(fields.boolval)) return fieldsOf(fields.boolval).boolval === true ? 'true' : 'false';
   if (has(fields.bsval)) return stringOf(fieldsOf(fields.bsval).bsval);
   return stringOf(fieldsOf(fields.sval).sval);
 }
+
+/** Zero is absent from the tree. */
+const integerText = (value: unknown): string => (typeof value === 'number' ? String(value) : '0');
 
 /** `schema.table`, or `table` where the text gives no schema. */
 export function relationName(range: Fields): string {

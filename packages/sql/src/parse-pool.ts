@@ -64,13 +64,13 @@ export function createParsePool(options: ParsePoolOptions = {}): ParsePool {
     const job = jobs.shift()!;
     clearTimeout(job.timer);
     readBytes += job.text.length;
-    if (readBytes > RECYCLE_AFTER_BYTES) discard();
+    if (readBytes > RECYCLE_AFTER_BYTES) void discard();
     job.answer(reading);
     next();
   };
   const fail = (from: Worker): void => {
     if (from !== worker) return;
-    discard();
+    void discard();
     const job = jobs.shift();
     clearTimeout(job?.timer);
     job?.answer({ unknown: 'timeout' });

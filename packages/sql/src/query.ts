@@ -244,9 +244,10 @@ function fromItem(node: Node, walk: Walk): void {
     case 'RangeTableFunc':
     case 'JsonTable': {
       allowOnly(type, fields, type === 'JsonTable' ? JSON_TABLE : RANGE_TABLE_FUNC);
-      const { alias, lateral, ...parts } = fields;
-      const refs = facts.collect(() => walkExpression({ type: 'XmlExpr', fields: parts }, walk, 'expression'));
-      addItem({ ...noColumns(), ordered: undefined, open: [...refs] }, { alias }, scope);
+      // Both hold nothing but expressions, beside the alias that names what comes out.
+      const parts = { type: 'XmlExpr', fields: { ...fields, alias: undefined } };
+      const refs = facts.collect(() => walkExpression(parts, walk, 'expression'));
+      addItem({ ...noColumns(), ordered: undefined, open: [...refs] }, fields, scope);
       return;
     }
     case 'JoinExpr':

@@ -51,18 +51,20 @@ export class Scope {
   unqualified(name: string): ColumnRef[] {
     const refs: ColumnRef[] = [];
     const tables: string[] = [];
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.parent) {
-      let certain = false;
-      for (const { columns } of scope.items) {
-        refs.push(...(columns.named.get(name) ?? []), ...columns.open);
-        tables.push(...columns.tables);
-        // A subquery that names it settles the level; tables beside it stay candidates because of JOIN … USING.
-        if (columns.named.has(name)) certain = true;
-      }
-      if (certain) break;
-    }
+    this.#candidates(name, refs, tables);
     if (tables.length > 0 || refs.length === 0) refs.push(tableRef(tables, name));
     return refs;
+  }
+
+  #candidates(name: string, refs: ColumnRef[], tables: string[]): void {
+    let certain = false;
+    for (const { columns } of this.items) {
+      refs.push(...(columns.named.get(name) ?? []), ...columns.open);
+      tables.push(...columns.tables);
+      // A subquery that names it settles the level; tables beside it stay candidates because of JOIN … USING.
+      if (columns.named.has(name)) certain = true;
+    }
+    if (!certain) this.parent?.#candidates(name, refs, tables);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Reads one statement of any kind into a FactsBuilder: queries, changes, session control, and statements that carry others.
- * Refuses what utility.ts does not list. PostgreSQL documentation, "SQL Commands".
+ * Refuses what utility.ts does not list. PostgreSQL documentation, "SQL Commands". Longer than 200 lines: one function per kind.
  */
 import {
   allowOnly,

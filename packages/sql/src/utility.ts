@@ -1,7 +1,7 @@
 /**
  * Statements that are neither queries nor changes of rows: what each does, as a table, and the few that need reading.
  * Refuses every node type that is not listed. Their parts are searched for calls, tables and queries wherever they stand.
- * Effects: changing definitions is `ddl`; changing rights, roles, files, libraries or the server is `admin` (too).
+ * Longer than 200 lines, most of them the table. Effects: changing definitions is `ddl`; changing rights, roles, files, libraries or the server is `admin` (too).
  */
 import type { Effect } from '@sallyport/model';
 import { type Fields, fieldsOf, has, isNode, type Node, namesOf, nodeOf, nodesOf, Refusal, stringOf } from './ast.ts';
