@@ -64,7 +64,7 @@ export class Scope {
       // A subquery that names it settles the level; tables beside it stay candidates because of JOIN … USING.
       if (columns.named.has(name)) certain = true;
     }
-    if (!certain) this.parent?.#candidates(name, refs, tables);
+    if (!certain && this.parent !== undefined) this.parent.#candidates(name, refs, tables);
   }
 }
 
