@@ -147,6 +147,8 @@ export class SessionsService {
       wake();
     });
     try {
+      // The first line goes at once, so that the viewer knows that it works while the session is silent.
+      yield `${JSON.stringify({ atMs: 0, kind: 'notice', number: 0, text: 'watching' })}\n`;
       while (!left.aborted) {
         for (const frame of queue.splice(0)) yield lines.line(frame);
         if (queue.length > 0) continue;
