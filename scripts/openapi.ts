@@ -27,8 +27,9 @@ const child = spawn(process.execPath, [path.join(root, 'apps/control-plane/dist/
 const ready = path.join(dir, 'data/ready.json');
 for (let i = 0; i < 300 && !existsSync(ready) && child.exitCode === null; i++) await sleep(100);
 const { http } = JSON.parse(readFileSync(ready, 'utf8')) as { http: string };
-const document: unknown = await (await fetch(`${http}/openapi.json`)).json();
-writeFileSync(target, `${JSON.stringify(document, undefined, 2)}\n`);
+const answer = await fetch(`${http}/openapi.json`);
+if (answer.ok) writeFileSync(target, `${JSON.stringify(await answer.json(), undefined, 2)}\n`);
+else process.exitCode = 1;
 child.kill('SIGTERM');
 await new Promise((resolve) => child.once('exit', resolve));
 rmSync(dir, { recursive: true, force: true });

@@ -3,7 +3,7 @@
  * Everything else is boot.ts.
  */
 import { GatewayError } from '@sallyport/core';
-import { startControlPlane } from './boot.ts';
+import { type ControlPlane, startControlPlane } from './boot.ts';
 import { parseConfig } from './config.ts';
 
 function explain(error: unknown): string {
@@ -15,14 +15,13 @@ function explain(error: unknown): string {
 
 try {
   const config = parseConfig(process.argv.slice(2), process.env);
-  const controlPlane = await startControlPlane(config);
-  if (controlPlane.adminTokenFile !== undefined) {
-    process.stdout.write(`The first administrator is "admin"; the API token is in ${controlPlane.adminTokenFile}\n`);
-  }
-  process.stdout.write(`Sallyport's control plane serves ${controlPlane.ready.http}\n`);
+  let controlPlane: ControlPlane | undefined;
   let stopping = false;
+  let asked = false;
   const stop = (): void => {
-    if (stopping) return;
+    // Asked for while starting: what is started is stopped once the start is through, our own PostgreSQL included.
+    asked = true;
+    if (stopping || controlPlane === undefined) return;
     stopping = true;
     controlPlane.stop().then(
       () => process.exit(0),
@@ -34,6 +33,12 @@ try {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   if (config.exitWithParent) process.stdin.on('end', stop).on('close', stop).resume();
+  controlPlane = await startControlPlane(config);
+  if (controlPlane.adminTokenFile !== undefined) {
+    process.stdout.write(`The first administrator is "admin"; the API token is in ${controlPlane.adminTokenFile}\n`);
+  }
+  process.stdout.write(`Sallyport's control plane serves ${controlPlane.ready.http}\n`);
+  if (asked) stop();
 } catch (error) {
   process.stderr.write(`${explain(error)}\n`);
   process.exit(1);

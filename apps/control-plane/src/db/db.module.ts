@@ -1,7 +1,8 @@
 /** Gives every feature the database. Global, since each of them needs it and none may make its own. */
 import { Global, Module } from '@nestjs/common';
 import { Database } from './database.ts';
+import { Upkeep } from './upkeep.ts';
 
 @Global()
-@Module({ providers: [Database], exports: [Database] })
+@Module({ providers: [Database, Upkeep], exports: [Database] })
 export class DbModule {}

@@ -64,9 +64,13 @@ export const Problem = z
   })
   .meta({ id: 'Problem' });
 
-/** What a route answers; every other answer is a Problem. */
+/** What a route answers (`z.undefined()`: nothing); every other answer is a Problem. */
 export const Answers = (schema: z.ZodType, status = 200) =>
   applyDecorators(
-    ApiResponse({ status, description: 'Done.', standardSchema: schema }),
+    ApiResponse({
+      status,
+      description: 'Done.',
+      ...(schema instanceof z.ZodUndefined ? {} : { standardSchema: schema }),
+    }),
     ApiResponse({ status: 'default' as never, description: 'A problem.', standardSchema: Problem }),
   );

@@ -1,0 +1,47 @@
+/**
+ * What has to be done now and then whatever happens: partitions made ahead, rows removed that nothing reads any more.
+ * Every replica asks; an advisory lock lets one do it. Refuses to touch the trail: retention is its own business.
+ */
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Log } from '../http/problem.filter.ts';
+import { Database } from './database.ts';
+
+const EVERY_MS = 60 * 60_000;
+const MONTHS_AHEAD = 3;
+
+@Injectable()
+export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
+  #timer: NodeJS.Timeout | undefined;
+  constructor(
+    private readonly database: Database,
+    private readonly log: Log,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.#timer = setInterval(() => {
+      this.run().catch((error: unknown) => this.log.error('upkeep failed', { error }));
+    }, EVERY_MS);
+    this.#timer.unref();
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** @returns false when another replica is at it */
+  async run(): Promise<boolean> {
+    return await this.database.transaction(async (tx) => {
+      const [{ mine }] = await tx.$queryRaw<[{ mine: boolean }]>`select pg_try_advisory_xact_lock(7070, 2) as mine`;
+      if (!mine) return false;
+      await tx.$queryRaw`select partitions.ensure_trail_events(now(), ${MONTHS_AHEAD}::int)`;
+      await tx.$executeRaw`delete from login_attempts where expires_at < now() - interval '1 hour'`;
+      // Kept a while after their end, so that a list shows what has just run out.
+      await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'`;
+      await tx.$executeRaw`delete from revocations where keep_until < now()`;
+      await tx.$executeRaw`
+        delete from issued_access i where i.created_at < now() - interval '8 days'
+          and not exists (select 1 from sessions s where s.token_id = split_part(i.jti, '~', 1) and s.closed_at is null)`;
+      return true;
+    });
+  }
+}
