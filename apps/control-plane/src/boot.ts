@@ -91,7 +91,7 @@ async function createApp(config: Config, databaseUrl: string, log: Log): Promise
     ...https,
     bodyLimit: BODY_BYTES_MAX,
     // A proxy in front is only believed where the operator said there is one.
-    trustProxy: config.httpTls === undefined && config.http.host !== '127.0.0.1',
+    trustProxy: config.behindProxy,
     genReqId: () => shortId('req', randomBytes(10)),
   } as ConstructorParameters<typeof FastifyAdapter>[0]);
   const given = { config, databaseUrl: new DatabaseUrl(new Secret(databaseUrl)), envelope: new Envelope(kek), log };

@@ -27,6 +27,8 @@ export interface OidcProviderConfig {
 export class Config {
   readonly http!: HostPort;
   readonly httpTls!: { readonly cert: string; readonly key: Secret<string> } | undefined;
+  /** A proxy in front is believed about addresses (X-Forwarded-For). */
+  readonly behindProxy!: boolean;
   readonly link!: HostPort;
   readonly enroll!: HostPort;
   /** As browsers and CLIs reach the REST API; '' = from the listening address. */
@@ -204,6 +206,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
             cert: readNamed('SALLYPORT_HTTP_TLS_CERT', cert),
             key: new Secret(readNamed('SALLYPORT_HTTP_TLS_KEY', key)),
           },
+    behindProxy: plaintext === 'behind-proxy',
     link: address('LINK', '127.0.0.1:7401'),
     enroll: address('ENROLL', '127.0.0.1:7402'),
     publicUrl: publicUrl === undefined ? '' : parseUrl('SALLYPORT_PUBLIC_URL', publicUrl),
