@@ -280,11 +280,11 @@ export class Judge {
     const { masks } = permit;
     if (!road.catalog.isStale(masks, statements, road.host.nowMs())) return then(undefined, false);
     const builder = new ReachBuilder(masks.columns, extractSqlFacts);
-    const own = this.ask({ left: synced ? 5 : 4, row: (cells) => builder.row(cells) }, (error, skipped) => {
+    const own = this.ask({ left: synced ? 6 : 5, row: (cells) => builder.row(cells) }, (error, skipped) => {
       if (error === undefined) road.catalog.taken(masks, builder, statements, road.host.nowMs());
       then(error, skipped);
     });
-    for (const kind of ['parse', 'bind', 'execute', 'close'] as const)
+    for (const kind of ['parse', 'bind', 'execute', 'close', 'close'] as const)
       road.flight.push(entry(kind, road.segment, { own }));
     if (synced) road.flight.push(entry('sync', road.segment, { own }));
     road.ownToServer(
@@ -292,6 +292,8 @@ export class Judge {
         parse(LOOKUP_NAME, LOOKUP),
         bind(LOOKUP_NAME, LOOKUP_NAME, lookupValues(masks.columns)),
         execute(LOOKUP_NAME),
+        // In a transaction a portal would stay, and the next look-up find its name taken.
+        close({ kind: 'portal', name: LOOKUP_NAME }),
         close({ kind: 'statement', name: LOOKUP_NAME }),
         synced ? sync() : flush(),
       ]),

@@ -60,6 +60,18 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   return undefined;
 }
 
+/** COPY in binary has rows that nothing can look into, and facts do not tell formats: the word alone is enough to refuse. */
+export const unvouchedCopy = (
+  statements: readonly SqlStatementFacts[],
+  text: string,
+  masks: MaskSet,
+): string | undefined =>
+  hasMasks(masks) &&
+  statements.some((facts) => facts.kind === 'copy' && facts.object !== 'from') &&
+  /binary/i.test(text)
+    ? 'COPY in binary cannot be looked into while masks apply.'
+    : undefined;
+
 const namesMasked = (use: SqlColumnUse, reach: Reach): boolean => reach.columns.some((column) => mayName(use, column));
 
 /** Columns whose value could be a whole row: a record, or a type of the database's own. */
@@ -74,13 +86,16 @@ export function unvouchedColumns(
   if (columns.some((column) => column.tableOid !== 0 && isTainted(column, reach))) {
     return 'A view over masked columns cannot be shown; ask for the table itself.';
   }
-  const originless = columns.filter((column) => column.tableOid === 0);
+  // A whole row comes with its table's OID and attribute 0.
+  const originless = columns.filter((column) => column.tableOid === 0 || column.attribute === 0);
   // A plan shows no values of columns.
   if (originless.length === 0 || facts.kind === 'explain' || !touches(facts, reach)) return undefined;
   const throughView = facts.relations.some((relation) => reach.taintedNames.has(relation.name));
   const named = facts.columns.filter((use) => throughView || namesMasked(use, reach));
-  // USING merges two columns into one without an origin; a whole row stands alone in the target list like a column.
-  const outputCounts = named.some((use) => use.use === 'join') || originless.some((column) => mayBeRow(column.typeOid));
+  // A whole row stands in the target list under its table's name, which is no masked column's.
+  if (originless.some((column) => mayBeRow(column.typeOid))) return 'A whole row with masked columns cannot be shown.';
+  // USING merges two columns into one without an origin.
+  const outputCounts = named.some((use) => use.use === 'join');
   const carries = named.some(
     (use) => carriesValue(use) || (outputCounts && (use.use === 'output' || use.use === 'returning')),
   );

@@ -24,7 +24,7 @@ import { plainError } from './deny.ts';
 import { type Entry, entry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
-import { hasMasks, touches, unvouchedColumns, unvouchedForm } from './mask.ts';
+import { hasMasks, touches, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
 import {
   describe,
   encodeFields,
@@ -433,6 +433,10 @@ export class Pipeline {
           done();
         };
         const facts = resolved.facts;
+        const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, prepared.text, permit.masks);
+        if (binary !== undefined) {
+          return this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', binary), number });
+        }
         if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) return allow();
         if (this.#road.status === 'E') return allow(this.#judge.closedGuard(permit));
         this.#vouch(portal, facts, permit, number, {

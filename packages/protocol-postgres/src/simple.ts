@@ -3,7 +3,7 @@
  * Waits until nothing is on its way, so that the transaction status is the server's own. PostgreSQL protocol, "Simple Query".
  */
 import { LIMITS } from '@sallyport/core';
-import type { SqlStatementFacts } from '@sallyport/model';
+import type { SqlStatementFacts, Statement } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import { shapeKey } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
@@ -12,7 +12,7 @@ import { HEAD_BYTES } from './codec.ts';
 import { entry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
-import { touches, unvouchedColumns, unvouchedForm } from './mask.ts';
+import { touches, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
 import { describe, encodeFields, type FieldDescription, parse, query, readyForQuery, sync } from './messages.ts';
 import type { Tally } from './mirror.ts';
 import { noteFields } from './record.ts';
@@ -81,6 +81,8 @@ export class SimpleQueries {
           road.toServer(permit, message);
         };
         const facts = resolved.facts;
+        const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, text, permit.masks);
+        if (binary !== undefined) return this.#unvouched(statement, number, binary);
         if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) {
           return forward(this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined));
         }
@@ -89,8 +91,7 @@ export class SimpleQueries {
           return forward(this.#judge.open(number, resolved, this.#judge.closedGuard(permit), undefined));
         this.#vouch(text, resolved, permit, {
           vouched: (tally) => forward(tally),
-          refused: (why) =>
-            this.fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
+          refused: (why) => this.#unvouched(statement, number, why),
           failed: (refused) => this.fail(refused),
           number,
         });
@@ -99,9 +100,11 @@ export class SimpleQueries {
     });
   }
 
-  /**
-   * Looks at what the statement would answer before it runs, where masked columns are near.
-   */
+  #unvouched(statement: Statement, number: number, why: string): void {
+    this.fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number });
+  }
+
+  /** Looks at what the statement would answer before it runs, where masked columns are near. */
   #vouch(
     text: string,
     resolved: Resolved,
