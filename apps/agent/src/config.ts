@@ -2,11 +2,11 @@
  * The agent's settings, from the environment or flags of the same names (`SALLYPORT_DATA_DIR` = `--data-dir`).
  * Parsed once; refuses to start on a bad value or an unknown flag. Refuses to hold anything the control plane decides.
  */
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { GatewayError, isDnsLabel, type LogLevel, Secret } from '@sallyport/core';
+import { readIfThere } from './files.ts';
 
 export interface Address {
   readonly host: string;
@@ -97,7 +97,9 @@ function joinToken(value: string | undefined, file: string | undefined): Secret<
   if (value !== undefined && value !== '') return new Secret(value.trim());
   if (file === undefined) return undefined;
   try {
-    return new Secret(readFileSync(file, 'utf8').trim());
+    // Gone is fine: a token works once, and an agent that has enrolled needs none.
+    const bytes = readIfThere(file);
+    return bytes === undefined ? undefined : new Secret(bytes.toString('utf8').trim());
   } catch (cause) {
     throw new GatewayError(
       'config.invalid',
