@@ -82,8 +82,9 @@ export async function truth(stack: Stack, sql: string): Promise<string> {
   });
   await client.connect();
   try {
-    const { rows } = await client.query({ text: sql, rowMode: 'array' });
-    return String((rows as unknown[][])[0]?.[0]);
+    // Several statements give several results; the last one is the answer.
+    const results = [await client.query({ text: sql, rowMode: 'array' })].flat();
+    return String((results.at(-1)?.rows as unknown[][])[0]?.[0]);
   } finally {
     await client.end();
   }
