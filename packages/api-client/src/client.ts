@@ -12,16 +12,21 @@ import type {
   Change,
   Explanation,
   Grant,
+  GrantDocument,
   Group,
   JoinToken,
+  NewSecret,
+  NewToken,
   Page,
   Policy,
+  PolicyCheck,
   Principal,
   RecordedStatement,
   ReplayFrame,
   Resource,
   Session,
-  TrailEventRow,
+  TrailEvent,
+  TreeHead,
   WhoAmI,
 } from './types.ts';
 
@@ -58,6 +63,19 @@ export async function* allItems<T>(
   } while (cursor !== undefined);
 }
 
+/** Heads are walked by the size of the tree: there is no cursor. */
+async function* allHeads(transport: Transport): AsyncGenerator<TreeHead> {
+  for (let after = 0; ; ) {
+    const { items } = await transport.json<Page<TreeHead>>('GET', '/v1/trail/heads', {
+      query: { after, limit: PAGE_SIZE },
+    });
+    yield* items;
+    const last = items.at(-1);
+    if (last === undefined || last.size <= after) return;
+    after = last.size;
+  }
+}
+
 export interface ApiClient {
   readonly transport: Transport;
   readonly oauth: OAuthApi;
@@ -81,8 +99,8 @@ export interface ApiClient {
     createToken(
       name: string,
       body: { readonly name: string; readonly expiresInSeconds: number; readonly scopes?: readonly string[] },
-    ): Promise<{ readonly id: string; readonly token: string }>;
-    createSecret(name: string): Promise<{ readonly clientId: string; readonly clientSecret: string }>;
+    ): Promise<NewToken>;
+    createSecret(name: string): Promise<NewSecret>;
   };
   readonly groups: {
     list(query?: Query, max?: number): AsyncGenerator<Group>;
@@ -95,12 +113,12 @@ export interface ApiClient {
   readonly grants: {
     list(query?: Query, max?: number): AsyncGenerator<Grant>;
     get(name: string): Promise<Grant>;
-    create(body: Readonly<Record<string, unknown>>): Promise<Grant>;
-    revoke(name: string): Promise<unknown>;
+    create(body: GrantDocument): Promise<Grant>;
+    revoke(name: string): Promise<Grant>;
   };
   readonly policies: {
     list(query?: Query, max?: number): AsyncGenerator<Policy>;
-    check(source: string): Promise<unknown>;
+    check(source: string): Promise<PolicyCheck>;
     explain(body: {
       readonly resource: string;
       readonly statement: string;
@@ -124,13 +142,14 @@ export interface ApiClient {
     statements(id: string, query?: Query, max?: number): AsyncGenerator<RecordedStatement>;
     recording(id: string, query?: Query, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
     watch(id: string, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
-    kill(id: string, reason: string): Promise<unknown>;
+    kill(id: string, reason: string): Promise<Session>;
   };
   readonly trail: {
-    events(query?: Query, max?: number): AsyncGenerator<TrailEventRow>;
+    events(query?: Query, max?: number): AsyncGenerator<TrailEvent>;
     /** The archive, as bytes of the answer's body. */
     export(query?: Query): Promise<Response>;
-    heads(): Promise<unknown>;
+    /** Every signed head, oldest first. */
+    heads(): AsyncGenerator<TreeHead>;
   };
   readonly agents: {
     list(query?: Query, max?: number): AsyncGenerator<Agent>;
@@ -139,7 +158,7 @@ export interface ApiClient {
       readonly names?: readonly string[];
       readonly expiresInSeconds?: number;
     }): Promise<JoinToken>;
-    revoke(name: string): Promise<unknown>;
+    revoke(name: string): Promise<Agent>;
   };
 }
 
@@ -218,7 +237,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       events: list('/v1/trail/events'),
       export: (query) =>
         transport.raw('GET', '/v1/trail/export', { timeoutMs: undefined, ...(query === undefined ? {} : { query }) }),
-      heads: () => get('/v1/trail/heads'),
+      heads: () => allHeads(transport),
     },
     agents: {
       list: list('/v1/agents'),

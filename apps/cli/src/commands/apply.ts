@@ -1,4 +1,5 @@
 /** apply: documents of a folder become what the control plane holds, all or nothing. */
+import path from 'node:path';
 import type { Change } from '@sallyport/api-client';
 import type { Context } from '../context.ts';
 import { safeText } from '../output/safe-text.ts';
@@ -21,7 +22,11 @@ async function apply(
   options: { readonly file: string; readonly dryRun?: boolean; readonly prune?: boolean },
 ): Promise<void> {
   await context.requireToken();
-  const documents = await readDocuments(context.terminal, options.file);
+  const all = await readDocuments(context.terminal, options.file);
+  const documents = all.filter(({ file }) => !isTestFile(options.file, file));
+  if (documents.length < all.length && !context.json) {
+    context.note(`${all.length - documents.length} files under tests/ are left to \`sallyport policy test\`.`);
+  }
   const dryRun = options.dryRun === true;
   const answer = await context.api.apply(documents, { dryRun, prune: options.prune === true });
   context.answer(answer, ({ changes }) => {
@@ -33,6 +38,10 @@ async function apply(
     ];
   });
 }
+
+/** Tables of `policy test` and their fixtures live in folders of that name, and are never applied with the rest. */
+const isTestFile = (target: string, file: string): boolean =>
+  path.relative(target, file).split(path.sep).slice(0, -1).includes('tests');
 
 const MARKS = { create: ['+', 'green'], update: ['~', 'yellow'], delete: ['-', 'red'], none: [' ', 'dim'] } as const;
 

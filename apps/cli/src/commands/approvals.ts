@@ -3,7 +3,7 @@
  * statement first, and its text is made safe for the terminal, since the one who waits has written it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApprovalRequest, PrincipalRef } from '@sallyport/api-client';
+import type { ApprovalRequest } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import { safeLine, safeText } from '../output/safe-text.ts';
 import { type Column, renderFields } from '../output/table.ts';
@@ -15,7 +15,7 @@ const WATCH_EVERY_MS = 1000;
 
 /** `payments-bot for ana`. */
 export const whoText = (item: {
-  readonly principal: PrincipalRef;
+  readonly principal: { readonly name: string };
   readonly onBehalfOf: { readonly name: string } | null;
 }): string => (item.onBehalfOf === null ? item.principal.name : `${item.principal.name} for ${item.onBehalfOf.name}`);
 

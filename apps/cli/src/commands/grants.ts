@@ -1,5 +1,5 @@
 /** grants ls, create, revoke. */
-import type { Grant } from '@sallyport/api-client';
+import type { Grant, GrantDocument } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
 import type { Column } from '../output/table.ts';
@@ -95,9 +95,10 @@ async function create(context: Context, name: string, options: CreateOptions): P
     group: options.group,
     resource: options.resource,
     labels: pairs(options.label),
-    effects: options.effect.flatMap((effect) => effect.split(',')),
+    // What is no effect or kind is refused by name at the control plane.
+    effects: options.effect.flatMap((effect) => effect.split(',')) as GrantDocument['effects'],
     roles: options.role,
-    kind: options.kind,
+    kind: options.kind as NonNullable<GrantDocument['kind']>,
     notBefore: options.from === undefined ? undefined : parseUntil(options.from, nowMs),
     notAfter: options.until === undefined ? undefined : parseUntil(options.until, nowMs),
   });

@@ -147,7 +147,7 @@ const STYLES = { allow: 'green', hold: 'yellow', deny: 'red' } as const;
 function renderExplanation(context: Context, answer: Explanation): readonly string[] {
   const { verdict, effects, statementEffects, grants, unknown } = answer;
   const rules = answer.rules.filter((rule) => rule.outcome !== 'other_subject' && rule.outcome !== 'other_resource');
-  const message = verdict.message === undefined ? '' : `: ${safeText(verdict.message)}`;
+  const message = typeof verdict['message'] === 'string' ? `: ${safeText(verdict['message'])}` : '';
   return [
     `${styled(context.terminal, STYLES[verdict.kind], verdict.kind)} by ${safeLine(verdict.rule)}${message}`,
     ...(unknown === null ? [] : [`The statement could not be understood (${unknown}), so it is refused.`]),

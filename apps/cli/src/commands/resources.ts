@@ -11,7 +11,7 @@ const labelText = (labels: Readonly<Record<string, string>> | undefined | null):
 
 const COLUMNS: readonly Column<Resource>[] = [
   { title: 'name', show: (resource) => resource.name },
-  { title: 'type', show: (resource) => resource.type ?? resource.kind },
+  { title: 'type', show: (resource) => resource.type },
   { title: 'you may', show: (resource) => resource.effects?.join(', ') },
   { title: 'databases', show: (resource) => resource.databases?.join(', '), least: 12 },
   { title: 'labels', show: (resource) => labelText(resource.labels), least: 12 },
@@ -53,7 +53,7 @@ async function show(context: Context, name: string): Promise<void> {
     renderFields([
       ['name', resource.name],
       ['id', resource.id],
-      ['type', resource.type ?? resource.kind],
+      ['type', resource.type],
       ['description', resource.description],
       ['labels', labelText(resource.labels)],
       ['you may', resource.effects?.join(', ')],

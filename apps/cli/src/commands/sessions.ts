@@ -22,7 +22,7 @@ const COLUMNS: readonly Column<Session>[] = [
         ? session.heldFor === null
           ? 'live'
           : `waits for ${session.heldFor}`
-        : (session.closeReason ?? 'closed'),
+        : session.closeReason || 'closed',
     least: 8,
   },
   { title: 'statements', show: (session) => session.statements },
@@ -96,7 +96,7 @@ async function show(context: Context, id: string): Promise<void> {
       ['opened', showInstant(session.openedAt)],
       [
         'closed',
-        session.closedAt == null ? 'live' : `${showInstant(session.closedAt)} (${session.closeReason ?? 'closed'})`,
+        session.closedAt == null ? 'live' : `${showInstant(session.closedAt)} (${session.closeReason || 'closed'})`,
       ],
       ['lasted', showSpan(ended - new Date(session.openedAt).getTime())],
       ['statements', session.statements],

@@ -4,7 +4,7 @@ import { createReadStream, createWriteStream, existsSync, readFileSync } from 'n
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
-import type { TrailEventRow } from '@sallyport/api-client';
+import type { TrailEvent } from '@sallyport/api-client';
 import { type Finding, parseTreeHeads, type VerifyReport, verifyExport } from '@sallyport/trail';
 import { type Context, collect } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
@@ -14,19 +14,18 @@ import { parseSince, showInstant } from '../output/time.ts';
 import { styled } from '../terminal.ts';
 import { countOption, type Registry } from './command.ts';
 
-const COLUMNS: readonly Column<TrailEventRow>[] = [
-  { title: 'time', show: (event) => showInstant(event.at ?? event.time) },
-  { title: 'kind', show: (event) => event.kind },
-  { title: 'who', show: (event) => (typeof event.principal === 'object' ? event.principal?.name : event.principal) },
+const COLUMNS: readonly Column<TrailEvent>[] = [
+  { title: 'time', show: (event) => showInstant(event.time) },
+  { title: 'kind', show: (event) => (event.count > 1 ? `${event.kind} ×${event.count}` : event.kind) },
+  { title: 'who', show: (event) => [event.principal, event.onBehalfOf].filter((name) => name !== null).join(' for ') },
   { title: 'resource', show: (event) => event.resource },
   { title: 'verdict', show: (event) => event.verdict },
-  {
-    title: 'rule or act',
-    show: (event) => event.rule ?? [event.action, event.target].filter((part) => part != null).join(' '),
-    least: 16,
-  },
+  { title: 'rule or act', show: (event) => event.rule ?? actText(event), least: 16 },
   { title: 'session', show: (event) => event.sessionId },
 ];
+
+const actText = ({ action, target }: TrailEvent): string | undefined =>
+  action === null ? undefined : `${action} ${target ?? ''}`.trim();
 
 export function registerTrail({ program, run }: Registry): void {
   const trail = program.command('trail').description('the record: search it, take it away, check it');
@@ -48,6 +47,7 @@ export function registerTrail({ program, run }: Registry): void {
     .requiredOption('-o, --output <file>', 'file to write (`-` = stdout)')
     .option('--since <when>', 'only segments since: 24h, 7d or a date')
     .option('--until <when>', 'only segments until')
+    .option('--recordings', 'with the recordings, sealed as they are kept')
     .action(run(exportTrail));
   trail.command('heads').description('print signed heads of the record, to be kept outside').action(run(heads));
   trail
@@ -83,10 +83,10 @@ function period(
 
 async function exportTrail(
   context: Context,
-  options: { readonly output: string; readonly since?: string; readonly until?: string },
+  options: { readonly output: string; readonly since?: string; readonly until?: string; readonly recordings?: boolean },
 ): Promise<void> {
   await context.requireToken();
-  const response = await context.api.trail.export(period(context, options));
+  const response = await context.api.trail.export({ ...period(context, options), recordings: options.recordings });
   if (response.body === null) throw new CliError('unavailable', 'The export is empty.');
   const source = Readable.fromWeb(response.body as unknown as WebStream);
   if (options.output === '-') {
@@ -105,11 +105,7 @@ async function exportTrail(
 
 async function heads(context: Context): Promise<void> {
   await context.requireToken();
-  const answer = (await context.api.trail.heads()) as { readonly items?: readonly unknown[] } | readonly unknown[];
-  const items = Array.isArray(answer)
-    ? (answer as readonly unknown[])
-    : ((answer as { readonly items?: readonly unknown[] }).items ?? []);
-  for (const head of items) context.say(JSON.stringify(head));
+  for await (const head of context.api.trail.heads()) context.say(JSON.stringify(head));
 }
 
 async function verify(

@@ -97,10 +97,13 @@ test('a failed exchange is not kept', async () => {
 });
 
 test('plaintext endpoints are never dialled', () => {
-  const endpoints = [{ protocol: 'postgres', address: '127.0.0.1:7433', plaintext: true }];
+  const endpoints = [{ protocol: 'postgres', address: '127.0.0.1:7433', plaintext: true, agent: 'a' }];
   expect(() => requireEndpoints('db', endpoints)).toThrow(expect.objectContaining({ exit: 'unavailable' }));
   expect(
-    requireEndpoints('db', [...endpoints, { protocol: 'postgres', address: '[::1]:7432', plaintext: false }]),
+    requireEndpoints('db', [
+      ...endpoints,
+      { protocol: 'postgres', address: '[::1]:7432', plaintext: false, agent: 'a' },
+    ]),
   ).toEqual([{ host: '::1', port: 7432 }]);
   expect(() => parseAddress('nowhere')).toThrow(expect.objectContaining({ exit: 'failure' }));
 });

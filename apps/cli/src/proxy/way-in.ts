@@ -33,8 +33,7 @@ export interface WayIn {
 export async function openWayIn(context: Context, name: string, options: WayInOptions): Promise<WayIn> {
   await context.requireToken();
   const [resource, root] = await Promise.all([context.api.resources.get(name), context.api.rootCertificate()]);
-  if ((resource.type ?? resource.kind ?? 'postgres') !== 'postgres')
-    throw new CliError('usage', `${name} is no PostgreSQL resource.`);
+  if (resource.type !== 'postgres') throw new CliError('usage', `${name} is no PostgreSQL resource.`);
   return {
     resource,
     endpoints: requireEndpoints(resource.name, resource.endpoints),

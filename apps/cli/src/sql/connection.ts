@@ -2,6 +2,7 @@
  * One session on a resource for the prompt: TLS straight to the agent, verified, with an access token as the password.
  * Refuses to interpret values: the server's text is shown as it came. Tries a resource's endpoints in turn.
  */
+import type { EventEmitter } from 'node:events';
 import pg from 'pg';
 import { agentTls, dialAgent } from '../proxy/agent-endpoint.ts';
 import type { WayIn } from '../proxy/way-in.ts';
@@ -37,12 +38,25 @@ export async function openSqlConnection(
 ): Promise<SqlConnection> {
   const client = await connect(way, database, onNotice);
   let lost: Error | undefined;
+  let status: TransactionStatus = 'idle';
+  let onReady: (() => void) | undefined;
   client.on('error', (error) => {
     lost = error;
   });
+  client.on('end', () => onReady?.());
+  // The driver's promise is settled by ErrorResponse, before the ReadyForQuery that says how the transaction stands.
+  const { connection } = client as unknown as { readonly connection: EventEmitter };
+  connection.on('readyForQuery', (message: { readonly status: string }) => {
+    status = message.status === 'T' ? 'open' : message.status === 'E' ? 'failed' : 'idle';
+    onReady?.();
+  });
+
   return {
     run: async (text) => {
       if (lost !== undefined) throw asSqlError(lost);
+      const ready = new Promise<void>((resolve) => {
+        onReady = resolve;
+      });
       try {
         const answer = await client.query<(string | null)[]>({ text, rowMode: 'array' });
         const results = Array.isArray(answer)
@@ -55,6 +69,7 @@ export async function openSqlConnection(
           rows: result.rows,
         }));
       } catch (error) {
+        if (isServerAnswer(error) && (error as { readonly severity: string }).severity !== 'FATAL') await ready;
         throw asSqlError(error);
       }
     },
@@ -73,11 +88,7 @@ export async function openSqlConnection(
         socket.end(packet);
       });
     },
-    status: () => {
-      // @types/pg does not know it yet.
-      const status = (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus();
-      return status === 'T' ? 'open' : status === 'E' ? 'failed' : 'idle';
-    },
+    status: () => status,
     close: () => client.end().catch(() => undefined),
   };
 }

@@ -42,6 +42,8 @@ export async function runPrompt(
       return;
     }
     reader.clear();
+    lines.write(null, { ctrl: true, name: 'e' });
+    lines.write(null, { ctrl: true, name: 'u' });
     context.say('');
     showPrompt();
   });

@@ -1,0 +1,744 @@
+/**
+ * Generated from docs/reference/openapi.json by packages/api-client/scripts/generate.ts; not edited by hand.
+ * Instants are ISO 8601 texts in UTC.
+ */
+
+export interface Agent {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  /** Heard of in the last 15 seconds. */
+  readonly connected: boolean;
+  readonly lastSeenAt: string | null;
+  readonly instance: string | null;
+  /** DNS names and addresses its listener certificate carries. */
+  readonly names: readonly string[];
+  readonly endpoints: readonly {
+    readonly protocol: string;
+    readonly address: string;
+    readonly plaintext: boolean;
+  }[];
+  readonly capabilities: readonly string[];
+  readonly bundle: {
+    readonly epoch: number;
+    readonly revision: number;
+    /** The newest revision is in force. */
+    readonly current: boolean;
+    /** Why the last bundle was refused. */
+    readonly error: string | null;
+  };
+  readonly certificateExpiresAt: string | null;
+  readonly revokedAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface AgentPackage {
+  readonly files: readonly {
+    readonly name: string;
+    readonly sha256: string;
+    readonly size: number;
+  }[];
+}
+
+export interface ApiToken {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: string;
+  readonly lastUsedAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface ApiTokenPage {
+  readonly items: readonly ApiToken[];
+  readonly nextCursor: string | null;
+}
+
+export interface ApplyAnswer {
+  readonly changes: readonly {
+    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy';
+    readonly name: string;
+    readonly action: 'create' | 'update' | 'delete' | 'none';
+    /** `- field: old`, `+ field: new`. */
+    readonly diff: readonly string[];
+  }[];
+}
+
+export interface ApplyRequest {
+  readonly documents: readonly {
+    readonly file: string;
+    readonly text: string;
+  }[];
+  readonly dryRun?: boolean;
+  /** Delete what is not named, among the kinds the documents hold. */
+  readonly prune?: boolean;
+}
+
+export interface ApprovalRequest {
+  readonly id: string;
+  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn' | 'consumed';
+  /** The caller may answer it. */
+  readonly answerable: boolean;
+  readonly principal: {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+  };
+  readonly onBehalfOf: {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+  } | null;
+  readonly agentId: string;
+  readonly sessionId: string;
+  readonly resourceId: string;
+  /** Its name. */
+  readonly resource: string;
+  readonly database: string;
+  readonly clientAddress: string;
+  readonly mode: string;
+  readonly scope: string;
+  readonly digest: string;
+  /** Values that the detectors know are shown in part. */
+  readonly statement: string;
+  readonly parameters: readonly (string | null)[];
+  readonly effects: readonly string[];
+  readonly rule: string;
+  readonly ruleReason: string;
+  readonly groups: readonly string[];
+  /** How many distinct persons must say yes. */
+  readonly count: number;
+  readonly inTransaction: boolean;
+  readonly wroteInTransaction: boolean;
+  readonly statementsBefore: number;
+  readonly writesBefore: number;
+  readonly recentStatements: readonly string[];
+  readonly votes: readonly {
+    readonly principalId: string;
+    readonly granted: boolean;
+    readonly reason: string | null;
+    readonly at: string;
+  }[];
+  readonly reason: string | null;
+  readonly requestedAt: string;
+  readonly expiresAt: string;
+  readonly answeredAt: string | null;
+  readonly consumedAt: string | null;
+}
+
+export interface Approve {
+  readonly reason?: string;
+}
+
+export interface BundleCounter {
+  readonly epoch: number;
+  readonly revision: number;
+}
+
+export interface CreateCredential {
+  readonly name: string;
+  readonly kind: 'stored' | 'env' | 'file' | 'none';
+  readonly username: string;
+  /** env: variable name; file: absolute path, both at the agent. */
+  readonly reference?: string | null;
+  /** The secret is a PEM client certificate and its key. */
+  readonly certificate?: boolean;
+  /** Of a stored one; can be put later. */
+  readonly secret?: string;
+}
+
+export interface CreateGroup {
+  readonly name: string;
+  readonly description?: string;
+}
+
+export interface CreateJoinToken {
+  /** The name of the agent that will join; one that has it already is replaced. */
+  readonly name: string;
+  /** What clients dial: DNS names and addresses for its listener certificate. */
+  readonly names?: readonly string[];
+  readonly expiresInSeconds?: number;
+}
+
+export interface CreatePrincipal {
+  readonly name: string;
+  readonly kind: 'person' | 'service' | 'ai_agent';
+  readonly displayName?: string;
+  readonly email?: string | null;
+  readonly roles?: readonly ('admin' | 'auditor' | 'approver' | 'member')[];
+}
+
+export interface CreateSecret {
+  readonly expiresInSeconds?: number;
+}
+
+export interface CreateToken {
+  readonly name: string;
+  /** Permissions it is narrowed to; empty = all of the principal’s. */
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'key:rotate' | 'access:exchange')[];
+  readonly expiresInSeconds?: number;
+}
+
+export interface CreateWebhook {
+  readonly name: string;
+  readonly url: string;
+  readonly format?: 'generic' | 'slack';
+  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly secret?: string;
+}
+
+export interface Credential {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'stored' | 'env' | 'file' | 'none';
+  readonly username: string;
+  readonly reference: string | null;
+  readonly certificate: boolean;
+  readonly hasSecret: boolean;
+  readonly version: number;
+  readonly resources: readonly string[];
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface CredentialPage {
+  readonly items: readonly Credential[];
+  readonly nextCursor: string | null;
+}
+
+export interface Deny {
+  readonly reason: string;
+}
+
+export interface DeviceAnswer {
+  readonly device_code: string;
+  readonly user_code: string;
+  readonly verification_uri: string;
+  readonly verification_uri_complete: string;
+  readonly expires_in: number;
+  readonly interval: number;
+}
+
+export interface DeviceRequest {
+  readonly client_id?: string;
+  readonly scope?: string;
+}
+
+export interface ExplainRequest {
+  readonly resource: string;
+  readonly statement: string;
+  /** Name or id; oneself when left out. */
+  readonly principal?: string;
+  /** As if it belonged to these, too. */
+  readonly groups?: readonly string[];
+  readonly database?: string;
+  readonly role?: string;
+}
+
+export interface Explanation {
+  readonly verdict: {
+    readonly kind: 'allow' | 'hold' | 'deny';
+    readonly rule: string;
+    readonly [key: string]: unknown;
+  };
+  readonly understood: boolean;
+  /** Why the text has no facts. */
+  readonly unknown: string | null;
+  readonly statementEffects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  /** What the principal may do there. */
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly grants: readonly {
+    readonly id: string;
+    readonly kind: string;
+    readonly effects: readonly string[];
+  }[];
+  readonly rules: readonly {
+    readonly rule: string;
+    readonly verdict: string;
+    readonly mode: string;
+    readonly outcome: string;
+    readonly when: string;
+  }[];
+}
+
+export interface Grant {
+  readonly id: string;
+  readonly name: string;
+  readonly principal: string | null;
+  readonly group: string | null;
+  readonly resource: string | null;
+  readonly labels: Readonly<Record<string, string>> | null;
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly roles: readonly string[];
+  readonly kind: string;
+  readonly notBefore: string | null;
+  readonly notAfter: string | null;
+  readonly revokedAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface GrantDocument {
+  readonly name: string;
+  /** Name or id; or give a group. */
+  readonly principal?: string | null;
+  readonly group?: string | null;
+  /** Name; or give labels. */
+  readonly resource?: string | null;
+  /** Every resource that carries all of them. */
+  readonly labels?: Readonly<Record<string, string>> | null;
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  /** Roles on the server that may be asked for as <role>+<resource>. */
+  readonly roles?: readonly string[];
+  readonly kind?: 'standing' | 'jit' | 'break_glass';
+  readonly notBefore?: string | null;
+  readonly notAfter?: string | null;
+}
+
+export interface GrantPage {
+  readonly items: readonly Grant[];
+  readonly nextCursor: string | null;
+}
+
+export interface GrantPatch {
+  readonly [key: string]: unknown;
+}
+
+export interface Group {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly members?: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: 'person' | 'service' | 'ai_agent';
+    readonly sources: readonly string[];
+  }[];
+  readonly memberCount: number;
+  readonly createdAt: string;
+}
+
+export interface GroupPage {
+  readonly items: readonly Group[];
+  readonly nextCursor: string | null;
+}
+
+export interface JoinToken {
+  /** Shown this once; works once. */
+  readonly joinToken: string;
+  /** Installs and starts the agent on its host. */
+  readonly command: string;
+  readonly expiresAt: string;
+}
+
+export interface KeySet {
+  readonly keys: readonly (Readonly<Record<string, unknown>>)[];
+}
+
+export interface KillSession {
+  readonly reason: string;
+}
+
+export interface NewSecret {
+  readonly id: string;
+  readonly clientId: string;
+  /** Shown once. */
+  readonly clientSecret: string;
+}
+
+export interface NewToken {
+  readonly id: string;
+  /** Shown once. */
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+export interface Policy {
+  readonly id: string;
+  readonly name: string;
+  readonly source: string;
+  readonly revision: number;
+  readonly mode: string;
+  readonly rules: number;
+  readonly masks: number;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface PolicyCheck {
+  readonly valid: true;
+  readonly name: string;
+  readonly rules: number;
+  readonly masks: number;
+}
+
+export interface PolicyPage {
+  readonly items: readonly Policy[];
+  readonly nextCursor: string | null;
+}
+
+export interface PolicyRevisions {
+  readonly items: readonly {
+    readonly revision: number;
+    readonly source: string;
+    readonly by: string | null;
+    readonly createdAt: string;
+  }[];
+  readonly nextCursor: null | null;
+}
+
+export interface PolicySource {
+  /** YAML, kind Policy. */
+  readonly source: string;
+}
+
+export interface Principal {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'person' | 'service' | 'ai_agent';
+  readonly displayName: string;
+  readonly email: string | null;
+  readonly roles: readonly string[];
+  readonly groups?: readonly string[];
+  readonly disabledAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface PrincipalPage {
+  readonly items: readonly Principal[];
+  readonly nextCursor: string | null;
+}
+
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  /** Stable; see docs/reference/errors.md. */
+  readonly code: string;
+  readonly requestId: string;
+  readonly errors?: readonly {
+    readonly field: string;
+    readonly message: string;
+    readonly file?: string;
+    readonly line?: number;
+    readonly column?: number;
+  }[];
+}
+
+export interface PutSecret {
+  readonly secret: string;
+}
+
+export interface RecordedStatement {
+  readonly number: number;
+  readonly at: string;
+  readonly verdict: 'allow' | 'deny' | 'hold';
+  readonly rule: string;
+  readonly code: string;
+  readonly digest: string;
+  readonly effects: readonly string[];
+  readonly text: string;
+  readonly parameters: readonly (string | null)[];
+  readonly approvalId: string;
+  readonly shadow: readonly {
+    readonly rule: string;
+    readonly verdict: string;
+  }[];
+  readonly outcome: {
+    readonly rows: number;
+    readonly bytes: number;
+    readonly error: string;
+    readonly durationUs: number;
+    readonly masked: number;
+  } | null;
+}
+
+export interface RecordedStatements {
+  readonly items: readonly RecordedStatement[];
+  readonly nextCursor: string | null;
+  /** Statements whose payload cannot be read any more. */
+  readonly sealed: number;
+}
+
+export interface Resource {
+  readonly id: string;
+  readonly name: string;
+  readonly type: string;
+  readonly description: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly endpoints: readonly {
+    readonly protocol: string;
+    readonly address: string;
+    readonly plaintext: boolean;
+    readonly agent: string;
+  }[];
+  readonly databases: readonly string[];
+  /** What the caller may do there, where asked for. */
+  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly roles?: readonly string[];
+  readonly recording: string;
+  readonly durability: string;
+  readonly approval: string;
+  readonly exceeded: string;
+  readonly holdInTransactionMsMax: string | number;
+  readonly offline: {
+    readonly sessions: string | number;
+    readonly newSessions: string | number;
+  };
+  readonly credential?: string | null;
+  /** Only with resource:read. */
+  readonly postgres?: Readonly<Record<string, unknown>>;
+  readonly agents: readonly string[];
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface ResourceDocument {
+  readonly name: string;
+  readonly type: 'postgres';
+  readonly description?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly postgres: {
+    readonly host?: string;
+    readonly port?: number;
+    /** Directory of the unix socket, instead of host and port. */
+    readonly socket?: string;
+    /** Empty = any. */
+    readonly databases?: readonly string[];
+    readonly tls?: 'verify-full' | 'verify-ca' | 'require' | 'disable';
+    /** PEM; the system’s when left out. */
+    readonly ca?: string;
+    readonly serverName?: string;
+    readonly auth?: readonly ('scram-sha-256' | 'scram-sha-256-plus' | 'certificate' | 'md5' | 'password' | 'trust')[];
+  };
+  /** Name of the credential; none = the server asks for nothing. */
+  readonly credential?: string | null;
+  readonly recording?: 'statements' | 'results' | 'full';
+  readonly durability?: 'standard' | 'strict';
+  readonly approval?: 'wait' | 'ticket';
+  readonly exceeded?: 'deny' | 'hold';
+  readonly holdInTransactionMsMax?: string | number;
+  readonly offline?: {
+    readonly sessions?: string | number;
+    readonly newSessions?: string | number;
+  };
+  /** Which agents guard it; empty = every one. */
+  readonly agents?: readonly string[];
+}
+
+export interface ResourcePage {
+  readonly items: readonly Resource[];
+  readonly nextCursor: string | null;
+}
+
+export interface ResourcePatch {
+  readonly [key: string]: unknown;
+}
+
+export interface RotateKey {
+  readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval';
+}
+
+export interface RotatedKey {
+  readonly id: string;
+}
+
+export interface SecretList {
+  readonly items: readonly {
+    readonly id: string;
+    readonly expiresAt: string | null;
+    readonly createdAt: string;
+  }[];
+  readonly nextCursor: null | null;
+}
+
+export interface Session {
+  readonly id: string;
+  readonly live: boolean;
+  readonly resource: {
+    readonly id: string;
+    readonly name: string;
+  };
+  readonly protocol: string;
+  readonly principal: {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+  };
+  readonly onBehalfOf: {
+    readonly id: string;
+    readonly name: string;
+  } | null;
+  readonly agent: {
+    readonly id: string;
+    readonly name: string;
+  };
+  readonly clientAddress: string;
+  readonly database: string;
+  readonly role: string;
+  readonly application: string;
+  readonly openedAt: string;
+  readonly closedAt: string | null;
+  readonly closeReason: string | null;
+  readonly statements: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Approval request it waits for. */
+  readonly heldFor: string | null;
+  readonly erasedAt: string | null;
+}
+
+export interface TokenAnswer {
+  readonly access_token: string;
+  readonly issued_token_type?: string;
+  readonly token_type: string;
+  readonly expires_in: number;
+}
+
+export interface TokenRequest {
+  readonly grant_type: string;
+  readonly client_id?: string;
+  readonly client_secret?: string;
+  readonly device_code?: string;
+  readonly subject_token?: string;
+  readonly subject_token_type?: string;
+  readonly actor_token?: string;
+  readonly actor_token_type?: string;
+  readonly audience?: string;
+  readonly resource?: string;
+  readonly role?: string;
+}
+
+export interface TrailChain {
+  readonly id: string;
+  readonly agentId: string;
+  /** Name; empty for the control plane itself. */
+  readonly agent: string;
+  readonly instance: string;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly head: string;
+  /** What heartbeats or a later epoch said its last event was. */
+  readonly saidSequence: number;
+  readonly missing: number;
+  readonly alarm: string | null;
+  readonly updatedAt: string;
+}
+
+export interface TrailEvent {
+  readonly time: string;
+  readonly chain: {
+    readonly id: string;
+    readonly agentId: string;
+    readonly instance: string;
+    readonly epoch: number;
+  };
+  readonly sequence: number;
+  readonly kind: string;
+  readonly sessionId: string | null;
+  readonly principal: string | null;
+  readonly onBehalfOf: string | null;
+  readonly resource: string | null;
+  readonly verdict: string | null;
+  readonly rule: string | null;
+  readonly code: string | null;
+  readonly action: string | null;
+  readonly target: string | null;
+  /** Events this row stands for: allowed statements of one upload are summed up. */
+  readonly count: number;
+}
+
+export interface TrailEvents {
+  readonly items: readonly TrailEvent[];
+  readonly nextCursor: string | null;
+}
+
+export interface TreeHead {
+  readonly size: number;
+  readonly root: string;
+  /** UTC ms. */
+  readonly time: number;
+  readonly statement: string;
+  readonly signature: string;
+}
+
+export interface UpdateCredential {
+  readonly kind?: 'stored' | 'env' | 'file' | 'none';
+  readonly username?: string;
+  /** env: variable name; file: absolute path, both at the agent. */
+  readonly reference?: string | null;
+  /** The secret is a PEM client certificate and its key. */
+  readonly certificate?: boolean;
+}
+
+export interface UpdateGroup {
+  readonly description: string;
+}
+
+export interface UpdatePrincipal {
+  readonly displayName?: string;
+  readonly email?: string | null;
+  readonly roles?: readonly ('admin' | 'auditor' | 'approver' | 'member')[];
+  readonly disabled?: boolean;
+}
+
+export interface UpdateWebhook {
+  readonly url?: string;
+  readonly format?: 'generic' | 'slack';
+  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly secret?: string;
+  readonly disabled?: boolean;
+}
+
+export interface Webhook {
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly format: 'generic' | 'slack';
+  readonly events: readonly string[];
+  readonly disabled: boolean;
+  readonly createdAt: string;
+}
+
+export interface WebhookDeliveries {
+  readonly items: readonly {
+    readonly id: string;
+    readonly event: string;
+    readonly attempts: number;
+    readonly createdAt: string;
+    readonly sentAt: string | null;
+    readonly failedAt: string | null;
+    readonly error: string | null;
+  }[];
+}
+
+export interface WebhookWithSecret {
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly format: 'generic' | 'slack';
+  readonly events: readonly string[];
+  readonly disabled: boolean;
+  readonly createdAt: string;
+  /** Shown this once: signs every message. */
+  readonly secret: string;
+}
+
+export interface WhoAmI {
+  readonly principal: {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: 'person' | 'service' | 'ai_agent';
+  };
+  readonly roles: readonly string[];
+  readonly groups: readonly string[];
+  readonly permissions: readonly string[];
+  readonly project: {
+    readonly id: string;
+    readonly name: string;
+  };
+  readonly token: {
+    readonly id: string;
+    readonly expiresAt: string;
+  };
+}
