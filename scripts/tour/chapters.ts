@@ -52,8 +52,16 @@ const maskedRead: Chapter<TourContext> = {
           binary: true,
         } as pg.QueryConfig);
         promise(!JSON.stringify(binary.rows).includes(truth[1]!), 'the binary format came out in clear');
-        const refusal = await refused(carla.client.query("select card_number || '' as c from customers where id = 7"));
-        return `an expression over a masked column is refused: ${refusal.message}`;
+        return 'both came out masked';
+      });
+      await step('using a hidden column in an expression or a condition waits for somebody else', async () => {
+        const guess = carla.client.query("select id from customers where card_number like '4000%' limit 1");
+        guess.catch(() => undefined);
+        const request = await tour.pending('ben');
+        await (await tour.as('ben')).call('POST', `/v1/approvals/${request.id}/deny`, {
+          reason: 'Ask for the id instead.',
+        });
+        return `${request.rule}: ${(await refused(guess)).message}`;
       });
       await step('a card number hidden in a free-text note is found', async () => {
         const { rows } = await carla.client.query('select note from payments where id = 1000');
