@@ -3,7 +3,7 @@
  * Refuses to know what it encrypts. A writer's key never goes back in its keystream; a key opened from a box can only read,
  * so that no two writers share a keystream. docs/reference/trail-format.md, Session keys.
  */
-import { type Cipheriv, createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { type Cipheriv, createCipheriv, createDecipheriv, type Decipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { parseUuid, type SealKeyPair, seal, unseal } from '@sallyport/core';
 import { broken, sha256, ZERO16 } from './bytes.ts';
 
@@ -68,12 +68,23 @@ export class SessionKeyReader {
   readonly keyId: Buffer;
   readonly #secret: Buffer;
   #events: Buffer | undefined;
+  #decipher: Decipheriv | undefined;
+  /** Where `#decipher` stands in the keystream. */
+  #at = 0;
   constructor(secret: Buffer) {
     this.#secret = secret;
     this.keyId = keyIdOf(secret);
   }
-  /** @param offset where the payload starts in the keystream */
+  /**
+   * Payloads read in the order they were written share one cipher: setting one up costs more than a payload.
+   * @param offset where the payload starts in the keystream
+   */
   decrypt(offset: number, payload: Uint8Array): Buffer {
+    if (this.#decipher === undefined || offset !== this.#at) this.#decipher = this.#cipherAt(offset);
+    this.#at = offset + payload.length;
+    return this.#decipher.update(payload);
+  }
+  #cipherAt(offset: number): Decipheriv {
     this.#events ??= derive(this.#secret, 'events');
     const counter = Buffer.alloc(16);
     const block = Math.floor(offset / 16);
@@ -81,7 +92,7 @@ export class SessionKeyReader {
     counter.writeUInt32BE(block % 2 ** 32, 12);
     const decipher = createDecipheriv('aes-256-ctr', this.#events, counter);
     decipher.update(Buffer.alloc(offset % 16));
-    return decipher.update(payload);
+    return decipher;
   }
   recordingKey(): Buffer {
     return derive(this.#secret, 'recording');

@@ -22,6 +22,7 @@ type Watcher = (frame: Buffer) => void;
 export class LiveSessions implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #watchers = new Map<string, { readonly agentId: string; readonly watchers: Set<Watcher> }>();
   #ends: (() => void)[] = [];
+  readonly #closing = new AbortController();
   constructor(
     private readonly repository: SessionsRepository,
     private readonly bus: Bus,
@@ -40,7 +41,13 @@ export class LiveSessions implements OnApplicationBootstrap, OnModuleDestroy {
     ];
   }
 
+  /** Aborts when this process stops: open views end then. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   onModuleDestroy(): void {
+    this.#closing.abort();
     for (const end of this.#ends) end();
   }
 

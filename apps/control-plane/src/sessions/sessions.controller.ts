@@ -1,7 +1,8 @@
 /** REST of sessions. Recordings and live views are streams of JSON lines. */
 import { Readable } from 'node:stream';
-import { Body, Controller, Get, HttpCode, Param, Post, Query, StreamableFile } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Res, StreamableFile } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
 import { type Caller, From, Requires } from '../http/caller.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
@@ -22,8 +23,8 @@ const NDJSON = 'application/x-ndjson';
 async function* bytesOf(lines: AsyncGenerator<string>): AsyncGenerator<Buffer> {
   for await (const line of lines) if (line !== '') yield Buffer.from(line);
 }
-const stream = (lines: AsyncGenerator<string>, closed: () => void = () => undefined): StreamableFile =>
-  new StreamableFile(Readable.from(bytesOf(lines)).once('close', closed), { type: NDJSON });
+const stream = (lines: AsyncGenerator<string>): StreamableFile =>
+  new StreamableFile(Readable.from(bytesOf(lines)), { type: NDJSON });
 
 @ApiTags('sessions')
 @Controller('/v1/sessions')
@@ -74,9 +75,11 @@ export class SessionsController {
   @Get(':id/watch')
   @ApiOperation({ summary: 'A live session as lines of JSON, until it closes. Watching is an event.' })
   @ApiProduces(NDJSON)
-  async watch(@From() caller: Caller, @Param('id') id: string) {
+  async watch(@From() caller: Caller, @Param('id') id: string, @Res({ passthrough: true }) reply: FastifyReply) {
+    // The stream's own `close` would wait for its next line, which a silent session never gives.
     const left = new AbortController();
-    return stream(await this.sessions.watch(caller, id, left.signal), () => left.abort());
+    reply.raw.once('close', () => left.abort());
+    return stream(await this.sessions.watch(caller, id, left.signal));
   }
 
   @Requires('session:kill')

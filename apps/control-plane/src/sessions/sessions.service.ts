@@ -109,7 +109,7 @@ export class SessionsService {
     const session = await this.#require(caller, id, 'session:watch', 'session:watch');
     if (session.closedAt !== null) throw new GatewayError('request.conflict', { reason: 'closed' });
     await this.#recordView(caller, session, 'session.watched', {});
-    return this.#watched(session, left);
+    return this.#watched(session, AbortSignal.any([left, this.live.closing]));
   }
 
   /** Ends both sides within a second, wherever the agent is connected; and when it is not, as soon as it is. */
@@ -141,6 +141,7 @@ export class SessionsService {
     const lines = new FrameLines(false);
     const queue: RecordingFrame[] = [];
     let wake: () => void = () => undefined;
+    left.addEventListener('abort', () => wake(), { once: true });
     const stop = await this.live.watch(session.agentId, session.id, (bytes) => {
       // A viewer that cannot keep up loses frames; the recording has them.
       if (queue.length < WATCH_QUEUE_MAX) queue.push(...decodeFrames(bytes, 0));

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@sallyport/embedded-postgres';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
+import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { TestTrail, testSession } from '../testing/trail-writer.ts';
+
+const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-replicas-'));
+let server: EmbeddedPostgres;
+let one: TestControlPlane;
+let two: TestControlPlane;
+let root: string;
+let agent: EnrolledAgent;
+let link: TestLink;
+
+beforeAll(async () => {
+  chmodSync(dir, 0o711);
+  server = await startEmbeddedPostgres({ dir: path.join(dir, 'postgres') });
+  const kek = Buffer.alloc(32, 1).toString('base64url');
+  const env = (name: string) => ({
+    DATABASE_URL: server.url(),
+    SALLYPORT_KEK: kek,
+    SALLYPORT_DATA_DIR: path.join(dir, name),
+  });
+  one = await startTestControlPlane(env('one'), dir);
+  const token = readFileSync(path.join(dir, 'one/admin-token'), 'utf8');
+  mkdirSync(path.join(dir, 'two'), { recursive: true });
+  writeFileSync(path.join(dir, 'two/admin-token'), token, { mode: 0o600 });
+  two = await startTestControlPlane(env('two'), dir);
+  root = readFileSync(one.controlPlane.ready.ca, 'utf8');
+  // The token is made by one replica and used at the other.
+  const join = await one.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'north' });
+  agent = await enrollAgent(two.controlPlane.ready.enroll, root, join.body.joinToken);
+  link = new TestLink(two.controlPlane.ready.link, root, agent);
+  link.hello({ instance: 'main', chainEpoch: 1_795_000_001 });
+  await link.bundle();
+});
+afterAll(async () => {
+  link.close();
+  await two.controlPlane.stop();
+  await one.controlPlane.stop();
+  await server.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test('a change made at one replica is at an agent of the other well under a second', async () => {
+  const next = link.next('manifest', 1_000);
+  const started = Date.now();
+  expect((await one.call('POST', '/v1/groups', { name: 'sre' })).status).toBe(201);
+  await next;
+  expect(Date.now() - started).toBeLessThan(1_000);
+});
+
+test('a session is killed, watched and answered at whichever replica is asked', async () => {
+  const principal = { id: '0190b3a4-0000-7000-8000-0000000000b1', name: 'bot', kind: 'ai_agent' as const };
+  const info = testSession({
+    id: randomUUID(),
+    projectId: agent.identity.projectId!,
+    agentId: agent.identity.agentId!,
+    principal,
+  });
+  link.send({ session: { session: Buffer.from(JSON.stringify(info)) } });
+  await expect.poll(async () => (await one.call('GET', `/v1/sessions/${info.id}`)).status).toBe(200);
+  const watched = link.next('watch');
+  const left = new AbortController();
+  const response = await fetch(`${one.url}/v1/sessions/${info.id}/watch`, {
+    headers: { authorization: `Bearer ${one.adminToken}` },
+    signal: left.signal,
+  });
+  expect(response.status).toBe(200);
+  expect(await watched).toMatchObject({ on: true, sessionId: info.id });
+  const stopped = link.next('watch');
+  left.abort();
+  expect(await stopped).toMatchObject({ on: false });
+  const end = link.next('end', 1_000);
+  expect((await one.call('POST', `/v1/sessions/${info.id}/kill`, { reason: 'test' })).status).toBe(200);
+  expect(await end).toMatchObject({ sessionId: info.id, code: 'session.killed' });
+});
+
+test('an agent revoked at one replica is cut at the other within a second', async () => {
+  await one.call('POST', '/v1/agents/north/revoke');
+  await link.until(() => link.ended, 1_000);
+});
+
+test('the control plane’s acts are chained once, whichever replica does it', async () => {
+  await expect
+    .poll(async () => {
+      const chains = await two.call<{ items: { instance: string; agent: string; alarm: string | null }[] }>(
+        'GET',
+        '/v1/trail/chains',
+      );
+      return chains.body.items.filter((chain) => chain.instance === 'control-plane').length;
+    })
+    .toBe(1);
+  const revoked = await two.call<{ items: unknown[] }>('GET', '/v1/trail/events?action=agent.revoked');
+  await expect
+    .poll(
+      async () =>
+        (await two.call<{ items: unknown[] }>('GET', '/v1/trail/events?action=agent.revoked')).body.items.length,
+      { timeout: 5_000 },
+    )
+    .toBe(1);
+  expect(revoked.status).toBe(200);
+});
+
+test('a fast agent’s events are taken by the thousand a second', { timeout: 30_000 }, async () => {
+  const join = await one.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'fast' });
+  const fast = await enrollAgent(one.controlPlane.ready.enroll, root, join.body.joinToken);
+  const busy = new TestLink(one.controlPlane.ready.link, root, fast);
+  busy.hello({ instance: 'main', chainEpoch: 1_795_000_001 });
+  const { bodies } = await busy.bundle();
+  const seal = Buffer.from(bodies.get('settings/all')!['trailSealKey'] as string, 'base64url');
+  const trail = new TestTrail(
+    { agentId: fast.identity.agentId!, instance: 'main', epoch: 1_795_000_001 },
+    fast.keys.key,
+    seal,
+  ).start();
+  const info = testSession({
+    id: randomUUID(),
+    projectId: fast.identity.projectId!,
+    agentId: fast.identity.agentId!,
+    principal: { id: randomUUID(), name: 'b', kind: 'service' },
+  });
+  trail.add({ kind: 'session.opened', session: info }, info.id);
+  const messages = Array.from({ length: 60 }, (_, batch) => {
+    for (let i = 0; i < 200; i++) trail.judged(info.id, batch * 200 + i + 1, 'select * from accounts where aid = $1');
+    return trail.take(String(batch));
+  });
+  const started = Date.now();
+  for (const trailMessage of messages) busy.send({ trail: trailMessage });
+  await busy.until(() => busy.received.map((message) => message.trailAck).find((ack) => ack?.cursor === '59'), 25_000);
+  const perSecond = Math.round((60 * 200) / ((Date.now() - started) / 1000));
+  busy.close();
+  console.info(`${perSecond} events a second`);
+  expect(perSecond).toBeGreaterThan(5_000);
+});

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { LIMITS } from '@sallyport/core';
+import { type BundleChunkKind, CHUNK_PARSERS, parseAccessTokenClaims } from '@sallyport/model';
+import { expect, test } from 'vitest';
+import { wire } from './messages.ts';
+
+const read = (name: string): string => readFileSync(path.join(import.meta.dirname, '../golden', name), 'utf8').trim();
+
+test('a manifest of the first version reads as it was written, and encodes to the same bytes', () => {
+  const bytes = Buffer.from(read('bundle-manifest.hex'), 'hex');
+  const manifest = wire.BundleManifest.decode(bytes);
+  expect(manifest).toMatchObject({
+    format: 1,
+    agentId: '0190b3a4-0000-7000-8000-00000000000a',
+    projectId: '0190b3a4-0000-7000-8000-000000000001',
+    epoch: 2,
+    revision: 17,
+    createdAt: '1795230000000',
+  });
+  expect(Buffer.from(wire.BundleManifest.encode(manifest).finish()).equals(bytes)).toBe(true);
+});
+
+test('chunks of the first version pass the strict parsers', () => {
+  const lines = read('bundle-chunks.txt').split('\n');
+  const digests = new Map(lines.map((line) => [line.split(' ')[0]!, line.split(' ')[1]!]));
+  const manifest = wire.BundleManifest.decode(Buffer.from(read('bundle-manifest.hex'), 'hex'));
+  expect((manifest.chunks ?? []).map((chunk) => [chunk.name, Buffer.from(chunk.digest ?? []).toString('hex')])).toEqual(
+    [...digests],
+  );
+  for (const line of lines) {
+    const [name, , ...body] = line.split(' ');
+    const kind = name!.slice(0, name!.indexOf('/')) as BundleChunkKind;
+    expect(() => CHUNK_PARSERS[kind](JSON.parse(body.join(' ')), name!)).not.toThrow();
+  }
+});
+
+test('access-token claims of the first version are read, and fit the limit with header and signature', () => {
+  const claims = parseAccessTokenClaims(JSON.parse(read('access-token-claims.json')), '');
+  expect(claims.obo?.nam).toBe('ana');
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const token = `${part({ alg: 'ES256', typ: 'at+jwt', kid: 'access-token-0190b3a4-000777' })}.${part(claims)}.${'s'.repeat(86)}`;
+  expect(token.length).toBeLessThan(LIMITS.accessTokenBytesMax);
+});
+
+test('a claim that nobody knows is refused, not dropped', () => {
+  const claims = JSON.parse(read('access-token-claims.json')) as object;
+  expect(() => parseAccessTokenClaims({ ...claims, admin: true }, '')).toThrow(/admin/);
+});
