@@ -8,11 +8,13 @@ import { Client, type ClientDuplexStream, credentials, type ServiceError } from 
 import * as x509 from '@peculiar/x509';
 import {
   type AgentMessage,
+  type BundleManifest,
   type ControlMessage,
   type EnrollRequest,
   type EnrollResponse,
   enrollmentService,
   linkService,
+  type SignedManifest,
   wire,
 } from '@sallyport/contract';
 import { newSealKeyPair, type SealKeyPair } from '@sallyport/core';
@@ -31,7 +33,7 @@ export async function newAgentKey(): Promise<AgentKey> {
   const pair = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const request = await x509.Pkcs10CertificateRequestGenerator.create(
     { name: 'CN=ignored', keys: pair as never, signingAlgorithm: ALGORITHM },
-    webcrypto as unknown as Crypto,
+    webcrypto as never,
   );
   const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', pair.privateKey));
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
@@ -114,6 +116,13 @@ export async function callAs<Q, S>(
   } finally {
     client.close();
   }
+}
+
+export interface ReadBundle {
+  readonly signed: SignedManifest;
+  readonly manifest: BundleManifest;
+  /** Parsed bodies by chunk name. */
+  readonly bodies: ReadonlyMap<string, Record<string, unknown>>;
 }
 
 export class TestLink {
@@ -210,7 +219,7 @@ export class TestLink {
   }
 
   /** The newest manifest, read, with the bodies of all its chunks. */
-  async bundle(ms?: number) {
+  async bundle(ms?: number): Promise<ReadBundle> {
     const signed = await this.last('manifest', ms);
     const manifest = wire.BundleManifest.decode(signed.manifest ?? new Uint8Array());
     const names = new Map(
