@@ -451,7 +451,7 @@ export class Agent {
     this.#renewal.stop();
     const serving = this.#serving;
     const closing = (serving?.listeners ?? []).map((listener) => listener.close());
-    this.#live.endAll('agent.stopping');
+    for (const listener of serving?.listeners ?? []) listener.endAll('agent.stopping');
     await within(STOP_MS_MAX, () => this.#admission.all === 0);
     await Promise.race([this.#live.settled(), new Promise((done) => setTimeout(done, STOP_MS_MAX))]);
     for (const timer of this.#timers) clearInterval(timer);

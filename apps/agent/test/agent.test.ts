@@ -6,6 +6,7 @@ import path from 'node:path';
 import { createLogger, type ErrorCode, GatewayError, Secret } from '@sallyport/core';
 import type { SessionInfo, Statement } from '@sallyport/model';
 import { admit, type ProtocolAdapter, type SignedIn } from '@sallyport/protocol-kit';
+import { decodeFrames } from '@sallyport/trail';
 import { afterEach, expect, test } from 'vitest';
 import { Agent } from '../src/agent.ts';
 import { parseConfig } from '../src/config.ts';
@@ -325,6 +326,28 @@ test('losing the grant ends the session within a second, and so does a revocatio
   plane.offer(plane.sign(1, 3, without));
   await second.told(/end session.revoked/);
   await new Client(port).ask(`token ${accessToken()}`, /no auth.failed/);
+});
+
+test('who watches sees frames while they watch, and no longer', async () => {
+  const plane = await controlPlane();
+  plane.manifest = plane.sign(1, 1, documents(1));
+  const { port } = await start(plane);
+  const client = new Client(port);
+  await client.ask(`token ${accessToken()}`, /in app/);
+  await until('report', () => reports(plane).length > 0 && plane.links.size === 1);
+  const { id } = reports(plane)[0]!;
+  const frames = () =>
+    plane.heard.filter((m) => m.body === 'watch').flatMap((m) => [...decodeFrames(Buffer.from(m.watch!.frame!), 0)]);
+  plane.send({ body: 'watch', watch: { sessionId: id, on: true } });
+  await new Promise((next) => setTimeout(next, 100));
+  await client.ask('run select 1', /ok/);
+  await until('frames', () => frames().length > 0);
+  expect(frames()[0]).toMatchObject({ kind: 'statement', number: 1, text: 'select 1' });
+  plane.send({ body: 'watch', watch: { sessionId: id, on: false } });
+  await new Promise((next) => setTimeout(next, 100));
+  await client.ask('run select 2', /ok/);
+  await new Promise((next) => setTimeout(next, 100));
+  expect(frames()).toHaveLength(1);
 });
 
 test('a kill ends exactly that session', async () => {

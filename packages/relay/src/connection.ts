@@ -45,6 +45,9 @@ export interface ConnectionOptions {
   readonly log: Logger;
 }
 
+/** A kill ends both sides within a second, whatever the client reads and the server runs. */
+const END_MS_MAX = 800;
+
 export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSideOwner {
   readonly #client: ClientSide;
   readonly #upstream: UpstreamSide;
@@ -113,14 +116,14 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
   }
 
   /**
-   * Ends the session in its protocol's own words; both sides are destroyed when it has not closed them within
-   * `LIMITS.closeTimeoutMsMax`. May be called at any time, also twice.
+   * Ends the session in its protocol's own words; both sides are destroyed when it has not closed them in time.
+   * May be called at any time, also twice.
    */
   end(code: ErrorCode): void {
     if (this.#finished) return;
     if (this.#endCode === '') this.#endCode = code;
     this.#guarded(() => this.#session.end(code));
-    setTimeout(() => this.destroy(code), LIMITS.closeTimeoutMsMax).unref();
+    setTimeout(() => this.destroy(code), END_MS_MAX).unref();
   }
 
   bundleChanged(): void {

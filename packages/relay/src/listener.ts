@@ -4,7 +4,7 @@
  */
 import net from 'node:net';
 import type tls from 'node:tls';
-import { GatewayError, type Logger } from '@sallyport/core';
+import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import type { Admission } from './admission.ts';
 import { Connection, type HostParts } from './connection.ts';
@@ -31,7 +31,9 @@ export interface ListenOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  /** Accepts no more; connections that stand go on. */
+  /** Ends every connection, signed in or not. */
+  endAll(code: ErrorCode): void;
+  /** Accepts no more; connections that stand go on. Resolves when the last of them is gone. */
   close(): Promise<void>;
 }
 
@@ -47,6 +49,18 @@ export function listen(options: ListenOptions): Promise<Listener> {
       reason: 'plaintext is for loopback addresses only',
     });
   }
+  const connections = new Set<Connection>();
+  const parts = (connection: Connection): HostParts => {
+    connections.add(connection);
+    const given = options.parts(connection);
+    return {
+      ...given,
+      closed: (code) => {
+        connections.delete(connection);
+        given.closed(code);
+      },
+    };
+  };
   const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
     const admission = options.admission.enter(socket.remoteAddress ?? '');
     if (admission === undefined) {
@@ -64,7 +78,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
           admission,
           log: options.log,
         },
-        options.parts,
+        parts,
       );
     } catch (error) {
       options.log.error('a connection could not be opened', { error });
@@ -81,7 +95,14 @@ export function listen(options: ListenOptions): Promise<Listener> {
     server.listen({ host, port, backlog: BACKLOG, reusePort }, () => {
       server.on('error', (error) => options.log.error('a listener failed', { error }));
       const bound = (server.address() as net.AddressInfo).port;
-      resolve({ host, port: bound, close: () => new Promise((done) => server.close(() => done())) });
+      resolve({
+        host,
+        port: bound,
+        endAll: (code) => {
+          for (const connection of connections) connection.end(code);
+        },
+        close: () => new Promise((done) => server.close(() => done())),
+      });
     });
   });
 }

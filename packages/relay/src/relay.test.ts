@@ -78,6 +78,7 @@ function passing(to: Resource, seen: Seen, options: { readonly upstreamTls?: boo
       };
       return {
         clientBytes(chunk) {
+          if (chunk.toString() === 'break') throw new Error('an invariant');
           if (open) {
             host.upstream.send(OWN_PERMIT, chunk);
             return;
@@ -332,6 +333,45 @@ test('an end from outside closes both sides within the close deadline', async ()
   await closed(client);
   await until(() => upstreamClosed === 1 && seen.closed.length === 1);
   expect(seen.closed).toEqual(['session.killed']);
+});
+
+test('all connections end together, also those that never said a word', async () => {
+  const { listener, seen } = await start(resource(await server(echo)));
+  const [silent, busy] = [dial(listener.port), dial(listener.port)];
+  busy.write('x');
+  await firstData(busy);
+  await until(() => seen.connections.length === 2);
+  listener.endAll('agent.stopping');
+  await Promise.all([closed(silent), closed(busy)]);
+  await listener.close();
+  expect(seen.closed.sort()).toEqual(['agent.stopping', 'agent.stopping']);
+});
+
+test('a kill gets through to a client that reads nothing', async () => {
+  const port = await server((socket) => socket.once('data', () => socket.write(Buffer.alloc(8 * 1024 * 1024))));
+  const { listener, seen } = await start(resource(port));
+  const client = dial(listener.port);
+  client.write('go');
+  client.pause();
+  await new Promise((next) => setTimeout(next, 200));
+  const at = performance.now();
+  seen.connections[0]?.end('session.killed');
+  await until(() => seen.closed.length === 1);
+  expect(performance.now() - at).toBeLessThan(1_000);
+});
+
+test('what one connection does wrong is its own: a broken session ends alone', async () => {
+  const { listener, seen } = await start(resource(await server(echo)));
+  const good = dial(listener.port);
+  good.write('1');
+  await firstData(good);
+  const bad = dial(listener.port);
+  await until(() => seen.connections.length === 2);
+  bad.write('break');
+  await closed(bad);
+  good.write('2');
+  expect((await firstData(good)).toString()).toBe('2');
+  expect(seen.closed).toEqual(['internal']);
 });
 
 test('plaintext off the loopback is refused', () => {

@@ -14,8 +14,8 @@ import {
   type UpstreamTls,
 } from '@sallyport/protocol-kit';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
-import type { Turn, TurnMember } from './turn.ts';
 import { upstreamTlsOptions } from './credentials/upstream-tls.ts';
+import type { Turn, TurnMember } from './turn.ts';
 
 export interface UpstreamSideOwner {
   upstreamBytes(chunk: Buffer): void;

@@ -96,10 +96,6 @@ export class LiveSessions {
     return session !== undefined;
   }
 
-  endAll(code: ErrorCode): void {
-    for (const session of this.#sessions.values()) session.connection.end(code);
-  }
-
   watch(sessionId: string, on: boolean): void {
     const session = this.#sessions.get(sessionId);
     session?.watchable.watch(

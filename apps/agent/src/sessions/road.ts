@@ -134,7 +134,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     if (statement.preparation === true || verdict.kind === 'hold') return;
     this.usage.statements++;
     if (verdict.kind === 'allow' && statement.effects.some((effect) => effect !== 'read')) this.usage.writes++;
-    this.#recent.push(statement.text.slice(0, RECENT_TEXT_MAX));
+    this.#recent.push(shortened(statement.text));
     if (this.#recent.length > RECENT_MAX) this.#recent.shift();
   }
 
@@ -250,3 +250,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     return maskDetected(text, this.masks().detect, this.maskKey).text;
   }
 }
+
+/** A copy: a slice would keep megabytes of its parent alive. */
+const shortened = (text: string): string =>
+  text.length <= RECENT_TEXT_MAX ? text : Buffer.from(text.slice(0, RECENT_TEXT_MAX)).toString('utf8');
