@@ -410,7 +410,7 @@ export class Answers {
     const { signed, host, flight } = this.#road;
     const first = flight.first;
     if (first?.own !== undefined) return 'drop';
-    const touches = first?.tally?.guard.touches ?? signed.masks().columns.length > 0;
+    const touches = first?.tally?.guard.quotes ?? signed.masks().columns.length > 0;
     const hides = touches || signed.masks().detect.length > 0;
     if (!hides && host.recorder.level === 'statements') return 'keep';
     const fields = this.hidden(parseFields(bytes, at, end), touches);
@@ -479,7 +479,7 @@ export class Answers {
   #shown(fields: Fields, from: Entry | undefined): Buffer {
     const { signed, host } = this.#road;
     const ours = from?.refusal !== undefined;
-    const touches = from?.tally?.guard.touches ?? (from?.kind !== 'query' && signed.masks().columns.length > 0);
+    const touches = from?.tally?.guard.quotes ?? (from?.kind !== 'query' && signed.masks().columns.length > 0);
     const out = ours ? fields : this.hidden(fields, touches);
     if (from?.tally !== undefined) noteFields(host.recorder, from.tally.number, 'error', out);
     return encodeFields('E', out);

@@ -27,6 +27,8 @@ export interface Reach {
   /** Names of tables with masked columns, their partitions, and tainted views. */
   readonly relations: ReadonlySet<string>;
   readonly taintedNames: ReadonlySet<string>;
+  /** Names of all views that read such a table, whatever they show: their conditions can fail on its values. */
+  readonly readers: ReadonlySet<string>;
   readonly columns: readonly { readonly table: string; readonly column: string }[];
   readonly serial: number;
 }
@@ -157,6 +159,7 @@ export class ReachBuilder {
       methods: this.#methods,
       tainted,
       taintedNames,
+      readers: new Set([...this.#views.values()].map((view) => view.name)),
       relations: new Set([...this.#tables.values(), ...taintedNames]),
       columns,
       serial,

@@ -165,7 +165,6 @@ function addSqlPrepared(mirror: Mirror, name: string, text: string, facts: SqlFa
     columns: undefined,
     segment,
     confirmed: true,
-    permit: undefined,
   });
 }
 

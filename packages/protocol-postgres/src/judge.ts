@@ -16,7 +16,7 @@ import {
 } from '@sallyport/protocol-kit';
 import { extractSqlFacts } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
-import { LOOKUP, lookupValues, ReachBuilder } from './catalog.ts';
+import { LOOKUP, lookupValues, type Reach, ReachBuilder } from './catalog.ts';
 import {
   NO_PARAMETERS,
   pinnedReason,
@@ -28,7 +28,7 @@ import {
 import { heldNotice, refusalFields, requestId } from './deny.ts';
 import { entry, type OwnQuestion } from './flight.ts';
 import type { Intake } from './intake.ts';
-import { needsReach } from './mask.ts';
+import { needsReach, quotes, touches } from './mask.ts';
 import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
 import type { Guard, Tally } from './mirror.ts';
 import { openTally } from './record.ts';
@@ -215,12 +215,22 @@ export class Judge {
   }
 
   plainGuard(permit: Permit): Guard {
-    return { masks: permit.masks, key: this.#road.signed.maskKey, reach: undefined, touches: false };
+    return { masks: permit.masks, key: this.#road.signed.maskKey, reach: undefined, touches: false, quotes: false };
   }
 
   /** Rows under this guard end the session: for statements of which none can come. */
   closedGuard(permit: Permit): Guard {
-    return { ...this.plainGuard(permit), touches: true };
+    return { ...this.plainGuard(permit), touches: true, quotes: true };
+  }
+
+  guard(permit: Permit, reach: Reach, statements: readonly SqlStatementFacts[]): Guard {
+    return {
+      masks: permit.masks,
+      key: this.#road.signed.maskKey,
+      reach,
+      touches: statements.some((facts) => touches(facts, reach)),
+      quotes: statements.some((facts) => quotes(facts, reach)),
+    };
   }
 
   /** True when column masks could matter to these statements. */

@@ -34,6 +34,10 @@ type Row = readonly [
 ];
 
 const ROWS: readonly Row[] = [
+  ['error inside a view', 'select * from customer_broken', 'hidden'],
+  ['texts of others', 'select query from pg_stat_activity', 'refused'],
+  ['all of others', 'select * from pg_stat_activity', 'refused'],
+  ['states of others', 'select pid, state from pg_stat_activity where false', 'harmless'],
   ['plain', 'select ssn from customers', 'masked'],
   ['star', 'select * from customers', 'masked'],
   ['alias', 'select ssn as harmless from customers c', 'masked'],

@@ -19,6 +19,8 @@ const VALUE_CATALOGS: ReadonlySet<string> = new Set([
   'pg_statistic_ext_data',
   'pg_largeobject',
 ]);
+/** Catalogs that show what others ask, with the values in it. */
+const TEXT_CATALOGS: ReadonlySet<string> = new Set(['pg_stat_activity', 'pg_stat_statements']);
 /** `exec` only because they reach out of the data; they return nothing. */
 const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'set', 'reset']);
 
@@ -32,10 +34,20 @@ export const needsReach = (statements: readonly SqlStatementFacts[]): boolean =>
 export const touches = (facts: SqlStatementFacts, reach: Reach): boolean =>
   facts.relations.some((relation) => reach.relations.has(relation.name));
 
+/** True when the server's words about it may quote a masked value. */
+export const quotes = (facts: SqlStatementFacts, reach: Reach): boolean =>
+  touches(facts, reach) || facts.relations.some((relation) => reach.readers.has(relation.name));
+
 /** Why the statement cannot run while column masks apply, whatever it returns; undefined when nothing speaks against it. */
 export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | undefined {
   if (facts.relations.some((relation) => VALUE_CATALOGS.has(relation.name) || relation.schema === 'pg_toast')) {
     return 'The server’s statistics hold values of masked columns.';
+  }
+  if (
+    facts.relations.some((relation) => TEXT_CATALOGS.has(relation.name)) &&
+    facts.columns.some((use) => use.column === 'query' || use.column === '*')
+  ) {
+    return 'The texts of others’ statements can hold values of masked columns.';
   }
   if (facts.effects.includes('exec') && !SILENT.has(facts.kind)) {
     return 'It runs code that could return masked values, which cannot be traced.';

@@ -27,8 +27,6 @@ export interface Prepared {
   columns: readonly FieldDescription[] | undefined;
   readonly segment: number;
   confirmed: boolean;
-  /** Judged for preparation, or by an execution. */
-  permit: Permit | undefined;
 }
 
 export interface Portal {
@@ -36,7 +34,6 @@ export interface Portal {
   readonly prepared: Prepared;
   readonly parameters: readonly StatementParameter[];
   readonly digest: string;
-  readonly resultFormats: readonly number[];
   readonly segment: number;
   confirmed: boolean;
   /** As Describe of the portal told. */
@@ -85,8 +82,10 @@ export interface Guard {
   readonly key: MaskKey | undefined;
   /** Undefined when no column mask can matter. */
   readonly reach: Reach | undefined;
-  /** It names masked relations: its errors may quote their values. */
+  /** It names masked relations: only an answer that was vouched for may come. */
   readonly touches: boolean;
+  /** Its errors may quote masked values: it touches them, or reads a view that does. */
+  readonly quotes: boolean;
 }
 
 export class Mirror {

@@ -24,7 +24,7 @@ import { plainError } from './deny.ts';
 import { type Entry, entry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
-import { hasMasks, touches, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
+import { hasMasks, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
 import {
   describe,
   encodeFields,
@@ -137,7 +137,6 @@ export class Pipeline {
       columns: undefined,
       segment,
       confirmed: false,
-      permit: undefined,
     };
     this.#beginUnjudged();
     mirror.addPrepared(prepared);
@@ -175,7 +174,6 @@ export class Pipeline {
       prepared,
       parameters: parametersOf(bytes, message, prepared),
       digest: digestOf(prepared.digestHead, body),
-      resultFormats: message.resultFormats,
       segment,
       confirmed: false,
       columns: undefined,
@@ -427,6 +425,8 @@ export class Pipeline {
       refused: (refused) => this.#fail(refused),
       allowed: (permit, number) => {
         const allow = (guard = this.#judge.plainGuard(permit)): void => {
+          // Judged anew in the middle of its rows: what came so far is an outcome of its own.
+          if (portal.tally !== undefined) this.#road.finish(portal.tally);
           portal.permit = permit;
           portal.judgedUnder = this.#road.bundleSerial;
           portal.tally = this.#judge.open(number, resolved, guard, undefined);
@@ -471,9 +471,8 @@ export class Pipeline {
         const why = unvouchedForm(each, reach);
         if (why !== undefined) return ways.refused(why);
       }
-      const near = one !== undefined && touches(one, reach);
-      const guard = { masks: permit.masks, key: road.signed.maskKey, reach, touches: near };
-      if (one === undefined || !near) return ways.vouched(guard);
+      const guard = this.#judge.guard(permit, reach, facts.statements);
+      if (one === undefined || !guard.touches) return ways.vouched(guard);
       const decide = (): void => {
         const columns = portal.columns ?? portal.prepared.columns;
         if (columns === undefined) return ways.refused('Its answer could not be described before it runs.');

@@ -59,8 +59,8 @@ export class PostgresSession implements ProtocolSession {
   }
 
   clientBytes(chunk: Buffer): void {
-    this.#run(() => {
-      const phase = this.#phase;
+    const phase = this.#phase;
+    try {
       switch (phase.kind) {
         case 'client':
           return this.#clientLogin(phase.login, chunk);
@@ -74,7 +74,9 @@ export class PostgresSession implements ProtocolSession {
         default:
           return phase satisfies never;
       }
-    });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   clientSecured(tls: ClientTls): void {
@@ -99,8 +101,8 @@ export class PostgresSession implements ProtocolSession {
   }
 
   upstreamBytes(chunk: Buffer): void {
-    this.#run(() => {
-      const phase = this.#phase;
+    const phase = this.#phase;
+    try {
       if (phase.kind === 'open') phase.answers.bytes(chunk);
       else if (phase.kind === 'opening' && phase.upstream !== undefined) {
         phase.upstream.bytes(chunk);
@@ -108,7 +110,9 @@ export class PostgresSession implements ProtocolSession {
         const after = this.#phase;
         if (after.kind === 'opening') after.begin?.();
       }
-    });
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   upstreamSecured(tls: UpstreamTls): void {

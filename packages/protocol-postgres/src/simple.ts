@@ -125,13 +125,12 @@ export class SimpleQueries {
         const why = unvouchedForm(facts, reach);
         if (why !== undefined) return ways.refused(why);
       }
-      const near = statements.some((facts) => touches(facts, reach));
-      const guard = { masks: permit.masks, key: road.signed.maskKey, reach, touches: near };
+      const guard = this.#judge.guard(permit, reach, statements);
       const vouched: (readonly FieldDescription[] | 'free' | undefined)[] = [];
       const next = (index: number): void => {
         const facts = statements[index];
         if (facts === undefined)
-          return ways.vouched(this.#judge.open(ways.number, resolved, guard, near ? vouched : undefined));
+          return ways.vouched(this.#judge.open(ways.number, resolved, guard, guard.touches ? vouched : undefined));
         if (!touches(facts, reach) || ROWLESS.has(facts.kind)) {
           vouched.push(ROWLESS.has(facts.kind) ? undefined : 'free');
           return next(index + 1);

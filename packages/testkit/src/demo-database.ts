@@ -27,6 +27,7 @@ insert into payments select i, 1 + i % 3, i * 1.5 from generate_series(1, 100) i
 create view customer_names as select id, name from customers;
 create view customer_ids as select id, ssn as identity from customers;
 create view customer_hash as select id, md5(ssn) as h from customers;
+create view customer_broken as select id from customers where ssn::int > 0;
 create view customer_deep as select identity as again from customer_ids;
 create materialized view customer_copy as select id, ssn from customers;
 create table people (id int, ssn text) partition by range (id);
