@@ -185,10 +185,8 @@ export class Agent {
     this.#timers.push(
       setInterval(() => this.#heartbeat(), settings.heartbeatMs > 0 ? settings.heartbeatMs : LIMITS.heartbeatEveryMs),
     );
-    if (this.#link.connected) {
-      // What was said before had neither a chain nor listeners in it.
-      this.#link.redial();
-    }
+    // What was said before, or is being said on a stream that is not up yet, had neither a chain nor listeners in it.
+    this.#link.redial();
     this.#writeReady(listeners);
   }
 

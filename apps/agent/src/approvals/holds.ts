@@ -61,7 +61,7 @@ export class Holds {
     }>();
     const waitMs = Math.max(0, Math.min(request.expiresAt - this.#options.nowMs(), LIMITS.approvalWaitMsMax));
     const timer = setTimeout(
-      () => this.#withdraw(request.id, 'expired', new GatewayError('approval.expired', { id: request.id })),
+      () => this.#withdraw(request.id, 'expired', new GatewayError('approval.expired', { approvalId: request.id })),
       waitMs,
     );
     this.#waiting.set(request.id, {
@@ -80,7 +80,7 @@ export class Holds {
       this.#withdraw(
         request.id,
         code === 'approval.expired' ? 'expired' : 'cancelled',
-        new GatewayError(code, { id: request.id }),
+        new GatewayError(code, { approvalId: request.id }),
       );
     return { request, answer: promise, cancel };
   }
@@ -135,7 +135,7 @@ export class Holds {
       waiting.settle(
         approval.granted
           ? { approval, signed }
-          : new GatewayError('approval.denied', { id, reason: approval.reason ?? '' }),
+          : new GatewayError('approval.denied', { approvalId: id, reason: approval.reason ?? '' }),
       );
     else if (approval.granted && !this.#over.has(id)) this.#keep(approval, signed);
     this.#asked.delete(id);
