@@ -20,6 +20,17 @@ interface DiffAnswer {
   readonly stdout?: string | null;
 }
 
+/** The adapter's inner client, which its types do not show. */
+interface PatchedConnection {
+  readonly client: {
+    query(...args: unknown[]): Promise<QueryAnswer | undefined>;
+  };
+}
+interface QueryAnswer {
+  readonly fields?: { readonly name: string; dataTypeID: number }[];
+  rows: unknown[][];
+}
+
 export interface SchemaEngine {
   /** SQL from an earlier schema's text (absent = nothing) to the schema; undefined when they are alike. */
   diff(from: string | undefined): Promise<string | undefined>;
@@ -43,24 +54,22 @@ export async function openSchemaEngine(schemaPath: string, databaseUrl: string):
     password: decodeURIComponent(url.password),
     database: url.pathname.slice(1),
   });
-  // biome-ignore lint: the adapter's inner client is not in its types
-  const patch = (connection: any): any => {
+  const patch = (connection: PatchedConnection): PatchedConnection => {
     const query = connection.client.query.bind(connection.client);
-    connection.client.query = async (...args: unknown[]) => {
+    connection.client.query = async (...args) => {
       const answer = await query(...args);
       for (const field of answer?.fields ?? []) if (field.dataTypeID === CHAR_OID) field.dataTypeID = TEXT_OID;
       // PostgreSQL 18 lists NOT NULL among constraints, which this engine cannot read; columns say it already.
-      const at = (answer?.fields ?? []).findIndex((field: { name: string }) => field.name === 'constraint_type');
-      if (at >= 0) answer.rows = answer.rows.filter((row: unknown[]) => row[at] !== 'n');
+      const at = (answer?.fields ?? []).findIndex((field) => field.name === 'constraint_type');
+      if (at >= 0 && answer !== undefined) answer.rows = answer.rows.filter((row) => row[at] !== 'n');
       return answer;
     };
     return connection;
   };
   const factory = {
-    ...raw,
     provider: raw.provider,
     adapterName: raw.adapterName,
-    connect: async () => patch(await raw.connect()),
+    connect: async () => patch((await raw.connect()) as unknown as PatchedConnection),
     connectToShadowDb: () => Promise.reject(new Error('no shadow database: see the header')),
   };
   const content = readFileSync(schemaPath, 'utf8');

@@ -10,24 +10,24 @@ import helmet from '@fastify/helmet';
 import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { createLogger, type LogLevel, Secret, shortId } from '@sallyport/core';
-import { startEmbeddedPostgres } from '@sallyport/embedded-postgres';
+import { Secret, shortId } from '@sallyport/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import pg from 'pg';
 import { AppModule } from './app.module.ts';
 import { Bootstrap } from './bootstrap.ts';
 import type { Config } from './config.ts';
 import { DatabaseUrl } from './db/database.ts';
 import { migrate } from './db/migrate.ts';
+import { holdsKeys, openDatabase } from './db/open-database.ts';
 import { fieldProblems, InvalidRequest } from './http/invalid-request.ts';
 import { Metrics } from './http/metrics.ts';
 import { serveOpenApi } from './http/openapi.ts';
-import { Log } from './http/problem.filter.ts';
+import type { Log } from './http/problem.filter.ts';
 import { ConfiguredProviders } from './identity/configured-providers.ts';
 import { Envelope, loadKek } from './keys/envelope.ts';
+import { httpsOptions } from './keys/https-options.ts';
 import { Keys } from './keys/keys.ts';
 import { Listening } from './listening.ts';
-import { nestLogger } from './nest-log.ts';
+import { nestLogger, ProcessLog } from './nest-log.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -51,44 +51,10 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-class ProcessLog extends Log {
-  readonly debug;
-  readonly info;
-  readonly warn;
-  readonly error;
-  constructor(level: LogLevel, write: (line: string) => void) {
-    super();
-    const logger = createLogger('control-plane', { level, write, nowMs: () => Date.now() });
-    this.debug = logger.debug;
-    this.info = logger.info;
-    this.warn = logger.warn;
-    this.error = logger.error;
-  }
-}
-
-/** A given database, or one of our own in the data folder. */
-async function openDatabase(config: Config): Promise<{ url: string; stop(): Promise<void> }> {
-  if (config.databaseUrl !== undefined) return { url: config.databaseUrl.reveal(), stop: () => Promise.resolve() };
-  const server = await startEmbeddedPostgres({ dir: path.join(config.dataDir, 'postgres') });
-  return { url: server.url(), stop: () => server.stop() };
-}
-
-async function holdsKeys(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query('select 1 from signing_keys limit 1')).rowCount === 1;
-  } finally {
-    await client.end();
-  }
-}
-
 async function createApp(config: Config, databaseUrl: string, log: Log): Promise<NestFastifyApplication> {
   const kek = loadKek(config.kek, config.kekFile, !(await holdsKeys(databaseUrl)));
-  const https =
-    config.httpTls === undefined ? {} : { https: { cert: config.httpTls.cert, key: config.httpTls.key.reveal() } };
   const adapter = new FastifyAdapter({
-    ...https,
+    ...httpsOptions(config.httpTls),
     bodyLimit: BODY_BYTES_MAX,
     // A proxy in front is only believed where the operator said there is one.
     trustProxy: config.behindProxy,

@@ -15,15 +15,15 @@ function explain(error: unknown): string {
 
 try {
   const config = parseConfig(process.argv.slice(2), process.env);
-  let controlPlane: ControlPlane | undefined;
+  const running: { controlPlane?: ControlPlane } = {};
   let stopping = false;
   let asked = false;
   const stop = (): void => {
     // Asked for while starting: what is started is stopped once the start is through, our own PostgreSQL included.
     asked = true;
-    if (stopping || controlPlane === undefined) return;
+    if (stopping || running.controlPlane === undefined) return;
     stopping = true;
-    controlPlane.stop().then(
+    running.controlPlane.stop().then(
       () => process.exit(0),
       (error: unknown) => {
         process.stderr.write(`${explain(error)}\n`);
@@ -33,7 +33,8 @@ try {
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   if (config.exitWithParent) process.stdin.on('end', stop).on('close', stop).resume();
-  controlPlane = await startControlPlane(config);
+  const controlPlane = await startControlPlane(config);
+  running.controlPlane = controlPlane;
   if (controlPlane.adminTokenFile !== undefined) {
     process.stdout.write(`The first administrator is "admin"; the API token is in ${controlPlane.adminTokenFile}\n`);
   }

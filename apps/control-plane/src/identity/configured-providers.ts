@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.ts';
 import { DemoIdp } from './demo-idp.ts';
-import { OidcIdentityProvider } from './oidc-provider.ts';
+import { OidcIdentityProvider } from './login/oidc-provider.ts';
 import { type IdentityProvider, IdentityProviders } from './providers.ts';
 
 @Injectable()

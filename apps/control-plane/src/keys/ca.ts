@@ -167,7 +167,11 @@ export class CertificateAuthority {
     const ca = await this.keys.authority(authority);
     const notBefore = new Date(this.clock.nowMs() - BACKDATE_MS);
     const notAfter = new Date(this.clock.nowMs() + lifeMs);
-    const issuer = { subject: ca.subject, publicKey: await importPublic(ca.publicJwk), sign: ca.sign };
+    const issuer = {
+      subject: ca.subject,
+      publicKey: await importPublic(ca.publicJwk),
+      sign: (bytes: Uint8Array) => ca.sign(bytes),
+    };
     const leaf = await makeCertificate({ subject, publicKey, notBefore, notAfter, usages, names, issuer });
     return { leaf, chain: `${leaf.trim()}\n${ca.chain}`, notBefore, notAfter };
   }

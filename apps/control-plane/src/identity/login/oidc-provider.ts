@@ -3,8 +3,8 @@
  * Refuses plain HTTP except to a loopback issuer, which is the demo's.
  */
 import * as oidc from 'openid-client';
-import type { OidcProviderConfig } from '../config.ts';
-import type { IdentityProvider, ProvenPerson, SignInChecks } from './providers.ts';
+import type { OidcProviderConfig } from '../../config.ts';
+import type { IdentityProvider, ProvenPerson, SignInChecks } from '../providers.ts';
 
 const SCOPE = 'openid profile email groups';
 const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost']);
