@@ -77,8 +77,9 @@ async function connect(
     );
     const [command = 'psql', ...rest] =
       client.length === 0 || client[0]!.startsWith('-') ? ['psql', ...client] : client;
-    const code = await runClient(context, command, rest, folder.dir, way, options.database);
-    await local.close();
+    const code = await runClient(context, command, rest, folder.dir, way, options.database).finally(async () => {
+      await local.close();
+    });
     if (code !== 0) context.finish(code);
   } finally {
     folder.remove();

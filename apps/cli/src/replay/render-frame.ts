@@ -14,7 +14,7 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
         `${at} ${styled(terminal, 'cyan', '❯')} ${styled(terminal, 'bold', text.replaceAll('\n', '\n           '))}`,
       ];
     case 'columns':
-      return [`${at}   ${(frame.columns ?? []).map(safeText).join(' | ')}`];
+      return [`${at}   ${(frame.columns ?? []).map(safeText).join(' │ ')}`];
     case 'rows': {
       const { rows } = frame;
       if (!Array.isArray(rows)) return [`${at}   ${String(rows ?? '')} rows`];

@@ -48,7 +48,7 @@ test('what was recorded cannot drive the terminal', async () => {
   const { lines } = await play(0);
   expect(lines).toEqual([
     '00:00.1 ❯ select 1\\x1b[2J',
-    '00:00.1   a | b',
+    '00:00.1   a │ b',
     '00:00.1   x │ ∅',
     '00:00.2 ✓ SELECT 1',
     '01:00.2   … 7 more rows (90 bytes) are not in the recording, only their digest',
