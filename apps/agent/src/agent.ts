@@ -38,6 +38,7 @@ import { hostParts, type OpeningPorts } from './sessions/opening.ts';
 import { openSpool, type Spool } from './spool/spool.ts';
 import { Trail } from './trail.ts';
 import { VERSION } from './version.ts';
+import { healthView, type Vitals } from './vitals.ts';
 
 const TICK_MS = 1_000;
 const STOP_MS_MAX = 5_000;
@@ -145,7 +146,7 @@ export class Agent {
     const identity = loadIdentity(config.dataDir) ?? (await enrolled(config, log));
     log.info('starting', { agent: identity.file.agentName, agentId: identity.agentId, version: VERSION });
     const agent = new Agent(config, identity, protocols, clock, log);
-    agent.#health = await openHealth(config.health, agent.#healthView());
+    agent.#health = await openHealth(config.health, healthView(agent.#vitals()));
     agent.#bundles.restore();
     agent.#link.start();
     agent.#renewal.start();
@@ -403,41 +404,19 @@ export class Agent {
     this.#serving?.uploads.more();
   }
 
-  #healthView() {
-    const bundle = () => this.#bundles.current?.bundle;
-    const gauge = (name: string, help: string, value: () => number) => ({ name, help, value });
+  #vitals(): Vitals {
     return {
-      ready: () => this.#serving !== undefined && !this.#stopping,
-      facts: () => ({
-        linked: this.#link.connected,
-        recording: this.#serving?.spool.isOpen ?? false,
-        bundleEpoch: bundle()?.epoch ?? 0,
-        bundleRevision: bundle()?.revision ?? 0,
-      }),
-      gauges: [
-        gauge('sessions', 'Sessions signed in.', () => this.#live.count),
-        gauge('connections', 'Connections, signed in or not.', () => this.#admission.all),
-        gauge('half_open_connections', 'Connections that have not signed in.', () => this.#admission.halfOpen),
-        gauge('holds', 'Statements that wait for a person.', () => this.#holds.count),
-        gauge('linked', '1 while the link to the control plane stands.', () => (this.#link.connected ? 1 : 0)),
-        gauge('silence_seconds', 'Seconds since the control plane was heard.', () => this.#contact.silentMs / 1000),
-        gauge('bundle_revision', 'Revision of the bundle in force.', () => bundle()?.revision ?? 0),
-        gauge('bundles_refused', 'Bundles refused since the start.', () => this.#refusedBundles),
-        gauge('trail_open', '1 while statements can be recorded.', () =>
-          this.#serving?.spool.isOpen === true ? 1 : 0,
-        ),
-        gauge(
-          'spool_bytes',
-          'Bytes of trail and recordings not yet acknowledged.',
-          () => this.#serving?.spool.budget.used ?? 0,
-        ),
-        gauge('clock_skew_seconds', 'This clock minus the control plane’s.', () => this.#clockSkewMs / 1000),
-        gauge(
-          'certificate_seconds_left',
-          'Until the identity certificate ends.',
-          () => (this.#identity.expiresAtMs - this.#clock.nowMs()) / 1000,
-        ),
-      ],
+      serving: () => this.#serving !== undefined && !this.#stopping,
+      spool: () => this.#serving?.spool,
+      bundle: () => this.#bundles.current?.bundle,
+      linked: () => this.#link.connected,
+      silentMs: () => this.#contact.silentMs,
+      sessions: () => this.#live.count,
+      connections: () => this.#admission,
+      holds: () => this.#holds.count,
+      refusedBundles: () => this.#refusedBundles,
+      clockSkewMs: () => this.#clockSkewMs,
+      certificateLeftMs: () => this.#identity.expiresAtMs - this.#clock.nowMs(),
     };
   }
 

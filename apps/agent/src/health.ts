@@ -14,7 +14,7 @@ export interface HealthView {
   /** Small facts for /ready. */
   facts(): Readonly<Record<string, string | number | boolean>>;
   /** Gauges by name (without prefix) and help text. */
-  readonly gauges: readonly { readonly name: string; readonly help: string; value(): number }[];
+  readonly gauges: readonly { readonly name: string; readonly help: string; readonly value: () => number }[];
 }
 
 export interface HealthServer {

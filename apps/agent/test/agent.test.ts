@@ -66,7 +66,8 @@ const lines: ProtocolAdapter = {
     let road: SignedIn | undefined;
     const say = (text: string): void => void host.client.write(Buffer.from(`${text}\n`));
     const run = async (line: string): Promise<void> => {
-      const [verb = '', rest = ''] = [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)];
+      const verb = line.slice(0, line.indexOf(' '));
+      const rest = line.slice(line.indexOf(' ') + 1);
       try {
         if (verb === 'token') {
           road = await host.signIn.signIn({

@@ -202,9 +202,9 @@ export class ControlPlane {
       agentId: AGENT_ID,
       agentName: 'local',
       projectId: PROJECT_ID,
-      identityChain: `${identity.certificate}\n${this.identityCa.certificate}`,
-      listenerChain: `${listener.certificate}`,
-      root: `${this.root.certificate}`,
+      identityChain: `${identity.certificate.toString()}\n${this.identityCa.certificate.toString()}`,
+      listenerChain: listener.certificate.toString(),
+      root: this.root.certificate.toString(),
       endpoints: [`127.0.0.1:${this.linkPort}`],
     };
   }

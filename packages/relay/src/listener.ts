@@ -39,7 +39,7 @@ export interface Listener {
 
 const BACKLOG = 4_096;
 
-export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host);
+export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 /** @throws GatewayError `config.invalid` for a plaintext listener off the loopback, or an address that cannot be bound */
 export function listen(options: ListenOptions): Promise<Listener> {

@@ -142,10 +142,10 @@ export class Holds {
   }
 
   #keep(approval: Approval, signed: string): void {
-    const { tickets, nowMs, send } = this.#options;
+    const options = this.#options;
     // It was used, and the control plane did not hear of it.
-    if (tickets.keep(approval, signed, nowMs()) === 'used')
-      send({ body: 'consumed', consumed: { id: approval.id, sessionId: '' } });
+    if (options.tickets.keep(approval, signed, options.nowMs()) === 'used')
+      options.send({ body: 'consumed', consumed: { id: approval.id, sessionId: '' } });
   }
 
   #remember(id: string): void {

@@ -73,8 +73,8 @@ function call<Q, S>(
   return new Promise<S>((resolve, reject) => {
     client.makeUnaryRequest(
       method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
+      (message: Q) => method.requestSerialize(message),
+      (bytes: Buffer) => method.responseDeserialize(bytes),
       request,
       { deadline: Date.now() + CALL_MS_MAX },
       (error: ServiceError | null, answer?: S) => {

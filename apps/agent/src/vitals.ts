@@ -1,0 +1,58 @@
+/** What an operator may see of an agent from outside: gauges and facts, without a name of anything it guards. */
+import type { Bundle } from '@sallyport/model';
+import type { Admission } from '@sallyport/relay';
+import type { HealthView } from './health.ts';
+import type { Spool } from './spool/spool.ts';
+
+/** Where the values come from; each is asked at any time and is cheap. */
+export interface Vitals {
+  /** Listeners stand and the process is not stopping. */
+  serving(): boolean;
+  spool(): Spool | undefined;
+  bundle(): Bundle | undefined;
+  linked(): boolean;
+  silentMs(): number;
+  sessions(): number;
+  connections(): Pick<Admission, 'all' | 'halfOpen'>;
+  holds(): number;
+  refusedBundles(): number;
+  clockSkewMs(): number;
+  certificateLeftMs(): number;
+}
+
+export function healthView(vitals: Vitals): HealthView {
+  const gauge = (name: string, help: string, value: () => number) => ({ name, help, value });
+  const asNumber = (yes: boolean): number => (yes ? 1 : 0);
+  const recording = (): boolean => vitals.spool()?.isOpen ?? false;
+  return {
+    ready: () => vitals.serving(),
+    facts: () => ({
+      linked: vitals.linked(),
+      recording: recording(),
+      bundleEpoch: vitals.bundle()?.epoch ?? 0,
+      bundleRevision: vitals.bundle()?.revision ?? 0,
+    }),
+    gauges: [
+      gauge('sessions', 'Sessions signed in.', () => vitals.sessions()),
+      gauge('connections', 'Connections, signed in or not.', () => vitals.connections().all),
+      gauge('half_open_connections', 'Connections that have not signed in.', () => vitals.connections().halfOpen),
+      gauge('holds', 'Statements that wait for a person.', () => vitals.holds()),
+      gauge('linked', '1 while the link to the control plane stands.', () => asNumber(vitals.linked())),
+      gauge('silence_seconds', 'Seconds since the control plane was heard.', () => vitals.silentMs() / 1000),
+      gauge('bundle_revision', 'Revision of the bundle in force.', () => vitals.bundle()?.revision ?? 0),
+      gauge('bundles_refused', 'Bundles refused since the start.', () => vitals.refusedBundles()),
+      gauge('trail_open', '1 while statements can be recorded.', () => asNumber(recording())),
+      gauge(
+        'spool_bytes',
+        'Bytes of trail and recordings not yet acknowledged.',
+        () => vitals.spool()?.budget.used ?? 0,
+      ),
+      gauge('clock_skew_seconds', 'This clock minus that of the control plane.', () => vitals.clockSkewMs() / 1000),
+      gauge(
+        'certificate_seconds_left',
+        'Until the identity certificate ends.',
+        () => vitals.certificateLeftMs() / 1000,
+      ),
+    ],
+  };
+}
