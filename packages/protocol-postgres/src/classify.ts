@@ -43,11 +43,14 @@ export interface Resolved {
   readonly facts: SqlFacts | undefined;
   readonly effects: readonly Effect[];
   readonly changes: readonly MirrorChange[];
+  /** What EXECUTE and FETCH in it run: an approver must see it, and an approval be bound to it. */
+  readonly runs: readonly string[];
 }
 
 const NO_CHANGES: readonly MirrorChange[] = [];
 const NO_EFFECTS: readonly Effect[] = [];
-const NOT_UNDERSTOOD: Resolved = { facts: undefined, effects: NO_EFFECTS, changes: NO_CHANGES };
+const NO_TEXTS: readonly string[] = [];
+export const NOT_UNDERSTOOD: Resolved = { facts: undefined, effects: NO_EFFECTS, changes: NO_CHANGES, runs: NO_TEXTS };
 /** Kinds that name something this session made, or make or drop such a thing. */
 const NAMED: ReadonlySet<string> = new Set([
   'execute',
@@ -72,7 +75,7 @@ export function resolve(reading: Reading, text: string, mirror: Mirror): Resolve
     if (NAMED.has(statement.kind)) plain = false;
     if (statement.nested?.some(hidesExecute)) return NOT_UNDERSTOOD;
   }
-  if (plain) return { facts: reading, effects: effectsOf(reading), changes: NO_CHANGES };
+  if (plain) return { facts: reading, effects: effectsOf(reading), changes: NO_CHANGES, runs: NO_TEXTS };
   return resolveNamed(reading, text, mirror);
 }
 
@@ -84,37 +87,40 @@ const hidesExecute = (facts: SqlStatementFacts): boolean =>
 
 function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved {
   // What this string did so far: undefined = dropped here.
-  const prepared = new Map<string, SqlFacts | undefined>();
-  const cursors = new Map<string, SqlFacts | undefined>();
-  const findPrepared = (name: string): SqlFacts | undefined =>
-    prepared.has(name) ? prepared.get(name) : mirror.prepared.get(name)?.facts;
-  const findCursor = (name: string): SqlFacts | undefined =>
-    cursors.has(name)
-      ? cursors.get(name)
-      : (mirror.cursors.get(name)?.facts ?? mirror.portals.get(name)?.prepared.facts);
+  const prepared = new Map<string, Named | undefined>();
+  const cursors = new Map<string, Named | undefined>();
+  const findPrepared = (name: string): Named | undefined =>
+    prepared.has(name) ? prepared.get(name) : known(mirror.prepared.get(name));
+  const findCursor = (name: string): Named | undefined =>
+    cursors.has(name) ? cursors.get(name) : (mirror.cursors.get(name) ?? known(mirror.portals.get(name)?.prepared));
+  const runs: string[] = [];
   const changes: MirrorChange[] = [];
   const out: SqlStatementFacts[] = [];
   for (const [index, statement] of reading.statements.entries()) {
     const name = sqlName(statement.name ?? '');
     const inner = (): SqlFacts => ({ statements: statement.nested ?? [], literalFree: false });
-    const range = Buffer.from(text).toString('utf8', statement.start, statement.end);
+    // Facts kept by shape have the range of the text first seen; a lone statement is the whole text.
+    const range =
+      reading.statements.length === 1 ? text : Buffer.from(text).toString('utf8', statement.start, statement.end);
     switch (statement.kind) {
       case 'execute': {
         const found = findPrepared(name);
         if (found === undefined) return NOT_UNDERSTOOD;
-        out.push(standingFor(statement, found));
+        out.push(standingFor(statement, found.facts));
+        runs.push(found.text);
         continue;
       }
       case 'fetch':
       case 'move': {
         const found = findCursor(name);
         if (found === undefined) return NOT_UNDERSTOOD;
-        out.push(standingFor(statement, found));
+        out.push(standingFor(statement, found.facts));
+        runs.push(found.text);
         continue;
       }
       case 'prepare': {
         const facts = inner();
-        prepared.set(name, facts);
+        prepared.set(name, { facts, text: range });
         changes.push({ index, apply: (to, segment) => addSqlPrepared(to, name, range, facts, segment) });
         break;
       }
@@ -130,7 +136,7 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
         break;
       case 'declare': {
         const facts = inner();
-        cursors.set(name, facts);
+        cursors.set(name, { facts, text: range });
         changes.push({ index, apply: (to) => to.addCursor(name, { facts, text: range }) });
         break;
       }
@@ -148,8 +154,15 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
     out.push(statement);
   }
   const facts: SqlFacts = { statements: out, literalFree: false };
-  return { facts, effects: effectsOf(facts), changes };
+  return { facts, effects: effectsOf(facts), changes, runs };
 }
+
+interface Named {
+  readonly facts: SqlFacts;
+  readonly text: string;
+}
+const known = (prepared: Prepared | undefined): Named | undefined =>
+  prepared?.facts === undefined ? undefined : { facts: prepared.facts, text: prepared.text };
 
 function dropAll(mirror: Mirror): void {
   for (const name of mirror.prepared.keys()) if (name !== '') mirror.prepared.delete(name);
@@ -296,13 +309,14 @@ export function statementOf(
   text: string,
   digest: string,
   parameters: readonly StatementParameter[],
-  resolved: Pick<Resolved, 'facts' | 'effects'>,
+  resolved: Pick<Resolved, 'facts' | 'effects' | 'runs'>,
   state: SessionState,
 ): Statement {
+  const { runs } = resolved;
   return {
     protocol: 'postgres',
-    digest,
-    text,
+    digest: runs.length === 0 ? digest : hash('sha256', [digest, ...runs].join('\0'), 'hex'),
+    text: runs.length === 0 ? text : [text, ...runs.map((run) => `-- runs: ${run}`)].join('\n'),
     parameters,
     effects: resolved.effects,
     understood: resolved.facts !== undefined,

@@ -19,6 +19,7 @@ import type { Answers } from './answers.ts';
 import { LOOKUP, lookupValues, type Reach, ReachBuilder } from './catalog.ts';
 import {
   NO_PARAMETERS,
+  NOT_UNDERSTOOD,
   pinnedReason,
   type Reading,
   type Resolved,
@@ -113,9 +114,7 @@ export class Judge {
   /** The gateway's own refusal, recorded. `statement` undefined: a message that is no statement, named by `text`. */
   refusal(statement: Statement | string, code: Refusal['code'], rule: string, message?: string): Refused {
     const judged =
-      typeof statement === 'string'
-        ? statementOf(statement, '', NO_PARAMETERS, { facts: undefined, effects: [] }, this.state)
-        : statement;
+      typeof statement === 'string' ? statementOf(statement, '', NO_PARAMETERS, NOT_UNDERSTOOD, this.state) : statement;
     try {
       return this.#refused(refuse(judged, this.#road.signed.gate, code, rule, message), judged);
     } catch (error) {

@@ -13,6 +13,11 @@ import type { FieldDescription } from './messages.ts';
 
 /** The server keeps names in 64 bytes and cuts longer ones, so two long names could be one. */
 const NAME_BYTES_MAX = 63;
+/** Characters of all texts, and of all parameters, that one session may make us keep; small ones are bounded by their number. */
+const KEPT_TEXT_MAX = 64 * 1024 * 1024;
+const SMALL_TEXT = 1_024;
+const parameterSize = (portal: Portal): number =>
+  portal.parameters.reduce((sum, parameter) => sum + (parameter.text?.length ?? 0), 0);
 
 export interface Prepared {
   readonly name: string;
@@ -97,12 +102,23 @@ export class Mirror {
   addPrepared(prepared: Prepared): void {
     if (this.prepared.size >= LIMITS.preparedStatementsMax)
       throw new GatewayError('session.limit', { prepared: this.prepared.size });
+    if (prepared.text.length > SMALL_TEXT) {
+      let total = prepared.text.length;
+      for (const other of this.prepared.values()) total += other.text.length;
+      if (total > KEPT_TEXT_MAX) throw new GatewayError('session.limit', { preparedText: total });
+    }
     this.prepared.set(prepared.name, prepared);
   }
 
   /** @throws GatewayError `session.limit` */
   addPortal(portal: Portal): void {
     if (this.portals.size >= LIMITS.portalsMax) throw new GatewayError('session.limit', { portals: this.portals.size });
+    const size = parameterSize(portal);
+    if (size > SMALL_TEXT) {
+      let total = size;
+      for (const other of this.portals.values()) total += parameterSize(other);
+      if (total > KEPT_TEXT_MAX) throw new GatewayError('session.limit', { parameterText: total });
+    }
     this.portals.set(portal.name, portal);
   }
 

@@ -12,6 +12,7 @@ import {
   digestOf,
   isUnknown,
   NO_PARAMETERS,
+  NOT_UNDERSTOOD,
   parametersOf,
   type Reading,
   type Resolved,
@@ -403,9 +404,7 @@ export class Pipeline {
   }
 
   #resolved(prepared: Prepared): Resolved {
-    return prepared.facts === undefined
-      ? { facts: undefined, effects: [], changes: [] }
-      : resolve(prepared.facts, prepared.text, this.#road.mirror);
+    return prepared.facts === undefined ? NOT_UNDERSTOOD : resolve(prepared.facts, prepared.text, this.#road.mirror);
   }
 
   #statementOf(prepared: Prepared, digest: string, parameters = NO_PARAMETERS, resolved = this.#resolved(prepared)) {

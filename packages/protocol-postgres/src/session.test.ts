@@ -420,6 +420,66 @@ describe('statements', () => {
     expect(digestOfAnswer(await client.query('execute nobody'))).toBe('E42501 ZI');
   });
 
+  test('what EXECUTE and FETCH run is in their text and digest, so that an approval is for that', async () => {
+    const to = await gateway();
+    const client = await wire(to);
+    const execute = async (prepared: string): Promise<[string, string]> => {
+      await client.query(`prepare p as ${prepared}`);
+      await client.query('execute p');
+      const { text, digest } = to.judged.at(-1)!.statement;
+      await client.query('deallocate p');
+      return [text, digest];
+    };
+    const [text, digest] = await execute('select 1');
+    expect(text).toContain('prepare p as select 1');
+    expect((await execute('select 1'))[1]).toBe(digest);
+    expect((await execute('select 22'))[1]).not.toBe(digest);
+  });
+
+  test('a name is never judged as one statement and run as another', async () => {
+    const to = await gateway();
+    const client = await wire(to);
+    await client.query('create temp table victim as select 1 as a');
+    client.send(say.parse('n', 'delete from victim'), say.sync());
+    await client.until('Z');
+    // A pipeline that fails before its Close leaves the old statement; the next pipeline must know.
+    client.send(
+      say.parse('', 'select nothing_of_that_name'),
+      say.close('S', 'n'),
+      say.parse('n', 'select 1'),
+      say.sync(),
+      say.bind('', 'n'),
+      say.execute(''),
+      say.sync(),
+    );
+    await client.until('Z');
+    await client.until('Z');
+    expect(to.judged.at(-1)!.statement.text).toBe('delete from victim');
+    // A second Parse of the name is refused, and so is what follows it.
+    client.send(say.parse('n', 'select 1'), say.bind('', 'n'), say.execute(''), say.sync());
+    expect(digestOfAnswer(await client.until('Z'))).toBe('E42P05 ZI');
+    // SQL and protocol share the names.
+    expect(digestOfAnswer(await client.query('prepare n as select 1'))).toBe('E42P05 ZI');
+    await client.query('execute n');
+    expect(to.judged.at(-1)!.statement.effects).toEqual(['write']);
+    await client.query('deallocate all');
+    expect(digestOfAnswer(await client.query('execute n'))).toBe('E42501 ZI');
+  });
+
+  test('a portal judged with other parameters does not run', async () => {
+    const to = await gateway();
+    const client = await wire(to);
+    await client.query('begin');
+    client.send(
+      say.parse('q', 'select $1::int'),
+      say.bind('p', 'q', ['1']),
+      say.bind('p', 'q', ['2']),
+      say.execute('p'),
+      say.sync(),
+    );
+    expect(digestOfAnswer(await client.until('Z'))).toBe('E42P03 ZE');
+  });
+
   test('a cursor is judged by what it reads', async () => {
     const to = await gateway();
     const client = await wire(to);
