@@ -78,7 +78,8 @@ export class TrailRepository {
     }
     return await this.database.client.$queryRaw<EventRow[]>`
       select e.time, e.chain_id, c.agent_id, c.instance, c.epoch, e.sequence, e.kind, e.session_id,
-        coalesce(s.principal_name, p.name) as principal, s.on_behalf_of_name as on_behalf_of, s.resource_name as resource,
+        coalesce(p.name, s.principal_name) as principal,
+        case when e.kind = 'control.act' then null else s.on_behalf_of_name end as on_behalf_of, s.resource_name as resource,
         e.verdict, e.rule, e.code, e.action, e.target, e.count
       from trail_events e join trail_chains c on c.id = e.chain_id
         left join sessions s on s.id = e.session_id left join principals p on p.id = e.principal_id

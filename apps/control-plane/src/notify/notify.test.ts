@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { formatFor } from './formats.ts';
+import { isWebhookSigned, signWebhook } from './signature.ts';
+
+const message = (event: string, body: object) => ({ id: '7', event, createdAt: new Date(0), body });
+
+test('a signature holds for its body and time alone, and not for long', () => {
+  const secret = Buffer.from('secret');
+  const sent = { signature: signWebhook(secret, 1_000, '{}'), timestamp: '1000', body: '{}' };
+  expect(isWebhookSigned(secret, sent, 1_200)).toBe(true);
+  expect(isWebhookSigned(secret, sent, 1_301)).toBe(false);
+  expect(isWebhookSigned(secret, { ...sent, timestamp: '1001' }, 1_200)).toBe(false);
+  expect(isWebhookSigned(secret, { ...sent, body: '{ }' }, 1_200)).toBe(false);
+  expect(isWebhookSigned(Buffer.from('other'), sent, 1_200)).toBe(false);
+  expect(isWebhookSigned(secret, { ...sent, timestamp: 'soon' }, 1_200)).toBe(false);
+});
+
+test('a statement cannot break out of its block in Slack, nor mention anybody', () => {
+  const body = {
+    principal: 'bot',
+    resource: 'db',
+    statement: "select '```<!channel> & <http://evil|x>'",
+    rule: 'r',
+    reason: 'why',
+    id: 'apr-1',
+    expiresAt: 'soon',
+  };
+  const text = JSON.stringify(formatFor('slack', message('approval.requested', body)));
+  expect(text).not.toContain('<!channel>');
+  expect(text).toContain('&lt;!channel&gt; &amp;');
+  expect(text.match(/```/g)).toHaveLength(2);
+});
+
+test('the generic format carries the message whole, with its delivery id', () => {
+  expect(formatFor('generic', message('trail.head', { size: 3 }))).toEqual({
+    id: '7',
+    event: 'trail.head',
+    createdAt: '1970-01-01T00:00:00.000Z',
+    data: { size: 3 },
+  });
+});
