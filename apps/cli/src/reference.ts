@@ -4,7 +4,7 @@ import { EXIT, EXIT_MEANINGS, type ExitName } from './exit-codes.ts';
 
 const INTRO = `# Command line
 
-Generated from the command tree in \`apps/cli/src/program.ts\` (\`npm run gen\`, or \`apps/cli/scripts/reference.ts\`).
+Generated from the command tree in \`apps/cli/src/program.ts\` by \`apps/cli/scripts/reference.ts\`.
 
 ## Where it finds its settings
 - **Who and where**: options, then environment, then the profile in \`~/.config/sallyport/config.json\` (mode 0600; \`$XDG_CONFIG_HOME\` and SALLYPORT_CONFIG move it).

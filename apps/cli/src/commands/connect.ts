@@ -69,7 +69,7 @@ async function connect(
   await way.tokens.get();
   const folder = makeLocalFolder(context.terminal.env);
   try {
-    const local = await proxyTo(
+    await using _local = await proxyTo(
       context,
       way,
       { path: folder.socketPath },
@@ -77,9 +77,7 @@ async function connect(
     );
     const [command = 'psql', ...rest] =
       client.length === 0 || client[0]!.startsWith('-') ? ['psql', ...client] : client;
-    const code = await runClient(context, command, rest, folder.dir, way, options.database).finally(async () => {
-      await local.close();
-    });
+    const code = await runClient(context, command, rest, folder.dir, way, options.database);
     if (code !== 0) context.finish(code);
   } finally {
     folder.remove();
@@ -141,7 +139,7 @@ async function proxy(
   try {
     const password = randomBytes(24).toString('base64url');
     const database = options.database ?? way.database;
-    const local = await proxyTo(context, way, { port }, { database, password }).catch(
+    await using local = await proxyTo(context, way, { port }, { database, password }).catch(
       (error: NodeJS.ErrnoException) => {
         throw error.code === 'EADDRINUSE'
           ? new CliError('usage', `Port ${port} is taken.`, 'Choose another with --port, or leave it out.')
@@ -157,7 +155,6 @@ async function proxy(
       `  or: PGPASSFILE=${passFile} psql "host=127.0.0.1 port=${local.port} user=${way.user}${database === undefined ? '' : ` dbname=${database}`}"`,
     ]);
     await untilAsked();
-    await local.close();
   } finally {
     folder.remove();
   }

@@ -8,6 +8,9 @@ import type { Endpoint } from '@sallyport/api-client';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { CliError } from '../exit-codes.ts';
 
+/** A session may be silent for hours behind a NAT that forgets after minutes. */
+const KEEP_ALIVE_MS = 60_000;
+
 export interface AgentAddress {
   readonly host: string;
   readonly port: number;
@@ -92,6 +95,7 @@ function dialOne(address: AgentAddress, root: string): Promise<tls.TLSSocket> {
         return;
       }
       socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
       resolve(socket);
     });
   });

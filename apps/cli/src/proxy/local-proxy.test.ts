@@ -46,7 +46,7 @@ test('the local port says no to encryption and asks for the password of this run
   expect(answer.subarray(0, 1).toString()).toBe('N');
   expect(answer.subarray(1, 10)).toEqual(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3]));
   expect(answer.toString()).toContain('C28P01');
-  await proxy.close();
+  await proxy[Symbol.asyncDispose]();
 });
 
 test('with the right password an agent that cannot be reached is an error the client reads', async () => {
@@ -54,7 +54,7 @@ test('with the right password an agent that cannot be reached is an error the cl
   const answer = await talk(proxy.port, startup, encodePassword('right'));
   expect(answer.toString()).toContain('C08001');
   expect(problems).toHaveLength(1);
-  await proxy.close();
+  await proxy[Symbol.asyncDispose]();
 });
 
 test('malformed bytes end that connection alone', async () => {
@@ -62,7 +62,7 @@ test('malformed bytes end that connection alone', async () => {
   expect(await talk(proxy.port, Buffer.from([0, 0, 0, 4, 0, 0, 0, 0]))).toHaveLength(0);
   expect(await talk(proxy.port, SSL_REQUEST, SSL_REQUEST, SSL_REQUEST, SSL_REQUEST)).toEqual(Buffer.from('NNN'));
   expect((await talk(proxy.port, startup, encodePassword('wrong'))).toString()).toContain('C28P01');
-  await proxy.close();
+  await proxy[Symbol.asyncDispose]();
 });
 
 test('one token is asked for however many wait, and again after half its life', async () => {

@@ -37,12 +37,12 @@ export interface LocalProxyOptions {
   readonly onProblem: (problem: string) => void;
 }
 
-export interface LocalProxy {
+/** Disposing it closes it and ends its connections. */
+export interface LocalProxy extends AsyncDisposable {
   /** Of TCP; 0 on a unix socket. */
   readonly port: number;
   /** Connections open now. */
   connections(): number;
-  close(): Promise<void>;
 }
 
 const SIGN_IN_MESSAGE_BYTES_MAX = 1024 * 1024;
@@ -72,7 +72,7 @@ export async function openLocalProxy(
   return {
     port: typeof address === 'object' && address !== null ? address.port : 0,
     connections: () => open.size,
-    close: () =>
+    [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         for (const socket of open) socket.destroy();
