@@ -56,6 +56,8 @@ async function createApp(config: Config, databaseUrl: string, log: Log): Promise
   const adapter = new FastifyAdapter({
     ...httpsOptions(config.httpTls),
     bodyLimit: BODY_BYTES_MAX,
+    // A stream that somebody watches must not hold up a stop.
+    forceCloseConnections: true,
     // A proxy in front is only believed where the operator said there is one.
     trustProxy: config.behindProxy,
     genReqId: () => shortId('req', randomBytes(10)),

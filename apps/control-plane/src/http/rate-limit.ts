@@ -6,8 +6,17 @@ import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { SystemClock } from '../time.ts';
 
-/** Attempts allowed per minute and address. */
-const PER_MINUTE = { 'bad-token': 60, 'sign-in': 60, token: 300, 'bad-secret': 20, 'device-code': 20 } as const;
+/**
+ * Attempts allowed per minute and address. Secrets are 256 random bits, so these keep load and noise down; the device
+ * code is the short one that guessing could reach.
+ */
+const PER_MINUTE = {
+  'bad-token': 60,
+  'bad-secret': 20,
+  'sign-in': 60,
+  'device-code': 30,
+  token: 6_000,
+} as const;
 export type LimitKind = keyof typeof PER_MINUTE;
 
 const WINDOW_MS = 60_000;

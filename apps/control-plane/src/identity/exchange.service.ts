@@ -35,6 +35,18 @@ export interface ExchangeAnswer {
   readonly expiresInSeconds: number;
 }
 
+/** A resource as far as grants look at it. */
+export interface GrantTarget {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** True when a grant names the resource, or labels that it carries. */
+export const isGrantOn = (grant: Grant, resource: GrantTarget): boolean =>
+  grant.resource === null
+    ? labelsMatch((grant.labels ?? {}) as Record<string, string>, resource.labels)
+    : grant.resource === resource.name;
+
 @Injectable()
 export class Exchange {
   constructor(
@@ -118,20 +130,20 @@ export class Exchange {
   async grantsOn(
     projectId: string,
     principalId: string,
-    resource: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+    resource: GrantTarget,
     nowMs: number,
   ): Promise<readonly Grant[]> {
+    return (await this.grantsOf(projectId, principalId, nowMs)).filter((grant) => isGrantOn(grant, resource));
+  }
+
+  /** The same on any resource; `isGrantOn` tells which. */
+  async grantsOf(projectId: string, principalId: string, nowMs: number): Promise<readonly Grant[]> {
     const groups = await this.repository.groupsOf(projectId, principalId);
-    const grants = await this.repository.grantsInForce(
+    return await this.repository.grantsInForce(
       projectId,
       principalId,
       groups.map((group) => group.name),
       new Date(nowMs),
-    );
-    return grants.filter((grant) =>
-      grant.resource === null
-        ? labelsMatch((grant.labels ?? {}) as Record<string, string>, resource.labels)
-        : grant.resource === resource.name,
     );
   }
 

@@ -107,9 +107,8 @@ export class OAuthController {
           requireField(body.client_id),
           requireField(body.client_secret),
         ];
-        this.limits.require('bad-secret', request.ip);
         const made = await this.clients.signIn(id, secretText, request.id).catch((error: unknown) => {
-          this.limits.count('bad-secret', request.ip);
+          this.limits.take('bad-secret', request.ip);
           throw error;
         });
         return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
@@ -122,7 +121,6 @@ export class OAuthController {
         if (body.subject_token_type !== ACCESS_TOKEN_TYPE) throw new OAuthError('invalid_request');
         if (body.actor_token !== undefined && (body.actor_token_type ?? ACCESS_TOKEN_TYPE) !== ACCESS_TOKEN_TYPE)
           throw new OAuthError('invalid_request');
-        this.limits.require('bad-token', request.ip);
         const made = await this.exchange
           .exchange({
             subjectToken: requireField(body.subject_token),
@@ -133,7 +131,7 @@ export class OAuthController {
           })
           .catch((error: unknown) => {
             if (error instanceof OAuthError && error.error === 'invalid_grant')
-              this.limits.count('bad-token', request.ip);
+              this.limits.take('bad-token', request.ip);
             throw error;
           });
         return {

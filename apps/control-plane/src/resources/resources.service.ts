@@ -10,12 +10,12 @@ import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { CredentialsRepository } from '../credentials/credentials.repository.ts';
 import { Database, type Tx } from '../db/database.ts';
-import type { Agent, Prisma } from '../generated/prisma/client.ts';
+import type { Agent, Grant, Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, pageOf, pageQuery, toPage } from '../http/page.ts';
 import { Instant, Name, open, openFields, sensitive } from '../http/schema.ts';
-import { Exchange } from '../identity/exchange.service.ts';
+import { Exchange, isGrantOn } from '../identity/exchange.service.ts';
 import { SystemClock } from '../time.ts';
 import { documentOf, ResourceDocument, type ResourceSpec, specOf } from './resource-document.ts';
 import { type ResourceRow, ResourcesRepository } from './resources.repository.ts';
@@ -98,6 +98,7 @@ export class Resources {
       );
     }
     // Which rows are reached is not a condition SQL can say (labels of grants): pages are filled until one is full.
+    const grants = await this.exchange.grantsOf(caller.projectId, caller.principal.id, this.clock.nowMs());
     const items: ResourceView[] = [];
     let cursor = query.cursor;
     for (;;) {
@@ -107,7 +108,7 @@ export class Resources {
         (row) => row,
       );
       for (const row of page.items) {
-        const reach = await this.#reach(caller, row);
+        const reach = reachOf(row, grants);
         if (reach !== undefined)
           items.push({ ...show(row, agents, seesAll), ...reach, effects: [...reach.effects], roles: [...reach.roles] });
       }
@@ -202,14 +203,17 @@ export class Resources {
   }
 
   async #reach(caller: Caller, row: ResourceRow): Promise<Reach | undefined> {
-    const target = { name: row.name, labels: row.labels as Record<string, string> };
-    const grants = await this.exchange.grantsOn(caller.projectId, caller.principal.id, target, this.clock.nowMs());
-    if (grants.length === 0) return undefined;
-    return {
-      effects: EFFECTS.filter((effect) => grants.some((grant) => grant.effects.includes(effect))),
-      roles: [...new Set(grants.flatMap((grant) => grant.roles))].sort(),
-    };
+    return reachOf(row, await this.exchange.grantsOf(caller.projectId, caller.principal.id, this.clock.nowMs()));
   }
+}
+
+/** What grants give on a resource; undefined when none is about it. */
+function reachOf(row: ResourceRow, grants: readonly Grant[]): Reach | undefined {
+  const target = { name: row.name, labels: row.labels as Record<string, string> };
+  const about = grants.filter((grant) => isGrantOn(grant, target));
+  if (about.length === 0) return undefined;
+  const effects = EFFECTS.filter((effect) => about.some((grant) => grant.effects.includes(effect)));
+  return { effects, roles: [...new Set(about.flatMap((grant) => grant.roles))].sort() };
 }
 
 function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): ResourceView {
