@@ -1,7 +1,8 @@
 /**
  * One agent process: boots in the order identity → last good bundle (or the first one over the link) → spool → listeners,
  * dispatches what the control plane says, and stops without losing a record. Works without the control plane once it has a
- * bundle. Refuses to know protocols, policy and formats: it joins the parts that do.
+ * bundle. Refuses to know protocols, policy and formats: it joins the parts that do, all of them in one view, which is why
+ * it is longer than other files.
  */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';

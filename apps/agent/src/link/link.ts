@@ -43,6 +43,7 @@ export class Link {
   #up = false;
   #stopped = false;
   #attempt = 0;
+  #redialling = false;
   #retry: NodeJS.Timeout | undefined;
   #welcome: NodeJS.Timeout | undefined;
 
@@ -68,6 +69,7 @@ export class Link {
   /** Drops the stream and dials again at once; after a renewed certificate. */
   redial(): void {
     this.#attempt = 0;
+    this.#redialling = true;
     this.#stream?.cancel();
   }
 
@@ -155,7 +157,8 @@ export class Link {
       client.close();
       const wasUp = this.#up;
       this.#up = false;
-      this.#options.log.warn('the link to the control plane is down', { endpoint, why });
+      if (!this.#redialling) this.#options.log.warn('the link to the control plane is down', { endpoint, why });
+      this.#redialling = false;
       if (wasUp) this.#options.closed();
       this.#later();
     };
