@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Driver, type DriverOptions } from './driver.ts';
 import { cpuMs, rssBytes, withDescendants } from './process-stat.ts';
-import { runPgbench } from './programs.ts';
+import { type PgbenchRun, runPgbench } from './programs.ts';
 
 /** One way to the database. */
 export interface Way {
@@ -28,6 +28,16 @@ const percentile = (values: readonly number[], share: number): number => {
 };
 const cpuOf = (way: Way): number =>
   way.pid === undefined ? 0 : withDescendants(way.pid).reduce((sum, pid) => sum + cpuMs(pid), 0);
+
+/** Waits until the process between has nothing left to do (it ships its record behind the traffic), at most three seconds. */
+async function settle(way: Way): Promise<void> {
+  if (way.pid === undefined) return;
+  for (let i = 0; i < 15; i++) {
+    const before = cpuOf(way);
+    await sleep(200);
+    if (cpuOf(way) - before <= 20) return;
+  }
+}
 
 /** Runs `once` for each way in each round, order turned around every second round. A way that failed is not asked again. */
 async function interleave<T>(
@@ -58,8 +68,10 @@ const mapCells = <T, U>(
 
 export interface Throughput {
   readonly tps: number;
-  /** CPU of the process between, microseconds per transaction; 0 for the direct way. */
+  /** CPU of the process between, microseconds per transaction, what opening sessions costs left out; 0 for the direct way. */
   readonly cpuUs: number;
+  /** CPU of the process between for one session with one transaction, from sign-in to the last byte of its record, in ms. */
+  readonly sessionCpuMs: number;
 }
 export interface ThroughputRow {
   readonly mode: 'simple' | 'prepared';
@@ -67,33 +79,53 @@ export interface ThroughputRow {
   readonly ways: Readonly<Record<string, Cell<Throughput>>>;
 }
 
-/** pgbench -S at each number of clients, both protocols. */
+/** pgbench -S at each number of clients, both protocols. `transactions` is what all clients of a run do together. */
 export async function measureThroughput(
   ways: readonly Way[],
-  options: { readonly seconds: number; readonly rounds: number; readonly clients: readonly number[] },
+  options: { readonly transactions: number; readonly rounds: number; readonly clients: readonly number[] },
   say: (line: string) => void,
 ): Promise<readonly ThroughputRow[]> {
   const rows: ThroughputRow[] = [];
   for (const mode of ['simple', 'prepared'] as const) {
+    say(`pgbench -S, ${mode}, warming up`);
+    await interleave(ways, 1, async (way) => {
+      await runPgbench({ ...(await way.signIn()), mode, clients: 8, each: Math.ceil(options.transactions / 8) });
+      await settle(way);
+    });
     for (const clients of options.clients) {
       say(`pgbench -S, ${mode}, ${clients} clients`);
+      const each = Math.ceil(options.transactions / clients);
       const cells = await interleave(ways, options.rounds, async (way) => {
-        const signIn = await way.signIn();
-        const before = cpuOf(way);
-        const { tps, transactions } = await runPgbench({ ...signIn, mode, clients, seconds: options.seconds });
-        return { tps, cpuUs: ((cpuOf(way) - before) * 1_000) / transactions };
+        const once = await cpuOfRun(way, { mode, clients, each: 1 });
+        const all = await cpuOfRun(way, { mode, clients, each });
+        const cpuUs = Math.max(0, ((all.cpuMs - once.cpuMs) * 1_000) / (clients * (each - 1)));
+        return { tps: all.tps, cpuUs, sessionCpuMs: once.cpuMs / clients };
       });
+      const medianOf = (all: readonly Throughput[], of: keyof Throughput): number => median(all.map((one) => one[of]));
       rows.push({
         mode,
         clients,
         ways: mapCells(cells, (all) => ({
-          tps: median(all.map((one) => one.tps)),
-          cpuUs: median(all.map((one) => one.cpuUs)),
+          tps: medianOf(all, 'tps'),
+          cpuUs: medianOf(all, 'cpuUs'),
+          sessionCpuMs: medianOf(all, 'sessionCpuMs'),
         })),
       });
     }
   }
   return rows;
+}
+
+/** One run and what it made the process between do, including what that does later: it counts as the run's. */
+async function cpuOfRun(
+  way: Way,
+  run: Pick<PgbenchRun, 'mode' | 'clients' | 'each'>,
+): Promise<{ readonly tps: number; readonly cpuMs: number }> {
+  const signIn = await way.signIn();
+  const before = cpuOf(way);
+  const { tps } = await runPgbench({ ...signIn, ...run });
+  await settle(way);
+  return { tps, cpuMs: cpuOf(way) - before };
 }
 
 export interface Latency {
