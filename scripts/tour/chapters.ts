@@ -281,6 +281,7 @@ const replay: Chapter<TourContext> = {
   title: 'What happened can be seen again',
   intro: 'An auditor replays the session as the client saw it: masked.',
   run: async (tour, step) => {
+    const started = new Date().toISOString();
     const carla = await tour.sql('carla');
     await carla.client.query('select name, card_number from customers where id = 42');
     await carla.close();
@@ -288,11 +289,11 @@ const replay: Chapter<TourContext> = {
     const rest = tour.stack.admin;
     const session = await eventually(
       async () => {
-        const page = await rest.call<{ items: { id: string; principalName: string; closedAt: string | null }[] }>(
+        const page = await rest.call<{ items: { id: string; openedAt: string; closedAt: string | null }[] }>(
           'GET',
           '/v1/sessions?principal=carla&sort=-openedAt',
         );
-        return page.items.find((row) => row.closedAt !== null);
+        return page.items.find((row) => row.closedAt !== null && row.openedAt >= started);
       },
       8_000,
       'the closed session',

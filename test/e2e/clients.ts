@@ -137,8 +137,9 @@ function psql(dev: DevFile): MatrixClient {
       const out = await run(principal, statements.map((statement) => `${statement};\n${after}`).join(''));
       return out.split(MARK).slice(0, statements.length).map(parse);
     },
+    // psql 15 has no \\bind: its way to a parameter is a variable it writes into the text.
     bind: async (principal, statement, value) => {
-      const out = await run(principal, `${statement} \\bind ${value} \\g\n${after}`);
+      const out = await run(principal, `\\set value ${value}\n${statement.replace('$1', ':value')};\n${after}`);
       return parse(out.split(MARK)[0] ?? '');
     },
   };
