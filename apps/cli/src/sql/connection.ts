@@ -132,5 +132,8 @@ function asSqlError(error: unknown): unknown {
   if (isServerAnswer(error)) return new SqlError(error as unknown as ServerFields, error);
   // Errors of our own on the way in (the token exchange) are told as they are.
   if (error.name === 'ApiError' || error.name === 'CliError') return error;
-  return new SqlError({ severity: 'FATAL', code: '08006', message: error.message }, error);
+  return new SqlError(
+    { severity: 'FATAL', code: '08006', message: `The agent did not answer: ${error.message}.` },
+    error,
+  );
 }
