@@ -21,3 +21,28 @@ test('the browsable page is served', async () => {
   expect(page.status).toBe(200);
   expect(await page.text()).toContain('swagger-ui');
 });
+
+/** Wrappers of lists, whose items are marked themselves, and shapes that are another standard's. */
+const UNMARKED =
+  /Page$|Patch$|^(Problem|KeySet|SecretList|PolicyRevisions|WebhookDeliveries|TrailEvents|RecordedStatements|AgentPackage)$/;
+
+test('every field of a request or an answer says who may see it', async () => {
+  interface Shape {
+    readonly properties?: Readonly<Record<string, object>>;
+  }
+  const { body } = await plane.call<{ components: { schemas: Record<string, Shape> } }>(
+    'GET',
+    '/openapi.json',
+    undefined,
+    '',
+  );
+  const bare = Object.entries(body.components.schemas)
+    .filter(([name]) => !UNMARKED.test(name))
+    .flatMap(([name, shape]) =>
+      Object.entries(shape.properties ?? {}).flatMap(([field, schema]) =>
+        JSON.stringify(schema).includes('x-privacy') ? [] : [`${name}.${field}`],
+      ),
+    );
+  // A secret shown once needs no mark: unmarked means secret.
+  expect(bare).toEqual(['WebhookWithSecret.secret']);
+});

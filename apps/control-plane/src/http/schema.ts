@@ -10,23 +10,28 @@ import { z } from 'zod';
 import type { Prisma } from '../generated/prisma/client.ts';
 
 export type Privacy = 'public' | 'sensitive' | 'secret';
-const PRIVACY = new WeakMap<object, Privacy>();
 
-function mark<T extends z.ZodType>(schema: T, privacy: Privacy): T {
-  // A copy: two fields may share one schema and differ in privacy.
-  const marked = schema.meta({ ...schema.meta(), 'x-privacy': privacy }) as T;
-  PRIVACY.set(marked, privacy);
-  return marked;
-}
+const mark = <T extends z.ZodType>(schema: T, privacy: Privacy): T =>
+  schema.meta({ ...schema.meta(), 'x-privacy': privacy }) as T;
 export const open = <T extends z.ZodType>(schema: T): T => mark(schema, 'public');
 export const sensitive = <T extends z.ZodType>(schema: T): T => mark(schema, 'sensitive');
 export const secret = <T extends z.ZodType>(schema: T): T => mark(schema, 'secret');
-export const privacyOf = (schema: object): Privacy => PRIVACY.get(schema) ?? 'secret';
+
+/** The mark of a field, seen through `.optional()`, `.default()` and the like; unmarked means secret. */
+export function privacyOf(schema: z.ZodType): Privacy {
+  for (let inner: z.ZodType | undefined = schema; inner !== undefined; ) {
+    const privacy = inner.meta()?.['x-privacy'];
+    if (privacy !== undefined) return privacy as Privacy;
+    inner = (inner.def as { readonly innerType?: z.ZodType }).innerType;
+  }
+  return 'secret';
+}
 
 /** The public fields of `value`, for an act's detail. */
 export function openFields(schema: z.ZodObject, value: object): Prisma.InputJsonObject {
   const shown = Object.entries(value).filter(
-    ([key, field]) => field !== undefined && key in schema.shape && privacyOf(schema.shape[key]!) === 'public',
+    ([key, field]) =>
+      field !== undefined && key in schema.shape && privacyOf(schema.shape[key] as z.ZodType) === 'public',
   );
   return JSON.parse(JSON.stringify(Object.fromEntries(shown))) as Prisma.InputJsonObject;
 }

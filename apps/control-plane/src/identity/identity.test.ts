@@ -271,3 +271,11 @@ test('lists go page by page, filtered and sorted, and a foreign cursor is refuse
   });
   expect((await plane.call('GET', '/v1/groups?limit=100000')).status).toBe(400);
 });
+
+test('an act tells the public fields of a change, those with a default too, and leaves the others out', async () => {
+  const { name } = await newPrincipal('service', { email: 'someone@example.org', displayName: 'Job' });
+  const act = await database().controlAct.findFirstOrThrow({
+    where: { target: `principal/${name}`, action: 'principal.created' },
+  });
+  expect(act.detail).toEqual({ name, kind: 'service', displayName: 'Job', roles: ['member'] });
+});
