@@ -129,6 +129,7 @@ export class Agent {
       hello: () => this.#hello(),
       opened: () => this.#linkOpened(),
       closed: () => this.#linkClosed(),
+      refused: () => this.#linkRefused(),
       message: (message) => this.#received(message),
     });
     this.#renewal = new Renewal(config.dataDir, identity, this.#link, nowMs, log, (renewed) => {
@@ -332,6 +333,12 @@ export class Agent {
   #linkClosed(): void {
     this.#contact.linked = false;
     this.#live.unwatchAll();
+  }
+
+  #linkRefused(): void {
+    this.#log.error('the control plane has revoked this agent: its sessions end', {});
+    this.#contact.refuse();
+    this.#live.tick();
   }
 
   #received(message: ControlMessage): void {

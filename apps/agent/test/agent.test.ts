@@ -351,6 +351,22 @@ test('who watches sees frames while they watch, and no longer', async () => {
   expect(frames()).toHaveLength(1);
 });
 
+test('a revoked agent ends its sessions at once and lets nobody in, whatever the offline budget', async () => {
+  const plane = await controlPlane();
+  plane.manifest = plane.sign(1, 1, documents(1));
+  const { port } = await start(plane);
+  const client = new Client(port);
+  await client.ask(`token ${accessToken()}`, /in app/);
+  await until('link', () => plane.links.size === 1 && reports(plane).length > 0);
+  plane.revoke();
+  await client.told(/end agent.stale/);
+  await new Client(port).ask(`token ${accessToken()}`, /no agent.stale/);
+  plane.revoked = false;
+  await until('link', () => plane.links.size === 1);
+  await until('works again', () => plane.heard.at(-1)?.body === 'heartbeat');
+  await new Client(port).ask(`token ${accessToken()}`, /in app/);
+});
+
 test('a kill ends exactly that session', async () => {
   const plane = await controlPlane();
   plane.manifest = plane.sign(1, 1, documents(1));

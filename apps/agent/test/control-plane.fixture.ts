@@ -3,7 +3,7 @@
  * bundles, tokens and approvals as it would make them.
  */
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import {
   type AgentMessage,
   type ControlMessage,
@@ -129,6 +129,8 @@ export class ControlPlane {
   sealKey: Buffer = Buffer.alloc(0);
   /** Cut pieces short, to make them wrong. */
   truncateChunks = false;
+  /** The agent is revoked: its links are refused. */
+  revoked = false;
   #enroll: Server | undefined;
   #link: Server | undefined;
   enrollPort = 0;
@@ -211,6 +213,10 @@ export class ControlPlane {
 
   #connect(call: Link): void {
     call.on('error', () => {});
+    if (this.revoked) {
+      this.#cut(call);
+      return;
+    }
     call.on('data', (message: AgentMessage) => {
       this.heard.push(message);
       if (message.body === 'hello') {
@@ -240,6 +246,16 @@ export class ControlPlane {
     call.on('end', () => call.end());
     call.on('close', () => this.links.delete(call));
     call.on('cancelled', () => this.links.delete(call));
+  }
+
+  #cut(call: Link): void {
+    call.emit('error', { code: status.UNAUTHENTICATED, details: 'auth.failed: Authentication failed.' });
+  }
+
+  revoke(): void {
+    this.revoked = true;
+    for (const link of this.links) this.#cut(link);
+    this.links.clear();
   }
 
   #sendChunk(call: Link, digest: Buffer): void {

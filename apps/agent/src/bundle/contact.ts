@@ -13,6 +13,7 @@ export class Contact {
   #lastMs: number;
   #persistedMs: number;
   #linked = false;
+  #refused = false;
 
   constructor(store: BundleStore, nowMs: () => number) {
     this.#store = store;
@@ -28,7 +29,13 @@ export class Contact {
   /** The link opened or closed. */
   set linked(up: boolean) {
     this.#linked = up;
+    if (up) this.#refused = false;
     this.heard();
+  }
+
+  /** The control plane has revoked this agent: budgets are for silence, not for a no. */
+  refuse(): void {
+    this.#refused = true;
   }
 
   /** A message of the control plane arrived, or the link went: the silence counts from here. */
@@ -47,10 +54,10 @@ export class Contact {
   }
 
   sessionsAllowed(resource: Resource): boolean {
-    return this.#linked || this.silentMs <= resource.offline.sessionsMs;
+    return this.#linked || (!this.#refused && this.silentMs <= resource.offline.sessionsMs);
   }
 
   newSessionsAllowed(resource: Resource): boolean {
-    return this.#linked || this.silentMs <= resource.offline.newSessionsMs;
+    return this.#linked || (!this.#refused && this.silentMs <= resource.offline.newSessionsMs);
   }
 }

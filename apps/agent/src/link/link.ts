@@ -3,7 +3,7 @@
  * Refuses to know what messages mean. Everything that matters is sent again after a reconnect, so a lost message is late,
  * never lost; what the stream cannot take now is dropped here and the caller is told.
  */
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import {
   type AgentMessage,
   type ControlMessage,
@@ -26,6 +26,8 @@ export interface LinkOptions {
   /** The control plane has answered: the link stands. */
   opened(): void;
   closed(): void;
+  /** The control plane, proven by its certificate, does not know this agent any more: it was revoked. */
+  refused(): void;
   message(message: ControlMessage): void;
 }
 
@@ -162,7 +164,13 @@ export class Link {
       if (wasUp) this.#options.closed();
       this.#later();
     };
-    stream.on('error', (error: ServiceError) => lost(error.details ?? error.message));
+    stream.on('error', (error: ServiceError) => {
+      // Statuses of this kind are also made locally when TLS fails; only the control plane says our code. A certificate
+      // that has run out is no revocation.
+      const said = error.code === status.UNAUTHENTICATED && error.details.startsWith('auth.failed');
+      if (said && this.#stream === stream && Date.now() < identity.expiresAtMs) this.#options.refused();
+      lost(error.details ?? error.message);
+    });
     stream.on('end', () => lost('ended'));
     stream.on('data', (message: ControlMessage) => this.#received(message, endpoint));
     stream.write(this.#options.hello());
