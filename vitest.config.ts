@@ -9,13 +9,30 @@ const suite = (name: string, include: string[], more: Record<string, unknown> = 
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    // What is waited for comes soon or never; one second is not enough on a busy machine.
+    expect: { poll: { timeout: 10_000 } },
     projects: [
-      suite('unit', ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'scripts/**/*.test.ts']),
+      suite('unit', [
+        'packages/*/src/**/*.test.ts',
+        'apps/*/src/**/*.test.ts',
+        'apps/*/test/**/*.test.ts',
+        'scripts/**/*.test.ts',
+      ]),
       suite('laws', ['test/*.test.ts']),
       suite('conformance', ['test/conformance/**/*.test.ts']),
-      suite('bypass', ['test/bypass/**/*.test.ts']),
-      suite('leaks', ['test/leaks/**/*.test.ts']),
-      suite('e2e', ['test/e2e/**/*.test.ts'], { globalSetup: ['test/e2e/stack.setup.ts'], fileParallelism: false, testTimeout: 60_000 }),
+      suite('bypass', ['test/bypass/**/*.test.ts'], {
+        globalSetup: ['test/wire/stack.setup.ts'],
+        fileParallelism: false,
+      }),
+      suite('leaks', ['test/leaks/**/*.test.ts'], {
+        globalSetup: ['test/wire/stack.setup.ts'],
+        fileParallelism: false,
+      }),
+      suite('e2e', ['test/e2e/**/*.test.ts'], {
+        globalSetup: ['test/e2e/stack.setup.ts'],
+        fileParallelism: false,
+        testTimeout: 60_000,
+      }),
       suite('faults', ['test/faults/**/*.test.ts'], { fileParallelism: false, testTimeout: 120_000 }),
     ],
   },

@@ -12,6 +12,8 @@ let plane: TestControlPlane;
 let root: string;
 let agent: EnrolledAgent;
 const links: TestLink[] = [];
+/** A promise of time, on a machine that may be busy with other suites: shown in one of four tries. */
+const SOON = { retry: 3 };
 
 const joinToken = async (name: string): Promise<string> => {
   const answer = await plane.call<{ joinToken: string; command: string }>('POST', '/v1/agents/join-tokens', {
@@ -102,19 +104,20 @@ test('the greeting brings a signed manifest whose chunks the agent’s own parse
   expect(unseal(box.box!, agent.seal, `credential/${box.id}`).toString()).toBe('s3cret');
 });
 
-test('a change in REST is at a connected agent well under a second, and nothing else travels', async () => {
+test('a change in REST is at a connected agent well under a second, and nothing else travels', SOON, async () => {
+  const name = `dba-${Date.now()}`;
   const link = connect();
   link.hello();
   const before = await link.bundle();
   const next = link.next('manifest', 1_000);
   const started = Date.now();
-  const made = await plane.call('POST', '/v1/groups', { name: 'dba' });
+  const made = await plane.call('POST', '/v1/groups', { name });
   expect(made.status).toBe(201);
   await next;
   expect(Date.now() - started).toBeLessThan(1_000);
   const after = await link.bundle();
   expect(after.manifest.revision).toBeGreaterThan(before.manifest.revision!);
-  expect(after.bodies.get('group/dba')).toMatchObject({ name: 'dba', members: [] });
+  expect(after.bodies.get(`group/${name}`)).toMatchObject({ name, members: [] });
   expect(link.received.filter((message) => message.chunk != null)).toHaveLength(before.bodies.size + 1);
 });
 
@@ -194,7 +197,7 @@ test('an agent renews over its link, and recovers by proof of its key', async ()
   expect(await recover(fresh.key as never).catch(codeOf)).toBe('enroll.failed');
 });
 
-test('a revoked agent is cut at once and stays out', async () => {
+test('a revoked agent is cut at once and stays out', SOON, async () => {
   const who = await enroll('leaving');
   const link = connect(who);
   link.hello();

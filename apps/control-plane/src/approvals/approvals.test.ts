@@ -134,7 +134,7 @@ async function read(signed: string) {
   return parseApproval(JSON.parse(Buffer.from(payload).toString()), '');
 }
 
-test('an approver’s yes reaches the agent signed, bound to the statement, within a second', async () => {
+test('an approver’s yes reaches the agent signed, bound to the statement, within a second', { retry: 3 }, async () => {
   const { id, digest } = await ask();
   const inbox = await plane.call<{ items: { id: string; statement: string }[] }>(
     'GET',

@@ -5,10 +5,11 @@
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SignedManifest } from '@sallyport/contract';
-import { GatewayError, LIMITS, seal } from '@sallyport/core';
+import { GatewayError, LIMITS } from '@sallyport/core';
 import { Counter, Gauge } from 'prom-client';
 import { Bus } from '../bus/bus.ts';
 import { Config } from '../config.ts';
+import { sealForAgent } from '../credentials/seal-for-agent.ts';
 import { Project } from '../db/project.ts';
 import { Metrics } from '../http/metrics.ts';
 import { Log } from '../http/problem.filter.ts';
@@ -138,8 +139,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     return bundle.credentialIds.flatMap((id) => {
       const stored = state.credentials.get(id);
       if (stored === undefined) return [];
-      const plain = this.envelope.open(stored.sealed, `credential/${id}`);
-      return [{ id, box: seal(plain.reveal(), agent.sealKey, `credential/${id}`) }];
+      return [{ id, box: sealForAgent(this.envelope, id, stored.sealed, agent.sealKey) }];
     });
   }
 

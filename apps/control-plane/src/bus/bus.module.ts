@@ -2,19 +2,9 @@
 import { Global, Module, type OnModuleDestroy } from '@nestjs/common';
 import { Config } from '../config.ts';
 import { DatabaseUrl } from '../db/database.ts';
+import { openBus } from '../db/open-bus.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Bus } from './bus.ts';
-import { PgBus } from './pg.bus.ts';
-import { RedisBus } from './redis.bus.ts';
-
-async function openBus(config: Config, database: DatabaseUrl, log: Log): Promise<Bus> {
-  const postgres = new PgBus(database.url.reveal(), log);
-  await postgres.open();
-  if (config.redisUrl === undefined) return postgres;
-  const redis = new RedisBus(config.redisUrl.reveal(), postgres, log);
-  await redis.open();
-  return redis;
-}
 
 @Global()
 @Module({ providers: [{ provide: Bus, useFactory: openBus, inject: [Config, DatabaseUrl, Log] }], exports: [Bus] })

@@ -10,9 +10,10 @@ import type { OutboxMessage, Prisma, Webhook } from '../generated/prisma/client.
 import { Metrics } from '../http/metrics.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Envelope } from '../keys/envelope.ts';
+import { hmacUnder } from '../keys/sealed-hmac.ts';
 import { SystemClock } from '../time.ts';
 import { formatFor } from './formats.ts';
-import { SIGNATURE_HEADER, signWebhook, TIMESTAMP_HEADER } from './signature.ts';
+import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
 
 const POLL_MS = 500;
 const BATCH = 20;
@@ -164,7 +165,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
         }),
       );
       const timestamp = Math.floor(this.clock.nowMs() / 1000);
-      const secret = this.envelope.open(webhook.sealed, `webhook/${webhook.id}`);
+      const signature = hmacUnder(this.envelope, webhook.sealed, `webhook/${webhook.id}`, signedText(timestamp, body));
       const response = await fetch(webhook.url, {
         method: 'POST',
         body,
@@ -176,7 +177,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
           'sallyport-event': message.event,
           'sallyport-delivery': String(message.id),
           [TIMESTAMP_HEADER]: String(timestamp),
-          [SIGNATURE_HEADER]: signWebhook(secret.reveal(), timestamp, body),
+          [SIGNATURE_HEADER]: `v1=${signature}`,
         },
       });
       await response.body?.cancel();

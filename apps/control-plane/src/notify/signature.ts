@@ -7,9 +7,12 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 export const SIGNATURE_HEADER = 'sallyport-signature';
 export const TIMESTAMP_HEADER = 'sallyport-timestamp';
 
-/** `v1=<hex>` over `<unix seconds>.<body>`. */
+/** What is signed: a receiver cannot be shown an old body with a new time. */
+export const signedText = (timestampSeconds: number, body: string): string => `${timestampSeconds}.${body}`;
+
+/** `v1=<hex>` over `signedText`; for receivers and tests. */
 export function signWebhook(secret: Uint8Array, timestampSeconds: number, body: string): string {
-  return `v1=${createHmac('sha256', secret).update(`${timestampSeconds}.${body}`).digest('hex')}`;
+  return `v1=${createHmac('sha256', secret).update(signedText(timestampSeconds, body)).digest('hex')}`;
 }
 
 /** For receivers and tests: true when the signature fits and the timestamp is at most `toleranceSeconds` away from `nowSeconds`. */

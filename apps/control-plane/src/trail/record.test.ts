@@ -236,7 +236,7 @@ test('heartbeats show a lost tail as missing and another head as a fork', async 
   await expect.poll(async () => (await chainOf(trail))?.alarm).toContain('fork');
 });
 
-test('live reports make a session, kill ends it within a second and leaves a revocation', async () => {
+test('live reports make a session, kill ends it within a second and leaves a revocation', { retry: 3 }, async () => {
   const info = session();
   const usage = { statements: 1, writes: 0, rows: 5, bytes: 50 };
   link.send({ session: { session: Buffer.from(JSON.stringify({ ...info, usage })) } });
