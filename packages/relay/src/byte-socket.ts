@@ -57,7 +57,7 @@ export class ByteSocket {
 
   /**
    * Takes over an accepted socket (of a server with `pauseOnConnect`); reading starts with `resume`.
-   * @param willSecure the first bytes may turn out to be TLS: then reads go through Node's own buffers
+   * @param willSecure TLS is expected: then reads go through Node's own buffers; it works without, too
    */
   static accept(socket: net.Socket, owner: ByteSocketOwner, willSecure: boolean): ByteSocket {
     const self = new ByteSocket(owner);
@@ -164,13 +164,14 @@ export class ByteSocket {
     if (this.#closed || this.#ending) return true;
     const socket = this.#socket;
     const size = bytes.length;
-    if (size <= POOLED_BYTES_MAX || size > READ_BYTES || this.#secure !== undefined || socket.writableLength > 0) {
+    if (size <= POOLED_BYTES_MAX || size > READ_BYTES || socket.writableLength > 0) {
       socket.write(Buffer.from(bytes));
     } else {
       slab.set(bytes, 0);
       socket.write(slab.subarray(0, size));
-      // Not all of it fitted into the kernel: the queue points into the slab, which is therefore never touched again.
-      if (socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(READ_BYTES);
+      // Plain, and not all of it fitted into the kernel: the queue points into the slab, which is therefore never touched
+      // again. TLS has encrypted or copied the bytes before it returns (node's TLSWrap::DoWrite), queue or not.
+      if (this.#secure === undefined && socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(READ_BYTES);
     }
     if (!this.full) return true;
     this.#wantsDrain = true;

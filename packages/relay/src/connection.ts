@@ -76,9 +76,14 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     this.#upstream = new UpstreamSide(options.turn, this, adapter.alpn, options.log);
     this.#timers = new SessionTimers((name) => this.#guarded(() => this.#session.timer(name)));
     this.#parts = parts(this);
-    this.#socket = ByteSocket.accept(socket, this, tlsContext !== undefined);
+    this.#socket = ByteSocket.accept(socket, this, !plaintextAllowed);
     this.#client.attach(this.#socket);
-    this.#session = adapter.openSession(this.#host());
+    try {
+      this.#session = adapter.openSession(this.#host());
+    } catch (error) {
+      this.#socket.destroy();
+      throw error;
+    }
     // Slow or silent peers lose their place; `established` ends this deadline.
     this.#halfOpen = setTimeout(
       () => this.destroy('session.idle'),

@@ -121,7 +121,13 @@ const quiet: TurnRecords = { flush: () => {}, flushStrict: () => Promise.resolve
 
 async function start(
   to: Resource,
-  options: { records?: TurnRecords; admission?: Admission; tlsOn?: boolean; upstreamTls?: boolean } = {},
+  options: {
+    records?: TurnRecords;
+    admission?: Admission;
+    tlsOn?: boolean;
+    plaintext?: boolean;
+    upstreamTls?: boolean;
+  } = {},
 ): Promise<{ listener: Listener; seen: Seen }> {
   const seen: Seen = { ends: [], closed: [], connections: [], secured: 0 };
   const turn = new Turn(options.records ?? quiet);
@@ -129,7 +135,7 @@ async function start(
     adapter: passing(to, seen, options),
     host: '127.0.0.1',
     port: 0,
-    plaintext: !options.tlsOn,
+    plaintext: options.plaintext ?? !options.tlsOn,
     tlsContext: options.tlsOn ? () => context : undefined,
     turn,
     admission: options.admission ?? new Admission(),
@@ -165,6 +171,19 @@ function dial(port: number): net.Socket {
   cleanUps.push(() => socket.destroy());
   return socket;
 }
+async function dialTls(port: number): Promise<net.Socket> {
+  const socket = tls.connect({
+    port,
+    host: '127.0.0.1',
+    ca: cert,
+    servername: 'localhost',
+    ALPNProtocols: ['postgresql'],
+  });
+  socket.on('error', () => {});
+  cleanUps.push(() => socket.destroy());
+  await new Promise((done) => socket.once('secureConnect', done));
+  return socket;
+}
 const closed = (socket: net.Socket): Promise<void> => new Promise((done) => socket.once('close', () => done()));
 const firstData = (socket: net.Socket): Promise<Buffer> => new Promise((done) => socket.once('data', done));
 const until = async (done: () => boolean): Promise<void> => {
@@ -182,37 +201,41 @@ test('bytes pass both ways and the close is told once', async () => {
   expect(seen.closed).toEqual(['']);
 });
 
-test('a slow reader gets every byte as it was sent, and the server is made to wait', async () => {
-  const size = 24 * 1024 * 1024;
-  const body = Buffer.alloc(size);
-  for (let i = 0; i < size; i += 4) body.writeUInt32LE((i * 2654435761) >>> 0, i);
-  let unsent = 0;
-  const port = await server((socket) => {
-    socket.once('data', () => {
-      socket.write(body);
-      unsent = 1;
+test.each(['plain', 'TLS'])(
+  'a slow reader over %s gets every byte as it was sent, and the server is made to wait',
+  async (kind) => {
+    const size = 24 * 1024 * 1024;
+    const body = Buffer.alloc(size);
+    for (let i = 0; i < size; i += 4) body.writeUInt32LE((i * 2654435761) >>> 0, i);
+    let unsent = 0;
+    const port = await server((socket) => {
+      socket.once('data', () => {
+        socket.write(body);
+        unsent = 1;
+      });
+      socket.once('drain', () => (unsent = 0));
     });
-    socket.once('drain', () => (unsent = 0));
-  });
-  const { listener } = await start(resource(port));
-  const client = dial(listener.port);
-  client.write('go');
-  client.pause();
-  await until(() => unsent === 1);
-  await new Promise((next) => setTimeout(next, 300));
-  expect(unsent).toBe(1);
-  const hash = createHash('sha256');
-  let got = 0;
-  client.on('data', (chunk) => {
-    hash.update(chunk);
-    got += chunk.length;
+    const { listener } = await start(resource(port), { tlsOn: kind === 'TLS' });
+    const client = kind === 'TLS' ? await dialTls(listener.port) : dial(listener.port);
+    client.write('go');
     client.pause();
-    setTimeout(() => client.resume(), 1);
-  });
-  client.resume();
-  await until(() => got === size);
-  expect(hash.digest('hex')).toBe(createHash('sha256').update(body).digest('hex'));
-}, 20_000);
+    await until(() => unsent === 1);
+    await new Promise((next) => setTimeout(next, 300));
+    expect(unsent).toBe(1);
+    const hash = createHash('sha256');
+    let got = 0;
+    client.on('data', (chunk) => {
+      hash.update(chunk);
+      got += chunk.length;
+      client.pause();
+      setTimeout(() => client.resume(), 1);
+    });
+    client.resume();
+    await until(() => got === size);
+    expect(hash.digest('hex')).toBe(createHash('sha256').update(body).digest('hex'));
+  },
+  20_000,
+);
 
 test('a failed flush forwards nothing and ends the sessions of that turn with trail.unavailable', async () => {
   let full = false;
@@ -248,6 +271,17 @@ test('with strict durability bytes leave in order, and only after the disk has t
   waiting[1]?.();
   await until(() => Buffer.concat(got).length === 2);
   expect(Buffer.concat(got).toString()).toBe('ab');
+});
+
+test('TLS works on a listener that also lets plaintext in', async () => {
+  const { listener, seen } = await start(resource(await server(echo)), { tlsOn: true, plaintext: true });
+  const secure = await dialTls(listener.port);
+  secure.write('x');
+  expect((await firstData(secure)).toString()).toBe('x');
+  const plain = dial(listener.port);
+  plain.write('y');
+  expect((await firstData(plain)).toString()).toBe('y');
+  expect(seen.secured).toBe(1);
 });
 
 test('direct TLS is told from its first byte and needs the protocol name', async () => {
