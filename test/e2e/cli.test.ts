@@ -1,6 +1,7 @@
 /** The command line as people and scripts run it: the bundled program as a process of its own, on a real stack. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -181,7 +182,7 @@ test.skipIf(!existsSync(PSQL))(
   },
 );
 
-test('proxy serves drivers that know its password, passes cancels on, and refuses others', async () => {
+test('proxy serves drivers that know its password and refuses others', async () => {
   const proxy = start(['--as', 'carla', '--json', 'proxy', 'payments-db']);
   const at = await until(() => {
     try {
@@ -212,6 +213,37 @@ test('proxy serves drivers that know its password, passes cancels on, and refuse
   expect((await proxy.ended).code).toBe(0);
   expect(existsSync(at.passFile)).toBe(false);
   await expect(new pg.Client({ ...config, password: at.password }).connect()).rejects.toThrow();
+});
+
+test('a cancel sent to the local port reaches the statement that waits', async () => {
+  const proxy = start(['--as', 'payments-bot', '--json', 'proxy', 'payments-db']);
+  const at = await until(() => {
+    try {
+      return JSON.parse(proxy.out()) as { port: number; user: string; database: string; password: string };
+    } catch {
+      return undefined;
+    }
+  });
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: at.port,
+    user: at.user,
+    database: at.database,
+    password: at.password,
+  });
+  await client.connect();
+  const refused = client.query('delete from payments where id = -104').catch((error: unknown) => error);
+  await requestOf(104);
+  const { processID, secretKey } = client as unknown as { readonly processID: number; readonly secretKey: number };
+  const packet = Buffer.alloc(16);
+  for (const [i, word] of [16, 80_877_102, processID, secretKey].entries()) packet.writeInt32BE(word, i * 4);
+  const canceller = net.connect(at.port, '127.0.0.1');
+  canceller.end(packet);
+  expect(await refused).toMatchObject({ code: '57014' });
+  expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  await client.end();
+  proxy.child.kill('SIGTERM');
+  await proxy.ended;
 });
 
 test('a session is listed, shown, replayed masked, and its statements carry verdicts', async () => {

@@ -143,6 +143,26 @@ test('login keeps the token in a file of one’s own, whoami uses it, logout for
   expect((await runCli(['whoami'], env)).code).toBe(3);
 });
 
+test('login takes a token from a file or stdin, keeps it only when it works, and names a new profile', async () => {
+  await using rest = await serveRest({
+    'GET /v1/whoami': (seen) =>
+      seen.authorization === 'Bearer sp_good' ? [200, WHOAMI] : [401, { code: 'auth.required', title: 'No.' }],
+    'GET /v1/ca': [200, 'PEM'],
+  });
+  const env = { HOME: newHome() };
+  const config = path.join(env.HOME, '.config/sallyport/config.json');
+  expect((await runCli(['login', '--token-file', '-', '--url', rest.url], env, 'sp_bad')).code).toBe(3);
+  expect(existsSync(config)).toBe(false);
+  const login = ['login', '--token-file', '-', '--profile', 'work'];
+  expect((await runCli(login, env, 'sp_good')).code).toBe(2);
+  expect((await runCli([...login, '--url', rest.url], env, 'sp_good\n')).code).toBe(0);
+  expect(JSON.parse(readFileSync(config, 'utf8'))).toEqual({
+    current: 'work',
+    profiles: { work: { url: rest.url, token: 'sp_good', root: 'PEM' } },
+  });
+  expect((await runCli(['whoami', '--profile', 'other'], env)).code).toBe(2);
+});
+
 test('a profile’s token is not sent to another control plane', async () => {
   await using rest = await serveRest({ 'GET /v1/whoami': [200, WHOAMI] });
   const home = newHome();
