@@ -195,6 +195,19 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       );
   }
 
+  /**
+   * A message that cannot be used changes nothing and is said aloud. It does not end the link: it would come again
+   * after each reconnect, and take everything else of that agent down with it.
+   */
+  async #orSkip(link: Link, what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (cause) {
+      if (!(cause instanceof GatewayError)) throw cause;
+      this.log.error('a message of an agent was not used', { agent: link.agent.name, what, error: cause });
+    }
+  }
+
   readonly #features: LinkFeatures = {
     bundleFor: (agent) => this.bundles.bundleFor(agent),
     credentialsFor: (agent, bundle) => this.bundles.credentialsFor(agent, bundle),
@@ -240,16 +253,17 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         ...(accepted ? { bundleEpoch: report.epoch ?? 0, bundleRevision: report.revision ?? 0 } : {}),
       });
     },
-    approval: async (link, ask) => {
-      const source = link.source;
-      const { id, signed } = await this.approvals.open(source, ask.request ?? new Uint8Array(), (id) =>
-        link.announced(id),
-      );
-      if (signed !== undefined) link.answer(id, signed);
-    },
+    approval: (link, ask) =>
+      this.#orSkip(link, 'approval', async () => {
+        const opened = await this.approvals.open(link.source, ask.request ?? new Uint8Array(), (id) =>
+          link.announced(id),
+        );
+        if (opened.signed !== undefined) link.answer(opened.id, opened.signed);
+      }),
     withdrawn: (link, { id, reason }) => this.approvals.withdraw(link.agent.id, id ?? '', reason ?? ''),
     consumed: (link, { id, sessionId }) => this.approvals.consume(link.agent.id, id ?? '', sessionId ?? ''),
-    session: (link, report) => this.sessions.report(link.source, report.session ?? new Uint8Array()),
+    session: (link, report) =>
+      this.#orSkip(link, 'session', () => this.sessions.report(link.source, report.session ?? new Uint8Array())),
     trail: async (link, batch) => {
       const { instance = '', epoch = 0, cursor = '' } = batch as { instance?: string; epoch?: number; cursor?: string };
       const source = link.source;
@@ -267,10 +281,11 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         link.send({ trailAck: { instance, epoch, cursor, code: cause.code } });
       }
     },
-    recording: async (link, piece) => {
-      const done = await this.recordings.accept(link.source, piece);
-      if (done !== undefined) link.send({ recordingAck: done });
-    },
+    recording: (link, piece) =>
+      this.#orSkip(link, 'recording', async () => {
+        const done = await this.recordings.accept(link.source, piece);
+        if (done !== undefined) link.send({ recordingAck: done });
+      }),
     watch: async (_link, { sessionId, frame }) => this.sessions.frame(sessionId ?? '', Buffer.from(frame ?? [])),
   };
 }

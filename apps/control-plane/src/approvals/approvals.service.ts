@@ -335,6 +335,9 @@ const answerableBy = (caller: Caller, groups: ReadonlySet<string>): Prisma.Appro
         votes: { none: { principalId: caller.principal.id } },
       };
 
+/** PostgreSQL keeps no NUL in a text. */
+const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD');
+
 function readRequest(source: AgentSource, bytes: Uint8Array): ApprovalRequest {
   if (bytes.length > REQUEST_BYTES_MAX) throw new GatewayError('frame.too_large', { what: 'approval' });
   try {
@@ -344,9 +347,9 @@ function readRequest(source: AgentSource, bytes: Uint8Array): ApprovalRequest {
     return {
       ...request,
       // They passed the agent's detectors already; an old agent may know fewer.
-      text: hideDetected(request.text),
-      parameters: request.parameters.map((text) => (text === undefined ? undefined : hideDetected(text))),
-      recentStatements: request.recentStatements.map(hideDetected),
+      text: shown(request.text),
+      parameters: request.parameters.map((text) => (text === undefined ? undefined : shown(text))),
+      recentStatements: request.recentStatements.map(shown),
     };
   } catch (cause) {
     throw new GatewayError('protocol.malformed', { what: 'approval' }, { cause });

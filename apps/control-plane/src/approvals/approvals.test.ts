@@ -240,15 +240,18 @@ test('a ticket that was approved while the agent was away comes with the greetin
   expect(link.received.some((message) => message.answer?.id === made.id)).toBe(false);
 });
 
-test('a request in another agent’s name ends the link', async () => {
+test('a request in another agent’s name, or that nobody can read, changes nothing', async () => {
   const stray = connect();
   await stray.last('welcome');
+  const foreign = request();
+  stray.send({ approval: { request: Buffer.from('{"half":') } });
   stray.send({
     approval: {
-      request: Buffer.from(JSON.stringify({ ...request(), agentId: '0190b3a4-0000-7000-8000-0000000000ff' })),
+      request: Buffer.from(JSON.stringify({ ...foreign, agentId: '0190b3a4-0000-7000-8000-0000000000ff' })),
     },
   });
-  await stray.until(() => stray.ended);
+  await ask({}, stray);
+  expect((await plane.call('GET', `/v1/approvals/${foreign.id}`)).status).toBe(404);
   stray.close();
 });
 

@@ -54,6 +54,24 @@ export interface BatchIndex {
 
 const PARTS = new Set<number>([KIND_CODES['statement.finished'], KIND_CODES['recording.chunk']]);
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const idsOf = (session: SessionInfo): readonly string[] => [
+  session.id,
+  session.resourceId,
+  session.principal.id,
+  ...(session.onBehalfOf === undefined ? [] : [session.onBehalfOf.id]),
+];
+/** The index is a convenience: what its columns cannot hold is left out, and the record is taken all the same. */
+const fits = (text: string): string => text.replaceAll('\0', '').slice(0, 1_000);
+const clean = (row: IndexRow): IndexRow => {
+  const texts = Object.entries(row).map(
+    ([key, value]) => [key, typeof value === 'string' ? fits(value) : value] as const,
+  );
+  return Object.fromEntries(
+    texts.filter(([key, value]) => key !== 'principal' || UUID.test(String(value))),
+  ) as unknown as IndexRow;
+};
+
 /** @param events in order; what could not be opened is indexed by its header alone */
 export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
   const rows: IndexRow[] = [];
@@ -90,7 +108,7 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
       case 'statement.finished':
         break;
       case 'session.opened':
-        opened.push(event.session);
+        if (idsOf(event.session).every((id) => UUID.test(id))) opened.push(event.session);
         rows.push({
           ...headerRow(record),
           target: `resource/${event.session.resourceName}`,
@@ -150,7 +168,7 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
         event satisfies never;
     }
   }
-  return { rows: [...rows, ...allowed.values()], opened, closed, chunks, started, ended };
+  return { rows: [...rows, ...allowed.values()].map(clean), opened, closed, chunks, started, ended };
 }
 
 const headerRow = (record: EventRecord): IndexRow => ({
