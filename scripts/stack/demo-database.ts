@@ -77,8 +77,12 @@ async function createDatabase(server: EmbeddedPostgres, password: string): Promi
   await runAs({ host, port, user: 'payments_app', password, database: 'payments' }, [SCHEMA]);
 }
 
-/** Starts it, and fills it the first time. @param dir kept folder; @param port 0 = any */
-export async function startDemoDatabase(dir: string, port: number): Promise<DemoDatabase> {
+/** Starts it, and fills it the first time. @param dir kept folder; @param port 0 = any; @param settings further ones of the server */
+export async function startDemoDatabase(
+  dir: string,
+  port: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<DemoDatabase> {
   // PostgreSQL's own user must be able to pass through to the folder below.
   mkdirSync(dir, { recursive: true, mode: 0o711 });
   const certificates = await makeServerCertificate(path.join(dir, 'tls'), 'demo PostgreSQL');
@@ -86,7 +90,7 @@ export async function startDemoDatabase(dir: string, port: number): Promise<Demo
     dir: path.join(dir, 'server'),
     ...(port === 0 ? {} : { port }),
     tls: { cert: certificates.chain, key: certificates.key },
-    settings: { fsync: 'off', shared_buffers: '256MB', max_connections: '300', jit: 'off' },
+    settings: { fsync: 'off', shared_buffers: '256MB', max_connections: '300', jit: 'off', ...settings },
     hba: 'hostssl all all 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 scram-sha-256\n',
   });
   const passwordFile = path.join(dir, 'payments_app.password');
