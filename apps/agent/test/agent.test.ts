@@ -1,5 +1,5 @@
 /** The agent in one process against a real gRPC control plane, with a protocol that only signs in and asks one statement. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,13 +7,16 @@ import { createLogger, type ErrorCode, GatewayError, Secret } from '@sallyport/c
 import type { SessionInfo, Statement } from '@sallyport/model';
 import { admit, type ProtocolAdapter, type SignedIn } from '@sallyport/protocol-kit';
 import { decodeFrames } from '@sallyport/trail';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { Agent } from '../src/agent.ts';
 import { parseConfig } from '../src/config.ts';
 import { issue } from './certificates.fixture.ts';
 import { ANA, accessToken, ControlPlane, documents, PROJECT_ID, signedApproval } from './control-plane.fixture.ts';
 
 const undo: (() => unknown)[] = [];
+const dirs = mkdtempSync(path.join(tmpdir(), 'sallyport-agent-test-'));
+afterAll(() => rmSync(dirs, { recursive: true, force: true }));
+const newDir = (): string => mkdtempSync(path.join(dirs, 'agent-'));
 afterEach(async () => {
   for (const act of undo.splice(0).reverse()) await act();
 });
@@ -127,7 +130,7 @@ async function controlPlane(): Promise<ControlPlane> {
 
 async function start(
   plane: ControlPlane,
-  dataDir = mkdtempSync(path.join(tmpdir(), 'agent-')),
+  dataDir = newDir(),
 ): Promise<{ agent: Agent; dataDir: string; port: number }> {
   const env = {
     SALLYPORT_DATA_DIR: dataDir,
@@ -195,7 +198,7 @@ test('an agent joins, takes its bundle, lets a good token in and records what it
 test('an agent does not show its token to a server under another root', async () => {
   const plane = await controlPlane();
   const other = issue({ subject: 'other', ca: true });
-  const dataDir = mkdtempSync(path.join(tmpdir(), 'agent-'));
+  const dataDir = newDir();
   const env = { SALLYPORT_DATA_DIR: dataDir, SALLYPORT_JOIN_TOKEN: plane.joinToken(other) };
   await expect(
     Agent.start(parseConfig(env, []), { postgres: lines, close: async () => {} }, clock, log),

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -43,6 +43,7 @@ execFileSync(
 );
 const cert = readFileSync(join(dir, 'cert.pem'), 'utf8');
 const key = readFileSync(join(dir, 'key.pem'), 'utf8');
+rmSync(dir, { recursive: true });
 const context = tls.createSecureContext({ cert, key, minVersion: 'TLSv1.2' });
 
 const resource = (port: number, extra: Partial<Resource> = {}, target: object = {}): Resource =>
