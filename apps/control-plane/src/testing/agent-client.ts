@@ -42,8 +42,8 @@ export async function newAgentKey(): Promise<AgentKey> {
 
 interface Method<Q, S> {
   readonly path: string;
-  requestSerialize(request: Q): Buffer;
-  responseDeserialize(bytes: Buffer): S;
+  readonly requestSerialize: (request: Q) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => S;
 }
 
 function unary<Q, S>(client: Client, method: Method<Q, S>, request: Q): Promise<S> {
@@ -252,6 +252,6 @@ export class TestLink {
   readonly #partial = new Map<string, Buffer>();
 
   #tell(): void {
-    for (const look of [...this.#changed]) look();
+    for (const look of this.#changed) look();
   }
 }
