@@ -1,13 +1,12 @@
 /** `npm run bench`: hands over to test/bench. Options: --quick (a minute), --json. */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import path from 'node:path';
 
 const main = path.join(import.meta.dirname, '../test/bench/main.ts');
-const { status } = spawnSync(
-  process.execPath,
-  ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)],
-  {
-    stdio: 'inherit',
-  },
-);
-process.exit(status ?? 1);
+const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+});
+// Ctrl-C reaches the child itself; it stops what it started, and we end with it.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => child.kill('SIGTERM'));
+child.once('exit', (code) => process.exit(code ?? 1));

@@ -67,18 +67,25 @@ function throughAgent(name: string, resource: string, bench: BenchStack): Way {
 }
 
 const stops: (() => Promise<void>)[] = [];
+/** What is being started; waited for before it is stopped, or it would be left behind. */
+let starting: Promise<unknown> = Promise.resolve();
+async function whenStarted<T>(one: Promise<T>): Promise<T> {
+  starting = one.catch(() => undefined);
+  return one;
+}
+
 async function bench(dir: string): Promise<BenchReport> {
   const programs = findPrograms();
   await buildAll(say);
   say(`Filling the database (${PLAN.wideRows.toLocaleString('en')} wide rows)`);
-  const target = await startTarget(path.join(dir, 'target'), PLAN.wideRows);
+  const target = await whenStarted(startTarget(path.join(dir, 'target'), PLAN.wideRows));
   stops.push(() => target.server.stop());
-  const stack = await startBenchStack(path.join(dir, 'stack'), target, say);
+  const stack = await whenStarted(startBenchStack(path.join(dir, 'stack'), target, say));
   stops.push(() => stack.stack.stop());
   const direct = (port: number) => async () => ({ port, user: DIRECT_USER, database: DATABASE });
   const ways: Way[] = [{ name: DIRECT, signIn: direct(target.server.port) }];
   if (programs.haproxy) {
-    const haproxy = await startHaproxy(target.server.port);
+    const haproxy = await whenStarted(startHaproxy(target.server.port));
     stops.push(() => haproxy.stop());
     ways.push({ name: HAPROXY, pid: haproxy.pid, signIn: direct(haproxy.port) });
   }
@@ -110,6 +117,18 @@ async function bench(dir: string): Promise<BenchReport> {
 const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'));
 // PostgreSQL's own user must be able to pass through.
 chmodSync(dir, 0o711);
+let cleaned = false;
+async function cleanUp(): Promise<void> {
+  if (cleaned) return;
+  cleaned = true;
+  await starting;
+  // Whoever waited for it has put its end on the list by now.
+  await sleep(0);
+  for (const stop of stops.reverse()) await stop();
+  rmSync(dir, { recursive: true, force: true });
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void cleanUp().then(() => process.exit(130)));
 let code = 1;
 try {
   const report = await bench(dir);
@@ -124,7 +143,6 @@ try {
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
 } finally {
-  for (const stop of stops.reverse()) await stop();
-  rmSync(dir, { recursive: true, force: true });
+  await cleanUp();
 }
 process.exit(code);
