@@ -67,7 +67,8 @@ export class AgentsService {
     });
     const joinToken = encodeJoinToken(this.listening.publicEnroll(), await this.authority.root(), secret);
     const url = this.listening.publicUrl();
-    const command = `curl -fsSL ${url}/install-agent.sh | SALLYPORT_JOIN_TOKEN='${joinToken}' sh -s -- --url ${url}`;
+    const advertise = input.names?.[0] === undefined ? '' : ` --advertise ${input.names[0]}`;
+    const command = `curl -fsSL ${url}/install-agent.sh | SALLYPORT_JOIN_TOKEN='${joinToken}' sh -s -- --url ${url}${advertise}`;
     return { joinToken, command, expiresAt: expiresAt.toISOString() };
   }
 

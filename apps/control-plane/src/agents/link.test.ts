@@ -62,6 +62,15 @@ test('an agent gets its certificates with the names of its record, not of its re
   expect(agent.identity.root?.trim()).toBe(root.trim());
 });
 
+test('a fresh host gets the script and the program without a token, and nothing else of this machine', async () => {
+  const script = await plane.call<string>('GET', '/install-agent.sh', undefined, '');
+  expect(script.status).toBe(200);
+  expect(String(script.body)).toMatch(/^#!\/bin\/sh/);
+  for (const file of ['..%2Fpackage.json', '%2Fetc%2Fpasswd', 'main.d.ts', 'none.mjs']) {
+    expect((await plane.call('GET', `/v1/agents/package/${file}`, undefined, '')).status).toBe(404);
+  }
+});
+
 test('a join token works once, and every wrong one reads alike', async () => {
   const token = await joinToken('once');
   await enrollAgent(plane.controlPlane.ready.enroll, root, token);

@@ -18,6 +18,9 @@ import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
 const POLL_MS = 500;
 const BATCH = 20;
 const SEND_TIMEOUT_MS = 10_000;
+/** What was delivered or given up is shown this long. */
+const KEPT_MS = 14 * 86_400_000;
+const CLEAN_EVERY_MS = 60 * 60_000;
 /** Pauses before the 2nd, 3rd, … attempt; after the last the message is given up. About a day in all. */
 const PAUSES_MS: readonly number[] = [
   1_000, 5_000, 30_000, 120_000, 600_000, 1_800_000, 7_200_000, 21_600_000, 43_200_000,
@@ -38,6 +41,7 @@ export type OutboxEvent = (typeof OUTBOX_EVENTS)[number];
 export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
+  #cleanedAtMs = 0;
   readonly #sent: Counter<'outcome'>;
   constructor(
     private readonly database: Database,
@@ -105,6 +109,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** A lease by `next_at`: a replica that dies in mid-send lets go by itself. */
   async #work(): Promise<void> {
+    if (this.clock.nowMs() - this.#cleanedAtMs > CLEAN_EVERY_MS) await this.#clean();
     const due = await this.database.client.$queryRaw<{ id: bigint }[]>`
       update outbox_messages set next_at = now() + interval '60 seconds', attempts = attempts + 1
       where id in (select id from outbox_messages where sent_at is null and failed_at is null and next_at <= now()
@@ -126,6 +131,14 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
         ),
       ),
     );
+  }
+
+  async #clean(): Promise<void> {
+    this.#cleanedAtMs = this.clock.nowMs();
+    const before = new Date(this.#cleanedAtMs - KEPT_MS);
+    await this.database.client.outboxMessage.deleteMany({
+      where: { OR: [{ sentAt: { lt: before } }, { failedAt: { lt: before } }] },
+    });
   }
 
   async #send(message: OutboxMessage, webhook: Webhook | undefined): Promise<void> {
