@@ -365,6 +365,8 @@ export class Answers {
     if (tally === undefined) return 'keep';
     for (const change of tally.changes)
       if (change.index === tally.index) change.apply(this.#road.mirror, first!.segment);
+    for (const closed of this.#road.mirror.takeClosed())
+      if (closed.started && closed.tally !== undefined) this.#road.finish(closed.tally);
     this.#road.host.recorder.note(tally.number, 'complete', tag);
     tally.index++;
     if (first!.kind === 'execute') {

@@ -17,7 +17,7 @@ import {
 import { effectsOf, type ParsePool, type SqlReading } from '@sallyport/sql';
 import { bytesOfInt32 } from './codec.ts';
 import type { BindMessage } from './messages.ts';
-import { type Mirror, type Prepared, sqlName } from './mirror.ts';
+import { isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
 
@@ -93,6 +93,10 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
     prepared.has(name) ? prepared.get(name) : known(mirror.prepared.get(name));
   const findCursor = (name: string): Named | undefined =>
     cursors.has(name) ? cursors.get(name) : (mirror.cursors.get(name) ?? known(mirror.portals.get(name)?.prepared));
+  const closeAll = (): void => {
+    for (const key of [...mirror.cursors.keys(), ...mirror.portals.keys(), ...cursors.keys()])
+      cursors.set(key, undefined);
+  };
   const runs: string[] = [];
   const changes: MirrorChange[] = [];
   const out: SqlStatementFacts[] = [];
@@ -119,6 +123,7 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
         continue;
       }
       case 'prepare': {
+        if (isOwnName(name)) return NOT_UNDERSTOOD;
         const facts = inner();
         prepared.set(name, { facts, text: range });
         changes.push({ index, apply: (to, segment) => addSqlPrepared(to, name, range, facts, segment) });
@@ -130,11 +135,13 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
             if (key !== '') prepared.set(key, undefined);
           changes.push({ index, apply: (to) => dropAll(to) });
         } else {
+          if (isOwnName(name)) return NOT_UNDERSTOOD;
           prepared.set(name, undefined);
           changes.push({ index, apply: (to) => void to.prepared.delete(name) });
         }
         break;
       case 'declare': {
+        if (isOwnName(name)) return NOT_UNDERSTOOD;
         const facts = inner();
         cursors.set(name, { facts, text: range });
         changes.push({ index, apply: (to) => to.addCursor(name, { facts, text: range }) });
@@ -142,12 +149,27 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
       }
       case 'close':
         if (name !== '') {
+          if (isOwnName(name)) return NOT_UNDERSTOOD;
           cursors.set(name, undefined);
-          changes.push({ index, apply: (to) => void to.cursors.delete(name) });
+          changes.push({ index, apply: (to) => to.closeCursor(name) });
+        } else {
+          closeAll();
+          changes.push({ index, apply: (to) => to.closeAllCursors() });
         }
         break;
       case 'discard':
-        if (statement.object === 'all') changes.push({ index, apply: (to) => dropAll(to) });
+        if (statement.object === 'all') {
+          closeAll();
+          for (const key of [...mirror.prepared.keys(), ...prepared.keys()])
+            if (key !== '') prepared.set(key, undefined);
+          changes.push({
+            index,
+            apply: (to) => {
+              dropAll(to);
+              to.closeAllCursors();
+            },
+          });
+        }
         break;
       default:
     }

@@ -20,6 +20,8 @@ export interface IntakeHandler {
 }
 
 const COPY_DATA = letter('d');
+/** Every message a client may send once it is signed in; the first byte tells. */
+const TYPES: ReadonlySet<number> = new Set([...'QPBDECHSXFdcf'].map(letter));
 const SMALL_FRAME_BYTES_MAX = 64 * 1024;
 /** Around a statement of the largest size: names, types, formats. */
 const SLACK_BYTES = 256 * 1024;
@@ -101,8 +103,11 @@ export class Intake {
       if (this.#streaming > 0) at = this.#stream(chunk, at);
       else if (this.#discarding > 0) at = this.#discard(chunk, at);
       else if (this.#partial.isEmpty) {
+        // A packet without a type byte (a second startup, an SSLRequest) would be waited for as a message of great length.
+        if (!TYPES.has(chunk[at]!)) throw new GatewayError('protocol.unexpected', { type: chunk[at]! });
         at = this.#frames(chunk, at);
         if (this.#blocked || at === chunk.length) continue;
+        if (!TYPES.has(chunk[at]!)) throw new GatewayError('protocol.unexpected', { type: chunk[at]! });
         if (chunk.length - at < HEAD_BYTES || !this.#isLong(chunk, at)) at = this.#partial.fillHead(chunk, at);
       } else if (this.#partial.head === undefined) {
         at = this.#partial.fillHead(chunk, at);

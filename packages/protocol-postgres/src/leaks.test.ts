@@ -138,6 +138,7 @@ const ROWS: readonly Row[] = [
   ['create materialized view', 'create materialized view stolen as select ssn from customers', 'refused'],
   ['rename the column', 'alter table customers rename ssn to open', 'refused'],
   ['rename the table', 'alter table customers rename to open', 'refused'],
+  ['rename the schema', 'alter schema public rename to elsewhere', 'refused'],
   ['change the schema', 'alter table customers set schema pg_temp', 'refused'],
   ['copy out', 'copy customers to stdout', 'refused'],
   ['copy columns out', 'copy customers (ssn) to stdout', 'refused'],

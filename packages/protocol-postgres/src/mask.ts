@@ -28,7 +28,10 @@ export const hasMasks = (masks: MaskSet): boolean => masks.columns.length > 0 ||
 
 /** True when column masks could matter to it at all: it names a relation, or runs code. */
 export const needsReach = (statements: readonly SqlStatementFacts[]): boolean =>
-  statements.some((facts) => facts.relations.length > 0 || facts.effects.includes('exec'));
+  statements.some((facts) => facts.relations.length > 0 || facts.effects.includes('exec') || altersSchema(facts));
+
+/** Masks name their columns by schema: one that is renamed would leave them without a meaning. */
+const altersSchema = (facts: SqlStatementFacts): boolean => facts.kind.startsWith('alter') && facts.object === 'schema';
 
 /** True when the statement names a table with masked columns, or a view that may show one. */
 export const touches = (facts: SqlStatementFacts, reach: Reach): boolean =>
@@ -52,6 +55,7 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   if (facts.effects.includes('exec') && !SILENT.has(facts.kind)) {
     return 'It runs code that could return masked values, which cannot be traced.';
   }
+  if (altersSchema(facts)) return 'A schema cannot be changed while masks of its columns may apply.';
   if (!touches(facts, reach)) return undefined;
   if (facts.kind === 'copy' && facts.object !== 'from')
     return 'COPY out of a relation with masked columns is not possible.';

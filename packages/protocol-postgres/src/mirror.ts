@@ -97,6 +97,7 @@ export class Mirror {
   readonly prepared = new Map<string, Prepared>();
   readonly portals = new Map<string, Portal>();
   readonly cursors = new Map<string, Cursor>();
+  #closed: Portal[] = [];
 
   /** @throws GatewayError `session.limit` */
   addPrepared(prepared: Prepared): void {
@@ -119,13 +120,42 @@ export class Mirror {
       for (const other of this.portals.values()) total += parameterSize(other);
       if (total > KEPT_TEXT_MAX) throw new GatewayError('session.limit', { parameterText: total });
     }
+    // Portals and cursors share their names on the server: the older of the two is gone, or this one fails.
+    this.cursors.delete(portal.name);
     this.portals.set(portal.name, portal);
   }
 
   /** @throws GatewayError `session.limit` */
   addCursor(name: string, cursor: Cursor): void {
     if (this.cursors.size >= LIMITS.portalsMax) throw new GatewayError('session.limit', { cursors: this.cursors.size });
+    this.#dropPortal(name);
     this.cursors.set(name, cursor);
+  }
+
+  /** SQL CLOSE: of a cursor, or of a portal that a Bind made. */
+  closeCursor(name: string): void {
+    this.cursors.delete(name);
+    this.#dropPortal(name);
+  }
+
+  /** CLOSE ALL, DISCARD ALL. */
+  closeAllCursors(): void {
+    this.cursors.clear();
+    for (const name of this.portals.keys()) this.#dropPortal(name);
+  }
+
+  /** Portals that SQL closed since the last call; their outcomes are to be told. */
+  takeClosed(): readonly Portal[] {
+    const closed = this.#closed;
+    if (closed.length > 0) this.#closed = [];
+    return closed;
+  }
+
+  #dropPortal(name: string): void {
+    const portal = this.portals.get(name);
+    if (portal === undefined) return;
+    this.portals.delete(name);
+    this.#closed.push(portal);
   }
 
   /** Every portal and cursor ends with its transaction, but for cursors WITH HOLD, which stay judgeable. */
@@ -137,9 +167,15 @@ export class Mirror {
 /** The mirror's key of a name from SQL text: bytes as characters, like names in messages. */
 export const sqlName = (name: string): string => Buffer.from(name, 'utf8').toString('latin1');
 
+/**
+ * Names of the gateway's own statements and portals begin so; no client's may: a cursor of such a name would let run what
+ * is sent to fail.
+ */
+export const isOwnName = (name: string): boolean => name.startsWith('sallyport');
+
 /** @throws GatewayError `protocol.unsupported` */
 export function requireName(name: string): string {
-  if (name.length > NAME_BYTES_MAX || name.startsWith('sallyport'))
+  if (name.length > NAME_BYTES_MAX || isOwnName(name))
     throw new GatewayError('protocol.unsupported', { name: name.length });
   return name;
 }

@@ -343,10 +343,12 @@ export class Pipeline {
     this.#judge.note(portal.prepared.facts);
     this.#add(message, entry('execute', road.segment, { portal, tally: portal.tally }));
     this.#pending.permit = permit;
-    if (portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') !== true)
-      return;
+    const copies =
+      portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') === true;
+    // What names stand for changes with it: nothing behind it may be judged by what they stood for before.
+    if (!copies && portal.tally!.changes.length === 0) return;
     // Until the server says that it waits for data, nothing tells that from a stray message.
-    this.#copies(permit);
+    if (copies) this.#copies(permit);
     this.#send(permit);
     road.ownToServer(flush());
     this.#intake.block(() => road.copyIn || portal.tally!.finished || road.skipping);

@@ -466,6 +466,45 @@ describe('statements', () => {
     expect(digestOfAnswer(await client.query('execute n'))).toBe('E42501 ZI');
   });
 
+  test('a name that is made anew on the way is judged as what it became', async () => {
+    const to = await gateway();
+    const client = await wire(to);
+    await client.query('create temp table victim as select 1 as a');
+    await client.query('prepare s as select 1');
+    const run = (sql: string): Buffer[] => [say.parse('', sql), say.bind('', ''), say.execute('')];
+    client.send(
+      ...run('deallocate s'),
+      ...run('prepare s as delete from victim'),
+      say.bind('x', 's'),
+      say.execute('x'),
+      say.sync(),
+    );
+    expect(digestOfAnswer(await client.until('Z'))).toBe('1 2 C(DEALLOCATE) 1 2 C(PREPARE) 2 C(DELETE 1) ZI');
+    expect(to.judged.at(-1)!.statement.effects).toEqual(['write']);
+  });
+
+  test('no name of the gateway’s own can be taken', async () => {
+    const to = await gateway();
+    const client = await wire(to);
+    for (const sql of [
+      'prepare sallyport_lookup as select 1',
+      'begin; declare sallyport_refused cursor for select 1',
+      'deallocate "sallyport_lookup"',
+    ]) {
+      expect(digestOfAnswer(await client.query(sql)), sql).toBe('E42501 ZI');
+    }
+  });
+
+  test.each([
+    ['a startup packet', say.startup({ user: 'postgres' })],
+    ['an SSLRequest', Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])],
+  ])('%s in an open session ends it at once', async (_what, bytes) => {
+    const to = await gateway();
+    const client = await wire(to);
+    client.send(bytes);
+    expect(fieldsOf((await client.closed())[0]!.body)['C']).toBe('08P01');
+  });
+
   test('a portal judged with other parameters does not run', async () => {
     const to = await gateway();
     const client = await wire(to);

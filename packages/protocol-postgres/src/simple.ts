@@ -79,6 +79,10 @@ export class SimpleQueries {
           this.#judge.note(resolved.facts);
           this.#copies(permit);
           road.toServer(permit, message);
+          // Names that stand for something else from here on, or data that may follow at once: what comes behind waits.
+          const copies = resolved.facts?.statements.some((each) => each.kind === 'copy' && each.object === 'from');
+          if (copies === true || tally.changes.length > 0)
+            this.#intake.block(() => road.copyIn || road.flight.size === 0);
         };
         const facts = resolved.facts;
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, text, permit.masks);
