@@ -10,6 +10,7 @@ import {
   effectsOf,
   extractSqlFacts,
   HARMLESS_FUNCTIONS,
+  HARMLESS_OPERATORS,
   HARMLESS_VOLATILE_FUNCTIONS,
   isUnknownSql,
   loadSqlParser,
@@ -272,6 +273,13 @@ for (const { major, binDir } of SERVERS) {
         .map((row) => row.proname)
         .filter((name) => HARMLESS_FUNCTIONS.has(name) && !HARMLESS_VOLATILE_FUNCTIONS.has(name));
       expect(wrong).toEqual([]);
+    });
+
+    test('every operator of the catalog is known', async () => {
+      const { rows } = await client.query<{ oprname: string }>(
+        "select distinct oprname from pg_operator where oprnamespace = 'pg_catalog'::regnamespace",
+      );
+      expect(rows.map((row) => row.oprname).filter((name) => !HARMLESS_OPERATORS.has(name))).toEqual([]);
     });
 
     test('every volatile function that is not listed is exec or write', async () => {

@@ -20,6 +20,7 @@ import {
 } from './ast.ts';
 import type { ColumnRef, FactsBuilder } from './facts-builder.ts';
 import { functionMeaning, WHOLE_ROW_FUNCTIONS } from './functions.ts';
+import { HARMLESS_OPERATORS } from './harmless-functions.ts';
 import { walkQuery } from './query.ts';
 import { columnOf, type Scope, wholeRow } from './scope.ts';
 import { settingMeaning } from './settings.ts';
@@ -85,6 +86,9 @@ function walkNode(node: Node, walk: Walk, use: ColumnUse): void {
     case 'A_Expr':
       operatorCall(fields, walk);
       break;
+    case 'SortBy':
+      callOperator(namesOf(fields.useOp), walk);
+      break;
     default:
       break;
   }
@@ -107,12 +111,20 @@ function walkParts(fields: Fields, walk: Walk, use: ColumnUse): void {
   }
 }
 
-/** An operator named with its schema is a function named with its schema. */
-function operatorCall(fields: Fields, { facts }: Walk): void {
-  const names = namesOf(fields.name);
-  if (names.length < 2 || names[0] === 'pg_catalog') return;
+/** An operator is a function under another name: one that PostgreSQL does not ship runs somebody's code. */
+export function callOperator(names: readonly string[], { facts }: Pick<Walk, 'facts'>): void {
+  if (names.length === 0 || (names.length === 1 && HARMLESS_OPERATORS.has(names[0]!)) || names[0] === 'pg_catalog')
+    return;
   facts.call(names.join('.'));
   facts.effect('exec');
+}
+
+/** Kinds of A_Expr that have an operator as written; the others are syntax of their own over known ones. */
+const WRITTEN_OPERATORS = new Set(['AEXPR_OP', 'AEXPR_OP_ANY', 'AEXPR_OP_ALL']);
+
+function operatorCall(fields: Fields, walk: Walk): void {
+  const names = namesOf(fields.name);
+  if (names.length > 1 || WRITTEN_OPERATORS.has(stringOf(fields.kind))) callOperator(names, walk);
 }
 
 /** The columns a reference may mean; `c.to_json` and a bare `c` mean the whole row of c. */
@@ -192,6 +204,7 @@ function configCall(fields: Fields, facts: FactsBuilder): void {
 
 function walkSubLink(fields: Fields, walk: Walk, use: ColumnUse): void {
   allowOnly('SubLink', fields, SUB_LINK);
+  callOperator(namesOf(fields.operName), walk);
   walkExpression(nodeOf(fields.testexpr), walk, use);
   const exists = stringOf(fields.subLinkType) === 'EXISTS_SUBLINK';
   walkQuery(nodeOf(fields.subselect), walk, exists && use === 'expression' ? 'filter' : use);

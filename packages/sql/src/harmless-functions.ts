@@ -251,6 +251,11 @@ const IMMUTABLE_OR_STABLE = `
   xid8ne xid8send xideq xideqint4 xidneq xidneqint4 xidsend xml xml_is_well_formed xml_is_well_formed_content
   xml_is_well_formed_document xmlagg xmlcomment xmlconcat2 xmlexists xmltext xmlvalidate xpath xpath_exists`;
 
+/** Every operator of pg_catalog, of PostgreSQL 15 and 18. */
+const SHIPPED_OPERATORS = `
+  !! !~ !~* !~~ !~~* # ## #- #> #>> % & && &< &<| &> * *< *<= *<> *= *> *>= + - -> ->> -|- / < <-> << <<= <<| <= <> <@
+  <^ = > >= >> >>= >^ ? ?# ?& ?- ?-| ?| ?|| @ @-@ @> @? @@ @@@ ^ ^@ | |&> |/ |>> || ||/ ~ ~* ~<=~ ~<~ ~= ~>=~ ~>~ ~~ ~~*`;
+
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 
 /** Those of HARMLESS_FUNCTIONS that the catalog calls volatile; the conformance test needs to know them apart. */
@@ -261,3 +266,6 @@ export const HARMLESS_FUNCTIONS: ReadonlySet<string> = new Set([
   ...words(IMMUTABLE_OR_STABLE),
   ...words(VOLATILE_BUT_HARMLESS),
 ]);
+
+/** Unqualified; all of them only compute. */
+export const HARMLESS_OPERATORS: ReadonlySet<string> = new Set(words(SHIPPED_OPERATORS));

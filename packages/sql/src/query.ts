@@ -18,7 +18,7 @@ import {
   relationName,
   stringOf,
 } from './ast.ts';
-import { columnsNamed, type Walk, walkExpression, walkExpressions, walkWindow } from './expression.ts';
+import { callOperator, columnsNamed, type Walk, walkExpression, walkExpressions, walkWindow } from './expression.ts';
 import { type ColumnRef, distinctRefs, type FactsBuilder } from './facts-builder.ts';
 import { isFilter } from './filter.ts';
 import { isModifying, walkModifying } from './modify.ts';
@@ -151,6 +151,7 @@ function walkKeys(list: unknown, { walk, columns }: { walk: Walk; columns: Colum
   for (const key of nodesOf(list)) {
     const node = key.type === 'SortBy' ? nodeOf(key.fields.node) : key;
     if (node === undefined) continue;
+    if (key.type === 'SortBy') callOperator(namesOf(key.fields.useOp), walk);
     const constant = constantOf(node);
     if (constant !== null) {
       // A number is a position in the target list.
