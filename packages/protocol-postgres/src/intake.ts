@@ -21,7 +21,7 @@ export interface IntakeHandler {
 
 const COPY_DATA = letter('d');
 /** Every message a client may send once it is signed in; the first byte tells. */
-const TYPES: ReadonlySet<number> = new Set([...'QPBDECHSXFdcf'].map(letter));
+const TYPES: ReadonlySet<number> = new Set(Buffer.from('QPBDECHSXFdcf'));
 const SMALL_FRAME_BYTES_MAX = 64 * 1024;
 /** Around a statement of the largest size: names, types, formats. */
 const SLACK_BYTES = 256 * 1024;

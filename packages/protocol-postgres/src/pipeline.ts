@@ -483,7 +483,7 @@ export class Pipeline {
         ways.vouched(guard);
       };
       if (portal.columns !== undefined || portal.prepared.columns !== undefined) return decide();
-      this.#describeNow(portal, permit, number, decide, ways.refused);
+      this.#describeNow(portal, permit, number, decide, (why) => ways.refused(why));
     });
   }
 

@@ -50,7 +50,14 @@ export interface DemoDatabase {
 /** Starts it in a fresh folder. @param options as for the server; `binDir` for another installation */
 export async function startDemoDatabase(options: Partial<EmbeddedPostgresOptions> = {}): Promise<DemoDatabase> {
   const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-demo-'));
-  const server = await startEmbeddedPostgres({ settings: { fsync: 'off', shared_buffers: '32MB' }, ...options, dir });
+  // Another server's programs for a whole run, as /usr/lib/postgresql/15/bin.
+  const binDir = process.env['SALLYPORT_TEST_PG_BIN'];
+  const server = await startEmbeddedPostgres({
+    settings: { fsync: 'off', shared_buffers: '32MB' },
+    ...(binDir === undefined ? {} : { binDir }),
+    ...options,
+    dir,
+  });
   const direct = async (): Promise<pg.Client> => {
     const client = new pg.Client({ connectionString: server.url() });
     client.on('error', () => undefined);

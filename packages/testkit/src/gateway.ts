@@ -151,7 +151,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     };
     return {
       signIn: {
-        ...(options.resourceOf === undefined ? {} : { resourceOf: options.resourceOf }),
+        ...(options.resourceOf === undefined ? {} : { resourceOf: (name: string) => options.resourceOf?.(name) }),
         signIn: async (request) => {
           if (!isTestToken(request.token) || request.resource !== options.resource.name)
             throw new GatewayError('auth.failed');
