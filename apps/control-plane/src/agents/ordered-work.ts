@@ -6,6 +6,7 @@ export class OrderedWork {
   #tail: Promise<void> = Promise.resolve();
   #waiting = 0;
   #failed = false;
+  #pressed = false;
   readonly #onFailure: (cause: unknown) => void;
   readonly #onPressure: (pressed: boolean) => void;
   readonly #max: number;
@@ -19,7 +20,7 @@ export class OrderedWork {
 
   push(work: () => Promise<void>): void {
     this.#waiting += 1;
-    if (this.#waiting === this.#max) this.#onPressure(true);
+    if (this.#waiting >= this.#max) this.#press(true);
     this.#tail = this.#tail.then(async () => {
       try {
         if (!this.#failed) await work();
@@ -28,8 +29,15 @@ export class OrderedWork {
         this.#onFailure(cause);
       }
       this.#waiting -= 1;
-      if (this.#waiting === Math.floor(this.#max / 2)) this.#onPressure(false);
+      if (this.#waiting <= this.#max / 2) this.#press(false);
     });
+  }
+
+  /** Told once for each change: the count may touch the limit many times before it falls to half. */
+  #press(pressed: boolean): void {
+    if (this.#pressed === pressed) return;
+    this.#pressed = pressed;
+    this.#onPressure(pressed);
   }
 
   /** Resolves when everything pushed so far is done or was given up. */

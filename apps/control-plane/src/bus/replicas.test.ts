@@ -125,12 +125,12 @@ test('a burst of 12,000 events of one agent is taken whole and in order', { time
     principal: { id: randomUUID(), name: 'b', kind: 'service' },
   });
   trail.add({ kind: 'session.opened', session: info }, info.id);
-  const messages = Array.from({ length: 60 }, (_, batch) => {
-    for (let i = 0; i < 200; i++) trail.judged(info.id, batch * 200 + i + 1, 'select * from accounts where aid = $1');
+  const messages = Array.from({ length: 240 }, (_, batch) => {
+    for (let i = 0; i < 50; i++) trail.judged(info.id, batch * 50 + i + 1, 'select * from accounts where aid = $1');
     return trail.take(String(batch));
   });
   for (const trailMessage of messages) busy.send({ trail: trailMessage });
-  await busy.until(() => busy.received.map((message) => message.trailAck).find((ack) => ack?.cursor === '59'), 25_000);
+  await busy.until(() => busy.received.map((message) => message.trailAck).find((ack) => ack?.cursor === '239'), 25_000);
   const acks = busy.received.flatMap((message) => (message.trailAck == null ? [] : [message.trailAck]));
   busy.close();
   expect(acks.map((ack) => ack.cursor)).toEqual(messages.map((message) => message.cursor));
