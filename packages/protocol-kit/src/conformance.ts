@@ -1,7 +1,7 @@
 /**
  * What every protocol must keep, as one suite: a protocol gives a harness over its real session, real sockets and a real
- * server, and runs this beside its own tests. Refuses to know any protocol. Needs vitest, so index.ts leaves it out:
- * `import { describeConformance } from '@sallyport/protocol-kit/conformance'`.
+ * server, and runs this beside its own tests. Refuses to know any protocol.
+ * Needs vitest, so index.ts leaves it out: it is the package's `./conformance`.
  */
 import type { ErrorCode } from '@sallyport/core';
 import type { Approval, Statement, Verdict } from '@sallyport/model';
