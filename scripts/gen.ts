@@ -77,4 +77,12 @@ if (import.meta.main) {
   generate();
   const { writeReference } = await import('./reference.ts');
   writeReference();
+  // What is read off running code: a control plane is started for its OpenAPI document, from which the client's types come.
+  for (const script of [
+    'scripts/openapi.ts',
+    'packages/api-client/scripts/generate.ts',
+    'apps/cli/scripts/reference.ts',
+  ]) {
+    execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', script], { cwd: root, stdio: 'inherit' });
+  }
 }

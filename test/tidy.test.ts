@@ -10,7 +10,9 @@ const sources = globSync('{apps,packages}/*/src/**/*.ts', { cwd: ROOT }).filter(
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
 test('every source file but an index says first what it is', () => {
-  const headless = sources.filter((file) => basename(file) !== 'index.ts' && !/^(#!.*\n)?\s*(\/\*\*|\/\/)/.test(read(file)));
+  const headless = sources.filter(
+    (file) => basename(file) !== 'index.ts' && !/^(#!.*\n)?\s*(\/\*\*|\/\/)/.test(read(file)),
+  );
   expect(headless).toEqual([]);
 });
 
@@ -31,7 +33,8 @@ test('no default exports, no enums, no unnumbered TODO', () => {
 });
 
 test('a secret is revealed only where credentials are used', () => {
-  const allowed = /(login(\/[a-z-]+)?\.ts$|\/login\/|\/credentials\/|\/signin\/|\/keys\/|\/db\/|packages\/core\/|apps\/cli\/)/;
+  const allowed =
+    /(login(\/[a-z-]+)?\.ts$|\/login\/|\/credentials\/|\/signin\/|\/keys\/|\/db\/|packages\/core\/|apps\/cli\/)/;
   expect(sources.filter((file) => read(file).includes('.reveal()') && !allowed.test(file))).toEqual([]);
 });
 
@@ -67,6 +70,8 @@ test('each runtime dependency has its line in docs/DEPENDENCIES.md', () => {
 
 test('reference pages are what the code says', async () => {
   const { referencePages } = await import('../scripts/reference.ts');
-  const stale = Object.entries(referencePages()).filter(([file, text]) => !existsSync(join(ROOT, file)) || read(file) !== text);
+  const stale = Object.entries(referencePages()).filter(
+    ([file, text]) => !existsSync(join(ROOT, file)) || read(file) !== text,
+  );
   expect(stale.map(([file]) => `${file}: npm run gen`)).toEqual([]);
 });

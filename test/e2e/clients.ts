@@ -10,8 +10,11 @@ import { apiToken, connectionFor } from '../../scripts/stack/sql-client.ts';
 import type { ClientAnswer, MatrixClient } from './client.ts';
 
 const RESOURCE = 'payments-db';
-const cell = (value: unknown): string | null =>
-  value === null || value === undefined ? null : value instanceof Date ? value.toISOString() : String(value);
+function cell(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | bigint | boolean);
+}
 const ok = (rows: readonly (readonly unknown[])[]): ClientAnswer => ({
   rows: rows.map((row) => row.map(cell)),
   sqlstate: undefined,

@@ -11,9 +11,9 @@ import { ANY_PORTS, type Stack, type StackOptions, startStack } from '../../scri
 export interface FaultStack {
   readonly stack: Stack;
   readonly dir: string;
-  as(principal: string): Promise<Rest>;
+  readonly as: (principal: string) => Promise<Rest>;
   /** First request in somebody's inbox. */
-  pending(principal: string): Promise<{ readonly id: string }>;
+  readonly pending: (principal: string) => Promise<{ readonly id: string }>;
 }
 
 /** Starts before the file's tests, stops after them. `prepare` gets the folder before anything starts. */
@@ -84,7 +84,8 @@ export async function truth(stack: Stack, sql: string): Promise<string> {
   try {
     // Several statements give several results; the last one is the answer.
     const results = [await client.query({ text: sql, rowMode: 'array' })].flat();
-    return String((results.at(-1)?.rows as unknown[][])[0]?.[0]);
+    const rows = (results.at(-1)?.rows ?? []) as unknown[][];
+    return String(rows[0]?.[0]);
   } finally {
     await client.end();
   }

@@ -1,7 +1,7 @@
 /** The wiring: one line per feature. Values that exist before Nest (configuration, database, keys) come in by `register`. */
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { ApplyModule } from './apply/apply.module.ts';
 import { AgentsModule } from './agents/agents.module.ts';
+import { ApplyModule } from './apply/apply.module.ts';
 import { Bootstrap } from './bootstrap.ts';
 import { BundleChangesModule, BundlesModule } from './bundles/bundles.module.ts';
 import { BusModule } from './bus/bus.module.ts';

@@ -20,7 +20,10 @@ export const CODES = {
   'statement.unknown': { http: 403, text: 'The statement could not be understood, so it was refused.' },
   'statement.refused': { http: 403, text: 'The gateway allows this statement in no session.' },
   'statement.too_large': { http: 413, text: 'The statement is larger than this gateway accepts.' },
-  'mask.unvouched': { http: 403, text: 'The answer could hold masked values that cannot be traced, so the statement was refused.' },
+  'mask.unvouched': {
+    http: 403,
+    text: 'The answer could hold masked values that cannot be traced, so the statement was refused.',
+  },
   // approvals
   'approval.required': { http: 403, text: 'This statement waits for approval. Run it again once it is approved.' },
   'approval.denied': { http: 403, text: 'The approver refused this statement.' },
@@ -43,7 +46,10 @@ export const CODES = {
   'session.idle': { http: 408, text: 'The session was silent for too long and was closed.' },
   'session.killed': { http: 403, text: 'The session was ended by an administrator.' },
   'session.revoked': { http: 403, text: 'The right behind this session was revoked.' },
-  'agent.stale': { http: 503, text: 'The agent has been without its control plane for longer than this resource allows.' },
+  'agent.stale': {
+    http: 503,
+    text: 'The agent has been without its control plane for longer than this resource allows.',
+  },
   'agent.stopping': { http: 503, text: 'The agent is shutting down.' },
   // upstream
   'upstream.unreachable': { http: 502, text: 'The resource could not be reached.' },

@@ -21,8 +21,10 @@ const HIDDEN = /pass(word|wd)?|secret|token|authorization|cookie|private|credent
 function clean(key: string, value: unknown): unknown {
   if (HIDDEN.test(key) && (typeof value === 'string' || value instanceof Uint8Array)) return '[secret]';
   if (value instanceof Secret) return '[secret]';
-  if (value instanceof GatewayError) return { code: value.code, detail: value.detail, cause: clean('cause', value.cause) };
-  if (value instanceof Error) return { name: value.name, message: value.message, code: (value as { code?: unknown }).code };
+  if (value instanceof GatewayError)
+    return { code: value.code, detail: value.detail, cause: clean('cause', value.cause) };
+  if (value instanceof Error)
+    return { name: value.name, message: value.message, code: (value as { code?: unknown }).code };
   if (value instanceof Uint8Array) return `[${value.length} bytes]`;
   if (typeof value === 'bigint') return value.toString();
   return value;
@@ -36,10 +38,12 @@ export function createLogger(
   part: string,
   options: { readonly level: LogLevel; readonly write: (line: string) => void; readonly nowMs: () => number },
 ): Logger {
-  const at = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
-    if (RANK[level] < RANK[options.level]) return;
-    const record = { time: new Date(options.nowMs()).toISOString(), level, part, message, ...fields };
-    options.write(`${JSON.stringify(record, clean)}\n`);
-  };
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      if (RANK[level] < RANK[options.level]) return;
+      const record = { time: new Date(options.nowMs()).toISOString(), level, part, message, ...fields };
+      options.write(`${JSON.stringify(record, clean)}\n`);
+    };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

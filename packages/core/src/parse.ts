@@ -24,7 +24,8 @@ export const parseString: Parser<string> = (value, path) => {
   return value;
 };
 export const parseNumber: Parser<number> = (value, path) => {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new ParseError(path, `a number is expected, not ${show(value)}`);
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw new ParseError(path, `a number is expected, not ${show(value)}`);
   return value;
 };
 export const parseInteger: Parser<number> = (value, path) => {
@@ -56,8 +57,11 @@ export const listOf =
 export const recordOf =
   <T>(item: Parser<T>): Parser<Readonly<Record<string, T>>> =>
   (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ParseError(path, `a map is expected, not ${show(value)}`);
-    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, item(entry, path === '' ? key : `${path}.${key}`)]));
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new ParseError(path, `a map is expected, not ${show(value)}`);
+    return Object.fromEntries(
+      Object.entries(value).map(([key, entry]) => [key, item(entry, path === '' ? key : `${path}.${key}`)]),
+    );
   };
 
 /** Absent or null gives undefined. */
@@ -82,7 +86,8 @@ type ObjectOf<S extends Shape> = { readonly [K in Exclude<keyof S, OptionalKeys<
 export const objectOf =
   <S extends Shape>(shape: S): Parser<ObjectOf<S>> =>
   (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ParseError(path, `a map is expected, not ${show(value)}`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw new ParseError(path, `a map is expected, not ${show(value)}`);
     const given = value as Record<string, unknown>;
     for (const key of Object.keys(given)) {
       if (!Object.hasOwn(shape, key)) throw new ParseError(path === '' ? key : `${path}.${key}`, 'unknown field');

@@ -51,9 +51,16 @@ function deriveKey(shared: Buffer, ephemeral: Uint8Array, recipient: Uint8Array,
 /** Seals `plain` to `recipientPublicKey` (32 raw bytes). `context` names the purpose and must be given again to open. */
 export function seal(plain: Uint8Array, recipientPublicKey: Uint8Array, context: string): Buffer {
   const ephemeral = newSealKeyPair();
-  const shared = diffieHellman({ privateKey: privateOf(ephemeral.privateKey), publicKey: publicOf(recipientPublicKey) });
+  const shared = diffieHellman({
+    privateKey: privateOf(ephemeral.privateKey),
+    publicKey: publicOf(recipientPublicKey),
+  });
   const nonce = randomBytes(12);
-  const cipher = createCipheriv('aes-256-gcm', deriveKey(shared, ephemeral.publicKey, recipientPublicKey, context), nonce);
+  const cipher = createCipheriv(
+    'aes-256-gcm',
+    deriveKey(shared, ephemeral.publicKey, recipientPublicKey, context),
+    nonce,
+  );
   const body = Buffer.concat([cipher.update(plain), cipher.final()]);
   return Buffer.concat([Buffer.of(VERSION), ephemeral.publicKey, nonce, body, cipher.getAuthTag()]);
 }

@@ -59,7 +59,11 @@ export function findBinaries(): Binaries {
     while (!existsSync(path.join(root, 'package.json'))) root = path.dirname(root);
     version = String((require(path.join(root, 'package.json')) as { version: string }).version);
   } catch (cause) {
-    throw new GatewayError('config.invalid', { missing: name, remedy: 'run npm start once, or set DATABASE_URL' }, { cause });
+    throw new GatewayError(
+      'config.invalid',
+      { missing: name, remedy: 'run npm start once, or set DATABASE_URL' },
+      { cause },
+    );
   }
   const user = serverUser();
   let native = path.join(root, 'native');
@@ -80,7 +84,10 @@ export function makeOwnedDir(dir: string, user: ServerUser | undefined): void {
   for (let parent = path.dirname(dir); ; parent = path.dirname(parent)) {
     const { mode, uid } = statSync(parent);
     if ((mode & 0o001) === 0 && uid !== user.uid) {
-      throw new GatewayError('config.invalid', { folder: parent, remedy: 'PostgreSQL runs as nobody and cannot enter it: chmod o+x, or choose another data folder' });
+      throw new GatewayError('config.invalid', {
+        folder: parent,
+        remedy: 'PostgreSQL runs as nobody and cannot enter it: chmod o+x, or choose another data folder',
+      });
     }
     if (parent === path.dirname(parent)) break;
   }

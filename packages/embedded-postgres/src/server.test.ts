@@ -31,7 +31,9 @@ test('a second start after a crash finds the data of the first', { timeout: 60_0
 test('a taken port is a clear error', { timeout: 60_000 }, async () => {
   const first = await startEmbeddedPostgres({ dir });
   const other = mkdtempSync(path.join(tmpdir(), 'sallyport-pg-'));
-  await expect(startEmbeddedPostgres({ dir: other, port: first.port })).rejects.toMatchObject({ code: 'config.invalid' });
+  await expect(startEmbeddedPostgres({ dir: other, port: first.port })).rejects.toMatchObject({
+    code: 'config.invalid',
+  });
   await first.stop();
   rmSync(other, { recursive: true, force: true });
 });

@@ -89,7 +89,8 @@ async function stopLeftover(data: string): Promise<void> {
   if (pid > 1 && isPostgres()) {
     process.kill(pid, 'SIGINT');
     for (let i = 0; i < 100 && isPostgres(); i++) await sleep(50);
-    if (isPostgres()) throw new GatewayError('config.invalid', { pid, remedy: 'a PostgreSQL server is using this folder' });
+    if (isPostgres())
+      throw new GatewayError('config.invalid', { pid, remedy: 'a PostgreSQL server is using this folder' });
   }
   rmSync(file, { force: true });
 }
@@ -98,7 +99,20 @@ async function initialise(binaries: Binaries, dir: string, data: string, superus
   const password = randomBytes(18).toString('base64url');
   const passwordFile = path.join(dir, 'password');
   writeOwned(passwordFile, password, binaries.user);
-  const args = ['-D', data, '-U', superuser, '-A', 'scram-sha-256', '--pwfile', passwordFile, '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'];
+  const args = [
+    '-D',
+    data,
+    '-U',
+    superuser,
+    '-A',
+    'scram-sha-256',
+    '--pwfile',
+    passwordFile,
+    '-E',
+    'UTF8',
+    '--locale=C.UTF-8',
+    '--no-sync',
+  ];
   await runToEnd(binaries.initdb, args, dir, binaries.user);
   return password;
 }
@@ -130,7 +144,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const binaries: Binaries =
     options.binDir === undefined
       ? found
-      : { initdb: path.join(options.binDir, 'initdb'), postgres: path.join(options.binDir, 'postgres'), user: found.user };
+      : {
+          initdb: path.join(options.binDir, 'initdb'),
+          postgres: path.join(options.binDir, 'postgres'),
+          user: found.user,
+        };
   const dir = path.resolve(options.dir);
   const data = path.join(dir, 'data');
   makeOwnedDir(dir, binaries.user);
@@ -163,7 +181,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   for (let attempt = 0; attempt < (options.port === undefined ? TRIES : 1); attempt++) {
     const port = options.port ?? (await freePort());
     const args = ['-D', data, '-p', String(port), ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])];
-    const child = spawn(binaries.postgres, args, { ...binaries.user, cwd: dir, env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(binaries.postgres, args, {
+      ...binaries.user,
+      cwd: dir,
+      env: environment,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4_000);
@@ -177,7 +200,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
         superuser,
         password,
         pid: child.pid!,
-        url: (database = 'postgres') => `postgres://${superuser}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
+        url: (database = 'postgres') =>
+          `postgres://${superuser}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
         stop: async () => {
           if (child.exitCode === null) child.kill('SIGINT');
           await gone;
@@ -189,5 +213,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       await gone;
     }
   }
-  throw new GatewayError('config.invalid', { dir, said: lastError instanceof Error ? lastError.message : '' }, { cause: lastError });
+  throw new GatewayError(
+    'config.invalid',
+    { dir, said: lastError instanceof Error ? lastError.message : '' },
+    { cause: lastError },
+  );
 }

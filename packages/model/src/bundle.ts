@@ -6,10 +6,17 @@
 import { listOf, objectOf, oneOf, optional, type Parser, parseInteger, parseString } from '@sallyport/core';
 import { type Grant, parseGrant } from './grant.ts';
 import { type Policy, parsePolicy } from './policy.ts';
-import { type Resource, parseResource } from './resource.ts';
+import { parseResource, type Resource } from './resource.ts';
 
 /** What this code base can enforce; a manifest that requires anything else is refused with `bundle.capability`. */
-export const CAPABILITIES = ['postgres.1', 'policy.cel.1', 'mask.columns.1', 'mask.detect.1', 'approval.once.1', 'trail.1'] as const;
+export const CAPABILITIES = [
+  'postgres.1',
+  'policy.cel.1',
+  'mask.columns.1',
+  'mask.detect.1',
+  'approval.once.1',
+  'trail.1',
+] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */
 export const parseBundleGroup = objectOf({ name: parseString, projectId: parseString, members: listOf(parseString) });

@@ -1,4 +1,10 @@
-export { APPROVAL_SCOPES, type Approval, type ApprovalRequest, parseApproval, parseApprovalRequest } from './approval.ts';
+export {
+  APPROVAL_SCOPES,
+  type Approval,
+  type ApprovalRequest,
+  parseApproval,
+  parseApprovalRequest,
+} from './approval.ts';
 export {
   type Bundle,
   type BundleChunk,

@@ -47,7 +47,16 @@ export type Rule = ReturnType<typeof parseRule>;
 /** How a value is shown. `redact`: a fixed text; `partial`: kind-aware, last characters; `hash`: keyed, joinable; `null`: SQL NULL. */
 export const MASK_METHODS = ['redact', 'partial', 'hash', 'null'] as const;
 export type MaskMethod = (typeof MASK_METHODS)[number];
-export const DETECTORS = ['payment_card', 'email', 'national_id', 'iban', 'phone', 'ip_address', 'secret_key', 'jwt'] as const;
+export const DETECTORS = [
+  'payment_card',
+  'email',
+  'national_id',
+  'iban',
+  'phone',
+  'ip_address',
+  'secret_key',
+  'jwt',
+] as const;
 export type Detector = (typeof DETECTORS)[number];
 
 export const parseMask = objectOf({

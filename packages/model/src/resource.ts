@@ -2,12 +2,30 @@
  * A configured target that principals can reach, as an agent gets it in its bundle. Durations are milliseconds.
  * Refuses to hold a secret: `credential` says where one comes from; stored ones travel sealed, apart.
  */
-import { listOf, objectOf, oneOf, optional, type Parser, parseBoolean, parseInteger, ParseError, parseString, recordOf } from '@sallyport/core';
+import {
+  listOf,
+  objectOf,
+  oneOf,
+  optional,
+  ParseError,
+  type Parser,
+  parseBoolean,
+  parseInteger,
+  parseString,
+  recordOf,
+} from '@sallyport/core';
 
 export type Labels = Readonly<Record<string, string>>;
 
 export const TLS_MODES = ['verify-full', 'verify-ca', 'require', 'disable'] as const;
-export const UPSTREAM_AUTH_METHODS = ['scram-sha-256', 'scram-sha-256-plus', 'certificate', 'md5', 'password', 'trust'] as const;
+export const UPSTREAM_AUTH_METHODS = [
+  'scram-sha-256',
+  'scram-sha-256-plus',
+  'certificate',
+  'md5',
+  'password',
+  'trust',
+] as const;
 
 /** How a PostgreSQL server is reached. `databases` empty = any database the server has. */
 const parsePostgresTarget = objectOf({
@@ -67,7 +85,8 @@ export const parseResource: Parser<Resource> = (value, path) => {
   if (resource.kind === 'postgres') {
     const target = resource.postgres;
     if (target === undefined) throw new ParseError(`${path}.postgres`, 'a postgres resource needs its target');
-    if ((target.host === undefined) === (target.socket === undefined)) throw new ParseError(`${path}.postgres`, 'give host and port, or socket');
+    if ((target.host === undefined) === (target.socket === undefined))
+      throw new ParseError(`${path}.postgres`, 'give host and port, or socket');
   }
   return resource;
 };

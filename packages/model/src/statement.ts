@@ -16,7 +16,16 @@ export interface SqlRelation {
  * Where a column is named. `output`: stands alone in the outermost target list (its origin is told by the server);
  * `expression`: inside an expression of a target list; `source`: feeds a write; `assign`: is written.
  */
-export type ColumnUse = 'output' | 'expression' | 'filter' | 'join' | 'order' | 'group' | 'source' | 'assign' | 'returning';
+export type ColumnUse =
+  | 'output'
+  | 'expression'
+  | 'filter'
+  | 'join'
+  | 'order'
+  | 'group'
+  | 'source'
+  | 'assign'
+  | 'returning';
 export interface SqlColumnUse {
   /** The qualifier as written, resolved through aliases where it is one of this statement's; '' when unqualified. */
   readonly relation: string;

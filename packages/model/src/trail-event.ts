@@ -11,7 +11,13 @@ import type { ShadowHit } from './verdict.ts';
 
 export type TrailEvent =
   /** First of every epoch: which chain it goes on from. `recoveredHead` is hex of the head found on disk, '' for the first. */
-  | { readonly kind: 'epoch.started'; readonly version: string; readonly recoveredEpoch: number; readonly recoveredSequence: number; readonly recoveredHead: string }
+  | {
+      readonly kind: 'epoch.started';
+      readonly version: string;
+      readonly recoveredEpoch: number;
+      readonly recoveredSequence: number;
+      readonly recoveredHead: string;
+    }
   | { readonly kind: 'epoch.ended'; readonly reason: string }
   | { readonly kind: 'bundle.applied'; readonly epoch: number; readonly revision: number; readonly digest: string }
   | { readonly kind: 'bundle.refused'; readonly epoch: number; readonly revision: number; readonly code: ErrorCode }
@@ -41,10 +47,31 @@ export type TrailEvent =
     }
   /** What came back; may lag behind. Several may ride in one event. `error` is the SQLSTATE or '' */
   | { readonly kind: 'statement.finished'; readonly outcomes: readonly StatementOutcome[] }
-  | { readonly kind: 'approval.requested'; readonly approvalId: string; readonly digest: string; readonly rule: string; readonly expiresAt: number }
-  | { readonly kind: 'approval.answered'; readonly approvalId: string; readonly digest: string; readonly granted: boolean; readonly by: readonly PrincipalRef[]; readonly reason: string; readonly signed: string }
+  | {
+      readonly kind: 'approval.requested';
+      readonly approvalId: string;
+      readonly digest: string;
+      readonly rule: string;
+      readonly expiresAt: number;
+    }
+  | {
+      readonly kind: 'approval.answered';
+      readonly approvalId: string;
+      readonly digest: string;
+      readonly granted: boolean;
+      readonly by: readonly PrincipalRef[];
+      readonly reason: string;
+      readonly signed: string;
+    }
   /** A piece of the session's recording left memory; its digest binds it to the chain. Times are ms since the session opened. */
-  | { readonly kind: 'recording.chunk'; readonly index: number; readonly bytes: number; readonly digest: string; readonly fromMs: number; readonly toMs: number }
+  | {
+      readonly kind: 'recording.chunk';
+      readonly index: number;
+      readonly bytes: number;
+      readonly digest: string;
+      readonly fromMs: number;
+      readonly toMs: number;
+    }
   /** An act at the control plane: who did what to what. `detail` is JSON without secrets. */
   | {
       readonly kind: 'control.act';
