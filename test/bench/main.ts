@@ -29,7 +29,7 @@ const { values } = parseArgs({
 const PLAN = values.quick
   ? {
       wideRows: 200_000,
-      transactions: 8_000,
+      transactions: 6_000,
       rounds: 1,
       clients: [8, 32],
       latencyRounds: 2,
@@ -39,7 +39,7 @@ const PLAN = values.quick
     }
   : {
       wideRows: 1_000_000,
-      transactions: 40_000,
+      transactions: 20_000,
       rounds: 2,
       clients: [8, 32, 128],
       latencyRounds: 5,
