@@ -163,7 +163,8 @@ export class ClientLogin {
     const database = given.get('database') ?? '';
     if (minor > 2 || unknown.length > 0) this.#client.write(negotiateProtocolVersion(Math.min(minor, 2), unknown));
     return {
-      resource: isDnsLabel(named) ? named : '',
+      // `+resource` names no role and is no resource either.
+      resource: plus !== 0 && isDnsLabel(named) ? named : '',
       role: plus > 0 ? user.slice(0, plus) : undefined,
       database: database === user ? '' : database,
       application: (settings['application_name'] ?? '').slice(0, 256),
