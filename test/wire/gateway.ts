@@ -97,7 +97,7 @@ export function gatewayTo(dev: DevFile, serverLog: string): Gateway {
       for (;;) {
         const log = readFileSync(serverLog).subarray(from).toString('utf8');
         const end = log.indexOf(mark);
-        if (end >= 0) return log.slice(0, end);
+        if (end >= 0) return log.slice(0, log.lastIndexOf('\n', end) + 1);
         if (Date.now() > deadline) throw new Error('the server log does not go on');
         await sleep(10);
       }

@@ -1,0 +1,235 @@
+/** Approvals: for this statement with these parameters, by somebody else, once. Whatever is swapped in waits again. */
+import { frames, type Wire } from '@sallyport/testkit';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { restClient } from '../../scripts/stack/rest.ts';
+import { type Gateway, gatewayTo, settled } from '../wire/gateway.ts';
+import { FINGERPRINT } from '../wire/objects.ts';
+
+const dev = inject('dev');
+const gateway: Gateway = gatewayTo(dev, inject('serverLog'));
+const admin = restClient(dev.rest, dev.principals['admin']?.token ?? '');
+afterAll(() => gateway.close());
+
+const { bind, execute, parse, query, sync } = frames;
+/** Held by payments-prod/bulk-delete, and deletes nothing when it runs. */
+const HARMLESS = (id: number): string => `delete from payments where id = ${900_000_000 + id}`;
+
+/** Sends what will be held. @returns the request's id */
+async function held(wire: Wire, ...send: Uint8Array[]): Promise<string> {
+  const mark = wire.mark();
+  await wire.send(...send);
+  const seen = await wire.until((now) => now.held.length > 0 || now.ready !== '', { mark, ms: 5_000 });
+  expect(seen.held.length, JSON.stringify(seen)).toBe(1);
+  const id = seen.held[0]!;
+  // The control plane has heard of it.
+  for (let i = 0; i < 100; i++) {
+    const known = await (await gateway.rest('ben')).call('GET', `/v1/approvals/${id}`).then(
+      () => true,
+      () => false,
+    );
+    if (known) return id;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`nobody was asked about ${id}`);
+}
+
+const answer = async (who: string, id: string, what: 'approve' | 'deny'): Promise<number> => {
+  try {
+    await (await gateway.rest(who)).call('POST', `/v1/approvals/${id}/${what}`, { reason: 'because' });
+    return 200;
+  } catch (error) {
+    return (error as { status?: number }).status ?? 0;
+  }
+};
+
+describe('once, for this', () => {
+  test('an approved statement runs once; the same one waits again under another request', async () => {
+    const wire = await gateway.signedIn('payments-bot');
+    const first = await held(wire, query(HARMLESS(1)));
+    const mark = wire.mark();
+    expect(await answer('ana', first, 'approve')).toBe(200);
+    expect((await wire.until(settled(), { mark })).tags).toEqual(['DELETE 0']);
+    const second = await held(wire, query(HARMLESS(1)));
+    expect(second).not.toBe(first);
+    expect(await answer('ben', first, 'approve')).toBe(409);
+    expect(wire.seen(wire.mark()).tags).toEqual([]);
+    wire.destroy();
+  });
+
+  test('what is queued behind the approved statement is judged by itself', async () => {
+    const before = await gateway.truth(FINGERPRINT);
+    const wire = await gateway.signedIn('payments-bot');
+    const first = await held(
+      wire,
+      query(HARMLESS(2)),
+      query('delete from payments where id = 1'),
+      query('drop table ledger'),
+    );
+    const mark = wire.mark();
+    expect(await answer('ana', first, 'approve')).toBe(200);
+    const seen = await wire.until((now) => now.held.length > 0, { mark });
+    expect(seen.tags).toEqual(['DELETE 0']);
+    expect(seen.held.length).toBe(1);
+    const next = wire.mark();
+    expect(await answer('ana', seen.held[0]!, 'deny')).toBe(200);
+    const rest = await wire.until((now) => now.ready.length >= 2, { mark: next });
+    expect(rest.errors.map((error) => error.sqlstate)).toEqual(['42501', '42501']);
+    wire.destroy();
+    expect(await gateway.truth(FINGERPRINT)).toBe(before);
+  });
+
+  test('another parameter is another statement', async () => {
+    const wire = await gateway.signedIn('payments-bot');
+    const text = 'delete from payments where id = $1::bigint';
+    const run = (value: string): Uint8Array[] => [bind({ statement: 's', values: [value] }), execute(), sync()];
+    const first = await held(wire, parse(text, 's'), ...run('900000003'));
+    const mark = wire.mark();
+    expect(await answer('ana', first, 'approve')).toBe(200);
+    expect((await wire.until(settled(), { mark })).tags).toEqual(['DELETE 0']);
+    const second = await held(wire, ...run('1'));
+    expect(second).not.toBe(first);
+    wire.destroy();
+    expect(await gateway.truth('select count(*) from payments where id = 1')).toBe('1');
+  });
+
+  test('the statement under the name is swapped while the first waits', async () => {
+    const wire = await gateway.signedIn('payments-bot');
+    const first = await held(
+      wire,
+      parse(HARMLESS(4), 's'),
+      bind({ statement: 's' }),
+      execute(),
+      sync(),
+      frames.close('S', 's'),
+      parse('delete from payments where id = 2', 's'),
+      bind({ statement: 's' }),
+      execute(),
+      sync(),
+    );
+    const mark = wire.mark();
+    expect(await answer('ana', first, 'approve')).toBe(200);
+    const seen = await wire.until((now) => now.held.length > 0 || now.ready.length >= 2, { mark });
+    expect(seen.held.length).toBe(1);
+    wire.destroy();
+    expect(await gateway.truth('select count(*) from payments where id = 2')).toBe('1');
+  });
+
+  test('an approval of another session’s request lets nothing through here', async () => {
+    const one = await gateway.signedIn('payments-bot');
+    const other = await gateway.signedIn('payments-bot');
+    const first = await held(one, query(HARMLESS(5)));
+    const second = await held(other, query(HARMLESS(5)));
+    const mark = other.mark();
+    expect(await answer('ana', first, 'approve')).toBe(200);
+    const seen = await other.until((now) => now.tags.length > 0, { mark, ms: 500 });
+    expect(seen.tags).toEqual([]);
+    expect(second).not.toBe(first);
+    one.destroy();
+    other.destroy();
+  });
+
+  test('approved after the client left: the same statement waits again', async () => {
+    const gone = await gateway.signedIn('payments-bot');
+    const first = await held(gone, query(HARMLESS(6)));
+    gone.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await answer('ana', first, 'approve');
+    const again = await gateway.signedIn('payments-bot');
+    expect(await held(again, query(HARMLESS(6)))).not.toBe(first);
+    again.destroy();
+  });
+
+  test('a denied request cannot be approved afterwards', async () => {
+    const wire = await gateway.signedIn('payments-bot');
+    const id = await held(wire, query(HARMLESS(7)));
+    const mark = wire.mark();
+    expect(await answer('ana', id, 'deny')).toBe(200);
+    expect((await wire.until(settled(), { mark })).errors[0]?.reason).toBe('approval.denied');
+    expect(await answer('ben', id, 'approve')).toBe(409);
+    wire.destroy();
+  });
+});
+
+describe('by somebody else', () => {
+  test('who asks does not answer; nor does who is in no asked group', async () => {
+    const wire = await gateway.signedIn('ana');
+    const id = await held(wire, query(HARMLESS(8)));
+    expect(await answer('ana', id, 'approve')).toBe(403);
+    expect([403, 404]).toContain(await answer('carla', id, 'approve'));
+    expect([403, 404]).toContain(await answer('payments-bot', id, 'approve'));
+    expect(await answer('admin', id, 'approve')).not.toBe(200);
+    const mark = wire.mark();
+    expect((await wire.until((seen) => seen.tags.length > 0, { mark, ms: 300 })).tags).toEqual([]);
+    expect(await answer('ben', id, 'approve')).toBe(200);
+    expect((await wire.until(settled(), { mark })).tags).toEqual(['DELETE 0']);
+    wire.destroy();
+  });
+
+  describe('two of two groups', () => {
+    const name = 'two-people';
+    beforeAll(async () => {
+      const text = `kind: Group
+name: second
+---
+kind: Policy
+name: ${name}
+resources: { names: [payments-db] }
+rules:
+  - name: update-of-ledger
+    when: sql.statements.exists(s, s.kind == "update" && s.relations.exists(r, r.name == "ledger"))
+    verdict: hold
+    approval: { groups: [dba, second], count: 2, expires: 5m }
+`;
+      await admin.call('POST', '/v1/apply', { documents: [{ file: 'two.yaml', text }], dryRun: false, prune: false });
+      await admin.call('PUT', '/v1/groups/second/members/ana');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    });
+    afterAll(async () => {
+      await admin.call('DELETE', `/v1/policies/${name}`);
+      await admin.call('DELETE', '/v1/groups/second');
+    });
+
+    test('one person in both groups counts once', async () => {
+      const before = await gateway.truth(FINGERPRINT);
+      const wire = await gateway.signedIn('payments-bot');
+      const id = await held(wire, query("update ledger set note = 'n3' where id = 3"));
+      const mark = wire.mark();
+      expect(await answer('ana', id, 'approve')).toBe(200);
+      expect(await answer('ana', id, 'approve')).not.toBe(200);
+      expect((await wire.until((seen) => seen.tags.length > 0, { mark, ms: 500 })).tags).toEqual([]);
+      expect(await answer('ben', id, 'approve')).toBe(200);
+      expect((await wire.until(settled(), { mark })).tags).toEqual(['UPDATE 1']);
+      wire.destroy();
+      expect(await gateway.truth(FINGERPRINT)).toBe(before);
+    });
+  });
+});
+
+describe('judged again', () => {
+  const name = 'denied-meanwhile';
+  test('a policy that denies meanwhile wins over the approval', async () => {
+    const wire = await gateway.signedIn('payments-bot');
+    const id = await held(wire, query('delete from payments where id = 4'));
+    const text = `kind: Policy
+name: ${name}
+resources: { names: [payments-db] }
+rules:
+  - name: no-deletes
+    when: sql.statements.exists(s, s.kind == "delete")
+    verdict: deny
+`;
+    try {
+      await admin.call('POST', '/v1/apply', { documents: [{ file: 'd.yaml', text }], dryRun: false, prune: false });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const mark = wire.mark();
+      await answer('ana', id, 'approve');
+      const seen = await wire.until(settled(), { mark, ms: 5_000 });
+      expect(seen.errors[0]?.rule).toBe(`${name}/no-deletes`);
+    } finally {
+      await admin.call('DELETE', `/v1/policies/${name}`);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      wire.destroy();
+    }
+    expect(await gateway.truth('select count(*) from payments where id = 4')).toBe('1');
+  });
+});
