@@ -56,6 +56,7 @@ export const CODES = {
   'upstream.tls': { http: 502, text: 'The resource did not prove its identity by TLS.' },
   'upstream.auth': { http: 502, text: 'The resource refused the gateway’s credential.' },
   'upstream.protocol': { http: 502, text: 'The resource answered in a way this gateway does not accept.' },
+  'upstream.version': { http: 502, text: 'This gateway does not read SQL as the version of this resource does.' },
   'credential.unavailable': { http: 503, text: 'The credential of this resource is not available to the agent.' },
   // bundle and link
   'bundle.signature': { http: 422, text: 'The bundle is not signed by a trusted key.' },

@@ -23,6 +23,7 @@ export type {
   SignInRequest,
   TimerName,
   TimerPort,
+  TlsUpgrade,
   UpstreamCredential,
   UpstreamPort,
   UpstreamTls,

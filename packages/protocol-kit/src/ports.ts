@@ -102,8 +102,17 @@ export interface UpstreamPort {
   resume(): void;
   end(): void;
   destroy(): void;
-  /** Sends PostgreSQL-style out-of-band cancellation on a fresh connection; the session gives the bytes. Errors are logged. */
-  outOfBand(resource: Resource, bytes: Uint8Array): void;
+  /**
+   * Sends PostgreSQL-style out-of-band cancellation on a fresh connection; the session gives the bytes. Errors are logged.
+   * @param upgrade how TLS is asked for: then the bytes leave only on a connection verified as the resource says
+   */
+  outOfBand(resource: Resource, bytes: Uint8Array, upgrade: TlsUpgrade | undefined): void;
+}
+
+/** In-protocol upgrade to TLS: what is sent in clear, and the one byte that agrees to it. */
+export interface TlsUpgrade {
+  readonly request: Uint8Array;
+  readonly agreed: number;
 }
 
 export interface TimerPort {

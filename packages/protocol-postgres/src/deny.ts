@@ -72,6 +72,7 @@ const FATAL_STATES: Partial<Record<ErrorCode, string>> = {
   'tls.required': '28000',
   'protocol.unsupported': '22023',
   'upstream.auth': '08004',
+  'upstream.version': '0A000',
   'credential.unavailable': '08004',
   'session.limit': '53300',
   'trail.unavailable': '58030',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -63,11 +63,14 @@ beforeAll(async () => {
   }
   // The server runs as somebody else when the tests run as root.
   chmodSync(dir, 0o755);
+  mkdirSync(path.join(dir, 'run'));
+  chmodSync(path.join(dir, 'run'), 0o777);
   chmodSync(path.join(dir, 'ca.pem'), 0o644);
   database = await startDemoDatabase({
     tls: { cert: file('server.pem'), key: file('server.key') },
-    settings: { fsync: 'off', ssl_ca_file: path.join(dir, 'ca.pem') },
+    settings: { fsync: 'off', ssl_ca_file: path.join(dir, 'ca.pem'), unix_socket_directories: path.join(dir, 'run') },
     hba: [
+      'local all all scram-sha-256',
       'hostssl all certified 127.0.0.1/32 cert',
       'host all hashed 127.0.0.1/32 md5',
       'host all clear 127.0.0.1/32 password',
@@ -117,6 +120,48 @@ async function ask(to: Gateway, sql = 'select 1'): Promise<string> {
   }
 }
 
+interface Hop {
+  readonly port: number;
+  /** What each connection sent towards the server. */
+  readonly sent: Buffer[][];
+  /** Answers N in the server's place. */
+  refuseTls: boolean;
+}
+
+/** A hop before the database that listens in, and may change what the server says. */
+async function startHop(options: { readonly toClient?: (bytes: Buffer) => void }): Promise<Hop> {
+  const sent: Buffer[][] = [];
+  const sockets: net.Socket[] = [];
+  const server = net.createServer((client) => {
+    const chunks: Buffer[] = [];
+    sent.push(chunks);
+    const refuses = hop.refuseTls;
+    const upstream = net.connect(database.server.port, '127.0.0.1');
+    for (const socket of [client, upstream]) {
+      sockets.push(socket);
+      socket.on('error', () => socket.destroy());
+    }
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+    client.on('data', (bytes) => {
+      chunks.push(bytes);
+      if (refuses) client.write('N');
+      else upstream.write(bytes);
+    });
+    upstream.on('data', (bytes: Buffer) => {
+      options.toClient?.(bytes);
+      client.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const hop: Hop = { port: (server.address() as net.AddressInfo).port, sent, refuseTls: false };
+  return hop;
+}
+
 const ca = (): string => file('ca.pem');
 const DONE = 'T D[1] C(SELECT 1) ZI';
 
@@ -161,6 +206,66 @@ describe('signing in at the server', () => {
     const credential = passwordCredential(user, password);
     expect(await ask(await gateway({ tls: 'disable', auth: ['scram-sha-256'] }, { credential }))).toBe('08004');
     expect(await ask(await gateway({ tls: 'disable', auth: [method] }, { credential }))).toBe(DONE);
+  });
+
+  test('a unix socket is a way to the server, with a password as elsewhere', async () => {
+    const socket = path.join(dir, 'run');
+    // Without a mode for TLS: on a socket there is none.
+    const resource = testResource({ port: database.server.port, socket, auth: ['scram-sha-256'] });
+    const { host: _host, tls: _tls, ...target } = resource.postgres!;
+    const to = await gateway({}, { resource: { ...resource, postgres: target as typeof resource.postgres & object } });
+    const where = 'select 1 from pg_stat_activity where pid = pg_backend_pid() and client_addr is null';
+    expect(await ask(to, where)).toBe(DONE);
+    const wrong = await gateway(
+      {},
+      {
+        resource: { ...resource, postgres: target as typeof resource.postgres & object },
+        credential: passwordCredential('postgres', 'wrong'),
+      },
+    );
+    expect(await ask(wrong)).toBe('08004');
+  });
+
+  test('a server whose SQL this gateway does not read is refused by name', async () => {
+    for (const [version, code] of [
+      ['12', '0A000'],
+      ['19', '0A000'],
+      ['xx', '0A000'],
+      ['13', DONE],
+    ] as const) {
+      const hop = await startHop({
+        toClient: (bytes) => {
+          const at = bytes.indexOf('server_version\0');
+          if (at >= 0) bytes.write(version, at + 'server_version\0'.length, 'latin1');
+        },
+      });
+      expect(await ask(await gateway({ host: '127.0.0.1', port: hop.port, tls: 'disable' })), version).toBe(code);
+    }
+  });
+
+  test('where the session is under TLS, so is the request that cancels', async () => {
+    const hop = await startHop({});
+    const to = await gateway({ port: hop.port, tls: 'verify-full', ca: ca(), auth: ['scram-sha-256-plus'] });
+    const client = await connectWire(to.port);
+    cleanUps.push(() => client.end());
+    await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+    client.send(say.query('select pg_sleep(30)'));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const other = await connectWire(to.port);
+    other.send(say.cancel(client.processId, client.secret));
+    expect(digestOfAnswer(await client.until('Z'))).toContain('E57014 ZI');
+    const CANCEL = Buffer.from([4, 210, 22, 46]);
+    expect(hop.sent).toHaveLength(2);
+    for (const bytes of hop.sent) expect(Buffer.concat(bytes).includes(CANCEL)).toBe(false);
+    // An impostor on the way, who takes the place of the server for the second connection.
+    hop.refuseTls = true;
+    client.send(say.query('select pg_sleep(0.5)'));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const again = await connectWire(to.port);
+    again.send(say.cancel(client.processId, client.secret));
+    expect(digestOfAnswer(await client.until('Z'))).toContain('C(SELECT 1) ZI');
+    expect(hop.sent).toHaveLength(3);
+    expect(Buffer.concat(hop.sent[2]!)).toHaveLength(8);
   });
 
   test('a password beyond ASCII works', async () => {

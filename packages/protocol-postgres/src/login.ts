@@ -6,7 +6,15 @@
 import { createHash } from 'node:crypto';
 import { GatewayError, isDnsLabel, LIMITS, Secret } from '@sallyport/core';
 import type { PostgresTarget, Resource } from '@sallyport/model';
-import type { ClientPort, ClientTls, SignedIn, UpstreamCredential, UpstreamTls } from '@sallyport/protocol-kit';
+import type {
+  ClientPort,
+  ClientTls,
+  SignedIn,
+  TlsUpgrade,
+  UpstreamCredential,
+  UpstreamTls,
+} from '@sallyport/protocol-kit';
+import { SUPPORTED_SERVER_MAJORS } from '@sallyport/sql';
 import { frameBytes, HEAD_BYTES, int32, letter } from './codec.ts';
 import {
   authenticationCleartextPassword,
@@ -201,6 +209,12 @@ export interface UpstreamLoginPorts {
   failed(error: GatewayError, fields?: Fields): void;
 }
 
+/** TLS has no place on this way to the server: the resource says so, or it is a unix socket. */
+export const isPlain = (target: PostgresTarget | undefined): boolean =>
+  target?.tls === 'disable' || target?.socket !== undefined;
+
+export const TLS_UPGRADE: TlsUpgrade = { request: sslRequest(), agreed: letter('S') };
+
 /** What the session relies on; RESET and DISCARD go back to what a connection started with, so these hold for good. */
 export function pinnedSettings(signed: SignedIn): Readonly<Record<string, string>> {
   return {
@@ -246,8 +260,8 @@ export class UpstreamLogin {
 
   /** The connection is open. */
   start(): void {
-    if (this.#target.tls === 'disable' || this.#target.socket !== undefined) this.#hello();
-    else this.#ports.send(sslRequest());
+    if (isPlain(this.#target)) this.#hello();
+    else this.#ports.send(TLS_UPGRADE.request);
   }
 
   secured(tls: UpstreamTls): void {
@@ -279,7 +293,7 @@ export class UpstreamLogin {
     if (this.#phase === 'done') return;
     if (this.#phase === 'ssl') {
       // Exactly one byte: more would be data in clear that a man in the middle put before the handshake.
-      if (chunk.length !== 1 || chunk[0] !== letter('S')) {
+      if (chunk.length !== 1 || chunk[0] !== TLS_UPGRADE.agreed) {
         throw new GatewayError('upstream.tls', { host: this.#target.host ?? '', answer: chunk[0] ?? 0 });
       }
       this.#phase = 'tls';
@@ -427,6 +441,10 @@ export class UpstreamLogin {
     ) {
       throw new GatewayError('upstream.protocol', { why: 'pinned settings' });
     }
+    // Statements are judged by one grammar: a server that might read them otherwise is not spoken to.
+    const version = this.#parameters.get('server_version') ?? '';
+    if (!SUPPORTED_SERVER_MAJORS.includes(Number.parseInt(version, 10)))
+      throw new GatewayError('upstream.version', { version: version.slice(0, 64) });
     this.#phase = 'done';
     this.#ports.ready({ ...this.#key, parameters: this.#parameters });
   }

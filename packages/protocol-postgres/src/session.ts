@@ -17,7 +17,15 @@ import {
 import type { ParsePool } from '@sallyport/sql';
 import { Answers } from './answers.ts';
 import { fatal, serverFatal } from './deny.ts';
-import { ClientLogin, type LoginRequest, pinnedSettings, UpstreamLogin, type UpstreamReady } from './login.ts';
+import {
+  ClientLogin,
+  isPlain,
+  type LoginRequest,
+  pinnedSettings,
+  TLS_UPGRADE,
+  UpstreamLogin,
+  type UpstreamReady,
+} from './login.ts';
 import {
   authenticationOk,
   backendKeyData,
@@ -241,7 +249,9 @@ export class PostgresSession implements ProtocolSession {
       (step) => this.#run(step),
       () => this.#goodbye(),
     );
-    const cancel = (): void => host.upstream.outOfBand(signed.resource, cancelRequest(ready.processId, ready.secret));
+    const upgrade = isPlain(signed.resource.postgres) ? undefined : TLS_UPGRADE;
+    const cancel = (): void =>
+      host.upstream.outOfBand(signed.resource, cancelRequest(ready.processId, ready.secret), upgrade);
     this.#phase = { kind: 'open', road, requests, answers, cancel };
     host.timers.clear('login');
     host.cancel.onCancel = () => {

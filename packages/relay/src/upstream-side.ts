@@ -2,19 +2,21 @@
  * The server's side of one session: opening, TLS, and the queue whose bytes leave at the end of the turn.
  * Refuses to send without a permit, and to send before the turn's records are safe.
  */
-import net from 'node:net';
+import type net from 'node:net';
 import type tls from 'node:tls';
 import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
 import {
   isPermit,
   type Permit,
+  type TlsUpgrade,
   type UpstreamCredential,
   type UpstreamPort,
   type UpstreamTls,
 } from '@sallyport/protocol-kit';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import { upstreamTlsOptions } from './credentials/upstream-tls.ts';
+import { sendOutOfBand } from './out-of-band.ts';
 import type { Turn, TurnMember } from './turn.ts';
 
 export interface UpstreamSideOwner {
@@ -44,6 +46,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
   readonly #log: Logger;
   #socket: ByteSocket | undefined;
   strict = false;
+  /** As the session's own connection was verified. */
+  #tlsOptions: tls.ConnectionOptions | undefined;
   #securing = false;
   #ending = false;
   #gone = false;
@@ -89,7 +93,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
   startTls(resource: Resource, client: UpstreamCredential): void {
     try {
       this.#securing = true;
-      this.#socket?.startClientTls(upstreamTlsOptions(resource, client, this.#alpn));
+      this.#tlsOptions = upstreamTlsOptions(resource, client, this.#alpn);
+      this.#socket?.startClientTls(this.#tlsOptions);
     } catch (error) {
       this.#fail(error instanceof GatewayError ? error : new GatewayError('upstream.tls', {}, { cause: error }));
     }
@@ -167,14 +172,13 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
     this.#socket?.destroy();
   }
 
-  outOfBand(resource: Resource, bytes: Uint8Array): void {
-    const socket = net.connect(target(resource));
-    socket.setTimeout(LIMITS.upstreamConnectMsMax, () => socket.destroy());
-    socket.once('error', (error) =>
-      this.#log.warn('a cancel request did not arrive', { resource: resource.name, error }),
-    );
-    socket.end(Buffer.from(bytes));
-    socket.resume();
+  outOfBand(resource: Resource, bytes: Uint8Array, upgrade: TlsUpgrade | undefined): void {
+    const failed = (error: Error): void =>
+      this.#log.warn('a cancel request did not arrive', { resource: resource.name, error });
+    if (upgrade === undefined) return sendOutOfBand(target(resource), bytes, undefined, failed);
+    const options = this.#tlsOptions;
+    if (options === undefined) return failed(new GatewayError('upstream.tls', { reason: 'no session under TLS' }));
+    sendOutOfBand(target(resource), bytes, { ...upgrade, options }, failed);
   }
 
   // From the socket.
