@@ -159,6 +159,12 @@ const ROWS: readonly Row[] = [
   ],
   ['prepared', ['prepare p1 as select ssn from customers', 'execute p1', 'deallocate p1'], 'masked'],
   ['prepared expression', ['prepare p2 as select upper(ssn) from customers', 'execute p2'], 'refused'],
+  ['prepared and executed at once', 'prepare p3 as select ssn from customers; execute p3', 'refused'],
+  [
+    'declared and fetched at once',
+    'begin; declare c cursor for select ssn from customers; fetch all from c',
+    'refused',
+  ],
   ['function', 'select customer_ssn(1)', 'refused'],
   ['function in from', 'select * from customer_ssn(1)', 'refused'],
   ['do with a notice', `do $$ begin raise notice '%', (select ssn from customers limit 1); end $$`, 'refused'],

@@ -27,6 +27,8 @@ const ROWLESS: ReadonlySet<string> = new Set(
    revoke lock vacuum analyze reindex cluster checkpoint refresh copy prepare deallocate declare close move listen unlisten
    notify discard alter_default_privileges alter_owner security_label reassign_owned drop_owned`.split(/\s+/),
 );
+/** Run what was prepared or declared before. */
+const NAMING_EARLIER: ReadonlySet<string> = new Set(['execute', 'fetch', 'move']);
 const KEPT_DESCRIPTIONS_MAX = 500;
 const KEPT_TEXT_BYTES_MAX = 4 * 1024;
 
@@ -122,6 +124,9 @@ export class SimpleQueries {
   ): void {
     const road = this.#road;
     const { statements } = resolved.facts!;
+    // Our own questions end in a Sync, which would commit what the pipeline began.
+    if (road.unsynced)
+      return ways.refused('In the middle of a pipeline its answer cannot be described; send Sync first.');
     this.#judge.withReach(permit, statements, true, (error) => {
       const reach = road.catalog.reach;
       if (error !== undefined || reach === undefined) return ways.refused('The masked columns could not be looked up.');
@@ -139,6 +144,11 @@ export class SimpleQueries {
           vouched.push(ROWLESS.has(facts.kind) ? undefined : 'free');
           return next(index + 1);
         }
+        // Made or dropped earlier in this string: the server could only describe what the name stands for now.
+        if (NAMING_EARLIER.has(facts.kind) && resolved.changes.some((change) => change.index < index))
+          return ways.refused(
+            'What this string prepares cannot be described before it runs; send its statements one by one.',
+          );
         this.#describe(text, facts, statements.length === 1, reach.serial, (columns, failure) => {
           if (columns === undefined) {
             if (statements.length > 1)
