@@ -30,6 +30,10 @@ export interface Reach {
   /** Names of all views that read such a table, whatever they show: their conditions can fail on its values. */
   readonly readers: ReadonlySet<string>;
   readonly columns: readonly { readonly table: string; readonly column: string }[];
+  /** Functions of the database's own that take a row: `c.f` calls them like a column. */
+  readonly rowFunctions: ReadonlySet<string>;
+  /** Names of built-in functions under which the database has functions of its own, for other arguments. */
+  readonly overloads: ReadonlySet<string>;
   readonly serial: number;
 }
 
@@ -38,7 +42,8 @@ export const columnKey = (tableOid: number, attribute: number): number => tableO
 
 const PG = 'pg_catalog.';
 /**
- * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text.
+ * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text ·
+ * `w` view that runs code of the database's own · `f` and `g` functions, as in Reach.
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
  */
 export const LOOKUP = `with recursive
@@ -65,10 +70,22 @@ masked as (
   left join ${PG}pg_attrdef e on d.classid = '${PG}pg_attrdef'::${PG}regclass and e.oid = d.objid
   join ${PG}pg_attribute g on g.attrelid = n.rel and g.attgenerated <> '' and g.attnum > 0
    and g.attnum = case when d.classid = '${PG}pg_class'::${PG}regclass and d.objid = n.rel then d.objsubid else e.adnum end),
+own as (
+  select p.oid, p.proname, p.proargtypes, p.pronargs - p.pronargdefaults as needs, p.provolatile, p.prolang,
+    exists (select 1 from ${PG}pg_depend e where e.classid = '${PG}pg_proc'::${PG}regclass and e.objid = p.oid and e.deptype = 'e') as extension
+  from ${PG}pg_proc p join ${PG}pg_namespace n on n.oid = p.pronamespace
+  where n.nspname not in ('pg_catalog', 'information_schema')),
+running(view) as (
+  select r.ev_class from ${PG}pg_depend d
+  join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
+  left join ${PG}pg_operator o on d.refclassid = '${PG}pg_operator'::${PG}regclass and o.oid = d.refobjid
+  join own p on p.oid = case when d.refclassid = '${PG}pg_proc'::${PG}regclass then d.refobjid else o.oprcode::${PG}oid end
+  where not (p.prolang in (12, 13) and p.provolatile = 'i')),
 readers(view, rel) as (
   select r.ev_class, d.refobjid from ${PG}pg_depend d
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
-  where d.refclassid = '${PG}pg_class'::${PG}regclass and r.ev_class <> d.refobjid and d.refobjid in (select rel from masked)
+  where d.refclassid = '${PG}pg_class'::${PG}regclass and r.ev_class <> d.refobjid
+    and d.refobjid in (select rel from masked union all select view from running)
   union
   select r.ev_class, d.refobjid from readers v
   join ${PG}pg_depend d on d.refclassid = '${PG}pg_class'::${PG}regclass and d.refobjid = v.view
@@ -79,7 +96,16 @@ from masked m join ${PG}pg_class k on k.oid = m.rel
 union all
 select 'v', k.oid::${PG}int8, v.rel::${PG}int8, 0, k.relname::${PG}text,
   case when k.relkind in ('v', 'm') then ${PG}pg_get_viewdef(k.oid) else '' end
-from readers v join ${PG}pg_class k on k.oid = v.view`;
+from readers v join ${PG}pg_class k on k.oid = v.view
+union all
+select 'w', k.oid::${PG}int8, 0, 0, k.relname::${PG}text, '' from running w join ${PG}pg_class k on k.oid = w.view
+where k.relkind in ('v', 'm')
+union all
+select 'f', p.oid::${PG}int8, 0, 0, p.proname::${PG}text, '' from own p join ${PG}pg_type t on t.oid = p.proargtypes[0]
+where p.needs <= 1 and t.typtype in ('c', 'd', 'p')
+union all
+select 'g', p.oid::${PG}int8, 0, 0, p.proname::${PG}text, '' from own p where not p.extension
+and exists (select 1 from ${PG}pg_proc b where b.proname = p.proname and b.pronamespace = 'pg_catalog'::${PG}regnamespace)`;
 
 /** A PostgreSQL array of texts, as a literal. */
 const arrayOf = (texts: readonly string[]): string =>
@@ -106,6 +132,10 @@ export class ReachBuilder {
   readonly #tables = new Map<number, string>();
   readonly #columns = new Map<string, { readonly table: string; readonly column: string }>();
   readonly #views = new Map<number, View>();
+  /** Views that run code nobody can trace. */
+  readonly #running = new Set<number>();
+  readonly #rowFunctions = new Set<string>();
+  readonly #overloads = new Set<string>();
   #rows = 0;
 
   constructor(masks: readonly ColumnMask[], readText: (text: string) => SqlReading) {
@@ -135,14 +165,19 @@ export class ReachBuilder {
       this.#columns.set(`${name}\0${text}`, { table: name, column: text });
       return;
     }
+    if (kind === 'f' || kind === 'g') {
+      (kind === 'f' ? this.#rowFunctions : this.#overloads).add(name);
+      return;
+    }
     const view = this.#views.get(oid) ?? { oid, name, text, reads: new Set<number>() };
-    view.reads.add(Number(second));
+    if (kind === 'w') this.#running.add(oid);
+    else view.reads.add(Number(second));
     this.#views.set(oid, view);
   }
 
   build(serial: number): Reach {
     const columns = [...this.#columns.values()];
-    const tainted = new Set<number>();
+    const tainted = new Set<number>(this.#running);
     for (const view of this.#views.values()) {
       if ([...view.reads].some((oid) => this.#tables.has(oid)) && this.#shows(view, columns)) tainted.add(view.oid);
     }
@@ -162,6 +197,8 @@ export class ReachBuilder {
       readers: new Set([...this.#views.values()].map((view) => view.name)),
       relations: new Set([...this.#tables.values(), ...taintedNames]),
       columns,
+      rowFunctions: this.#rowFunctions,
+      overloads: this.#overloads,
       serial,
     };
   }

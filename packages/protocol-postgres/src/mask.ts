@@ -26,9 +26,16 @@ const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'se
 
 export const hasMasks = (masks: MaskSet): boolean => masks.columns.length > 0 || masks.detect.length > 0;
 
-/** True when column masks could matter to it at all: it names a relation, or runs code. */
+/** True when column masks could matter to it at all: it names a relation, a column or a function, or runs code. */
 export const needsReach = (statements: readonly SqlStatementFacts[]): boolean =>
-  statements.some((facts) => facts.relations.length > 0 || facts.effects.includes('exec') || altersSchema(facts));
+  statements.some(
+    (facts) =>
+      facts.relations.length > 0 ||
+      facts.columns.length > 0 ||
+      facts.functions.length > 0 ||
+      facts.effects.includes('exec') ||
+      altersSchema(facts),
+  );
 
 /** Masks name their columns by schema: one that is renamed would leave them without a meaning. */
 const altersSchema = (facts: SqlStatementFacts): boolean => facts.kind.startsWith('alter') && facts.object === 'schema';
@@ -54,6 +61,12 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   }
   if (facts.effects.includes('exec') && !SILENT.has(facts.kind)) {
     return 'It runs code that could return masked values, which cannot be traced.';
+  }
+  if (
+    facts.columns.some((use) => reach.rowFunctions.has(use.column)) ||
+    facts.functions.some((name) => reach.overloads.has(name))
+  ) {
+    return 'It may run a function of the database’s own, whose answer cannot be traced.';
   }
   if (altersSchema(facts)) return 'A schema cannot be changed while masks of its columns may apply.';
   if (!touches(facts, reach)) return undefined;
@@ -133,6 +146,9 @@ export const sameOrigins = (one: readonly FieldDescription[], other: readonly Fi
 export function planRows(columns: readonly FieldDescription[], guard: Guard): RowMasker {
   const { reach, masks } = guard;
   if (guard.touches && reach === undefined) throw new GatewayError('mask.unvouched', { why: 'rows where none can be' });
+  // Nothing was looked up, since nothing names a relation: then no column can be of one.
+  if (reach === undefined && masks.columns.length > 0 && columns.some((column) => column.tableOid !== 0))
+    throw new GatewayError('mask.unvouched', { why: 'a column of a relation nobody named' });
   if (reach !== undefined && columns.some((column) => isTainted(column, reach)))
     throw new GatewayError('mask.unvouched', { why: 'view' });
   return createRowMasker({

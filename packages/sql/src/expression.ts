@@ -86,6 +86,10 @@ function walkNode(node: Node, walk: Walk, use: ColumnUse): void {
     case 'A_Expr':
       operatorCall(fields, walk);
       break;
+    case 'A_Indirection':
+      // `(row).field` is a column of whatever the row is of, or a function of it.
+      for (const column of namesOf(fields.indirection)) walk.facts.use([{ relation: '', column }], use);
+      break;
     case 'SortBy':
       callOperator(namesOf(fields.useOp), walk);
       break;
