@@ -82,7 +82,7 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
     approval = await ports.awaitApproval(statement, held);
   } catch (error) {
     const code = error instanceof GatewayError ? error.code : 'approval.cancelled';
-    const refused = withAnswer(deny(held.rule, code), error);
+    const refused = withAnswer(deny(held.rule, code), held, error);
     ports.record(statement, refused);
     throw error instanceof Refusal ? error : new Refusal(code, refused, { cause: error });
   }
@@ -95,10 +95,18 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
   return permitOrThrow(verdict);
 }
 
-/** An approver's reason is written for the one who asked: it is the only detail of an error that reaches a client. */
-function withAnswer(verdict: Verdict, error: unknown): Verdict {
-  if (!(error instanceof GatewayError) || error.code !== 'approval.denied' || verdict.kind !== 'deny') return verdict;
-  const { reason } = error.detail;
+/**
+ * An approver's reason is written for the one who asked, and so is the id of the request that has to be approved: no other
+ * detail of an error reaches a client.
+ */
+function withAnswer(verdict: Verdict, held: HoldVerdict, error: unknown): Verdict {
+  if (!(error instanceof GatewayError) || verdict.kind !== 'deny') return verdict;
+  const { reason, approvalId } = error.detail;
+  if (error.code === 'approval.required' && typeof approvalId === 'string') {
+    const why = held.message === undefined ? '' : ` ${held.message}`;
+    return { ...verdict, message: `${error.safeMessage} Request: ${approvalId}.${why}` };
+  }
+  if (error.code !== 'approval.denied') return verdict;
   return typeof reason === 'string' && reason !== ''
     ? { ...verdict, message: `${error.safeMessage} Reason: ${reason}` }
     : verdict;

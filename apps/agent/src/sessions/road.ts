@@ -170,14 +170,15 @@ export class SessionRoad implements SignedIn, GatePorts {
     }
     const request = this.#ports.holds.ask(this.#request(statement, verdict, 'ticket', nowMs));
     this.#requested(request, statement, verdict);
-    throw new GatewayError('approval.required', { id: request.id });
+    throw new GatewayError('approval.required', { approvalId: request.id });
   }
 
   #requested(request: ApprovalRequest, statement: Statement, verdict: HoldVerdict): void {
     this.#approvalId = request.id;
     const { id: approvalId, digest, rule, expiresAt } = request;
     this.#ports.record({ kind: 'approval.requested', approvalId, digest, rule, expiresAt });
-    this.onHeld?.({ approvalId, statement, verdict, expiresAt });
+    // A ticket is no wait: the refusal names the request.
+    if (request.mode === 'wait') this.onHeld?.({ approvalId, statement, verdict, expiresAt });
   }
 
   #request(statement: Statement, verdict: HoldVerdict, mode: 'wait' | 'ticket', nowMs: number): ApprovalRequest {
