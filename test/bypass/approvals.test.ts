@@ -14,6 +14,19 @@ const { bind, execute, parse, query, sync } = frames;
 /** Held by payments-prod/bulk-delete, and deletes nothing when it runs. */
 const HARMLESS = (id: number): string => `delete from payments where id = ${900_000_000 + id}`;
 
+/** Waits until the control plane has heard of the request. */
+async function known(id: string): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    const heard = await (await gateway.rest('ben')).call('GET', `/v1/approvals/${id}`).then(
+      () => true,
+      () => false,
+    );
+    if (heard) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`nobody was asked about ${id}`);
+}
+
 /** Sends what will be held. @returns the request's id */
 async function held(wire: Wire, ...send: Uint8Array[]): Promise<string> {
   const mark = wire.mark();
@@ -21,16 +34,8 @@ async function held(wire: Wire, ...send: Uint8Array[]): Promise<string> {
   const seen = await wire.until((now) => now.held.length > 0 || now.ready !== '', { mark, ms: 5_000 });
   expect(seen.held.length, JSON.stringify(seen)).toBe(1);
   const id = seen.held[0]!;
-  // The control plane has heard of it.
-  for (let i = 0; i < 100; i++) {
-    const known = await (await gateway.rest('ben')).call('GET', `/v1/approvals/${id}`).then(
-      () => true,
-      () => false,
-    );
-    if (known) return id;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`nobody was asked about ${id}`);
+  await known(id);
+  return id;
 }
 
 const answer = async (who: string, id: string, what: 'approve' | 'deny'): Promise<number> => {
@@ -71,6 +76,7 @@ describe('once, for this', () => {
     expect(seen.tags).toEqual(['DELETE 0']);
     expect(seen.held.length).toBe(1);
     const next = wire.mark();
+    await known(seen.held[0]!);
     expect(await answer('ana', seen.held[0]!, 'deny')).toBe(200);
     const rest = await wire.until((now) => now.ready.length >= 2, { mark: next });
     expect(rest.errors.map((error) => error.sqlstate)).toEqual(['42501', '42501']);

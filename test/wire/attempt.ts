@@ -25,6 +25,8 @@ export interface Attempt {
   readonly sqlstate?: string;
   /** Text that must not be among what the server ran; the attempt's own text unless `server` or `harmless`. */
   readonly never?: readonly string[];
+  /** What `harmless` answers, where it matters. */
+  readonly rows?: readonly (readonly string[])[];
   /** What it may change, so that the fingerprint is not compared; say why in `name`. */
   readonly changes?: boolean;
 }
@@ -62,7 +64,11 @@ export async function attempt(gateway: Gateway, row: Attempt, how: 'query' | 'ex
 const textOf = (sql: string | Uint8Array): string =>
   typeof sql === 'string' ? sql : Buffer.from(sql).toString('utf8');
 
-export function expectSeen(row: Pick<Attempt, 'expect' | 'rule' | 'sqlstate'>, seen: Seen, closed: boolean): void {
+export function expectSeen(
+  row: Pick<Attempt, 'expect' | 'rule' | 'sqlstate' | 'rows'>,
+  seen: Seen,
+  closed: boolean,
+): void {
   const said = JSON.stringify({ errors: seen.errors, types: seen.types, held: seen.held });
   switch (row.expect) {
     case 'denied':
@@ -86,6 +92,7 @@ export function expectSeen(row: Pick<Attempt, 'expect' | 'rule' | 'sqlstate'>, s
     case 'harmless':
       expect(seen.errors, said).toEqual([]);
       expect(seen.ready, said).not.toBe('');
+      if (row.rows !== undefined) expect(seen.rows, said).toEqual(row.rows);
       break;
     default:
       row.expect satisfies never;

@@ -5,6 +5,11 @@ insert into ledger select i, 'n' || i, i from generate_series(1, 20) i on confli
 create or replace function wipe_ledger() returns int language plpgsql as $$ begin delete from ledger; return 1; end $$;
 create or replace function wipe_with(int, int) returns boolean language plpgsql as $$ begin delete from ledger; return true; end $$;
 create or replace function wipe_set() returns int language plpgsql set search_path = public as $$ begin delete from ledger; return 1; end $$;
+create or replace function wipe_row(ledger) returns int language plpgsql as $$ begin delete from ledger; return 1; end $$;
+create or replace function card_of(ledger) returns text language sql stable as 'select card_number from customers where id = $1.id';
+create or replace function name_of(ledger) returns text language sql stable as 'select name from customers where id = $1.id';
+create or replace function initcap(bigint) returns text language sql stable as 'select name from customers where id = $1';
+create or replace function any_name(anyelement) returns text language sql stable as 'select name from customers where id = 1';
 create or replace procedure wipe_by_call() language plpgsql as $$ begin delete from ledger; end $$;
 create or replace function say_card(bigint) returns text language sql stable as 'select card_number from customers where id = $1';
 create or replace function shout_card(bigint) returns int language plpgsql as
@@ -16,6 +21,8 @@ create or replace function whole_customer(bigint) returns customers language sql
 do $$ begin
   create operator <<<< (leftarg = int, rightarg = int, function = wipe_with);
 exception when duplicate_function then null; end $$;
+create or replace view view_of_function as select id, say_card(id) as card, (select name_of(l)) as name from ledger l where id <= 5;
+create or replace view view_of_view_of_function as select id, name as shown from view_of_function;
 create or replace view ledger_view as select * from ledger;
 create or replace view wiping_view as select wipe_ledger() as n;
 create table if not exists ledger_in (id int);

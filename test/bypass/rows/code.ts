@@ -97,9 +97,28 @@ export const CODE: readonly Attempt[] = [
   { name: 'a cast is created', sql: 'create cast (int as text) with inout as implicit', expect: 'held' },
   { name: 'a language is created', sql: 'create language plpython3u', expect: 'denied' },
   { name: 'an extension is created', sql: 'create extension dblink', expect: 'denied' },
-  { name: 'a view runs a function that deletes', sql: 'create view later as select wipe_ledger()', expect: 'denied' },
+  {
+    name: 'a view is made of a function that deletes',
+    sql: 'create view later as select wipe_ledger()',
+    expect: 'denied',
+  },
   { name: 'an index runs a function', sql: 'create index on ledger ((wipe_with(id, id)))', expect: 'denied' },
   { name: 'a policy runs a function', sql: 'create policy p on ledger using (wipe_with(id, id))', expect: 'denied' },
+
+  { name: 'a function in the place of a column deletes', sql: 'select l.wipe_row from ledger l', expect: 'denied' },
+  {
+    name: 'a function in the place of a row’s field deletes',
+    sql: 'select (l).wipe_row from ledger l',
+    expect: 'denied',
+  },
+  {
+    name: 'a function in the place of a column, in a condition',
+    sql: 'select 1 from ledger l where l.wipe_row = 1',
+    expect: 'denied',
+  },
+  { name: 'an operator before ANY deletes', sql: 'select 1 where 1 <<<< any (array[1])', expect: 'denied' },
+  { name: 'an operator before a subquery deletes', sql: 'select 1 where 1 <<<< all (select 1)', expect: 'denied' },
+  { name: 'a view runs a function that deletes', sql: 'select * from wiping_view', expect: 'denied' },
 
   // --- PREPARE and EXECUTE in SQL, cursors
   { name: 'EXECUTE of a name nobody prepared', sql: 'execute nothing', expect: 'denied' },

@@ -476,7 +476,7 @@ export const MESSAGES: readonly MessagesRow[] = [
     send: [query('copy ledger_in from stdin')],
     then: [copyData(query(DROP)), copyFail('enough')],
     expect: 'server',
-    sqlstate: '57014',
+    sqlstate: '22021',
     never: [DROP],
   },
   {

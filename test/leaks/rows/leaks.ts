@@ -385,6 +385,54 @@ export const LEAKS: readonly LeakRow[] = [
   { name: 'a field of a function’s row', sql: 'select (whole_customer(1)).card_number', expect: 'stopped' },
   { name: 'a notice', sql: 'select shout_card(1)', expect: 'stopped' },
 
+  {
+    name: 'a function in the place of a column',
+    sql: 'select l.card_of from ledger l where id <= 5',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function in the place of a column, of a name',
+    sql: 'select l.name_of from ledger l where id <= 5',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function in the place of a column, by the table',
+    sql: 'select ledger.name_of from ledger where id <= 5',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function in the place of a column of a subquery',
+    sql: 'select (s.l).name_of from (select l from ledger l where id <= 5) s',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function under the name of a built-in',
+    sql: 'select initcap(id::bigint) from ledger where id <= 5',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function of anything in the place of a column',
+    sql: 'select l.any_name from ledger l where id <= 5',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function in the place of a column in a condition',
+    sql: "select id from ledger l where l.name_of like 'B%'",
+    expect: 'stopped',
+    leaksDirectly: false /* an answer of yes or no */,
+  },
+  { name: 'a view that calls a function', sql: 'select card, name from view_of_function', expect: 'stopped' },
+  {
+    name: 'a view over a view that calls a function',
+    sql: 'select shown from view_of_view_of_function',
+    expect: 'stopped',
+  },
+  {
+    name: 'an expression over a view that calls a function',
+    sql: "select name || '!' from view_of_function",
+    expect: 'stopped',
+  },
+
   // --- COPY and cursors
   { name: 'COPY of the table', sql: 'copy customers_archive to stdout', how: 'query', expect: 'stopped' },
   { name: 'COPY of columns', sql: 'copy customers_archive (card_number) to stdout', how: 'query', expect: 'stopped' },
