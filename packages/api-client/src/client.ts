@@ -143,6 +143,8 @@ export interface ApiClient {
     recording(id: string, query?: Query, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
     watch(id: string, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
     kill(id: string, reason: string): Promise<Session>;
+    /** Destroys the session's key; it cannot be undone. */
+    erase(id: string, reason: string): Promise<Session>;
   };
   readonly trail: {
     events(query?: Query, max?: number): AsyncGenerator<TrailEvent>;
@@ -232,6 +234,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       recording: (id, query, signal) => stream(`/v1/sessions/${at(id)}/recording`, query, signal),
       watch: (id, signal) => stream(`/v1/sessions/${at(id)}/watch`, undefined, signal),
       kill: (id, reason) => post(`/v1/sessions/${at(id)}/kill`, { reason }),
+      erase: (id, reason) => post(`/v1/sessions/${at(id)}/erase`, { reason }),
     },
     trail: {
       events: list('/v1/trail/events'),

@@ -36,6 +36,10 @@ export const CODES = {
   'trail.unavailable': { http: 503, text: 'The statement could not be recorded, so it was refused.' },
   'trail.broken': { http: 500, text: 'The record does not verify.' },
   'recording.unavailable': { http: 404, text: 'There is no recording of this session.' },
+  'recording.erased': {
+    http: 410,
+    text: 'This session was erased: its key was destroyed, and nobody can read what was said in it.',
+  },
   // wire
   'frame.too_large': { http: 413, text: 'The message is larger than this gateway accepts.' },
   'protocol.malformed': { http: 400, text: 'The client sent a malformed message.' },

@@ -1,4 +1,4 @@
-/** sessions ls, show, replay, watch, kill. Viewing a recording is itself recorded; the control plane sees to that. */
+/** sessions ls, show, statements, replay, watch, kill, erase. Viewing a recording is itself recorded; the control plane sees to that. */
 import type { RecordedStatement, Session } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
@@ -63,6 +63,12 @@ export function registerSessions({ program, run }: Registry): void {
     .description('end a session on both sides at once')
     .option('--reason <text>', 'why; it stands in the record', 'ended by an administrator')
     .action(run(kill));
+  sessions
+    .command('erase')
+    .argument('<id>')
+    .description('destroy the key of a closed session: nobody can read its statements and recording again')
+    .requiredOption('--reason <text>', 'why; it stands in the record')
+    .action(run(erase));
 }
 
 interface ListOptions {
@@ -102,6 +108,7 @@ async function show(context: Context, id: string): Promise<void> {
       ['statements', session.statements],
       ['rows', session.rows],
       ['bytes', session.bytes],
+      ['erased', session.erasedAt == null ? null : showInstant(session.erasedAt)],
     ]),
   );
 }
@@ -159,4 +166,10 @@ async function kill(context: Context, id: string, options: { readonly reason: st
   await context.requireToken();
   const answer = await context.api.sessions.kill(id, options.reason);
   context.answer(answer ?? { id, killed: true }, () => [`Ended ${id}.`]);
+}
+
+async function erase(context: Context, id: string, options: { readonly reason: string }): Promise<void> {
+  await context.requireToken();
+  const answer = await context.api.sessions.erase(id, options.reason);
+  context.answer(answer, () => [`Erased ${id}. Its chain still verifies; what was said in it is gone for good.`]);
 }

@@ -39,6 +39,7 @@ export async function recordAct(tx: Tx, act: ControlActInput): Promise<void> {
       principalKind: act.principal?.kind ?? null,
       onBehalfOfId: act.onBehalfOf?.id ?? null,
       onBehalfOfName: act.onBehalfOf?.name ?? null,
+      onBehalfOfKind: act.onBehalfOf?.kind ?? null,
       action: act.action,
       target: act.target,
       detail: act.detail ?? {},

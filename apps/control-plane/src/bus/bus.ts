@@ -16,6 +16,8 @@ export interface BusMessages {
   readonly agent: { readonly agentId: string };
   /** Somebody started or stopped to watch a session. */
   readonly watch: { readonly agentId: string; readonly sessionId: string; readonly on: boolean };
+  /** A session's keys were destroyed: who holds one in memory drops it. */
+  readonly erased: { readonly sessionId: string };
   /** A live frame of a watched session, base64. */
   readonly frame: { readonly sessionId: string; readonly frame: string };
 }

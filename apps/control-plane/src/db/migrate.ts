@@ -12,7 +12,7 @@ import pg from 'pg';
 const LOCK = 72_707_369;
 export const MIGRATIONS_DIR = path.join(import.meta.dirname, '../../prisma/migrations');
 /** Partitions of the trail's index are made this many months ahead. */
-const MONTHS_AHEAD = 3;
+export const MONTHS_AHEAD = 3;
 
 const HISTORY = `create table if not exists _prisma_migrations (
   id varchar(36) primary key, checksum varchar(64) not null, finished_at timestamptz, migration_name varchar(255) not null,

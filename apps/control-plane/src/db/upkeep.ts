@@ -5,9 +5,9 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Log } from '../http/problem.filter.ts';
 import { Database } from './database.ts';
+import { MONTHS_AHEAD } from './migrate.ts';
 
 const EVERY_MS = 60 * 60_000;
-const MONTHS_AHEAD = 3;
 
 @Injectable()
 export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
@@ -31,7 +31,7 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
   /** @returns false when another replica is at it */
   async run(): Promise<boolean> {
     return await this.database.transaction(async (tx) => {
-      const [{ mine }] = await tx.$queryRaw<[{ mine: boolean }]>`select pg_try_advisory_xact_lock(7070, 2) as mine`;
+      const [{ mine }] = await tx.$queryRaw<[{ mine: boolean }]>`select pg_try_advisory_xact_lock(7070, 4) as mine`;
       if (!mine) return false;
       await tx.$queryRaw`select partitions.ensure_trail_events(now(), ${MONTHS_AHEAD}::int)`;
       await tx.$executeRaw`delete from login_attempts where expires_at < now() - interval '1 hour'`;

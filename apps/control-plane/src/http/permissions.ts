@@ -45,6 +45,8 @@ export const PERMISSIONS = [
   'session:view-clear',
   'session:watch',
   'session:kill',
+  /** Destroys the key of a session’s payloads, for good. */
+  'session:erase',
   'trail:read',
   'trail:export',
   'agent:read',

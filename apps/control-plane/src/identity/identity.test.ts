@@ -195,6 +195,8 @@ test('an AI agent acts for a person: both stand in the token, and both need a gr
   const claims = await claimsOf((await forPerson()).body.access_token);
   expect(claims).toMatchObject({ sub: bot.id, obo: { sub: person.id, nam: person.name, knd: 'person' } });
   expect(claims.gr).toHaveLength(2);
+  const act = await database().controlAct.findFirst({ where: { action: 'access.issued' }, orderBy: { id: 'desc' } });
+  expect(act).toMatchObject({ principalKind: 'ai_agent', onBehalfOfId: person.id, onBehalfOfKind: 'person' });
   expect((await exchange(bot.token, { actor_token: person.token })).body).toMatchObject({ error: 'invalid_request' });
   expect((await exchange(bot.token, { actor_token: bot.token })).body).toMatchObject({ error: 'invalid_request' });
 });

@@ -8,6 +8,7 @@ import { type Caller, From, Requires } from '../http/caller.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
 import { Answers } from '../http/schema.ts';
 import {
+  EraseBody,
   KillBody,
   RecordingQuery,
   SessionFilter,
@@ -89,5 +90,17 @@ export class SessionsController {
   @Answers(SessionView)
   kill(@From() caller: Caller, @Param('id') id: string, @Body({ schema: KillBody }) body: z.infer<typeof KillBody>) {
     return this.sessions.kill(caller, id, body.reason);
+  }
+
+  @Requires('session:erase')
+  @Post(':id/erase')
+  @HttpCode(200)
+  @ApiOperation({
+    summary:
+      'Destroy the key of a closed session. Nobody can read its statements and recording again; the chain verifies.',
+  })
+  @Answers(SessionView)
+  erase(@From() caller: Caller, @Param('id') id: string, @Body({ schema: EraseBody }) body: z.infer<typeof EraseBody>) {
+    return this.sessions.erase(caller, id, body.reason);
   }
 }

@@ -46,6 +46,8 @@ export type SessionView = z.infer<typeof SessionView>;
 
 export const KillBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'KillSession' });
 
+export const EraseBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'EraseSession' });
+
 export const StatementsQuery = z.object({
   limit: z.coerce.number().int().min(1).max(1_000).default(200),
   cursor: z

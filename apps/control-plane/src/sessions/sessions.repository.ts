@@ -1,7 +1,7 @@
 /** The table of sessions. */
 import { Injectable } from '@nestjs/common';
 import type { SessionReport } from '@sallyport/model';
-import { Database } from '../db/database.ts';
+import { Database, type Tx } from '../db/database.ts';
 import type { Prisma, Session } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
@@ -56,6 +56,18 @@ export class SessionsRepository {
       ...closing,
     };
     await this.database.client.session.createMany({ data: [row], skipDuplicates: true });
+  }
+
+  /** Marks a session as erased, and empties what else was kept of its texts: approval requests and their notifications. */
+  async erase(tx: Tx, sessionId: string, at: Date): Promise<void> {
+    await tx.session.update({ where: { id: sessionId }, data: { erasedAt: at } });
+    await tx.$executeRaw`
+      update outbox_messages o set body = o.body || '{"statement": ""}'
+      from approval_requests a
+      where a.session_id = ${sessionId}::uuid and o.project_id = a.project_id and o.body ->> 'id' = a.id and o.body ? 'statement'`;
+    await tx.$executeRaw`
+      update approval_requests set body = body || '{"text": "", "parameters": [], "recentStatements": []}'
+      where session_id = ${sessionId}::uuid`;
   }
 
   /** Open approval requests by session. */

@@ -15,6 +15,8 @@ import { Revocations } from '../identity/revocations.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { Recordings } from '../recordings/recordings.service.ts';
+import { SystemClock } from '../time.ts';
+import { SessionKeys } from '../trail/session-keys.ts';
 import { SessionTrail } from '../trail/session-trail.ts';
 import { FrameLines } from './frame-lines.ts';
 import { LiveSessions } from './live-sessions.ts';
@@ -35,6 +37,8 @@ export class SessionsService {
     private readonly recordings: Recordings,
     private readonly revocations: Revocations,
     private readonly outbox: Outbox,
+    private readonly keys: SessionKeys,
+    private readonly clock: SystemClock,
   ) {}
 
   async list(caller: Caller, filter: SessionFilter, page: PageRequest): Promise<Page<SessionView>> {
@@ -137,6 +141,29 @@ export class SessionsService {
     return await this.get(caller, id);
   }
 
+  /**
+   * Destroys a closed session's key, for good; asking again changes nothing. What is left says who used what, when and
+   * how much, and the chain still verifies.
+   * @throws GatewayError `request.conflict` while the session is open
+   */
+  async erase(caller: Caller, id: string, reason: string): Promise<SessionView> {
+    const session = await this.#require(caller, id, 'session:read', 'session:erase');
+    if (session.closedAt === null) throw new GatewayError('request.conflict', { reason: 'live' });
+    if (session.erasedAt !== null) return await this.get(caller, id);
+    await this.database.transaction(async (tx) => {
+      const keys = await this.keys.destroy(tx, session);
+      await this.repository.erase(tx, session.id, this.clock.now());
+      await recordAct(tx, {
+        ...actorOf(caller),
+        action: 'session.erased',
+        target: `session/${session.id}`,
+        detail: { reason, keys, principal: session.principalName, resource: session.resourceName },
+        sessionId: session.id,
+      });
+    });
+    return await this.get(caller, id);
+  }
+
   async *#watched(session: Session, left: AbortSignal): AsyncGenerator<string> {
     const lines = new FrameLines(false);
     const queue: RecordingFrame[] = [];
@@ -169,7 +196,10 @@ export class SessionsService {
     }
   }
 
-  /** Who may view what was said in a session; the view is on the record before anything is shown. */
+  /**
+   * Who may view what was said in a session; the view is on the record before anything is shown.
+   * @throws GatewayError `recording.erased`
+   */
   async #view(
     caller: Caller,
     id: string,
@@ -179,6 +209,7 @@ export class SessionsService {
   ): Promise<Session> {
     if (clear) requirePermission(caller, 'session:view-clear');
     const session = await this.#require(caller, id, 'session:view');
+    if (session.erasedAt !== null) throw new GatewayError('recording.erased', { session: id });
     await this.#recordView(caller, session, action, { ...detail, clear });
     return session;
   }

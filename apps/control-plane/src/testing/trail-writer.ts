@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { AgentMessage } from '@sallyport/contract';
-import type { SessionInfo, TrailEvent } from '@sallyport/model';
+import type { ApprovalRequest, SessionInfo, TrailEvent } from '@sallyport/model';
 import {
   appendRecord,
   ByteBatch,
@@ -152,5 +152,34 @@ export const testSession = (
   role: 'app',
   application: 'psql',
   openedAt: Date.now(),
+  ...more,
+});
+
+/** A hold of that session; `text` and times are the test's. */
+export const testApproval = (
+  session: SessionInfo,
+  more: Pick<ApprovalRequest, 'text' | 'requestedAt' | 'expiresAt'>,
+): ApprovalRequest => ({
+  id: `apr-${session.id.replaceAll('-', '').slice(0, 16)}`,
+  projectId: session.projectId,
+  agentId: session.agentId,
+  sessionId: session.id,
+  resourceId: session.resourceId,
+  principal: session.principal,
+  digest: 'd'.repeat(64),
+  scope: 'once',
+  mode: 'wait',
+  parameters: [],
+  effects: ['write'],
+  rule: 'payments/bulk-delete',
+  reason: 'needs a second pair of eyes',
+  approval: { groups: ['dba'], count: 1, expiresMs: 60_000 },
+  database: session.database,
+  clientAddress: session.clientAddress,
+  inTransaction: false,
+  wroteInTransaction: false,
+  statementsBefore: 1,
+  writesBefore: 0,
+  recentStatements: [more.text],
   ...more,
 });

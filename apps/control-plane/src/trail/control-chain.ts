@@ -234,7 +234,7 @@ const principalOf = (id: string | null, name: string | null, kind: string | null
 const eventOf = (act: ControlAct): TrailEvent => ({
   kind: 'control.act',
   principal: principalOf(act.principalId, act.principalName, act.principalKind),
-  onBehalfOf: principalOf(act.onBehalfOfId, act.onBehalfOfName, null),
+  onBehalfOf: principalOf(act.onBehalfOfId, act.onBehalfOfName, act.onBehalfOfKind),
   action: act.action,
   target: act.target,
   detail: JSON.stringify(act.detail),

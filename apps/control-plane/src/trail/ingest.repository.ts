@@ -125,11 +125,13 @@ export class IngestRepository {
     return row === null ? undefined : Buffer.from(row.records);
   }
 
+  /** A key that comes again after its session was erased stays out. */
   async addKeys(tx: Tx, projectId: string, keys: readonly KeyRecord[], sealKeyId: string): Promise<void> {
     for (const key of keys) {
       await tx.$executeRaw`
         insert into session_keys (id, project_id, session_id, seal_key_id, box)
-        values (${key.keyId.toString('hex')}::uuid, ${projectId}::uuid, ${key.sessionId.toString('hex')}::uuid, ${sealKeyId}, ${bytes(key.box)})
+        select ${key.keyId.toString('hex')}::uuid, ${projectId}::uuid, ${key.sessionId.toString('hex')}::uuid, ${sealKeyId}, ${bytes(key.box)}
+        where not exists (select from sessions s where s.id = ${key.sessionId.toString('hex')}::uuid and s.erased_at is not null)
         on conflict (id) do nothing`;
     }
   }

@@ -2,22 +2,52 @@
  * Opens session keys with the control plane's seal keys, and remembers the recent ones. The only place here where a
  * payload's key is in clear. Refuses to say why a key did not open: it may belong to a destroyed or foreign seal key.
  */
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { type KeyRecord, openSessionKey, type SessionKeyReader } from '@sallyport/trail';
-import { Database } from '../db/database.ts';
+import { Bus } from '../bus/bus.ts';
+import { publishWithin } from '../bus/pg.bus.ts';
+import { Database, type Tx } from '../db/database.ts';
+import type { Session } from '../generated/prisma/client.ts';
+import { Log } from '../http/problem.filter.ts';
 import { Keys } from '../keys/keys.ts';
 
 const KEPT_MAX = 5_000;
 
+interface Kept {
+  readonly reader: SessionKeyReader;
+  readonly sessionId: string;
+}
+
 @Injectable()
-export class SessionKeys {
+export class SessionKeys implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #database: Database;
   readonly #keys: Keys;
-  readonly #kept = new Map<string, SessionKeyReader>();
-  constructor(database: Database, keys: Keys) {
+  readonly #bus: Bus;
+  readonly #log: Log;
+  /** By key id, hex. */
+  readonly #kept = new Map<string, Kept>();
+  #ends: (() => void)[] = [];
+  constructor(database: Database, keys: Keys, bus: Bus, log: Log) {
     this.#database = database;
     this.#keys = keys;
+    this.#bus = bus;
+    this.#log = log;
+  }
+
+  onApplicationBootstrap(): void {
+    this.#ends = [
+      this.#bus.subscribe('erased', ({ sessionId }) => this.#forget([sessionId])),
+      this.#bus.onGap(() => {
+        this.#forgetErased().catch((cause: unknown) =>
+          this.#log.error('erased keys may still be in memory', { cause }),
+        );
+      }),
+    ];
+  }
+
+  onModuleDestroy(): void {
+    for (const end of this.#ends) end();
   }
 
   /** Id of the seal key that new session keys are sealed to. */
@@ -41,7 +71,7 @@ export class SessionKeys {
     for (const row of rows) {
       await this.#open({
         keyId: Buffer.from(row.id.replaceAll('-', ''), 'hex'),
-        sessionId: Buffer.alloc(16),
+        sessionId: Buffer.from(row.sessionId.replaceAll('-', ''), 'hex'),
         box: Buffer.from(row.box),
       });
     }
@@ -49,12 +79,37 @@ export class SessionKeys {
 
   /** The key, if it is known and was not destroyed. */
   find(keyId: Buffer): SessionKeyReader | undefined {
-    return this.#kept.get(keyId.toString('hex'));
+    return this.#kept.get(keyId.toString('hex'))?.reader;
   }
 
-  /** After erasure: the next `load` finds no row. */
-  forget(): void {
-    this.#kept.clear();
+  /**
+   * Destroys the keys of a session: after commit nobody can read its payloads and its recording, and no replica holds
+   * one in memory. The session's chain is locked first, so that a batch on its way cannot bring a key back.
+   * @returns how many keys there were
+   */
+  async destroy(tx: Tx, session: Pick<Session, 'id' | 'agentId' | 'instance' | 'chainEpoch'>): Promise<number> {
+    await tx.$queryRaw`
+      select id::text from trail_chains
+      where agent_id = ${session.agentId}::uuid and instance = ${session.instance} and epoch = ${session.chainEpoch} for update`;
+    const { count } = await tx.sessionKey.deleteMany({ where: { sessionId: session.id } });
+    await publishWithin(tx, 'erased', { sessionId: session.id });
+    return count;
+  }
+
+  #forget(sessionIds: readonly string[]): void {
+    const gone = new Set(sessionIds);
+    for (const [id, kept] of this.#kept) if (gone.has(kept.sessionId)) this.#kept.delete(id);
+  }
+
+  /** After messages may have been missed. */
+  async #forgetErased(): Promise<void> {
+    const ids = [...new Set([...this.#kept.values()].map((kept) => kept.sessionId))];
+    if (ids.length === 0) return;
+    const rows = await this.#database.client.session.findMany({
+      where: { id: { in: ids }, erasedAt: { not: null } },
+      select: { id: true },
+    });
+    this.#forget(rows.map((row) => row.id));
   }
 
   async #open(record: KeyRecord): Promise<SessionKeyReader | undefined> {
@@ -63,7 +118,7 @@ export class SessionKeys {
       try {
         const reader = openSessionKey(record, seal.keys);
         if (this.#kept.size >= KEPT_MAX) this.#kept.delete(this.#kept.keys().next().value!);
-        this.#kept.set(id, reader);
+        this.#kept.set(id, { reader, sessionId: uuidOf(record.sessionId.toString('hex')) });
         return reader;
       } catch (cause) {
         // Sealed to another of our keys: the next one is tried.

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "control_acts" ADD COLUMN     "on_behalf_of_kind" TEXT;
