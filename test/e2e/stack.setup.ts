@@ -14,7 +14,13 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = mkdtempSync('/var/tmp/sallyport-e2e-');
   await buildAll(() => undefined);
-  const stack = await startStack({ dir, fresh: false, ports: ANY_PORTS, say: () => undefined });
+  const stack = await startStack({
+    dir,
+    fresh: false,
+    ports: ANY_PORTS,
+    say: () => undefined,
+    controlPlaneEnv: { SALLYPORT_DOMAIN: 'gw.test' },
+  });
   project.provide('dev', stack.dev);
   return async () => {
     await stack.stop();

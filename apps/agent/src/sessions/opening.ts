@@ -10,7 +10,7 @@ import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
 import { SessionRecorder } from '../recording/recorder.ts';
 import type { RecordingStore } from '../recording/recording-store.ts';
-import { type Admitted, admitSignIn, type SignInPorts } from '../signin/sign-in.ts';
+import { type Admitted, admitSignIn, resourceOfServerName, type SignInPorts } from '../signin/sign-in.ts';
 import type { Trail } from '../trail.ts';
 import type { CancelKeys } from './cancel-keys.ts';
 import type { LiveSession, LiveSessions } from './live.ts';
@@ -42,6 +42,7 @@ export function hostParts(connection: Connection, ports: OpeningPorts): HostPart
     monotonicUs: () => performance.now() * 1000,
     randomBytes: (size) => randomBytes(size),
     signIn: {
+      resourceOf: (serverName) => resourceOfServerName(serverName, ports.signIn.inForce()),
       signIn: async (request) => {
         // A second sign-in on one connection would leave the first session without an end.
         if (session !== undefined) throw new GatewayError('auth.failed', { why: 'signed in already' });

@@ -30,6 +30,16 @@ export interface Admitted {
   readonly tokenIssuedAtMs: number;
 }
 
+/** The resource that `<resource>.<domain>` names; undefined for a name elsewhere, or of nothing here: then the user name counts. */
+export function resourceOfServerName(serverName: string, inForce: InForce | undefined): string | undefined {
+  if (inForce === undefined || inForce.bundle.settings.domain === '') return undefined;
+  const under = `.${inForce.bundle.settings.domain.toLowerCase()}`;
+  const name = serverName.toLowerCase();
+  if (!name.endsWith(under)) return undefined;
+  const label = name.slice(0, -under.length);
+  return inForce.resourcesByName.has(label) ? label : undefined;
+}
+
 /** Grant ids travel as base64url of their 16 bytes; `*` = all. */
 const grantIdText = (id: string): string => {
   if (id === '*') return id;
