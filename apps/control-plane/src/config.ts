@@ -37,6 +37,8 @@ export class Config {
   readonly publicLink!: readonly string[];
   readonly publicEnroll!: readonly string[];
   readonly dataDir!: string;
+  /** Where recordings lie; one folder for all replicas. */
+  readonly recordingsDir!: string;
   readonly databaseUrl!: Secret<string> | undefined;
   readonly redisUrl!: Secret<string> | undefined;
   /** 32 bytes when given by environment; otherwise `kekFile` is read or made. */
@@ -65,6 +67,7 @@ const KNOWN = [
   'PUBLIC_LINK',
   'PUBLIC_ENROLL',
   'DATA_DIR',
+  'RECORDINGS_DIR',
   'KEK',
   'KEK_FILE',
   'DEMO_IDP',
@@ -213,6 +216,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     publicLink: list('PUBLIC_LINK'),
     publicEnroll: list('PUBLIC_ENROLL'),
     dataDir,
+    recordingsDir: path.resolve(get('RECORDINGS_DIR') ?? path.join(dataDir, 'recordings')),
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
     redisUrl: redisUrl === undefined ? undefined : new Secret(redisUrl),
     kek: kek === undefined ? undefined : parseKek('SALLYPORT_KEK', kek),

@@ -1,7 +1,8 @@
 /**
- * Recordings in a directory of this host: written beside, synced, renamed, and the directory synced, so that what was
+ * Recordings in a directory, of this host or shared by replicas: written beside, synced, renamed, and the directory synced, so that what was
  * acknowledged is there after a crash. Refuses keys that leave the directory.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { GatewayError } from '@sallyport/core';
@@ -11,7 +12,6 @@ const KEY = /^[\w-]+(\/[\w-]+)*\/[\w.-]+$/;
 
 export class DirectoryStore extends RecordingStore {
   readonly #root: string;
-  #counter = 0;
   constructor(root: string) {
     super();
     this.#root = root;
@@ -21,7 +21,7 @@ export class DirectoryStore extends RecordingStore {
     const file = this.#fileOf(key);
     const dir = path.dirname(file);
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    const temporary = `${file}.${process.pid}.${++this.#counter}.tmp`;
+    const temporary = `${file}.${randomUUID()}.tmp`;
     const handle = await open(temporary, 'w', 0o600);
     try {
       await handle.writeFile(bytes);

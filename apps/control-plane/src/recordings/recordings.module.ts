@@ -1,5 +1,4 @@
-/** Recordings and where they lie: a directory of the data folder. */
-import path from 'node:path';
+/** Recordings and where they lie: a directory, of the data folder unless another is configured. */
 import { Module } from '@nestjs/common';
 import { Config } from '../config.ts';
 import { TrailModule } from '../trail/trail.module.ts';
@@ -15,7 +14,7 @@ import { TrailController } from './trail.controller.ts';
     Recordings,
     {
       provide: RecordingStore,
-      useFactory: (config: Config) => new DirectoryStore(path.join(config.dataDir, 'recordings')),
+      useFactory: (config: Config) => new DirectoryStore(config.recordingsDir),
       inject: [Config],
     },
   ],
