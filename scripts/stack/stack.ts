@@ -7,6 +7,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { GatewayError } from '@sallyport/core';
 import { ROOT } from './build.ts';
 import { type DemoDatabase, startDemoDatabase } from './demo-database.ts';
 import { type DemoPrincipal, type DevFile, readDevFile, writeDevFile } from './dev-file.ts';
@@ -51,20 +52,28 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+const takenPort = (port: number, what: string): Error =>
+  new Error(`Port ${port} (${what}) is taken. Stop what uses it, or choose another: npm start -- --${what}-port N`);
+
 async function requireFree(port: number, what: string): Promise<void> {
   if (port === 0) return;
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
-    probe.once('error', () =>
-      reject(
-        new Error(
-          `Port ${port} (${what}) is taken. Stop what uses it, or choose another: npm start -- --${what}-port N`,
-        ),
-      ),
-    );
+    probe.once('error', () => reject(takenPort(port, what)));
     probe.listen(port, '127.0.0.1', resolve);
   });
   await new Promise<void>((resolve) => probe.close(() => resolve()));
+}
+
+/** Its port is not probed: a server of ours that outlived a killed start is taken over, and only then must it be free. */
+async function openDemoDatabase(options: StackOptions): Promise<DemoDatabase> {
+  const { dir, ports, demoSettings } = options;
+  try {
+    return await startDemoDatabase(path.join(dir, 'demo'), ports.demo, demoSettings);
+  } catch (error) {
+    const said = error instanceof GatewayError ? String(error.detail['said']) : '';
+    throw said.includes('Address already in use') ? takenPort(ports.demo, 'demo') : error;
+  }
 }
 
 const on = (port: number): string => `127.0.0.1:${port}`;
@@ -146,7 +155,7 @@ async function joinTokenFor(admin: Rest, dir: string): Promise<string | undefine
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dir, say } = options;
   for (const [what, port] of Object.entries(options.ports))
-    await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
+    if (what !== 'demo') await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
   if (options.fresh) rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true, mode: 0o711 });
   chmodSync(dir, 0o711);
@@ -158,7 +167,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   try {
     say('Starting the demo database');
-    const database = await startDemoDatabase(path.join(dir, 'demo'), options.ports.demo, options.demoSettings);
+    const database = await openDemoDatabase(options);
     stops.push(() => database.server.stop());
     say('Starting the control plane');
     let controlPlane = await startProcess(controlPlanePlan(options, options.ports));
