@@ -3,7 +3,6 @@ import { frames, type Wire } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { restClient } from '../../scripts/stack/rest.ts';
 import { type Gateway, gatewayTo, settled } from '../wire/gateway.ts';
-import { FINGERPRINT } from '../wire/objects.ts';
 
 const dev = inject('dev');
 const gateway: Gateway = gatewayTo(dev, inject('serverLog'));
@@ -62,7 +61,7 @@ describe('once, for this', () => {
   });
 
   test('what is queued behind the approved statement is judged by itself', async () => {
-    const before = await gateway.truth(FINGERPRINT);
+    const before = await gateway.lastFingerprint();
     const wire = await gateway.signedIn('payments-bot');
     const first = await held(
       wire,
@@ -81,7 +80,7 @@ describe('once, for this', () => {
     const rest = await wire.until((now) => now.ready.length >= 2, { mark: next });
     expect(rest.errors.map((error) => error.sqlstate)).toEqual(['42501', '42501']);
     wire.destroy();
-    expect(await gateway.truth(FINGERPRINT)).toBe(before);
+    expect(await gateway.fingerprint()).toBe(before);
   });
 
   test('another parameter is another statement', async () => {
@@ -196,7 +195,7 @@ rules:
     });
 
     test('one person in both groups counts once', async () => {
-      const before = await gateway.truth(FINGERPRINT);
+      const before = await gateway.lastFingerprint();
       const wire = await gateway.signedIn('payments-bot');
       const id = await held(wire, query("update ledger set note = 'n3' where id = 3"));
       const mark = wire.mark();
@@ -206,7 +205,7 @@ rules:
       expect(await answer('ben', id, 'approve')).toBe(200);
       expect((await wire.until(settled(), { mark })).tags).toEqual(['UPDATE 1']);
       wire.destroy();
-      expect(await gateway.truth(FINGERPRINT)).toBe(before);
+      expect(await gateway.fingerprint()).toBe(before);
     });
   });
 });

@@ -3,7 +3,6 @@ import { frames } from '@sallyport/testkit';
 import { afterAll, expect, inject, test } from 'vitest';
 import { expectSeen, ran } from '../wire/attempt.ts';
 import { gatewayTo, settled } from '../wire/gateway.ts';
-import { FINGERPRINT } from '../wire/objects.ts';
 import { MESSAGES } from './rows/messages.ts';
 
 const gateway = gatewayTo(inject('dev'), inject('serverLog'));
@@ -11,7 +10,7 @@ afterAll(() => gateway.close());
 
 for (const row of MESSAGES) {
   test(`${row.name}: ${row.expect}`, async () => {
-    const before = await gateway.truth(FINGERPRINT);
+    const before = await gateway.lastFingerprint();
     const wire = await gateway.signedIn(row.as ?? 'payments-bot');
     const from = gateway.logPosition();
     const mark = wire.mark();
@@ -28,7 +27,7 @@ for (const row of MESSAGES) {
     if (row.ready !== undefined) expect(seen.ready).toBe(row.ready);
     const log = await gateway.serverRan(from);
     for (const text of row.never ?? []) expect(ran(log, text), `the server ran: ${text}`).toBe(false);
-    expect(await gateway.truth(FINGERPRINT), 'the database changed').toBe(before);
+    expect(await gateway.fingerprint(), 'the database changed').toBe(before);
   });
 }
 

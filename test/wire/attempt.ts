@@ -2,7 +2,6 @@
 import { frames, type Seen } from '@sallyport/testkit';
 import { expect } from 'vitest';
 import { type Gateway, settled } from './gateway.ts';
-import { FINGERPRINT } from './objects.ts';
 
 /**
  * `denied`: 42501 with a rule in DETAIL. `held`: a notice names the request, nothing ran. `ended`: the session is closed
@@ -38,7 +37,7 @@ export const ran = (log: string, text: string): boolean =>
   new RegExp(`(statement|execute [^:]*): [\\s\\S]{0,400}?${escaped(text)}`).test(log);
 
 export async function attempt(gateway: Gateway, row: Attempt, how: 'query' | 'extended'): Promise<void> {
-  const before = await gateway.truth(FINGERPRINT);
+  const before = await gateway.lastFingerprint();
   const wire = await gateway.signedIn(row.as ?? 'payments-bot');
   try {
     for (const sql of row.before ?? []) {
@@ -58,7 +57,8 @@ export async function attempt(gateway: Gateway, row: Attempt, how: 'query' | 'ex
   } finally {
     wire.destroy();
   }
-  if (row.changes !== true) expect(await gateway.truth(FINGERPRINT), 'the database changed').toBe(before);
+  const after = await gateway.fingerprint();
+  if (row.changes !== true) expect(after, 'the database changed').toBe(before);
 }
 
 const textOf = (sql: string | Uint8Array): string =>

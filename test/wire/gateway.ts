@@ -9,6 +9,7 @@ import pg from 'pg';
 import type { DevFile } from '../../scripts/stack/dev-file.ts';
 import { accessToken, type Rest, restClient } from '../../scripts/stack/rest.ts';
 import { apiToken } from '../../scripts/stack/sql-client.ts';
+import { FINGERPRINT } from './objects.ts';
 
 export type Road = 'plain' | 'tls' | 'direct-tls';
 
@@ -24,6 +25,9 @@ export interface Gateway {
   rest(principal: string): Promise<Rest>;
   /** The first value, asked of the database past the gateway, as its superuser. */
   truth(sql: string, values?: readonly unknown[]): Promise<string>;
+  /** FINGERPRINT, afresh; and as it was last, which is what it must still be. */
+  fingerprint(): Promise<string>;
+  lastFingerprint(): Promise<string>;
   /** What the database's server ran since `from` (a byte position), one string. */
   serverRan(from: number): Promise<string>;
   logPosition(): number;
@@ -67,11 +71,19 @@ export function gatewayTo(dev: DevFile, serverLog: string): Gateway {
     return String((rows as unknown[][])[0]?.[0]);
   };
 
+  let last: string | undefined;
+  const fingerprint = async (): Promise<string> => {
+    last = await truth(FINGERPRINT);
+    return last;
+  };
+
   return {
     dev,
     token,
     wire,
     truth,
+    fingerprint,
+    lastFingerprint: async () => last ?? fingerprint(),
     signedIn: async (principal, { road = 'plain', parameters = {} } = {}) => {
       const opened = await wire(road);
       const seen = await opened.signIn({
