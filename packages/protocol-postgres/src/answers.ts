@@ -458,10 +458,11 @@ export class Answers {
       return this.#shown(first.refusal ?? fields, first);
     }
     road.flight.shift();
-    first.undo?.(false);
     if (first.tally !== undefined) road.finish(first.tally);
+    // Newest first: a later Parse of a name steps back to the earlier one, and that one then to what was before.
     const { dropped, synced } = road.flight.dropToSync();
     road.undo(dropped, state);
+    first.undo?.(false);
     if (!synced) road.skipping = true;
     const shown = first.own === undefined ? this.#shown(first.refusal ?? fields, first) : 'drop';
     for (const { own } of [first, ...dropped]) {
@@ -497,6 +498,7 @@ export class Answers {
     if (first.tally !== undefined) road.finish(first.tally);
     if (first.own === undefined || road.status !== 'T') road.beginning = false;
     if (road.status === 'I') {
+      road.unsynced = false;
       road.wrote = false;
       for (const portal of road.mirror.portals.values())
         if (portal.confirmed && portal.started && portal.tally !== undefined) road.finish(portal.tally);

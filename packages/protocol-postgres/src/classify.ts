@@ -200,6 +200,8 @@ function addSqlPrepared(mirror: Mirror, name: string, text: string, facts: SqlFa
     columns: undefined,
     segment,
     confirmed: true,
+    gone: false,
+    before: undefined,
   });
 }
 

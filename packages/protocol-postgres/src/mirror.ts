@@ -32,6 +32,10 @@ export interface Prepared {
   columns: readonly FieldDescription[] | undefined;
   readonly segment: number;
   confirmed: boolean;
+  /** Failed or skipped: it never was. */
+  gone: boolean;
+  /** What had its name, until it is confirmed. */
+  before: Prepared | undefined;
 }
 
 export interface Portal {
@@ -41,6 +45,8 @@ export interface Portal {
   readonly digest: string;
   readonly segment: number;
   confirmed: boolean;
+  gone: boolean;
+  before: Portal | undefined;
   /** As Describe of the portal told. */
   columns: readonly FieldDescription[] | undefined;
   /** A Describe of this portal is under way or answered. */
@@ -162,6 +168,26 @@ export class Mirror {
   transactionEnded(): void {
     for (const [name, portal] of this.portals) if (portal.confirmed) this.portals.delete(name);
   }
+}
+
+/**
+ * Takes back what failed or was skipped; what had the name before stands again, unless it never was either. Steps back may
+ * come in any order: a pipeline fails while a later part of it still waits here.
+ * @param restores false where the server drops the older one too: an unnamed Parse or Bind that fails by itself
+ */
+export function stepBack<T extends { gone: boolean; before: T | undefined }>(
+  names: Map<string, T>,
+  name: string,
+  item: T,
+  restores: boolean,
+): void {
+  item.gone = true;
+  if (!restores) item.before = undefined;
+  if (names.get(name) === item) names.delete(name);
+  if (names.has(name)) return;
+  let older = item.before;
+  while (older?.gone === true) older = older.before;
+  if (older !== undefined) names.set(name, older);
 }
 
 /** The mirror's key of a name from SQL text: bytes as characters, like names in messages. */

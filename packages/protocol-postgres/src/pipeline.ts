@@ -37,7 +37,7 @@ import {
   parseTarget,
   sync,
 } from './messages.ts';
-import { type Guard, type Portal, type Prepared, requireName } from './mirror.ts';
+import { type Guard, type Portal, type Prepared, requireName, stepBack } from './mirror.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
 
@@ -101,9 +101,7 @@ export class Pipeline {
     const message = parseParse(bytes, at, end);
     const name = requireName(message.name);
     const existing = this.#road.mirror.prepared.get(name);
-    if (this.#isUncertain(existing)) return this.#waitAnswered();
-    if (existing !== undefined && name !== '')
-      return this.#failPlain('42P05', `prepared statement "${shown(name)}" already exists`);
+    if (name !== '' && this.#isUncertain(existing)) return this.#waitAnswered();
     const sql = bytes.subarray(message.text.start, message.text.end);
     if (sql.length > LIMITS.statementBytesMax) {
       this.tooLarge();
@@ -138,17 +136,16 @@ export class Pipeline {
       columns: undefined,
       segment,
       confirmed: false,
+      gone: false,
+      before: existing,
     };
     this.#beginUnjudged();
     mirror.addPrepared(prepared);
     const confirm = (): void => {
       prepared.confirmed = true;
+      prepared.before = undefined;
     };
-    const undo = (skipped: boolean): void => {
-      if (mirror.prepared.get(name) === prepared) mirror.prepared.delete(name);
-      // A Parse that fails drops the unnamed statement; one that is skipped leaves the one before.
-      if (skipped && existing !== undefined && !mirror.prepared.has(name)) mirror.prepared.set(name, existing);
-    };
+    const undo = (skipped: boolean): void => stepBack(mirror.prepared, name, prepared, skipped || name !== '');
     this.#add(message, entry('parse', segment, { prepared, confirm, undo }));
     this.#pending.judge.push(prepared);
   }
@@ -160,11 +157,9 @@ export class Pipeline {
     const name = requireName(message.portal);
     const prepared = mirror.prepared.get(message.statement);
     const existing = mirror.portals.get(name);
-    if (this.#isUncertain(prepared) || this.#isUncertain(existing)) return this.#waitAnswered();
+    if (this.#isUncertain(prepared) || (name !== '' && this.#isUncertain(existing))) return this.#waitAnswered();
     if (prepared === undefined)
       return this.#failPlain('26000', `prepared statement "${shown(message.statement)}" does not exist`);
-    if (existing !== undefined && name !== '')
-      return this.#failPlain('42P03', `cursor "${shown(name)}" already exists`);
     // Formats and values, as they are: two digests are equal only when the server would read the same.
     const body =
       message.values.length === 0
@@ -177,6 +172,8 @@ export class Pipeline {
       digest: digestOf(prepared.digestHead, body),
       segment,
       confirmed: false,
+      gone: false,
+      before: existing,
       columns: undefined,
       described: false,
       permit: undefined,
@@ -189,13 +186,11 @@ export class Pipeline {
     mirror.addPortal(portal);
     const confirm = (): void => {
       portal.confirmed = true;
+      portal.before = undefined;
       // Rows that were left to fetch are gone with the portal of that name.
       if (existing?.started === true && existing.tally !== undefined) this.#road.finish(existing.tally);
     };
-    const undo = (skipped: boolean): void => {
-      if (mirror.portals.get(name) === portal) mirror.portals.delete(name);
-      if (skipped && existing !== undefined && !mirror.portals.has(name)) mirror.portals.set(name, existing);
-    };
+    const undo = (skipped: boolean): void => stepBack(mirror.portals, name, portal, skipped || name !== '');
     this.#add(bytes.subarray(at, end), entry('bind', segment, { confirm, undo }));
     this.#pending.judge.push(portal);
     return true;
@@ -229,7 +224,7 @@ export class Pipeline {
       if (this.#isUncertain(prepared)) return this.#waitAnswered();
       mirror.prepared.delete(target.name);
       const undo = (): void => {
-        if (prepared !== undefined && !mirror.prepared.has(target.name)) mirror.prepared.set(target.name, prepared);
+        if (prepared?.gone === false && !mirror.prepared.has(target.name)) mirror.prepared.set(target.name, prepared);
       };
       this.#add(bytes.subarray(at, end), entry('close', segment, { undo }));
       return true;
@@ -238,7 +233,7 @@ export class Pipeline {
     if (this.#isUncertain(portal)) return this.#waitAnswered();
     mirror.portals.delete(target.name);
     const undo = (): void => {
-      if (portal !== undefined && !mirror.portals.has(target.name)) mirror.portals.set(target.name, portal);
+      if (portal?.gone === false && !mirror.portals.has(target.name)) mirror.portals.set(target.name, portal);
     };
     const confirm = (): void => {
       mirror.cursors.delete(target.name);
@@ -308,7 +303,7 @@ export class Pipeline {
 
   /** What is judged leaves before something that is not joins it. */
   #beginUnjudged(): void {
-    if (this.#pending.permit !== undefined) this.#send(this.#pending.permit);
+    if (this.#pending.judge.length === 0) this.#send(this.#pending.permit);
   }
 
   /** Without a permit there is nothing of a statement in it: Describe and Close of what was judged, Sync. */
@@ -319,6 +314,7 @@ export class Pipeline {
       throw new GatewayError('internal', { why: 'an unjudged message was about to be sent' });
     this.#pending = nothing();
     for (const item of pending.entries) this.#road.flight.push(item);
+    this.#road.unsynced = pending.entries.at(-1)?.kind !== 'sync';
     const bytes = pending.parts.length === 1 ? pending.parts[0]! : Buffer.concat(pending.parts);
     if (permit === undefined) this.#road.ownToServer(bytes);
     else this.#road.toServer(permit, bytes);
@@ -370,7 +366,13 @@ export class Pipeline {
 
   /** Reads the client on once everything synced is answered: then the mirror is the server's truth. */
   #waitAnswered(): false {
-    this.#intake.block(() => this.#road.flight.size === 0);
+    const answered = (): boolean => this.#road.flight.size === 0;
+    this.#intake.block(answered);
+    // A server answers an open pipeline only when told to.
+    this.flush(() => {
+      if (answered()) throw new GatewayError('internal', { why: 'a name nobody will confirm' });
+      this.#intake.block(answered);
+    });
     return false;
   }
 
@@ -439,7 +441,12 @@ export class Pipeline {
           return this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', binary), number });
         }
         if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) return allow();
-        if (this.#road.status === 'E') return allow(this.#judge.closedGuard(permit));
+        if (this.#road.status === 'E') {
+          // In a failed transaction the server runs nothing but its end; behind that it would, in this same pipeline.
+          if (this.#judge.executed === 0) return allow(this.#judge.closedGuard(permit));
+          const why = 'Its answer cannot be described behind the end of a failed transaction; send Sync first.';
+          return this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number });
+        }
         this.#vouch(portal, facts, permit, number, {
           vouched: allow,
           refused: (why) =>
@@ -465,7 +472,7 @@ export class Pipeline {
       if (skipped) return this.#dropped();
       const reach = road.catalog.reach;
       if (failure !== undefined || reach === undefined)
-        return ways.refused('The masked columns could not be looked up.');
+        return ways.failed('The masked columns could not be looked up.');
       // A prepared statement is one statement; the server refuses more.
       const one = facts.statements[0];
       for (const each of facts.statements) {
@@ -529,8 +536,12 @@ export class Pipeline {
     this.#fail(this.#judge.refusal('[statement too large]', 'statement.too_large', 'gateway/size'));
   }
 
+  /** An error the server would have made of it. What came before is not touched by that: it is judged, and goes. */
   #failPlain(state: string, message: string): true {
-    this.#fail({ fields: plainError(state, message), number: 0 });
+    this.#judgePending(() => {
+      this.#send(this.#pending.permit);
+      this.#fail({ fields: plainError(state, message), number: 0 });
+    });
     return true;
   }
 

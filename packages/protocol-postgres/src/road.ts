@@ -30,6 +30,8 @@ export class Road {
   skipping = false;
   /** The server waits for the client's COPY data. */
   copyIn = false;
+  /** Messages of a pipeline went to the server and no Sync behind them: it may hold an implicit transaction open. */
+  unsynced = false;
   /** Counts bundles, so that a judgement can tell whether it is of the one in force. */
   bundleSerial = 0;
   /** Counts the client's Syncs and simple queries. */

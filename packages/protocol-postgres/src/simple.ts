@@ -55,6 +55,9 @@ export class SimpleQueries {
   query(bytes: Buffer, at: number, end: number): void {
     this.#road.segment++;
     this.#judge.executed = 0;
+    // A simple query drops the unnamed statement and portal; one that is refused does as the client was told.
+    this.#road.mirror.prepared.delete('');
+    this.#road.mirror.portals.delete('');
     const sql = bytes.subarray(at + HEAD_BYTES, end - 1);
     if (sql.length > LIMITS.statementBytesMax) return this.tooLarge();
     const { text, reading } = readSql(this.#road.pool, sql);
@@ -205,8 +208,6 @@ export class SimpleQueries {
       },
     );
     for (const kind of ['parse', 'describe', 'sync'] as const) road.flight.push(entry(kind, road.segment, { own }));
-    // The unnamed statement is gone with a simple query anyway.
-    road.mirror.prepared.delete('');
     road.ownToServer(Buffer.concat([parse('', sql), describe({ kind: 'statement', name: '' }), sync()]));
   }
 
