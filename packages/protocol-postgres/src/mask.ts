@@ -21,6 +21,8 @@ const VALUE_CATALOGS: ReadonlySet<string> = new Set([
 ]);
 /** Catalogs that show what others ask, with the values in it. */
 const TEXT_CATALOGS: ReadonlySet<string> = new Set(['pg_stat_activity', 'pg_stat_statements']);
+/** The functions behind them. */
+const TEXT_FUNCTIONS = /^(pg_catalog\.)?pg_stat_get_(activity|backend_activity)$/;
 /** `exec` only because they reach out of the data; they return nothing. */
 const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'set', 'reset']);
 
@@ -54,8 +56,9 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
     return 'The server’s statistics hold values of masked columns.';
   }
   if (
-    facts.relations.some((relation) => TEXT_CATALOGS.has(relation.name)) &&
-    facts.columns.some((use) => use.column === 'query' || use.column === '*')
+    facts.functions.some((name) => TEXT_FUNCTIONS.test(name)) ||
+    (facts.relations.some((relation) => TEXT_CATALOGS.has(relation.name)) &&
+      facts.columns.some((use) => use.column === 'query' || use.column === '*'))
   ) {
     return 'The texts of others’ statements can hold values of masked columns.';
   }

@@ -839,6 +839,31 @@ export const LEAKS: readonly LeakRow[] = [
     leaksDirectly: false,
   },
 
+  {
+    name: 'others’ statements',
+    sql: 'select query from pg_stat_activity',
+    expect: 'stopped',
+    leaksDirectly: false /* hangs on what others run */,
+  },
+  {
+    name: 'others’ statements by an alias list',
+    sql: 'select t from pg_stat_activity as a(b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w)',
+    expect: 'stopped',
+    leaksDirectly: false,
+  },
+  {
+    name: 'others’ statements by a function',
+    sql: 'select query from pg_stat_get_activity(null)',
+    expect: 'stopped',
+    leaksDirectly: false,
+  },
+  {
+    name: 'another’s statement by a function',
+    sql: 'select pg_catalog.pg_stat_get_backend_activity(i) from pg_stat_get_backend_idset() i',
+    expect: 'stopped',
+    leaksDirectly: false,
+  },
+
   // --- learning without seeing: a person decides
   {
     name: 'a condition',
