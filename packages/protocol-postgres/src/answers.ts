@@ -464,7 +464,8 @@ export class Answers {
     road.undo(dropped, state);
     first.undo?.(false);
     if (!synced) road.skipping = true;
-    const shown = first.own === undefined ? this.#shown(first.refusal ?? fields, first) : 'drop';
+    const shown =
+      first.own === undefined || first.own.tells === true ? this.#shown(first.refusal ?? fields, first) : 'drop';
     for (const { own } of [first, ...dropped]) {
       if (own === undefined) continue;
       if (own !== first.own) own.skipped = true;

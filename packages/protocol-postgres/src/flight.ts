@@ -13,6 +13,8 @@ export interface OwnQuestion {
   error: Fields | undefined;
   /** An earlier message of the pipeline failed, so the server did not look at this one. */
   skipped: boolean;
+  /** It goes before a message of the client's that would have failed alike: its error is the client's. */
+  readonly tells?: boolean;
   columns?(columns: readonly FieldDescription[]): void;
   row?(cells: readonly (string | undefined)[]): void;
   /** All is answered, or skipped by the server after `error`. */

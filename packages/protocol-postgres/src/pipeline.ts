@@ -353,7 +353,7 @@ export class Pipeline {
   /** Rows must be known before they come; the client did not ask, so it does not see the answer. */
   #describeOwn(portal: Portal): void {
     portal.described = true;
-    const own = { left: 1, error: undefined, skipped: false, done: () => undefined };
+    const own = { left: 1, error: undefined, skipped: false, tells: true, done: () => undefined };
     this.#add(describe({ kind: 'portal', name: portal.name }), entry('describe', this.#road.segment, { portal, own }));
   }
 

@@ -516,7 +516,7 @@ describe('statements', () => {
       say.execute('p'),
       say.sync(),
     );
-    expect(digestOfAnswer(await client.until('Z'))).toBe('E42P03 ZE');
+    expect(digestOfAnswer(await client.until('Z'))).toBe('1 2 E42P03 ZE');
   });
 
   test('a cursor is judged by what it reads', async () => {

@@ -223,7 +223,8 @@ export class SimpleQueries {
   fail({ fields, number }: Refused): void {
     const road = this.#road;
     noteFields(road.host.recorder, number, 'error', fields);
-    if (road.status === 'I') {
+    // A pipeline without its Sync may hold a transaction open that no status has told of.
+    if (road.status === 'I' && !road.unsynced) {
       this.#answers.interject(Buffer.concat([encodeFields('E', fields), readyForQuery('I')]));
       return;
     }
