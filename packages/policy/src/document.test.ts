@@ -152,3 +152,11 @@ test('patterns are RE2 and take linear time', () => {
 test('durations are written in the largest unit', () => {
   expect([1_000, 60_000, 600_000, 5_400_000, 86_400_000].map(renderDuration)).toEqual(['1s', '1m', '10m', '90m', '1d']);
 });
+
+test('a mask with YAML’s null shows NULL', () => {
+  const read = parsePolicyDocument('kind: Policy\nname: p\nmasks:\n  - { columns: [a.b.c], with: null }', 'p.yaml', {
+    id: 'p',
+    projectId: 'default',
+  });
+  expect(JSON.stringify(read)).toContain('"with":"null"');
+});

@@ -15,6 +15,7 @@ import {
   withDefault,
 } from '@sallyport/core';
 import {
+  type Mask,
   MODES,
   type Policy,
   parseMask,
@@ -78,6 +79,12 @@ const parseRuleDocument = objectOf({
   mode: withDefault(oneOf(...MODES), 'enforce'),
 });
 
+/** `with: null` is YAML's null, and means the method of that name. */
+const parseMaskDocument: Parser<Mask> = (value, path) => {
+  const isNull = typeof value === 'object' && value !== null && 'with' in value && value.with === null;
+  return parseMask(isNull ? { ...value, with: 'null' } : value, path);
+};
+
 const parseDocumentFields = objectOf({
   kind: oneOf('Policy'),
   name: parseString,
@@ -85,7 +92,7 @@ const parseDocumentFields = objectOf({
   resources: withDefault(parseResourceSelector, {}),
   mode: withDefault(oneOf(...MODES), 'enforce'),
   rules: withDefault(listOf(parseRuleDocument, 500), []),
-  masks: withDefault(listOf(parseMask, 1_000), []),
+  masks: withDefault(listOf(parseMaskDocument, 1_000), []),
 });
 
 /**
