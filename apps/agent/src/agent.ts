@@ -416,6 +416,7 @@ export class Agent {
     return {
       serving: () => this.#serving !== undefined && !this.#stopping,
       spool: () => this.#serving?.spool,
+      counts: () => this.#serving?.trail.counts,
       bundle: () => this.#bundles.current?.bundle,
       linked: () => this.#link.connected,
       silentMs: () => this.#contact.silentMs,

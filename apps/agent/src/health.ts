@@ -5,7 +5,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GatewayError } from '@sallyport/core';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Address } from './config.ts';
 
 /** What can be asked at any time; cheap. */
@@ -15,6 +15,13 @@ export interface HealthView {
   facts(): Readonly<Record<string, string | number | boolean>>;
   /** Gauges by name (without prefix) and help text. */
   readonly gauges: readonly { readonly name: string; readonly help: string; readonly value: () => number }[];
+  /** What only grows: by value of a label, or under '' without one. */
+  readonly counters: readonly {
+    readonly name: string;
+    readonly help: string;
+    readonly label: string | undefined;
+    readonly values: () => Readonly<Record<string, number>>;
+  }[];
 }
 
 export interface HealthServer {
@@ -33,6 +40,19 @@ function registryOf(view: HealthView): Registry {
       registers: [registry],
       collect() {
         this.set(value());
+      },
+    });
+  }
+  for (const { name, help, label, values } of view.counters) {
+    new Counter({
+      name: `sallyport_agent_${name}`,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [value, count] of Object.entries(values()))
+          this.inc(label === undefined ? {} : { [label]: value }, count);
       },
     });
   }

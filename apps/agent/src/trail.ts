@@ -8,8 +8,18 @@ import { Turn } from '@sallyport/relay';
 import type { SessionKey } from '@sallyport/trail';
 import type { Spool } from './spool/spool.ts';
 
+/** What was recorded since the process started; for metrics. */
+export interface TrailCounts {
+  readonly verdicts: Readonly<Record<'allow' | 'deny' | 'hold', number>>;
+  readonly sessions: number;
+  readonly signInsFailed: number;
+  /** Cells that masks changed. */
+  readonly masked: number;
+}
+
 export class Trail {
   readonly turn: Turn;
+  readonly #counts = { verdicts: { allow: 0, deny: 0, hold: 0 }, sessions: 0, signInsFailed: 0, masked: 0 };
   readonly #spool: Spool;
   readonly #log: Logger;
   readonly #doubt: () => void;
@@ -25,6 +35,7 @@ export class Trail {
   /** The intent; nothing of this turn is forwarded when it does not reach the spool. @throws GatewayError `trail.unavailable` */
   record(event: TrailEvent, key?: SessionKey): void {
     this.#spool.record(event, key);
+    this.#count(event);
     this.turn.touch();
   }
 
@@ -32,10 +43,22 @@ export class Trail {
   recordOutcome(event: TrailEvent, key?: SessionKey): void {
     try {
       this.#spool.recordOutcome(event, key);
+      this.#count(event);
       this.turn.touch();
     } catch (error) {
       this.#log.error('an outcome could not be recorded: the trail is in doubt', { event: event.kind, error });
       this.#doubt();
     }
+  }
+  get counts(): TrailCounts {
+    return this.#counts;
+  }
+
+  #count(event: TrailEvent): void {
+    const counts = this.#counts;
+    if (event.kind === 'statement.judged') counts.verdicts[event.verdict]++;
+    else if (event.kind === 'statement.finished') for (const { masked } of event.outcomes) counts.masked += masked;
+    else if (event.kind === 'session.opened') counts.sessions++;
+    else if (event.kind === 'auth.failed') counts.signInsFailed++;
   }
 }

@@ -3,12 +3,14 @@ import type { Bundle } from '@sallyport/model';
 import type { Admission } from '@sallyport/relay';
 import type { HealthView } from './health.ts';
 import type { Spool } from './spool/spool.ts';
+import type { TrailCounts } from './trail.ts';
 
 /** Where the values come from; each is asked at any time and is cheap. */
 export interface Vitals {
   /** Listeners stand and the process is not stopping. */
   serving(): boolean;
   spool(): Spool | undefined;
+  counts(): TrailCounts | undefined;
   bundle(): Bundle | undefined;
   linked(): boolean;
   silentMs(): number;
@@ -53,6 +55,26 @@ export function healthView(vitals: Vitals): HealthView {
         'Until the identity certificate ends.',
         () => vitals.certificateLeftMs() / 1000,
       ),
+    ],
+    counters: [
+      {
+        name: 'statements_total',
+        help: 'Statements recorded, by verdict. A hold and what became of it count once each.',
+        label: 'verdict',
+        values: () => ({ ...(vitals.counts()?.verdicts ?? { allow: 0, deny: 0, hold: 0 }) }),
+      },
+      {
+        name: 'sign_ins_total',
+        help: 'Sign-ins recorded, by outcome.',
+        label: 'outcome',
+        values: () => ({ opened: vitals.counts()?.sessions ?? 0, failed: vitals.counts()?.signInsFailed ?? 0 }),
+      },
+      {
+        name: 'masked_cells_total',
+        help: 'Cells of answers that masks changed.',
+        label: undefined,
+        values: () => ({ '': vitals.counts()?.masked ?? 0 }),
+      },
     ],
   };
 }

@@ -1,8 +1,9 @@
 /** Gives every feature the database. Global, since each of them needs it and none may make its own. */
 import { Global, Module } from '@nestjs/common';
+import { Backlog } from './backlog.ts';
 import { Database } from './database.ts';
 import { Upkeep } from './upkeep.ts';
 
 @Global()
-@Module({ providers: [Database, Upkeep], exports: [Database] })
+@Module({ providers: [Database, Upkeep, Backlog], exports: [Database] })
 export class DbModule {}

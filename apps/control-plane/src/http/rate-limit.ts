@@ -4,7 +4,9 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
+import { Counter } from 'prom-client';
 import { SystemClock } from '../time.ts';
+import { Metrics } from './metrics.ts';
 
 /**
  * Attempts allowed per minute and address. Secrets are 256 random bits, so these keep load and noise down; the device
@@ -26,12 +28,26 @@ const ADDRESSES_MAX = 50_000;
 export class RateLimiter {
   readonly #windows = new Map<string, { startedMs: number; count: number }>();
   readonly #clock: SystemClock;
-  constructor(clock: SystemClock) {
+  readonly #attempts: Counter<'kind'>;
+  readonly #refused: Counter<'kind'>;
+  constructor(clock: SystemClock, metrics: Metrics) {
     this.#clock = clock;
+    const common = { labelNames: ['kind'] as const, registers: [metrics.registry] };
+    this.#attempts = new Counter({
+      name: 'sallyport_limited_attempts_total',
+      help: 'Attempts that count towards a limit: bad tokens and secrets, sign-ins, device codes, token requests.',
+      ...common,
+    });
+    this.#refused = new Counter({
+      name: 'sallyport_throttled_total',
+      help: 'Attempts refused because their address had too many in a minute.',
+      ...common,
+    });
   }
 
   /** Counts one attempt. */
   count(kind: LimitKind, address: string): void {
+    this.#attempts.inc({ kind });
     const key = `${kind} ${address}`;
     const now = this.#clock.monotonicMs();
     const window = this.#windows.get(key);
@@ -48,7 +64,9 @@ export class RateLimiter {
   require(kind: LimitKind, address: string): void {
     const window = this.#windows.get(`${kind} ${address}`);
     if (window === undefined || this.#clock.monotonicMs() - window.startedMs >= WINDOW_MS) return;
-    if (window.count >= PER_MINUTE[kind]) throw new GatewayError('auth.throttled', { kind });
+    if (window.count < PER_MINUTE[kind]) return;
+    this.#refused.inc({ kind });
+    throw new GatewayError('auth.throttled', { kind });
   }
 
   /** Both: refuses when full, else counts. */
