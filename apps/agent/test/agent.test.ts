@@ -131,6 +131,7 @@ async function controlPlane(): Promise<ControlPlane> {
 async function start(
   plane: ControlPlane,
   dataDir = newDir(),
+  ownClock: typeof clock = clock,
 ): Promise<{ agent: Agent; dataDir: string; port: number }> {
   const env = {
     SALLYPORT_DATA_DIR: dataDir,
@@ -138,7 +139,7 @@ async function start(
     SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
     SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: '127.0.0.1:0',
   };
-  const agent = await Agent.start(parseConfig(env, []), { postgres: lines, close: async () => {} }, clock, log);
+  const agent = await Agent.start(parseConfig(env, []), { postgres: lines, close: async () => {} }, ownClock, log);
   undo.push(() => agent.stop());
   const ready = JSON.parse(readFileSync(path.join(dataDir, 'ready.json'), 'utf8'));
   return { agent, dataDir, port: Number(ready.postgresPlaintext.split(':')[1]) };
@@ -510,6 +511,22 @@ test('an agent serves from its last bundle while the control plane is away, for 
   await new Client(again.port).ask(`token ${accessToken()}`, /no agent.stale/);
   await client.told(/end agent.stale/);
 }, 20_000);
+
+test('a clock that is wrong lets no token live longer, and shows in the metrics', async () => {
+  const plane = await controlPlane();
+  plane.manifest = plane.sign(1, 1, documents(1));
+  let wrongByMs = 120_000;
+  const { dataDir, port } = await start(plane, newDir(), { ...clock, nowMs: () => Date.now() + wrongByMs });
+  const { health } = JSON.parse(readFileSync(path.join(dataDir, 'ready.json'), 'utf8'));
+  const metrics = await (await fetch(`http://${String(health).replace('http://', '')}/metrics`)).text();
+  const skew = Number(/^sallyport_agent_clock_skew_seconds (\S+)$/m.exec(metrics)?.[1]);
+  expect(Math.abs(skew - 120)).toBeLessThan(2);
+  const now = Math.floor(Date.now() / 1000);
+  await new Client(port).ask(`token ${accessToken()}`, /in app/);
+  await new Client(port).ask(`token ${accessToken({ exp: now + 60 })}`, /no auth.failed/);
+  wrongByMs = -120_000;
+  await new Client(port).ask(`token ${accessToken()}`, /no auth.failed/);
+});
 
 test('certificates are renewed before they end', async () => {
   const plane = await controlPlane();
