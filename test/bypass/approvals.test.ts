@@ -238,3 +238,130 @@ rules:
     expect(await gateway.truth('select count(*) from payments where id = 4')).toBe('1');
   });
 });
+
+describe('while it waits', () => {
+  test('cancelled by the client and approved afterwards: nothing runs', async () => {
+    const wire = await gateway.signedIn('payments-bot');
+    const key = wire.answers().find((message) => message.type === 'K')!.body;
+    const id = await held(wire, query('delete from payments where id = 5'));
+    const mark = wire.mark();
+    const cancel = await gateway.wire();
+    await cancel.send(frames.cancelRequest(key.readInt32BE(0), key.subarray(4)));
+    const seen = await wire.until(settled(), { mark });
+    expect(seen.errors[0]?.sqlstate).toBe('57014');
+    await answer('ana', id, 'approve');
+    const next = wire.mark();
+    await wire.send(query('select 1'));
+    expect((await wire.until(settled(), { mark: next })).rows).toEqual([['1']]);
+    cancel.destroy();
+    wire.destroy();
+    expect(await gateway.truth('select count(*) from payments where id = 5')).toBe('1');
+  });
+
+  test('who leaves the group meanwhile runs nothing', async () => {
+    const wire = await gateway.signedIn('nightly-etl');
+    const id = await held(wire, query('delete from payments where id = 6'));
+    await admin.call('DELETE', '/v1/groups/payments-bots/members/nightly-etl');
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const mark = wire.mark();
+      await answer('ana', id, 'approve');
+      const seen = await wire.until(settled(), { mark, ms: 3_000 });
+      expect(seen.tags).toEqual([]);
+      expect(wire.isClosed() || seen.errors[0]?.sqlstate === '42501').toBe(true);
+    } finally {
+      await admin.call('PUT', '/v1/groups/payments-bots/members/nightly-etl');
+    }
+    wire.destroy();
+    expect(await gateway.truth('select count(*) from payments where id = 6')).toBe('1');
+  });
+});
+
+describe('tickets', () => {
+  const name = `ticket-${Date.now()}`;
+  beforeAll(async () => {
+    const { postgres, type } = await admin.call<Record<string, unknown>>('GET', '/v1/resources/payments-db');
+    await admin.call('POST', '/v1/resources', {
+      name,
+      type,
+      labels: { env: 'prod' },
+      credential: 'payments-app',
+      postgres,
+      approval: 'ticket',
+    });
+    for (const group of ['payments-bots', 'dba'])
+      await admin.call('POST', '/v1/grants', {
+        name: `${name}-${group}`,
+        group,
+        resource: name,
+        effects: ['read', 'write'],
+      });
+  });
+  afterAll(async () => {
+    for (const group of ['payments-bots', 'dba'])
+      await admin.call('DELETE', `/v1/grants/${name}-${group}`).catch(() => undefined);
+    await admin.call('DELETE', `/v1/resources/${name}`).catch(() => undefined);
+  });
+
+  async function opened(who: string): Promise<Wire> {
+    for (let i = 0; ; i++) {
+      const wire = await gateway.wire();
+      const seen = await wire.signIn({
+        user: name,
+        secret: await gateway.token(who, name),
+        database: dev.demo.database,
+      });
+      if (seen.ready === 'I') return wire;
+      wire.destroy();
+      if (i > 40) throw new Error(JSON.stringify(seen.errors));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  const run = async (wire: Wire, sql: string) => {
+    const mark = wire.mark();
+    await wire.send(query(sql));
+    return wire.until(settled(), { mark });
+  };
+  /** The id in DETAIL of a denial that asks for a ticket. */
+  const ticketOf = (wire: Wire): string => {
+    const error = wire
+      .answers()
+      .filter((message) => message.type === 'E')
+      .at(-1)!;
+    return /"requestId":"([^"]+)"/.exec(error.body.toString('utf8'))![1]!;
+  };
+
+  test('a ticket passes this statement of this principal, once', async () => {
+    const bot = await opened('payments-bot');
+    expect((await run(bot, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
+    const id = ticketOf(bot);
+    await known(id);
+    expect((await run(bot, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    // Somebody else's, and another statement, wait for tickets of their own.
+    const other = await opened('ben');
+    expect((await run(other, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
+    expect((await run(bot, HARMLESS(21))).errors[0]?.reason).toBe('approval.required');
+    // From another session of the same principal it passes; once.
+    const later = await opened('payments-bot');
+    expect((await run(later, HARMLESS(20))).tags).toEqual(['DELETE 0']);
+    expect((await run(later, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
+    expect((await run(bot, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
+    for (const wire of [bot, other, later]) wire.destroy();
+  });
+
+  test('a ticket used by two sessions at once passes one of them', async () => {
+    const one = await opened('payments-bot');
+    const two = await opened('payments-bot');
+    await run(one, HARMLESS(22));
+    const id = ticketOf(one);
+    await known(id);
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const both = await Promise.all([run(one, HARMLESS(22)), run(two, HARMLESS(22))]);
+    expect(both.flatMap((seen) => seen.tags)).toEqual(['DELETE 0']);
+    one.destroy();
+    two.destroy();
+  });
+});
