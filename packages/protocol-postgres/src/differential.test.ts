@@ -4,6 +4,7 @@ import {
   allow,
   connectWire,
   type DemoDatabase,
+  deny,
   digestOfAnswer,
   type Gateway,
   type Message,
@@ -22,6 +23,7 @@ import { createPostgresAdapter } from './index.ts';
 
 let database: DemoDatabase;
 const gateways: Gateway[] = [];
+let denies = false;
 const pool = createParsePool();
 /** Masks of a table nobody names: every look-up and description of the gateway's own happens, and nothing is masked. */
 const MASKS: MaskSet = {
@@ -40,7 +42,7 @@ beforeAll(async () => {
       await startGateway({
         adapter: createPostgresAdapter({ pool }),
         credential: passwordCredential('plain', 'p'),
-        decide: () => allow(masks),
+        decide: (statement) => (denies && statement.text.includes('payments') ? deny('No.') : allow(masks)),
         resource: testResource({ port: database.server.port, auth: ['password'] }),
       }),
     );
@@ -196,6 +198,44 @@ test.each(Array.from({ length: 12 }, (_, block) => block))(
         expect(got, `seed ${seed}, gateway ${i}: ${shown(frames)}`).toBe(expected);
         client.end();
       }
+    }
+  },
+  120_000,
+);
+
+/** The same conversation with a statement that fails wherever one is denied. */
+function failing(frames: readonly Buffer[]): Buffer[] {
+  const bad = 'select nothing_of_that_name';
+  return frames.map((frame) => {
+    if (!frame.includes('payments')) return frame;
+    return frame[0] === 0x51 ? say.query(bad) : say.parse(frame.toString('latin1', 5, frame.indexOf(0, 5)), bad);
+  });
+}
+
+const statuses = (answered: string): string => (answered.match(/Z\w/g) ?? []).join(' ');
+
+test.each(Array.from({ length: 6 }, (_, block) => block))(
+  'denials of block %i leave the statuses of failures',
+  async (block) => {
+    denies = true;
+    try {
+      for (let seed = block * 40 + 1; seed <= block * 40 + 40; seed++) {
+        const frames = conversation(seed * MULTIPLIER, false);
+        const direct = await connectWire(database.server.port);
+        await direct.signIn({ user: 'plain', database: 'postgres' }, 'p');
+        const expected = await answer(direct, failing(frames), false);
+        direct.end();
+        for (const [i, gateway] of gateways.entries()) {
+          const client = await connectWire(gateway.port);
+          await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+          const got = await answer(client, frames, seed % 2 === i);
+          client.end();
+          if (got !== 'refused')
+            expect(statuses(got), `seed ${seed}, gateway ${i}: ${shown(frames)}`).toBe(statuses(expected));
+        }
+      }
+    } finally {
+      denies = false;
     }
   },
   120_000,
