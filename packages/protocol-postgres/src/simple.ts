@@ -29,6 +29,9 @@ const ROWLESS: ReadonlySet<string> = new Set(
 );
 /** Run what was prepared or declared before. */
 const NAMING_EARLIER: ReadonlySet<string> = new Set(['execute', 'fetch', 'move']);
+/** A table's name may stand for another table from here on. */
+const movesNames = (facts: SqlStatementFacts): boolean =>
+  facts.setting === 'search_path' || facts.object === 'temporary_table';
 const KEPT_DESCRIPTIONS_MAX = 500;
 const KEPT_TEXT_BYTES_MAX = 4 * 1024;
 
@@ -83,6 +86,7 @@ export class SimpleQueries {
           road.flight.push(entry('query', road.segment, { tally }));
           this.#judge.note(resolved.facts);
           this.#copies(permit);
+          if (resolved.facts?.statements.some(movesNames) === true) this.#described.clear();
           road.toServer(permit, message);
           // Names that stand for something else from here on, or data that may follow at once: what comes behind waits.
           const copies = resolved.facts?.statements.some((each) => each.kind === 'copy' && each.object === 'from');
@@ -147,11 +151,10 @@ export class SimpleQueries {
           vouched.push(ROWLESS.has(facts.kind) ? undefined : 'free');
           return next(index + 1);
         }
-        // Made or dropped earlier in this string: the server could only describe what the name stands for now.
-        if (NAMING_EARLIER.has(facts.kind) && resolved.changes.some((change) => change.index < index))
-          return ways.refused(
-            'What this string prepares cannot be described before it runs; send its statements one by one.',
-          );
+        // Names get another meaning earlier in this string: the server could only describe what they stand for now.
+        const named = NAMING_EARLIER.has(facts.kind) && resolved.changes.some((change) => change.index < index);
+        if (named || statements.slice(0, index).some(movesNames))
+          return ways.refused('It depends on what this string does first; send its statements one by one.');
         this.#describe(text, facts, statements.length === 1, reach.serial, (columns, failure) => {
           if (columns === undefined) {
             if (statements.length > 1)
