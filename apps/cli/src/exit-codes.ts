@@ -26,7 +26,7 @@ export const EXIT_MEANINGS: Readonly<Record<ExitName, string>> = {
   usage: 'the command line or a local file is not right',
   unauthenticated: 'not signed in, or the token is not valid any more',
   denied: 'a role, a grant, a policy or an approver said no',
-  notFound: 'there is no such thing',
+  notFound: 'there is no such thing, or not any more',
   conflict: 'it exists already, or has been answered already',
   invalid: 'the control plane refused the content of the request or document',
   unavailable: 'the control plane, the agent or the resource did not answer',
@@ -57,7 +57,7 @@ export function exitOf(error: unknown): number {
 function ofStatus(status: number): ExitName {
   if (status === 401) return 'unauthenticated';
   if (status === 403) return 'denied';
-  if (status === 404) return 'notFound';
+  if (status === 404 || status === 410) return 'notFound';
   if (status === 409) return 'conflict';
   if (status === 400 || status === 422 || status === 413) return 'invalid';
   if (status === 0 || status === 429 || status >= 500) return 'unavailable';

@@ -57,6 +57,7 @@ test('each kind of refusal has its exit code, and the request id is told', async
     [403, 'grant.missing', 4],
     [404, 'request.not_found', 5],
     [409, 'request.conflict', 6],
+    [410, 'recording.erased', 5],
     [422, 'policy.invalid', 7],
     [503, 'policy.unavailable', 8],
   ] as const;

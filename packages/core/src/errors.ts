@@ -49,6 +49,8 @@ export const CODES = {
   'session.limit': { http: 429, text: 'Too many sessions are open. Close one and try again.' },
   'session.idle': { http: 408, text: 'The session was silent for too long and was closed.' },
   'session.killed': { http: 403, text: 'The session was ended by an administrator.' },
+  'session.open': { http: 409, text: 'The session is still open. End it first.' },
+  'session.closed': { http: 409, text: 'The session has ended already.' },
   'session.revoked': { http: 403, text: 'The right behind this session was revoked.' },
   'agent.stale': {
     http: 503,

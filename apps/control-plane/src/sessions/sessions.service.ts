@@ -111,7 +111,7 @@ export class SessionsService {
   /** Lines of JSON as the session goes on, until it closes or `left` says that the viewer is gone. */
   async watch(caller: Caller, id: string, left: AbortSignal): Promise<AsyncGenerator<string>> {
     const session = await this.#require(caller, id, 'session:watch', 'session:watch');
-    if (session.closedAt !== null) throw new GatewayError('request.conflict', { reason: 'closed' });
+    if (session.closedAt !== null) throw new GatewayError('session.closed', { session: id });
     await this.#recordView(caller, session, 'session.watched', {});
     return this.#watched(session, AbortSignal.any([left, this.live.closing]));
   }
@@ -119,7 +119,7 @@ export class SessionsService {
   /** Ends both sides within a second, wherever the agent is connected; and when it is not, as soon as it is. */
   async kill(caller: Caller, id: string, reason: string): Promise<SessionView> {
     const session = await this.#require(caller, id, 'session:kill', 'session:kill');
-    if (session.closedAt !== null) throw new GatewayError('request.conflict', { reason: 'closed' });
+    if (session.closedAt !== null) throw new GatewayError('session.closed', { session: id });
     await this.database.transaction(async (tx) => {
       await recordAct(tx, {
         ...actorOf(caller),
@@ -144,11 +144,11 @@ export class SessionsService {
   /**
    * Destroys a closed session's key, for good; asking again changes nothing. What is left says who used what, when and
    * how much, and the chain still verifies.
-   * @throws GatewayError `request.conflict` while the session is open
+   * @throws GatewayError `session.open`
    */
   async erase(caller: Caller, id: string, reason: string): Promise<SessionView> {
     const session = await this.#require(caller, id, 'session:read', 'session:erase');
-    if (session.closedAt === null) throw new GatewayError('request.conflict', { reason: 'live' });
+    if (session.closedAt === null) throw new GatewayError('session.open', { session: id });
     if (session.erasedAt !== null) return await this.get(caller, id);
     await this.database.transaction(async (tx) => {
       const keys = await this.keys.destroy(tx, session);

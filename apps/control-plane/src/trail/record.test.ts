@@ -405,7 +405,7 @@ test('an erased session can be read by nobody, its approvals neither, and the ex
       { reason: 'asked for by the customer' },
       token,
     );
-  expect((await erase()).body.code).toBe('request.conflict');
+  expect((await erase()).body.code).toBe('session.open');
   trail.add({ kind: 'session.closed', reason: '', statements: 1, rows: 0, bytes: 0 }, info.id).checkpoint();
   expect(await upload(trail)).toBe('');
   expect((await plane.call('GET', `/v1/sessions/${info.id}/statements`)).status).toBe(200);
@@ -416,6 +416,9 @@ test('an erased session can be read by nobody, its approvals neither, and the ex
   expect((await plane.call('POST', `/v1/sessions/${info.id}/erase`, {})).status).toBe(400);
   const erased = await erase();
   expect(erased.status).toBe(200);
+  expect((await plane.call('POST', `/v1/sessions/${info.id}/kill`, { reason: 'late' })).body['code']).toBe(
+    'session.closed',
+  );
   expect(erased.body.erasedAt).toMatch(/^\d{4}-/);
   for (const what of ['statements', 'statements?clear=true', 'recording']) {
     const answer = await plane.call(`GET`, `/v1/sessions/${info.id}/${what}`);
@@ -427,7 +430,10 @@ test('an erased session can be read by nobody, its approvals neither, and the ex
   const database = plane.controlPlane.app.get(Database);
   expect(await database.client.sessionKey.count({ where: { sessionId: info.id } })).toBe(0);
   const heads = parseTreeHeads(readFileSync(path.join(plane.dir, 'data/heads.jsonl'), 'utf8'));
-  expect((await verified(await exported('?recordings=true'), heads)).findings).toEqual([]);
+  const { findings } = await verified(await exported('?recordings=true'), heads);
+  // Other tests here broke chains of their own.
+  expect(findings.filter(({ where }) => /\/(erasing|control-plane)\//.test(where))).toEqual([]);
+  expect(findings.map(({ kind }) => kind)).not.toContain('altered');
   const acts = await plane.call<{ items: unknown[] }>(
     'GET',
     `/v1/trail/events?session=${info.id}&action=session.erased`,
