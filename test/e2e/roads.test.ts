@@ -181,6 +181,32 @@ test('PREPARE and EXECUTE of SQL answer masked; in one string they are refused, 
   await client.end();
 });
 
+test('exceeded: hold lets an approved write of a reader run, once', async () => {
+  await patch('payments-db', { exceeded: 'hold' });
+  try {
+    const client = await connected(await connectionFor(dev, 'carla'));
+    const told = new Promise<string>((resolve) => {
+      client.on('notice', (notice) => resolve(/apr-\w+/.exec(notice.message ?? '')?.[0] ?? ''));
+    });
+    const write = client.query("update payments set note = 'seen' where id = 900000777");
+    write.catch(() => undefined);
+    const id = await told;
+    const ana = await as('ana');
+    await expect.poll(() => ana.call('GET', `/v1/approvals/${id}`)).toMatchObject({ state: 'pending' });
+    await ana.call('POST', `/v1/approvals/${id}/approve`, {});
+    expect((await write).command).toBe('UPDATE');
+    await client.end();
+  } finally {
+    await patch('payments-db', { exceeded: 'deny' });
+  }
+  // Where it is denied the server is told, too.
+  const client = await connected(await connectionFor(dev, 'carla'));
+  expect((await client.query('show default_transaction_read_only')).rows[0]).toEqual({
+    default_transaction_read_only: 'on',
+  });
+  await client.end();
+});
+
 test('with durability: strict statements run, and are on the record', async () => {
   await patch('payments-db', { durability: 'strict' });
   try {

@@ -333,6 +333,20 @@ test('losing the grant ends the session within a second, and so does a revocatio
   await new Client(port).ask(`token ${accessToken()}`, /no auth.failed/);
 });
 
+test('a grant narrowed to reading ends sessions that could write, and the next one is read-only', async () => {
+  const plane = await controlPlane();
+  const docs = documents(1);
+  plane.manifest = plane.sign(1, 1, docs);
+  const { port } = await start(plane);
+  const open = new Client(port);
+  await open.ask(`token ${accessToken()}`, /in app/);
+  plane.offer(plane.sign(1, 2, { ...docs, 'grant/g1': { ...(docs['grant/g1'] as object), effects: ['read'] } }));
+  await open.told(/end session.revoked/);
+  const next = new Client(port);
+  await next.ask(`token ${accessToken()}`, /in app/);
+  await next.ask('run select 1', /ok/);
+});
+
 test('who watches sees frames while they watch, and no longer', async () => {
   const plane = await controlPlane();
   plane.manifest = plane.sign(1, 1, documents(1));

@@ -10,7 +10,7 @@ import type { SessionKey } from '@sallyport/trail';
 import type { InForce } from '../bundle/bundles.ts';
 import type { SessionRecorder } from '../recording/recorder.ts';
 import { RevocationIndex } from '../signin/revocations.ts';
-import type { SessionRoad } from './road.ts';
+import { mustBeReadOnly, type SessionRoad } from './road.ts';
 import type { WatchableRecorder } from './watch.ts';
 
 export interface LiveSession {
@@ -153,10 +153,13 @@ export class LiveSessions {
     const { tokenId, id: sessionId } = info;
     if (this.#revocations.ends({ sessionId, tokenId, principalIds, issuedAtMs: session.tokenIssuedAtMs }))
       return 'session.revoked';
-    if (inForce.resourcesById.get(info.resourceId)?.name !== info.resourceName) return 'session.revoked';
+    const resource = inForce.resourcesById.get(info.resourceId);
+    if (resource?.name !== info.resourceName) return 'session.revoked';
     const nowMs = this.#options.nowMs();
     if (inForce.engine.effectsFor(info, nowMs).length === 0) return 'session.revoked';
     if (role !== undefined && !inForce.engine.rolesFor(info, nowMs).includes(role)) return 'session.revoked';
+    // What is left is reading, and the server was not told so when the session opened.
+    if (!session.road.readOnly && mustBeReadOnly(inForce.engine, resource, info, nowMs)) return 'session.revoked';
     return this.#options.fresh(session) ? undefined : 'agent.stale';
   }
 

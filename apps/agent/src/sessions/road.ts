@@ -75,7 +75,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     this.role = role;
     this.maskKey = ports.maskKey;
     this.#ports = ports;
-    this.readOnly = ports.engine().readOnly(info, ports.nowMs());
+    this.readOnly = mustBeReadOnly(ports.engine(), resource, info, ports.nowMs());
   }
 
   /** As it was at sign-in: rotation and other settings take effect for the next session. */
@@ -251,6 +251,13 @@ export class SessionRoad implements SignedIn, GatePorts {
     return maskDetected(text, this.masks().detect, this.maskKey).text;
   }
 }
+
+/**
+ * A read grant opens sessions that are read-only at the server, too. Not where what exceeds a grant is held: an approved
+ * write could never run.
+ */
+export const mustBeReadOnly = (engine: PolicyEngine, resource: Resource, info: SessionInfo, nowMs: number): boolean =>
+  resource.exceeded === 'deny' && engine.readOnly(info, nowMs);
 
 /** A copy: a slice would keep megabytes of its parent alive. */
 const shortened = (text: string): string =>
