@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { TestTrail, testSession } from '../testing/trail-writer.ts';
+import { SessionKeys } from '../trail/session-keys.ts';
 
 const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-replicas-'));
 let server: EmbeddedPostgres;
@@ -135,4 +136,37 @@ test('a burst of 12,000 events of one agent is taken whole and in order', { time
   busy.close();
   expect(acks.map((ack) => ack.cursor)).toEqual(messages.map((message) => message.cursor));
   expect(acks.filter((ack) => ack.code)).toEqual([]);
+});
+
+test('a session erased at one replica is forgotten by the other, which had its key in memory', async () => {
+  const join = await one.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'erased' });
+  const made = await enrollAgent(one.controlPlane.ready.enroll, root, join.body.joinToken);
+  const at = new TestLink(two.controlPlane.ready.link, root, made);
+  at.hello({ instance: 'main', chainEpoch: 1_795_000_001 });
+  const { bodies } = await at.bundle();
+  const seal = Buffer.from(bodies.get('settings/all')!['trailSealKey'] as string, 'base64url');
+  const trail = new TestTrail(
+    { agentId: made.identity.agentId!, instance: 'main', epoch: 1_795_000_001 },
+    made.keys.key,
+    seal,
+  ).start();
+  const info = testSession({
+    id: randomUUID(),
+    projectId: made.identity.projectId!,
+    agentId: made.identity.agentId!,
+    principal: { id: randomUUID(), name: 'b', kind: 'service' },
+  });
+  trail.add({ kind: 'session.opened', session: info }, info.id).judged(info.id, 1, 'select 1');
+  trail.add({ kind: 'session.closed', reason: '', statements: 1, rows: 0, bytes: 0 }, info.id);
+  at.send({ trail: trail.take('1') });
+  await at.until(() => at.received.map((message) => message.trailAck).find((ack) => ack?.cursor === '1'));
+  at.close();
+  const { keyId } = trail.keys.get(info.id)!;
+  const held = () => two.controlPlane.app.get(SessionKeys, { strict: false }).find(keyId);
+  expect(held()).toBeDefined();
+  expect((await one.call('POST', `/v1/sessions/${info.id}/erase`, { reason: 'test' })).status).toBe(200);
+  await expect.poll(held).toBeUndefined();
+  expect((await two.call('GET', `/v1/sessions/${info.id}/statements`)).body).toMatchObject({
+    code: 'recording.erased',
+  });
 });
