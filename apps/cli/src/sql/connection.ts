@@ -25,6 +25,8 @@ export interface SqlConnection {
   /** Asks the server to stop what runs now (CancelRequest). */
   cancel(): Promise<void>;
   status(): TransactionStatus;
+  /** Settles when the connection is gone, with why when the other side ended it. */
+  readonly ended: Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -41,9 +43,13 @@ export async function openSqlConnection(
   let status: TransactionStatus = 'idle';
   let onReady: (() => void) | undefined;
   client.on('error', (error) => {
-    lost = error;
+    // The first one says why; what follows says that the socket closed.
+    lost ??= error;
   });
   client.on('end', () => onReady?.());
+  const ended = new Promise<unknown>((resolve) => {
+    client.once('end', () => resolve(lost === undefined ? undefined : asSqlError(lost)));
+  });
   // The driver's promise is settled by ErrorResponse, before the ReadyForQuery that says how the transaction stands.
   const { connection } = client as unknown as { readonly connection: EventEmitter };
   connection.on('readyForQuery', (message: { readonly status: string }) => {
@@ -89,6 +95,7 @@ export async function openSqlConnection(
       });
     },
     status: () => status,
+    ended,
     close: () => client.end().catch(() => undefined),
   };
 }

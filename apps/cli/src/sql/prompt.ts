@@ -4,6 +4,7 @@
  */
 import { createInterface, type Interface } from 'node:readline';
 import type { Context } from '../context.ts';
+import { CliError } from '../exit-codes.ts';
 import { renderProblem } from '../output/problem.ts';
 import type { SqlConnection } from './connection.ts';
 import { openHistory } from './history.ts';
@@ -12,7 +13,7 @@ import { statementReader } from './statement-reader.ts';
 
 const MARKS = { idle: '', open: '*', failed: '!' } as const;
 
-/** @param name shown in the prompt. Resolves when the person leaves. */
+/** @param name shown in the prompt. Resolves when the person leaves. @throws SqlError when the session is ended from the other side */
 export async function runPrompt(
   context: Context,
   name: string,
@@ -29,6 +30,13 @@ export async function runPrompt(
     removeHistoryDuplicates: true,
   });
   let running = false;
+  let over: { readonly why: unknown; readonly told: boolean } | undefined;
+  void connection.ended.then((why) => {
+    over = { why, told: running };
+    if (running) return;
+    context.say('');
+    lines.close();
+  });
   const showPrompt = (): void => {
     const mark = reader.pending() === '' ? '=' : '-';
     lines.setPrompt(`${name}${mark}${MARKS[connection.status()]}> `);
@@ -52,10 +60,12 @@ export async function runPrompt(
     running = true;
     const leave = await takeLine(context, session, reader, line);
     running = false;
-    if (leave) break;
+    if (leave || over !== undefined) break;
     showPrompt();
   }
   lines.close();
+  if (over?.why !== undefined && !over.told) throw over.why;
+  if (over?.told === true) throw new CliError('unavailable', 'The session is over.');
 }
 
 /** One after another, also when several lines were pasted at once. */
