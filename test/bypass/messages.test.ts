@@ -15,9 +15,9 @@ for (const row of MESSAGES) {
     const from = gateway.logPosition();
     const mark = wire.mark();
     await wire.send(...row.send);
-    if (row.then !== undefined) {
+    if (row.data !== undefined) {
       expect((await wire.until((seen) => seen.types.includes('G'), { mark })).types).toContain('G');
-      await wire.send(...row.then);
+      await wire.send(...row.data);
     }
     const enough = row.expect === 'ended' ? () => false : settled(row.readies);
     const seen = await wire.until(enough, { mark, ms: row.expect === 'ended' ? 5_000 : 10_000 });

@@ -28,7 +28,7 @@ const forms = (value: string): readonly (readonly [string, Buffer])[] => {
     ['in capitals', Buffer.from(value.toUpperCase())],
     ['as hex', Buffer.from(bytes.toString('hex'))],
     ['as base64', Buffer.from(base64)],
-    ['backwards', Buffer.from([...value].reverse().join(''))],
+    ['backwards', Buffer.from(bytes).reverse()],
     ['as UTF-16', wide],
     ['as md5', Buffer.from(createHash('md5').update(bytes).digest('hex'))],
   ];

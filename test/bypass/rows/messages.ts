@@ -8,7 +8,7 @@ export interface MessagesRow {
   /** Sent at once, in one write. */
   readonly send: readonly Uint8Array[];
   /** Sent when the server asked for COPY data. */
-  readonly then?: readonly Uint8Array[];
+  readonly data?: readonly Uint8Array[];
   readonly expect: Expected;
   readonly sqlstate?: string;
   readonly rule?: string | RegExp;
@@ -472,7 +472,7 @@ export const MESSAGES: readonly MessagesRow[] = [
   {
     name: 'COPY in carries text that looks like messages',
     send: [query('copy ledger_in from stdin')],
-    then: [copyData(query(DROP)), copyFail('enough')],
+    data: [copyData(query(DROP)), copyFail('enough')],
     expect: 'server',
     sqlstate: '22021',
     never: [DROP],
@@ -480,14 +480,14 @@ export const MESSAGES: readonly MessagesRow[] = [
   {
     name: 'a query in the middle of a COPY',
     send: [query('copy ledger_in from stdin')],
-    then: [copyData('\\.\n'), query(DROP)],
+    data: [copyData('\\.\n'), query(DROP)],
     expect: 'ended',
     never: [DROP],
   },
   {
     name: 'Parse in the middle of a COPY',
     send: [query('copy ledger_in from stdin')],
-    then: [parse(DROP), bind(), execute(), sync()],
+    data: [parse(DROP), bind(), execute(), sync()],
     expect: 'ended',
     never: [DROP],
   },
