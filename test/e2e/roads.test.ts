@@ -125,7 +125,11 @@ describe('who and where', () => {
       password: dev.demo.superuserPassword,
       ssl: { rejectUnauthorized: false },
     });
-    await client.query(sql).finally(() => client.end());
+    try {
+      await client.query(sql);
+    } finally {
+      await client.end();
+    }
   }
 
   test('<role>+<resource> runs as that role where it is granted, and nowhere else', async () => {
