@@ -23,12 +23,9 @@ const WAYS: Readonly<Record<'query' | 'extended', readonly Way[]>> = {
   query: ['query'],
   extended: ['text', 'binary', 'blind', 'piecemeal'],
 };
-/** What is stopped is stopped before its rows have a format; what is shown is looked at in every way. */
 const waysOf = (row: LeakRow & { readonly named?: true }): readonly Way[] => {
   const ways = row.how === undefined ? [...WAYS.query, ...WAYS.extended] : WAYS[row.how];
-  return row.named === true || row.expect === 'stopped'
-    ? ways.filter((way) => way === 'query' || way === 'blind')
-    : ways;
+  return row.named === true ? ways.filter((way) => way === 'query' || way === 'blind') : ways;
 };
 
 const { bind, describe: describeFrame, execute, extended, parse, query, sync } = frames;
