@@ -15,6 +15,8 @@ export interface ExportManifest {
   readonly createdMs: number;
   /** Leaves of the tree whose segments are left out; 0 for a whole export. */
   readonly since: number;
+  /** The chunks of recordings that were kept are in it; false when left out. */
+  readonly recordings?: boolean;
 }
 
 export interface ExportSegment {
@@ -58,6 +60,7 @@ export async function* writeExport(parts: ExportParts): AsyncGenerator<Buffer> {
     controlPlaneId: manifest.controlPlaneId,
     created: manifest.createdMs,
     since: manifest.since,
+    ...(manifest.recordings === true ? { recordings: true } : {}),
   };
   yield entry('manifest.json', Buffer.from(`${JSON.stringify(json)}\n`));
   yield entry('certificates.pem', Buffer.from(parts.certificates));

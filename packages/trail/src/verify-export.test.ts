@@ -13,6 +13,7 @@ import { sealRecordingChunk } from './recording-chunk.ts';
 import { encodeSegmentHeader, parseSegmentHeader } from './segment.ts';
 import { SessionKey } from './session-key.ts';
 import { keySigner } from './signer.ts';
+import { readTar, TAR_END, tarEntry } from './tar.ts';
 import { signTreeHead, type TreeHead } from './tree-head.ts';
 import { type VerifyOptions, type VerifyReport, verifyExport } from './verify-export.ts';
 
@@ -108,18 +109,17 @@ beforeAll(async () => {
   heads = [await headOf(segments.slice(0, 2)), await headOf(segments)];
 });
 
-async function verify(change: Partial<ExportParts> = {}, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> {
-  const parts: ExportParts = {
-    manifest: { controlPlaneId: CONTROL_PLANE, createdMs: NOW, since: 0 },
-    certificates: pem(root, issuer, agent, control),
-    heads,
-    leaves: segments.map((one) => one.leaf),
-    segments,
-    recordings: [],
-    ...change,
-  };
-  return verifyExport(writeExport(parts), { root: root.certificate, ...options });
-}
+const partsOf = (change: Partial<ExportParts>): ExportParts => ({
+  manifest: { controlPlaneId: CONTROL_PLANE, createdMs: NOW, since: 0 },
+  certificates: pem(root, issuer, agent, control),
+  heads,
+  leaves: segments.map((one) => one.leaf),
+  segments,
+  recordings: [],
+  ...change,
+});
+const verify = (change: Partial<ExportParts> = {}, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> =>
+  verifyExport(writeExport(partsOf(change)), { root: root.certificate, ...options });
 const kinds = (report: VerifyReport): string[] => report.findings.map((finding) => `${finding.kind} ${finding.reason}`);
 
 describe('an export', () => {
@@ -170,6 +170,33 @@ describe('an export', () => {
     const swapped = [segments[1]!, segments[0]!, segments[2]!, segments[3]!];
     expect((await verify({ segments: swapped })).findings.map((finding) => finding.kind)).toContain('removed');
   });
+  test('names events that changed places as moved, and one that is gone as removed', async () => {
+    const one = segments[0]!;
+    const header = parseSegmentHeader(one.bytes);
+    const parts = [...readRecords(one.bytes, header.length)].map(({ start, end }) => one.bytes.subarray(start, end));
+    const again = (order: readonly number[]): Segment => ({
+      ...one,
+      bytes: Buffer.concat([one.bytes.subarray(0, header.length), ...order.map((i) => parts[i]!)]),
+    });
+    const first = async (order: readonly number[]) =>
+      (await verify({ segments: [again(order), ...segments.slice(1)] })).findings[0];
+    expect(await first([0, 2, 1, 3])).toMatchObject({ kind: 'reordered', sequence: 2 });
+    expect(await first([0, 2, 3])).toMatchObject({ kind: 'removed', sequence: 2, count: 1 });
+    expect(await first([0, 1, 1, 2, 3])).toMatchObject({ kind: 'reordered', sequence: 2 });
+  });
+  test('without its heads, its leaves or its certificates is not whole, whatever else fits', async () => {
+    const whole = Buffer.concat(await collect(writeExport(partsOf({}))));
+    for (const missing of ['manifest.json', 'certificates.pem', 'heads.jsonl', 'leaves.bin']) {
+      const kept: Buffer[] = [];
+      for await (const entry of readTar([whole], 1e6))
+        if (entry.name !== missing) kept.push(tarEntry(entry.name, entry.bytes, NOW));
+      const report = await verifyExport([...kept, TAR_END], { root: root.certificate });
+      expect(report.findings).toContainEqual(expect.objectContaining({ kind: 'truncated', where: missing }));
+    }
+    expect(kinds(await verify({ heads: [], leaves: [] }))).toContain('truncated no-head');
+    const twice = Buffer.concat([whole.subarray(0, whole.indexOf('certificates.pem')), whole]);
+    expect(kinds(await verifyExport([twice], { root: root.certificate }))).toContain('malformed repeated-entry');
+  });
   test('shows a history that was written again and signed with the real keys, against a head kept outside', async () => {
     const first = segment(GOLDEN_CHAIN, chainStart(GOLDEN_CHAIN), [started(0, undefined), denied('harmless')]);
     const forged = [first];
@@ -212,18 +239,7 @@ describe('an export', () => {
     expect(kinds(await verify(part))).toContain('truncated since');
   });
   test('cut at the end, or not an archive, is reported and not thrown', async () => {
-    const whole = Buffer.concat(
-      await collect(
-        writeExport({
-          manifest: { controlPlaneId: CONTROL_PLANE, createdMs: NOW, since: 0 },
-          certificates: pem(root, issuer, agent, control),
-          heads,
-          leaves: segments.map((one) => one.leaf),
-          segments,
-          recordings: [],
-        }),
-      ),
-    );
+    const whole = Buffer.concat(await collect(writeExport(partsOf({}))));
     for (const length of [0, 1, 511, 512, 5000, whole.length - 600]) {
       const report = await verifyExport([whole.subarray(0, length)], { root: root.certificate });
       expect(report.findings.map((finding) => finding.kind)).toContain('truncated');
@@ -308,6 +324,13 @@ test('a recording that is not the one the trail names is shown', async () => {
   const parts = { segments: [one], leaves: [one.leaf], heads: [await headOf([one])] };
   const recording = { sessionId: GOLDEN_SESSION, index: 0, bytes: chunk.bytes };
   expect(await verify({ ...parts, recordings: [recording] })).toMatchObject({ ok: true, recordings: 1 });
+  const manifest = { controlPlaneId: CONTROL_PLANE, createdMs: NOW, since: 0, recordings: true };
+  expect(await verify({ ...parts, manifest, recordings: [recording] })).toMatchObject({
+    ok: true,
+    recordingsAbsent: 0,
+  });
+  expect(await verify({ ...parts, manifest })).toMatchObject({ ok: true, recordings: 0, recordingsAbsent: 1 });
+  expect(await verify(parts)).toMatchObject({ ok: true, recordingsAbsent: 0 });
   const altered = { ...recording, bytes: Buffer.from(chunk.bytes).fill(0, 90, 91) };
   expect(kinds(await verify({ ...parts, recordings: [altered] }))).toEqual(['altered recording']);
 });

@@ -5,6 +5,7 @@
  */
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { agentUri, controlPlaneUri, EKU_AGENT_TRAIL, EKU_CONTROL_TRAIL, GatewayError } from '@sallyport/core';
+import { broken } from './bytes.ts';
 import { parseCertificates, TrustStore } from './certificates.ts';
 import { type ChainIdentity, type ChainPosition, chainStart } from './chain.ts';
 import { ChainChecker } from './chain-check.ts';
@@ -13,7 +14,7 @@ import type { EventRecord } from './event.ts';
 import { EXPORT_FORMAT } from './export.ts';
 import { MerkleFrontier } from './merkle.ts';
 import { decodeEventPayload } from './payload-decode.ts';
-import { RECORD_ERASED_EVENT, readRecords } from './record.ts';
+import { RECORD_ERASED_EVENT, RECORD_EVENT, readRecords } from './record.ts';
 import { recordingDigest } from './recording-chunk.ts';
 import { parseSegmentHeader } from './segment.ts';
 import { readTar } from './tar.ts';
@@ -63,6 +64,11 @@ export interface VerifyReport {
   /** Events after the last checkpoint of their chain, or in checkpointed segments newer than the last head. */
   readonly pending: number;
   readonly recordings: number;
+  /**
+   * Chunks that the record names and an export with recordings lacks: not arrived yet, kept no longer, or taken out.
+   * 0 for an export without recordings.
+   */
+  readonly recordingsAbsent: number;
   readonly chains: readonly ChainSummary[];
   /** The newest head in the export. */
   readonly head: { readonly size: number; readonly root: string; readonly timeMs: number } | undefined;
@@ -79,6 +85,8 @@ export interface VerifyOptions {
   readonly since?: number;
 }
 
+/** What every export has, however little it covers. */
+const REQUIRED = ['manifest.json', 'certificates.pem', 'heads.jsonl', 'leaves.bin'];
 const ENTRY_BYTES_MAX = 256 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -112,6 +120,8 @@ class ExportCheck {
   readonly #recoveredBy = new Map<string, string>();
   /** `session/index/digest` that the trail names. */
   readonly #recordingEvents = new Set<string>();
+  readonly #recordingsSeen = new Set<string>();
+  readonly #entries = new Set<string>();
   readonly #starts: {
     readonly chain: ChainIdentity;
     readonly epoch: number;
@@ -120,6 +130,7 @@ class ExportCheck {
   }[] = [];
   #trust: TrustStore | undefined;
   #controlPlaneId = '';
+  #withRecordings = false;
   #since = 0;
   #heads: readonly TreeHead[] = [];
   #leaves: Buffer[] = [];
@@ -141,6 +152,7 @@ class ExportCheck {
       this.#caught(error, 'archive');
       this.#add('truncated', 'archive', 'archive');
     }
+    for (const name of REQUIRED) if (!this.#entries.has(name)) this.#add('truncated', name, 'missing-entry');
     this.#epochs();
     this.#tree();
   }
@@ -156,6 +168,7 @@ class ExportCheck {
       erased: this.#erased,
       pending: this.#pending,
       recordings: this.#recordings,
+      recordingsAbsent: this.#withRecordings ? this.#recordingEvents.size - this.#recordingsSeen.size : 0,
       chains: [...this.#chains.values()].map((chain) => ({
         ...chain.identity,
         firstSequence: chain.firstSequence,
@@ -185,6 +198,12 @@ class ExportCheck {
   }
 
   #entry(name: string, bytes: Buffer): void {
+    // Of two such entries one reader would believe the first and another the last. Two segments of one name are a fork.
+    if (this.#entries.has(name) && REQUIRED.includes(name)) {
+      this.#add('malformed', name, 'repeated-entry');
+      return;
+    }
+    this.#entries.add(name);
     try {
       if (name === 'manifest.json') this.#manifest(bytes);
       else if (name === 'certificates.pem') this.#certificates(bytes);
@@ -207,6 +226,7 @@ class ExportCheck {
     }
     if (value['format'] !== EXPORT_FORMAT || value['version'] !== 1) this.#add('malformed', 'manifest.json', 'version');
     this.#controlPlaneId = String(value['controlPlaneId']);
+    this.#withRecordings = value['recordings'] === true;
     this.#since = Number(value['since']);
     if (!Number.isSafeInteger(this.#since) || this.#since < 0) {
       this.#add('malformed', 'manifest.json', 'since');
@@ -239,8 +259,10 @@ class ExportCheck {
     const start = this.#events;
     let closed: Checkpoint | undefined;
     let stopped = false;
+    let at = header.length;
     try {
       for (const record of readRecords(bytes, header.length)) {
+        at = record.end;
         if (closed !== undefined) {
           this.#add('altered', name, 'after-checkpoint');
           break;
@@ -256,7 +278,7 @@ class ExportCheck {
       }
     } catch (error) {
       stopped = true;
-      this.#caught(error, name);
+      this.#caught(movedRatherThanRemoved(error, bytes, at), name);
     }
     const count = this.#events - start;
     if (closed !== undefined) this.#closed(name, closed, count);
@@ -324,8 +346,9 @@ class ExportCheck {
     this.#recordings++;
     const [, sessionId, file] = name.split('/');
     const index = Number.parseInt(file ?? '', 10);
-    if (!this.#recordingEvents.has(`${sessionId}/${index}/${recordingDigest(bytes)}`))
-      this.#add('altered', name, 'recording');
+    const chunk = `${sessionId}/${index}/${recordingDigest(bytes)}`;
+    if (this.#recordingEvents.has(chunk)) this.#recordingsSeen.add(chunk);
+    else this.#add('altered', name, 'recording');
   }
 
   /** Each epoch goes on from the end of the one before it in its slot; two that go on from one head are a fork. */
@@ -361,7 +384,8 @@ class ExportCheck {
     for (const head of this.#heads) this.#head(head, roots, 'heads.jsonl');
     for (const head of this.#options.knownHeads ?? []) this.#head(head, roots, 'known-heads');
     const signed = Math.max(0, ...this.#heads.map((head) => head.size));
-    if (this.#heads.length === 0 && this.#leaves.length > 0) this.#add('truncated', 'heads.jsonl', 'no-head');
+    if (this.#heads.length === 0 && this.#leaves.length + this.#segments > 0)
+      this.#add('truncated', 'heads.jsonl', 'no-head');
     if (this.#leaves.length > signed)
       this.#add('rewritten', 'leaves.bin', 'unsigned-leaves', undefined, this.#leaves.length - signed);
     if (this.#since > this.#leaves.length) this.#add('truncated', 'leaves.bin', 'since');
@@ -407,6 +431,22 @@ const KIND_OF_REASON: Readonly<Record<string, FindingKind>> = {
   truncated: 'truncated',
   record: 'truncated',
 };
+
+/** A gap whose event stands further on in the segment was made by moving events, not by taking one away. */
+function movedRatherThanRemoved(error: unknown, bytes: Buffer, from: number): unknown {
+  if (!(error instanceof GatewayError) || error.detail['reason'] !== 'removed') return error;
+  const sequence = Number(error.detail['sequence']);
+  try {
+    for (const { type, body } of readRecords(bytes, from)) {
+      if ((type === RECORD_EVENT || type === RECORD_ERASED_EVENT) && Number(body.readBigUInt64BE(8)) === sequence)
+        return broken('reordered', { sequence });
+    }
+  } catch (later) {
+    // What cannot be read further on does not change what was found here.
+    if (!(later instanceof GatewayError)) throw later;
+  }
+  return error;
+}
 
 const chainName = (identity: ChainIdentity): string => `${identity.agentId}/${identity.instance}/${identity.epoch}`;
 

@@ -116,6 +116,8 @@ async function verify(
   if (file !== '-' && !existsSync(file)) throw new CliError('usage', `There is no file ${file}.`);
   const root = rootCertificate(context, options.root);
   const known = options.since === undefined ? [] : parseTreeHeads(readText(options.since));
+  if (options.since !== undefined && known.length === 0)
+    throw new CliError('usage', `${options.since} has no head to hold the export against.`);
   const report = await verifyExport(file === '-' ? context.terminal.stdin : createReadStream(file), {
     root,
     ...(known.length === 0 ? {} : { knownHeads: known, since: Math.max(...known.map((head) => head.size)) }),
@@ -153,9 +155,17 @@ function renderReport(context: Context, report: VerifyReport, root: X509Certific
     ['events', report.events],
     ['segments', `${report.segments} (${report.checkpoints} signed)`],
     ['chains', report.chains.length],
-    ['recordings', report.recordings],
+    [
+      'recordings',
+      report.recordingsAbsent === 0
+        ? report.recordings
+        : `${report.recordings} (${report.recordingsAbsent} that the record names are not in the export)`,
+    ],
     ['erased payloads', report.erased === 0 ? undefined : report.erased],
-    ['not yet under a head', report.pending],
+    [
+      'not yet under a head',
+      report.pending === 0 ? 0 : `${report.pending} (chained, but a later export shows whether the end is whole)`,
+    ],
     [
       'newest head',
       report.head === undefined

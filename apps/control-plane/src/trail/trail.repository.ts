@@ -155,18 +155,4 @@ export class TrailRepository {
   keyRows(ids: readonly string[]) {
     return this.database.client.sessionKey.findMany({ where: { id: { in: [...ids] } } });
   }
-
-  async recordedSessions(projectId: string, openedFrom: Date | undefined): Promise<readonly string[]> {
-    const rows = await this.database.client.recordingChunk.findMany({
-      where: {
-        projectId,
-        object: { not: '' },
-        ...(openedFrom === undefined ? {} : { createdAt: { gte: openedFrom } }),
-      },
-      distinct: ['sessionId'],
-      orderBy: { sessionId: 'asc' },
-      select: { sessionId: true },
-    });
-    return rows.map((row) => row.sessionId);
-  }
 }

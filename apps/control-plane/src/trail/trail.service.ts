@@ -7,6 +7,7 @@ import { Injectable } from '@nestjs/common';
 import {
   appendRecord,
   ByteBatch,
+  decodeEventPayload,
   type EventRecord,
   type ExportRecording,
   type ExportSegment,
@@ -101,13 +102,19 @@ export class TrailService {
     const size = query.until === undefined ? whole : Math.min(whole, await this.#sizeOf(caller, 'until', query.until));
     const since = query.since === undefined ? 0 : Math.min(size, await this.#sizeOf(caller, 'since', query.since));
     const segments = await this.repository.segments(caller.projectId, since, size, query.until === undefined);
+    const named = new Set<string>();
     return writeExport({
-      manifest: { controlPlaneId: this.keys.controlPlaneId, createdMs: this.clock.nowMs(), since },
+      manifest: {
+        controlPlaneId: this.keys.controlPlaneId,
+        createdMs: this.clock.nowMs(),
+        since,
+        recordings: query.recordings === true,
+      },
       certificates: (await this.keys.history()).join(''),
       heads: await this.tree.heads(0, size),
       leaves: await this.tree.leaves(size),
-      segments: this.#segments(segments),
-      recordings: query.recordings === true ? this.#recordings(caller, query, recordings) : [],
+      segments: this.#segments(segments, named),
+      recordings: query.recordings === true ? this.#recordings(named, recordings) : [],
     });
   }
 
@@ -118,7 +125,8 @@ export class TrailService {
     return size;
   }
 
-  async *#segments(segments: readonly StoredSegment[]): AsyncGenerator<ExportSegment> {
+  /** @param named gets what `recording.chunk` events name, as `session/index` */
+  async *#segments(segments: readonly StoredSegment[], named: Set<string>): AsyncGenerator<ExportSegment> {
     let chainId = '';
     let emitted = new Set<string>();
     for (const segment of segments) {
@@ -130,20 +138,32 @@ export class TrailService {
       const file = new ByteBatch();
       file.append(header);
       for (const batch of batches)
-        await this.#appendWithKeys(file, Buffer.from(batch.records), segment.closed, emitted);
+        await this.#appendWithKeys(file, Buffer.from(batch.records), segment.closed, emitted, named);
       const identity = { agentId: segment.agentId, instance: segment.instance, epoch: segment.epoch };
       yield { identity, firstSequence: Number(segment.segment), bytes: Buffer.from(file.view) };
     }
   }
 
   /** Key records are stored apart from the chain; each goes in again before the first event that uses it. */
-  async #appendWithKeys(file: ByteBatch, records: Buffer, closed: boolean, emitted: Set<string>): Promise<void> {
+  async #appendWithKeys(
+    file: ByteBatch,
+    records: Buffer,
+    closed: boolean,
+    emitted: Set<string>,
+    named: Set<string>,
+  ): Promise<void> {
     const parsed = [...readRecords(records)];
     const keyOf = (event: EventRecord): string => event.keyId.toString('hex');
     const eventOf = (body: Buffer, type: number): EventRecord => parseEventRecord(body, type === RECORD_ERASED_EVENT);
     const wanted = new Set<string>();
-    for (const { type, body } of parsed)
-      if (type === RECORD_EVENT || type === RECORD_ERASED_EVENT) wanted.add(keyOf(eventOf(body, type)));
+    for (const { type, body } of parsed) {
+      if (type !== RECORD_EVENT && type !== RECORD_ERASED_EVENT) continue;
+      const event = eventOf(body, type);
+      wanted.add(keyOf(event));
+      if (event.kind !== 'recording.chunk' || event.payload === undefined) continue;
+      const chunk = decodeEventPayload(event.kind, event.payload);
+      if (chunk.kind === 'recording.chunk') named.add(`${event.sessionId}/${chunk.index}`);
+    }
     const missing = [...wanted].filter((id) => id !== NO_KEY && !emitted.has(id));
     for (const row of missing.length === 0 ? [] : await this.repository.keyRows(missing.map(uuidOf))) {
       appendRecord(file, RECORD_KEY, keyBody(row.id, row.sessionId, row.box));
@@ -156,11 +176,12 @@ export class TrailService {
     }
   }
 
-  async *#recordings(caller: Caller, query: ExportQuery, recordings: RecordingChunks): AsyncGenerator<ExportRecording> {
-    const from = query.since === undefined || /^\d+$/.test(query.since) ? undefined : new Date(query.since);
-    for (const sessionId of await this.repository.recordedSessions(caller.projectId, from)) {
+  /** Those that the exported events name, so that each can be checked: a session may be older than the export. */
+  async *#recordings(named: ReadonlySet<string>, recordings: RecordingChunks): AsyncGenerator<ExportRecording> {
+    for (const sessionId of new Set([...named].map((chunk) => chunk.slice(0, chunk.indexOf('/'))))) {
       for (const chunk of await recordings.chunksOf(sessionId))
-        yield { sessionId, index: chunk.index, bytes: await chunk.read() };
+        if (named.has(`${sessionId}/${chunk.index}`))
+          yield { sessionId, index: chunk.index, bytes: await chunk.read() };
     }
   }
 }

@@ -3,10 +3,7 @@
  * growth. Heads leave the building: every replica keeps a file of them, and webhooks carry them.
  * Refuses to change a leaf once it has an index.
  */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { Injectable } from '@nestjs/common';
 import { formatTreeHead, MerkleFrontier, parseTreeHead, signTreeHead, type TreeHead } from '@sallyport/trail';
 import { Config } from '../config.ts';
@@ -15,6 +12,7 @@ import { Project } from '../db/project.ts';
 import { Keys } from '../keys/keys.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
+import { appendHeads, lastHeadSize } from './heads-file.ts';
 import { TrailSigner } from './trail-signer.ts';
 
 const STATEMENT_BYTES = 108;
@@ -133,33 +131,14 @@ export class Tree {
   /** Appends to `heads.jsonl` what it lacks; synced, since it is what history is held against. */
   async #keepHeads(): Promise<void> {
     const file = path.join(this.config.dataDir, 'heads.jsonl');
-    this.#written ??= await lastSizeIn(file);
+    this.#written ??= await lastHeadSize(file);
     const heads = await this.heads(this.#written, Number.MAX_SAFE_INTEGER, HEADS_AT_ONCE);
     const last = heads.at(-1);
     if (last === undefined) return;
-    const handle = await open(file, 'a', 0o600);
-    try {
-      await handle.writeFile(heads.map(formatTreeHead).join(''));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await appendHeads(file, heads);
     this.#written = last.size;
   }
 }
 
 const headOf = (signed: Buffer): TreeHead =>
   parseTreeHead(signed.subarray(0, STATEMENT_BYTES), signed.subarray(STATEMENT_BYTES));
-
-async function lastSizeIn(file: string): Promise<number> {
-  let size = 0;
-  try {
-    for await (const line of createInterface({ input: createReadStream(file) })) {
-      const found = /"size":(\d+)/.exec(line)?.[1];
-      if (found !== undefined) size = Number(found);
-    }
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-  }
-  return size;
-}
