@@ -43,13 +43,13 @@ export interface Page<T> {
 /** One frame of a recording or of a live session. Times are milliseconds since the session opened. */
 export interface ReplayFrame {
   readonly atMs: number;
-  /** `statement`, `columns`, `rows`, `complete`, `error`, `notice`, `cut`, `client` or `server`. */
+  /** `statement`, `columns`, `rows`, `complete`, `error`, `notice`, `cut`, `input`, `input_cut`, `client` or `server`. */
   readonly kind: string;
   readonly number?: number;
   readonly text?: string;
   readonly columns?: readonly string[];
-  /** Cells, `null` for SQL NULL; of `cut`, how many rows are not there. */
+  /** Cells, `null` for SQL NULL, a line of COPY text in one; of `cut` and `input_cut`, how many are not there. */
   readonly rows?: readonly (readonly (string | null)[])[] | number;
-  /** Of `cut`: how many; of `client` and `server`: base64. */
+  /** Of `cut` and `input_cut`: how many; of `client` and `server`: base64. */
   readonly bytes?: number | string;
 }

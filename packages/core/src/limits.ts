@@ -50,6 +50,8 @@ export const LIMITS = {
   segmentAgeMsMax: 60_000,
   spoolBytesMax: 4 * 1024 * 1024 * 1024,
   recordedRowBytesPerStatementMax: 64 * 1024,
+  /** A line of COPY data that is gathered to be masked for the recording, or shown in a replay; a longer one is only named. */
+  recordedLineBytesMax: 1024 * 1024,
   recordingChunkBytesMax: 256 * 1024,
   /** Recorded bytes of one session that are not on disk yet; beyond it `results` cuts and `full` throttles. */
   recordingQueueBytesMax: 4 * 1024 * 1024,

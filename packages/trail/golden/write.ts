@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { newSealKeyPair } from '@sallyport/core';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import {
+  GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
   GOLDEN_SEAL_PRIVATE,
@@ -32,6 +33,7 @@ write('payloads.json', `${JSON.stringify(GOLDEN_EVENTS.map((event) => ({ event, 
 write('segment.hex', hexLines(goldenSegment(key.sealTo(sealPublic))));
 const frames = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
 write('frames.hex', hexLines(frames));
+write('copy-frames.hex', hexLines(Buffer.concat(GOLDEN_COPY_FRAMES.map((frame) => encodeFrame(frame, 20)))));
 const head = { sessionId: GOLDEN_SESSION, keyId: key.keyId, index: 3, fromMs: 12, toMs: 90_210 };
 write('recording.hex', hexLines((await sealRecordingChunk(head, frames, key.recordingKey(), Buffer.alloc(12, 1))).bytes));
 const signer = keySigner(goldenSigningKey(6));

@@ -150,6 +150,17 @@ export const GOLDEN_FRAMES: readonly RecordingFrame[] = [
   { kind: 'server', atMs: 90_210, bytes: Buffer.of(0, 255) },
 ];
 
+/** What a COPY leaves behind, both ways; frames that were added after the ones above. */
+export const GOLDEN_COPY_FRAMES: readonly RecordingFrame[] = [
+  { kind: 'statement', atMs: 20, number: 1, text: 'copy customers from stdin' },
+  { kind: 'input', atMs: 22, number: 1, lines: 2, bytes: Buffer.from('1\tAda\n2\ta***@e***.com\n') },
+  { kind: 'input_cut', atMs: 23, number: 1, lines: 4000, bytes: 90_000, digest: DIGEST },
+  { kind: 'complete', atMs: 23, number: 1, text: 'COPY 4002' },
+  { kind: 'statement', atMs: 30, number: 2, text: 'copy customers to stdout' },
+  { kind: 'rows', atMs: 31, number: 2, count: 1, bytes: Buffer.from('640000000a31094164610a', 'hex') },
+  { kind: 'complete', atMs: 31, number: 2, text: 'COPY 1' },
+];
+
 /** A closed segment with all golden events. `keyRecord` is an argument because sealing is random. */
 export function goldenSegment(keyRecord: Buffer): Buffer {
   const key = new SessionKey(GOLDEN_SESSION, GOLDEN_SECRET);

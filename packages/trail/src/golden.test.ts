@@ -7,6 +7,7 @@ import { checkpointHolds } from './checkpoint.ts';
 import { EventReader, type ReadEvent } from './event-reader.ts';
 import {
   GOLDEN_CHAIN,
+  GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
   GOLDEN_SEAL_PRIVATE,
@@ -93,6 +94,12 @@ test('the golden recording opens to its frames and is made again byte for byte',
   const head = { sessionId: GOLDEN_SESSION, keyId: key.keyId, index: 3, fromMs: 12, toMs: 90_210 };
   const again = await sealRecordingChunk(head, plain, key.recordingKey(), Buffer.alloc(12, 1));
   expect(again.bytes).toEqual(bytes);
+});
+
+test('the golden frames of a COPY read back and are made again byte for byte', () => {
+  const bytes = bytesOf('copy-frames.hex');
+  expect([...decodeFrames(bytes, 20)]).toEqual(GOLDEN_COPY_FRAMES);
+  expect(Buffer.concat(GOLDEN_COPY_FRAMES.map((frame) => encodeFrame(frame, 20)))).toEqual(bytes);
 });
 
 test('the golden tree head parses, verifies and prints as it was', () => {

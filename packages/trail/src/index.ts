@@ -34,6 +34,7 @@ export {
 } from './merkle.ts';
 export { decodeEventPayload } from './payload-decode.ts';
 export { encodeEventPayload } from './payload-encode.ts';
+export type { Cell } from './postgres-cells.ts';
 export {
   appendRecord,
   RECORD_CHECKPOINT,
@@ -56,7 +57,8 @@ export {
 export { decodeFrames, encodeFrame, FrameWriter, type RecordingFrame } from './recording-frame.ts';
 export { type RecordingIndexEntry, type RecordingSource, replayRecording } from './recording-reader.ts';
 export { type RecoveredSegment, recoverSegment } from './recover.ts';
-export { type Cell, PostgresRowReader, readPostgresRows } from './replay-postgres.ts';
+export { CopyReader } from './replay-copy.ts';
+export { PostgresRowReader, readPostgresRows } from './replay-postgres.ts';
 export { encodeSegmentHeader, parseSegmentHeader, type SegmentHeader, sameChain } from './segment.ts';
 export { type KeyRecord, openSessionKey, parseKeyRecord, SessionKey, SessionKeyReader } from './session-key.ts';
 export {

@@ -1,6 +1,6 @@
 /**
  * Frames of a recording: what the client sent and what it saw, in order of time. Refuses to read row messages: their bytes
- * are the protocol's own, whole and as the client saw them. docs/reference/trail-format.md, Recording.
+ * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { ByteBatch, broken } from './bytes.ts';
 
@@ -29,10 +29,40 @@ export type RecordingFrame =
       readonly bytes: number;
       readonly digest: string;
     }
+  /** What the client sent behind a statement, without the protocol's framing; what detectors found is masked. */
+  | {
+      readonly kind: 'input';
+      readonly atMs: number;
+      readonly number: number;
+      /** Line ends in `bytes`; 0 for what is not text. */
+      readonly lines: number;
+      readonly bytes: Buffer;
+    }
+  /** What the client sent and the recording does not have; `digest` is SHA-256 of it, as it was sent, as hex. */
+  | {
+      readonly kind: 'input_cut';
+      readonly atMs: number;
+      readonly number: number;
+      readonly lines: number;
+      readonly bytes: number;
+      readonly digest: string;
+    }
   /** A stream that has no statements. */
   | { readonly kind: 'client' | 'server'; readonly atMs: number; readonly bytes: Buffer };
 
-const TYPES = ['statement', 'columns', 'rows', 'complete', 'error', 'notice', 'cut', 'client', 'server'] as const;
+const TYPES = [
+  'statement',
+  'columns',
+  'rows',
+  'complete',
+  'error',
+  'notice',
+  'cut',
+  'client',
+  'server',
+  'input',
+  'input_cut',
+] as const;
 
 type NumberedText = 'statement' | 'complete' | 'error' | 'notice';
 
@@ -58,12 +88,17 @@ export class FrameWriter {
   }
   /** @param bytes row messages as the client saw them; @param count how many of them end here */
   rows(atMs: number, number: number, count: number, bytes: Uint8Array): void {
-    const into = this.#open('rows', atMs, number, varintSize(count), bytes.length);
-    this.#at = writeVarint(into, count, this.#at);
-    into.set(bytes, this.#at);
+    this.#counted('rows', atMs, number, count, bytes);
   }
   cut(atMs: number, number: number, rows: number, bytes: number, digest: string): void {
     this.#numbered('cut', atMs, number, [...varint(rows), ...varint(bytes)], Buffer.from(digest, 'hex'));
+  }
+  /** @param bytes what the client sent, masked; @param lines how many line ends are in it */
+  input(atMs: number, number: number, lines: number, bytes: Uint8Array): void {
+    this.#counted('input', atMs, number, lines, bytes);
+  }
+  inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
+    this.#numbered('input_cut', atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
   stream(kind: 'client' | 'server', atMs: number, bytes: Uint8Array): void {
     const into = this.#head(kind, atMs, bytes.length);
@@ -84,6 +119,11 @@ export class FrameWriter {
     const into = this.#head(kind, atMs, varintSize(number) + extraBytes + restBytes);
     this.#at = writeVarint(into, number, this.#at);
     return into;
+  }
+  #counted(kind: 'rows' | 'input', atMs: number, number: number, count: number, bytes: Uint8Array): void {
+    const into = this.#open(kind, atMs, number, varintSize(count), bytes.length);
+    this.#at = writeVarint(into, count, this.#at);
+    into.set(bytes, this.#at);
   }
   #numbered(kind: RecordingFrame['kind'], atMs: number, number: number, extra: number[], rest: Buffer): void {
     const into = this.#open(kind, atMs, number, extra.length, rest.length);
@@ -112,6 +152,12 @@ export function encodeFrame(frame: RecordingFrame, sinceMs: number): Buffer {
       break;
     case 'cut':
       out.cut(frame.atMs, frame.number, frame.rows, frame.bytes, frame.digest);
+      break;
+    case 'input':
+      out.input(frame.atMs, frame.number, frame.lines, frame.bytes);
+      break;
+    case 'input_cut':
+      out.inputCut(frame.atMs, frame.number, frame.lines, frame.bytes, frame.digest);
       break;
     case 'client':
     case 'server':
@@ -162,10 +208,19 @@ function decodeBody(kind: RecordingFrame['kind'], atMs: number, body: Buffer): R
       const count = readVarint(body, at);
       return { kind, atMs, number, count, bytes: body.subarray(at.offset) };
     }
+    case 'input': {
+      const lines = readVarint(body, at);
+      return { kind, atMs, number, lines, bytes: body.subarray(at.offset) };
+    }
     case 'cut': {
       const rows = readVarint(body, at);
       const bytes = readVarint(body, at);
       return { kind, atMs, number, rows, bytes, digest: body.toString('hex', at.offset) };
+    }
+    case 'input_cut': {
+      const lines = readVarint(body, at);
+      const bytes = readVarint(body, at);
+      return { kind, atMs, number, lines, bytes, digest: body.toString('hex', at.offset) };
     }
     default:
       return kind satisfies never;

@@ -1,9 +1,10 @@
-import { GatewayError } from '@sallyport/core';
+import { GatewayError, LIMITS } from '@sallyport/core';
 import { expect, test } from 'vitest';
 import { GOLDEN_FRAMES, GOLDEN_SESSION } from './golden.fixture.ts';
 import { openRecordingChunk, sealRecordingChunk } from './recording-chunk.ts';
 import { decodeFrames, encodeFrame, type RecordingFrame } from './recording-frame.ts';
 import { replayRecording } from './recording-reader.ts';
+import { CopyReader } from './replay-copy.ts';
 import { PostgresRowReader, readPostgresRows } from './replay-postgres.ts';
 import { SessionKey } from './session-key.ts';
 
@@ -80,6 +81,54 @@ test('rows of PostgreSQL read as cells, with NULL apart from empty and binary as
   }
   for (let cut = 1; cut < row.length; cut++)
     expect(() => [...readPostgresRows(row.subarray(0, cut))]).toThrow(GatewayError);
+});
+
+const copyData = (text: string, encoding: BufferEncoding = 'utf8'): Buffer => {
+  const body = Buffer.from(text, encoding);
+  const head = Buffer.from('6400000000', 'hex');
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+};
+const BINARY = Buffer.concat([
+  Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'),
+  Buffer.alloc(8),
+  Buffer.from('0003' + '00000003416461' + 'ffffffff' + '0000000400000007', 'hex'),
+  Buffer.from('0001' + '00000000', 'hex'),
+  Buffer.from('ffff', 'hex'),
+]);
+
+test('COPY out reads as a cell for each line, a last line without its end too, however the messages are cut', () => {
+  const sent = Buffer.concat([copyData('1\tAda\n'), copyData('2\t\\N\r\n'), copyData(''), copyData('3\t\u00e9')]);
+  for (let cut = 0; cut <= sent.length; cut++) {
+    const reader = new PostgresRowReader();
+    const rows = [...reader.push(sent.subarray(0, cut)), ...reader.push(sent.subarray(cut)), ...reader.end()];
+    expect(rows).toEqual([['1\tAda'], ['2\t\\N'], ['3\t\u00e9']]);
+  }
+  expect(readPostgresRows(sent)).toHaveLength(3);
+  expect(() => readPostgresRows(sent.subarray(0, -1))).toThrow(GatewayError);
+});
+
+test('binary COPY reads as its cells, in messages or as a stream that is cut anywhere', () => {
+  const expected = [['Ada', undefined, '\\x00000007'], ['']];
+  expect(readPostgresRows(copyData(BINARY.toString('latin1'), 'latin1'))).toEqual(expected);
+  for (let cut = 0; cut <= BINARY.length; cut++) {
+    const reader = new CopyReader();
+    const rows = [reader.push(BINARY.subarray(0, cut)), reader.push(BINARY.subarray(cut)), reader.end()].flat();
+    expect(rows).toEqual(expected);
+  }
+});
+
+test('a COPY that is no tuples after its signature shows nothing rather than guesses', () => {
+  const broken = Buffer.concat([BINARY.subarray(0, 19), Buffer.from('0001fffffff0aabb', 'hex'), BINARY.subarray(19)]);
+  expect(new CopyReader().push(broken)).toEqual([]);
+});
+
+test('a line longer than the limit is named, not kept, and the next one reads', () => {
+  const reader = new CopyReader();
+  const piece = Buffer.alloc(256 * 1024, 'x');
+  const rows = [reader.push(Buffer.from('a\n')), ...Array.from({ length: 9 }, () => reader.push(piece))].flat();
+  rows.push(...reader.push(Buffer.from('xx\nb\n')), ...reader.end());
+  expect(rows).toEqual([['a'], [`[more than ${LIMITS.recordedLineBytesMax} bytes]`], ['b']]);
 });
 
 async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {

@@ -20,6 +20,13 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
       if (!Array.isArray(rows)) return [`${at}   ${String(rows ?? '')} rows`];
       return renderCells(rows as readonly (readonly (string | null)[])[]).map((line) => `${at}   ${line}`);
     }
+    // What the client loaded, by COPY: the other direction.
+    case 'input': {
+      const { rows } = frame;
+      if (!Array.isArray(rows)) return [`${at} ${styled(terminal, 'cyan', '→')}`];
+      const lines = renderCells(rows as readonly (readonly (string | null)[])[]);
+      return lines.map((line) => `${at} ${styled(terminal, 'cyan', '→')} ${line}`);
+    }
     case 'error':
       return [`${at} ${styled(terminal, 'red', '✗')} ${text}`];
     case 'notice':
@@ -29,6 +36,10 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
     case 'cut':
       return [
         `${at}   … ${String(frame.rows ?? '?')} more rows (${String(frame.bytes ?? '?')} bytes) are not in the recording, only their digest`,
+      ];
+    case 'input_cut':
+      return [
+        `${at} ${styled(terminal, 'cyan', '→')} … ${String(frame.bytes ?? '?')} bytes that were sent are not in the recording, only their digest`,
       ];
     default:
       return [`${at}   ${frame.kind} ${text}`];

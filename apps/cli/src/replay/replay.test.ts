@@ -11,9 +11,34 @@ const FRAMES: readonly ReplayFrame[] = [
   { atMs: 60_200, kind: 'cut', number: 2, rows: 7, bytes: 90 },
 ];
 
+const COPY: readonly ReplayFrame[] = [
+  { atMs: 0, kind: 'statement', number: 1, text: 'copy t from stdin' },
+  { atMs: 10, kind: 'input', number: 1, rows: [['1\tone\u001b[2J'], ['22\ttwo']] },
+  { atMs: 20, kind: 'input_cut', number: 1, rows: 7, bytes: 90 },
+  { atMs: 30, kind: 'statement', number: 2, text: 'copy t to stdout' },
+  { atMs: 40, kind: 'rows', number: 2, rows: [['1\tone']] },
+];
+
 async function* frames(): AsyncGenerator<ReplayFrame> {
   yield* FRAMES;
 }
+
+test('a replay shows which way the data of a COPY went', async () => {
+  const lines: string[] = [];
+  async function* copy(): AsyncGenerator<ReplayFrame> {
+    yield* COPY;
+  }
+  const terminal = collectingTerminal();
+  await replay(copy(), { speed: 0, fromMs: 0, pauseMsMax: 0, write: (line) => lines.push(line), terminal });
+  expect(lines).toEqual([
+    '00:00.0 ❯ copy t from stdin',
+    '00:00.0 → 1 one\\x1b[2J',
+    '00:00.0 → 22 two',
+    '00:00.0 → … 90 bytes that were sent are not in the recording, only their digest',
+    '00:00.0 ❯ copy t to stdout',
+    '00:00.0   1 one',
+  ]);
+});
 
 async function play(speed: number, fromMs = 0): Promise<{ lines: string[]; waits: number[] }> {
   const lines: string[] = [];

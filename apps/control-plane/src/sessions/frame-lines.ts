@@ -1,23 +1,45 @@
 /**
- * Recording frames as lines of JSON for people's tools: statements, columns, rows as cells, what ended them.
- * What the detectors find is shown in part unless it is asked for in clear. Refuses to know who asks.
+ * Recording frames as lines of JSON for people's tools: statements, columns, rows as cells, what the client loaded, what
+ * ended them. What the detectors find is shown in part unless it is asked for in clear. Refuses to know who asks.
  */
-import { type Cell, PostgresRowReader, type RecordingFrame } from '@sallyport/trail';
+import { type Cell, CopyReader, PostgresRowReader, type RecordingFrame } from '@sallyport/trail';
 import { hideDetected } from '../masking/detected.ts';
 
 /** One per stream: rows may begin in one frame and end in the next. */
 export class FrameLines {
   readonly #show: (text: string) => string;
+  readonly #clear: boolean;
   readonly #rows = new PostgresRowReader();
+  readonly #input = new CopyReader();
   #number = 0;
   constructor(clear: boolean) {
+    this.#clear = clear;
     this.#show = clear ? (text) => text : hideDetected;
   }
 
-  /** One line with its newline; '' when a frame only begins a row. */
+  /** Lines with their newlines; '' when a frame only begins a row. */
   line(frame: RecordingFrame): string {
+    const ended = this.#ended(frame);
     const value = this.#valueOf(frame);
-    return value === undefined ? '' : `${JSON.stringify(value)}\n`;
+    return [...ended, ...(value === undefined ? [] : [value])].map((line) => `${JSON.stringify(line)}\n`).join('');
+  }
+
+  /** Last lines of a COPY may lack their ends: they are shown once a frame tells that nothing follows. */
+  #ended(frame: RecordingFrame): readonly object[] {
+    if (frame.kind === 'client' || frame.kind === 'server') return [];
+    // A statement's answer may come while the next statement is judged already: only frames of data and of ends count.
+    if (frame.kind === 'statement' || frame.kind === 'columns' || frame.kind === 'notice') return [];
+    const { kind, atMs } = frame;
+    const other = frame.number !== this.#number;
+    const number = this.#number;
+    if (other && kind !== 'rows' && kind !== 'input') return [];
+    this.#number = frame.number;
+    const input = other || kind !== 'input' ? this.#input.end() : [];
+    const rows = other || (kind !== 'rows' && kind !== 'input') ? this.#rows.end() : [];
+    return [
+      ...(input.length === 0 ? [] : [{ atMs, kind: 'input', number, rows: this.#cells(input) }]),
+      ...(rows.length === 0 ? [] : [{ atMs, kind: 'rows', number, rows: this.#cells(rows) }]),
+    ];
   }
 
   #valueOf(frame: RecordingFrame): object | undefined {
@@ -31,15 +53,19 @@ export class FrameLines {
       case 'columns':
         return { atMs, kind, number: frame.number, columns: frame.names };
       case 'rows': {
-        if (frame.number !== this.#number) this.#rows.reset();
-        this.#number = frame.number;
         const rows = this.#rows.push(frame.bytes);
-        return rows.length === 0
-          ? undefined
-          : { atMs, kind, number: frame.number, rows: rows.map((row) => row.map((cell) => this.#cell(cell))) };
+        return rows.length === 0 ? undefined : { atMs, kind, number: frame.number, rows: this.#cells(rows) };
+      }
+      case 'input': {
+        const rows = this.#input.push(frame.bytes);
+        return rows.length === 0 ? undefined : { atMs, kind, number: frame.number, rows: this.#cells(rows) };
+      }
+      case 'input_cut': {
+        // A digest of one short line would tell the line to whoever can guess.
+        const digest = this.#clear ? { digest: frame.digest } : {};
+        return { atMs, kind, number: frame.number, rows: frame.lines, bytes: frame.bytes, ...digest };
       }
       case 'cut':
-        this.#rows.reset();
         return { atMs, kind, number: frame.number, rows: frame.rows, bytes: frame.bytes, digest: frame.digest };
       case 'client':
       case 'server':
@@ -49,7 +75,14 @@ export class FrameLines {
     }
   }
 
-  #cell(cell: Cell): string | null {
-    return cell === undefined ? null : this.#show(cell);
+  #cells(rows: readonly (readonly Cell[])[]): readonly (readonly (string | null)[])[] {
+    return rows.map((row) => row.map((cell) => (cell === undefined ? null : this.#cell(cell))));
+  }
+
+  /** What is not text shows as hex, in which no detector sees anything. */
+  #cell(cell: string): string {
+    if (this.#clear || !cell.startsWith('\\x')) return this.#show(cell);
+    const bytes = Buffer.from(cell.slice(2), 'hex').toString('latin1');
+    return hideDetected(bytes) === bytes ? this.#show(cell) : '[redacted]';
   }
 }
