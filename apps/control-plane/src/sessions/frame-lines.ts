@@ -26,7 +26,7 @@ export class FrameLines {
 
   /** Last lines of a COPY may lack their ends: they are shown once a frame tells that nothing follows. */
   #ended(frame: RecordingFrame): readonly object[] {
-    if (frame.kind === 'client' || frame.kind === 'server') return [];
+    if (!('number' in frame)) return [];
     // A statement's answer may come while the next statement is judged already: only frames of data and of ends count.
     if (frame.kind === 'statement' || frame.kind === 'columns' || frame.kind === 'notice') return [];
     const { kind, atMs } = frame;
