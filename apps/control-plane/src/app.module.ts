@@ -19,12 +19,14 @@ import { KeysModule } from './keys/keys.module.ts';
 import { NotifyModule } from './notify/notify.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
+import { SystemClock } from './time.ts';
 
 export interface Given {
   readonly config: Config;
   readonly databaseUrl: DatabaseUrl;
   readonly envelope: Envelope;
   readonly log: Log;
+  readonly clock: SystemClock;
 }
 
 /** What exists before Nest starts; global by HOUSE section 8 (config). */
@@ -37,9 +39,10 @@ export class GivenModule {
       { provide: DatabaseUrl, useValue: given.databaseUrl },
       { provide: Envelope, useValue: given.envelope },
       { provide: Log, useValue: given.log },
+      { provide: SystemClock, useValue: given.clock },
       Project,
     ];
-    return { module: GivenModule, providers, exports: [Config, DatabaseUrl, Envelope, Log, Project] };
+    return { module: GivenModule, providers, exports: [Config, DatabaseUrl, Envelope, Log, SystemClock, Project] };
   }
 }
 

@@ -28,6 +28,7 @@ import { httpsOptions } from './keys/https-options.ts';
 import { Keys } from './keys/keys.ts';
 import { Listening } from './listening.ts';
 import { nestLogger, ProcessLog } from './nest-log.ts';
+import { SystemClock } from './time.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -51,7 +52,12 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
-async function createApp(config: Config, databaseUrl: string, log: Log): Promise<NestFastifyApplication> {
+async function createApp(
+  config: Config,
+  databaseUrl: string,
+  log: Log,
+  clock: SystemClock,
+): Promise<NestFastifyApplication> {
   const kek = loadKek(config.kek, config.kekFile, !(await holdsKeys(databaseUrl)));
   const adapter = new FastifyAdapter({
     ...httpsOptions(config.httpTls),
@@ -62,7 +68,13 @@ async function createApp(config: Config, databaseUrl: string, log: Log): Promise
     trustProxy: config.behindProxy,
     genReqId: () => shortId('req', randomBytes(10)),
   } as ConstructorParameters<typeof FastifyAdapter>[0]);
-  const given = { config, databaseUrl: new DatabaseUrl(new Secret(databaseUrl)), envelope: new Envelope(kek), log };
+  const given = {
+    config,
+    databaseUrl: new DatabaseUrl(new Secret(databaseUrl)),
+    envelope: new Envelope(kek),
+    log,
+    clock,
+  };
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.register(given), adapter, {
     logger: nestLogger(log),
     abortOnError: false,
@@ -113,11 +125,12 @@ function writeReady(file: string, value: ReadyFile): void {
 export async function startControlPlane(
   config: Config,
   writeLog: (line: string) => void = (line) => void process.stderr.write(line),
+  clock: SystemClock = new SystemClock(),
 ): Promise<ControlPlane> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
   const readyFile = path.join(config.dataDir, 'ready.json');
   rmSync(readyFile, { force: true });
-  const log = new ProcessLog(config.logLevel, writeLog);
+  const log = new ProcessLog(config.logLevel, writeLog, clock);
   const database = await openDatabase(config);
   let app: NestFastifyApplication | undefined;
   const stop = async (): Promise<void> => {
@@ -126,9 +139,9 @@ export async function startControlPlane(
     await database.stop();
   };
   try {
-    const applied = await migrate(database.url);
+    const applied = await migrate(database.url, clock.now());
     if (applied.length > 0) log.info('migrations were applied', { applied });
-    app = await createApp(config, database.url, log);
+    app = await createApp(config, database.url, log, clock);
     const { adminTokenFile } = await app.get(Bootstrap).run();
     await app.listen(config.http.port, config.http.host);
     const listening = app.get(Listening);

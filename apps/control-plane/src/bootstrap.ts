@@ -33,6 +33,13 @@ export class Bootstrap {
    * @throws GatewayError `config.invalid` or `credential.unavailable` when the key-encryption key does not fit
    */
   async run(): Promise<{ readonly adminTokenFile: string | undefined }> {
+    const made = await this.#ensure();
+    // After a long stop no key may be left that signs; the hourly look would come too late.
+    await this.keys.rotateDue();
+    return made;
+  }
+
+  async #ensure(): Promise<{ readonly adminTokenFile: string | undefined }> {
     return await this.database.transaction(async (tx) => {
       await tx.$executeRaw`select pg_advisory_xact_lock(7070, 0)`;
       const project = await this.#project(tx);

@@ -1,6 +1,6 @@
 /** The process's logger as Nest injects it, and Nest's own lines through it. Refuses colours and contexts of Nest's making. */
 import type { LoggerService } from '@nestjs/common';
-import { createLogger, type LogFields, type Logger, type LogLevel } from '@sallyport/core';
+import { type Clock, createLogger, type LogFields, type Logger, type LogLevel } from '@sallyport/core';
 import { Log } from './http/problem.filter.ts';
 
 /** Start-up chatter of Nest is for debugging; what it warns of is not. */
@@ -19,9 +19,9 @@ export function nestLogger(log: Logger): LoggerService {
 /** The core logger behind the injection token. */
 export class ProcessLog extends Log {
   readonly #logger: Logger;
-  constructor(level: LogLevel, write: (line: string) => void) {
+  constructor(level: LogLevel, write: (line: string) => void, clock: Pick<Clock, 'nowMs'>) {
     super();
-    this.#logger = createLogger('control-plane', { level, write, nowMs: () => Date.now() });
+    this.#logger = createLogger('control-plane', { level, write, nowMs: () => clock.nowMs() });
   }
   override debug(message: string, fields?: LogFields): void {
     this.#logger.debug(message, fields);

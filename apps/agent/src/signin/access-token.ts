@@ -46,7 +46,8 @@ export function verifyAccessToken(token: string, trust: TokenTrust, audience: st
   const found = trust.key(header.kid);
   if (found === undefined) return bad('unknown key');
   if (found.key.asymmetricKeyType !== 'ec') return bad('wrong kind of key');
-  if (nowMs < found.about.notBefore || nowMs > found.about.notAfter) return bad('key not in force');
+  // The same skew as for the token's own times: a clock that lags must not refuse a key in its first seconds.
+  if (nowMs + SKEW_S * 1000 < found.about.notBefore || nowMs > found.about.notAfter) return bad('key not in force');
   if (found.about.issuer !== claims.iss || claims.iss !== trust.issuer) return bad('wrong issuer');
   const signed = Buffer.from(`${headerPart}.${claimsPart}`);
   const signature = Buffer.from(signaturePart, 'base64url');

@@ -57,14 +57,17 @@ export class EnrollServer implements OnApplicationBootstrap, OnModuleDestroy {
   ): void {
     const address = call.getPeer().replace(/:\d+$/, '');
     const attempt = async (): Promise<EnrollResponse> => {
-      this.limits.require('bad-secret', address);
+      await this.limits.require('bad-secret', address);
       return await work();
     };
     attempt().then(
       (response) => done(null, response),
       (cause: unknown) => {
         const expected = cause instanceof GatewayError;
-        if (expected && cause.code === 'enroll.failed') this.limits.count('bad-secret', address);
+        if (expected && cause.code === 'enroll.failed')
+          this.limits
+            .count('bad-secret', address)
+            .catch((error: unknown) => this.log.warn('an attempt was not counted', { error }));
         if (expected) this.log.info('an enrolment was refused', { address, error: cause });
         else this.log.error('an enrolment failed', { address, error: cause });
         done(toStatus(cause));

@@ -175,6 +175,8 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
 
   async #readNow(): Promise<{ readonly source: BundleSource; readonly state: ProjectSnapshot }> {
     const state = await this.repository.snapshot(this.project.id);
+    // The change may be a key that another replica made: one left out here would be unknown to agents when it signs.
+    this.keys.forget();
     const seals = await this.keys.trailSealKeys();
     const current = seals.find((key) => key.current);
     if (current === undefined) throw new GatewayError('internal', { reason: 'no trail seal key' });

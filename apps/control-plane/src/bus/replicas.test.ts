@@ -55,6 +55,15 @@ test('a change made at one replica is at an agent of the other well under a seco
   expect(Date.now() - started).toBeLessThan(1_000);
 });
 
+test('a key that one replica made is at the agents of the other before it signs', async () => {
+  // Fills the other replica's memory of the keys, so that only being told can make it look again.
+  expect((await two.call('GET', '/v1/keys', undefined, '')).status).toBe(200);
+  const { body } = await one.call<{ id: string }>('POST', '/v1/keys/rotate', { purpose: 'access_token' });
+  await expect
+    .poll(async () => JSON.stringify([...(await link.bundle()).bodies.entries()].filter(([name]) => name.startsWith('key'))))
+    .toContain(body.id);
+});
+
 test('a session is killed, watched and answered at whichever replica is asked', { retry: 3 }, async () => {
   const principal = { id: '0190b3a4-0000-7000-8000-0000000000b1', name: 'bot', kind: 'ai_agent' as const };
   const info = testSession({
@@ -169,4 +178,19 @@ test('a session erased at one replica is forgotten by the other, which had its k
   expect((await two.call('GET', `/v1/sessions/${info.id}/statements`)).body).toMatchObject({
     code: 'recording.erased',
   });
+});
+
+test('attempts at two replicas count together, at sign-in and at the token endpoint', async () => {
+  const replicas = [one, two];
+  const signIn = async (at: TestControlPlane) => (await at.call('GET', '/v1/login', undefined, '')).status;
+  const secret = async (at: TestControlPlane) =>
+    (await at.oauth({ grant_type: 'client_credentials', client_id: 'nobody', client_secret: 'wrong' })).status;
+  for (let i = 0; i < 60; i++) expect(await signIn(replicas[i % 2]!)).toBe(404);
+  for (let i = 0; i < 20; i++) expect(await secret(replicas[i % 2]!)).toBe(401);
+  for (const at of replicas) {
+    expect(await signIn(at)).toBe(429);
+    expect(await secret(at)).toBe(429);
+    // Who has a good token is not kept out.
+    expect((await at.call('GET', '/v1/whoami')).status).toBe(200);
+  }
 });

@@ -65,9 +65,9 @@ test('a migration that was edited after it was applied stops the start', async (
   const url = await freshDatabase('edited');
   const copy = path.join(dir, 'migrations');
   cpSync(MIGRATIONS_DIR, copy, { recursive: true });
-  await migrate(url, copy);
+  await migrate(url, new Date(), copy);
   appendFileSync(path.join(copy, '20261121000000_first/migration.sql'), '\n-- changed');
-  await expect(migrate(url, copy)).rejects.toMatchObject({ code: 'config.invalid' });
+  await expect(migrate(url, new Date(), copy)).rejects.toMatchObject({ code: 'config.invalid' });
 });
 
 test('a migration that fails leaves nothing behind and stops the start', async () => {
@@ -76,7 +76,7 @@ test('a migration that fails leaves nothing behind and stops the start', async (
   cpSync(MIGRATIONS_DIR, copy, { recursive: true });
   mkdirSync(path.join(copy, '99990101000000_bad'));
   writeFileSync(path.join(copy, '99990101000000_bad/migration.sql'), 'create table half (id int); select nonsense;');
-  await expect(migrate(url, copy)).rejects.toThrow();
+  await expect(migrate(url, new Date(), copy)).rejects.toThrow();
   expect(await query('failing', "select to_regclass('half') as half")).toEqual([{ half: null }]);
 });
 
@@ -103,4 +103,32 @@ test('events fall into the partition of their month, and those of a clock far of
   const rows = await query('parts', 'select tableoid::regclass::text as part from trail_events order by time');
   expect(rows[0]!['part']).toBe('partitions.trail_events_default');
   expect(rows[1]!['part']).toMatch(/^partitions\.trail_events_\d{4}_\d{2}$/);
+});
+
+test('rows of a clock that was months ahead do not keep their month from being made, and move into it', async () => {
+  const url = await freshDatabase('ahead');
+  await migrate(url);
+  const insert = (time: string): string =>
+    `insert into trail_events (time, chain_id, sequence, project_id, kind) values (${time}, gen_random_uuid(), 1, gen_random_uuid(), 'x')`;
+  await query('ahead', insert("'2099-05-31T23:59:59.999Z'"));
+  await query('ahead', insert("'2099-06-30T23:59:59.999Z'"));
+  await query('ahead', insert("'2099-07-01T00:00:00Z'"));
+  const parts = async () =>
+    (await query('ahead', 'select tableoid::regclass::text as part from trail_events order by time')).map(
+      (row) => row['part'],
+    );
+  expect(new Set(await parts())).toEqual(new Set(['partitions.trail_events_default']));
+  // Two replicas that start in that month.
+  const then = new Date('2099-06-15T12:00:00Z');
+  await Promise.all([migrate(url, then), migrate(url, then)]);
+  expect(await parts()).toEqual([
+    'partitions.trail_events_default',
+    'partitions.trail_events_2099_06',
+    'partitions.trail_events_2099_07',
+  ]);
+  const indexes = await query(
+    'ahead',
+    "select count(*)::int as n from pg_indexes where schemaname = 'partitions' group by tablename",
+  );
+  expect(new Set(indexes.map((row) => row['n']))).toEqual(new Set([3]));
 });

@@ -34,10 +34,15 @@ async function applyOne(client: pg.Client, name: string, sql: string, checksum: 
 }
 
 /**
+ * @param now whose month is the first of those that get a partition
  * @returns names of the migrations applied by this call
  * @throws GatewayError `config.invalid` when the database is unreachable, or holds an edited or unknown migration
  */
-export async function migrate(url: string, dir: string = MIGRATIONS_DIR): Promise<readonly string[]> {
+export async function migrate(
+  url: string,
+  now: Date = new Date(),
+  dir: string = MIGRATIONS_DIR,
+): Promise<readonly string[]> {
   const client = new pg.Client({ connectionString: url, application_name: 'sallyport-migrate' });
   client.on('error', () => undefined);
   try {
@@ -78,7 +83,7 @@ export async function migrate(url: string, dir: string = MIGRATIONS_DIR): Promis
       await applyOne(client, name, sql, checksum);
       applied.push(name);
     }
-    await client.query('select partitions.ensure_trail_events(now(), $1)', [MONTHS_AHEAD]);
+    await client.query('select partitions.ensure_trail_events($1, $2)', [now, MONTHS_AHEAD]);
   } finally {
     await client.end();
   }

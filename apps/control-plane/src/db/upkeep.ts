@@ -4,6 +4,7 @@
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Log } from '../http/problem.filter.ts';
+import { SystemClock } from '../time.ts';
 import { Database } from './database.ts';
 import { MONTHS_AHEAD } from './migrate.ts';
 
@@ -14,6 +15,7 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
   #timer: NodeJS.Timeout | undefined;
   constructor(
     private readonly database: Database,
+    private readonly clock: SystemClock,
     private readonly log: Log,
   ) {}
 
@@ -30,16 +32,17 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** @returns false when another replica is at it */
   async run(): Promise<boolean> {
+    const now = this.clock.now();
     return await this.database.transaction(async (tx) => {
       const [{ mine }] = await tx.$queryRaw<[{ mine: boolean }]>`select pg_try_advisory_xact_lock(7070, 4) as mine`;
       if (!mine) return false;
-      await tx.$queryRaw`select partitions.ensure_trail_events(now(), ${MONTHS_AHEAD}::int)`;
-      await tx.$executeRaw`delete from login_attempts where expires_at < now() - interval '1 hour'`;
+      await tx.$queryRaw`select partitions.ensure_trail_events(${now}::timestamptz, ${MONTHS_AHEAD}::int)`;
+      await tx.$executeRaw`delete from login_attempts where expires_at < ${now}::timestamptz - interval '1 hour'`;
       // Kept a while after their end, so that a list shows what has just run out.
-      await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < now() - interval '30 days'`;
-      await tx.$executeRaw`delete from revocations where keep_until < now()`;
+      await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < ${now}::timestamptz - interval '30 days'`;
+      await tx.$executeRaw`delete from revocations where keep_until < ${now}::timestamptz`;
       await tx.$executeRaw`
-        delete from issued_access i where i.created_at < now() - interval '8 days'
+        delete from issued_access i where i.created_at < ${now}::timestamptz - interval '8 days'
           and not exists (select 1 from sessions s where s.token_id = split_part(i.jti, '~', 1) and s.closed_at is null)`;
       return true;
     });

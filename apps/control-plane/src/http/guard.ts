@@ -30,9 +30,9 @@ export class AuthGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) throw new GatewayError('auth.required');
-    const caller = await this.#authenticator.authenticate(token, request.id).catch((error: unknown) => {
+    const caller = await this.#authenticator.authenticate(token, request.id).catch(async (error: unknown) => {
       // Only failures are limited: a good token works however many bad ones come from the same address.
-      this.#limits.take('bad-token', request.ip);
+      if (error instanceof GatewayError) await this.#limits.take('bad-token', request.ip);
       throw error;
     });
     if (anyOf !== 'any' && !anyOf.some((permission) => caller.permissions.has(permission)))

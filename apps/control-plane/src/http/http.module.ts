@@ -1,8 +1,7 @@
-/** What every REST feature stands on: guard, problems, limits, health, metrics, clock. Global by HOUSE section 8. */
+/** What every REST feature stands on: guard, problems, limits, health, metrics. Global by HOUSE section 8. */
 import { Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import { Listening } from '../listening.ts';
-import { SystemClock } from '../time.ts';
 import { AuthGuard } from './guard.ts';
 import { HealthController } from './health.controller.ts';
 import { Metrics } from './metrics.ts';
@@ -13,13 +12,12 @@ import { RateLimiter } from './rate-limit.ts';
 @Module({
   controllers: [HealthController],
   providers: [
-    SystemClock,
     Metrics,
     RateLimiter,
     Listening,
     { provide: APP_GUARD, useClass: AuthGuard },
     { provide: APP_FILTER, useClass: ProblemFilter },
   ],
-  exports: [SystemClock, Metrics, RateLimiter, Listening],
+  exports: [Metrics, RateLimiter, Listening],
 })
 export class HttpModule {}

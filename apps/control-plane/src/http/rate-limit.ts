@@ -1,12 +1,16 @@
 /**
- * Attempts per address and kind in a fixed window, in this process's memory. Bounded: the oldest address makes room.
+ * Attempts per address and kind in a fixed window, counted in the database for all replicas together; an address whose
+ * window is full is refused from memory until it ends, so that a flood writes nothing.
  * Refuses to decide what counts as an attempt; sign-in, token and device routes and the guard say so.
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { Counter } from 'prom-client';
+import { Database } from '../db/database.ts';
+import { Project } from '../db/project.ts';
 import { SystemClock } from '../time.ts';
 import { Metrics } from './metrics.ts';
+import { networkOf } from './network.ts';
 
 /**
  * Attempts allowed per minute and address. Secrets are 256 random bits, so these keep load and noise down; the device
@@ -26,12 +30,17 @@ const ADDRESSES_MAX = 50_000;
 
 @Injectable()
 export class RateLimiter {
-  readonly #windows = new Map<string, { startedMs: number; count: number }>();
-  readonly #clock: SystemClock;
+  /** By kind and network: until when (monotonic ms) it is refused without asking. */
+  readonly #full = new Map<string, number>();
+  #sweptMs = 0;
   readonly #attempts: Counter<'kind'>;
   readonly #refused: Counter<'kind'>;
-  constructor(clock: SystemClock, metrics: Metrics) {
-    this.#clock = clock;
+  constructor(
+    private readonly database: Database,
+    private readonly project: Project,
+    private readonly clock: SystemClock,
+    metrics: Metrics,
+  ) {
     const common = { labelNames: ['kind'] as const, registers: [metrics.registry] };
     this.#attempts = new Counter({
       name: 'sallyport_limited_attempts_total',
@@ -45,33 +54,60 @@ export class RateLimiter {
     });
   }
 
-  /** Counts one attempt. */
-  count(kind: LimitKind, address: string): void {
+  /** Counts one attempt. @returns attempts in this window, this one included */
+  async count(kind: LimitKind, address: string): Promise<number> {
     this.#attempts.inc({ kind });
-    const key = `${kind} ${address}`;
-    const now = this.#clock.monotonicMs();
-    const window = this.#windows.get(key);
-    if (window !== undefined && now - window.startedMs < WINDOW_MS) {
-      window.count += 1;
-      return;
-    }
-    this.#windows.delete(key);
-    if (this.#windows.size >= ADDRESSES_MAX) this.#windows.delete(this.#windows.keys().next().value!);
-    this.#windows.set(key, { startedMs: now, count: 1 });
+    await this.#sweep();
+    const network = networkOf(address);
+    // The database's clock, since replicas' own may differ.
+    const rows = await this.database.client.$queryRaw<{ count: number; left: number }[]>`
+      insert into rate_windows as w (project_id, kind, address, started_at, count)
+      values (${this.project.id}::uuid, ${kind}, ${network}, clock_timestamp(), 1)
+      on conflict (project_id, kind, address) do update set
+        count = case when w.started_at <= excluded.started_at - interval '1 minute' then 1 else w.count + 1 end,
+        started_at = case when w.started_at <= excluded.started_at - interval '1 minute' then excluded.started_at else w.started_at end
+      returning count, (60000 - extract(epoch from clock_timestamp() - started_at) * 1000)::int as left`;
+    const { count, left } = rows[0]!;
+    if (count > PER_MINUTE[kind]) this.#remember(`${kind} ${network}`, left);
+    return count;
   }
 
-  /** @throws GatewayError `auth.throttled` once the window is full */
-  require(kind: LimitKind, address: string): void {
-    const window = this.#windows.get(`${kind} ${address}`);
-    if (window === undefined || this.#clock.monotonicMs() - window.startedMs >= WINDOW_MS) return;
-    if (window.count < PER_MINUTE[kind]) return;
+  /** Looks without counting. @throws GatewayError `auth.throttled` once the window is full */
+  async require(kind: LimitKind, address: string): Promise<void> {
+    this.#requireNotFull(kind, address);
+    const rows = await this.database.client.$queryRaw<{ count: number }[]>`
+      select count from rate_windows where project_id = ${this.project.id}::uuid and kind = ${kind}
+        and address = ${networkOf(address)} and started_at > clock_timestamp() - interval '1 minute'`;
+    if ((rows[0]?.count ?? 0) >= PER_MINUTE[kind]) this.#refuse(kind);
+  }
+
+  /** Both: refuses when full, else counts. */
+  async take(kind: LimitKind, address: string): Promise<void> {
+    this.#requireNotFull(kind, address);
+    if ((await this.count(kind, address)) > PER_MINUTE[kind]) this.#refuse(kind);
+  }
+
+  #requireNotFull(kind: LimitKind, address: string): void {
+    if (this.clock.monotonicMs() < (this.#full.get(`${kind} ${networkOf(address)}`) ?? 0)) this.#refuse(kind);
+  }
+
+  #refuse(kind: LimitKind): never {
     this.#refused.inc({ kind });
     throw new GatewayError('auth.throttled', { kind });
   }
 
-  /** Both: refuses when full, else counts. */
-  take(kind: LimitKind, address: string): void {
-    this.require(kind, address);
-    this.count(kind, address);
+  #remember(key: string, leftMs: number): void {
+    this.#full.delete(key);
+    if (this.#full.size >= ADDRESSES_MAX) this.#full.delete(this.#full.keys().next().value!);
+    this.#full.set(key, this.clock.monotonicMs() + Math.min(Math.max(leftMs, 0), WINDOW_MS));
+  }
+
+  /** Keeps the table to the addresses of the last minutes. */
+  async #sweep(): Promise<void> {
+    const now = this.clock.monotonicMs();
+    if (now - this.#sweptMs < WINDOW_MS) return;
+    this.#sweptMs = now;
+    await this.database.client
+      .$executeRaw`delete from rate_windows where started_at < clock_timestamp() - interval '2 minutes'`;
   }
 }

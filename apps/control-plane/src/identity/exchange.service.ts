@@ -161,7 +161,9 @@ export class Exchange {
   }
 
   async #authenticate(token: string, requestId: string): Promise<Caller & { readonly principal: PrincipalRef }> {
-    const caller = await this.authenticator.authenticate(token, requestId).catch(() => {
+    const caller = await this.authenticator.authenticate(token, requestId).catch((cause: unknown) => {
+      // A database that is away has not said that the token is bad.
+      if (!(cause instanceof GatewayError)) throw cause;
       throw new OAuthError('invalid_grant', 'auth.failed');
     });
     requirePermission(caller, 'access:exchange');

@@ -199,7 +199,6 @@ export class IdentityRepository {
     await tx.identity.update({ where: { id }, data: { lastLoginAt: at } });
   }
   async insertAttempt(tx: Tx, data: Prisma.LoginAttemptUncheckedCreateInput): Promise<void> {
-    await tx.loginAttempt.deleteMany({ where: { expiresAt: { lt: new Date(Date.now() - 3_600_000) } } });
     await tx.loginAttempt.create({ data });
   }
   attemptBySecret(secretHash: Uint8Array<ArrayBuffer>, tx: Tx = this.db): Promise<LoginAttempt | null> {

@@ -100,15 +100,15 @@ export class OAuthController {
   @ApiOperation({ summary: 'Tokens: client credentials, device code, token exchange.' })
   @Answers(TokenAnswer)
   async token(@Req() request: FastifyRequest, @Body({ schema: TokenRequest }) body: TokenBody): Promise<TokenShape> {
-    this.limits.take('token', request.ip);
+    await this.limits.take('token', request.ip);
     switch (body.grant_type) {
       case 'client_credentials': {
         const [id, secretText] = basicCredentials(request.headers.authorization) ?? [
           requireField(body.client_id),
           requireField(body.client_secret),
         ];
-        const made = await this.clients.signIn(id, secretText, request.id).catch((error: unknown) => {
-          this.limits.take('bad-secret', request.ip);
+        const made = await this.clients.signIn(id, secretText, request.id).catch(async (error: unknown) => {
+          if (error instanceof OAuthError) await this.limits.take('bad-secret', request.ip);
           throw error;
         });
         return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
@@ -129,9 +129,9 @@ export class OAuthController {
             role: body.role,
             requestId: request.id,
           })
-          .catch((error: unknown) => {
+          .catch(async (error: unknown) => {
             if (error instanceof OAuthError && error.error === 'invalid_grant')
-              this.limits.take('bad-token', request.ip);
+              await this.limits.take('bad-token', request.ip);
             throw error;
           });
         return {
@@ -158,7 +158,7 @@ export class OAuthController {
     @Req() request: FastifyRequest,
     @Body({ schema: DeviceRequest.prefault({}) }) body: z.infer<typeof DeviceRequest>,
   ): Promise<z.infer<typeof DeviceAnswer>> {
-    this.limits.take('sign-in', request.ip);
+    await this.limits.take('sign-in', request.ip);
     return await this.devices.start(body.client_id);
   }
 }

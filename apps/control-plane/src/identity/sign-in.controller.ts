@@ -49,7 +49,7 @@ export class SignInController {
     @Res() reply: FastifyReply,
     @Query({ schema: LoginQuery }) query: z.infer<typeof LoginQuery>,
   ): Promise<void> {
-    this.limits.take('sign-in', request.ip);
+    await this.limits.take('sign-in', request.ip);
     const returnTo = safeReturnTo(query.return_to);
     if (query.provider === undefined && this.providers.all.length > 1) {
       const links = this.providers.all.map(
@@ -70,7 +70,7 @@ export class SignInController {
   @Public()
   @Get('/v1/login/callback')
   async callback(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    this.limits.take('sign-in', request.ip);
+    await this.limits.take('sign-in', request.ip);
     const at = request.url.indexOf('?');
     const state = readCookies(request.headers.cookie).get(STATE_COOKIE);
     const { token, returnTo } = await this.signIn.finish(at < 0 ? '' : request.url.slice(at), state, request.id);
@@ -89,7 +89,7 @@ export class SignInController {
     @Res() reply: FastifyReply,
     @Query({ schema: DeviceQuery }) query: z.infer<typeof DeviceQuery>,
   ): Promise<void> {
-    this.limits.take('device-code', request.ip);
+    await this.limits.take('device-code', request.ip);
     const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     const code = query.user_code === undefined ? undefined : normalUserCode(query.user_code);
@@ -133,7 +133,7 @@ export class SignInController {
     @Res() reply: FastifyReply,
     @Body({ schema: DeviceAnswer }) body: z.infer<typeof DeviceAnswer>,
   ): Promise<void> {
-    this.limits.take('device-code', request.ip);
+    await this.limits.take('device-code', request.ip);
     const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     const code = normalUserCode(body.user_code);

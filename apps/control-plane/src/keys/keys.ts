@@ -95,7 +95,7 @@ export class Keys {
     }
     // Proves that the key-encryption key is the one this database was made with, before anything is served.
     for (const row of rows) if (row.sealed.length > 0) this.#requireOpens(row);
-    this.#loadedAtMs = Number.NEGATIVE_INFINITY;
+    this.forget();
   }
 
   /** Signs with the purpose's current key. */
@@ -176,6 +176,11 @@ export class Keys {
     };
   }
 
+  /** Reads the keys anew at their next use: another replica may have made some. Called when the bundle changed. */
+  forget(): void {
+    this.#loadedAtMs = Number.NEGATIVE_INFINITY;
+  }
+
   /** Starts a new key soon; the old one signs until then and verifies through its overlap. */
   async rotate(purpose: SigningPurpose, actor: Actor): Promise<string> {
     const id = await this.database.transaction(async (tx) => {
@@ -194,11 +199,11 @@ export class Keys {
       await this.bundles.bump(tx, actor.projectId);
       return made;
     });
-    this.#loadedAtMs = Number.NEGATIVE_INFINITY;
+    this.forget();
     return id;
   }
 
-  /** Makes successors of keys about to stop signing. Called now and then by every replica; an advisory lock picks one. */
+  /** Makes successors of keys about to stop signing. Called at start and now and then by every replica, one at a time. */
   async rotateDue(): Promise<void> {
     const now = this.clock.nowMs();
     await this.database.transaction(async (tx) => {
@@ -212,9 +217,9 @@ export class Keys {
         const actor = { projectId: this.project.id, principal: undefined, requestId: 'rotation' };
         await recordActOf(tx, actor, 'key.rotated', `key/${purpose}`, { key: made });
         await this.bundles.bump(tx, this.project.id);
-        this.#loadedAtMs = Number.NEGATIVE_INFINITY;
       }
     });
+    this.forget();
   }
 
   #requireOpens(row: SigningKey): void {

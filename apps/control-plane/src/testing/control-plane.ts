@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type ControlPlane, startControlPlane } from '../boot.ts';
 import { parseConfig } from '../config.ts';
+import { SystemClock } from '../time.ts';
 
 export interface Answer<T = Record<string, unknown>> {
   readonly status: number;
@@ -14,9 +15,21 @@ export interface Answer<T = Record<string, unknown>> {
   readonly headers: Headers;
 }
 
+/** The system's clock, moved by hand. */
+export class MovedClock extends SystemClock {
+  offsetMs = 0;
+  override nowMs(): number {
+    return super.nowMs() + this.offsetMs;
+  }
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.offsetMs;
+  }
+}
+
 export interface TestControlPlane {
   readonly controlPlane: ControlPlane;
   readonly dir: string;
+  readonly clock: MovedClock;
   readonly url: string;
   readonly adminToken: string;
   /** Log lines so far. */
@@ -31,6 +44,7 @@ export interface TestControlPlane {
 export async function startTestControlPlane(
   env: Record<string, string> = {},
   dir = mkdtempSync(path.join(tmpdir(), 'sallyport-cp-')),
+  clock = new MovedClock(),
 ): Promise<TestControlPlane> {
   const free = { SALLYPORT_HTTP: '127.0.0.1:0', SALLYPORT_LINK: '127.0.0.1:0', SALLYPORT_ENROLL: '127.0.0.1:0' };
   // PostgreSQL runs as nobody when the tests run as root, and must get to its folder.
@@ -38,7 +52,7 @@ export async function startTestControlPlane(
   const log: string[] = [];
   const dataDir = env['SALLYPORT_DATA_DIR'] ?? path.join(dir, 'data');
   const config = parseConfig([], { ...free, SALLYPORT_DATA_DIR: dataDir, ...env });
-  const controlPlane = await startControlPlane(config, (line) => void log.push(line));
+  const controlPlane = await startControlPlane(config, (line) => void log.push(line), clock);
   const url = controlPlane.ready.http;
   const adminToken = readFileSync(path.join(dataDir, 'admin-token'), 'utf8').trim();
   const read = async <T>(response: Response): Promise<Answer<T>> => {
@@ -53,6 +67,7 @@ export async function startTestControlPlane(
   return {
     controlPlane,
     dir,
+    clock,
     url,
     adminToken,
     log,
