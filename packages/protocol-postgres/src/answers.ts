@@ -363,6 +363,8 @@ export class Answers {
     this.#rows = undefined;
     this.#road.copyIn = false;
     if (tally === undefined) return 'keep';
+    // What a simple query runs, runs as the unnamed portal; one that never ran left the older portal standing.
+    if (first!.kind === 'query' && tag !== '') this.#road.mirror.unnamedReplaced(first!.segment);
     for (const change of tally.changes)
       if (change.index === tally.index) change.apply(this.#road.mirror, first!.segment);
     for (const closed of this.#road.mirror.takeClosed())

@@ -203,6 +203,72 @@ test.each(Array.from({ length: 12 }, (_, block) => block))(
   120_000,
 );
 
+const ONCE_DIFFERENT: Readonly<Record<string, readonly Buffer[]>> = {
+  'the unnamed portal stays when a simple query fails before it runs': [
+    say.parse('', 'begin'),
+    say.bind('', ''),
+    say.execute(''),
+    say.sync(),
+    say.query('nonsense'),
+    say.describe('P', ''),
+    say.sync(),
+  ],
+  'the unnamed portal is gone when a simple query ran, and one bound behind it is another': [
+    say.query('begin'),
+    say.parse('', 'select 1'),
+    say.bind('', ''),
+    say.sync(),
+    say.query('select 2'),
+    say.describe('P', ''),
+    say.sync(),
+    say.query('rollback'),
+    say.query('begin'),
+    say.query('select 3'),
+    say.parse('', 'select 4'),
+    say.bind('', ''),
+    say.execute(''),
+    say.sync(),
+  ],
+  'a pipeline behind the end of a failed transaction runs': [
+    say.query('begin'),
+    say.query('nonsense'),
+    say.query('rollback'),
+    say.parse('', 'select ssn is null from customers where id = 1'),
+    say.bind('', ''),
+    say.describe('P', ''),
+    say.execute(''),
+    say.sync(),
+  ],
+  'a pipeline behind a pipeline that ends a failed transaction runs': [
+    say.query('begin'),
+    say.query('nonsense'),
+    say.parse('', 'rollback'),
+    say.bind('', ''),
+    say.execute(''),
+    say.sync(),
+    say.parse('', 'select ssn is null from customers where id = 1'),
+    say.bind('', ''),
+    say.execute(''),
+    say.sync(),
+  ],
+};
+
+test.each(Object.keys(ONCE_DIFFERENT))('%s', async (name) => {
+  const frames = [...ONCE_DIFFERENT[name]!, say.query('rollback'), say.query(`select 'the end'`)];
+  const direct = await connectWire(database.server.port);
+  await direct.signIn({ user: 'plain', database: 'postgres' }, 'p');
+  const expected = await answer(direct, frames, false);
+  direct.end();
+  for (const gateway of gateways) {
+    for (const cut of [true, false]) {
+      const client = await connectWire(gateway.port);
+      await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+      expect(await answer(client, frames, cut)).toBe(expected);
+      client.end();
+    }
+  }
+});
+
 /** The same conversation with a statement that fails wherever one is denied. */
 function failing(frames: readonly Buffer[]): Buffer[] {
   const bad = 'select nothing_of_that_name';

@@ -80,6 +80,10 @@ export class Flight {
     }
     return item;
   }
+  has(...kinds: readonly Entry['kind'][]): boolean {
+    for (const item of this) if (kinds.includes(item.kind)) return true;
+    return false;
+  }
   /** Everything in order; for counting and for looking ahead. */
   *[Symbol.iterator](): Iterator<Entry> {
     for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i]!;

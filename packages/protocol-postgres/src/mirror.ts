@@ -150,6 +150,11 @@ export class Mirror {
     for (const name of this.portals.keys()) this.#dropPortal(name);
   }
 
+  /** A simple query ran: the unnamed portal of before its segment is gone. One bound behind it is another. */
+  unnamedReplaced(segment: number): void {
+    if ((this.portals.get('')?.segment ?? segment) < segment) this.#dropPortal('');
+  }
+
   /** Portals that SQL closed since the last call; their outcomes are to be told. */
   takeClosed(): readonly Portal[] {
     const closed = this.#closed;

@@ -157,7 +157,8 @@ export class Pipeline {
     const name = requireName(message.portal);
     const prepared = mirror.prepared.get(message.statement);
     const existing = mirror.portals.get(name);
-    if (this.#isUncertain(prepared) || (name !== '' && this.#isUncertain(existing))) return this.#waitAnswered();
+    if (this.#isUncertain(prepared) || (name !== '' && this.#isUncertain(existing)) || this.#mayLeaveFailure)
+      return this.#waitAnswered();
     if (prepared === undefined)
       return this.#failPlain('26000', `prepared statement "${shown(message.statement)}" does not exist`);
     // Formats and values, as they are: two digests are equal only when the server would read the same.
@@ -246,7 +247,7 @@ export class Pipeline {
   execute(bytes: Buffer, at: number, end: number): boolean {
     const message = parseExecute(bytes, at, end);
     const portal = this.#road.mirror.portals.get(message.portal);
-    if (this.#isUncertain(portal)) return this.#waitAnswered();
+    if (this.#isUncertain(portal) || this.#mayLeaveFailure) return this.#waitAnswered();
     if (portal === undefined) return this.#failPlain('34000', `portal "${shown(message.portal)}" does not exist`);
     let kept = bytes.subarray(at, end);
     // Going on with an answer under the bundle it was judged by is no new statement.
@@ -362,6 +363,12 @@ export class Pipeline {
   #isUncertain(item: Prepared | Portal | undefined): boolean {
     // Made by a pipeline before this one that is not answered: it may have failed.
     return item !== undefined && !item.confirmed && item.segment !== this.#road.segment;
+  }
+
+  /** The transaction has failed, but what is on its way may end it: then this would run, and nobody had described it. */
+  get #mayLeaveFailure(): boolean {
+    const { status, flight, signed } = this.#road;
+    return status === 'E' && signed.masks().columns.length > 0 && flight.has('query', 'sync');
   }
 
   /** Reads the client on once everything synced is answered: then the mirror is the server's truth. */

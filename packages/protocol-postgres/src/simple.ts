@@ -58,9 +58,8 @@ export class SimpleQueries {
   query(bytes: Buffer, at: number, end: number): void {
     this.#road.segment++;
     this.#judge.executed = 0;
-    // A simple query drops the unnamed statement and portal; one that is refused does as the client was told.
+    // A simple query drops the unnamed statement before it is read, and the unnamed portal when it runs (answers.ts).
     this.#road.mirror.prepared.delete('');
-    this.#road.mirror.portals.delete('');
     const sql = bytes.subarray(at + HEAD_BYTES, end - 1);
     if (sql.length > LIMITS.statementBytesMax) return this.tooLarge();
     const { text, reading } = readSql(this.#road.pool, sql);
