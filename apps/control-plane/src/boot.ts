@@ -64,8 +64,9 @@ async function createApp(
     bodyLimit: BODY_BYTES_MAX,
     // A stream that somebody watches must not hold up a stop.
     forceCloseConnections: true,
-    // A proxy in front is only believed where the operator said there is one.
-    trustProxy: config.behindProxy,
+    // A proxy in front is only believed where the operator said there is one, and only about its own client: what
+    // stands further left in X-Forwarded-For is that client's word, and limits count by address.
+    trustProxy: config.behindProxy && ((_address: string, hop: number): boolean => hop === 0),
     genReqId: () => shortId('req', randomBytes(10)),
   } as ConstructorParameters<typeof FastifyAdapter>[0]);
   const given = {

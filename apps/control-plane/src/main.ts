@@ -5,6 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 import { type ControlPlane, startControlPlane } from './boot.ts';
 import { parseConfig } from './config.ts';
+import { runCaCommand } from './keys/ca-command.ts';
 
 function explain(error: unknown): string {
   if (!(error instanceof GatewayError)) return error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -13,6 +14,15 @@ function explain(error: unknown): string {
   return [error.safeMessage, ...detail, ...cause].join('\n');
 }
 
+if (process.argv[2] === 'ca') {
+  try {
+    process.stdout.write(`${await runCaCommand(process.argv.slice(3), process.env)}\n`);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    process.exit(1);
+  }
+}
 try {
   const config = parseConfig(process.argv.slice(2), process.env);
   const running: { controlPlane?: ControlPlane } = {};

@@ -23,6 +23,20 @@ export class KeysRepository {
     await tx.signingKey.update({ where: { id }, data: { signsUntil, notAfter } });
   }
 
+  /** The root of the default project, held until the transaction ends. */
+  async lockRoot(tx: Tx): Promise<SigningKey | null> {
+    await tx.$executeRaw`select pg_advisory_xact_lock(7070, 1)`;
+    return await tx.signingKey.findFirst({
+      where: { purpose: 'root', retiredAt: null },
+      orderBy: { notBefore: 'desc' },
+    });
+  }
+
+  /** @param sealed empty = the private key is elsewhere */
+  async reseal(tx: Tx, id: string, sealed: Uint8Array<ArrayBuffer>): Promise<void> {
+    await tx.signingKey.update({ where: { id }, data: { sealed } });
+  }
+
   async recordIssued(tx: Tx, data: Prisma.IssuedCertificateUncheckedCreateInput): Promise<void> {
     await tx.issuedCertificate.create({ data });
   }
