@@ -22,7 +22,7 @@ import type { PolicyEngine } from '@sallyport/policy';
 import type { GatePorts, HeldNotice, HoldVerdict, SignedIn, UpstreamCredential } from '@sallyport/protocol-kit';
 import type { Holds, OpenHold } from '../approvals/holds.ts';
 import type { Tickets } from '../approvals/tickets.ts';
-import { hiddenParameters, hideAll } from './hidden.ts';
+import { hiddenParameters, hideAll, hideStatement } from './hidden.ts';
 
 /** What the road needs of the agent. */
 export interface RoadPorts {
@@ -46,7 +46,7 @@ export interface RoadPorts {
 }
 
 const RECENT_MAX = 5;
-const RECENT_TEXT_MAX = 300;
+const RECENT_TEXT_MAX = 512;
 /** Outcomes that ride in one event. */
 const OUTCOMES_PER_EVENT = 64;
 
@@ -198,7 +198,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       digest: statement.digest,
       scope: 'once',
       mode,
-      text: hideAll(statement.text),
+      text: hideStatement(statement.text),
       parameters: hiddenParameters(statement),
       effects: statement.effects,
       rule: verdict.rule,
@@ -210,7 +210,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       wroteInTransaction: statement.wroteInTransaction,
       statementsBefore: this.usage.statements,
       writesBefore: this.usage.writes,
-      recentStatements: this.#recent.map((text) => hideAll(text)),
+      recentStatements: this.#recent.map((text) => hideAll(text, RECENT_TEXT_MAX)),
       requestedAt: nowMs,
       expiresAt: nowMs + waitMs,
     };
@@ -261,4 +261,4 @@ export const mustBeReadOnly = (engine: PolicyEngine, resource: Resource, info: S
 
 /** A copy: a slice would keep megabytes of its parent alive. */
 const shortened = (text: string): string =>
-  text.length <= RECENT_TEXT_MAX ? text : Buffer.from(text.slice(0, RECENT_TEXT_MAX)).toString('utf8');
+  text.length <= RECENT_TEXT_MAX + 1 ? text : Buffer.from(text.slice(0, RECENT_TEXT_MAX + 1)).toString('utf8');
