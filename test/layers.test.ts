@@ -130,6 +130,7 @@ const RANK: Record<string, number> = {
   mask: 5,
   record: 5,
   deny: 5,
+  'copy-in': 5,
   road: 6,
   answers: 7,
   intake: 7,

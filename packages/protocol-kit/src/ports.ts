@@ -200,18 +200,30 @@ export interface CancelPort {
   onCancel: (() => void) | undefined;
 }
 
-/** What the client saw, for replay; calls copy what they keep and never block. */
+/** What the client saw and what it loaded, for replay; calls copy what they keep and never block. */
 export interface RecorderPort {
   /** How much the resource wants kept. */
   readonly level: 'statements' | 'results' | 'full';
-  /** True while the writer is behind at level `full`: pause the upstream until `drained`. */
+  /** True while the writer is behind at level `full`: pause who sends until `onDrained`. */
   readonly saturated: boolean;
   onDrained: (() => void) | undefined;
   statement(number: number, text: string): void;
   /** Column names of an answer, once before its rows. */
   columns(number: number, names: readonly string[]): void;
-  /** Protocol bytes of rows as the client sees them (masked): whole messages. */
-  rows(number: number, bytes: Uint8Array, rowCount: number): void;
+  /**
+   * Protocol bytes of rows as the client sees them (masked): whole messages; of one that is too large to be gathered, pieces.
+   * @param rowCount how many rows end in `bytes`
+   * @param isPiece of a message larger than `LIMITS.recordedRowBytesPerStatementMax`: only `full` keeps it
+   */
+  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece?: boolean): void;
+  /**
+   * What the client sends behind a statement (COPY), without framing and masked, at every level, as parameters are.
+   * @param lines line ends in `bytes`
+   * @returns false when the level keeps no more of this statement: tell the rest by `inputCut`
+   */
+  input(number: number, bytes: Uint8Array, lines: number): boolean;
+  /** What the client sent and `input` did not take: line ends, bytes and hex SHA-256 of it as it was sent. */
+  inputCut(number: number, lines: number, bytes: number, digest: string): void;
   /** Command tag, error or notice text as the client sees it. */
   note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void;
 }

@@ -43,6 +43,8 @@ export interface GatewayOptions {
   spoolFull?(): boolean;
   readonly tlsContext?: () => tls.SecureContext;
   readonly recording?: RecorderPort['level'];
+  /** Of what clients load, how much a recording takes; default all. */
+  readonly recordedInputBytesMax?: number;
   resourceOf?(serverName: string): string | undefined;
 }
 
@@ -51,6 +53,9 @@ export interface Recorded {
   readonly notes: string[];
   /** Protocol bytes of rows as the client got them. */
   rows: Buffer;
+  /** What clients loaded by COPY, masked. */
+  input: Buffer;
+  readonly inputCuts: { readonly lines: number; readonly bytes: number; readonly digest: string }[];
 }
 
 export interface Gateway {
@@ -112,7 +117,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const judged: Judged[] = [];
   const outcomes: StatementOutcome[] = [];
   const holds: OpenHold[] = [];
-  const recorded: Recorded = { statements: [], notes: [], rows: Buffer.alloc(0) };
+  const recorded: Recorded = {
+    statements: [],
+    notes: [],
+    rows: Buffer.alloc(0),
+    input: Buffer.alloc(0),
+    inputCuts: [],
+  };
   const closed: (ErrorCode | '')[] = [];
   const connections = new Set<Connection>();
   const keys = new Map<string, () => void>();
@@ -132,6 +143,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rows: (_number, bytes) => {
       recorded.rows = Buffer.concat([recorded.rows, bytes]);
     },
+    input: (_number, bytes) => {
+      if (recorded.input.length + bytes.length > (options.recordedInputBytesMax ?? Number.MAX_SAFE_INTEGER))
+        return false;
+      recorded.input = Buffer.concat([recorded.input, bytes]);
+      return true;
+    },
+    inputCut: (_number, lines, bytes, digest) => void recorded.inputCuts.push({ lines, bytes, digest }),
     note: (_number, kind, text) => void recorded.notes.push(`${kind}: ${text}`),
   });
 

@@ -117,6 +117,63 @@ test('at level results a statement keeps whole rows up to the limit, then counts
   expect(frames.map((frame) => frame.kind).slice(-3)).toEqual(['cut', 'complete', 'rows']);
 });
 
+test('at level results a row that comes in pieces is left out, whatever bytes are in it', async () => {
+  const { recorder, replay } = bench('results');
+  const large = row('\0'.repeat(300_000));
+  recorder.rows(1, row('small'), 1);
+  for (let from = 0; from < large.length; from += 30_000) {
+    const piece = large.subarray(from, from + 30_000);
+    recorder.rows(1, piece, from + piece.length === large.length ? 1 : 0, true);
+  }
+  recorder.note(1, 'complete', 'SELECT 2');
+  const frames = await replay();
+  expect(frames.map((frame) => frame.kind)).toEqual(['rows', 'cut', 'complete']);
+  expect(frames[1]).toMatchObject({
+    rows: 1,
+    bytes: large.length,
+    digest: createHash('sha256').update(large).digest('hex'),
+  });
+});
+
+const LEVELS = ['statements', 'results', 'full'] as const;
+for (const level of LEVELS) {
+  test(`at level ${level} what a client loads is kept, ${level === 'full' ? 'all of it' : 'up to the limit'}`, async () => {
+    const { recorder, replay } = bench(level);
+    const block = Buffer.from('1\tone\n'.repeat(1000));
+    const digest = 'cd'.repeat(32);
+    recorder.statement(1, 'copy t from stdin');
+    let kept = 0;
+    while (kept < 50 && recorder.input(1, block, 1000)) kept++;
+    if (kept < 50) recorder.inputCut(1, 1000, block.length, digest);
+    recorder.note(1, 'complete', 'COPY 50000');
+    recorder.statement(2, 'copy t from stdin');
+    expect(recorder.input(2, block, 1000)).toBe(true);
+    const frames = await replay();
+    const input = frames.flatMap((frame) => (frame.kind === 'input' && frame.number === 1 ? [frame] : []));
+    expect(Buffer.concat(input.map((frame) => frame.bytes))).toEqual(Buffer.alloc(kept * block.length, block));
+    expect(input.reduce((sum, frame) => sum + frame.lines, 0)).toBe(kept * 1000);
+    if (level === 'full') {
+      expect(kept).toBe(50);
+      return;
+    }
+    expect(kept).toBe(Math.floor(LIMITS.recordedRowBytesPerStatementMax / block.length));
+    const cut = { kind: 'input_cut', number: 1, lines: 1000, bytes: block.length, digest };
+    expect(frames.find((frame) => frame.kind === 'input_cut')).toMatchObject(cut);
+  });
+}
+
+test('a block of input that is larger than a chunk goes on in the next, and memory stays bounded at results', async () => {
+  const full = bench('full');
+  const large = Buffer.alloc(700_000, 'x');
+  expect(full.recorder.input(1, large, 0)).toBe(true);
+  const frames = await full.replay();
+  expect(Buffer.concat(frames.flatMap((frame) => (frame.kind === 'input' ? [frame.bytes] : [])))).toEqual(large);
+  const behind = bench('results', 100);
+  behind.budget.add(90);
+  expect(behind.recorder.input(1, Buffer.from('a\n'), 1)).toBe(false);
+  await behind.recorder.close();
+});
+
 test('at level full every byte is kept, in order, whatever the sizes', async () => {
   const { recorder, chunks, replay } = bench('full');
   const rows = [row('a'), row('x'.repeat(700_000)), row('b'), row('y'.repeat(300_000)), row('')];
@@ -171,6 +228,17 @@ test('when the share of the disk is used up results cuts and full pauses', async
   const pausing = bench('full', 100);
   pausing.budget.add(90);
   expect(pausing.recorder.saturated).toBe(true);
+});
+
+test('at level full what a client loads is paused as well when the writer is behind', async () => {
+  const { recorder, replay } = bench('full');
+  const one = Buffer.alloc(60_000, 'z\n');
+  let sent = 0;
+  for (; !recorder.saturated; sent++) expect(recorder.input(1, one, 30_000)).toBe(true);
+  expect(sent).toBeLessThan(LIMITS.recordingQueueBytesMax / 60_000);
+  await new Promise<void>((resolve) => (recorder.onDrained = resolve));
+  const frames = await replay();
+  expect(frames.reduce((sum, frame) => sum + (frame.kind === 'input' ? frame.lines : 0), 0)).toBe(sent * 30_000);
 });
 
 test('at level full a disk that takes nothing pauses the client until it does', async () => {

@@ -1,7 +1,7 @@
 /**
- * Records one session as its client saw it, off the path of statements: frames gather in memory, a full chunk is
- * compressed in zlib's threads, encrypted, written, and named by a `recording.chunk` event. Memory is bounded: when the
- * writer is behind, `results` cuts with a mark and `full` throttles. Refuses to mask: what it is given is masked already.
+ * Records one session as its client saw it, and what it loaded, off the path of statements: frames gather in memory, a
+ * full chunk is compressed in zlib's threads, encrypted, written, and named by a `recording.chunk` event. Memory is
+ * bounded: when the writer is behind, `full` throttles, else it cuts with a mark. Refuses to mask: it is given masked bytes.
  * Limits: recordedRowBytesPerStatementMax, recordingChunkBytesMax, recordingQueueBytesMax, recordingChunkAgeMsMax.
  */
 import { createHash, type Hash } from 'node:crypto';
@@ -89,10 +89,11 @@ export class SessionRecorder implements RecorderPort {
     const atMs = this.#begin(bytes);
     this.#frames.columns(atMs, number, names);
   }
-  rows(number: number, bytes: Uint8Array, rowCount: number): void {
+  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece = false): void {
     if (this.level === 'statements' || this.#closed) return;
     this.#turnTo(number);
-    if (this.#cut !== undefined || !this.#hasRoom(bytes.length)) {
+    // A row of which pieces come is larger than what `results` keeps of a statement.
+    if ((isPiece && this.level !== 'full') || this.#cut !== undefined || !this.#hasRoom(bytes.length)) {
       this.#leaveOut(bytes, rowCount);
       return;
     }
@@ -104,6 +105,22 @@ export class SessionRecorder implements RecorderPort {
     const fitting = bytes.length <= room ? { length: bytes.length, count: rowCount } : fitMessages(bytes, room);
     if (fitting.length > 0) this.#keep(number, bytes.subarray(0, fitting.length), fitting.count);
     if (fitting.length < bytes.length) this.#leaveOut(bytes.subarray(fitting.length), rowCount - fitting.count);
+  }
+  input(number: number, bytes: Uint8Array, lines: number): boolean {
+    if (this.#closed) return false;
+    this.#turnTo(number);
+    const fits = this.#recordedBytes + bytes.length <= LIMITS.recordedRowBytesPerStatementMax;
+    if (this.level !== 'full' && !(fits && this.#hasRoom(bytes.length))) return false;
+    this.#recordedBytes += bytes.length;
+    this.#inPieces(bytes, (piece, isLast) => {
+      this.#frames.input(this.#begin(piece.length), number, isLast ? lines : 0, piece);
+    });
+    return true;
+  }
+  inputCut(number: number, lines: number, bytes: number, digest: string): void {
+    if (this.#closed) return;
+    this.#turnTo(number);
+    this.#frames.inputCut(this.#begin(FRAME_ROOM), number, lines, bytes, digest);
   }
   note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void {
     if (kind !== 'notice') this.#endCut();
@@ -144,12 +161,14 @@ export class SessionRecorder implements RecorderPort {
 
   #keep(number: number, bytes: Uint8Array, rowCount: number): void {
     this.#recordedBytes += bytes.length;
-    for (let from = 0; from < bytes.length; ) {
-      const piece = bytes.subarray(from, from + NUMBERED_TEXT_BYTES);
-      from += piece.length;
-      // Rows are counted where they end; of a long run only the last frame says how many there were.
-      this.#frames.rows(this.#begin(piece.length), number, from < bytes.length ? 0 : rowCount, piece);
-    }
+    this.#inPieces(bytes, (piece, isLast) => {
+      this.#frames.rows(this.#begin(piece.length), number, isLast ? rowCount : 0, piece);
+    });
+  }
+  /** Rows and lines are counted where they end; of a long run only the last frame says how many there were. */
+  #inPieces(bytes: Uint8Array, write: (piece: Uint8Array, isLast: boolean) => void): void {
+    for (let from = 0; from < bytes.length; from += NUMBERED_TEXT_BYTES)
+      write(bytes.subarray(from, from + NUMBERED_TEXT_BYTES), from + NUMBERED_TEXT_BYTES >= bytes.length);
   }
 
   #leaveOut(bytes: Uint8Array, rowCount: number): void {

@@ -57,9 +57,20 @@ export class WatchableRecorder implements RecorderPort {
     if (this.#show !== undefined) this.#frame((atMs) => this.#frames.columns(atMs, number, names));
   }
 
-  rows(number: number, bytes: Uint8Array, rowCount: number): void {
-    this.#recorder?.rows(number, bytes, rowCount);
+  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece = false): void {
+    this.#recorder?.rows(number, bytes, rowCount, isPiece);
     if (this.#show !== undefined) this.#frame((atMs) => this.#frames.rows(atMs, number, rowCount, bytes));
+  }
+
+  input(number: number, bytes: Uint8Array, lines: number): boolean {
+    if (this.#recorder?.input(number, bytes, lines) !== true) return false;
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.input(atMs, number, lines, bytes));
+    return true;
+  }
+
+  inputCut(number: number, lines: number, bytes: number, digest: string): void {
+    this.#recorder?.inputCut(number, lines, bytes, digest);
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.inputCut(atMs, number, lines, bytes, digest));
   }
 
   note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void {
