@@ -86,6 +86,7 @@ export type TrailEvent =
 
 export interface StatementOutcome {
   readonly number: number;
+  /** That came back or were changed; a row that was changed and came back counts once. */
   readonly rows: number;
   readonly bytes: number;
   /** SQLSTATE of the server's or our error; '' when it went well. */

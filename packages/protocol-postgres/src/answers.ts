@@ -23,7 +23,7 @@ import {
   parseTransactionStatus,
 } from './messages.ts';
 import type { Guard, Tally } from './mirror.ts';
-import { noteColumns, noteFields } from './record.ts';
+import { noteColumns, noteFields, rowsChanged } from './record.ts';
 import type { Road } from './road.ts';
 
 const DATA_ROW = letter('D');
@@ -370,6 +370,9 @@ export class Answers {
     for (const closed of this.#road.mirror.takeClosed())
       if (closed.started && closed.tally !== undefined) this.#road.finish(closed.tally);
     this.#road.host.recorder.note(tally.number, 'complete', tag);
+    // Rows that were changed and did not come back; those that did (RETURNING) are counted already.
+    if (tally.rows === tally.rowsTagged) tally.rows += rowsChanged(tag);
+    tally.rowsTagged = tally.rows;
     tally.index++;
     if (first!.kind === 'execute') {
       this.#road.finish(tally);

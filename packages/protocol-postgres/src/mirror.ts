@@ -74,7 +74,10 @@ export interface Tally {
   readonly facts: SqlFacts | undefined;
   readonly guard: Guard;
   readonly startedUs: number;
+  /** That came back or were changed. */
   rows: number;
+  /** `rows` as it was when the last statement of the string completed. */
+  rowsTagged: number;
   bytes: number;
   masked: number;
   error: string;

@@ -21,6 +21,7 @@ export function openTally(
     guard,
     startedUs: nowUs,
     rows: 0,
+    rowsTagged: 0,
     bytes: 0,
     masked: 0,
     error: '',
@@ -29,6 +30,15 @@ export function openTally(
     changes,
     vouched,
   };
+}
+
+/**
+ * Rows that a command's tag says were written: `INSERT 0 3`, `DELETE 7`, `COPY 9`; a SELECT that sent none made a table of
+ * them. 0 for what writes none (MOVE, FETCH, DDL). Protocol message formats, CommandComplete.
+ */
+export function rowsChanged(tag: string): number {
+  const count = /^(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT) (\d+)$/.exec(tag)?.[1];
+  return count === undefined ? 0 : Number(count);
 }
 
 /** Tells the outcome, once. */

@@ -410,6 +410,25 @@ describe('statements', () => {
     expect(to.outcomes.at(-1)).toMatchObject({ number: 2, rows: 5 });
   });
 
+  test.each([
+    ['a change counts what it changed', 'update people set ssn = ssn where id in (1, 2)', 2],
+    ['a change that gives its rows back counts them once', 'update people set ssn = ssn where id = 1 returning id', 1],
+    [
+      'each statement of a string counts',
+      'insert into people values (3, null), (4, null); select 1; delete from people',
+      7,
+    ],
+    ['a table made of rows counts them', 'create table of_rows as select generate_series(1, 5) as n', 5],
+    ['what only moves counts nothing', 'declare c cursor for select 1; move 1 in c', 0],
+  ])('%s', async (_what, sql, rows) => {
+    const to = await gateway();
+    const client = await wire(to);
+    await client.query('begin; truncate people; insert into people values (1, null), (2, null)');
+    expect(digestOfAnswer(await client.query(sql))).toMatch(/ZT$/);
+    expect(to.outcomes.at(-1)).toMatchObject({ number: 2, rows });
+    await client.query('rollback');
+  });
+
   test('SQL-level PREPARE and EXECUTE are judged by what they run', async () => {
     const to = await gateway({ decide: refuseDrops });
     const client = await wire(to);
@@ -539,6 +558,7 @@ describe('statements', () => {
     await client.until('G');
     client.send(say.copyData('1\tone\n2\ttwo\n'), say.copyDone());
     expect(digestOfAnswer(await client.until('Z'))).toBe('C(COPY 2) ZI');
+    expect(to.outcomes.at(-1)).toMatchObject({ rows: 2 });
     const answer = await client.query('copy t to stdout');
     expect(answer.filter((message) => message.type === 'd').map((message) => message.body.toString())).toEqual([
       '1\tone\n',
