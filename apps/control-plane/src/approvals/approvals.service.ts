@@ -162,9 +162,10 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
    * One person's answer.
    * @throws GatewayError `approval.not_yours`, `approval.answered`, `approval.expired`; InvalidRequest for a refusal without a reason
    */
-  async answer(caller: Caller, id: string, granted: boolean, reason: string): Promise<ApprovalView> {
-    if (!granted && reason.trim() === '')
-      throw new InvalidRequest([{ field: 'reason', message: 'a refusal needs a reason' }]);
+  async answer(caller: Caller, id: string, granted: boolean, given: string): Promise<ApprovalView> {
+    // It goes to the client, to other approvers and to notifiers; an approver may have copied a value into it.
+    const reason = shown(given.trim());
+    if (!granted && reason === '') throw new InvalidRequest([{ field: 'reason', message: 'a refusal needs a reason' }]);
     const groups = await this.repository.groupsOf(caller.projectId, caller.principal.id);
     await this.database.transaction(async (tx) => {
       const row = await this.repository.lock(tx, id);
@@ -180,7 +181,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         requestId: id,
         principalId: caller.principal.id,
         granted,
-        reason: reason.trim() === '' ? null : reason.trim(),
+        reason: reason === '' ? null : reason,
       };
       await this.repository.addVote(tx, vote);
       const votes = [...row.votes, vote];
@@ -288,7 +289,15 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       onBehalfOf: request.onBehalfOf?.name ?? '',
       resource: await this.repository.resourceName(tx, request.resourceId),
       database: request.database,
+      sessionId: request.sessionId,
+      mode: request.mode,
       statement: request.text,
+      parameters: request.parameters.map((text) => text ?? null),
+      effects: [...request.effects],
+      inTransaction: request.inTransaction,
+      wroteInTransaction: request.wroteInTransaction,
+      statementsBefore: request.statementsBefore,
+      writesBefore: request.writesBefore,
       rule: request.rule,
       reason: request.reason,
       groups: [...request.approval.groups],

@@ -193,6 +193,19 @@ test('a refusal needs a reason and refuses at once', async () => {
   expect((await approve(id, 'ben')).body).toMatchObject({ code: 'approval.answered' });
 });
 
+test('a value that an approver copies into a reason is hidden from the client, from others and from notifiers', async () => {
+  const { id } = await ask();
+  const value = 'ada@example.com';
+  const view = (await deny(id, 'ben', { reason: `this is ${value}, look` })).body;
+  expect(JSON.stringify(view)).not.toContain(value);
+  expect(JSON.stringify(view)).toContain('this is a***@');
+  expect((await read(await answerOf(id))).reason).not.toContain(value);
+  await expect
+    .poll(() => hooks.some((one) => one.event === 'approval.answered' && one.body.includes(id)), { timeout: 10_000 })
+    .toBe(true);
+  expect(hooks.map((one) => one.body).join()).not.toContain(value);
+});
+
 test('nobody’s answer is a denial when the time is over', async () => {
   const { id } = await ask({ expiresAt: Date.now() + 300 });
   expect(await read(await answerOf(id))).toMatchObject({ granted: false, by: [] });
@@ -265,6 +278,8 @@ test('webhooks are signed, tried again after a failure, and carry no detected va
     isWebhookSigned(Buffer.from(SECRET), { ...hook!, body: `${hook!.body} ` }, Math.floor(Date.now() / 1000)),
   ).toBe(false);
   expect(hooks.map((one) => one.body).join()).not.toContain('ada@example.com');
+  const { data } = JSON.parse(hook!.body) as { data: Record<string, unknown> };
+  expect(data).toMatchObject({ parameters: [], effects: ['write'], inTransaction: false, statementsBefore: 3 });
   const deliveries = await plane.call<{ items: { attempts: number }[] }>('GET', '/v1/webhooks/hook/deliveries');
   expect(deliveries.body.items.length).toBeGreaterThan(3);
 });

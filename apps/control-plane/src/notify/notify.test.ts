@@ -31,6 +31,45 @@ test('a statement cannot break out of its block in Slack, nor mention anybody', 
   expect(text.match(/```/g)).toHaveLength(2);
 });
 
+test('nothing in a message makes it larger than Slack takes, or a part of what is not escaped', () => {
+  for (const hostile of [
+    '<'.repeat(5_000),
+    '&'.repeat(5_000),
+    '`'.repeat(5_000),
+    'x'.repeat(100_000),
+    '💥'.repeat(5_000),
+  ]) {
+    for (const event of ['approval.requested', 'approval.answered', 'session.killed', 'trail.alarm', 'test', hostile]) {
+      const keys = [
+        'principal',
+        'onBehalfOf',
+        'resource',
+        'statement',
+        'rule',
+        'reason',
+        'id',
+        'expiresAt',
+        'by',
+        'alarm',
+      ];
+      const body = { ...Object.fromEntries(keys.map((key) => [key, hostile])), parameters: Array(50).fill(hostile) };
+      const sent = formatFor('slack', message(event, body)) as { blocks: { text: { text: string } }[] };
+      for (const { text } of sent.blocks) {
+        expect(text.text.length).toBeLessThanOrEqual(3_000);
+        expect(text.text.replaceAll(/&(amp|lt|gt);/g, '')).not.toMatch(/[&<>]/);
+        expect(text.text.match(/`/g)?.length ?? 0).toSatisfy((ticks: number) => ticks % 2 === 0);
+      }
+    }
+  }
+});
+
+test('an approver sees in Slack what the statement is run with, and that its transaction has written', () => {
+  const body = { statement: 'delete from t where id = $1', parameters: ['7', null], wroteInTransaction: true };
+  const text = JSON.stringify(formatFor('slack', message('approval.requested', body)));
+  expect(text).toContain('with `7`, NULL');
+  expect(text).toContain('has written already');
+});
+
 test('the generic format carries the message whole, with its delivery id', () => {
   expect(formatFor('generic', message('trail.head', { size: 3 }))).toEqual({
     id: '7',

@@ -62,7 +62,7 @@ export class SessionsRepository {
   async erase(tx: Tx, sessionId: string, at: Date): Promise<void> {
     await tx.session.update({ where: { id: sessionId }, data: { erasedAt: at } });
     await tx.$executeRaw`
-      update outbox_messages o set body = o.body || '{"statement": ""}'
+      update outbox_messages o set body = o.body || '{"statement": "", "parameters": []}'
       from approval_requests a
       where a.session_id = ${sessionId}::uuid and o.project_id = a.project_id and o.body ->> 'id' = a.id and o.body ? 'statement'`;
     await tx.$executeRaw`

@@ -117,7 +117,9 @@ export class SessionsService {
   }
 
   /** Ends both sides within a second, wherever the agent is connected; and when it is not, as soon as it is. */
-  async kill(caller: Caller, id: string, reason: string): Promise<SessionView> {
+  async kill(caller: Caller, id: string, given: string): Promise<SessionView> {
+    // Told to notifiers, and read by many later.
+    const reason = hideDetected(given);
     const session = await this.#require(caller, id, 'session:kill', 'session:kill');
     if (session.closedAt !== null) throw new GatewayError('session.closed', { session: id });
     await this.database.transaction(async (tx) => {
@@ -146,7 +148,9 @@ export class SessionsService {
    * how much, and the chain still verifies.
    * @throws GatewayError `session.open`
    */
-  async erase(caller: Caller, id: string, reason: string): Promise<SessionView> {
+  async erase(caller: Caller, id: string, given: string): Promise<SessionView> {
+    // It outlives what it is about.
+    const reason = hideDetected(given);
     const session = await this.#require(caller, id, 'session:read', 'session:erase');
     if (session.closedAt === null) throw new GatewayError('session.open', { session: id });
     if (session.erasedAt !== null) return await this.get(caller, id);
