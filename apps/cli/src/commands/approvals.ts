@@ -80,7 +80,7 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
   const nowMs = context.terminal.nowMs();
   const votes = item.votes.map(
     (vote) =>
-      `${vote.principalId} ${vote.granted ? 'approved' : 'denied'}${vote.reason === null ? '' : `: ${vote.reason}`}`,
+      `${vote.principal === '' ? vote.principalId : vote.principal} ${vote.granted ? 'approved' : 'denied'}${vote.reason === null ? '' : `: ${vote.reason}`}`,
   );
   return [
     ...renderFields([
@@ -97,7 +97,7 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
       ['expires', `${showInstant(item.expiresAt)} (${showDistance(item.expiresAt, nowMs)})`],
       [
         'transaction',
-        item.inTransaction ? `open${item.wroteInTransaction ? ', has written already' : ''}` : 'none open',
+        item.inTransaction ? `open${item.wroteInTransaction ? ', has written or holds locks' : ''}` : 'none open',
       ],
       [
         'session so far',

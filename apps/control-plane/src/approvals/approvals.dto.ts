@@ -49,7 +49,15 @@ export const ApprovalView = z
     writesBefore: open(z.number()),
     recentStatements: sensitive(z.array(z.string())),
     votes: open(
-      z.array(z.object({ principalId: z.string(), granted: z.boolean(), reason: z.string().nullable(), at: Instant })),
+      z.array(
+        z.object({
+          principalId: z.string(),
+          principal: z.string().describe('Name; empty when it is gone.'),
+          granted: z.boolean(),
+          reason: z.string().nullable(),
+          at: Instant,
+        }),
+      ),
     ),
     reason: open(z.string().nullable()),
     requestedAt: open(Instant),
@@ -63,11 +71,13 @@ export type ApprovalView = z.infer<typeof ApprovalView>;
 export const ApproveBody = z.strictObject({ reason: open(z.string().max(500).optional()) }).meta({ id: 'Approve' });
 export const DenyBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'Deny' });
 
-export function showApproval(
-  row: RequestWithVotes,
-  answerable: boolean,
-  resources: ReadonlyMap<string, string>,
-): ApprovalView {
+/** By id. */
+export interface Names {
+  readonly resources: ReadonlyMap<string, string>;
+  readonly voters: ReadonlyMap<string, string>;
+}
+
+export function showApproval(row: RequestWithVotes, answerable: boolean, names: Names): ApprovalView {
   const request = row.body as unknown as ApprovalRequest;
   return {
     id: row.id,
@@ -78,7 +88,7 @@ export function showApproval(
     agentId: row.agentId,
     sessionId: row.sessionId,
     resourceId: row.resourceId,
-    resource: resources.get(row.resourceId) ?? row.resourceId,
+    resource: names.resources.get(row.resourceId) ?? row.resourceId,
     database: request.database,
     clientAddress: request.clientAddress,
     mode: row.mode,
@@ -98,6 +108,7 @@ export function showApproval(
     recentStatements: [...request.recentStatements],
     votes: row.votes.map((vote) => ({
       principalId: vote.principalId,
+      principal: names.voters.get(vote.principalId) ?? '',
       granted: vote.granted,
       reason: vote.reason,
       at: vote.createdAt.toISOString(),

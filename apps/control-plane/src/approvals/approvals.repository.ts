@@ -83,6 +83,16 @@ export class ApprovalsRepository {
     return new Map(rows.map((row) => [row.id, row.name]));
   }
 
+  /** Names by id, of persons who answered. */
+  async principalNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (ids.length === 0) return new Map();
+    const rows = await this.database.client.principal.findMany({
+      where: { id: { in: [...new Set(ids)] } },
+      select: { id: true, name: true },
+    });
+    return new Map(rows.map((row) => [row.id, row.name]));
+  }
+
   signed(id: string): Promise<{ signed: string | null } | null> {
     return this.database.client.approvalRequest.findUnique({ where: { id }, select: { signed: true } });
   }

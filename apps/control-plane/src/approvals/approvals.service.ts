@@ -21,7 +21,7 @@ import { Listening } from '../listening.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
-import { type ApprovalFilter, type ApprovalView, showApproval } from './approvals.dto.ts';
+import { type ApprovalFilter, type ApprovalView, type Names, showApproval } from './approvals.dto.ts';
 import { ApprovalsRepository, type RequestWithVotes } from './approvals.repository.ts';
 import { mayAnswer, tally } from './tally.ts';
 
@@ -141,7 +141,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     else if (!caller.permissions.has('session:read'))
       conditions.push({ OR: [ownedBy(caller), answerableBy(caller, groups)] });
     const rows = await this.repository.list({ AND: conditions }, page);
-    const names = await this.repository.resourceNames(rows.map((row) => row.resourceId));
+    const names = await this.#names(rows);
     return toPage(rows, page, (row) => showApproval(row, this.#answerable(caller, groups, row), names));
   }
 
@@ -151,11 +151,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     const groups = await this.repository.groupsOf(caller.projectId, caller.principal.id);
     if (row === null || !this.#visible(caller, groups, row))
       throw new GatewayError('request.not_found', { approval: id });
-    return showApproval(
-      row,
-      this.#answerable(caller, groups, row),
-      await this.repository.resourceNames([row.resourceId]),
-    );
+    return showApproval(row, this.#answerable(caller, groups, row), await this.#names([row]));
   }
 
   /**
@@ -197,6 +193,13 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       if (state !== 'pending') await this.#finish(tx, row, state, votes, vote.reason ?? '');
     });
     return await this.get(caller, id);
+  }
+
+  async #names(rows: readonly RequestWithVotes[]): Promise<Names> {
+    return {
+      resources: await this.repository.resourceNames(rows.map((row) => row.resourceId)),
+      voters: await this.repository.principalNames(rows.flatMap((row) => row.votes.map((vote) => vote.principalId))),
+    };
   }
 
   /** The signed answer to one request, once there is one. */

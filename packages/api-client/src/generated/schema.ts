@@ -116,6 +116,8 @@ export interface ApprovalRequest {
   readonly recentStatements: readonly string[];
   readonly votes: readonly {
     readonly principalId: string;
+    /** Name; empty when it is gone. */
+    readonly principal: string;
     readonly granted: boolean;
     readonly reason: string | null;
     readonly at: string;
