@@ -125,6 +125,26 @@ export interface ReadBundle {
   readonly bodies: ReadonlyMap<string, Record<string, unknown>>;
 }
 
+/**
+ * How long changes take to an agent, one after another, ms. A push takes milliseconds; the replicas' look of its own, that
+ * finds what a lost push did not say, comes every five seconds, so of several changes it can bring at most one sooner.
+ */
+export async function changeTimes(
+  link: TestLink,
+  change: (name: string) => Promise<unknown>,
+  times = 4,
+): Promise<readonly number[]> {
+  const taken: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const name = `soon-${Date.now()}-${i}`;
+    const started = performance.now();
+    await change(name);
+    await link.bundleWith(`group/${name}`);
+    taken.push(performance.now() - started);
+  }
+  return taken.toSorted((a, b) => a - b);
+}
+
 export class TestLink {
   readonly received: ControlMessage[] = [];
   readonly chunks = new Map<string, Buffer>();
@@ -235,6 +255,18 @@ export class TestLink {
       ]),
     );
     return { signed, manifest, bodies };
+  }
+
+  /** The first bundle that has a body of that name; manifests of earlier changes may come before it. */
+  async bundleWith(name: string): Promise<ReadBundle> {
+    for (;;) {
+      const from = this.received.filter((message) => message.manifest != null).length;
+      const bundle = await this.bundle();
+      if (bundle.bodies.has(name)) return bundle;
+      await this.until(() =>
+        this.received.filter((message) => message.manifest != null).length > from ? true : undefined,
+      );
+    }
   }
 
   close(): void {

