@@ -10,10 +10,9 @@ import {
   verifyExport,
 } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, newAgentKey, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
-import { TestTrail, testApproval, testSession } from '../testing/trail-writer.ts';
+import { TestTrail, testSession } from '../testing/trail-writer.ts';
 
 let plane: TestControlPlane;
 let root: string;
@@ -384,59 +383,4 @@ test('a process that starts again ends the sessions of its former life, and says
     closeReason: 'agent.stopping',
   });
   expect((await chainOf(former))?.missing).toBe(2);
-});
-
-test('an erased session can be read by nobody, its approvals neither, and the export still verifies', async () => {
-  const info = session();
-  const trail = newTrail('erasing')
-    .start()
-    .add({ kind: 'session.opened', session: info }, info.id)
-    .judged(info.id, 1, 'select unforgettable from customers');
-  const withKey = trail.take(String(++cursors));
-  expect(await upload(trail, withKey)).toBe('');
-  const now = Date.now();
-  const approval = testApproval(info, { text: 'delete unforgettable', requestedAt: now, expiresAt: now + 60_000 });
-  link.send({ approval: { request: Buffer.from(JSON.stringify(approval)) } });
-  await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${approval.id}`)).status).toBe(200);
-  const erase = (token?: string) =>
-    plane.call<{ code?: string; erasedAt?: string }>(
-      'POST',
-      `/v1/sessions/${info.id}/erase`,
-      { reason: 'asked for by the customer' },
-      token,
-    );
-  expect((await erase()).body.code).toBe('session.open');
-  trail.add({ kind: 'session.closed', reason: '', statements: 1, rows: 0, bytes: 0 }, info.id).checkpoint();
-  expect(await upload(trail)).toBe('');
-  expect((await plane.call('GET', `/v1/sessions/${info.id}/statements`)).status).toBe(200);
-
-  await plane.call('POST', '/v1/principals', { name: 'kim', kind: 'person', roles: ['auditor'] });
-  const { token } = (await plane.call<{ token: string }>('POST', '/v1/principals/kim/tokens', { name: 't' })).body;
-  expect((await erase(token)).status).toBe(403);
-  expect((await plane.call('POST', `/v1/sessions/${info.id}/erase`, {})).status).toBe(400);
-  const erased = await erase();
-  expect(erased.status).toBe(200);
-  expect((await plane.call('POST', `/v1/sessions/${info.id}/kill`, { reason: 'late' })).body['code']).toBe(
-    'session.closed',
-  );
-  expect(erased.body.erasedAt).toMatch(/^\d{4}-/);
-  for (const what of ['statements', 'statements?clear=true', 'recording']) {
-    const answer = await plane.call(`GET`, `/v1/sessions/${info.id}/${what}`);
-    expect(answer).toMatchObject({ status: 410, body: { code: 'recording.erased' } });
-  }
-  expect(JSON.stringify((await plane.call('GET', `/v1/approvals/${approval.id}`)).body)).not.toContain('unforgettable');
-  // The agent did not hear of the acknowledgement and sends everything again, the key too.
-  expect(await upload(trail, { ...withKey, cursor: String(++cursors) })).toBe('');
-  const database = plane.controlPlane.app.get(Database);
-  expect(await database.client.sessionKey.count({ where: { sessionId: info.id } })).toBe(0);
-  const heads = parseTreeHeads(readFileSync(path.join(plane.dir, 'data/heads.jsonl'), 'utf8'));
-  const { findings } = await verified(await exported('?recordings=true'), heads);
-  // Other tests here broke chains of their own.
-  expect(findings.filter(({ where }) => /\/(erasing|control-plane)\//.test(where))).toEqual([]);
-  expect(findings.map(({ kind }) => kind)).not.toContain('altered');
-  const acts = await plane.call<{ items: unknown[] }>(
-    'GET',
-    `/v1/trail/events?session=${info.id}&action=session.erased`,
-  );
-  expect(acts.body.items).toHaveLength(1);
 });
