@@ -90,12 +90,12 @@ export class Answers {
     const count = Math.min(this.#streaming, chunk.length);
     this.#streaming -= count;
     const piece = chunk.subarray(0, count);
-    this.#road.toClient(piece);
     const tally = this.#road.flight.first?.tally;
     if (tally !== undefined) {
       tally.bytes += count;
-      if (!this.#copyOut) this.#recordRows(tally, piece, 0);
+      this.#recordRows(tally, piece, this.#streaming === 0 ? 1 : 0, true);
     }
+    this.#road.toClient(piece);
     if (this.#streaming === 0) {
       for (const bytes of this.#whenWhole) this.#road.toClient(bytes);
       this.#whenWhole = [];
@@ -122,9 +122,9 @@ export class Answers {
       if (size > LIMITS.maskedRowBytesMax) throw new GatewayError('frame.too_large', { row: size });
       return at;
     }
+    if (type === COPY_DATA && !this.#copyOut) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
     this.#streaming = size;
     tally.rows++;
-    if (type === DATA_ROW) this.#recordRows(tally, chunk.subarray(at, at), 1);
     return at + this.#stream(chunk.subarray(at));
   }
 
@@ -156,6 +156,10 @@ export class Answers {
         at = run = this.#maskedRows(first, masker, bytes, at, end);
         continue;
       }
+      if (type === COPY_DATA && this.#copyOut && this.#expectRunning().tally?.guard.masks.detect.length === 0) {
+        at = this.#clearRows(this.#road.flight.first!, bytes, at, end);
+        continue;
+      }
       const fate = this.#message(type, bytes, at, next);
       if (fate !== 'keep') {
         if (at > run) this.#pass(bytes, run, at);
@@ -181,9 +185,10 @@ export class Answers {
 
   #clearRows(first: Entry, bytes: Buffer, from: number, end: number): number {
     const tally = this.#tally(first);
+    const type = bytes[from];
     let at = from;
     let rows = 0;
-    while (at + HEAD_BYTES <= end && bytes[at] === DATA_ROW) {
+    while (at + HEAD_BYTES <= end && bytes[at] === type) {
       const next = at + 1 + int32(bytes, at + 1);
       if (next > end || next <= at + 4) break;
       at = next;
@@ -207,9 +212,10 @@ export class Answers {
     return from + masked.consumed;
   }
 
-  #recordRows(tally: Tally, bytes: Uint8Array, rows: number): void {
+  /** Before the client gets them. */
+  #recordRows(tally: Tally, bytes: Uint8Array, rows: number, isPiece = false): void {
     const { recorder } = this.#road.host;
-    if (recorder.level !== 'statements') recorder.rows(tally.number, bytes, rows);
+    if (recorder.level !== 'statements') recorder.rows(tally.number, bytes, rows, isPiece);
   }
 
   /** What looks into the rows that come now; undefined when nothing has to. */
@@ -280,8 +286,7 @@ export class Answers {
       case 's':
         return this.#suspended();
       case 'G':
-        this.#expectRunning();
-        this.#road.copyIn = true;
+        this.#road.beginCopyIn(this.#expectRunning().tally!, bytes[at + HEAD_BYTES] === 0);
         return 'keep';
       case 'H':
         return this.#copyOutBegins(bytes, at);
@@ -361,7 +366,7 @@ export class Answers {
     if (first?.own !== undefined) return this.#answered(first);
     const { tally } = this.#expectRunning();
     this.#rows = undefined;
-    this.#road.copyIn = false;
+    this.#road.endCopyIn(false);
     if (tally === undefined) return 'keep';
     // What a simple query runs, runs as the unnamed portal; one that never ran left the older portal standing.
     if (first!.kind === 'query' && tag !== '') this.#road.mirror.unnamedReplaced(first!.segment);
@@ -404,11 +409,12 @@ export class Answers {
     if (!this.#copyOut || tally === undefined) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
     tally.rows++;
     tally.bytes += end - at;
-    if (tally.guard.masks.detect.length === 0) return 'keep';
     const hidden = hideCopyLine(bytes.subarray(at + HEAD_BYTES, end), tally.guard.masks, tally.guard.key);
+    const shown = hidden === undefined ? bytes.subarray(at, end) : frame('d', hidden);
+    this.#recordRows(tally, shown, 1);
     if (hidden === undefined) return 'keep';
     tally.masked++;
-    return frame('d', hidden);
+    return shown;
   }
 
   // --- what may come at any time -------------------------------------------------------------------------------------
@@ -452,7 +458,7 @@ export class Answers {
     const state = fields.get('C') ?? '';
     this.#rows = undefined;
     this.#copyOut = false;
-    road.copyIn = false;
+    road.endCopyIn(false);
     if (first === undefined || first.kind === 'sync') return this.#shown(fields, undefined);
     if (first.tally !== undefined && first.tally.error === '') first.tally.error = state;
     if (first.kind === 'query') {

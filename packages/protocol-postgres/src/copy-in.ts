@@ -9,11 +9,18 @@ import { type MaskKey, maskDetected } from '@sallyport/mask';
 import type { DetectMask } from '@sallyport/model';
 import type { RecorderPort } from '@sallyport/protocol-kit';
 import { HEAD_BYTES, int32 } from './codec.ts';
+import type { Guard } from './mirror.ts';
 
-/** `clear`: no mask applies. `masked`: by lines. `nothing`: masked columns, or binary data that masks cannot look into. */
+/** `clear`: no mask applies. `masked`: by lines, as detectors see them. `nothing`: only length and digest. */
 export type CopyInKeeps =
   | { readonly kind: 'clear' | 'nothing' }
   | { readonly kind: 'masked'; readonly detect: readonly DetectMask[]; readonly key: MaskKey | undefined };
+
+/** Which of it is a masked column is not known, and binary data cannot be looked into: then nothing is kept while masks apply. */
+export function copyInKeeps({ masks, key, quotes }: Guard, isText: boolean): CopyInKeeps {
+  if (quotes || (!isText && (masks.columns.length > 0 || masks.detect.length > 0))) return { kind: 'nothing' };
+  return masks.detect.length === 0 ? { kind: 'clear' } : { kind: 'masked', detect: masks.detect, key };
+}
 
 /** Small, since the recorder takes or leaves a block whole. */
 const BLOCK_BYTES = 8 * 1024;

@@ -152,7 +152,7 @@ export class Intake {
     const type = bytes[at]!;
     const size = frameBytes(bytes, at);
     if (type === COPY_DATA) {
-      if (this.#road.copyIn) this.#streaming = size;
+      if (this.#road.copyIn !== undefined) this.#streaming = size;
       else this.#discarding = size;
       return true;
     }
@@ -169,7 +169,7 @@ export class Intake {
 
   #stream(chunk: Buffer, at: number): number {
     // The server ends a COPY at any time; a client in the middle of a message cannot know, and the rest means nothing.
-    if (!this.#road.copyIn) {
+    if (this.#road.copyIn === undefined) {
       this.#discarding = this.#streaming;
       this.#streaming = 0;
       throw new GatewayError('protocol.unexpected', { why: 'COPY ended inside a message' });

@@ -348,7 +348,7 @@ export class Pipeline {
     if (copies) this.#copies(permit);
     this.#send(permit);
     road.ownToServer(flush());
-    this.#intake.block(() => road.copyIn || portal.tally!.finished || road.skipping);
+    this.#intake.block(() => road.copyIn !== undefined || portal.tally!.finished || road.skipping);
   }
 
   /** Rows must be known before they come; the client did not ask, so it does not see the answer. */

@@ -18,6 +18,7 @@ const FUNCTION_CALL = letter('F');
 const SYNC = letter('S');
 const TERMINATE = letter('X');
 const COPY_DATA = letter('d');
+const COPY_DONE = letter('c');
 
 export class Requests {
   readonly #road: Road;
@@ -38,7 +39,7 @@ export class Requests {
       frame: (type, bytes, at, end) => this.#frame(type, bytes, at, end),
       copyData: (piece) => this.#copyData(piece),
       tooLarge: (type) => this.#tooLarge(type),
-      endOfChunk: () => this.#pipeline.endOfChunk(),
+      endOfChunk: () => this.#endOfChunk(),
     });
     this.judge.intake = this.#intake;
     const copies = (permit: Permit): void => {
@@ -59,7 +60,7 @@ export class Requests {
   }
 
   #frame(type: number, bytes: Buffer, at: number, end: number): boolean {
-    if (this.#road.copyIn) return this.#copyFrame(type, bytes, at, end);
+    if (this.#road.copyIn !== undefined) return this.#copyFrame(type, bytes, at, end);
     // A server that skips to Sync skips all but these.
     if (this.#pipeline.isDropping && type !== SYNC && type !== TERMINATE) return true;
     switch (String.fromCharCode(type)) {
@@ -108,8 +109,11 @@ export class Requests {
       case 'd':
       case 'c':
       case 'f':
-        this.#copyData(bytes.subarray(at, end));
-        if (type !== COPY_DATA) this.#road.copyIn = false;
+        if (type === COPY_DATA) this.#copyData(bytes.subarray(at, end));
+        else {
+          this.#road.endCopyIn(type === COPY_DONE);
+          this.#copyBytes(bytes.subarray(at, end));
+        }
         return true;
       // Sent ahead of the data (libpq does): a server in COPY ignores them.
       case 'H':
@@ -125,8 +129,22 @@ export class Requests {
   }
 
   #copyData(bytes: Buffer): void {
+    this.#road.copyIn?.message(bytes);
+    this.#copyBytes(bytes);
+  }
+
+  #copyBytes(bytes: Buffer): void {
     if (this.#copyPermit === undefined) throw new GatewayError('protocol.unexpected', { why: 'COPY data' });
     this.#road.toServer(this.#copyPermit, bytes);
+  }
+
+  /** What was sent is in the recording before the turn's bytes leave. */
+  #endOfChunk(): void {
+    if (this.#road.copyIn !== undefined) {
+      this.#road.copyIn.flush();
+      this.#road.checkRecorder();
+    }
+    this.#pipeline.endOfChunk();
   }
 
   #terminate(): void {

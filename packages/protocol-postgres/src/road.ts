@@ -1,11 +1,12 @@
 /**
  * What both directions of one signed-in session share: the server's state as far as it is known, and the way to the peers.
  * Refuses to parse; requests.ts reads the client, answers.ts reads the server.
- * Back-pressure: a slow client pauses the server, a slow server pauses the client, a slow recording pauses the server.
+ * Back-pressure: a slow client pauses the server, a slow server pauses the client, a slow recording pauses who sends data.
  */
 import { OWN_PERMIT, type Permit, type SessionHost, type SignedIn } from '@sallyport/protocol-kit';
 import type { ParsePool } from '@sallyport/sql';
 import { Catalog } from './catalog.ts';
+import { CopyIn, copyInKeeps } from './copy-in.ts';
 import { type Entry, Flight } from './flight.ts';
 import type { TransactionStatus } from './messages.ts';
 import { Mirror, type Tally } from './mirror.ts';
@@ -28,8 +29,8 @@ export class Road {
   beginning = false;
   /** The server ignores what comes until the next Sync, which has not been sent. */
   skipping = false;
-  /** The server waits for the client's COPY data. */
-  copyIn = false;
+  /** While the server waits for the client's COPY data: on its way into the recording. */
+  copyIn: CopyIn | undefined;
   /** Messages of a pipeline went to the server and no Sync behind them: it may hold an implicit transaction open. */
   unsynced = false;
   /** Counts bundles, so that a judgement can tell whether it is of the one in force. */
@@ -49,6 +50,7 @@ export class Road {
     host.recorder.onDrained = () => {
       this.#recorderSlow = false;
       if (!this.#clientSlow) host.upstream.resume();
+      this.#resumeClient();
     };
   }
 
@@ -78,7 +80,12 @@ export class Road {
 
   upstreamDrained(): void {
     this.#serverSlow = false;
-    if (!this.#queueLong) this.host.client.resume();
+    this.#resumeClient();
+  }
+
+  #resumeClient(): void {
+    if (!this.#serverSlow && !this.#queueLong && !(this.#recorderSlow && this.copyIn !== undefined))
+      this.host.client.resume();
   }
 
   /** Too much of the client's waits behind a statement that is held or described. */
@@ -86,13 +93,30 @@ export class Road {
     if (this.#queueLong === isLong) return;
     this.#queueLong = isLong;
     if (isLong) this.host.client.pause();
-    else if (!this.#serverSlow) this.host.client.resume();
+    else this.#resumeClient();
   }
 
   checkRecorder(): void {
-    if (!this.host.recorder.saturated || this.#recorderSlow) return;
-    this.#recorderSlow = true;
-    this.host.upstream.pause();
+    if (!this.host.recorder.saturated) return;
+    if (!this.#recorderSlow) {
+      this.#recorderSlow = true;
+      this.host.upstream.pause();
+    }
+    if (this.copyIn !== undefined) this.host.client.pause();
+  }
+
+  /** The server waits for data of this statement. */
+  beginCopyIn(tally: Tally, isText: boolean): void {
+    this.copyIn = new CopyIn(this.host.recorder, tally.number, copyInKeeps(tally.guard, isText));
+  }
+
+  /** @param complete the client sent all it had */
+  endCopyIn(complete: boolean): void {
+    const ended = this.copyIn;
+    if (ended === undefined) return;
+    this.copyIn = undefined;
+    ended.end(complete);
+    this.#resumeClient();
   }
 
   finish(tally: Tally): void {
@@ -111,6 +135,8 @@ export class Road {
 
   /** Ends every open outcome; the session is over. */
   close(error: string): void {
+    this.copyIn?.end(false);
+    this.copyIn = undefined;
     for (const item of this.flight) {
       if (item.tally === undefined) continue;
       if (item.tally.error === '') item.tally.error = error;

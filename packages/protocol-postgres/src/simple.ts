@@ -90,7 +90,7 @@ export class SimpleQueries {
           // Names that stand for something else from here on, or data that may follow at once: what comes behind waits.
           const copies = resolved.facts?.statements.some((each) => each.kind === 'copy' && each.object === 'from');
           if (copies === true || tally.changes.length > 0)
-            this.#intake.block(() => road.copyIn || road.flight.size === 0);
+            this.#intake.block(() => road.copyIn !== undefined || road.flight.size === 0);
         };
         const facts = resolved.facts;
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, text, permit.masks);
