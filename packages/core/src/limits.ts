@@ -59,6 +59,8 @@ export const LIMITS = {
   recordingQueuesBytesMax: 64 * 1024 * 1024,
   /** A chunk leaves memory at this age even when it is small, so that a session can be watched. */
   recordingChunkAgeMsMax: 5_000,
+  /** A row that a replay or a live view shows cell by cell; of a larger one it says the size. */
+  replayedRowBytesMax: 4 * 1024 * 1024,
   /** Of `spoolBytesMax`, what recordings may fill; the rest is kept for the trail. */
   recordingSpoolShareMax: 0.75,
   /** Outcomes of forwarded statements that wait for a full disk; beyond it the process must end. */

@@ -136,3 +136,25 @@ async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   for await (const one of source) all.push(one);
   return all;
 }
+
+test('a row too large to be gathered is shown by its size, whatever frames it comes in, and the next one is whole', () => {
+  const row = (text: string): Buffer => {
+    const cell = Buffer.from(text);
+    const bytes = Buffer.alloc(11 + cell.length);
+    bytes[0] = 0x44;
+    bytes.writeInt32BE(bytes.length - 1, 1);
+    bytes.writeInt16BE(1, 5);
+    bytes.writeInt32BE(cell.length, 7);
+    cell.copy(bytes, 11);
+    return bytes;
+  };
+  const large = row('y'.repeat(LIMITS.replayedRowBytesMax));
+  const all = Buffer.concat([row('a'), large, row('b'), row('')]);
+  for (const size of [all.length, 256 * 1024, 1_000_003]) {
+    const reader = new PostgresRowReader();
+    const rows: (readonly unknown[])[] = [];
+    for (let at = 0; at < all.length; at += size) rows.push(...reader.push(all.subarray(at, at + size)));
+    expect(rows.map(String), `in pieces of ${size}`).toEqual(['a', `(${large.length} bytes)`, 'b', '']);
+    expect(reader.pending).toBe(0);
+  }
+});

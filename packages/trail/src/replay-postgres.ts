@@ -3,6 +3,7 @@
  * DataRow has its cells; CopyData is read by replay-copy.ts. Refuses any other message.
  * PostgreSQL protocol-message-formats, DataRow and CopyData.
  */
+import { LIMITS } from '@sallyport/core';
 import { broken } from './bytes.ts';
 import { type Cell, readTuple } from './postgres-cells.ts';
 import { CopyReader } from './replay-copy.ts';
@@ -22,24 +23,31 @@ export function readPostgresRows(bytes: Buffer): readonly (readonly Cell[])[] {
 /** Rows from frames: a row may begin in one frame and end in the next of the same statement. */
 export class PostgresRowReader {
   #rest: Buffer = Buffer.alloc(0);
+  /** Bytes to come of a row that is too large to be gathered. */
+  #skip = 0;
   readonly #copy = new CopyReader();
   /** Bytes of a row that has not ended; a `cut` frame explains them. */
   get pending(): number {
-    return this.#rest.length;
+    return this.#rest.length + this.#skip;
   }
   /** Forgets an unfinished row: call at another statement. */
   reset(): void {
     this.#rest = Buffer.alloc(0);
+    this.#skip = 0;
     this.#copy.end();
   }
   /** Call where an answer is complete or cut: the last line of a COPY may lack its end. */
   end(): readonly (readonly Cell[])[] {
     this.#rest = Buffer.alloc(0);
+    this.#skip = 0;
     return this.#copy.end();
   }
-  /** @throws GatewayError `trail.broken` (`rows`) */
+  /** A message larger than `replayedRowBytesMax` is one cell that says its size. @throws GatewayError `trail.broken` (`rows`) */
   push(bytes: Buffer): readonly (readonly Cell[])[] {
-    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    const skipped = Math.min(this.#skip, bytes.length);
+    this.#skip -= skipped;
+    const more = bytes.subarray(skipped);
+    const all = this.#rest.length === 0 ? more : Buffer.concat([this.#rest, more]);
     const rows: (readonly Cell[])[] = [];
     let at = 0;
     while (all.length - at >= HEAD_BYTES) {
@@ -47,6 +55,12 @@ export class PostgresRowReader {
       const isRow = all[at] === DATA_ROW;
       if (!isRow && all[at] !== COPY_DATA) throw broken('rows');
       if (length < (isRow ? HEAD_BYTES + 2 : HEAD_BYTES)) throw broken('rows');
+      if (length > LIMITS.replayedRowBytesMax) {
+        rows.push([`(${length} bytes)`]);
+        this.#skip = Math.max(0, length - (all.length - at));
+        at = Math.min(at + length, all.length);
+        continue;
+      }
       if (length > all.length - at) break;
       const body = all.subarray(at + HEAD_BYTES, at + length);
       if (isRow) rows.push(readTuple(body));

@@ -25,7 +25,8 @@ import { SessionsRepository } from './sessions.repository.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const WATCH_LOOK_MS = 1_000;
-const WATCH_QUEUE_MAX = 10_000;
+/** Frames that wait for one viewer; one more is let in when none waits, however large. */
+const WATCH_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
 
 @Injectable()
 export class SessionsService {
@@ -169,20 +170,42 @@ export class SessionsService {
   }
 
   async *#watched(session: Session, left: AbortSignal): AsyncGenerator<string> {
-    const lines = new FrameLines(false);
-    const queue: RecordingFrame[] = [];
+    let lines = new FrameLines(false);
+    let queue: Buffer[] = [];
+    let queuedBytes = 0;
+    let missed = false as boolean;
     let wake: () => void = () => undefined;
     left.addEventListener('abort', () => wake(), { once: true });
-    const stop = await this.live.watch(session.agentId, session.id, (bytes) => {
+    const stop = await this.live.watch(session.agentId, session.id, (frame) => {
       // A viewer that cannot keep up loses frames; the recording has them.
-      if (queue.length < WATCH_QUEUE_MAX) queue.push(...decodeFrames(bytes, 0));
+      if (queue.length > 0 && queuedBytes + frame.length > WATCH_QUEUE_BYTES_MAX) {
+        missed = true;
+        return;
+      }
+      queuedBytes += frame.length;
+      queue.push(frame);
       wake();
     });
     try {
       // The first line goes at once, so that the viewer knows that it works while the session is silent.
-      yield `${JSON.stringify({ atMs: 0, kind: 'notice', number: 0, text: 'watching' })}\n`;
+      yield noticeLine('watching');
       while (!left.aborted) {
-        for (const frame of queue.splice(0)) yield lines.line(frame);
+        const frames = queue;
+        let gap: boolean = missed;
+        [queue, queuedBytes, missed] = [[], 0, false];
+        for (const frame of frames) {
+          const shown = shownOf(frame, lines);
+          if (shown !== undefined) {
+            yield* shown;
+            continue;
+          }
+          lines = new FrameLines(false);
+          gap = true;
+        }
+        if (gap) {
+          lines = new FrameLines(false);
+          yield noticeLine('some of it cannot be shown here; the recording has it');
+        }
         if (queue.length > 0) continue;
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, WATCH_LOOK_MS);
@@ -277,6 +300,18 @@ const actorOf = (caller: Caller) => ({
   principal: caller.principal,
   requestId: caller.requestId,
 });
+
+const noticeLine = (text: string): string => `${JSON.stringify({ atMs: 0, kind: 'notice', number: 0, text })}\n`;
+
+/** @returns undefined for a frame that cannot be read: who begins to watch in the middle of a row sees a part of it */
+function shownOf(bytes: Buffer, lines: FrameLines): readonly string[] | undefined {
+  try {
+    return [...decodeFrames(bytes, 0)].map((frame) => lines.line(frame));
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.code !== 'trail.broken') throw error;
+    return undefined;
+  }
+}
 
 async function* linesOf(frames: AsyncGenerator<RecordingFrame>, lines: FrameLines): AsyncGenerator<string> {
   for await (const frame of frames) yield lines.line(frame);

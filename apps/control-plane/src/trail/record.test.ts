@@ -285,6 +285,35 @@ test('who watches a live session gets its frames until it closes', async () => {
   expect(await stopped).toMatchObject({ sessionId: info.id, on: false });
 });
 
+test('who begins to watch in the middle of a row is told so, and sees what follows', async () => {
+  const info = session();
+  link.send({ session: { session: Buffer.from(JSON.stringify(info)) } });
+  await expect.poll(async () => (await plane.call('GET', `/v1/sessions/${info.id}`)).status).toBe(200);
+  const asked = link.next('watch');
+  const response = await fetch(`${plane.url}/v1/sessions/${info.id}/watch`, {
+    headers: { authorization: `Bearer ${plane.adminToken}` },
+  });
+  expect(await asked).toMatchObject({ sessionId: info.id, on: true });
+  const show = (write: (frames: FrameWriter) => void): void => {
+    const batch = new ByteBatch();
+    write(new FrameWriter(batch));
+    link.send({ watch: { sessionId: info.id, frame: Buffer.from(batch.view) } });
+  };
+  show((frames) => frames.rows(1, 1, 1, Buffer.from('the end of a row')));
+  show((frames) => frames.text('complete', 2, 1, 'SELECT 1'));
+  setTimeout(
+    () =>
+      link.send({ session: { session: Buffer.from(JSON.stringify({ ...info, closedAt: Date.now(), reason: '' })) } }),
+    300,
+  );
+  const lines = (await response.text())
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { kind: string; text: string });
+  expect(lines.map((line) => line.kind).sort()).toEqual(['complete', 'notice', 'notice']);
+  expect(JSON.stringify(lines)).not.toContain('the end of a row');
+});
+
 test('a recording is acknowledged once stored, replays, and a chunk that the trail does not name is not replayed', async () => {
   const info = session();
   const trail = newTrail().start().add({ kind: 'session.opened', session: info }, info.id);
