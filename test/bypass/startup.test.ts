@@ -225,13 +225,13 @@ describe('who and where', () => {
     { name: 'the upstream’s user', user: 'payments_app', sqlstate: '28P01' },
     { name: 'a name in capitals', user: 'PAYMENTS-DB', sqlstate: '28P01' },
     { name: 'a path', user: '../payments-db', sqlstate: '28P01' },
-    { name: 'another database', user: 'payments-db', database: 'postgres', sqlstate: '22023' },
-    { name: 'a template database', user: 'payments-db', database: 'template1', sqlstate: '22023' },
+    { name: 'another database', user: 'payments-db', database: 'postgres', sqlstate: '3D000' },
+    { name: 'a template database', user: 'payments-db', database: 'template1', sqlstate: '3D000' },
     {
       name: 'a database as a connection string',
       user: 'payments-db',
       database: 'dbname=postgres host=127.0.0.1',
-      sqlstate: '22023',
+      sqlstate: '3D000',
     },
   ];
   for (const row of REFUSED) {

@@ -46,6 +46,7 @@ export const CODES = {
   'protocol.unexpected': { http: 400, text: 'The client sent a message that is not allowed at this point.' },
   'protocol.unsupported': { http: 400, text: 'The client asked for a protocol feature this gateway refuses.' },
   'tls.required': { http: 400, text: 'This listener speaks TLS only.' },
+  'database.unknown': { http: 404, text: 'The resource offers no database of that name.' },
   'session.limit': { http: 429, text: 'Too many sessions are open. Close one and try again.' },
   'session.idle': { http: 408, text: 'The session was silent for too long and was closed.' },
   'session.killed': { http: 403, text: 'The session was ended by an administrator.' },

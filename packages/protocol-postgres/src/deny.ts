@@ -71,6 +71,7 @@ const FATAL_STATES: Partial<Record<ErrorCode, string>> = {
   'auth.throttled': '53300',
   'tls.required': '28000',
   'protocol.unsupported': '22023',
+  'database.unknown': '3D000',
   'upstream.auth': '08004',
   'upstream.version': '0A000',
   'credential.unavailable': '08004',

@@ -171,7 +171,7 @@ describe('signing in', () => {
     client.send(say.startup({ user: 'payments-db', database: 'postgres' }));
     await client.until('R');
     client.send(say.password(TEST_TOKEN));
-    expect(fieldsOf((await client.until('E')).at(-1)!.body)['C']).toBe('22023');
+    expect(fieldsOf((await client.until('E')).at(-1)!.body)['C']).toBe('3D000');
   });
 
   test('a wrong credential is told without a word about it', async () => {

@@ -204,7 +204,7 @@ export class PostgresSession implements ProtocolSession {
     if (target === undefined) throw new GatewayError('upstream.protocol', { why: 'not a PostgreSQL resource' });
     const wanted = database === '' ? (target.databases[0] ?? 'postgres') : database;
     if (target.databases.length > 0 && !target.databases.includes(wanted)) {
-      throw new GatewayError('protocol.unsupported', { parameter: 'database' });
+      throw new GatewayError('database.unknown');
     }
     const credential = await signed.credential();
     if (this.#phase.kind !== 'opening') return;

@@ -23,12 +23,13 @@ export class SqlError extends CliError {
   }
 }
 
-/** PostgreSQL errcodes: 42501 insufficient_privilege; class 08 connection, 28 authorization, 57P admin shutdown, 58 system. */
+/** PostgreSQL errcodes: 42501 insufficient_privilege; class 08 connection, 28 authorization, 57P admin shutdown, 58 system; 3D000 no such database. */
 function exitOf(sqlstate: string): ExitName {
   if (sqlstate === '42501') return 'denied';
   if (sqlstate.startsWith('28')) return 'denied';
   if (sqlstate.startsWith('08') || sqlstate.startsWith('57P') || sqlstate.startsWith('58')) return 'unavailable';
   if (sqlstate === '57014') return 'interrupted';
+  if (sqlstate === '3D000') return 'notFound';
   return 'failure';
 }
 
