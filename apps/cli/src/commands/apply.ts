@@ -13,7 +13,7 @@ export function registerApply({ program, run }: Registry): void {
     .description('apply documents (kinds Resource, Group, Grant, Policy), all or nothing')
     .requiredOption('-f, --file <path>', 'folder or file with YAML (`-` = stdin)')
     .option('--dry-run', 'only show what would change')
-    .option('--prune', 'also remove what earlier documents made and these no longer name')
+    .option('--prune', 'also remove what earlier documents named and these do not, of the kinds that are here')
     .action(run(apply));
 }
 

@@ -4,11 +4,12 @@ import { GrantsModule } from '../grants/grants.module.ts';
 import { PoliciesModule } from '../policies/policies.module.ts';
 import { ResourcesModule } from '../resources/resources.module.ts';
 import { ApplyController } from './apply.controller.ts';
+import { ApplyRepository } from './apply.repository.ts';
 import { Apply } from './apply.service.ts';
 
 @Module({
   imports: [ResourcesModule, GrantsModule, PoliciesModule],
   controllers: [ApplyController],
-  providers: [Apply],
+  providers: [Apply, ApplyRepository],
 })
 export class ApplyModule {}

@@ -1,7 +1,7 @@
 /**
  * Brings groups, resources, grants and policies to what a set of documents says: all in one transaction, or nothing.
- * A dry run does the same work and rolls back, so that its answer is what would happen. Prune deletes what is not named,
- * among the kinds that the documents hold. No HTTP, no Prisma.
+ * A dry run does the same work and rolls back, so that its answer is what would happen. Prune deletes what earlier documents
+ * named and these do not, among the kinds that these hold; what was made by hand stays. No HTTP, no Prisma.
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
@@ -23,6 +23,7 @@ import { documentOf as resourceDocumentOf, specOf } from '../resources/resource-
 import { ResourcesRepository } from '../resources/resources.repository.ts';
 import { Resources } from '../resources/resources.service.ts';
 import { SystemClock } from '../time.ts';
+import { type AppliedThing, ApplyRepository } from './apply.repository.ts';
 import { diffOf, textDiff } from './diff.ts';
 import {
   type CheckedDocument,
@@ -54,6 +55,7 @@ class DryRun extends Error {
 export class Apply {
   constructor(
     private readonly database: Database,
+    private readonly repository: ApplyRepository,
     private readonly identity: IdentityRepository,
     private readonly principals: Principals,
     private readonly revocations: Revocations,
@@ -82,6 +84,7 @@ export class Apply {
           for (const document of documents.filter((one) => one.kind === kind))
             changes.push(await this.#placed(document, () => this.#applyOne(tx, caller, document)));
         }
+        for (const kind of DOCUMENT_KINDS) await this.#note(tx, caller, kind, documents);
         if (options.prune)
           for (const kind of [...DOCUMENT_KINDS].reverse())
             changes.push(...(await this.#prune(tx, caller, kind, documents)));
@@ -256,35 +259,56 @@ export class Apply {
   ): Promise<readonly Change[]> {
     const named = new Set(documents.filter((one) => one.kind === kind).map((one) => one.name));
     if (named.size === 0) return [];
-    const deleted = (name: string): Change => ({ kind, name, action: 'delete', diff: [] });
-    const rest = <T extends { readonly name: string }>(rows: readonly T[]): readonly T[] =>
-      rows.filter((row) => !named.has(row.name));
-    const changes: Change[] = [];
+    const applied = await this.repository.ids(tx, caller.projectId, kind);
+    const gone = <T extends AppliedThing>(rows: readonly T[]): readonly T[] =>
+      rows.filter((row) => applied.has(row.id) && !named.has(row.name));
+    const deleted: AppliedThing[] = [];
+    const each = async <T extends AppliedThing>(rows: readonly T[], remove: (row: T) => Promise<unknown>) => {
+      for (const row of gone(rows)) {
+        await remove(row);
+        deleted.push(row);
+      }
+    };
     switch (kind) {
       case 'Group':
-        for (const row of rest(await this.identity.allGroups(caller.projectId, tx))) {
-          await this.principals.deleteGroup(tx, caller, row);
-          changes.push(deleted(row.name));
-        }
-        return changes;
+        await each(await this.identity.allGroups(caller.projectId, tx), (row) =>
+          this.principals.deleteGroup(tx, caller, row),
+        );
+        break;
       case 'Resource':
-        for (const row of rest(await this.resourceRows.all(caller.projectId, tx))) {
-          await this.resources.delete(tx, caller, row);
-          changes.push(deleted(row.name));
-        }
-        return changes;
+        await each(await this.resourceRows.all(caller.projectId, tx), (row) => this.resources.delete(tx, caller, row));
+        break;
       case 'Grant':
-        for (const row of rest(await this.grantRows.all(caller.projectId, tx))) {
-          await this.grants.delete(tx, caller, row);
-          changes.push(deleted(row.name));
-        }
-        return changes;
+        await each(await this.grantRows.all(caller.projectId, tx), (row) => this.grants.delete(tx, caller, row));
+        break;
       case 'Policy':
-        for (const row of rest(await this.policyRows.all(caller.projectId, tx))) {
-          await this.policies.delete(tx, caller, row);
-          changes.push(deleted(row.name));
-        }
-        return changes;
+        await each(await this.policyRows.all(caller.projectId, tx), (row) => this.policies.delete(tx, caller, row));
+        break;
+      default:
+        throw kind satisfies never;
+    }
+    await this.repository.forget(tx, caller.projectId, kind, deleted);
+    return deleted.map(({ name }) => ({ kind, name, action: 'delete', diff: [] }));
+  }
+
+  /** Notes what these documents name, whether they changed it or found it so. */
+  async #note(tx: Tx, caller: Caller, kind: DocumentKind, documents: readonly CheckedDocument[]): Promise<void> {
+    const named = new Set(documents.filter((one) => one.kind === kind).map((one) => one.name));
+    if (named.size === 0) return;
+    const rows = (await this.#all(tx, caller, kind)).filter((row) => named.has(row.name));
+    await this.repository.note(tx, caller.projectId, kind, rows);
+  }
+
+  #all(tx: Tx, { projectId }: Caller, kind: DocumentKind): Promise<readonly AppliedThing[]> {
+    switch (kind) {
+      case 'Group':
+        return this.identity.allGroups(projectId, tx);
+      case 'Resource':
+        return this.resourceRows.all(projectId, tx);
+      case 'Grant':
+        return this.grantRows.all(projectId, tx);
+      case 'Policy':
+        return this.policyRows.all(projectId, tx);
       default:
         throw kind satisfies never;
     }

@@ -109,6 +109,21 @@ test('prune deletes what is not named, among the kinds that are there', async ()
   expect((await plane.call('GET', '/v1/policies/payments')).status).toBe(200);
 });
 
+test('prune leaves what was made by hand, also under the name of something documents once made', async () => {
+  const byHand = { group: 'dba', resource: 'payments-db', effects: ['read'] };
+  expect((await plane.call('POST', '/v1/grants', { name: 'by-hand', ...byHand })).status).toBe(201);
+  await apply(GRANT + GRANT.replace('name: dba', 'name: once'));
+  expect((await plane.call('DELETE', '/v1/grants/once')).status).toBe(204);
+  expect((await plane.call('POST', '/v1/grants', { name: 'once', ...byHand })).status).toBe(201);
+  expect(actions(await apply(GRANT, { prune: true }))).toEqual(['none Grant/dba']);
+  // Named by a document once more, it is the documents' own again, though nothing about it changed.
+  const taken = GRANT + GRANT.replace('name: dba', 'name: once').replace('[read, write]', '[read]');
+  expect(actions(await apply(taken))).toEqual(['none Grant/dba', 'none Grant/once']);
+  expect(actions(await apply(GRANT, { prune: true, dryRun: true }))).toEqual(['none Grant/dba', 'delete Grant/once']);
+  expect(actions(await apply(GRANT, { prune: true }))).toEqual(['none Grant/dba', 'delete Grant/once']);
+  expect((await plane.call('GET', '/v1/grants/by-hand')).status).toBe(200);
+});
+
 test.each([
   ['kind: Grant\nname: x\ngroup: dba\nresource: payments-db\neffects: [reed]\n', 5, 'effects.0'],
   ['kind: Grant\nname: x\ngroup: dba\nresource: payments-db\neffects: [read]\nuntil: never\n', 6, 'until'],
