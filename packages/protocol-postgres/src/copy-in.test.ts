@@ -12,8 +12,8 @@ const DETECT: readonly DetectMask[] = [
   { detect: 'email', with: 'partial' },
   { detect: 'secret_key', with: 'partial' },
 ];
-const MASKED: CopyInKeeps = { kind: 'masked', detect: DETECT, key: undefined };
-const CLEAR: CopyInKeeps = { kind: 'clear' };
+const MASKED: CopyInKeeps = { kind: 'masked', isText: true, detect: DETECT, key: undefined };
+const CLEAR: CopyInKeeps = { kind: 'clear', isText: true };
 
 interface Kept {
   text: string;
@@ -163,7 +163,7 @@ test('next to masked columns, and in binary under any mask, nothing is kept but 
   expect(copyInKeeps(detecting, false).kind).toBe('nothing');
   expect(copyInKeeps({ ...guard, masks: { columns, detect: [] } }, false).kind).toBe('nothing');
   expect(copyInKeeps({ ...guard, quotes: true, masks: { columns, detect: DETECT } }, true).kind).toBe('nothing');
-  const kept = load({ kind: 'nothing' }, ['1\tone\n', '2\ttwo\n']);
+  const kept = load({ kind: 'nothing', isText: true }, ['1\tone\n', '2\ttwo\n']);
   expect(kept).toMatchObject({ text: '', lines: 0 });
   expect(kept.cuts).toEqual([{ lines: 2, bytes: 12, digest: digest('1\tone\n2\ttwo\n') }]);
 });

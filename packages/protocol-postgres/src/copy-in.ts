@@ -13,13 +13,19 @@ import type { Guard } from './mirror.ts';
 
 /** `clear`: no mask applies. `masked`: by lines, as detectors see them. `nothing`: only length and digest. */
 export type CopyInKeeps =
-  | { readonly kind: 'clear' | 'nothing' }
-  | { readonly kind: 'masked'; readonly detect: readonly DetectMask[]; readonly key: MaskKey | undefined };
+  | { readonly kind: 'clear' | 'nothing'; readonly isText: boolean }
+  | {
+      readonly kind: 'masked';
+      readonly isText: true;
+      readonly detect: readonly DetectMask[];
+      readonly key: MaskKey | undefined;
+    };
 
 /** Which of it is a masked column is not known, and binary data cannot be looked into: then nothing is kept while masks apply. */
 export function copyInKeeps({ masks, key, quotes }: Guard, isText: boolean): CopyInKeeps {
-  if (quotes || (!isText && (masks.columns.length > 0 || masks.detect.length > 0))) return { kind: 'nothing' };
-  return masks.detect.length === 0 ? { kind: 'clear' } : { kind: 'masked', detect: masks.detect, key };
+  if (quotes) return { kind: 'nothing', isText };
+  if (!isText) return { kind: masks.columns.length > 0 || masks.detect.length > 0 ? 'nothing' : 'clear', isText };
+  return masks.detect.length === 0 ? { kind: 'clear', isText } : { kind: 'masked', isText, detect: masks.detect, key };
 }
 
 /** Small, since the recorder takes or leaves a block whole. */
@@ -140,16 +146,20 @@ export class CopyIn {
 
   /** @param sent what `kept` was made of */
   #offer(kept: Buffer, sent: Buffer): void {
-    if (!this.#over && this.#recorder.input(this.#number, kept, countLines(kept))) return;
+    if (!this.#over && this.#recorder.input(this.#number, kept, this.#lines(kept))) return;
     this.#over = true;
     this.#leaveOut(sent);
   }
 
   #leaveOut(bytes: Buffer): void {
     this.#cut ??= { lines: 0, bytes: 0, hash: createHash('sha256') };
-    this.#cut.lines += countLines(bytes);
+    this.#cut.lines += this.#lines(bytes);
     this.#cut.bytes += bytes.length;
     this.#cut.hash.update(bytes);
+  }
+
+  #lines(bytes: Buffer): number {
+    return this.#keeps.isText ? countLines(bytes) : 0;
   }
 
   #endCut(): void {

@@ -45,6 +45,8 @@ export interface GatewayOptions {
   readonly recording?: RecorderPort['level'];
   /** Of what clients load, how much a recording takes; default all. */
   readonly recordedInputBytesMax?: number;
+  /** A recording whose writer is behind, until `recorderDrained`. */
+  saturated?(): boolean;
   resourceOf?(serverName: string): string | undefined;
 }
 
@@ -68,6 +70,8 @@ export interface Gateway {
   /** Ends every session with this code. */
   end(code: ErrorCode): void;
   bundleChanged(): void;
+  /** Recorders have caught up. */
+  recorderDrained(): void;
   close(): Promise<void>;
 }
 
@@ -134,9 +138,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const turn = new Turn({ flush: () => undefined, flushStrict: () => Promise.resolve() });
 
+  const recorders: RecorderPort[] = [];
   const recorder = (): RecorderPort => ({
     level: options.recording ?? 'full',
-    saturated: false,
+    get saturated() {
+      return options.saturated?.() ?? false;
+    },
     onDrained: undefined,
     statement: (_number, text) => void recorded.statements.push(text),
     columns: () => undefined,
@@ -167,6 +174,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       request: (processId: number, secret: Uint8Array) =>
         keys.get(`${processId}/${Buffer.from(secret).toString('hex')}`)?.(),
     };
+    const port = recorder();
+    recorders.push(port);
     return {
       signIn: {
         ...(options.resourceOf === undefined ? {} : { resourceOf: (name: string) => options.resourceOf?.(name) }),
@@ -178,7 +187,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         },
       },
       cancel,
-      recorder: recorder(),
+      recorder: port,
       log,
       nowMs: () => Date.now(),
       monotonicUs: () => performance.now() * 1000,
@@ -214,6 +223,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     bundleChanged: () => {
       for (const connection of connections) connection.bundleChanged();
+    },
+    recorderDrained: () => {
+      for (const each of recorders) each.onDrained?.();
     },
     close: async () => {
       for (const connection of connections) connection.destroy('agent.stopping');
