@@ -20,8 +20,9 @@ import { migrate } from './db/migrate.ts';
 import { holdsKeys, openDatabase } from './db/open-database.ts';
 import { fieldProblems, InvalidRequest } from './http/invalid-request.ts';
 import { Metrics } from './http/metrics.ts';
+import { refuseNul } from './http/no-nul.ts';
 import { serveOpenApi } from './http/openapi.ts';
-import type { Log } from './http/problem.filter.ts';
+import { answerUnrouted, type Log } from './http/problem.filter.ts';
 import { ConfiguredProviders } from './identity/configured-providers.ts';
 import { Envelope, loadKek } from './keys/envelope.ts';
 import { httpsOptions } from './keys/https-options.ts';
@@ -67,6 +68,7 @@ async function createApp(
     // A proxy in front is only believed where the operator said there is one, and only about its own client: what
     // stands further left in X-Forwarded-For is that client's word, and limits count by address.
     trustProxy: config.behindProxy && ((_address: string, hop: number): boolean => hop === 0),
+    frameworkErrors: answerUnrouted,
     genReqId: () => shortId('req', randomBytes(10)),
   } as ConstructorParameters<typeof FastifyAdapter>[0]);
   const given = {
@@ -105,6 +107,7 @@ async function createApp(
     );
     done();
   });
+  refuseNul(fastify);
   app.useGlobalPipes(
     new StandardSchemaValidationPipe({
       exceptionFactory: (issues) => new InvalidRequest(fieldProblems(issues)),

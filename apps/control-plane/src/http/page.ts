@@ -44,7 +44,13 @@ const planOf = (sort: string): Plan =>
 function readCursor(cursor: string, sort: string): readonly [unknown, string] {
   try {
     const [madeFor, kind, value, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
-    if (madeFor !== sort || typeof id !== 'string' || (kind !== 'd' && kind !== 's') || typeof value !== 'string')
+    if (
+      madeFor !== sort ||
+      typeof id !== 'string' ||
+      (kind !== 'd' && kind !== 's') ||
+      typeof value !== 'string' ||
+      `${value}${id}`.includes('\0')
+    )
       throw new Error('shape');
     const key = kind === 'd' ? new Date(value) : value;
     if (key instanceof Date && Number.isNaN(key.getTime())) throw new Error('date');

@@ -29,6 +29,7 @@ const STATUS: Readonly<Record<number, ErrorCode>> = {
   405: 'request.not_found',
   409: 'request.conflict',
   413: 'frame.too_large',
+  414: 'request.not_found',
   415: 'request.invalid',
   429: 'request.throttled',
 };
@@ -41,6 +42,25 @@ export function codeOf(error: unknown): ErrorCode {
   // Errors of Fastify itself (body too large, malformed JSON) carry a status and no class of ours.
   const status = (error as { statusCode?: unknown } | null)?.statusCode;
   return typeof status === 'number' ? (STATUS[status] ?? 'internal') : 'internal';
+}
+
+/** RFC 9457. */
+export const problemOf = (code: ErrorCode, requestId: string) => ({
+  type: `https://sallyport.dev/errors#${code}`,
+  title: CODES[code].text,
+  status: CODES[code].http,
+  code,
+  requestId,
+});
+
+/** For what fails before there is a route: a path that cannot be decoded, or with a part longer than any name. */
+export function answerUnrouted(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const problem = problemOf(codeOf(error), request.id);
+  void reply
+    .status(problem.status)
+    .header('x-request-id', request.id)
+    .type('application/problem+json')
+    .send(JSON.stringify(problem));
 }
 
 @Injectable()
@@ -65,11 +85,7 @@ export class ProblemFilter implements ExceptionFilter {
       return;
     }
     const problem = {
-      type: `https://sallyport.dev/errors#${code}`,
-      title: CODES[code].text,
-      status,
-      code,
-      requestId: request.id,
+      ...problemOf(code, request.id),
       ...(error instanceof InvalidRequest ? { errors: error.errors } : {}),
     };
     if (status === 401) void reply.header('www-authenticate', 'Bearer');

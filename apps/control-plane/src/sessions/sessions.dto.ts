@@ -11,7 +11,7 @@ export const SessionFilter = z.object({
   live: flag.describe('Only sessions that are open, or only closed ones.'),
   principal: z.string().max(200).optional().describe('Name or id of who acts, or of whom they act for.'),
   resource: z.string().max(200).optional().describe('Name or id.'),
-  agent: z.string().max(200).optional().describe('Agent id.'),
+  agent: z.string().max(200).optional().describe('Name or id.'),
   since: Instant.optional().describe('Opened at this instant or later.'),
   until: Instant.optional().describe('Opened before this instant.'),
 });

@@ -18,6 +18,15 @@ export class SessionsRepository {
     return this.database.client.session.findFirst({ where: { projectId, id } });
   }
 
+  /** Ids of the agent of that name and of those it replaced. */
+  async agentsNamed(projectId: string, name: string): Promise<readonly string[]> {
+    const rows = await this.database.client.agent.findMany({
+      where: { projectId, OR: [{ name }, { name: { startsWith: `${name}.` }, revokedAt: { not: null } }] },
+      select: { id: true },
+    });
+    return rows.map((row) => row.id);
+  }
+
   /** What a live table says. A session that the trail closed stays closed. */
   async report(
     session: SessionReport,

@@ -56,7 +56,12 @@ export class SessionsService {
     }
     if (resource !== undefined)
       conditions.push(UUID.test(resource) ? { resourceId: resource } : { resourceName: resource });
-    if (filter.agent !== undefined) conditions.push({ agentId: filter.agent });
+    if (filter.agent !== undefined) {
+      const ids = UUID.test(filter.agent)
+        ? [filter.agent]
+        : await this.repository.agentsNamed(caller.projectId, filter.agent);
+      conditions.push({ agentId: { in: [...ids] } });
+    }
     if (filter.since !== undefined) conditions.push({ openedAt: { gte: new Date(filter.since) } });
     if (filter.until !== undefined) conditions.push({ openedAt: { lt: new Date(filter.until) } });
     const rows = await this.repository.list({ AND: conditions }, page);
