@@ -13,7 +13,14 @@ export const ZERO16: Buffer = Buffer.alloc(16);
 export const broken = (reason: string, detail: Record<string, string | number> = {}): GatewayError =>
   new GatewayError('trail.broken', { reason, ...detail });
 
+export const DIGEST_BYTES = 32;
+
 export const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buffer');
+
+/** As `sha256`, written at `at`. A digest as a string of bytes costs a third of one as a Buffer, whose memory V8 must track. */
+export function sha256Into(bytes: Uint8Array, into: Buffer, at: number): void {
+  into.write(hash('sha256', bytes, 'binary'), at, DIGEST_BYTES, 'latin1');
+}
 
 export function writeU64(into: Buffer, value: number, at: number): void {
   into.writeUInt32BE(Math.floor(value / HIGH), at);

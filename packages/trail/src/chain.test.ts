@@ -160,10 +160,19 @@ describe('a session key', () => {
     expect(() => openSessionKey(record, newSealKeyPair())).toThrow(GatewayError);
     expect(() => openSessionKey({ ...record, keyId: Buffer.alloc(16) }, pair)).toThrow(GatewayError);
   });
-  test('decrypts from any offset', () => {
+  test('decrypts from any offset, whatever the lengths of what was written', () => {
     const key = new SessionKey(GOLDEN_SESSION);
-    const pieces = Array.from({ length: 50 }, (_, i) => Buffer.alloc(i, i));
-    const sealed = pieces.map((plain) => ({ offset: key.offset, bytes: key.encrypt(plain) }));
+    // Around the keystream that is made ahead, and far beyond it.
+    const lengths = [...Array(50).keys(), 2047, 1, 2048, 2049, 10_000, 3, 800, 800, 800, 4096, 5];
+    const pieces = lengths.map((length, i) => Buffer.alloc(length, i));
+    const sealed = pieces.map((plain) => {
+      const { offset } = key;
+      const bytes = Buffer.alloc(plain.length + 2, 0xee);
+      key.encryptInto(plain, bytes, 1);
+      expect([bytes[0], bytes.at(-1)]).toEqual([0xee, 0xee]);
+      return { offset, bytes: bytes.subarray(1, -1) };
+    });
+    expect(key.offset).toBe(lengths.reduce((sum, length) => sum + length, 0));
     for (const [i, { offset, bytes }] of sealed.entries())
       expect(key.reader().decrypt(offset, bytes)).toEqual(pieces[i]);
   });

@@ -50,19 +50,23 @@ export const chainStart = (identity: ChainIdentity): ChainPosition => ({ sequenc
 export class ChainWriter {
   readonly identity: ChainIdentity;
   readonly #scratch = new FieldWriter();
-  #position: ChainPosition;
+  #sequence: number;
+  /** Its own memory: overwritten by each event. */
+  readonly #head: Buffer;
   /** @param from where to go on; the chain's start when left out */
   constructor(identity: ChainIdentity, from: ChainPosition = chainStart(identity)) {
     this.identity = identity;
-    this.#position = from;
+    this.#sequence = from.sequence;
+    this.#head = Buffer.from(from.head);
   }
-  /** Sequence and head of the last event appended. */
+  /** Sequence and head of the last event appended; a copy. */
   get position(): ChainPosition {
-    return this.#position;
+    return { sequence: this.#sequence, head: Buffer.from(this.#head) };
   }
   /** Takes events back that never reached the disk. Keystreams are not rewound: see ADR 0003. */
   rewind(to: ChainPosition): void {
-    this.#position = to;
+    this.#sequence = to.sequence;
+    to.head.copy(this.#head);
   }
 
   /**
@@ -95,17 +99,17 @@ export class ChainWriter {
     key: SessionKey | undefined,
     plain: Buffer,
   ): void {
-    const keystreamOffset = key?.offset ?? 0;
-    const payload = key === undefined ? plain : key.encrypt(plain);
     const at = batch.length;
-    const size = EVENT_HEADER_BYTES + payload.length;
+    const size = EVENT_HEADER_BYTES + plain.length;
     const into = batch.reserve(RECORD_PREFIX_BYTES + size);
     into.writeUInt32BE(1 + size, at);
     into[at + 4] = RECORD_EVENT;
     const headerAt = at + RECORD_PREFIX_BYTES;
-    payload.copy(into, headerAt + EVENT_HEADER_BYTES);
-    const sequence = this.#position.sequence + 1;
-    const head = writeEventHeader(
+    const keystreamOffset = key?.offset ?? 0;
+    if (key === undefined) into.set(plain, headerAt + EVENT_HEADER_BYTES);
+    else key.encryptInto(plain, into, headerAt + EVENT_HEADER_BYTES);
+    const sequence = this.#sequence + 1;
+    writeEventHeader(
       into,
       headerAt,
       {
@@ -117,9 +121,9 @@ export class ChainWriter {
         sessionId,
         keyId: key?.keyId ?? ZERO16,
       },
-      payload,
-      this.#position.head,
+      plain.length,
+      this.#head,
     );
-    this.#position = { sequence, head };
+    this.#sequence = sequence;
   }
 }

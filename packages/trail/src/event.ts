@@ -4,7 +4,7 @@
  */
 import { uuidText } from '@sallyport/core';
 import type { TrailEventKind } from '@sallyport/model';
-import { broken, readU64, sha256, writeU64, ZERO16 } from './bytes.ts';
+import { broken, readU64, sha256, sha256Into, writeU64, ZERO16 } from './bytes.ts';
 import { kindOf } from './kinds.ts';
 
 export const FORMAT_VERSION = 1;
@@ -45,26 +45,30 @@ export interface HeaderFields {
   readonly keyId: Buffer;
 }
 
-/** Writes a header at `at`; returns the new head. `payload` is as stored. */
+/**
+ * Writes a header at `at`, before its payload as stored.
+ * @param head the chain's head: read as what the event is bound to, then overwritten with the new one
+ */
 export function writeEventHeader(
   into: Buffer,
   at: number,
   fields: HeaderFields,
-  payload: Buffer,
-  prev: Buffer,
-): Buffer {
+  payloadLength: number,
+  head: Buffer,
+): void {
+  const payloadAt = at + EVENT_HEADER_BYTES;
   into[at] = FORMAT_VERSION;
   into[at + 1] = fields.flags;
   into.writeUInt16BE(fields.kindCode, at + 2);
-  into.writeUInt32BE(payload.length, at + 4);
+  into.writeUInt32BE(payloadLength, at + 4);
   writeU64(into, fields.sequence, at + 8);
   writeU64(into, fields.timeMs, at + 16);
   writeU64(into, fields.keystreamOffset, at + 24);
   fields.sessionId.copy(into, at + 32);
   fields.keyId.copy(into, at + 48);
-  sha256(payload).copy(into, at + 64);
-  prev.copy(into, at + 96);
-  return sha256(into.subarray(at, at + EVENT_HEADER_BYTES));
+  sha256Into(into.subarray(payloadAt, payloadAt + payloadLength), into, at + 64);
+  head.copy(into, at + 96);
+  sha256Into(into.subarray(at, payloadAt), head, 0);
 }
 
 /**

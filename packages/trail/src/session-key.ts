@@ -8,6 +8,8 @@ import { parseUuid, type SealKeyPair, seal, unseal } from '@sallyport/core';
 import { broken, sha256, ZERO16 } from './bytes.ts';
 
 const NO_BYTES = Buffer.alloc(0);
+/** What a cipher turns into keystream. A call of the cipher costs as much as this many bytes. */
+const ZEROS = Buffer.alloc(2 * 1024);
 /** key id | session id | box | check */
 export const KEY_RECORD_BYTES = 16 + 16 + 93 + 8;
 
@@ -24,6 +26,9 @@ export class SessionKey {
   readonly #secret: Buffer;
   readonly #cipher: Cipheriv;
   #offset = 0;
+  /** Keystream made ahead, and how much of it is used: most payloads are far shorter than a call of the cipher is worth. */
+  #ahead: Buffer = NO_BYTES;
+  #used = 0;
 
   /**
    * @param sessionId UUID text, '' for an epoch's own key
@@ -42,10 +47,25 @@ export class SessionKey {
   get offset(): number {
     return this.#offset;
   }
-  /** The next bytes of the keystream over `plain`. */
-  encrypt(plain: Uint8Array): Buffer {
+  /** The next bytes of the keystream over `plain`, written at `at`. */
+  encryptInto(plain: Uint8Array, into: Buffer, at: number): void {
     this.#offset += plain.length;
-    return this.#cipher.update(plain);
+    const short = Math.min(plain.length, this.#ahead.length - this.#used);
+    this.#xor(plain, 0, short, into, at);
+    if (short === plain.length) return;
+    if (plain.length - short >= ZEROS.length) {
+      into.set(this.#cipher.update(plain.subarray(short)), at + short);
+      return;
+    }
+    this.#ahead = this.#cipher.update(ZEROS);
+    this.#used = 0;
+    this.#xor(plain, short, plain.length, into, at);
+  }
+  #xor(plain: Uint8Array, from: number, to: number, into: Buffer, at: number): void {
+    const ahead = this.#ahead;
+    let used = this.#used;
+    for (let i = from; i < to; i++) into[at + i] = plain[i]! ^ ahead[used++]!;
+    this.#used = used;
   }
   /** For the recording of this session alone. */
   recordingKey(): Buffer {
