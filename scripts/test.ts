@@ -10,6 +10,7 @@ import { staticChecks } from './check.ts';
 import { runTool } from './run-tool.ts';
 import { buildAll } from './stack/build.ts';
 import { installTestPrograms } from './test-programs.ts';
+import { installTestServers } from './test-servers.ts';
 
 const SUITES = ['unit', 'laws', 'conformance', 'bypass', 'leaks', 'e2e', 'faults'] as const;
 
@@ -61,6 +62,7 @@ const totals: Totals = { passed: 0, failed: 0, skipped: [], failures: [] };
 const reports = mkdtempSync(path.join(tmpdir(), 'sallyport-test-'));
 
 const programs = await installTestPrograms();
+if (suites.includes('conformance') || suites.includes('bypass')) installTestServers();
 await buildAll((line) => console.log(`· ${line}`));
 if (wanted.length === 0) {
   for (const name of await staticChecks()) {

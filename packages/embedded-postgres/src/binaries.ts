@@ -65,9 +65,21 @@ export function findBinaries(): Binaries {
       { cause },
     );
   }
+  return reachable(path.join(root, 'native'), version);
+}
+
+/** Another installation's programs. @param binDir its folder `bin`, with `lib` and `share` beside it */
+export function binariesIn(binDir: string): Binaries {
   const user = serverUser();
-  let native = path.join(root, 'native');
-  if (user !== undefined && !isReachableByOthers(native)) native = copyForOthers(native, version);
+  if (user === undefined || isReachableByOthers(binDir))
+    return { initdb: path.join(binDir, 'initdb'), postgres: path.join(binDir, 'postgres'), user };
+  const said = execFileSync(path.join(binDir, 'postgres'), ['--version'], { encoding: 'utf8' });
+  return reachable(path.dirname(binDir), /[\d.]+/.exec(said)?.[0] ?? 'other');
+}
+
+function reachable(installed: string, version: string): Binaries {
+  const user = serverUser();
+  const native = user === undefined || isReachableByOthers(installed) ? installed : copyForOthers(installed, version);
   const binaries = { initdb: path.join(native, 'bin/initdb'), postgres: path.join(native, 'bin/postgres'), user };
   accessSync(binaries.postgres, constants.X_OK);
   return binaries;

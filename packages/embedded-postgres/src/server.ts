@@ -10,7 +10,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError } from '@sallyport/core';
 import pg from 'pg';
-import { type Binaries, findBinaries, makeOwnedDir, type ServerUser } from './binaries.ts';
+import { type Binaries, binariesIn, findBinaries, makeOwnedDir, type ServerUser } from './binaries.ts';
 
 export interface EmbeddedPostgresOptions {
   /** Folder for data and password; made when absent; kept by `stop()`. As root, its parents must let others enter. */
@@ -140,15 +140,7 @@ async function waitReady(child: ChildProcess, config: pg.ClientConfig, said: () 
  * @throws GatewayError `config.invalid` with what the server said when it cannot start (port taken, folder unreadable, …)
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const found = findBinaries();
-  const binaries: Binaries =
-    options.binDir === undefined
-      ? found
-      : {
-          initdb: path.join(options.binDir, 'initdb'),
-          postgres: path.join(options.binDir, 'postgres'),
-          user: found.user,
-        };
+  const binaries: Binaries = options.binDir === undefined ? findBinaries() : binariesIn(options.binDir);
   const dir = path.resolve(options.dir);
   const data = path.join(dir, 'data');
   makeOwnedDir(dir, binaries.user);

@@ -21,15 +21,15 @@ import { isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
 
-/** Reads a text in place. Large ones come later, from a worker. */
+/** Reads a text in place, as a server of this major does. Large ones come later, from a worker. */
 export function readSql(
-  pool: ParsePool,
+  { pool, major }: { readonly pool: ParsePool; readonly major: number },
   bytes: Buffer,
 ): { readonly text: string; readonly reading: Reading | Promise<Reading> } {
   if (bytes.includes(0)) return { text: bytes.toString('utf8'), reading: { unknown: 'nul' } };
   if (!isUtf8(bytes)) return { text: bytes.toString('latin1'), reading: { unknown: 'encoding' } };
   const text = bytes.toString('utf8');
-  return { text, reading: pool.read(text, bytes) };
+  return { text, reading: pool.read(text, bytes, major) };
 }
 
 /** A change of the mirror that a statement of the string makes once it has run. */

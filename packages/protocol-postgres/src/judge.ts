@@ -288,7 +288,7 @@ export class Judge {
     const road = this.#road;
     const { masks } = permit;
     if (!road.catalog.isStale(masks, statements, road.host.nowMs())) return then(undefined, false);
-    const builder = new ReachBuilder(masks.columns, extractSqlFacts);
+    const builder = new ReachBuilder(masks.columns, (text) => extractSqlFacts(text, this.#road.major));
     const own = this.ask({ left: synced ? 6 : 5, row: (cells) => builder.row(cells) }, (error, skipped) => {
       if (error === undefined) road.catalog.taken(masks, builder, statements, road.host.nowMs());
       then(error, skipped);

@@ -196,6 +196,8 @@ export class ClientLogin {
 export interface UpstreamReady {
   readonly processId: number;
   readonly secret: Buffer;
+  /** Its version, one of SUPPORTED_SERVER_MAJORS. */
+  readonly major: number;
   /** What the server reported about its settings. */
   readonly parameters: ReadonlyMap<string, string>;
 }
@@ -443,10 +445,11 @@ export class UpstreamLogin {
     }
     // Statements are judged by one grammar: a server that might read them otherwise is not spoken to.
     const version = this.#parameters.get('server_version') ?? '';
-    if (!SUPPORTED_SERVER_MAJORS.includes(Number.parseInt(version, 10)))
+    const major = Number.parseInt(version, 10);
+    if (!SUPPORTED_SERVER_MAJORS.includes(major))
       throw new GatewayError('upstream.version', { version: version.slice(0, 64) });
     this.#phase = 'done';
-    this.#ports.ready({ ...this.#key, parameters: this.#parameters });
+    this.#ports.ready({ ...this.#key, major, parameters: this.#parameters });
   }
 }
 

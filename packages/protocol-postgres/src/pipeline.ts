@@ -107,7 +107,7 @@ export class Pipeline {
       this.tooLarge();
       return true;
     }
-    const { text, reading } = readSql(this.#road.pool, sql);
+    const { text, reading } = readSql(this.#road, sql);
     if (!(reading instanceof Promise))
       this.#addParse(name, text, reading, message.types, bytes.subarray(at, end), existing);
     else {

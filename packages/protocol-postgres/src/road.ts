@@ -16,6 +16,8 @@ export class Road {
   readonly host: SessionHost;
   readonly signed: SignedIn;
   readonly pool: ParsePool;
+  /** The server's. */
+  readonly major: number;
   readonly flight = new Flight();
   readonly mirror = new Mirror();
   readonly catalog = new Catalog();
@@ -43,10 +45,11 @@ export class Road {
   #serverSlow = false;
   #queueLong = false;
 
-  constructor(host: SessionHost, signed: SignedIn, pool: ParsePool) {
+  constructor(host: SessionHost, signed: SignedIn, pool: ParsePool, major: number) {
     this.host = host;
     this.signed = signed;
     this.pool = pool;
+    this.major = major;
     host.recorder.onDrained = () => {
       this.#recorderSlow = false;
       if (!this.#clientSlow) host.upstream.resume();

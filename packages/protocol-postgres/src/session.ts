@@ -240,7 +240,7 @@ export class PostgresSession implements ProtocolSession {
 
   #begin(request: LoginRequest, signed: SignedIn, ready: UpstreamReady): void {
     const { host } = this;
-    const road = new Road(host, signed, this.#pool);
+    const road = new Road(host, signed, this.#pool, ready.major);
     // Each side tells the other of progress; neither exists before the road.
     const answers: Answers = new Answers(road, () => requests.progressed());
     const requests: Requests = new Requests(

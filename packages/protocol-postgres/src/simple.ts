@@ -62,7 +62,7 @@ export class SimpleQueries {
     this.#road.mirror.prepared.delete('');
     const sql = bytes.subarray(at + HEAD_BYTES, end - 1);
     if (sql.length > LIMITS.statementBytesMax) return this.tooLarge();
-    const { text, reading } = readSql(this.#road.pool, sql);
+    const { text, reading } = readSql(this.#road, sql);
     if (!(reading instanceof Promise)) return this.#judged(text, reading, bytes.subarray(at, end));
     const copy = Buffer.from(bytes.subarray(at, end));
     this.#intake.block();

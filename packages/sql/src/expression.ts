@@ -21,6 +21,7 @@ import {
 import type { ColumnRef, FactsBuilder } from './facts-builder.ts';
 import { functionMeaning, WHOLE_ROW_FUNCTIONS } from './functions.ts';
 import { HARMLESS_OPERATORS } from './harmless-functions.ts';
+import { callMajor, requireSyntax } from './majors.ts';
 import { walkQuery } from './query.ts';
 import { columnOf, type Scope, wholeRow } from './scope.ts';
 import { settingMeaning } from './settings.ts';
@@ -65,6 +66,7 @@ export function walkExpressions(list: unknown, walk: Walk, use: ColumnUse): void
 
 function walkNode(node: Node, walk: Walk, use: ColumnUse): void {
   const { type, fields } = node;
+  requireSyntax(type, walk.facts.text.major);
   if (INERT.has(type)) return;
   switch (type) {
     case 'ColumnRef':
@@ -166,7 +168,7 @@ function walkCall(fields: Fields, walk: Walk, use: ColumnUse): void {
   const schema = names.length > 1 ? names.slice(0, -1).join('.') : '';
   const { facts } = walk;
   facts.call(schema === '' ? name : `${schema}.${name}`);
-  const meaning = functionMeaning(schema, name);
+  const meaning = functionMeaning(schema, name, callMajor(name, fields, facts.text.major));
   facts.effect(...meaning.effects);
   if (meaning.opaque !== '') facts.opaque(meaning.opaque);
   const builtIn = schema === '' || schema === 'pg_catalog';

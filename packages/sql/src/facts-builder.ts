@@ -29,6 +29,8 @@ const ENTRIES_MAX = 20_000;
 
 /** What all statements of one text share. */
 export interface TextState {
+  /** Of the server that is to run it. */
+  readonly major: number;
   /** A fact was taken from a literal, so the facts hold for this text alone. */
   literalRead: boolean;
   depth: number;

@@ -23,8 +23,8 @@ export interface FactsCache {
   readonly size: number;
 }
 
-/** @param options.entriesMax facts per generation, 4,096 by default: some 10 MB at most */
-export function createFactsCache(options: { readonly entriesMax?: number } = {}): FactsCache {
+/** @param options.entriesMax facts per generation, 4,096 by default: some 10 MB at most; @param options.major of the servers whose texts these are */
+export function createFactsCache(options: { readonly entriesMax?: number; readonly major?: number } = {}): FactsCache {
   const entriesMax = options.entriesMax ?? 4_096;
   let current = new Map<string, SqlFacts>();
   let old = new Map<string, SqlFacts>();
@@ -50,7 +50,7 @@ export function createFactsCache(options: { readonly entriesMax?: number } = {})
     },
     read(text, given) {
       const bytes = given ?? Buffer.from(text);
-      if (bytes.length > LIMITS.inlineParseBytesMax) return extractSqlFacts(text);
+      if (bytes.length > LIMITS.inlineParseBytesMax) return extractSqlFacts(text, options.major);
       const shape = shapeKey(bytes);
       const byShape = shape === undefined ? undefined : find(shape);
       if (byShape !== undefined) return byShape;
@@ -58,7 +58,7 @@ export function createFactsCache(options: { readonly entriesMax?: number } = {})
       const exact = bytes.length <= EXACT_BYTES_MAX ? `\0${text}` : undefined;
       const byText = exact === undefined ? undefined : find(exact);
       if (byText !== undefined) return byText;
-      const reading = extractSqlFacts(text);
+      const reading = extractSqlFacts(text, options.major);
       if (isUnknownSql(reading) || reading.statements.length !== 1) return reading;
       if (reading.literalFree && shape !== undefined) keep(shape, reading);
       else if (exact !== undefined) keep(exact, reading);

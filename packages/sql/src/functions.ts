@@ -4,6 +4,7 @@
  * creating one is `ddl`, and docs/reference/policy.md says so.
  */
 import type { Effect } from '@sallyport/model';
+import { isShippedBy } from './functions-since.ts';
 import { HARMLESS_FUNCTIONS } from './harmless-functions.ts';
 
 export interface FunctionMeaning {
@@ -56,14 +57,14 @@ export const WHOLE_ROW_FUNCTIONS =
   jsonb_build_object max min mode num_nonnulls num_nulls percent_rank pg_column_size pg_typeof quote_literal
   quote_nullable rank record_out record_send row_to_json to_json to_jsonb`);
 
-/** @param schema '' or as written; @param name lower case where the text does not quote it */
-export function functionMeaning(schema: string, name: string): FunctionMeaning {
+/** @param schema '' or as written; @param name lower case where the text does not quote it; @param major the server's, undefined where every one has it */
+export function functionMeaning(schema: string, name: string, major: number | undefined): FunctionMeaning {
   // Extensions live in any schema, so their names count wherever they are.
   if (DBLINK.test(name)) return { effects: ['exec'], opaque: 'dblink' };
   if (FILES.has(name)) return { effects: ['exec'], opaque: 'file_function' };
   if (schema === 'information_schema' && INFORMATION_SCHEMA.has(name)) return READ;
   if (schema !== '' && schema !== 'pg_catalog') return EXEC;
-  if (HARMLESS_FUNCTIONS.has(name)) return READ;
+  if (HARMLESS_FUNCTIONS.has(name)) return major === undefined || isShippedBy(name, major) ? READ : EXEC;
   if (WRITING.has(name)) return WRITE;
   if (LARGE_OBJECTS.has(name)) return { effects: ['write', 'exec'], opaque: 'large_object' };
   if (TEXT_RUNNERS.has(name)) return { effects: ['exec'], opaque: 'execute_text' };

@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import { LIMITS } from '@sallyport/core';
 import { createFactsCache, type FactsCache } from './facts-cache.ts';
+import { NEWEST_SERVER_MAJOR } from './majors.ts';
 import type { SqlReading } from './reading.ts';
 
 /** Texts waiting or being read; one more is `overloaded`. */
@@ -13,8 +14,8 @@ const WAITING_MAX = 64;
 const RECYCLE_AFTER_BYTES = 32 * 1024 * 1024;
 
 export interface ParsePool {
-  /** At once for texts up to LIMITS.inlineParseBytesMax; otherwise from the worker. Never rejects. */
-  read(text: string, bytes?: Uint8Array): SqlReading | Promise<SqlReading>;
+  /** At once for texts up to LIMITS.inlineParseBytesMax; otherwise from the worker. `major`: the server's, the newest by default. Never rejects. */
+  read(text: string, bytes?: Uint8Array, major?: number): SqlReading | Promise<SqlReading>;
   /** Ends the worker; texts that wait are `timeout`. */
   close(): Promise<void>;
 }
@@ -24,19 +25,27 @@ export interface ParsePoolOptions {
   readonly workerUrl?: URL;
   /** Milliseconds for one text, waiting included; 10,000 by default. */
   readonly timeoutMs?: number;
-  readonly cache?: FactsCache;
 }
 
 interface Job {
   readonly id: number;
   readonly text: string;
+  readonly major: number;
   readonly answer: (reading: SqlReading) => void;
   timer?: NodeJS.Timeout;
 }
 
 /** The parser must be loaded (loadSqlParser). The worker starts with the first large text. */
 export function createParsePool(options: ParsePoolOptions = {}): ParsePool {
-  const cache = options.cache ?? createFactsCache();
+  // Facts hang on the major; in most places there is one.
+  const caches = new Map<number, FactsCache>();
+  const cacheOf = (major: number): FactsCache => {
+    const known = caches.get(major);
+    if (known !== undefined) return known;
+    const cache = createFactsCache({ major });
+    caches.set(major, cache);
+    return cache;
+  };
   const workerUrl = options.workerUrl ?? new URL('./worker.ts', import.meta.url);
   const timeoutMs = options.timeoutMs ?? 10_000;
   const jobs: Job[] = [];
@@ -57,7 +66,7 @@ export function createParsePool(options: ParsePoolOptions = {}): ParsePool {
     const job = jobs[0];
     if (job === undefined) return;
     worker ??= start();
-    worker.postMessage({ id: job.id, text: job.text });
+    worker.postMessage({ id: job.id, text: job.text, major: job.major });
   };
   const settle = (from: Worker, id: number, reading: SqlReading): void => {
     if (from !== worker || jobs[0]?.id !== id) return;
@@ -93,14 +102,14 @@ export function createParsePool(options: ParsePoolOptions = {}): ParsePool {
   };
 
   return {
-    read(text, given) {
+    read(text, given, major = NEWEST_SERVER_MAJOR) {
       const size = given?.length ?? Buffer.byteLength(text);
-      if (size <= LIMITS.inlineParseBytesMax) return cache.read(text, given);
+      if (size <= LIMITS.inlineParseBytesMax) return cacheOf(major).read(text, given);
       if (size > LIMITS.statementBytesMax) return { unknown: 'too_large' };
       if (text.includes('\0')) return { unknown: 'nul' };
       if (jobs.length >= WAITING_MAX) return { unknown: 'overloaded' };
       return new Promise((answer) => {
-        const job: Job = { id: nextId++, text, answer };
+        const job: Job = { id: nextId++, text, major, answer };
         job.timer = setTimeout(() => late(job), timeoutMs);
         jobs.push(job);
         if (jobs.length === 1) next();

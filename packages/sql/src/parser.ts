@@ -1,19 +1,13 @@
 /**
  * PostgreSQL's own grammar (libpg-query, WASM), loaded once and called synchronously.
- * Refuses to know what a tree means; extract.ts reads it. Servers outside SUPPORTED_SERVER_MAJORS are the session's to refuse.
+ * Refuses to know what a tree means; extract.ts reads it. It is the grammar of 18: majors.ts says where older servers read otherwise.
  * Traps: a NUL would cut the text, so it never gets here; WASM memory never shrinks, so large texts go to the worker.
  */
-import { loadModule, parseSync } from 'libpg-query';
+import { loadModule, parseSync, scanSync } from 'libpg-query';
 import type { Fields } from './ast.ts';
 
 /** In the key of every cache of facts: facts of one version say nothing about another's. */
-export const PARSER_VERSION = 'libpg-query 18.1.5 facts 1';
-
-/**
- * Majors whose statements this grammar reads as they do. It is the grammar of 18: what an older server reads and 18 does
- * not (postfix operators, before 14) is refused; what 18 reads and an older server does not is refused by that server.
- */
-export const SUPPORTED_SERVER_MAJORS: readonly number[] = [13, 14, 15, 16, 17, 18];
+export const PARSER_VERSION = 'libpg-query 18.1.5 facts 2';
 
 let loaded = false;
 
@@ -42,3 +36,22 @@ export function parseStatements(text: string): readonly RawStatement[] {
     length: entry.stmt_len ?? 0,
   }));
 }
+
+/** One token of a text, as the grammar's own scanner cuts it. */
+export interface Word {
+  readonly kind: 'number' | 'operator' | 'other';
+  readonly text: string;
+}
+
+const OPERATOR = /^[~!@#^&|`?+\-*/%<>=]+$/;
+
+const kindOf = (name: string, text: string): Word['kind'] => {
+  if (name === 'ICONST' || name === 'FCONST') return 'number';
+  return OPERATOR.test(text) ? 'operator' : 'other';
+};
+
+/** Comments left out. Only for texts that parse. */
+export const scanWords = (text: string): readonly Word[] =>
+  scanSync(text)
+    .tokens.filter((token) => !token.tokenName.endsWith('_COMMENT'))
+    .map((token) => ({ kind: kindOf(token.tokenName, token.text), text: token.text }));

@@ -21,6 +21,7 @@ import {
 import { callOperator, columnsNamed, type Walk, walkExpression, walkExpressions, walkWindow } from './expression.ts';
 import { type ColumnRef, distinctRefs, type FactsBuilder } from './facts-builder.ts';
 import { isFilter } from './filter.ts';
+import { requireSyntax } from './majors.ts';
 import { isModifying, walkModifying } from './modify.ts';
 import { type Columns, noColumns, renamed, Scope, tableColumns, united, wholeRow } from './scope.ts';
 
@@ -244,6 +245,7 @@ function fromItem(node: Node, walk: Walk): void {
     }
     case 'RangeTableFunc':
     case 'JsonTable': {
+      requireSyntax(type, facts.text.major);
       allowOnly(type, fields, type === 'JsonTable' ? JSON_TABLE : RANGE_TABLE_FUNC);
       // Both hold nothing but expressions, beside the alias that names what comes out.
       const parts = { type: 'XmlExpr', fields: { ...fields, alias: undefined } };

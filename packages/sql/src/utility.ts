@@ -8,6 +8,7 @@ import { type Fields, fieldsOf, has, isNode, type Node, namesOf, nodeOf, nodesOf
 import { walkExpression } from './expression.ts';
 import type { FactsBuilder } from './facts-builder.ts';
 import { functionMeaning } from './functions.ts';
+import { callMajor, requireSyntax } from './majors.ts';
 import { isModifying, walkModifying } from './modify.ts';
 import { isCatalog, walkSelect } from './query.ts';
 import { Scope } from './scope.ts';
@@ -233,6 +234,7 @@ function search(value: unknown, facts: FactsBuilder, access: 'write' | 'ddl'): v
 
 function found(node: Node, facts: FactsBuilder, access: 'write' | 'ddl'): void {
   const { type, fields } = node;
+  requireSyntax(type, facts.text.major);
   if (type === 'SelectStmt') {
     // The query of a view, a rule or a policy: what it reads will be shown under other names.
     walkSelect(fields, { facts, scope: new Scope() }, 'source');
@@ -248,12 +250,13 @@ function found(node: Node, facts: FactsBuilder, access: 'write' | 'ddl'): void {
   }
   if (type === 'FuncCall') {
     const names = namesOf(fields.funcname);
-    const meaning = functionMeaning(names.slice(0, -1).join('.'), names.at(-1) ?? '');
+    const name = names.at(-1) ?? '';
+    const meaning = functionMeaning(names.slice(0, -1).join('.'), name, callMajor(name, fields, facts.text.major));
     facts.call(names.join('.'));
     // A default or a check runs later, in other people's statements; what it may do is an effect of this one.
     facts.effect(...meaning.effects.filter((effect) => effect !== 'write'));
     if (meaning.opaque !== '') facts.opaque(meaning.opaque);
-    if (names.at(-1) === 'set_config') facts.unclearSetting();
+    if (name === 'set_config') facts.unclearSetting();
   }
   if (type === 'SubLink') {
     walkExpression(node, { facts, scope: new Scope() }, 'source');

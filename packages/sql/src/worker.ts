@@ -9,6 +9,6 @@ import { loadSqlParser } from './parser.ts';
 const port = parentPort;
 if (port === null) throw new Error('worker.ts runs as a worker thread only');
 await loadSqlParser();
-port.on('message', ({ id, text }: { readonly id: number; readonly text: string }) => {
-  port.postMessage({ id, reading: extractSqlFacts(text) });
+port.on('message', ({ id, text, major }: { readonly id: number; readonly text: string; readonly major: number }) => {
+  port.postMessage({ id, reading: extractSqlFacts(text, major) });
 });
