@@ -1,69 +1,15 @@
 /** The command line as people and scripts run it: the bundled program as a process of its own, on a real stack. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, expect, inject, test } from 'vitest';
+import { openCli, until } from './cli-process.ts';
 
 const dev = inject('dev');
-const home = mkdtempSync(path.join(tmpdir(), 'sallyport-cli-e2e-'));
-const devFile = path.join(home, 'dev.json');
-writeFileSync(devFile, JSON.stringify(dev), { mode: 0o600 });
-const PROGRAM = path.join(import.meta.dirname, '../../apps/cli/dist/sallyport.mjs');
+const { home, start, run, runJson, end } = openCli(dev);
 const PSQL = '/usr/bin/psql';
-afterAll(() => rmSync(home, { recursive: true, force: true }));
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ran>;
-  err(): string;
-  out(): string;
-}
-
-function start(args: readonly string[], input?: string): Running {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
-    env: { PATH: process.env['PATH'], HOME: home, TMPDIR: home, SALLYPORT_DEV_FILE: devFile },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    out += chunk.toString();
-  });
-  child.stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString();
-  });
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input ?? '');
-  const ended = new Promise<Ran>((resolve) =>
-    child.on('close', (code, signal) => resolve({ code: code ?? (signal === null ? -1 : -2), out, err })),
-  );
-  return { child, ended, out: () => out, err: () => err };
-}
-const run = (args: readonly string[], input?: string): Promise<Ran> => start(args, input).ended;
-
-async function runJson<T>(args: readonly string[]): Promise<T> {
-  const ran = await run(['--json', ...args]);
-  expect(ran.code, ran.err).toBe(0);
-  return JSON.parse(ran.out) as T;
-}
-
-async function until<T>(look: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (let i = 0; i < 150; i++) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await sleep(100);
-  }
-  throw new Error('it did not happen within 15 seconds');
-}
+afterAll(end);
 
 /** A delete that waits for the dba group; it matches no row, so that other tests see the same data. */
 const held = (mark: number): readonly string[] => [

@@ -2,8 +2,6 @@
  * What a command works with: the API as whoever is signed in, and how to answer, for people or for scripts.
  * Refuses to know commands. Made once per run; nothing is asked of the network until a command does.
  */
-import { readFileSync } from 'node:fs';
-import tls from 'node:tls';
 import { type ApiClient, createApiClient } from '@sallyport/api-client';
 import { type Access, type GlobalOptions, openAccess } from './config/access.ts';
 import { CliError } from './exit-codes.ts';
@@ -28,6 +26,8 @@ export interface Context {
   /** Ends the program with this code although nothing was thrown. */
   finish(code: number): void;
   readonly exitCode: number;
+  /** One thing as the answer: an object for scripts, a table of one row for people. */
+  one<T>(item: T, columns: readonly Column<T>[]): void;
   /** A list as the answer. */
   list<T>(items: readonly T[], columns: readonly Column<T>[], empty?: string): void;
 }
@@ -70,25 +70,15 @@ export function openContext(options: GlobalOptions, terminal: Terminal): Context
       if (context.json) context.say(JSON.stringify(value, undefined, 2));
       else context.say(...render(value));
     },
+    one: (item, columns) => context.answer(item, () => renderTable([item], columns, terminal.columns())),
     list: (items, columns, empty) =>
       context.answer(items, () => renderTable(items, columns, terminal.columns(), empty)),
   };
   return context;
 }
 
-function connect(access: Access): ApiClient {
-  if (access.caFile !== undefined) trustFile(access.caFile);
-  return createApiClient({ baseUrl: access.url, token: access.token, userAgent: `sallyport-cli/${VERSION}` });
-}
-
-/** Adds a private CA to what this process trusts. */
-function trustFile(file: string): void {
-  try {
-    tls.setDefaultCACertificates([...tls.getCACertificates('default'), readFileSync(file, 'utf8')]);
-  } catch (cause) {
-    throw new CliError('usage', `The CA file ${file} cannot be used.`, 'It must hold PEM certificates.', { cause });
-  }
-}
+const connect = (access: Access): ApiClient =>
+  createApiClient({ baseUrl: access.url, token: access.token, userAgent: `sallyport-cli/${VERSION}` });
 
 /** All items of a paged list, up to a maximum. */
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

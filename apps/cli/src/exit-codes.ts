@@ -4,6 +4,7 @@
  */
 import { ApiError } from '@sallyport/api-client';
 import { CODES, GatewayError } from '@sallyport/core';
+import { fileTrouble } from './file-trouble.ts';
 
 export const EXIT = {
   ok: 0,
@@ -51,6 +52,7 @@ export function exitOf(error: unknown): number {
   if (error instanceof CliError) return EXIT[error.exit];
   if (error instanceof ApiError) return EXIT[ofStatus(error.status)];
   if (error instanceof GatewayError) return EXIT[ofStatus(CODES[error.code].http)];
+  if (fileTrouble(error) !== undefined) return EXIT.usage;
   return EXIT.failure;
 }
 

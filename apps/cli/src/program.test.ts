@@ -260,6 +260,18 @@ test('apply sends every YAML file of a folder and shows what is wrong by file an
   });
 });
 
+test('one thing is an object for scripts, and a list is a list', async () => {
+  const group = { id: 'g', name: 'dba', description: '', members: [] };
+  await using rest = await serveRest({
+    'GET /v1/groups/dba': [200, group],
+    'GET /v1/groups': [200, { items: [group], nextCursor: null }],
+  });
+  const answer = async (...args: string[]): Promise<unknown> =>
+    JSON.parse((await runCli([...args, '--json', '--url', rest.url], { SALLYPORT_TOKEN: 'sp_x' })).out);
+  expect(await answer('groups', 'show', 'dba')).toEqual(group);
+  expect(await answer('groups')).toEqual([group]);
+});
+
 test('what an approver is shown cannot drive the terminal', async () => {
   const text = 'delete from payments\u001b[2K\u001b[1A -- select 1 \u202e';
   const item = {

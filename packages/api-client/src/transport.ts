@@ -31,7 +31,7 @@ export interface TransportOptions {
 
 export interface Transport {
   readonly baseUrl: string;
-  /** @throws ApiError; code `control_plane.unreachable` with status 0 when there is no answer */
+  /** @throws ApiError; with status 0 and code `control_plane.unreachable` or `control_plane.untrusted` when there is no answer */
   json<T>(method: string, path: string, parts?: RequestParts): Promise<T>;
   /** The answer itself, 2xx, body unread. */
   raw(method: string, path: string, parts?: RequestParts): Promise<Response>;
@@ -68,7 +68,9 @@ export function createTransport(options: TransportOptions): Transport {
     } catch (cause) {
       if (parts.signal?.aborted === true) throw cause;
       throw new ApiError(
-        { code: 'control_plane.unreachable', status: 0, title: `The control plane at ${base} did not answer.` },
+        isDistrust(cause)
+          ? { code: 'control_plane.untrusted', status: 0, title: `The certificate of ${base} is not trusted.` }
+          : { code: 'control_plane.unreachable', status: 0, title: `The control plane at ${base} did not answer.` },
         { cause },
       );
     } finally {
@@ -93,6 +95,12 @@ export function createTransport(options: TransportOptions): Transport {
       }
     },
   };
+}
+
+/** Whether fetch failed on the certificate: codes of X509_V_ERR and of Node's own check of the name. */
+function isDistrust(error: unknown): boolean {
+  const code = (error as { readonly cause?: { readonly code?: unknown } } | undefined)?.cause?.code;
+  return typeof code === 'string' && /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/.test(code);
 }
 
 function queryText(query: Query | undefined): string {

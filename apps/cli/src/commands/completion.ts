@@ -16,7 +16,12 @@ _sallyport() {
   compadd -a candidates || _files
 }
 compdef _sallyport sallyport`,
-  fish: `complete -c sallyport -f -a '(set -l words (commandline -opc) (commandline -ct); sallyport __complete -- $words[2..-1] 2>/dev/null)'`,
+  // Files are offered where there are no words of ours, as the other two do.
+  fish: `function __sallyport_words
+  set -l words (commandline -opc) (commandline -ct)
+  $words[1] __complete -- $words[2..-1] 2>/dev/null | string match -r '.+'
+end
+complete -c sallyport -n '__sallyport_words >/dev/null' -f -a '(__sallyport_words)'`,
 };
 
 export function registerCompletion({ program, run }: Registry): void {

@@ -102,7 +102,7 @@ async function create(context: Context, name: string, options: CreateOptions): P
     notBefore: options.from === undefined ? undefined : parseUntil(options.from, nowMs),
     notAfter: options.until === undefined ? undefined : parseUntil(options.until, nowMs),
   });
-  context.list([grant], COLUMNS);
+  context.one(grant, COLUMNS);
 }
 
 async function revoke(context: Context, name: string): Promise<void> {

@@ -96,7 +96,7 @@ async function createPrincipal(
     ...(displayName === undefined ? {} : { displayName }),
     ...(role === undefined ? {} : { roles: role }),
   };
-  context.list([await context.api.principals.create(body)], PRINCIPALS);
+  context.one(await context.api.principals.create(body), PRINCIPALS);
 }
 
 async function removePrincipal(context: Context, name: string): Promise<void> {
@@ -134,20 +134,14 @@ async function listGroups(context: Context): Promise<void> {
 
 async function showGroup(context: Context, name: string): Promise<void> {
   await context.requireToken();
-  context.list([await context.api.groups.get(name)], GROUPS);
+  context.one(await context.api.groups.get(name), GROUPS);
 }
 
 async function createGroup(context: Context, name: string, options: { readonly description?: string }): Promise<void> {
   await context.requireToken();
-  context.list(
-    [
-      await context.api.groups.create({
-        name,
-        ...(options.description === undefined ? {} : { description: options.description }),
-      }),
-    ],
-    GROUPS,
-  );
+  const { description } = options;
+  const group = await context.api.groups.create({ name, ...(description === undefined ? {} : { description }) });
+  context.one(group, GROUPS);
 }
 
 async function removeGroup(context: Context, name: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** sql: a small prompt of our own, for those without psql; `-c` and `-f` for scripts. */
 import { existsSync, readFileSync } from 'node:fs';
 import type { Context } from '../context.ts';
-import { CliError } from '../exit-codes.ts';
+import { CliError, EXIT } from '../exit-codes.ts';
 import { renderProblem } from '../output/problem.ts';
 import { openWayIn, type WayInOptions } from '../proxy/way-in.ts';
 import type { SqlConnection } from '../sql/connection.ts';
@@ -40,7 +40,8 @@ async function sql(context: Context, name: string, options: SqlOptions): Promise
     const session = sqlSession(context, connection);
     if (options.command === undefined && options.file === undefined && context.terminal.stdin.isTTY) {
       context.note(`Connected to ${way.resource.name}. \\d lists tables, \\? helps, \\q leaves.`);
-      await runPrompt(context, way.resource.name, connection, session);
+      const end = await runPrompt(context, way.resource.name, connection, session);
+      if (end === 'ended') context.finish(EXIT.unavailable);
       return;
     }
     await cancelOnInterrupt(context, connection, async () => {

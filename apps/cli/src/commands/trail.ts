@@ -1,6 +1,7 @@
 /** trail export, verify, events, heads. Verifying needs no network: an export, the root, and heads kept outside. */
 import { X509Certificate } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
@@ -97,7 +98,10 @@ async function exportTrail(
   source.on('data', (chunk: Uint8Array) => {
     bytes += chunk.length;
   });
-  await pipeline(source, createWriteStream(options.output, { mode: 0o600 }));
+  const file = await open(options.output, 'w', 0o600);
+  // One that was there keeps its mode otherwise.
+  if ((await file.stat()).isFile()) await file.chmod(0o600);
+  await pipeline(source, file.createWriteStream());
   context.answer({ file: options.output, bytes }, () => [
     `Wrote ${options.output} (${bytes} bytes). Check it with \`sallyport trail verify ${options.output}\`.`,
   ]);

@@ -10,6 +10,7 @@ import { readStdin, type Terminal } from '../terminal.ts';
 import { readDemoStack } from './demo-stack.ts';
 import { readSecretFile } from './private-file.ts';
 import { type Profile, readConfig } from './profiles.ts';
+import { trustedCa } from './trusted-ca.ts';
 
 /** Options every command takes. */
 export interface GlobalOptions {
@@ -48,7 +49,7 @@ export function openAccess(options: GlobalOptions, terminal: Terminal): Access {
     );
   }
   const url = requireSafeUrl(options.url ?? env['SALLYPORT_URL'] ?? profile?.url ?? DEFAULT_URL);
-  const caFile = options.caFile ?? env['SALLYPORT_CA_FILE'] ?? profile?.caFile;
+  const caFile = trustedCa(options.caFile ?? env['SALLYPORT_CA_FILE'] ?? profile?.caFile);
   return { url, caFile, profileName, profile, token: tokenSource(options, terminal, url, profile) };
 }
 
@@ -58,7 +59,8 @@ function demoAccess(options: GlobalOptions, name: string, terminal: Terminal): A
   const { token, clientId, clientSecret } = demo.principal;
   const get =
     token === undefined ? sessionOf(url, clientId ?? name, clientSecret ?? '', terminal) : () => Promise.resolve(token);
-  return { url, caFile: options.caFile, profileName: `demo:${name}`, profile: undefined, token: get };
+  const caFile = trustedCa(options.caFile ?? terminal.env['SALLYPORT_CA_FILE']);
+  return { url, caFile, profileName: `demo:${name}`, profile: undefined, token: get };
 }
 
 function tokenSource(

@@ -2,6 +2,7 @@
 import { ApiError } from '@sallyport/api-client';
 import { GatewayError, ParseError } from '@sallyport/core';
 import { CliError } from '../exit-codes.ts';
+import { fileTrouble } from '../file-trouble.ts';
 import { refusalOf, SqlError } from '../sql/sql-error.ts';
 import { safeLine, safeText } from './safe-text.ts';
 
@@ -18,7 +19,9 @@ const HINTS: Readonly<Record<string, string>> = {
   'request.not_found': 'Look at the name once more; the matching `ls` command lists what there is.',
   'agent.stale': 'The agent has lost its control plane for too long; `sallyport agents ls` shows since when.',
   'control_plane.unreachable':
-    'Is it running, and is the URL right? `sallyport whoami --url URL`, SALLYPORT_URL or `sallyport login --url URL` name it.',
+    'Is it running (the demo: `npm start`), and is the URL right? `--url URL`, SALLYPORT_URL or `sallyport login --url URL` name it.',
+  'control_plane.untrusted':
+    'Is it the right host? A private CA in front of it is named by --ca-file PEM or SALLYPORT_CA_FILE.',
   'control_plane.unexpected': 'Look at the URL: SALLYPORT_URL or `sallyport login --url URL` name it.',
 };
 
@@ -38,7 +41,7 @@ export function renderProblem(error: unknown): readonly string[] {
   if (error instanceof GatewayError)
     return [`error: ${error.safeMessage} [${error.code}]`, ...hintLine(HINTS[error.code])];
   if (error instanceof ParseError) return [`error: ${safeText(error.message)}`];
-  return [`error: ${safeText(error instanceof Error ? error.message : String(error))}`];
+  return [`error: ${safeText(fileTrouble(error) ?? (error instanceof Error ? error.message : String(error)))}`];
 }
 
 /** The same for `--json`. */
@@ -66,6 +69,8 @@ export function problemJson(error: unknown): Readonly<Record<string, unknown>> {
   }
   if (error instanceof CliError)
     return { error: { code: `cli.${error.exit}`, message: error.message, hint: error.hint } };
+  const trouble = fileTrouble(error);
+  if (trouble !== undefined) return { error: { code: 'cli.usage', message: trouble } };
   return { error: { code: 'cli.failure', message: error instanceof Error ? error.message : String(error) } };
 }
 

@@ -4,22 +4,26 @@
  */
 import { createInterface, type Interface } from 'node:readline';
 import type { Context } from '../context.ts';
-import { CliError } from '../exit-codes.ts';
 import { renderProblem } from '../output/problem.ts';
 import type { SqlConnection } from './connection.ts';
 import { openHistory } from './history.ts';
 import type { SqlSession } from './session.ts';
+import { SqlError } from './sql-error.ts';
 import { statementReader } from './statement-reader.ts';
 
 const MARKS = { idle: '', open: '*', failed: '!' } as const;
 
-/** @param name shown in the prompt. Resolves when the person leaves. @throws SqlError when the session is ended from the other side */
+/**
+ * @param name shown in the prompt
+ * @returns how it ended: the person left, or the session ended under a statement and its error has been shown
+ * @throws SqlError when the session is ended from the other side while nothing runs
+ */
 export async function runPrompt(
   context: Context,
   name: string,
   connection: SqlConnection,
   session: SqlSession,
-): Promise<void> {
+): Promise<'left' | 'ended'> {
   const history = openHistory(context.terminal.env);
   const reader = statementReader();
   const lines = createInterface({
@@ -30,10 +34,14 @@ export async function runPrompt(
     removeHistoryDuplicates: true,
   });
   let running = false;
-  let over: { readonly why: unknown; readonly told: boolean } | undefined;
-  void connection.ended.then((why) => {
-    over = { why, told: running };
-    if (running) return;
+  let done = false;
+  let gone = false;
+  let why: unknown;
+  void connection.ended.then((reason) => {
+    gone = true;
+    // What runs tells it by its own error.
+    if (running || done) return;
+    why = reason;
     context.say('');
     lines.close();
   });
@@ -55,17 +63,20 @@ export async function runPrompt(
     context.say('');
     showPrompt();
   });
+  let ended = false;
   showPrompt();
   for await (const line of takeLines(lines)) {
     running = true;
-    const leave = await takeLine(context, session, reader, line);
+    const then = await takeLine(context, session, reader, line);
     running = false;
-    if (leave || over !== undefined) break;
+    ended = then === 'ended' || gone;
+    done = then === 'leave' || ended;
+    if (done) break;
     showPrompt();
   }
   lines.close();
-  if (over?.why !== undefined && !over.told) throw over.why;
-  if (over?.told === true) throw new CliError('unavailable', 'The session is over.');
+  if (why !== undefined) throw why;
+  return ended ? 'ended' : 'left';
 }
 
 /** One after another, also when several lines were pasted at once. */
@@ -92,20 +103,22 @@ async function* takeLines(lines: Interface): AsyncGenerator<string> {
   }
 }
 
-/** @returns whether to leave */
+/** Runs what a line completes. Errors are shown here; a FATAL one is the session's end, and the socket's close follows it. */
 async function takeLine(
   context: Context,
   session: SqlSession,
   reader: ReturnType<typeof statementReader>,
   line: string,
-): Promise<boolean> {
+): Promise<'stay' | 'leave' | 'ended'> {
   try {
-    if (reader.pending() === '' && line.trim().startsWith('\\')) return (await session.meta(line)) === 'quit';
-    if (reader.pending() === '' && /^\s*(quit|exit)\s*;?\s*$/i.test(line)) return true;
+    if (reader.pending() === '' && line.trim().startsWith('\\'))
+      return (await session.meta(line)) === 'quit' ? 'leave' : 'stay';
+    if (reader.pending() === '' && /^\s*(quit|exit)\s*;?\s*$/i.test(line)) return 'leave';
     for (const statement of reader.push(`${line}\n`)) await session.run(statement);
   } catch (error) {
     reader.clear();
     context.note(...renderProblem(error).map((text) => text.replace(/^error: /, '')));
+    if (error instanceof SqlError && error.fields.severity === 'FATAL') return 'ended';
   }
-  return false;
+  return 'stay';
 }

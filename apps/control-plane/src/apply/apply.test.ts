@@ -145,6 +145,10 @@ test.each([
   expect(answer.body.errors[0]).toMatchObject({ file: 'all.yaml', line, field });
 });
 
+test('nothing between two marks is no document', async () => {
+  expect(actions(await apply(`---\n---\n${GROUP}---\n# the end\n---\n`))).toEqual(['none Group/dba']);
+});
+
 test('when one document is refused none is applied', async () => {
   const answer = await apply(
     `kind: Group\nname: new-group\n---\nkind: Grant\nname: y\ngroup: new-group\nresource: missing\neffects: [read]\n`,

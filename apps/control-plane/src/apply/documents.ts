@@ -91,7 +91,10 @@ function readText({ file, text }: DocumentText, problems: FieldProblem[]): Check
       problems.push({ file, line, field: '', message: 'aliases are not allowed' });
       return [];
     }
-    const { kind, ...fields } = (document.toJS() ?? {}) as Record<string, unknown>;
+    const value: unknown = document.toJS();
+    // Nothing between two `---`, or behind the last.
+    if (value === null) return [];
+    const { kind, ...fields } = value as Record<string, unknown>;
     if (kind === 'Policy') return readPolicy(file, text, document, line, problems);
     if (kind !== 'Group' && kind !== 'Resource' && kind !== 'Grant') {
       problems.push({
