@@ -8,7 +8,7 @@ import { GatewayError, LIMITS } from '@sallyport/core';
 import type { RowMasker } from '@sallyport/mask';
 import { frame, HEAD_BYTES, int32, letter, PartialFrame } from './codec.ts';
 import type { Entry, OwnQuestion } from './flight.ts';
-import { hasMasks, hideCopyLine, hideFields, planRows, sameOrigins } from './mask.ts';
+import { hasMasks, hideCopyLine, hideFields, type Nearness, planRows, quotesAnotherRow, sameOrigins } from './mask.ts';
 import {
   encodeFields,
   type FieldDescription,
@@ -426,7 +426,7 @@ export class Answers {
     const touches = first?.tally?.guard.quotes ?? signed.masks().columns.length > 0;
     const hides = touches || signed.masks().detect.length > 0;
     if (!hides && host.recorder.level === 'statements') return 'keep';
-    const fields = this.hidden(parseFields(bytes, at, end), touches);
+    const fields = this.hidden(parseFields(bytes, at, end), touches ? 'read' : 'clear');
     noteFields(host.recorder, first?.tally?.number ?? 0, 'notice', fields);
     return hides ? encodeFields('N', fields) : 'keep';
   }
@@ -487,15 +487,21 @@ export class Answers {
   }
 
   /** An error's fields as the client may see them. */
-  hidden(fields: Fields, touchesMasked: boolean): Fields {
-    return hideFields(fields, (text) => this.#road.signed.hide(text), touchesMasked);
+  hidden(fields: Fields, near: Nearness): Fields {
+    return hideFields(fields, (text) => this.#road.signed.hide(text), near);
+  }
+
+  #nearness(fields: Fields, from: Entry | undefined): Nearness {
+    const { signed, catalog } = this.#road;
+    const masks = signed.masks().columns.length > 0;
+    if (from?.tally?.guard.quotes === true || (masks && quotesAnotherRow(fields, catalog.reach))) return 'read';
+    return from?.tally === undefined && from?.kind !== 'query' && masks ? 'named' : 'clear';
   }
 
   #shown(fields: Fields, from: Entry | undefined): Buffer {
-    const { signed, host } = this.#road;
+    const { host } = this.#road;
     const ours = from?.refusal !== undefined;
-    const touches = from?.tally?.guard.quotes ?? (from?.kind !== 'query' && signed.masks().columns.length > 0);
-    const out = ours ? fields : this.hidden(fields, touches);
+    const out = ours ? fields : this.hidden(fields, this.#nearness(fields, from));
     if (from?.tally !== undefined) noteFields(host.recorder, from.tally.number, 'error', out);
     return encodeFields('E', out);
   }

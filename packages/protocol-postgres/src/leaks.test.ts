@@ -22,6 +22,7 @@ const MASKS: MaskSet = {
   columns: [
     { schema: 'public', table: 'customers', column: 'ssn', with: 'redact' },
     { schema: 'public', table: 'people', column: 'ssn', with: 'redact' },
+    { schema: 'public', table: 'people_known', column: 'ssn', with: 'redact' },
   ],
   detect: [{ detect: 'payment_card', with: 'partial' }],
 };
@@ -190,6 +191,41 @@ const ROWS: readonly Row[] = [
   ['error of a cast', 'select id from customers where ssn::int > 0', 'hidden'],
   ['error of a cast to date', 'select id from customers where ssn::date > now()', 'hidden'],
   ['error of xml', `select id from customers where xml(ssn || '<') is null`, 'hidden'],
+  ['error of a setting’s name', 'select id from customers where current_setting(ssn) is not null', 'hidden'],
+  ['error of a relation’s name', 'select id from customers where ssn::regclass is not null', 'hidden'],
+  ['error of a role’s name', 'select id from customers where ssn::regrole is not null', 'hidden'],
+  ['error of a search', `select id from customers where to_tsquery('simple', ssn || ' & &') is not null`, 'hidden'],
+  ['error of a dictionary’s name', `select id from customers where to_tsvector(ssn::regconfig, '') is null`, 'hidden'],
+  ['error of a sequence’s name', 'select id from customers where nextval(ssn) > 0', 'hidden'],
+  ['error of an index', `create index on customers ((to_tsquery('simple'::regconfig, ssn || ' & &')))`, 'hidden'],
+  ['failing row of a cascade', 'delete from branches where id = 1', 'hidden'],
+  ['failing row of a deferred key', ['begin', 'delete from people_known where id = 1', 'commit'], 'hidden'],
+  [
+    'failing row of a deferred key, checked early',
+    ['begin', 'delete from people_known where id = 1', 'set constraints all immediate'],
+    'hidden',
+  ],
+  [
+    'kept in a sequence',
+    [`create temp sequence kept`, `select 1 from customers where setval('kept', replace(ssn, '-', '')::int) > 0`],
+    'refused',
+  ],
+  [
+    'kept in a sequence, under another name',
+    `select 1 from (select replace(ssn, '-', '') as x from customers) q where setval('kept', x::int) > 0`,
+    'refused',
+  ],
+  [
+    'kept in a lock',
+    `select 1 from customers where pg_try_advisory_xact_lock(replace(ssn, '-', '')::int) is null`,
+    'refused',
+  ],
+  ['kept in the seed', `select 1 from customers where setseed(('0.' || right(ssn, 4))::float8) is null`, 'refused'],
+  [
+    'a sequence set by a column that is not masked',
+    ['create temp sequence kept', `select setval('kept', (select max(id) from customers))`],
+    'harmless',
+  ],
   ['failing row', 'update customers set name = null where id = 1', 'hidden'],
   ['failing row in a block', ['begin', 'update customers set name = null where id = 2'], 'hidden'],
   ['two statements', 'select 1; select ssn from customers', 'masked'],
@@ -220,6 +256,15 @@ const older = process.env['SALLYPORT_TEST_PG_BIN'] !== undefined;
 beforeAll(async () => {
   await loadSqlParser();
   database = await startDemoDatabase();
+  await database.ask(`
+    create table branches (id int primary key);
+    insert into branches values (1);
+    create table customers_of_branches (branch int not null references branches on delete set null) inherits (customers);
+    insert into customers_of_branches (id, name, ssn, branch) values (9, 'Dora', '${SECRET_IDS[0]}', 1);
+    create table people_known (id int, ssn text unique);
+    insert into people_known values (1, '${SECRET_IDS[1]}');
+    create table people_told (ssn text references people_known (ssn) deferrable initially deferred);
+    insert into people_told values ('${SECRET_IDS[1]}')`);
   await database.ask('analyze');
   gateway = await startGateway({
     adapter: createPostgresAdapter({ pool }),

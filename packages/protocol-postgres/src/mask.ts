@@ -26,6 +26,9 @@ const TEXT_FUNCTIONS = /^(pg_catalog\.)?pg_stat_get_(activity|backend_activity)$
 /** `exec` only because they reach out of the data; they return nothing. */
 const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'set', 'reset']);
 
+/** Functions that keep a value where a later statement finds it: a sequence, pg_locks, the seed of random(). */
+const KEEPING = /^(pg_catalog\.)?(setval|setseed|pg_(try_)?advisory_(xact_)?lock(_shared)?)$/;
+
 export const hasMasks = (masks: MaskSet): boolean => masks.columns.length > 0 || masks.detect.length > 0;
 
 /** True when column masks could matter to it at all: it names a relation, a column or a function, or runs code. */
@@ -82,6 +85,12 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
     return 'A relation with masked columns cannot be changed while its masks apply.';
   }
   const opaqueSource = facts.relations.some((relation) => reach.taintedNames.has(relation.name));
+  if (
+    facts.functions.some((name) => KEEPING.test(name)) &&
+    (opaqueSource || facts.columns.some((use) => namesMasked(use, reach)))
+  ) {
+    return 'A function that keeps a value cannot stand beside a masked column.';
+  }
   if (facts.columns.some((use) => use.use === 'source' && (opaqueSource || namesMasked(use, reach)))) {
     return 'A masked column cannot be the source of a write or of a definition.';
   }
@@ -166,21 +175,51 @@ export function planRows(columns: readonly FieldDescription[], guard: Guard): Ro
 
 /** Field codes that never hold a value of a row: severity, code, positions, names of objects, place in the server's source. */
 const NAMING: ReadonlySet<string> = new Set('SVCPpLRFstcdn');
-/** Classes whose messages quote values: bad data, raised exceptions, internal errors. */
+/** Classes whose messages quote values even before a row is read: bad data, raised exceptions, internal errors. */
 const QUOTES = /^(22|P0|XX|2F|38|39|HV)/;
+/**
+ * Once rows are read almost any message may quote one: `name::regclass` says "relation … does not exist". These speak of
+ * the session, the transaction, constraints, rights and names out of the statement's text.
+ */
+const QUOTES_NOTHING = /^(08|23|25|26|34|40|44|53|57|42501|55P03)/;
+
+/** `clear`: nothing masked is near · `named`: the statement names masked columns, no row was read · `read`: rows were. */
+export type Nearness = 'clear' | 'named' | 'read';
+
+const messageQuotes = (fields: Fields, near: Nearness): boolean => {
+  const state = fields.get('C') ?? '';
+  return fields.get('V') !== 'ERROR' || (near === 'read' ? !QUOTES_NOTHING.test(state) : QUOTES.test(state));
+};
 
 /**
- * An error or notice as the client may see it. Detectors look at every text; where the statement touches masked columns
- * all that could quote a row is left out ("Failing row contains (…)", "invalid input syntax …: \"…\"").
+ * A constraint's error may quote a row of a table that the statement never named: a cascade, a deferred key at COMMIT.
+ * @param reach undefined when it is not known which tables have masked columns
  */
-export function hideFields(fields: Fields, hide: (text: string) => string, touchesMasked: boolean): Fields {
+export function quotesAnotherRow(fields: Fields, reach: Reach | undefined): boolean {
+  const detail = fields.get('D');
+  if (detail === undefined || !/^(23|44)/.test(fields.get('C') ?? '')) return false;
+  const table = fields.get('t');
+  if (reach === undefined || table === undefined || reach.relations.has(table)) return true;
+  // "Key (email)=(…) is still referenced": the table that is told is the one that refers.
+  return reach.columns.some(({ column }) => detail.includes(column));
+}
+
+/**
+ * An error or notice as the client may see it. Detectors look at every text; where masked columns are near all that could
+ * quote a row is left out ("Failing row contains (…)", "invalid input syntax …: \"…\"").
+ */
+export function hideFields(fields: Fields, hide: (text: string) => string, near: Nearness): Fields {
   const out = new Map<string, string>();
   for (const [code, value] of fields) {
     if (NAMING.has(code)) out.set(code, value);
-    else if (!touchesMasked) out.set(code, hide(value));
+    else if (near === 'clear') out.set(code, hide(value));
     else if (code === 'M') {
-      const quotes = QUOTES.test(fields.get('C') ?? '') || fields.get('V') !== 'ERROR';
-      out.set(code, quotes ? 'Sallyport: the message is hidden, since it may quote a masked value.' : hide(value));
+      out.set(
+        code,
+        messageQuotes(fields, near)
+          ? 'Sallyport: the message is hidden, since it may quote a masked value.'
+          : hide(value),
+      );
     }
   }
   return out;

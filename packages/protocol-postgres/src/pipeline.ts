@@ -525,7 +525,7 @@ export class Pipeline {
       tally.error = failure.get('C') ?? '';
       road.finish(tally);
       if (skipped) this.#dropped();
-      else this.#failHere({ fields: this.#answers.hidden(failure, true), number });
+      else this.#failHere({ fields: this.#answers.hidden(failure, 'named'), number });
     });
     portal.described = true;
     const judge = pending.judge.splice(0);

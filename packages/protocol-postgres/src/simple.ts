@@ -162,7 +162,7 @@ export class SimpleQueries {
             const tally = this.#judge.open(ways.number, resolved, this.#judge.closedGuard(permit), undefined);
             tally.error = failure?.get('C') ?? '';
             road.finish(tally);
-            return ways.failed({ fields: this.#answers.hidden(failure ?? new Map(), true), number: ways.number });
+            return ways.failed({ fields: this.#answers.hidden(failure ?? new Map(), 'named'), number: ways.number });
           }
           const why = unvouchedColumns(facts, columns, reach);
           if (why !== undefined) return ways.refused(why);
