@@ -137,6 +137,10 @@ fi
 tries=0
 while [ ! -f "$data/ready.json" ]; do
   tries=$((tries + 1))
+  if [ -n "${pid_file:-}" ] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+    tail -n 1 "$data/agent.log" >&2
+    fail "the agent ended at once; the line above, of $data/agent.log, says why"
+  fi
   [ "$tries" -le 60 ] || fail "the agent did not become ready within 30 seconds; see: $how"
   sleep 0.5
 done

@@ -43,11 +43,13 @@ function isAlive(owner: string): boolean {
   }
 }
 
-/** Start time in clock ticks since boot, '' when there is no such process or no /proc. proc(5), field 22. */
+/** Start time in clock ticks since boot, '' when no such process runs or there is no /proc. proc(5), fields 3 and 22. */
 function startOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A process that was killed and that nobody has waited for yet (a container without an init) holds no files.
+    return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
   } catch {
     return '';
   }
