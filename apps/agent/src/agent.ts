@@ -145,7 +145,7 @@ export class Agent {
   static async start(config: AgentConfig, protocols: AgentProtocols, clock: Clock, log: Logger): Promise<Agent> {
     makePrivateDir(config.dataDir);
     rmSync(path.join(config.dataDir, 'ready.json'), { force: true });
-    const identity = loadIdentity(config.dataDir) ?? (await enrolled(config, log));
+    const identity = located(config, loadIdentity(config.dataDir) ?? (await enrolled(config, log)));
     log.info('starting', { agent: identity.file.agentName, agentId: identity.agentId, version: VERSION });
     const agent = new Agent(config, identity, protocols, clock, log);
     agent.#health = await openHealth(config.health, healthView(agent.#vitals()));
@@ -474,6 +474,17 @@ async function enrolled(config: AgentConfig, log: Logger): Promise<Identity> {
     });
   }
   return storeIdentity(config.dataDir, await enroll(readJoinToken(config.joinToken), newAgentKeys(), VERSION, log));
+}
+
+/** The control plane has moved when the settings say so; what is kept is from the enrolment or the last renewal. */
+function located(config: AgentConfig, identity: Identity): Identity {
+  const { linkEndpoints, enrollEndpoints } = config;
+  if (linkEndpoints.length === 0 && enrollEndpoints.length === 0) return identity;
+  return storeIdentity(config.dataDir, {
+    ...identity.file,
+    ...(linkEndpoints.length === 0 ? {} : { endpoints: linkEndpoints }),
+    ...(enrollEndpoints.length === 0 ? {} : { enrollEndpoints }),
+  });
 }
 
 async function within(waitMs: number, done: () => boolean): Promise<void> {

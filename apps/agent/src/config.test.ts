@@ -32,6 +32,21 @@ test('a bad value or an unknown flag is refused by name', () => {
   }
 });
 
+test('where the control plane is may be said anew, and a misspelt setting stops the start', () => {
+  expect(parseConfig({ SALLYPORT_LINK_ENDPOINTS: 'a:1, [::1]:2' }, ['--enroll-endpoints', 'b:3'])).toMatchObject({
+    linkEndpoints: ['a:1', '[::1]:2'],
+    enrollEndpoints: ['b:3'],
+  });
+  for (const env of [
+    { SALLYPORT_LINK_ENDPOINTS: 'a' },
+    { SALLYPORT_LINK_ENDPOINTS: 'a:0' },
+    { SALLYPORT_DATADIR: '/a' },
+  ])
+    expect(() => parseConfig(env, []), JSON.stringify(env)).toThrow(
+      expect.objectContaining({ code: 'config.invalid' }),
+    );
+});
+
 test('a join token file that is gone is no error', () => {
   expect(parseConfig({ SALLYPORT_JOIN_TOKEN_FILE: '/nowhere/token' }, []).joinToken).toBeUndefined();
 });

@@ -5,7 +5,7 @@
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { GatewayError, isDnsLabel, type LogLevel, Secret } from '@sallyport/core';
+import { GatewayError, isDnsLabel, type LogLevel, requireKnownSettings, Secret } from '@sallyport/core';
 import { readIfThere } from './files.ts';
 
 export interface Address {
@@ -20,6 +20,9 @@ export interface AgentConfig {
   readonly listenPostgres: Address;
   /** Loopback only; undefined = off. */
   readonly listenPostgresPlaintext: Address | undefined;
+  /** `host:port` of the control plane's links and of enrolment, where they are not as told before; empty = as told. */
+  readonly linkEndpoints: readonly string[];
+  readonly enrollEndpoints: readonly string[];
   /** Host by which clients reach the listeners. */
   readonly advertise: string;
   readonly health: Address;
@@ -35,6 +38,8 @@ const OPTIONS = {
   'data-dir': { type: 'string' },
   'listen-postgres': { type: 'string' },
   'listen-postgres-plaintext': { type: 'string' },
+  'link-endpoints': { type: 'string' },
+  'enroll-endpoints': { type: 'string' },
   advertise: { type: 'string' },
   health: { type: 'string' },
   'log-level': { type: 'string' },
@@ -52,6 +57,15 @@ function parseAddress(setting: string, text: string): Address {
   return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
 }
 
+/** `host:port`, several by comma. */
+function parseEndpoints(setting: string, text: string | undefined): readonly string[] {
+  const items = (text ?? '').split(',').map((item) => item.trim());
+  const endpoints = items.filter((item) => item !== '');
+  for (const endpoint of endpoints)
+    if (parseAddress(setting, endpoint).port === 0) throw invalid(setting, 'a port from 1 is expected');
+  return endpoints;
+}
+
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 /**
@@ -59,6 +73,7 @@ const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
  * @throws GatewayError `config.invalid` naming the setting
  */
 export function parseConfig(env: Readonly<Record<string, string | undefined>>, argv: readonly string[]): AgentConfig {
+  requireKnownSettings(env);
   let flags: Readonly<Record<string, string | boolean | undefined>>;
   try {
     flags = parseArgs({ args: [...argv], options: OPTIONS, strict: true, allowPositionals: false }).values;
@@ -83,6 +98,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
       plaintext === undefined || plaintext === 'off'
         ? undefined
         : parseAddress('SALLYPORT_LISTEN_POSTGRES_PLAINTEXT', plaintext),
+    linkEndpoints: parseEndpoints('SALLYPORT_LINK_ENDPOINTS', text('link-endpoints')),
+    enrollEndpoints: parseEndpoints('SALLYPORT_ENROLL_ENDPOINTS', text('enroll-endpoints')),
     advertise: text('advertise') ?? defaultAdvertise(listenPostgres.host),
     health: parseAddress('SALLYPORT_HEALTH', text('health') ?? '127.0.0.1:0'),
     logLevel,

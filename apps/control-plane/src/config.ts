@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { GatewayError, isDnsLabel, type LogLevel, Secret } from '@sallyport/core';
+import { GatewayError, isDnsLabel, type LogLevel, requireKnownSettings, Secret } from '@sallyport/core';
 
 export interface HostPort {
   readonly host: string;
@@ -163,6 +163,7 @@ function parseOidc(get: (name: string) => string | undefined): OidcProviderConfi
  * @throws GatewayError `config.invalid` with `name` and `remedy` of the first wrong value
  */
 export function parseConfig(argv: readonly string[], environment: Env): Config {
+  requireKnownSettings(environment);
   const { env, exitWithParent } = mergeFlags(argv, environment);
   const get = (name: string): string | undefined => env[`SALLYPORT_${name}`] || undefined;
   const address = (name: string, fallback: string): HostPort =>

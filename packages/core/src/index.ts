@@ -30,3 +30,4 @@ export {
 } from './parse.ts';
 export { newSealKeyPair, type SealKeyPair, seal, unseal } from './seal.ts';
 export { Secret } from './secret.ts';
+export { isSetting, requireKnownSettings } from './settings.ts';
