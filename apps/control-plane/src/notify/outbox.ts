@@ -18,6 +18,8 @@ import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
 const POLL_MS = 500;
 const BATCH = 20;
 const SEND_TIMEOUT_MS = 10_000;
+/** Longer than a send: a replica that dies in the middle of one lets go by itself, and the message is sent again. */
+const LEASE_MS = 20_000;
 /** What was delivered or given up is shown this long. */
 const KEPT_MS = 14 * 86_400_000;
 const CLEAN_EVERY_MS = 60 * 60_000;
@@ -41,6 +43,8 @@ export type OutboxEvent = (typeof OUTBOX_EVENTS)[number];
 export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
+  /** Messages under way, by webhook: a receiver that hangs delays its own alone. */
+  readonly #sending = new Map<string, Promise<void>>();
   #cleanedAtMs = 0;
   readonly #sent: Counter<'outcome'>;
   constructor(
@@ -95,6 +99,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
     clearInterval(this.#timer);
     this.#timer = undefined;
     await this.#working;
+    await Promise.all(this.#sending.values());
   }
 
   /** Sends what is due, unless it is doing so already. */
@@ -107,12 +112,13 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
       });
   }
 
-  /** A lease by `next_at`: a replica that dies in mid-send lets go by itself. */
+  /** A lease by `next_at`. */
   async #work(): Promise<void> {
     if (this.clock.nowMs() - this.#cleanedAtMs > CLEAN_EVERY_MS) await this.#clean();
     const due = await this.database.client.$queryRaw<{ id: bigint }[]>`
-      update outbox_messages set next_at = now() + interval '60 seconds', attempts = attempts + 1
+      update outbox_messages set next_at = now() + ${LEASE_MS} * interval '1 millisecond', attempts = attempts + 1
       where id in (select id from outbox_messages where sent_at is null and failed_at is null and next_at <= now()
+        and webhook_id <> all(${[...this.#sending.keys()]}::uuid[])
         order by next_at limit ${BATCH} for update skip locked)
       returning id`;
     if (due.length === 0) return;
@@ -123,14 +129,19 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
     const webhooks = await this.database.client.webhook.findMany({
       where: { id: { in: messages.map((message) => message.webhookId) } },
     });
-    await Promise.all(
-      messages.map((message) =>
-        this.#send(
-          message,
-          webhooks.find((webhook) => webhook.id === message.webhookId),
-        ),
-      ),
-    );
+    for (const [webhookId, theirs] of Map.groupBy(messages, (message) => message.webhookId)) {
+      const webhook = webhooks.find((row) => row.id === webhookId);
+      const sending = Promise.all(theirs.map((message) => this.#send(message, webhook)))
+        .then(
+          () => undefined,
+          (cause: unknown) => this.log.warn('what became of a message could not be noted; it is sent again', { cause }),
+        )
+        .finally(() => {
+          this.#sending.delete(webhookId);
+          this.wake();
+        });
+      this.#sending.set(webhookId, sending);
+    }
   }
 
   async #clean(): Promise<void> {
