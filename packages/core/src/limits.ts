@@ -42,7 +42,7 @@ export const LIMITS = {
   bundleChunkBytesMax: 256 * 1024,
   bundleBytesMax: 256 * 1024 * 1024,
   grpcMessageBytesMax: 4 * 1024 * 1024,
-  trailBatchBytesMax: 64 * 1024,
+  trailBatchBytesMax: 256 * 1024,
   /** How long smaller batches gather before they are sent. */
   trailLingerMs: 100,
   eventPayloadBytesMax: 1024 * 1024,

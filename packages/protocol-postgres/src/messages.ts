@@ -238,8 +238,11 @@ export const describe = (target: Target): Buffer =>
 export const close = (target: Target): Buffer =>
   frame('C', Buffer.from(target.kind === 'statement' ? 'S' : 'P'), Buffer.from(target.name, 'latin1'), Buffer.of(0));
 export const execute = (portal: string, rowsMax = 0): Buffer => frame('E', portal, bytesOfInt32(rowsMax));
-export const sync = (): Buffer => frame('S');
-export const flush = (): Buffer => frame('H');
+// Sent with every statement, so made once; nobody writes into a message.
+const SYNC = frame('S');
+const FLUSH = frame('H');
+export const sync = (): Buffer => SYNC;
+export const flush = (): Buffer => FLUSH;
 export const terminate = (): Buffer => frame('X');
 
 // --- server → client -------------------------------------------------------------------------------------------------

@@ -161,10 +161,20 @@ export class ByteSocket {
    * @returns false when the queue is over `LIMITS.writeQueueBytesMax`: stop until `drained`
    */
   write(bytes: Uint8Array): boolean {
+    return this.#write(bytes, false);
+  }
+
+  /** As `write`, for memory that is given away: nobody may write into it again. */
+  give(bytes: Uint8Array): boolean {
+    return this.#write(bytes, true);
+  }
+
+  #write(bytes: Uint8Array, given: boolean): boolean {
     if (this.#closed || this.#ending) return true;
     const socket = this.#socket;
     const size = bytes.length;
-    if (size <= POOLED_BYTES_MAX || size > READ_BYTES || socket.writableLength > 0) {
+    if (given) socket.write(bytes);
+    else if (size <= POOLED_BYTES_MAX || size > READ_BYTES || socket.writableLength > 0) {
       socket.write(Buffer.from(bytes));
     } else {
       slab.set(bytes, 0);

@@ -127,7 +127,7 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
     const bytes = batch.length === 1 ? (batch[0] as Buffer) : Buffer.concat(batch);
     const before = this.#queued;
     this.#queued -= bytes.length;
-    const ready = this.#socket?.write(bytes) ?? true;
+    const ready = this.#socket?.give(bytes) ?? true;
     if (ready && before > LIMITS.writeQueueBytesMax) this.#owner.upstreamDrained();
     if (this.#ending) this.#endWhenSent();
   }

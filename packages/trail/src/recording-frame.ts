@@ -80,11 +80,16 @@ export class FrameWriter {
     this.#at += into.write(text, this.#at);
   }
   columns(atMs: number, number: number, names: readonly string[]): void {
-    const bodies = names.flatMap((name) => {
-      const bytes = Buffer.from(name);
-      return [Buffer.from(varint(bytes.length)), bytes];
-    });
-    this.#numbered('columns', atMs, number, [], Buffer.concat(bodies));
+    let length = 0;
+    for (const name of names) {
+      const bytes = Buffer.byteLength(name);
+      length += varintSize(bytes) + bytes;
+    }
+    const into = this.#open('columns', atMs, number, 0, length);
+    for (const name of names) {
+      this.#at = writeVarint(into, Buffer.byteLength(name), this.#at);
+      this.#at += into.write(name, this.#at);
+    }
   }
   /** @param bytes row messages as the client saw them; @param count how many of them end here */
   rows(atMs: number, number: number, count: number, bytes: Uint8Array): void {

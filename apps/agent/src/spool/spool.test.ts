@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GatewayError } from '@sallyport/core';
+import { GatewayError, LIMITS } from '@sallyport/core';
 import { SessionKey } from '@sallyport/trail';
 import { afterAll, describe, expect, test } from 'vitest';
 import { drain, finished, Ingest, judged, removeTemporary, SESSION, spoolBench } from './spool.fixture.ts';
@@ -87,7 +87,7 @@ describe('a spool', () => {
     bench.nowMs += 60;
     expect(calls).toBe(1);
     expect((await spool.nextBatch())?.lastSequence).toBe(6);
-    spool.record(judged(6, 'x'.repeat(70_000)));
+    spool.record(judged(6, 'x'.repeat(LIMITS.trailBatchBytesMax)));
     spool.flush();
     expect(calls).toBe(2);
     expect((await spool.nextBatch())?.lastSequence).toBe(7);
