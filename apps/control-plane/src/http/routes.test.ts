@@ -117,6 +117,31 @@ test('a problem carries its code and request id, and the answer’s header the s
   expect(answer.headers.get('x-request-id')).toBe(answer.body['requestId']);
 });
 
+test.each(['/v1/whoami', '/v1/none', '/health', '/metrics', `/v1/groups/${'x'.repeat(500)}`, '/v1/groups/%zz'])(
+  '%s answers with a request id',
+  async (target) => {
+    const { headers, status, body } = await plane.call('GET', target, undefined, '');
+    expect(headers.get('x-request-id')).toMatch(/^req-/);
+    if (status >= 400) {
+      expect(headers.get('content-type')).toContain('application/problem+json');
+      expect(body['requestId']).toBe(headers.get('x-request-id'));
+    }
+  },
+);
+
+test.each(['/v1/whoami', '/v1/none', '/docs', '/device', '/health'])(
+  '%s answers with the headers of helmet',
+  async (target) => {
+    const { headers } = await plane.call('GET', target, undefined, '');
+    expect(headers.get('content-security-policy')).toMatch(
+      /default-src 'self'.*frame-ancestors 'self'.*script-src 'self'(;|$)/,
+    );
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-frame-options')).toBe('SAMEORIGIN');
+    expect(headers.get('referrer-policy')).toBe('no-referrer');
+  },
+);
+
 test.each([
   ['{', 'request.invalid'],
   [JSON.stringify({ name: 'x', kind: 'robot' }), 'request.invalid'],
