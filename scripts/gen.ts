@@ -26,7 +26,7 @@ function prismaClient(name: string, folder: string, output: string): Generator {
     run: () => {
       execFileSync(bin('prisma'), ['generate', '--schema', 'prisma/schema.prisma'], {
         cwd: path.join(root, folder),
-        stdio: ['ignore', 'ignore', 'inherit'],
+        stdio: ['ignore', 'ignore', 'pipe'],
         env: {
           ...process.env,
           PRISMA_SCHEMA_ENGINE_BINARY: '/bin/true',

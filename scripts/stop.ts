@@ -1,9 +1,12 @@
 /** `npm stop`: ends what `npm start` started in this checkout, and waits until it is gone. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { parseOptions } from './stack/options.ts';
 import { stackDir, supervisorOf } from './stack/place.ts';
 
-const { values } = parseArgs({ options: { dir: { type: 'string' } } });
+const values = parseOptions(
+  { dir: { type: 'string' } },
+  'npm stop -- [options]\n\n  --dir DIR   the folder that was given to `npm start` (default: .sallyport)',
+);
 const dir = stackDir(values.dir);
 const pid = supervisorOf(dir);
 if (pid === undefined) {

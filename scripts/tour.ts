@@ -4,21 +4,26 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { buildAll } from './stack/build.ts';
+import { parseOptions } from './stack/options.ts';
 import { ANY_PORTS, type Stack, startStack } from './stack/stack.ts';
 import { CHAPTERS } from './tour/chapters.ts';
 import { tourContext } from './tour/context.ts';
 import { tell } from './tour/story.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = parseOptions(
+  {
     json: { type: 'boolean', default: false },
     chapter: { type: 'string', multiple: true },
     keep: { type: 'boolean', default: false },
   },
-});
+  `npm run tour -- [options]
+
+  --json           answer in JSON, for scripts
+  --chapter NAME   only this chapter (repeatable): ${CHAPTERS.map((chapter) => chapter.name).join(', ')}
+  --keep           leave the stack's folder`,
+);
 const say = (line: string): void => {
   if (!values.json) console.log(line);
 };
@@ -36,13 +41,22 @@ const end = async (): Promise<void> => {
   await stack?.stop();
   if (!values.keep) rmSync(dir, { recursive: true, force: true });
 };
-process.once('SIGINT', () => void end().then(() => process.exit(130)));
-process.once('SIGTERM', () => void end().then(() => process.exit(143)));
+const starting = new AbortController();
+let failure = 1;
+const stop = (code: number): void => {
+  failure = code;
+  // While it starts, the start itself stops what it had started.
+  if (stack === undefined) starting.abort(new Error('Stopped before it was ready.'));
+  else void end().then(() => process.exit(code));
+};
+process.once('SIGINT', () => stop(130));
+process.once('SIGTERM', () => stop(143));
 
 try {
   say('Sallyport: the tour. A private stack is started; nothing of yours is touched.');
   await buildAll((line) => say(`  · ${line}`));
-  stack = await startStack({ dir, fresh: false, ports: ANY_PORTS, say: (line) => say(`  · ${line}`) });
+  const { signal } = starting;
+  stack = await startStack({ dir, fresh: false, ports: ANY_PORTS, say: (line) => say(`  · ${line}`), signal });
   truth = new pg.Client({
     connectionString: stack.database.server.url(stack.database.database),
     ssl: { rejectUnauthorized: false },
@@ -62,7 +76,7 @@ try {
   process.exitCode = ok ? 0 : 1;
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
+  process.exitCode = failure;
 } finally {
   await end();
 }

@@ -14,6 +14,8 @@ export interface ProcessPlan {
   /** Written by the child when it is ready; removed before the start. */
   readonly readyFile: string;
   readonly readyWithinMs: number;
+  /** Ends the wait, and the child. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RunningProcess {
@@ -50,6 +52,13 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
   child.once('error', () => undefined);
   const deadline = Date.now() + plan.readyWithinMs;
   while (!existsSync(plan.readyFile)) {
+    if (plan.signal?.aborted === true) {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+      await ended;
+      clearTimeout(timer);
+      plan.signal.throwIfAborted();
+    }
     if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
       child.kill('SIGKILL');
       throw new Error(`The ${plan.name} did not start. It said last (${plan.logFile}):\n${lastWords(plan.logFile)}`);

@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError } from '@sallyport/core';
+import { stopLeftover } from '@sallyport/embedded-postgres';
 import { ROOT } from './build.ts';
 import { type DemoDatabase, startDemoDatabase } from './demo-database.ts';
 import { type DemoPrincipal, type DevFile, readDevFile, writeDevFile } from './dev-file.ts';
@@ -32,6 +33,8 @@ export interface StackOptions {
   /** Wipes `dir` first. */
   readonly fresh: boolean;
   readonly say: (line: string) => void;
+  /** Ends the start: what had started is stopped again, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
   /** Further environment of the two processes. */
   readonly controlPlaneEnv?: Readonly<Record<string, string>>;
   readonly agentEnv?: Readonly<Record<string, string>>;
@@ -65,6 +68,18 @@ async function requireFree(port: number, what: string): Promise<void> {
   await new Promise<void>((resolve) => probe.close(() => resolve()));
 }
 
+/** Tells of a taken port before anything is built, wiped or started. @throws Error that names the option */
+export async function requireFreePorts(ports: StackPorts): Promise<void> {
+  for (const [what, port] of Object.entries(ports))
+    if (what !== 'demo') await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
+}
+
+/** Removes a stack's folder. A database server that outlived a killed start is stopped first: it would keep its port. */
+export async function wipeStack(dir: string): Promise<void> {
+  for (const server of ['demo/server', 'control-plane/postgres']) await stopLeftover(path.join(dir, server));
+  rmSync(dir, { recursive: true, force: true });
+}
+
 /** Its port is not probed: a server of ours that outlived a killed start is taken over, and only then must it be free. */
 async function openDemoDatabase(options: StackOptions): Promise<DemoDatabase> {
   const { dir, ports, demoSettings } = options;
@@ -96,10 +111,17 @@ function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan
     logFile: path.join(options.dir, 'control-plane.log'),
     readyFile: path.join(dataDir, 'ready.json'),
     readyWithinMs: 60_000,
+    signal: options.signal,
   };
 }
 
-function agentPlan(options: StackOptions, ports: StackPorts, joinToken: string | undefined): ProcessPlan {
+/** @param where the control plane is now, when it is elsewhere than the agent was told */
+function agentPlan(
+  options: StackOptions,
+  ports: StackPorts,
+  joinToken: string | undefined,
+  where?: { readonly link: string; readonly enroll: string },
+): ProcessPlan {
   const dataDir = path.join(options.dir, 'agent');
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   return {
@@ -112,27 +134,37 @@ function agentPlan(options: StackOptions, ports: StackPorts, joinToken: string |
       SALLYPORT_ADVERTISE: '127.0.0.1',
       SALLYPORT_HEALTH: on(0),
       ...(joinToken === undefined ? {} : { SALLYPORT_JOIN_TOKEN: joinToken }),
+      ...(where === undefined
+        ? {}
+        : { SALLYPORT_LINK_ENDPOINTS: where.link, SALLYPORT_ENROLL_ENDPOINTS: where.enroll }),
       ...options.agentEnv,
     },
     logFile: path.join(options.dir, 'agent.log'),
     readyFile: path.join(dataDir, 'ready.json'),
     readyWithinMs: 30_000,
+    signal: options.signal,
   };
 }
 
 interface AgentRow {
   readonly name: string;
+  readonly connected: boolean;
   readonly bundle: { readonly revision: number; readonly error: string | null };
 }
 
-/** The agent has the resource and its listener is known to the control plane: a first connection will work. */
-async function waitInForce(admin: Rest): Promise<void> {
+/** The agent is connected, has the resource, and where it listens now is known: a first connection will work. */
+async function waitInForce(admin: Rest, port: number, signal: AbortSignal | undefined): Promise<void> {
   for (let i = 0; i < 400; i++) {
+    signal?.throwIfAborted();
     const agents = await admin.call<{ items: AgentRow[] }>('GET', '/v1/agents');
-    const resource = await admin.call<{ endpoints: readonly unknown[] }>('GET', '/v1/resources/payments-db');
+    const resource = await admin.call<{ endpoints: readonly { readonly address: string }[] }>(
+      'GET',
+      '/v1/resources/payments-db',
+    );
     const agent = agents.items.find((row) => row.name === AGENT_NAME);
     if (agent?.bundle.error) throw new Error(`The agent refused its bundle: ${agent.bundle.error}`);
-    if (agent !== undefined && agent.bundle.revision > 0 && resource.endpoints.length > 0) return;
+    const listens = resource.endpoints.some(({ address }) => portOf(address) === port);
+    if (agent?.connected === true && agent.bundle.revision > 0 && listens) return;
     await sleep(50);
   }
   throw new Error('The agent did not come into force within 20 seconds; see agent.log.');
@@ -154,9 +186,8 @@ async function joinTokenFor(admin: Rest, dir: string): Promise<string | undefine
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dir, say } = options;
-  for (const [what, port] of Object.entries(options.ports))
-    if (what !== 'demo') await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
-  if (options.fresh) rmSync(dir, { recursive: true, force: true });
+  await requireFreePorts(options.ports);
+  if (options.fresh) await wipeStack(dir);
   mkdirSync(dir, { recursive: true, mode: 0o711 });
   chmodSync(dir, 0o711);
   const devFile = path.join(dir, 'dev.json');
@@ -169,19 +200,29 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     say('Starting the demo database');
     const database = await openDemoDatabase(options);
     stops.push(() => database.server.stop());
+    options.signal?.throwIfAborted();
     say('Starting the control plane');
     let controlPlane = await startProcess(controlPlanePlan(options, options.ports));
     stops.push(() => controlPlane.stop());
     const rest = `http://127.0.0.1:${portOf(controlPlane.ready['http'])}`;
     const adminToken = readFileSync(path.join(dir, 'control-plane/admin-token'), 'utf8').trim();
     const admin = restClient(rest, adminToken);
+    options.signal?.throwIfAborted();
     say('Seeding principals, grants and policies');
     const people = await seed(admin, database, before?.principals ?? {});
     const adminPrincipal: DemoPrincipal = { name: 'admin', kind: 'person', groups: [], token: adminToken };
+    options.signal?.throwIfAborted();
     say('Starting the agent');
-    let agent = await startProcess(agentPlan(options, options.ports, await joinTokenFor(admin, dir)));
+    const where = {
+      link: on(portOf(controlPlane.ready['link'])),
+      enroll: on(portOf(controlPlane.ready['enroll'])),
+    };
+    const moved = before !== undefined && (before.link !== where.link || before.enroll !== where.enroll);
+    let agent = await startProcess(
+      agentPlan(options, options.ports, await joinTokenFor(admin, dir), moved ? where : undefined),
+    );
     stops.push(() => agent.stop());
-    await waitInForce(admin);
+    await waitInForce(admin, portOf(agent.ready['postgres']), options.signal);
     const ports: StackPorts = {
       rest: portOf(controlPlane.ready['http']),
       link: portOf(controlPlane.ready['link']),

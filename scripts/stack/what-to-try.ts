@@ -3,8 +3,11 @@ import path from 'node:path';
 import { ROOT } from './build.ts';
 import type { DevFile } from './dev-file.ts';
 
-/** Commands work from the checkout's folder. `./sallyport --as NAME` reads that principal's token from dev.json. */
-export function whatToTry(dev: DevFile, devFile: string): string {
+/**
+ * Commands work from the checkout's folder. `./sallyport --as NAME` reads that principal's token from dev.json.
+ * @param end how to end it, in a sentence
+ */
+export function whatToTry(dev: DevFile, devFile: string, end: string): string {
   const file = path.relative(ROOT, devFile);
   return `
 Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)
@@ -34,6 +37,6 @@ With psql, the token is the password and the resource is the user:
      ./sallyport --as carla connect payments-db
      PGPASSWORD=$(./sallyport --as carla token payments-db) psql "host=127.0.0.1 port=${dev.agent.postgres} user=payments-db dbname=payments sslmode=verify-full sslrootcert=${path.relative(ROOT, dev.ca)}"
 
-Ctrl-C stops everything (data is kept).  The whole story, checked step by step: npm run tour
+${end}  The whole story, checked step by step: npm run tour
 `;
 }

@@ -4,20 +4,17 @@
  */
 import { GatewayError } from './errors.ts';
 
-/** Without the prefix: the control plane's, the agent's, the command line's. What another of our programs reads is no mistake: one environment may serve several. */
+/**
+ * Without the prefix: the control plane's, the agent's, the command line's, and one of this repository's scripts. What another
+ * of our programs reads is no mistake: one environment may serve several.
+ */
 const SETTINGS: ReadonlySet<string> = new Set(
   `
   DATA_DIR RECORDINGS_DIR KEK KEK_FILE ROOT_PASSPHRASE LOG_LEVEL DOMAIN
   HTTP HTTP_TLS_CERT HTTP_TLS_KEY HTTP_PLAINTEXT LINK ENROLL
   PUBLIC_URL PUBLIC_LINK PUBLIC_ENROLL DEMO_IDP DEMO_IDP_LISTEN
   OIDC_NAME OIDC_ISSUER OIDC_CLIENT_ID OIDC_CLIENT_SECRET OIDC_GROUPS_CLAIM
-  JOIN_TOKEN
-  JOIN_TOKEN_FILE
-  LISTEN_POSTGRES
-  LISTEN_POSTGRES_PLAINTEXT
-  ADVERTISE
-  HEALTH
-  INSTANCE
+  JOIN_TOKEN JOIN_TOKEN_FILE LISTEN_POSTGRES LISTEN_POSTGRES_PLAINTEXT ADVERTISE HEALTH INSTANCE
   LINK_ENDPOINTS ENROLL_ENDPOINTS
   URL PROFILE CONFIG HISTORY TOKEN TOKEN_FILE CLIENT_ID CLIENT_SECRET CLIENT_SECRET_FILE
   CA_FILE DEV_FILE

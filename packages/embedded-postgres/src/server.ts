@@ -74,8 +74,12 @@ function writeOwned(file: string, text: string, user: ServerUser | undefined): v
   if (user !== undefined) chownSync(file, user.uid, user.gid);
 }
 
-/** A postmaster that outlived its parent is stopped before its folder is used again. */
-async function stopLeftover(data: string): Promise<void> {
+/**
+ * A postmaster that outlived its parent is stopped before its folder is used again, or removed.
+ * @param dir as in the options @throws GatewayError `config.invalid` when it does not end
+ */
+export async function stopLeftover(dir: string): Promise<void> {
+  const data = path.join(path.resolve(dir), 'data');
   const file = path.join(data, 'postmaster.pid');
   if (!existsSync(file)) return;
   const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
@@ -149,7 +153,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const ready = path.join(dir, 'initialised');
   let password: string;
   if (existsSync(ready)) {
-    await stopLeftover(data);
+    await stopLeftover(dir);
     password = readFileSync(passwordFile, 'utf8');
   } else {
     rmSync(data, { recursive: true, force: true });
