@@ -94,14 +94,12 @@ async function exportTrail(
     await pipeline(source, context.terminal.stdout, { end: false });
     return;
   }
-  let bytes = 0;
-  source.on('data', (chunk: Uint8Array) => {
-    bytes += chunk.length;
-  });
   const file = await open(options.output, 'w', 0o600);
   // One that was there keeps its mode otherwise.
   if ((await file.stat()).isFile()) await file.chmod(0o600);
-  await pipeline(source, file.createWriteStream());
+  const target = file.createWriteStream();
+  await pipeline(source, target);
+  const bytes = target.bytesWritten;
   context.answer({ file: options.output, bytes }, () => [
     `Wrote ${options.output} (${bytes} bytes). Check it with \`sallyport trail verify ${options.output}\`.`,
   ]);
