@@ -13,7 +13,14 @@ afterAll(end);
 const sessionOf = (principal: string, live: boolean): Promise<string> =>
   until(async () => {
     const sessions = await runJson<{ id: string; live: boolean; application: string }[]>([
-      ...['--as', 'admin', 'sessions', 'ls', '--principal', principal, '--limit', '1'],
+      '--as',
+      'admin',
+      'sessions',
+      'ls',
+      '--principal',
+      principal,
+      '--limit',
+      '1',
     ]);
     const session = sessions[0];
     return session?.live === live && session.application === 'psql' ? session.id : undefined;

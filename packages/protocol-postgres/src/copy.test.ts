@@ -155,7 +155,7 @@ describe('COPY in', () => {
     const { to, client } = await session(DETECTS);
     client.send(say.parse('', `copy loaded from stdin${option}`), say.bind('', ''), say.execute(''), say.sync());
     await client.until('G');
-    client.send(...[...text].map((letter) => say.copyData(letter)), say.copyDone(), say.sync());
+    client.send(...text.split('').map((letter) => say.copyData(letter)), say.copyDone(), say.sync());
     expect(digestOfAnswer(await client.until('Z'))).toBe('C(COPY 2) ZI');
     expect(to.recorded.input.toString()).toBe(expected);
   });

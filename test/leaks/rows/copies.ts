@@ -57,7 +57,12 @@ export const COPIES: readonly CopyRow[] = [
   {
     name: 'a card in groups, a byte in each message',
     sql: INTO,
-    data: [...[...line(9001, GROUPS)].map((letter) => copyData(letter)), copyDone()],
+    data: [
+      ...line(9001, GROUPS)
+        .split('')
+        .map((letter) => copyData(letter)),
+      copyDone(),
+    ],
     apart: true,
     secrets: [GROUPS, GROUPS.slice(0, 9)],
     keeps: '4444',
