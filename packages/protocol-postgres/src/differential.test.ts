@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { MaskSet } from '@sallyport/model';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
 import {
@@ -149,6 +150,21 @@ function conversation(seed: number, mixed: boolean): Buffer[] {
   return frames;
 }
 
+/** A crash of one of the server's sessions (see `answer`) makes it start again: a sign-in then takes a while. */
+async function signedIn(port: number, user: string, password: string): Promise<WireClient> {
+  for (let left = 50; ; left--) {
+    const client = await connectWire(port);
+    const failure: unknown = await client.signIn({ user, database: 'postgres' }, password).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    if (failure === undefined) return client;
+    client.end();
+    if (left === 0) throw failure;
+    await sleep(100);
+  }
+}
+
 const shown = (frames: readonly Buffer[]): string =>
   frames.map((frame) => frame.toString('latin1').replaceAll(/[^ -~]+/g, '.')).join(' ');
 
@@ -183,15 +199,14 @@ test.each(Array.from({ length: 12 }, (_, block) => block))(
     for (let seed = block * 40 + 1; seed <= block * 40 + 40; seed++) {
       const mixed = seed % 3 === 0;
       const frames = conversation(seed * MULTIPLIER, mixed);
-      const direct = await connectWire(database.server.port);
-      await direct.signIn({ user: 'plain', database: 'postgres' }, 'p');
+      const direct = await signedIn(database.server.port, 'plain', 'p');
       const expected = await answer(direct, frames, false);
       direct.end();
+      if (expected === 'closed') continue;
       for (const [i, gateway] of gateways.entries()) {
         // In the middle of a pipeline the gateway cannot describe a query without ending it, and refuses.
         if (mixed && i === 1) continue;
-        const client = await connectWire(gateway.port);
-        await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+        const client = await signedIn(gateway.port, 'payments-db', TEST_TOKEN);
         const got = await answer(client, frames, seed % 2 === i);
         client.end();
         if (got === 'refused') continue;
@@ -210,6 +225,13 @@ const ONCE_DIFFERENT: Readonly<Record<string, readonly Buffer[]>> = {
     say.execute(''),
     say.sync(),
     say.query('nonsense'),
+    say.describe('P', ''),
+    say.sync(),
+  ],
+  'a simple query that fails in a transaction leaves an unnamed portal of its own': [
+    say.query('begin'),
+    say.query('select 1'),
+    say.query('close cur'),
     say.describe('P', ''),
     say.sync(),
   ],
@@ -255,14 +277,12 @@ const ONCE_DIFFERENT: Readonly<Record<string, readonly Buffer[]>> = {
 
 test.each(Object.keys(ONCE_DIFFERENT))('%s', async (name) => {
   const frames = [...ONCE_DIFFERENT[name]!, say.query('rollback'), say.query(`select 'the end'`)];
-  const direct = await connectWire(database.server.port);
-  await direct.signIn({ user: 'plain', database: 'postgres' }, 'p');
+  const direct = await signedIn(database.server.port, 'plain', 'p');
   const expected = await answer(direct, frames, false);
   direct.end();
   for (const gateway of gateways) {
     for (const cut of [true, false]) {
-      const client = await connectWire(gateway.port);
-      await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+      const client = await signedIn(gateway.port, 'payments-db', TEST_TOKEN);
       expect(await answer(client, frames, cut)).toBe(expected);
       client.end();
     }
@@ -280,6 +300,7 @@ function failing(frames: readonly Buffer[]): Buffer[] {
 
 const statuses = (answered: string): string => (answered.match(/Z\w/g) ?? []).join(' ');
 
+// Other numbers may find a name that was parsed in one pipeline with a denial: here it never was, there it is (ADR 0007).
 test.each(Array.from({ length: 6 }, (_, block) => block))(
   'denials of block %i leave the statuses of failures',
   async (block) => {
@@ -287,13 +308,12 @@ test.each(Array.from({ length: 6 }, (_, block) => block))(
     try {
       for (let seed = block * 40 + 1; seed <= block * 40 + 40; seed++) {
         const frames = conversation(seed * MULTIPLIER, false);
-        const direct = await connectWire(database.server.port);
-        await direct.signIn({ user: 'plain', database: 'postgres' }, 'p');
+        const direct = await signedIn(database.server.port, 'plain', 'p');
         const expected = await answer(direct, failing(frames), false);
         direct.end();
+        if (expected === 'closed') continue;
         for (const [i, gateway] of gateways.entries()) {
-          const client = await connectWire(gateway.port);
-          await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+          const client = await signedIn(gateway.port, 'payments-db', TEST_TOKEN);
           const got = await answer(client, frames, seed % 2 === i);
           client.end();
           if (got !== 'refused')

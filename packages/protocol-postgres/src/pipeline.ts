@@ -210,7 +210,12 @@ export class Pipeline {
     }
     const portal = mirror.portals.get(target.name);
     if (this.#isUncertain(portal)) return this.#waitAnswered();
-    if (portal === undefined) return this.#failPlain('34000', `portal "${shown(target.name)}" does not exist`);
+    if (portal === undefined) {
+      if (target.name !== '') return this.#failPlain('34000', `portal "${shown(target.name)}" does not exist`);
+      // A simple query that failed in a transaction leaves one of its own: the server knows.
+      this.#add(bytes.subarray(at, end), entry('describe', segment));
+      return true;
+    }
     portal.described = true;
     this.#add(bytes.subarray(at, end), entry('describe', segment, { portal }));
     return true;
