@@ -64,6 +64,11 @@ test('a dry run says what would happen and changes nothing', async () => {
   expect((await plane.call('GET', '/v1/resources/payments-db')).status).toBe(404);
 });
 
+test('a table of expectations beside its policy is left to `policy test`', async () => {
+  const table = '---\nkind: PolicyTest\ncases:\n  - { statement: select 1, expect: allow }\n';
+  expect(actions(await apply(table + GROUP, { dryRun: true }))).toEqual(['create Group/dba']);
+});
+
 test('applied twice, the second time nothing changes', async () => {
   expect(actions(await apply(ALL))).toEqual([
     'create Group/dba',

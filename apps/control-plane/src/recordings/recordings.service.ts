@@ -116,6 +116,18 @@ export class Recordings {
     return replayRecording({ sessionId, chunks, readChunk }, key, fromMs);
   }
 
+  /** What is left of an erased session's chunks, which nobody can open any more. A failure leaves them: they are noise. */
+  async remove(sessionId: string): Promise<void> {
+    const rows = await this.database.client.recordingChunk.findMany({ where: { sessionId, object: { not: '' } } });
+    for (const row of rows) {
+      await this.store.delete(row.object);
+      await this.database.client.recordingChunk.updateMany({
+        where: { sessionId, index: row.index },
+        data: { object: '' },
+      });
+    }
+  }
+
   #collect(id: string, piece: RecordingChunk): Buffer | undefined {
     const part = Buffer.from(piece.part ?? new Uint8Array());
     if ((piece.offset ?? 0) === 0) this.#unfinished.delete(id);

@@ -159,7 +159,11 @@ export class SessionsService {
     const reason = hideDetected(given);
     const session = await this.#require(caller, id, 'session:read', 'session:erase');
     if (session.closedAt === null) throw new GatewayError('session.open', { session: id });
-    if (session.erasedAt !== null) return await this.get(caller, id);
+    if (session.erasedAt !== null) {
+      // Chunks that came later, or that the first time did not reach.
+      await this.recordings.remove(session.id);
+      return await this.get(caller, id);
+    }
     await this.database.transaction(async (tx) => {
       const keys = await this.keys.destroy(tx, session);
       await this.repository.erase(tx, session.id, this.clock.now());
@@ -171,6 +175,7 @@ export class SessionsService {
         sessionId: session.id,
       });
     });
+    await this.recordings.remove(session.id);
     return await this.get(caller, id);
   }
 

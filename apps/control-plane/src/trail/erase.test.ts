@@ -1,8 +1,8 @@
 /** Erasure on a control plane of its own, so that the whole export must verify: nothing else here breaks a chain. */
 import { randomUUID, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseTreeHeads, verifyExport } from '@sallyport/trail';
+import { parseTreeHeads, sealRecordingChunk, verifyExport } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
@@ -122,4 +122,44 @@ test('an erased session can be read by nobody, its approvals neither, and the ex
     `/v1/trail/events?session=${info.id}&action=session.erased`,
   );
   expect(acts.body.items).toHaveLength(1);
+});
+
+test('the recording of an erased session is removed, and exports say that it is absent', async () => {
+  const info = session();
+  const trail = new TestTrail(
+    { agentId: agent.identity.agentId!, instance: 'removing', epoch },
+    agent.keys.key,
+    sealKey,
+  )
+    .start()
+    .add({ kind: 'session.opened', session: info }, info.id);
+  const key = trail.keys.get(info.id)!;
+  const { bytes, digest } = await sealRecordingChunk(
+    { sessionId: info.id, keyId: key.keyId, index: 0, fromMs: 0, toMs: 1 },
+    Buffer.from([0, 4, 2, 1, 0x78]),
+    key.recordingKey(),
+  );
+  trail
+    .add({ kind: 'recording.chunk', index: 0, bytes: bytes.length, digest, fromMs: 0, toMs: 1 }, info.id)
+    .add({ kind: 'session.closed', reason: '', statements: 0, rows: 0, bytes: 0 }, info.id)
+    .checkpoint();
+  expect(await upload(trail)).toBe('');
+  const acked = link.next('recordingAck');
+  const piece = { sessionId: info.id, index: 0, digest: Buffer.from(digest, 'hex') };
+  link.send({ recording: { ...piece, offset: 0, part: bytes, last: true } });
+  await acked;
+  const files = () => readdirSync(path.join(plane.dir, 'data/recordings'), { recursive: true }).map(String);
+  expect(files().filter((name) => name.includes(info.id) && name.endsWith('.rec'))).toHaveLength(1);
+  expect(await verified(await exported('?recordings=true'))).toMatchObject({
+    ok: true,
+    recordings: 1,
+    recordingsAbsent: 0,
+  });
+  expect((await plane.call('POST', `/v1/sessions/${info.id}/erase`, { reason: 'asked for' })).status).toBe(200);
+  expect(files().filter((name) => name.includes(info.id) && name.endsWith('.rec'))).toEqual([]);
+  expect(await verified(await exported('?recordings=true'))).toMatchObject({
+    ok: true,
+    recordings: 0,
+    recordingsAbsent: 1,
+  });
 });
