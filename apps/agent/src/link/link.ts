@@ -40,6 +40,7 @@ type Stream = ClientDuplexStream<AgentMessage, ControlMessage>;
 
 export class Link {
   readonly #options: LinkOptions;
+  readonly #spread: number;
   #client: Client | undefined;
   #stream: Stream | undefined;
   #up = false;
@@ -51,6 +52,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#spread = options.random();
   }
 
   get connected(): boolean {
@@ -130,7 +132,9 @@ export class Link {
     if (this.#stopped) return;
     const identity = this.#options.identity();
     const { endpoints } = identity.file;
-    const endpoint = endpoints[this.#attempt % Math.max(1, endpoints.length)];
+    // Each agent starts at a place of its own, or all of them would be guests of the first control plane.
+    const first = Math.floor(this.#spread * endpoints.length);
+    const endpoint = endpoints[(first + this.#attempt) % Math.max(1, endpoints.length)];
     if (endpoint === undefined) {
       this.#options.log.error('no control plane endpoint is known', {});
       this.#later();

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -273,6 +274,10 @@ test('webhooks are signed, tried again after a failure, and carry no detected va
     .poll(() => hooks.filter((hook) => hook.event === 'approval.requested').length, { timeout: 10_000 })
     .toBeGreaterThan(3);
   const [hook] = hooks.filter((one) => one.event === 'approval.requested');
+  // As docs/how-to/receive-webhooks.md tells a receiver, without our code.
+  expect(hook!.signature).toBe(
+    `v1=${createHmac('sha256', SECRET).update(`${hook!.timestamp}.${hook!.body}`).digest('hex')}`,
+  );
   expect(isWebhookSigned(Buffer.from(SECRET), hook!, Math.floor(Date.now() / 1000))).toBe(true);
   expect(
     isWebhookSigned(Buffer.from(SECRET), { ...hook!, body: `${hook!.body} ` }, Math.floor(Date.now() / 1000)),

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { safeReturnTo } from './sign-in.service.ts';
 
 let plane: TestControlPlane;
 let passwords: Record<string, string>;
@@ -119,6 +120,30 @@ test('a callback in another browser than the one that began is refused', async (
   const stolen = await fetch(`${plane.url}/v1/login/callback?code=x&state=${'y'.repeat(43)}`, { redirect: 'manual' });
   expect(stolen.status).toBe(401);
   expect(page.status).toBe(200);
+});
+
+test.each([
+  'https://evil.example/',
+  '//evil.example',
+  '/\\evil.example',
+  '\\\\evil.example',
+  '/\t/evil.example',
+  '\t//evil.example',
+  '/\n/evil.example',
+  ' //evil.example',
+  'evil.example',
+  'javascript:alert(1)',
+  'https:evil.example',
+  '/%0d%0alocation:%20https://evil.example',
+  '/.//evil.example',
+  '/..//evil.example',
+  '/@evil.example',
+  `/${'x'.repeat(600)}`,
+  '',
+])('no browser leaves this origin for %j', (target) => {
+  const to = new URL(safeReturnTo(target), 'https://gate.example/v1/login/callback');
+  expect(to.origin).toBe('https://gate.example');
+  expect(safeReturnTo(target)).not.toMatch(/[\0-\x20\\]/);
 });
 
 test.each(['https://evil.example/', '//evil.example', '/\\evil.example'])(
