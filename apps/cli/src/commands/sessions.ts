@@ -47,6 +47,7 @@ export function registerSessions({ program, run }: Registry): void {
     .argument('<id>')
     .description('list the statements of a session with their verdicts, from the record')
     .option('--limit <n>', 'at most so many', '200')
+    .option('--clear', 'with what the detectors hide; needs a permission of its own, and is recorded as such')
     .action(run(statements));
   sessions
     .command('replay')
@@ -55,6 +56,7 @@ export function registerSessions({ program, run }: Registry): void {
     .option('--speed <n>', 'so many times faster; 0 = at once', '1')
     .option('--from <time>', 'begin there: 90s, 10m', '0')
     .option('--pause-max <time>', 'never wait longer than this between two frames', '2s')
+    .option('--clear', 'with what the detectors hide; needs a permission of its own, and is recorded as such')
     .action(run(replay));
   sessions.command('watch').argument('<id>').description('follow a live session').action(run(watch));
   sessions
@@ -124,22 +126,31 @@ const STATEMENTS: readonly Column<RecordedStatement>[] = [
   { title: 'statement', show: (statement) => statement.text, least: 24 },
 ];
 
-async function statements(context: Context, id: string, options: { readonly limit: string }): Promise<void> {
+async function statements(
+  context: Context,
+  id: string,
+  options: { readonly limit: string; readonly clear?: boolean },
+): Promise<void> {
   await context.requireToken();
-  const items = await collect(context.api.sessions.statements(id, {}, countOption(options.limit)));
+  const items = await collect(
+    context.api.sessions.statements(id, { clear: options.clear }, countOption(options.limit)),
+  );
   context.list(items, STATEMENTS, 'No statements.');
 }
 
 async function replay(
   context: Context,
   id: string,
-  options: { readonly speed: string; readonly from: string; readonly pauseMax: string },
+  options: { readonly speed: string; readonly from: string; readonly pauseMax: string; readonly clear?: boolean },
 ): Promise<void> {
   await context.requireToken();
   const speed = Number(options.speed);
   if (!(speed >= 0)) throw new CliError('usage', '--speed takes a number from 0 on.');
   const fromMs = parseSpan(options.from);
-  const frames = context.api.sessions.recording(id, fromMs === 0 ? {} : { from: fromMs });
+  const frames = context.api.sessions.recording(id, {
+    clear: options.clear,
+    ...(fromMs === 0 ? {} : { from: fromMs }),
+  });
   if (context.json) {
     for await (const frame of frames) if (frame.atMs >= fromMs) context.say(JSON.stringify(frame));
     return;
