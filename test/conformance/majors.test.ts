@@ -207,6 +207,17 @@ for (const server of SUPPORTED_SERVERS) {
       else if (!answer.includes('D[3]')) expect(extended).toBe(answer.replace('T ', '1 2 '));
     });
 
+    test('DISCARD ALL leaves the session as it began, under the client’s name for itself', async () => {
+      const client = await open();
+      await client.query('set application_name = elsewhere');
+      expect(await ask(client, 'prepare p as select 1')).toBe('C(PREPARE) ZI');
+      const said = await client.query('discard all');
+      expect(said.filter(({ type }) => type !== 'S').map(({ type }) => type)).toEqual(['C', 'Z']);
+      expect(said.some(({ body }) => body.includes('session_authorization'))).toBe(false);
+      expect(await ask(client, `select current_setting('application_name') = 'elsewhere'`)).toBe(one('f'));
+      expect(await ask(client, 'execute p')).toBe('E42501 ZI');
+    });
+
     test('a denial leaves the transaction as a failure does, and nothing is done', async () => {
       const client = await open();
       expect(await ask(client, 'drop table payments')).toBe('E42501 ZI');

@@ -437,10 +437,11 @@ export class Answers {
       (name === 'client_encoding' && value !== 'UTF8') ||
       (name === 'standard_conforming_strings' && value !== 'on') ||
       (name === 'default_transaction_read_only' && value !== 'on' && this.#road.signed.readOnly) ||
-      name === 'session_authorization';
+      (name === 'session_authorization' && value !== this.#road.account);
     // What judging rests on has changed by a way nobody knew: a function, a trigger, another's ALTER.
     if (moved) throw new GatewayError('upstream.protocol', { why: 'a pinned setting changed', setting: name });
-    return 'keep';
+    // 13 says it again at DISCARD ALL; the client knows itself by another name.
+    return name === 'session_authorization' ? 'drop' : 'keep';
   }
 
   #notification(bytes: Buffer, at: number, end: number): Fate {

@@ -18,6 +18,8 @@ export class Road {
   readonly pool: ParsePool;
   /** The server's. */
   readonly major: number;
+  /** Who the session is to the server. */
+  readonly account: string | undefined;
   readonly flight = new Flight();
   readonly mirror = new Mirror();
   readonly catalog = new Catalog();
@@ -45,11 +47,12 @@ export class Road {
   #serverSlow = false;
   #queueLong = false;
 
-  constructor(host: SessionHost, signed: SignedIn, pool: ParsePool, major: number) {
+  constructor(host: SessionHost, signed: SignedIn, pool: ParsePool, server: Pick<Road, 'major' | 'account'>) {
     this.host = host;
     this.signed = signed;
     this.pool = pool;
-    this.major = major;
+    this.major = server.major;
+    this.account = server.account;
     host.recorder.onDrained = () => {
       this.#recorderSlow = false;
       if (!this.#clientSlow) host.upstream.resume();
