@@ -9,11 +9,13 @@ import type { DevFile } from './dev-file.ts';
  */
 export function whatToTry(dev: DevFile, devFile: string, end: string): string {
   const file = path.relative(ROOT, devFile);
+  // `./sallyport` looks where `npm start` keeps its stack when it is not told otherwise.
+  const elsewhere = file === path.join('.sallyport', 'dev.json') ? '' : `\n\n     export SALLYPORT_DEV_FILE=${devFile}`;
   return `
 Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)
 Tokens of the demo principals: ${file} (readable by you alone)
 
-Five things to try, in this folder:
+Five things to try, in this folder:${elsewhere}
 
   1. Read, masked (you are Carla, an analyst):
      ./sallyport --as carla sql payments-db -c "select name, email, national_id, card_number from customers limit 3"
