@@ -18,6 +18,7 @@ import {
   type Way,
 } from './measure.ts';
 import { findPrograms, startHaproxy } from './programs.ts';
+import { measurePush } from './push.ts';
 import { type BenchReport, DIRECT, EVERYTHING_WAY, failuresOf, HAPROXY, PLAIN_WAY, renderReport } from './report.ts';
 import { type BenchStack, EVERYTHING, PLAIN, startBenchStack } from './stack.ts';
 import { DATABASE, DIRECT_USER, startTarget } from './target.ts';
@@ -93,6 +94,8 @@ async function bench(dir: string): Promise<BenchReport> {
   ways.push(plain, throughAgent(EVERYTHING_WAY, EVERYTHING, stack));
   await sleep(2_000);
   const idleRssBytes = residentBytes(stack.stack.agent().pid);
+  say('Changes');
+  const push = await measurePush(stack.stack);
   say('Idle sessions');
   const perSessionBytes = await measurePerSession(plain, PLAN.sessions);
   say('One client');
@@ -109,6 +112,7 @@ async function bench(dir: string): Promise<BenchReport> {
     bigResult,
     idleRssBytes,
     perSessionBytes,
+    push,
     leftOut: programs.missing,
     seconds: (performance.now() - started) / 1_000,
   };

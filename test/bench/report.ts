@@ -1,5 +1,6 @@
 /** The bench's one table, for people. Refuses to judge beyond the aims it prints beside the ratios. */
 import type { BigResult, Cell, Latency, ThroughputRow } from './measure.ts';
+import type { PushTimes } from './push.ts';
 
 export interface BenchReport {
   readonly machine: string;
@@ -11,6 +12,7 @@ export interface BenchReport {
   readonly bigResult: Readonly<Record<string, Cell<BigResult>>>;
   readonly idleRssBytes: number;
   readonly perSessionBytes: Cell<number>;
+  readonly push: PushTimes;
   readonly leftOut: readonly string[];
   readonly seconds: number;
 }
@@ -166,6 +168,7 @@ export function renderReport(report: BenchReport): string {
     ...lines,
     '',
     `agent memory: ${(report.idleRssBytes / 1024 / 1024).toFixed(0)} MB idle, ${perSession} per idle session`,
+    `a change in REST is in force at the agent after ${report.push.p50Ms.toFixed(0)} ms (median), ${report.push.maxMs.toFixed(0)} ms (slowest)`,
     ...aimsOf(report).map(
       ({ aim, measured, met }) => `${met === undefined ? '–' : met ? '✓' : '✗'} ${aim}: ${measured}`,
     ),
