@@ -123,8 +123,11 @@ const STATEMENTS: readonly Column<RecordedStatement>[] = [
   { title: 'rows', show: (statement) => statement.outcome?.rows },
   { title: 'masked', show: (statement) => statement.outcome?.masked },
   { title: 'error', show: (statement) => statement.outcome?.error || statement.code || undefined },
-  { title: 'statement', show: (statement) => statement.text, least: 24 },
+  { title: 'statement', show: (statement) => statement.text + parametersText(statement), least: 24 },
 ];
+
+const parametersText = ({ parameters }: RecordedStatement): string =>
+  parameters.length === 0 ? '' : ` (${parameters.map((value, i) => `$${i + 1} = ${value ?? 'NULL'}`).join(', ')})`;
 
 async function statements(
   context: Context,
