@@ -245,6 +245,16 @@ const ROWS: readonly Row[] = [
   ['card in a free text', 'select note from customers where id = 3', 'masked'],
   ['card of a clear column', 'select card from customers where id = 1', 'masked'],
   ['card through copy', 'copy (select 1, note) to stdout', 'hidden'],
+  [
+    'card through copy, cut by the delimiter',
+    `copy (select '${SECRET_CARD}') to stdout delimiter '${SECRET_CARD[7]}'`,
+    'refused',
+  ],
+  [
+    'card through copy, cut by the quote',
+    `copy (select '${SECRET_CARD}') to stdout (format csv, quote '${SECRET_CARD[7]}')`,
+    'refused',
+  ],
   ['card in a literal', `select '${SECRET_CARD}'`, 'masked'],
 ];
 

@@ -136,6 +136,27 @@ describe('effects', () => {
   });
 });
 
+describe('characters a COPY parts its data with', () => {
+  test.each([
+    "copy t to stdout delimiter '-'",
+    "copy t to stdout (delimiter '1')",
+    "copy t to stdout (format csv, quote '@')",
+    "copy t to stdout (format csv, escape '4')",
+    "copy t from stdin (delimiter ' ')",
+    "copy t to stdout (encoding 'sjis')",
+    "copy (select 1) to stdout delimiters '.'",
+  ])('that would cut values are not understood: %s', (text) => {
+    expect(isUnknownSql(extractSqlFacts(text))).toBe(true);
+  });
+  test.each([
+    "copy t to stdout delimiter '|'",
+    "copy t to stdout (format csv, delimiter ';', quote '\"', escape '\\')",
+    "copy t from stdin (delimiter E'\\t', null '-', encoding 'UTF8', header true)",
+  ])('that are usual are: %s', (text) => {
+    expect(isUnknownSql(extractSqlFacts(text))).toBe(false);
+  });
+});
+
 describe('opaque constructs', () => {
   test.each([
     ['do $$begin end$$', 'do'],

@@ -25,6 +25,17 @@ import { readUtility } from './utility.ts';
 
 const COPY = new Set('relation query attlist is_from is_program filename options whereClause'.split(' '));
 
+/**
+ * What a COPY may part and quote its data with: a value that holds such a character is written with an escape before it, so a
+ * letter, a digit, `@`, `-` or `.` would cut what detectors look for. Options that are not here change no value.
+ */
+const COPY_CHARACTERS: Readonly<Record<string, RegExp>> = {
+  delimiter: /^[,;|\t]$/,
+  quote: /^["']$/,
+  escape: /^["'\\]$/,
+  encoding: /^utf-?8$/i,
+};
+
 /** @throws Refusal */
 export function readStatement(node: Node, facts: FactsBuilder): void {
   const { type, fields } = node;
@@ -202,6 +213,13 @@ function readCopy(fields: Fields, facts: FactsBuilder): void {
   facts.kind = 'copy';
   // An empty file name is no name in the tree, so whether there is one hangs on a literal.
   facts.text.literalRead = true;
+  for (const option of nodesOf(fields.options)) {
+    const name = stringOf(option.fields.defname);
+    const usual = COPY_CHARACTERS[name];
+    const given = constantOf(nodeOf(option.fields.arg));
+    if (usual !== undefined && !(typeof given === 'string' && usual.test(given)))
+      throw new Refusal('construct', `CopyStmt.options.${name}`);
+  }
   if (fields.is_program === true) {
     facts.effect('exec', 'admin');
     facts.opaque('copy_program');
