@@ -49,6 +49,7 @@ export const CODES = {
   'database.unknown': { http: 404, text: 'The resource offers no database of that name.' },
   'session.limit': { http: 429, text: 'Too many sessions are open. Close one and try again.' },
   'session.idle': { http: 408, text: 'The session was silent for too long and was closed.' },
+  'session.too_long': { http: 408, text: 'The session lasted as long as its resource allows and was closed.' },
   'session.killed': { http: 403, text: 'The session was ended by an administrator.' },
   'session.open': { http: 409, text: 'The session is still open. End it first.' },
   'session.closed': { http: 409, text: 'The session has ended already.' },

@@ -16,6 +16,7 @@ export const CAPABILITIES = [
   'mask.detect.1',
   'approval.once.1',
   'trail.1',
+  'session.limits.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

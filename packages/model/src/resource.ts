@@ -74,6 +74,10 @@ const parseBase = objectOf({
   /** What happens to a statement whose effects exceed the grant. */
   exceeded: oneOf('deny', 'hold'),
   holdInTransactionMsMax: parseInteger,
+  /** A session in which nothing runs and nothing is said ends after this long; absent = never. */
+  idleMsMax: optional(parseInteger),
+  /** A session ends at this age, whatever it does; absent = never. */
+  sessionMsMax: optional(parseInteger),
   /** Budgets while the control plane is away; 0 = closed at once. */
   offline: objectOf({ sessionsMs: parseInteger, newSessionsMs: parseInteger }),
 });

@@ -41,7 +41,7 @@ export interface ProtocolSession {
   bundleChanged(): void;
 }
 
-export type TimerName = 'login' | 'idle' | 'notice' | 'held' | 'close';
+export type TimerName = 'login' | 'idle' | 'age' | 'notice' | 'held' | 'close';
 
 export interface ClientTls {
   /** SNI as sent; undefined without. */
@@ -63,6 +63,8 @@ export interface SessionHost {
   readonly cancel: CancelPort;
   readonly recorder: RecorderPort;
   readonly log: Logger;
+  /** The session ends by an error of its own: the code stands in the trail, where the first one counts. */
+  failed(code: ErrorCode): void;
   nowMs(): number;
   /** Monotonic microseconds, for durations. */
   monotonicUs(): number;

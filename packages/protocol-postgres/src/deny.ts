@@ -76,6 +76,8 @@ const FATAL_STATES: Partial<Record<ErrorCode, string>> = {
   'upstream.version': '0A000',
   'credential.unavailable': '08004',
   'session.limit': '53300',
+  // idle_session_timeout of a server's own says the same.
+  'session.idle': '57P05',
   'trail.unavailable': '58030',
   'mask.unvouched': '42501',
   internal: 'XX000',

@@ -76,6 +76,7 @@ export class PostgresSession implements ProtocolSession {
           // A client that has sent its token waits for the answer; anything else is no client.
           throw new GatewayError('protocol.unexpected', { phase: 'opening' });
         case 'open':
+          this.#moved(phase.road);
           return phase.requests.bytes(chunk);
         case 'ended':
           return;
@@ -111,8 +112,10 @@ export class PostgresSession implements ProtocolSession {
   upstreamBytes(chunk: Buffer): void {
     const phase = this.#phase;
     try {
-      if (phase.kind === 'open') phase.answers.bytes(chunk);
-      else if (phase.kind === 'opening' && phase.upstream !== undefined) {
+      if (phase.kind === 'open') {
+        this.#moved(phase.road);
+        phase.answers.bytes(chunk);
+      } else if (phase.kind === 'opening' && phase.upstream !== undefined) {
         phase.upstream.bytes(chunk);
         // `ready` has said so inside; the road opens when the chunk is read to its end.
         const after = this.#phase;
@@ -139,6 +142,12 @@ export class PostgresSession implements ProtocolSession {
   }
 
   timer(name: TimerName): void {
+    if (name === 'close') {
+      // The session has ended by then: a peer that does not take its last words is left.
+      this.#host.client.destroy();
+      this.#host.upstream.destroy();
+      return;
+    }
     this.#run(() => {
       const phase = this.#phase;
       switch (name) {
@@ -153,11 +162,12 @@ export class PostgresSession implements ProtocolSession {
           if (phase.kind === 'open') phase.requests.judge.heldTooLong();
           return;
         case 'idle':
+          if (phase.kind !== 'open') return;
+          // A statement that runs, or waits for a person, is no silence.
+          if (phase.road.flight.size > 0 || phase.requests.judge.isHeld) return this.#moved(phase.road);
           return this.#fail(new GatewayError('session.idle'));
-        case 'close':
-          this.#host.client.destroy();
-          this.#host.upstream.destroy();
-          return;
+        case 'age':
+          return this.#fail(new GatewayError('session.too_long'));
         default:
           return name satisfies never;
       }
@@ -255,6 +265,9 @@ export class PostgresSession implements ProtocolSession {
       host.upstream.outOfBand(signed.resource, cancelRequest(ready.processId, ready.secret), upgrade);
     this.#phase = { kind: 'open', road, requests, answers, cancel };
     host.timers.clear('login');
+    this.#moved(road);
+    const { sessionMsMax } = signed.resource;
+    if (sessionMsMax !== undefined) host.timers.set('age', sessionMsMax);
     host.cancel.onCancel = () => {
       if (this.#phase.kind === 'open' && !requests.judge.cancelHeld()) cancel();
     };
@@ -266,6 +279,12 @@ export class PostgresSession implements ProtocolSession {
     host.client.write(
       Buffer.concat([authenticationOk(), ...parameters, backendKeyData(key.processId, key.secret), readyForQuery('I')]),
     );
+  }
+
+  /** Something was said: silence begins anew. */
+  #moved({ signed, host }: Road): void {
+    const { idleMsMax } = signed.resource;
+    if (idleMsMax !== undefined) host.timers.set('idle', idleMsMax);
   }
 
   get host(): SessionHost {
@@ -301,6 +320,7 @@ export class PostgresSession implements ProtocolSession {
     const { client, upstream, log, timers } = this.#host;
     if (error.code === 'internal') log.error('a session ended by an error of our own', { error, cause: error.cause });
     else log.info('a session ended', { error });
+    this.#host.failed(error.code);
     let midMessage = false;
     if (phase.kind === 'open') {
       phase.requests.judge.cancelHeld();

@@ -102,6 +102,9 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
       cancel: parts.cancel,
       recorder: parts.recorder,
       log: parts.log,
+      failed: (code) => {
+        if (this.#endCode === '') this.#endCode = code;
+      },
       nowMs: () => parts.nowMs(),
       monotonicUs: () => parts.monotonicUs(),
       randomBytes: (size) => parts.randomBytes(size),

@@ -64,6 +64,9 @@ test('the manifest requires what enforcing it takes', () => {
     'trail.1',
   ]);
   expect(requires({ ...source, resources: [], policies: [] })).toEqual(['trail.1']);
+  const [first] = source.resources;
+  const limited = { ...first!, resource: { ...first!.resource, idleMsMax: 60_000 } };
+  expect(requires({ ...source, resources: [limited] })).toContain('session.limits.1');
 });
 
 test('a row that the agents’ parser would refuse never becomes a bundle', () => {

@@ -143,6 +143,10 @@ function requiredCapabilities(resources: readonly Resource[], policies: readonly
         policies.some((policy) => policy.rules.some((rule) => rule.verdict === 'hold')),
     ],
     ['trail.1', true],
+    [
+      'session.limits.1',
+      resources.some((resource) => resource.idleMsMax !== undefined || resource.sessionMsMax !== undefined),
+    ],
   ];
   return wanted.filter(([, needed]) => needed).map(([name]) => name);
 }

@@ -12,6 +12,10 @@ const HOUR_MS = 3_600_000;
 /** An attacker who cuts the link keeps revoked rights this long at most. */
 const OFFLINE_MS_MAX = 7 * 24 * HOUR_MS;
 const HOLD_IN_TRANSACTION_MS_MAX = HOUR_MS;
+const SESSION_MS_MIN = 1_000;
+/** What a timer can wait for is less than 25 days. */
+const SESSION_MS_MAX = 24 * 24 * HOUR_MS;
+const SessionLength = Duration(SESSION_MS_MAX).refine((ms) => ms >= SESSION_MS_MIN, 'at least 1s');
 
 const DatabaseName = z.string().min(1).max(63);
 export const PostgresTarget = z
@@ -53,6 +57,10 @@ export const ResourceDocument = z
     approval: open(z.enum(['wait', 'ticket'])).default('wait'),
     exceeded: open(z.enum(['deny', 'hold'])).default('deny'),
     holdInTransactionMsMax: open(Duration(HOLD_IN_TRANSACTION_MS_MAX)).default(30_000),
+    idleMsMax: open(SessionLength.nullish()).describe(
+      'A session in which nothing happens ends after this; none = never.',
+    ),
+    sessionMsMax: open(SessionLength.nullish()).describe('A session ends at this age; none = never.'),
     offline: open(
       z.strictObject({
         sessions: Duration(OFFLINE_MS_MAX).default(24 * HOUR_MS),
@@ -72,6 +80,8 @@ export interface ResourceSpec {
   readonly approval: ResourceDocument['approval'];
   readonly exceeded: ResourceDocument['exceeded'];
   readonly holdInTransactionMsMax: number;
+  readonly idleMsMax?: number;
+  readonly sessionMsMax?: number;
   readonly offline: { readonly sessionsMs: number; readonly newSessionsMs: number };
 }
 
@@ -82,6 +92,9 @@ export const specOf = (document: ResourceDocument): ResourceSpec => ({
   approval: document.approval,
   exceeded: document.exceeded,
   holdInTransactionMsMax: document.holdInTransactionMsMax,
+  // Left out where there is none: an agent that knows no such limit then takes the resource as it always did.
+  ...(document.idleMsMax == null ? {} : { idleMsMax: document.idleMsMax }),
+  ...(document.sessionMsMax == null ? {} : { sessionMsMax: document.sessionMsMax }),
   offline: { sessionsMs: document.offline.sessions, newSessionsMs: document.offline.newSessions },
 });
 
@@ -100,6 +113,8 @@ export function documentOf(row: ResourceRow & { readonly credential: { readonly 
     approval: spec.approval,
     exceeded: spec.exceeded,
     holdInTransactionMsMax: showDuration(spec.holdInTransactionMsMax),
+    idleMsMax: spec.idleMsMax === undefined ? null : showDuration(spec.idleMsMax),
+    sessionMsMax: spec.sessionMsMax === undefined ? null : showDuration(spec.sessionMsMax),
     offline: { sessions: showDuration(spec.offline.sessionsMs), newSessions: showDuration(spec.offline.newSessionsMs) },
     agents: row.agents,
   };

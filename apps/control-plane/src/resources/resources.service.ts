@@ -39,6 +39,8 @@ export const ResourceView = z
     approval: open(z.string()),
     exceeded: open(z.string()),
     holdInTransactionMsMax: open(z.union([z.string(), z.number()])),
+    idleMsMax: open(z.union([z.string(), z.number()]).nullable()),
+    sessionMsMax: open(z.union([z.string(), z.number()]).nullable()),
     offline: open(
       z.object({ sessions: z.union([z.string(), z.number()]), newSessions: z.union([z.string(), z.number()]) }),
     ),

@@ -487,6 +487,8 @@ export interface Resource {
   readonly approval: string;
   readonly exceeded: string;
   readonly holdInTransactionMsMax: string | number;
+  readonly idleMsMax: string | number | null;
+  readonly sessionMsMax: string | number | null;
   readonly offline: {
     readonly sessions: string | number;
     readonly newSessions: string | number;
@@ -524,6 +526,10 @@ export interface ResourceDocument {
   readonly approval?: 'wait' | 'ticket';
   readonly exceeded?: 'deny' | 'hold';
   readonly holdInTransactionMsMax?: string | number;
+  /** A session in which nothing happens ends after this; none = never. */
+  readonly idleMsMax?: string | number | null;
+  /** A session ends at this age; none = never. */
+  readonly sessionMsMax?: string | number | null;
   readonly offline?: {
     readonly sessions?: string | number;
     readonly newSessions?: string | number;
