@@ -235,7 +235,8 @@ describe('an export', () => {
   });
   test('since a head leaves out what was checked before, and does not choose so itself', async () => {
     const part = { manifest: { controlPlaneId: CONTROL_PLANE, createdMs: NOW, since: 2 }, segments: segments.slice(2) };
-    expect((await verify(part, { since: 2, knownHeads: [heads[0]!] })).ok).toBe(true);
+    expect(await verify(part, { since: 2, knownHeads: [heads[0]!] })).toMatchObject({ ok: true, leftOut: 2 });
+    expect(await verify()).toMatchObject({ leftOut: 0 });
     expect(kinds(await verify(part))).toContain('truncated since');
   });
   test('cut at the end, or not an archive, is reported and not thrown', async () => {

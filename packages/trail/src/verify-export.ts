@@ -59,6 +59,8 @@ export interface VerifyReport {
   readonly events: number;
   readonly segments: number;
   readonly checkpoints: number;
+  /** Signed segments from before a known head that the export leaves out: their leaves were checked, they were not. */
+  readonly leftOut: number;
   /** Events whose payload was erased: the chain holds, the content is gone. */
   readonly erased: number;
   /** Events after the last checkpoint of their chain, or in checkpointed segments newer than the last head. */
@@ -165,6 +167,7 @@ class ExportCheck {
       events: this.#events,
       segments: this.#segments,
       checkpoints: this.#checkpoints,
+      leftOut: this.#since,
       erased: this.#erased,
       pending: this.#pending,
       recordings: this.#recordings,

@@ -56,7 +56,10 @@ export function registerTrail({ program, run }: Registry): void {
     .argument('<file>', 'an export')
     .description('check an export offline: nothing altered, removed, reordered or missing')
     .option('--root <pem>', 'root certificate to trust (default: the one kept at sign-in)')
-    .option('--since <heads>', 'file with heads that were kept outside: what they cover must be there, unchanged')
+    .option(
+      '--since <heads>',
+      'file with heads that were kept outside: nothing that they cover may have changed; an export may leave it out',
+    )
     .action(run(verify));
 }
 
@@ -163,6 +166,7 @@ function renderReport(context: Context, report: VerifyReport, root: X509Certific
         ? report.recordings
         : `${report.recordings} (${report.recordingsAbsent} that the record names are not in the export)`,
     ],
+    ['left out', report.leftOut === 0 ? undefined : `${report.leftOut} segments that the given heads cover`],
     ['erased payloads', report.erased === 0 ? undefined : report.erased],
     [
       'not yet under a head',
@@ -179,7 +183,11 @@ function renderReport(context: Context, report: VerifyReport, root: X509Certific
   if (report.ok)
     return [
       ...facts,
-      styled(terminal, 'green', 'The record verifies: nothing altered, removed, reordered or missing.'),
+      styled(
+        terminal,
+        'green',
+        `The record verifies${report.leftOut === 0 ? '' : ' since then'}: nothing altered, removed, reordered or missing.`,
+      ),
     ];
   const more = report.findings.length - FINDINGS_SHOWN_MAX;
   return [
