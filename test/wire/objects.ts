@@ -37,6 +37,15 @@ insert into customers_archive (id, name, email, national_id, card_number, city, 
   select id + 900000, name, email, national_id, card_number, city, created_at from customers
   where id <= 5 and not exists (select 1 from customers_archive);
 create materialized view if not exists customer_snapshot as select id, card_number as stored from customers where id <= 5;
+create table if not exists branches (id int primary key);
+insert into branches values (1) on conflict do nothing;
+create table if not exists customers_of_branches (
+  branch int not null default 1 references branches on delete set null, unique (name)) inherits (customers);
+insert into customers_of_branches (id, name, email, national_id, card_number, city, created_at)
+  select id + 800000, name, email, national_id, card_number, city, created_at from customers
+  where id = 1 and not exists (select 1 from customers_of_branches);
+create table if not exists branch_notes (customer text references customers_of_branches (name) deferrable initially deferred);
+insert into branch_notes select name from customers_of_branches where not exists (select 1 from branch_notes);
 create table if not exists sized (id int primary key, contact varchar(5));
 analyze;
 `;
