@@ -2,9 +2,10 @@ import { createHash, createPublicKey, sign, verify, X509Certificate } from 'node
 import { readFileSync } from 'node:fs';
 import type { ServiceError } from '@grpc/grpc-js';
 import { enrollmentService, linkService } from '@sallyport/contract';
-import { EKU_AGENT_IDENTITY, EKU_AGENT_TRAIL, EKU_BUNDLE_SIGNING, unseal } from '@sallyport/core';
+import { EKU_AGENT_IDENTITY, EKU_AGENT_TRAIL, EKU_BUNDLE_SIGNING, LIMITS, unseal } from '@sallyport/core';
 import { type BundleChunkKind, CHUNK_PARSERS } from '@sallyport/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import {
   callAs,
   changeTimes,
@@ -243,4 +244,26 @@ test('a name that joins again is another agent, and the former one is out', asyn
   const second = await enroll('twice');
   expect(second.identity.agentId).not.toBe(first.identity.agentId);
   await link.until(() => link.ended);
+});
+
+test('a large chunk travels in pieces far below the limit of a message, whole', { timeout: 60_000 }, async () => {
+  const members = 20_000;
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  const { id: project } = await client.project.findFirstOrThrow();
+  const group = (await plane.call<{ id: string }>('POST', '/v1/groups', { name: 'everybody' })).body.id;
+  await client.$executeRaw`
+    with made as (
+      insert into principals (id, project_id, name, kind, updated_at)
+      select gen_random_uuid(), ${project}::uuid, 'many-' || n, 'service', now() from generate_series(1, ${members}::int) n
+      returning id)
+    insert into memberships (project_id, group_id, principal_id) select ${project}::uuid, ${group}::uuid, id from made`;
+  const link = connect();
+  link.hello();
+  await link.bundle(30_000);
+  expect((await plane.call('POST', '/v1/groups', { name: 'after-everybody' })).status).toBe(201);
+  const { bodies } = await link.bundleWith('group/after-everybody');
+  expect(bodies.get('group/everybody')!['members']).toHaveLength(members);
+  const parts = link.received.flatMap(({ chunk }) => (chunk == null ? [] : [chunk.part?.length ?? 0]));
+  expect(parts.filter((length) => length === LIMITS.bundleChunkBytesMax).length).toBeGreaterThan(1);
+  expect(Math.max(...parts)).toBeLessThanOrEqual(LIMITS.bundleChunkBytesMax);
 });
