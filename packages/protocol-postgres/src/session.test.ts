@@ -734,6 +734,39 @@ describe('holds', () => {
     expect(fieldsOf(answer[1]!.body)['D']).toContain('approval.expired');
   });
 
+  test('a portal bound twice under its name is asked about, and the server still refuses it once approved', async () => {
+    const to = await gateway({ decide: holdDeletes });
+    const client = await wire(to);
+    client.send(
+      say.parse('a', 'select 1'),
+      say.parse('b', 'delete from customers'),
+      say.bind('p', 'a'),
+      say.bind('p', 'b'),
+      say.execute('p'),
+      say.sync(),
+    );
+    await client.until('N');
+    to.holds[0]!.approve();
+    const answer = await client.until('Z');
+    expect(digestOfAnswer(answer)).toContain('E42P03 ZI');
+    expect((await database.ask('select count(*)::int n from customers'))[0]!['n']).toBe(3);
+  });
+
+  test('a name parsed twice in one pipeline with a denied text leaves neither', async () => {
+    const to = await gateway({ decide: (statement) => (statement.text.includes('drop') ? deny('No.') : allow()) });
+    const client = await wire(to);
+    client.send(
+      say.parse('s', 'select 1'),
+      say.parse('s', 'drop table payments'),
+      say.bind('', 's'),
+      say.execute(''),
+      say.sync(),
+    );
+    expect(digestOfAnswer(await client.until('Z'))).toBe('E42501 ZI');
+    client.send(say.bind('', 's'), say.execute(''), say.sync());
+    expect(digestOfAnswer(await client.until('Z'))).toBe('E26000 ZI');
+  });
+
   test('a client that is gone ends its hold and leaves others alone', async () => {
     const to = await gateway({ decide: holdDeletes });
     const client = await wire(to);
