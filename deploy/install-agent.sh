@@ -102,7 +102,7 @@ Wants=network-online.target
 [Service]
 User=sallyport-agent
 EnvironmentFile=$env_file
-ExecStart=$node $dir/app/agent.mjs
+ExecStart=$node --max-semi-space-size=4 $dir/app/agent.mjs
 Restart=always
 RestartSec=1
 LimitNOFILE=65536
@@ -129,7 +129,7 @@ else
   set -a
   . "$env_file"
   set +a
-  nohup "$node" "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
+  nohup "$node" --max-semi-space-size=4 "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
   echo $! >"$pid_file"
   how="tail $data/agent.log; stop it with: kill \$(cat $pid_file)"
 fi

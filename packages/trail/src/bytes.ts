@@ -36,9 +36,12 @@ export function readU64(from: Buffer, at: number): number {
 
 /** A buffer that grows by doubling and can be cut back to an earlier length. */
 export class ByteBatch {
+  readonly #firstBytes: number;
   #bytes: Buffer;
   #length = 0;
+  /** @param size bytes it starts with, and goes back to when it is cleared after it grew */
   constructor(size = 64 * 1024) {
+    this.#firstBytes = size;
     this.#bytes = Buffer.allocUnsafe(size);
   }
   get length(): number {
@@ -69,6 +72,6 @@ export class ByteBatch {
   /** Empties it; gives memory back when a rare large batch made it grow beyond `keepBytes`. */
   clear(keepBytes = 1024 * 1024): void {
     this.#length = 0;
-    if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafe(64 * 1024);
+    if (this.#bytes.length > Math.max(keepBytes, this.#firstBytes)) this.#bytes = Buffer.allocUnsafe(this.#firstBytes);
   }
 }

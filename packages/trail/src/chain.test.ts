@@ -151,6 +151,20 @@ describe('records', () => {
   });
 });
 
+describe('a batch of bytes', () => {
+  // There is one for each session: what a busy moment made it hold must not stay.
+  test('goes back to the size it began with', () => {
+    const batch = new ByteBatch(1024);
+    batch.append(Buffer.alloc(300_000, 1));
+    expect(batch.reserve(0).length).toBeGreaterThanOrEqual(300_000);
+    batch.clear(0);
+    expect(batch.reserve(0).length).toBe(1024);
+    const kept = batch.reserve(0);
+    batch.clear(0);
+    expect(batch.reserve(0)).toBe(kept);
+  });
+});
+
 describe('a session key', () => {
   const pair = newSealKeyPair();
   test('opens for the holder of the trail key alone and only under its own id', () => {
