@@ -97,7 +97,11 @@ async function exportTrail(
     await pipeline(source, context.terminal.stdout, { end: false });
     return;
   }
-  const file = await open(options.output, 'w', 0o600);
+  const file = await open(options.output, 'w', 0o600).catch((error: unknown) => {
+    // An answer that nobody reads would keep this program alive.
+    source.destroy();
+    throw error;
+  });
   // One that was there keeps its mode otherwise.
   if ((await file.stat()).isFile()) await file.chmod(0o600);
   const target = file.createWriteStream();
