@@ -75,8 +75,6 @@ export function generate(): void {
 
 if (import.meta.main) {
   generate();
-  const { writeReference } = await import('./reference.ts');
-  writeReference();
   // What is read off running code: a control plane is started for its OpenAPI document, from which the client's types come.
   for (const script of [
     'scripts/openapi.ts',
@@ -85,4 +83,6 @@ if (import.meta.main) {
   ]) {
     execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', script], { cwd: root, stdio: 'inherit' });
   }
+  const { writeReference } = await import('./reference.ts');
+  writeReference();
 }

@@ -57,7 +57,7 @@ export function openContext(options: GlobalOptions, terminal: Terminal): Context
     requireToken: async () => {
       const token = await context.access.token();
       if (token === undefined)
-        throw new CliError('unauthenticated', 'You are not signed in.', `sallyport login --url ${context.access.url}`);
+        throw new CliError('unauthenticated', 'You are not signed in.', loginCommand(context.access));
       return token;
     },
     say: (...lines) => {
@@ -77,8 +77,16 @@ export function openContext(options: GlobalOptions, terminal: Terminal): Context
   return context;
 }
 
+const loginCommand = ({ url, project }: Access): string =>
+  `sallyport login --url ${url}${project === undefined ? '' : ` --project ${project}`}`;
+
 const connect = (access: Access): ApiClient =>
-  createApiClient({ baseUrl: access.url, token: access.token, userAgent: `sallyport-cli/${VERSION}` });
+  createApiClient({
+    baseUrl: access.url,
+    token: access.token,
+    project: access.project,
+    userAgent: `sallyport-cli/${VERSION}`,
+  });
 
 /** All items of a paged list, up to a maximum. */
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -13,6 +13,7 @@ const WHOAMI = {
   roles: ['member'],
   groups: ['dba'],
   permissions: ['approval:read'],
+  project: { id: 'd', name: 'default' },
 };
 
 test('the version is the package’s', () => {

@@ -12,6 +12,7 @@ import { registerConnect } from './commands/connect.ts';
 import { registerGrants } from './commands/grants.ts';
 import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
+import { registerProjects } from './commands/projects.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
@@ -30,6 +31,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
     .description('Reach databases through Sallyport, approve what is held, replay and verify what happened.')
     .version(VERSION, '-V, --version', 'print the version')
     .option('--profile <name>', 'profile to use (SALLYPORT_PROFILE)')
+    .option('--project <name>', 'project to work in; each has a sign-in of its own (SALLYPORT_PROJECT)')
     .option('--url <url>', 'control plane (SALLYPORT_URL)')
     .option('--token-file <file>', 'file with an API token, readable by you alone; `-` = stdin (SALLYPORT_TOKEN_FILE)')
     .option('--ca-file <pem>', 'extra CA to trust for the control plane (SALLYPORT_CA_FILE)')
@@ -68,6 +70,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerGrants(registry);
   registerPeople(registry);
   registerAgents(registry);
+  registerProjects(registry);
   registerCompletion(registry);
   program
     .command('version')

@@ -18,6 +18,7 @@ import { Envelope } from './keys/envelope.ts';
 import { KeysModule } from './keys/keys.module.ts';
 import { NotifyModule } from './notify/notify.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
+import { ProjectsModule } from './projects/projects.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
 import { SystemClock } from './time.ts';
 
@@ -67,6 +68,7 @@ export class AppModule {
         GrantsModule,
         PoliciesModule,
         ApplyModule,
+        ProjectsModule,
       ],
       providers: [Bootstrap],
     };

@@ -8,7 +8,7 @@ import { Injectable } from '@nestjs/common';
 import { recordAct } from './acts/acts.ts';
 import { Config } from './config.ts';
 import { Database, type Tx } from './db/database.ts';
-import { Project } from './db/project.ts';
+import { DEFAULT_PROJECT, Project } from './db/project.ts';
 import { ApiTokens } from './identity/api-tokens.ts';
 import { IdentityRepository } from './identity/identity.repository.ts';
 import { Keys } from './keys/keys.ts';
@@ -44,7 +44,7 @@ export class Bootstrap {
       await tx.$executeRaw`select pg_advisory_xact_lock(7070, 0)`;
       const project = await this.#project(tx);
       this.project.id = project;
-      await this.keys.ensure(tx, project);
+      await this.keys.ensure(tx);
       if ((await tx.principal.count({ where: { projectId: project } })) > 0) return { adminTokenFile: undefined };
       const admin = await this.identity.insertPrincipal(tx, {
         id: this.clock.id(),
@@ -52,7 +52,7 @@ export class Bootstrap {
         name: 'admin',
         kind: 'person',
         displayName: 'Administrator',
-        roles: ['admin'],
+        roles: ['owner', 'admin'],
       });
       const expiresAt = new Date(this.clock.nowMs() + ADMIN_TOKEN_MS);
       const { token } = await this.tokens.create(tx, {
@@ -68,7 +68,7 @@ export class Bootstrap {
         principal: undefined,
         action: 'principal.created',
         target: 'principal/admin',
-        detail: { roles: ['admin'] },
+        detail: { roles: ['owner', 'admin'] },
         requestId: 'bootstrap',
       });
       const file = path.join(this.config.dataDir, 'admin-token');
@@ -79,9 +79,9 @@ export class Bootstrap {
   }
 
   async #project(tx: Tx): Promise<string> {
-    const found = await tx.project.findUnique({ where: { name: 'default' } });
+    const found = await tx.project.findUnique({ where: { name: DEFAULT_PROJECT } });
     if (found !== null) return found.id;
-    const { id } = await tx.project.create({ data: { id: this.clock.id(), name: 'default' } });
+    const { id } = await tx.project.create({ data: { id: this.clock.id(), name: DEFAULT_PROJECT } });
     return id;
   }
 }

@@ -21,6 +21,8 @@ import type {
   Policy,
   PolicyCheck,
   Principal,
+  Project,
+  ProjectAdmin,
   RecordedStatement,
   ReplayFrame,
   Resource,
@@ -162,6 +164,13 @@ export interface ApiClient {
     }): Promise<JoinToken>;
     revoke(name: string): Promise<Agent>;
   };
+  readonly projects: {
+    list(query?: Query, max?: number): AsyncGenerator<Project>;
+    get(name: string): Promise<Project>;
+    create(body: { readonly name: string; readonly description?: string }): Promise<Project>;
+    update(name: string, body: { readonly description?: string; readonly disabled?: boolean }): Promise<Project>;
+    addAdmin(name: string, body: { readonly name: string; readonly expiresInSeconds?: number }): Promise<ProjectAdmin>;
+  };
 }
 
 export function createApiClient(options: ApiClientOptions): ApiClient {
@@ -246,6 +255,13 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       list: list('/v1/agents'),
       joinToken: (body) => post('/v1/agents/join-tokens', body),
       revoke: (name) => post(`/v1/agents/${at(name)}/revoke`),
+    },
+    projects: {
+      list: list('/v1/projects'),
+      get: (name) => get(`/v1/projects/${at(name)}`),
+      create: (body) => post('/v1/projects', body),
+      update: (name, body) => transport.json('PATCH', `/v1/projects/${at(name)}`, { body }),
+      addAdmin: (name, body) => post(`/v1/projects/${at(name)}/admins`, body),
     },
   };
 }

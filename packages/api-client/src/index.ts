@@ -21,6 +21,8 @@ export type {
   PolicyCheck,
   Principal,
   PrincipalKind,
+  Project,
+  ProjectAdmin,
   RecordedStatement,
   ReplayFrame,
   Resource,

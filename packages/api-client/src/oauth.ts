@@ -36,7 +36,8 @@ export interface ExchangeRequest {
 
 export interface OAuthApi {
   clientCredentials(clientId: string, clientSecret: string): Promise<TokenAnswer>;
-  startDevice(): Promise<DeviceAuthorization>;
+  /** @param project name of the one to sign in to; `default` when left out */
+  startDevice(project?: string): Promise<DeviceAuthorization>;
   /** Polls until a person has answered. @throws ApiError with `oauthError` `access_denied` or `expired_token` */
   awaitDevice(device: DeviceAuthorization, wait: (ms: number) => Promise<void>): Promise<TokenAnswer>;
   /** An access token that opens sessions on one resource for minutes. */
@@ -53,8 +54,11 @@ export function oauthApi(transport: Transport, deviceClient: string): OAuthApi {
   return {
     clientCredentials: (clientId, clientSecret) =>
       token({ grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret }),
-    startDevice: () =>
-      transport.json('POST', '/v1/oauth/device_authorization', { form: { client_id: deviceClient }, anonymous: true }),
+    startDevice: (project) =>
+      transport.json('POST', '/v1/oauth/device_authorization', {
+        form: { client_id: deviceClient, project },
+        anonymous: true,
+      }),
     awaitDevice: async (device, wait) => {
       let seconds = device.interval ?? DEVICE_POLL_SECONDS;
       for (;;) {

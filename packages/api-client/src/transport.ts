@@ -25,6 +25,8 @@ export interface TransportOptions {
   readonly baseUrl: string;
   /** Asked for at each request, so that a renewed token is used at once. */
   readonly token?: () => string | undefined | Promise<string | undefined>;
+  /** Name of the project that calls mean; a token of another one is then refused. */
+  readonly project?: string | undefined;
   readonly userAgent?: string;
   readonly fetch?: typeof fetch;
 }
@@ -48,6 +50,7 @@ export function createTransport(options: TransportOptions): Transport {
     if (options.userAgent !== undefined) headers.set('user-agent', options.userAgent);
     const token = parts.anonymous === true ? undefined : await options.token?.();
     if (token !== undefined) headers.set('authorization', `Bearer ${token}`);
+    if (token !== undefined && options.project !== undefined) headers.set('sallyport-project', options.project);
     if (parts.body !== undefined) headers.set('content-type', 'application/json');
     if (parts.form !== undefined) headers.set('content-type', 'application/x-www-form-urlencoded');
     const timer = new AbortController();

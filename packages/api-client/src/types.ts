@@ -22,6 +22,8 @@ export type {
   Policy,
   PolicyCheck,
   Principal,
+  Project,
+  ProjectAdmin,
   RecordedStatement,
   Resource,
   Session,

@@ -77,6 +77,7 @@ export const CODES = {
   'request.not_found': { http: 404, text: 'There is nothing at this address.' },
   'request.conflict': { http: 409, text: 'This conflicts with something that exists.' },
   'request.throttled': { http: 429, text: 'Too many requests. Wait a moment and try again.' },
+  'project.mismatch': { http: 404, text: 'Your token is for another project than this call means.' },
   'config.invalid': { http: 500, text: 'The configuration is not valid.' },
   internal: { http: 500, text: 'Something went wrong inside. The request id names it in the logs.' },
 } as const satisfies Record<string, { readonly http: number; readonly text: string }>;

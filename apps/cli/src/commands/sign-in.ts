@@ -39,19 +39,23 @@ async function login(context: Context, options: LoginOptions): Promise<void> {
   if (context.options.as !== undefined)
     throw new CliError('usage', '--as signs in by itself; there is nothing to log in to.');
   // What an earlier sign-in left is not what this one uses, so only the place is taken from it.
-  const { url, caFile, profileName } = openAccess({ ...context.options, ...profileIfKnown(context) }, terminal);
-  const answer = await obtainToken(context, options);
-  const api = createApiClient({ baseUrl: url, token: () => answer.access_token });
+  const { url, caFile, profileName, project } = openAccess(
+    { ...context.options, ...profileIfKnown(context) },
+    terminal,
+  );
+  const answer = await obtainToken(context, options, project);
+  const api = createApiClient({ baseUrl: url, token: () => answer.access_token, project });
   const [me, root] = await Promise.all([api.whoami(), api.rootCertificate().catch(() => undefined)]);
   saveProfile(terminal.env, profileName, {
     url,
     token: answer.access_token,
     ...(answer.expires_in === undefined ? {} : { tokenExpiresAt: terminal.nowMs() + answer.expires_in * 1000 }),
     ...(caFile === undefined ? {} : { caFile }),
+    ...(project === undefined ? {} : { project }),
     ...(root === undefined ? {} : { root }),
   });
-  context.answer({ url, profile: profileName, principal: me.principal }, () => [
-    `Signed in to ${url} as ${safeLine(me.principal.name)} (${me.principal.kind}), profile ${profileName}.`,
+  context.answer({ url, profile: profileName, project: me.project.name, principal: me.principal }, () => [
+    `Signed in to ${url}, project ${safeLine(me.project.name)}, as ${safeLine(me.principal.name)} (${me.principal.kind}), profile ${profileName}.`,
   ]);
 }
 
@@ -64,7 +68,7 @@ function profileIfKnown(context: Context): { readonly profile?: string; readonly
   return { url: place };
 }
 
-async function obtainToken(context: Context, options: LoginOptions): Promise<TokenAnswer> {
+async function obtainToken(context: Context, options: LoginOptions, project: string | undefined): Promise<TokenAnswer> {
   const { terminal } = context;
   const file = context.options.tokenFile;
   if (file !== undefined) {
@@ -74,7 +78,7 @@ async function obtainToken(context: Context, options: LoginOptions): Promise<Tok
   const { oauth } = context.api;
   const clientId = options.clientId ?? terminal.env['SALLYPORT_CLIENT_ID'];
   if (clientId !== undefined) return oauth.clientCredentials(clientId, await clientSecret(context, options));
-  const device = await oauth.startDevice();
+  const device = await oauth.startDevice(project);
   showDevice(context, device);
   return oauth.awaitDevice(device, (ms) => sleep(ms));
 }
@@ -117,6 +121,7 @@ async function whoami(context: Context): Promise<void> {
       ['principal', `${safeLine(me.principal.name)} (${me.principal.kind})`],
       ['id', me.principal.id],
       ['control plane', context.access.url],
+      ['project', safeLine(me.project.name)],
       ['roles', me.roles?.join(', ')],
       ['groups', me.groups?.join(', ')],
       ['permissions', me.permissions?.join(', ')],

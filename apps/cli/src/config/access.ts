@@ -9,12 +9,13 @@ import { CliError } from '../exit-codes.ts';
 import { readStdin, type Terminal } from '../terminal.ts';
 import { readDemoStack } from './demo-stack.ts';
 import { readSecretFile } from './private-file.ts';
-import { type Profile, readConfig } from './profiles.ts';
+import { type Config, type Profile, readConfig } from './profiles.ts';
 import { trustedCa } from './trusted-ca.ts';
 
 /** Options every command takes. */
 export interface GlobalOptions {
   readonly profile?: string;
+  readonly project?: string;
   readonly url?: string;
   readonly tokenFile?: string;
   readonly caFile?: string;
@@ -27,6 +28,8 @@ export interface Access {
   readonly caFile: string | undefined;
   readonly profileName: string;
   readonly profile: Profile | undefined;
+  /** Said with every call when it was asked for; a token of another project is then refused. */
+  readonly project: string | undefined;
   /** An API or session token; undefined when not signed in. Asked again when a long command needs a fresh one. */
   readonly token: () => Promise<string | undefined>;
 }
@@ -39,7 +42,9 @@ export function openAccess(options: GlobalOptions, terminal: Terminal): Access {
   const { env } = terminal;
   if (options.as !== undefined) return demoAccess(options, options.as, terminal);
   const config = readConfig(env);
-  const profileName = options.profile ?? env['SALLYPORT_PROFILE'] ?? config.current ?? 'default';
+  const project = options.project ?? (env['SALLYPORT_PROJECT'] || undefined);
+  const named = options.profile ?? env['SALLYPORT_PROFILE'];
+  const profileName = named ?? profileOf(config, project) ?? 'default';
   const profile = Object.hasOwn(config.profiles, profileName) ? config.profiles[profileName] : undefined;
   if (options.profile !== undefined && profile === undefined && options.url === undefined) {
     throw new CliError(
@@ -50,7 +55,22 @@ export function openAccess(options: GlobalOptions, terminal: Terminal): Access {
   }
   const url = requireSafeUrl(options.url ?? env['SALLYPORT_URL'] ?? profile?.url ?? DEFAULT_URL);
   const caFile = trustedCa(options.caFile ?? env['SALLYPORT_CA_FILE'] ?? profile?.caFile);
-  return { url, caFile, profileName, profile, token: tokenSource(options, terminal, url, profile) };
+  return {
+    url,
+    caFile,
+    profileName,
+    profile,
+    project: project ?? profile?.project,
+    token: tokenSource(options, terminal, url, profile),
+  };
+}
+
+/** The current profile, unless another project is meant: then the one that was signed in to it, or is named after it. */
+function profileOf({ current, profiles }: Config, project: string | undefined): string | undefined {
+  const isFor = (name: string | undefined): boolean =>
+    name !== undefined && Object.hasOwn(profiles, name) && (profiles[name]?.project ?? 'default') === project;
+  if (project === undefined || isFor(current)) return current;
+  return Object.keys(profiles).find(isFor) ?? project;
 }
 
 function demoAccess(options: GlobalOptions, name: string, terminal: Terminal): Access {
@@ -60,7 +80,7 @@ function demoAccess(options: GlobalOptions, name: string, terminal: Terminal): A
   const get =
     token === undefined ? sessionOf(url, clientId ?? name, clientSecret ?? '', terminal) : () => Promise.resolve(token);
   const caFile = trustedCa(options.caFile ?? terminal.env['SALLYPORT_CA_FILE']);
-  return { url, caFile, profileName: `demo:${name}`, profile: undefined, token: get };
+  return { url, caFile, profileName: `demo:${name}`, profile: undefined, project: options.project, token: get };
 }
 
 function tokenSource(

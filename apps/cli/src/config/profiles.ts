@@ -15,6 +15,8 @@ const parseProfile = objectOf({
   tokenExpiresAt: optional(parseInteger),
   /** PEM file of a private CA in front of the REST API. */
   caFile: optional(parseString),
+  /** Project that the token is for, as it was asked for. */
+  project: optional(parseString),
   /** PEM of Sallyport's own root, as it was at the first sign-in: what exports are verified against. */
   root: optional(parseString),
 });

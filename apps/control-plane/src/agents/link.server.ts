@@ -82,8 +82,8 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   #wireBus(): void {
-    const offerAll = (): void => {
-      for (const link of this.links.all()) link.offer();
+    const offerAll = (projectId: string): void => {
+      for (const link of this.links.all()) if (link.agent.projectId === projectId) link.offer();
     };
     this.#ends = [
       this.bundles.onChange(offerAll),

@@ -34,7 +34,7 @@ export interface LinkFeatures {
 }
 
 export class Link {
-  readonly agent: BundleAgent & { readonly projectId: string };
+  readonly agent: BundleAgent;
   readonly #call: AgentCall;
   readonly #features: LinkFeatures;
   readonly #log: Logger;
@@ -53,12 +53,7 @@ export class Link {
   /** Bodies of the last two bundles offered, by digest: what may still be asked for. */
   #bodies: readonly ReadonlyMap<string, Buffer>[] = [];
 
-  constructor(
-    agent: BundleAgent & { readonly projectId: string },
-    call: AgentCall,
-    features: LinkFeatures,
-    log: Logger,
-  ) {
+  constructor(agent: BundleAgent, call: AgentCall, features: LinkFeatures, log: Logger) {
     this.agent = agent;
     this.#call = call;
     this.#features = features;

@@ -91,7 +91,7 @@ export class Apply {
         if (options.dryRun) throw new DryRun(changes);
         const touched = changes.filter((change) => change.action !== 'none');
         if (touched.length > 0)
-          await recordActOf(tx, caller, 'documents.applied', 'project/default', {
+          await recordActOf(tx, caller, 'documents.applied', `project/${caller.projectName}`, {
             changes: touched.length,
             prune: options.prune,
           });

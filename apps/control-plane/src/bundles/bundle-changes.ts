@@ -8,4 +8,6 @@ import type { Tx } from '../db/database.ts';
 export abstract class BundleChanges {
   /** Called inside the transaction of the change. */
   abstract bump(tx: Tx, projectId: string): Promise<void>;
+  /** The same for every project: what changed is the installation's, as a key. */
+  abstract bumpAll(tx: Tx): Promise<void>;
 }

@@ -2,6 +2,7 @@
 import { Global, Injectable, Module } from '@nestjs/common';
 import { publishWithin } from '../bus/pg.bus.ts';
 import type { Tx } from '../db/database.ts';
+import { ProjectDirectory } from '../db/project.ts';
 import { KeysModule } from '../keys/keys.module.ts';
 import { BundleChanges } from './bundle-changes.ts';
 import { BundlesController } from './bundles.controller.ts';
@@ -10,13 +11,21 @@ import { Bundles } from './bundles.service.ts';
 
 @Injectable()
 class CountedBundleChanges extends BundleChanges {
-  constructor(private readonly repository: BundlesRepository) {
+  constructor(
+    private readonly repository: BundlesRepository,
+    private readonly projects: ProjectDirectory,
+  ) {
     super();
   }
 
   override async bump(tx: Tx, projectId: string): Promise<void> {
     await this.repository.bump(tx, projectId);
     await publishWithin(tx, 'bundle', { projectId });
+  }
+
+  override async bumpAll(tx: Tx): Promise<void> {
+    // In one order, so that two such changes cannot wait for each other.
+    for (const { id } of await this.projects.all(tx)) await this.bump(tx, id);
   }
 }
 

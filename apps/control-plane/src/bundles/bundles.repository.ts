@@ -30,6 +30,12 @@ export class BundlesRepository {
     return { epoch: row?.epoch ?? 1, revision: row?.revision ?? 0 };
   }
 
+  /** Of every project that ever had a change, by id. */
+  async counters(): Promise<ReadonlyMap<string, BundleCounter>> {
+    const rows = await this.database.client.bundleState.findMany();
+    return new Map(rows.map((row) => [row.projectId, { epoch: row.epoch, revision: row.revision }]));
+  }
+
   async bump(tx: Tx, projectId: string): Promise<void> {
     await tx.bundleState.upsert({
       where: { projectId },
@@ -60,9 +66,11 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
   const state = await tx.bundleState.findUnique({ where: { projectId } });
   const createdAt = (state?.updatedAt ?? new Date(0)).getTime();
   const where = { projectId };
+  const project = await tx.project.findUnique({ where: { id: projectId }, select: { disabledAt: true } });
   const resources = await tx.resource.findMany({ where, include: { credential: true } });
   const policies = await tx.policy.findMany({ where });
-  const grants = await tx.grant.findMany({ where: { ...where, revokedAt: null } });
+  // A disabled project gives nobody anything, so its live sessions end.
+  const grants = project?.disabledAt === null ? await tx.grant.findMany({ where: { ...where, revokedAt: null } }) : [];
   // One row a group: as an object each, the memberships of a large directory take seconds.
   const groups = await tx.$queryRaw<{ name: string; members: string[] }[]>`
     select g.name, coalesce(array_agg(distinct p.id::text) filter (where p.id is not null), '{}') as members

@@ -1,5 +1,6 @@
 /**
- * The bundle each connected agent should have: compiled once per revision, signed, and offered when the revision grows.
+ * The bundle each connected agent should have: compiled once per revision of its project, signed, and offered when that
+ * grows.
  * Refuses to know connections: links ask, and are told through `onChange`. A state that cannot be compiled changes
  * nothing at the agents: the last good one stays in force and the failure is said aloud.
  */
@@ -25,6 +26,7 @@ const COMPILED_MAX = 1_000;
 export interface BundleAgent {
   readonly id: string;
   readonly name: string;
+  readonly projectId: string;
   /** Raw X25519 public key. */
   readonly sealKey: Uint8Array;
 }
@@ -40,12 +42,18 @@ interface Compiled {
   readonly bundle: Promise<AgentBundle>;
 }
 
+type Read = Promise<{ readonly source: BundleSource; readonly state: ProjectSnapshot }>;
+
+const NO_CHANGE_YET: BundleCounter = { epoch: 1, revision: 0 };
+const isSame = (a: BundleCounter, b: BundleCounter): boolean => a.epoch === b.epoch && a.revision === b.revision;
+
 @Injectable()
 export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(projectId: string) => void>();
   readonly #compiled = new Map<string, Compiled>();
-  #snapshot: Promise<{ readonly source: BundleSource; readonly state: ProjectSnapshot }> | undefined;
-  #counter: BundleCounter = { epoch: 0, revision: 0 };
+  /** By project. */
+  readonly #snapshots = new Map<string, Read>();
+  #counters: ReadonlyMap<string, BundleCounter> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
   #again = false;
@@ -65,7 +73,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     const registers = [metrics.registry];
     this.#revision = new Gauge({
       name: 'sallyport_bundle_revision',
-      help: 'Revision of the project as this replica knows it.',
+      help: 'Revision of the default project as this replica knows it.',
       registers,
     });
     this.#failures = new Counter({
@@ -78,7 +86,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   async onApplicationBootstrap(): Promise<void> {
     this.bus.subscribe('bundle', () => this.refresh());
     this.bus.onGap(() => this.refresh());
-    this.#counter = await this.repository.counter(this.project.id);
+    this.#counters = await this.repository.counters();
     this.#timer = setInterval(() => this.refresh(), POLL_MS);
     this.#timer.unref();
   }
@@ -88,13 +96,13 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     this.#listeners.clear();
   }
 
-  /** Called after each change of revision that this replica learns of. */
-  onChange(listener: () => void): () => void {
+  /** Called with the project's id after each change of its revision that this replica learns of. */
+  onChange(listener: (projectId: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Looks at the counter and tells the listeners when it grew. Calls that overlap become one more look. */
+  /** Looks at the counters and tells the listeners which grew. Calls that overlap become one more look. */
   refresh(): void {
     if (this.#refreshing !== undefined) {
       this.#again = true;
@@ -113,16 +121,12 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   /** @throws GatewayError `bundle.malformed` when the project's state cannot be compiled */
   async bundleFor(agent: BundleAgent): Promise<AgentBundle> {
     const known = this.#compiled.get(agent.id);
-    if (
-      known !== undefined &&
-      known.counter.epoch === this.#counter.epoch &&
-      known.counter.revision === this.#counter.revision
-    )
-      return await known.bundle;
+    const counter = this.#counterOf(agent.projectId);
+    if (known !== undefined && isSame(known.counter, counter)) return await known.bundle;
     const bundle = this.#make(agent);
     this.#compiled.delete(agent.id);
     if (this.#compiled.size >= COMPILED_MAX) this.#compiled.delete(this.#compiled.keys().next().value!);
-    this.#compiled.set(agent.id, { counter: this.#counter, bundle });
+    this.#compiled.set(agent.id, { counter, bundle });
     try {
       return await bundle;
     } catch (cause) {
@@ -135,7 +139,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Stored credentials of a bundle, each sealed to the agent's own key. */
   async credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<{ id: string; box: Uint8Array }[]> {
-    const { state } = await this.#read();
+    const { state } = await this.#read(agent.projectId);
     return bundle.credentialIds.flatMap((id) => {
       const stored = state.credentials.get(id);
       if (stored === undefined) return [];
@@ -144,16 +148,20 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   async #look(): Promise<void> {
-    const counter = await this.repository.counter(this.project.id);
-    if (counter.epoch === this.#counter.epoch && counter.revision === this.#counter.revision) return;
-    this.#counter = counter;
-    this.#snapshot = undefined;
-    this.#revision.set(counter.revision);
-    for (const listener of this.#listeners) listener();
+    const before = this.#counters;
+    this.#counters = await this.repository.counters();
+    const changed = [...this.#counters].filter(([id, counter]) => !isSame(counter, before.get(id) ?? NO_CHANGE_YET));
+    for (const [projectId] of changed) this.#snapshots.delete(projectId);
+    this.#revision.set(this.#counterOf(this.project.id).revision);
+    for (const [projectId] of changed) for (const listener of this.#listeners) listener(projectId);
+  }
+
+  #counterOf(projectId: string): BundleCounter {
+    return this.#counters.get(projectId) ?? NO_CHANGE_YET;
   }
 
   async #make(agent: BundleAgent): Promise<AgentBundle> {
-    const { source, state } = await this.#read();
+    const { source, state } = await this.#read(agent.projectId);
     const compiled = compileBundle(source, agent);
     const { signature, certificates } = await this.keys.sign('bundle', compiled.manifest);
     if (certificates.length === 0) throw new GatewayError('bundle.signature', { reason: 'no certificate' });
@@ -165,16 +173,19 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     };
   }
 
-  #read(): Promise<{ readonly source: BundleSource; readonly state: ProjectSnapshot }> {
-    this.#snapshot ??= this.#readNow().catch((cause: unknown) => {
-      this.#snapshot = undefined;
+  #read(projectId: string): Read {
+    const known = this.#snapshots.get(projectId);
+    if (known !== undefined) return known;
+    const reading = this.#readNow(projectId).catch((cause: unknown) => {
+      this.#snapshots.delete(projectId);
       throw cause;
     });
-    return this.#snapshot;
+    this.#snapshots.set(projectId, reading);
+    return reading;
   }
 
-  async #readNow(): Promise<{ readonly source: BundleSource; readonly state: ProjectSnapshot }> {
-    const state = await this.repository.snapshot(this.project.id);
+  async #readNow(projectId: string): Read {
+    const state = await this.repository.snapshot(projectId);
     // The change may be a key that another replica made: one left out here would be unknown to agents when it signs.
     this.keys.forget();
     const seals = await this.keys.trailSealKeys();

@@ -2,8 +2,9 @@
 import { Global, Module } from '@nestjs/common';
 import { Backlog } from './backlog.ts';
 import { Database } from './database.ts';
+import { ProjectDirectory } from './project.ts';
 import { Upkeep } from './upkeep.ts';
 
 @Global()
-@Module({ providers: [Database, Upkeep, Backlog], exports: [Database] })
+@Module({ providers: [Database, ProjectDirectory, Upkeep, Backlog], exports: [Database, ProjectDirectory] })
 export class DbModule {}

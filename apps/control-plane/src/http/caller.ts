@@ -2,7 +2,8 @@
  * Who makes a REST call, as the guard found out, and the decorators that say what a route needs of them.
  * A route with neither `@Requires` nor `@Public` answers 403 to everybody. Refuses to know how a token is checked.
  */
-import { createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import { ApiExtension } from '@nestjs/swagger';
 import { GatewayError } from '@sallyport/core';
 import type { PrincipalRef } from '@sallyport/model';
 import type { FastifyRequest } from 'fastify';
@@ -10,6 +11,8 @@ import type { Permission } from './permissions.ts';
 
 export interface Caller {
   readonly projectId: string;
+  /** Its name, a DNS label. */
+  readonly projectName: string;
   readonly principal: PrincipalRef;
   readonly permissions: ReadonlySet<Permission>;
   /** Id of the API token it came with. */
@@ -27,7 +30,8 @@ export const REQUIRES = 'sallyport:requires';
 export const PUBLIC = 'sallyport:public';
 
 /** The route needs one of these permissions; the service narrows what each of them shows. */
-export const Requires = (...anyOf: [Permission, ...Permission[]]) => SetMetadata(REQUIRES, anyOf);
+export const Requires = (...anyOf: [Permission, ...Permission[]]) =>
+  applyDecorators(SetMetadata(REQUIRES, anyOf), ApiExtension('x-requires', anyOf));
 /** The route needs a valid token and no permission: it tells callers about themselves alone. */
 export const SignedIn = () => SetMetadata(REQUIRES, 'any');
 /** The route needs no token. Say why beside it. */

@@ -10,6 +10,9 @@ import { Authenticator, PUBLIC, REQUIRES, setCaller } from './caller.ts';
 import type { Permission } from './permissions.ts';
 import { RateLimiter } from './rate-limit.ts';
 
+/** Name of the project the caller means; optional, since the token says it already. */
+export const PROJECT_HEADER = 'sallyport-project';
+
 @Injectable()
 export class AuthGuard implements CanActivate {
   readonly #reflector: Reflector;
@@ -35,6 +38,10 @@ export class AuthGuard implements CanActivate {
       if (error instanceof GatewayError) await this.#limits.take('bad-token', request.ip);
       throw error;
     });
+    // A token is for one project; a caller that means another one must not change this one by mistake.
+    const meant = request.headers[PROJECT_HEADER];
+    if (meant !== undefined && meant !== caller.projectName)
+      throw new GatewayError('project.mismatch', { project: String(meant) });
     if (anyOf !== 'any' && !anyOf.some((permission) => caller.permissions.has(permission)))
       throw new GatewayError('auth.forbidden', { needs: anyOf.join(' or ') });
     setCaller(request, caller);

@@ -33,6 +33,7 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
     plane.call('POST', '/v1/principals', { name, kind: serial % 2 === 0 ? 'service' : 'ai_agent' }),
   '/v1/principals/{principal}/tokens': (name) => plane.call('POST', '/v1/principals/admin/tokens', { name }),
   '/v1/groups': (name) => plane.call('POST', '/v1/groups', { name }),
+  '/v1/projects': (name) => plane.call('POST', '/v1/projects', { name }),
   '/v1/webhooks': (name) =>
     plane.call('POST', '/v1/webhooks', { name, url: 'http://127.0.0.1:9/x', events: ['trail.head'] }),
   '/v1/agents': async (name) => {
@@ -124,7 +125,7 @@ const get = async (url: string): Promise<Page> => {
 
 beforeAll(async () => {
   plane = await startTestControlPlane();
-  project = (await database().project.findFirstOrThrow()).id;
+  project = (await database().project.findFirstOrThrow({ where: { name: 'default' } })).id;
   paths = (await plane.call<{ paths: typeof paths }>('GET', '/openapi.json')).body.paths;
   await plane.call('POST', '/v1/resources', { name: 'db', type: 'postgres', postgres: { host: 'db.internal' } });
   for (const list of listsOf()) for (let i = 0; i < 5; i++) await addTo(list);

@@ -1,6 +1,7 @@
 /**
  * Every permission of the REST API, `<noun>:<verb>`, and the roles as lists of them.
  * Refuses to know routes: each route names what it needs by `@Requires`. Public contract: add, never rename.
+ * docs/reference/permissions.md is generated from here.
  */
 export const PERMISSIONS = [
   'principal:read',
@@ -58,13 +59,29 @@ export const PERMISSIONS = [
   'webhook:create',
   'webhook:update',
   'webhook:delete',
+  /** Every project; one's own is seen without it. */
+  'project:read',
+  /** One’s own project, and those one may sign in to. */
+  'project:own',
+  'project:create',
+  'project:update',
+  'project:delete',
   'key:rotate',
   /** Exchanging an API token for an access token of a resource; grants decide which. */
   'access:exchange',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
-export const ROLES = ['admin', 'auditor', 'approver', 'member'] as const;
+/** What belongs to the installation and not to a project: role `owner` alone has it, in project `default` alone. */
+export const INSTALLATION_PERMISSIONS: readonly Permission[] = [
+  'project:read',
+  'project:create',
+  'project:update',
+  'project:delete',
+  'key:rotate',
+];
+
+export const ROLES = ['owner', 'admin', 'auditor', 'approver', 'member'] as const;
 export type Role = (typeof ROLES)[number];
 
 const MEMBER: readonly Permission[] = [
@@ -73,12 +90,14 @@ const MEMBER: readonly Permission[] = [
   'policy:explain',
   'approval:read',
   'session:own',
+  'project:own',
   'access:exchange',
 ];
 
 /** What each role may do; a principal has the union of its roles, a token at most that. */
 export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
-  admin: PERMISSIONS,
+  owner: INSTALLATION_PERMISSIONS,
+  admin: PERMISSIONS.filter((permission) => !INSTALLATION_PERMISSIONS.includes(permission)),
   auditor: [
     ...MEMBER,
     'principal:read',

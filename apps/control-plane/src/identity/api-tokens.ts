@@ -7,6 +7,7 @@ import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
 import type { Tx } from '../db/database.ts';
+import { DEFAULT_PROJECT, ProjectDirectory } from '../db/project.ts';
 import { Authenticator, type Caller } from '../http/caller.ts';
 import { permissionsOf } from '../http/permissions.ts';
 import { SystemClock } from '../time.ts';
@@ -32,6 +33,7 @@ export interface NewToken {
 export class ApiTokens extends Authenticator {
   constructor(
     private readonly repository: IdentityRepository,
+    private readonly projects: ProjectDirectory,
     private readonly clock: SystemClock,
   ) {
     super();
@@ -54,12 +56,18 @@ export class ApiTokens extends Authenticator {
     if (found.lastUsedAt === null || now.getTime() - found.lastUsedAt.getTime() > USED_EVERY_MS)
       await this.repository.touchToken(found.id, now);
     const { principal } = found;
+    const projectName = await this.projects.nameOf(found.projectId);
     return {
       projectId: found.projectId,
+      projectName,
       principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
-      permissions: permissionsOf(principal.roles, found.scopes),
+      permissions: permissionsOf(rolesIn(projectName, principal.roles), found.scopes),
       tokenId: found.id,
       requestId,
     };
   }
 }
+
+/** The owner's role counts in the default project alone, however it came to be written elsewhere. */
+const rolesIn = (projectName: string, roles: readonly string[]): readonly string[] =>
+  projectName === DEFAULT_PROJECT ? roles : roles.filter((role) => role !== 'owner');

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { PrincipalKind } from '@sallyport/model';
 import { recordAct } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
-import { Project } from '../db/project.ts';
+import { ProjectDirectory } from '../db/project.ts';
 import { OAuthError } from '../http/invalid-request.ts';
 import { SystemClock } from '../time.ts';
 import { ApiTokens, hashOf } from './api-tokens.ts';
@@ -20,19 +20,19 @@ export interface SignedIn {
 export class ClientCredentials {
   constructor(
     private readonly database: Database,
-    private readonly project: Project,
+    private readonly projects: ProjectDirectory,
     private readonly repository: IdentityRepository,
     private readonly tokens: ApiTokens,
     private readonly clock: SystemClock,
   ) {}
 
-  /** @throws OAuthError `invalid_client` whatever is wrong */
+  /** Into the project whose secret it is. @throws OAuthError `invalid_client` whatever is wrong */
   async signIn(clientId: string, clientSecret: string, requestId: string): Promise<SignedIn> {
     const found = await this.repository.secretByHash(hashOf(clientSecret));
     const now = this.clock.now();
     const isGood =
       found !== null &&
-      found.projectId === this.project.id &&
+      (await this.projects.isEnabled(found.projectId)) &&
       (found.principal.name === clientId || found.principal.id === clientId) &&
       found.principal.kind !== 'person' &&
       found.principal.disabledAt === null &&

@@ -7,7 +7,7 @@ import { Injectable } from '@nestjs/common';
 import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
 import { recordAct } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
-import { Project } from '../db/project.ts';
+import { ProjectDirectory } from '../db/project.ts';
 import type { LoginAttempt } from '../generated/prisma/client.ts';
 import { OAuthError } from '../http/invalid-request.ts';
 import { Listening } from '../listening.ts';
@@ -33,20 +33,21 @@ export function normalUserCode(text: string): string {
 export class DeviceFlow {
   constructor(
     private readonly database: Database,
-    private readonly project: Project,
+    private readonly projects: ProjectDirectory,
     private readonly repository: IdentityRepository,
     private readonly tokens: ApiTokens,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
   ) {}
 
-  async start(clientId: string) {
+  /** @param project name of the project to sign in to; a name that no project has gets a code that nobody can confirm */
+  async start(clientId: string, project?: string) {
     const deviceCode = randomBytes(32).toString('base64url');
     const userCode = normalUserCode(Array.from({ length: 8 }, () => LETTERS[randomInt(LETTERS.length)]).join(''));
     const expiresAt = new Date(this.clock.nowMs() + EXPIRES_S * 1000);
     await this.repository.insertAttempt(this.database.client, {
       id: this.clock.id(),
-      projectId: this.project.id,
+      projectId: await this.projects.idToSignIn(project),
       provider: clientId,
       kind: 'device',
       secretHash: hashOf(deviceCode),
@@ -71,14 +72,20 @@ export class DeviceFlow {
       attempt !== null &&
       attempt.expiresAt > this.clock.now() &&
       attempt.principalId === null &&
-      attempt.deniedAt === null;
+      attempt.deniedAt === null &&
+      (await this.projects.isEnabled(attempt.projectId));
     return open ? attempt : null;
   }
 
-  /** @returns false when the code is no longer open */
-  async answer(userCode: string, principal: PrincipalRef, granted: boolean, requestId: string): Promise<boolean> {
+  /** @returns false when the code is no longer open, or is for a project that the person is not signed in to */
+  async answer(
+    userCode: string,
+    { projectId, ...principal }: PrincipalRef & { readonly projectId: string },
+    granted: boolean,
+    requestId: string,
+  ): Promise<boolean> {
     const attempt = await this.pending(userCode);
-    if (attempt === null) return false;
+    if (attempt === null || attempt.projectId !== projectId) return false;
     return await this.database.transaction(async (tx) => {
       const data = granted ? { principalId: principal.id } : { deniedAt: this.clock.now() };
       if (!(await this.repository.changeAttempt(tx, attempt.id, { principalId: null, deniedAt: null }, data)))
@@ -110,7 +117,13 @@ export class DeviceFlow {
       if (!(await this.repository.changeAttempt(tx, attempt.id, { consumedAt: null }, { consumedAt: now })))
         throw new OAuthError('expired_token', 'auth.failed');
       const principal = await this.repository.principalById(principalId, tx);
-      if (principal === null || principal.disabledAt !== null) throw new OAuthError('access_denied', 'auth.failed');
+      if (
+        principal === null ||
+        principal.disabledAt !== null ||
+        principal.projectId !== attempt.projectId ||
+        !(await this.projects.isEnabled(attempt.projectId, tx))
+      )
+        throw new OAuthError('access_denied', 'auth.failed');
       const expiresAt = new Date(now.getTime() + PERSON_SESSION_S * 1000);
       const { token } = await this.tokens.create(tx, {
         projectId: attempt.projectId,

@@ -65,6 +65,9 @@ export class Exchange {
     if (actor !== undefined && (actor.principal.kind === 'person' || actor.principal.id === subject.principal.id)) {
       throw new OAuthError('invalid_request', 'auth.forbidden');
     }
+    // Rights of one project say nothing in another.
+    if (actor !== undefined && actor.projectId !== subject.projectId)
+      throw new OAuthError('invalid_grant', 'auth.failed');
     const acting = actor ?? subject;
     const resource = await this.repository.resource(subject.projectId, input.resource);
     // No grant and no resource read alike, so that names cannot be guessed.

@@ -38,6 +38,15 @@ import { TokenService } from './token.service.ts';
     { provide: IdentityProviders, useExisting: ConfiguredProviders },
     SignIn,
   ],
-  exports: [Authenticator, ApiTokens, Revocations, IdentityRepository, Principals, Exchange, ConfiguredProviders],
+  exports: [
+    Authenticator,
+    ApiTokens,
+    Revocations,
+    IdentityRepository,
+    Principals,
+    Exchange,
+    ConfiguredProviders,
+    IdentityProviders,
+  ],
 })
 export class IdentityModule {}

@@ -45,8 +45,8 @@ export class IdentityRepository {
     await tx.grant.deleteMany({ where: { principalId: id } });
     await tx.principal.delete({ where: { id } });
   }
-  countAdmins(tx: Tx, projectId: string): Promise<number> {
-    return tx.principal.count({ where: { projectId, disabledAt: null, roles: { has: 'admin' } } });
+  countWithRole(tx: Tx, projectId: string, role: string): Promise<number> {
+    return tx.principal.count({ where: { projectId, disabledAt: null, roles: { has: role } } });
   }
 
   // groups

@@ -45,7 +45,11 @@ const TokenAnswer = z
   })
   .meta({ id: 'TokenAnswer' });
 const DeviceRequest = z
-  .object({ client_id: open(z.string().max(100)).default('sallyport-cli'), scope: open(Text.optional()) })
+  .object({
+    client_id: open(z.string().max(100)).default('sallyport-cli'),
+    scope: open(Text.optional()),
+    project: open(z.string().max(63).optional()).describe('Project to sign in to; `default` when left out.'),
+  })
   .meta({ id: 'DeviceRequest' });
 const DeviceAnswer = z
   .object({
@@ -159,6 +163,6 @@ export class OAuthController {
     @Body({ schema: DeviceRequest.prefault({}) }) body: z.infer<typeof DeviceRequest>,
   ): Promise<z.infer<typeof DeviceAnswer>> {
     await this.limits.take('sign-in', request.ip);
-    return await this.devices.start(body.client_id);
+    return await this.devices.start(body.client_id, body.project);
   }
 }

@@ -2,7 +2,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
-import { Project } from '../db/project.ts';
 import { type Caller, From, Requires, SignedIn } from '../http/caller.ts';
 import { Answers } from '../http/schema.ts';
 import * as dto from './identity.dto.ts';
@@ -19,7 +18,6 @@ export class PrincipalsController {
     private readonly principals: Principals,
     private readonly tokens: TokenService,
     private readonly repository: IdentityRepository,
-    private readonly project: Project,
   ) {}
 
   @SignedIn()
@@ -37,7 +35,7 @@ export class PrincipalsController {
       roles: principal.roles,
       groups: [...new Set(groups.map((group) => group.name))],
       permissions: [...caller.permissions],
-      project: { id: this.project.id, name: 'default' },
+      project: { id: caller.projectId, name: caller.projectName },
       token: { id: caller.tokenId, expiresAt: token?.expiresAt.toISOString() ?? '' },
     };
   }

@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
+import { Project } from '../db/project.ts';
 import type { Group, Principal, Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { type Page, toPage } from '../http/page.ts';
@@ -51,6 +52,7 @@ function requireNoMore(caller: Caller, roles: readonly string[]): void {
 export class Principals {
   constructor(
     private readonly database: Database,
+    private readonly project: Project,
     private readonly repository: IdentityRepository,
     private readonly revocations: Revocations,
     private readonly bundles: BundleChanges,
@@ -97,7 +99,9 @@ export class Principals {
   async update(caller: Caller, reference: string, input: z.infer<typeof UpdatePrincipal>): Promise<PrincipalShape> {
     const changed = await this.database.transaction(async (tx) => {
       const row = await this.find(caller.projectId, reference, tx);
-      if (input.roles !== undefined) requireNoMore(caller, [...input.roles, ...row.roles]);
+      // An owner is touched by owners alone, whatever is changed.
+      if (input.roles !== undefined || row.roles.includes('owner'))
+        requireNoMore(caller, [...(input.roles ?? []), ...row.roles]);
       const disabling = input.disabled === true && row.disabledAt === null;
       const updated = await this.repository.updatePrincipal(tx, row.id, {
         ...(input.displayName === undefined ? {} : { displayName: input.displayName }),
@@ -251,7 +255,8 @@ export class Principals {
   }
 
   async #requireAnAdmin(tx: Tx, projectId: string): Promise<void> {
-    if ((await this.repository.countAdmins(tx, projectId)) === 0)
-      throw new GatewayError('request.conflict', { reason: 'the last administrator' });
+    for (const role of projectId === this.project.id ? ['admin', 'owner'] : ['admin'])
+      if ((await this.repository.countWithRole(tx, projectId, role)) === 0)
+        throw new GatewayError('request.conflict', { reason: `the last ${role}` });
   }
 }

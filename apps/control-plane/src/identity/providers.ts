@@ -22,6 +22,8 @@ export interface SignInChecks {
 export interface IdentityProvider {
   /** DNS label; memberships it gives have source `oidc:<name>`. */
   readonly name: string;
+  /** Whose it is. Undefined = the installation's: it serves every project, and newcomers join the default one alone. */
+  readonly projectId?: string | undefined;
   /** A username of this provider may claim the principal of that name (ours alone: the demo's). */
   readonly linksByName: boolean;
   /** Where to send the browser. */
@@ -33,7 +35,11 @@ export interface IdentityProvider {
 /** Abstract class as the injection token. */
 export abstract class IdentityProviders {
   abstract readonly all: readonly IdentityProvider[];
-  find(name: string): IdentityProvider | undefined {
-    return this.all.find((provider) => provider.name === name);
+  /** Those that people may sign in to a project by. */
+  of(projectId: string): readonly IdentityProvider[] {
+    return this.all.filter((provider) => provider.projectId === undefined || provider.projectId === projectId);
+  }
+  find(projectId: string, name: string): IdentityProvider | undefined {
+    return this.of(projectId).find((provider) => provider.name === name);
   }
 }

@@ -8,6 +8,7 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { GatewayError } from '@sallyport/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { ProjectDirectory } from '../db/project.ts';
 import { Public } from '../http/caller.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
 import { Listening } from '../listening.ts';
@@ -18,7 +19,11 @@ import { SIGN_IN_S, SignIn, safeReturnTo } from './sign-in.service.ts';
 
 const STATE_COOKIE = 'sallyport_sign_in';
 const SESSION_COOKIE = 'sallyport_session';
-const LoginQuery = z.object({ return_to: z.string().max(600).optional(), provider: z.string().max(63).optional() });
+const LoginQuery = z.object({
+  return_to: z.string().max(600).optional(),
+  provider: z.string().max(63).optional(),
+  project: z.string().max(63).optional(),
+});
 const DeviceQuery = z.object({ user_code: z.string().max(40).optional() });
 const DeviceAnswer = z.object({
   user_code: z.string().max(40),
@@ -36,6 +41,7 @@ export class SignInController {
   constructor(
     private readonly signIn: SignIn,
     private readonly providers: IdentityProviders,
+    private readonly projects: ProjectDirectory,
     private readonly devices: DeviceFlow,
     private readonly limits: RateLimiter,
     private readonly listening: Listening,
@@ -51,14 +57,17 @@ export class SignInController {
   ): Promise<void> {
     await this.limits.take('sign-in', request.ip);
     const returnTo = safeReturnTo(query.return_to);
-    if (query.provider === undefined && this.providers.all.length > 1) {
-      const links = this.providers.all.map(
+    const projectId = await this.projects.idToSignIn(query.project);
+    const providers = this.providers.of(projectId);
+    if (query.provider === undefined && providers.length > 1) {
+      const project = query.project === undefined ? '' : `&amp;project=${encodeURIComponent(query.project)}`;
+      const links = providers.map(
         ({ name }) =>
-          `<p><a href="/v1/login?provider=${encodeURIComponent(name)}&amp;return_to=${encodeURIComponent(returnTo)}">${escapeHtml(name)}</a></p>`,
+          `<p><a href="/v1/login?provider=${encodeURIComponent(name)}${project}&amp;return_to=${encodeURIComponent(returnTo)}">${escapeHtml(name)}</a></p>`,
       );
       return this.#send(reply, 200, 'Sign in with', links.join(''));
     }
-    const { url, state } = await this.signIn.begin(query.provider, returnTo);
+    const { url, state } = await this.signIn.begin(projectId, query.provider, returnTo);
     void reply.header(
       'set-cookie',
       setCookie(STATE_COOKIE, state, { path: '/v1/login', maxAgeS: SIGN_IN_S, secure: this.#secure }),
@@ -93,9 +102,13 @@ export class SignInController {
     const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     const code = query.user_code === undefined ? undefined : normalUserCode(query.user_code);
-    if (person === undefined || session === undefined) {
+    const attempt = code === undefined ? null : await this.devices.pending(code);
+    // The browser may be signed in to another project than the device asks for.
+    if (person === undefined || session === undefined || (attempt !== null && attempt.projectId !== person.projectId)) {
       const back = code === undefined ? '/device' : `/device?user_code=${code}`;
-      void reply.redirect(`/v1/login?return_to=${encodeURIComponent(back)}`, 302);
+      const project = attempt === null ? '' : await this.projects.nameOf(attempt.projectId);
+      const query = new URLSearchParams({ ...(project === '' ? {} : { project }), return_to: back });
+      void reply.redirect(`/v1/login?${query.toString()}`, 302);
       return;
     }
     if (code === undefined) {
@@ -106,7 +119,6 @@ export class SignInController {
         '<form method="get" action="/device"><label>Code shown by the device <input name="user_code" autofocus autocomplete="off"></label><button>Go on</button></form>',
       );
     }
-    const attempt = await this.devices.pending(code);
     if (attempt === null)
       return this.#send(
         reply,

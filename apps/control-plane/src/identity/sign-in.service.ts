@@ -9,7 +9,7 @@ import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
 import { recordAct } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
-import { Project } from '../db/project.ts';
+import { Project, ProjectDirectory } from '../db/project.ts';
 import type { Principal } from '../generated/prisma/client.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Listening } from '../listening.ts';
@@ -28,12 +28,21 @@ const random = (): string => randomBytes(32).toString('base64url');
 export const safeReturnTo = (text: string | undefined): string =>
   text !== undefined && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,500}$/.test(text) ? text : '/device';
 
+/** Someone whom a provider proved, at one sign-in to one project. */
+interface Proven {
+  readonly projectId: string;
+  readonly provider: IdentityProvider;
+  readonly person: ProvenPerson;
+  readonly requestId: string;
+}
+
 @Injectable()
 export class SignIn {
   constructor(
     private readonly providers: IdentityProviders,
     private readonly database: Database,
     private readonly project: Project,
+    private readonly projects: ProjectDirectory,
     private readonly repository: IdentityRepository,
     private readonly tokens: ApiTokens,
     private readonly revocations: Revocations,
@@ -49,10 +58,12 @@ export class SignIn {
 
   /** @returns where to send the browser, and the state it must bring back in a cookie */
   async begin(
+    projectId: string,
     providerName: string | undefined,
     returnTo: string,
   ): Promise<{ readonly url: URL; readonly state: string }> {
-    const provider = providerName === undefined ? this.providers.all[0] : this.providers.find(providerName);
+    const provider =
+      providerName === undefined ? this.providers.of(projectId)[0] : this.providers.find(projectId, providerName);
     if (provider === undefined) throw new GatewayError('request.not_found', { reason: 'no identity provider' });
     const checks = { state: random(), nonce: random(), codeVerifier: random() };
     const url = await provider.begin(this.#redirectUri, checks).catch((cause: unknown) => {
@@ -61,7 +72,7 @@ export class SignIn {
     });
     await this.repository.insertAttempt(this.database.client, {
       id: this.clock.id(),
-      projectId: this.project.id,
+      projectId,
       provider: provider.name,
       kind: 'browser',
       secretHash: hashOf(checks.state),
@@ -99,14 +110,15 @@ export class SignIn {
         ))
       )
         throw new Error('used twice');
-      const provider = this.providers.find(attempt.provider);
+      const { projectId } = attempt;
+      const provider = this.providers.find(projectId, attempt.provider);
       if (provider === undefined) throw new Error('no such provider');
       const person = await provider.finish(callback, {
         state,
         nonce: attempt.nonce ?? '',
         codeVerifier: attempt.codeVerifier ?? '',
       });
-      const token = await this.database.transaction((tx) => this.#open(tx, provider, person, requestId));
+      const token = await this.database.transaction((tx) => this.#open(tx, { projectId, provider, person, requestId }));
       return { token, returnTo: safeReturnTo(attempt.returnTo ?? undefined) };
     } catch (cause) {
       this.log.warn('a sign-in failed', { requestId, cause });
@@ -114,11 +126,11 @@ export class SignIn {
     }
   }
 
-  /** The person behind a browser's session token, or undefined. */
-  async personOf(token: string | undefined): Promise<PrincipalRef | undefined> {
+  /** The person behind a browser's session token, and in which project; or undefined. */
+  async personOf(token: string | undefined): Promise<(PrincipalRef & { readonly projectId: string }) | undefined> {
     if (token === undefined) return undefined;
     return await this.tokens.authenticate(token, 'page').then(
-      (caller) => (caller.principal.kind === 'person' ? caller.principal : undefined),
+      ({ principal, projectId }) => (principal.kind === 'person' ? { ...principal, projectId } : undefined),
       (error: unknown) => {
         if (error instanceof GatewayError) return undefined;
         throw error;
@@ -126,14 +138,16 @@ export class SignIn {
     );
   }
 
-  async #open(tx: Tx, provider: IdentityProvider, person: ProvenPerson, requestId: string): Promise<string> {
-    const principal = await this.#principal(tx, provider, person);
+  async #open(tx: Tx, proven: Proven): Promise<string> {
+    const { projectId, provider, requestId } = proven;
+    if (!(await this.projects.isEnabled(projectId, tx))) throw new Error('no such project');
+    const principal = await this.#principal(tx, proven);
     if (principal.disabledAt !== null || principal.kind !== 'person') throw new Error('the principal may not sign in');
     const who: PrincipalRef = { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind };
-    await this.#syncGroups(tx, provider, who, person.groups, requestId);
+    await this.#syncGroups(tx, proven, who);
     const expiresAt = new Date(this.clock.nowMs() + PERSON_SESSION_S * 1000);
     const { token } = await this.tokens.create(tx, {
-      projectId: principal.projectId,
+      projectId,
       principalId: principal.id,
       name: `sign-in (${provider.name})`,
       kind: 'session',
@@ -141,7 +155,7 @@ export class SignIn {
       expiresAt,
     });
     await recordAct(tx, {
-      projectId: principal.projectId,
+      projectId,
       principal: who,
       action: 'session.signed_in',
       target: `principal/${principal.name}`,
@@ -151,8 +165,8 @@ export class SignIn {
     return token;
   }
 
-  async #principal(tx: Tx, provider: IdentityProvider, person: ProvenPerson): Promise<Principal> {
-    const known = await this.repository.identity(this.project.id, provider.name, person.subject, tx);
+  async #principal(tx: Tx, { projectId, provider, person }: Proven): Promise<Principal> {
+    const known = await this.repository.identity(projectId, provider.name, person.subject, tx);
     if (known !== null) {
       await this.repository.touchIdentity(tx, known.id, this.clock.now());
       return known.principal;
@@ -162,15 +176,18 @@ export class SignIn {
         .replace(/[^A-Za-z0-9._@-]/g, '-')
         .replace(/^[^A-Za-z0-9]+/, '')
         .slice(0, NAME_CHARS_MAX) || 'person';
-    const taken = await this.repository.principal(this.project.id, name, tx);
+    const taken = await this.repository.principal(projectId, name, tx);
     const mayLink = taken !== null && provider.linksByName && taken.kind === 'person';
+    // Who the installation's providers know is a newcomer to the default project; into another one they are let by its admins.
+    if (!mayLink && projectId !== this.project.id && provider.projectId !== projectId)
+      throw new Error('this project does not know the person');
     // Another provider's word must not open somebody's account: a taken name gets a tail.
     const free = taken === null ? name : `${name.slice(0, NAME_CHARS_MAX - 5)}-${randomBytes(2).toString('hex')}`;
     const principal = mayLink
       ? taken
       : await this.repository.insertPrincipal(tx, {
           id: this.clock.id(),
-          projectId: this.project.id,
+          projectId,
           name: free,
           kind: 'person',
           displayName: person.displayName.slice(0, 200),
@@ -179,7 +196,7 @@ export class SignIn {
         });
     await this.repository.insertIdentity(tx, {
       id: this.clock.id(),
-      projectId: this.project.id,
+      projectId,
       principalId: principal.id,
       provider: provider.name,
       subject: person.subject,
@@ -189,42 +206,34 @@ export class SignIn {
   }
 
   /** Only groups that exist here, and only this provider's memberships: manual ones stay. */
-  async #syncGroups(
-    tx: Tx,
-    provider: IdentityProvider,
-    who: PrincipalRef,
-    claimed: readonly string[],
-    requestId: string,
-  ): Promise<void> {
+  async #syncGroups(tx: Tx, { projectId, provider, person, requestId }: Proven, who: PrincipalRef): Promise<void> {
     const source = `oidc:${provider.name}`;
-    const had = (await this.repository.groupsOf(this.project.id, who.id, tx)).filter(
-      (group) => group.source === source,
-    );
-    const wanted = (await this.repository.allGroups(this.project.id, tx)).filter((group) =>
-      claimed.includes(group.name),
+    const had = (await this.repository.groupsOf(projectId, who.id, tx)).filter((group) => group.source === source);
+    const wanted = (await this.repository.allGroups(projectId, tx)).filter((group) =>
+      person.groups.includes(group.name),
     );
     const added = wanted.filter((group) => !had.some((one) => one.id === group.id));
     const lost = had.filter((group) => !wanted.some((one) => one.id === group.id));
     for (const group of added)
       await this.repository.addMember(tx, {
-        projectId: this.project.id,
+        projectId,
         groupId: group.id,
         principalId: who.id,
         source,
       });
     for (const group of lost)
       await this.repository.removeMembers(tx, { groupId: group.id, principalId: who.id, source });
-    if (lost.length > 0) await this.revocations.revoke(tx, this.project.id, 'principal', who.id);
+    if (lost.length > 0) await this.revocations.revoke(tx, projectId, 'principal', who.id);
     if (added.length + lost.length === 0) return;
     const names = (groups: readonly { readonly name: string }[]) => groups.map((group) => group.name);
     await recordAct(tx, {
-      projectId: this.project.id,
+      projectId,
       principal: who,
       action: 'group.members_synced',
       target: `principal/${who.name}`,
       detail: { source, added: names(added), removed: names(lost) },
       requestId,
     });
-    await this.bundles.bump(tx, this.project.id);
+    await this.bundles.bump(tx, projectId);
   }
 }

@@ -10,9 +10,9 @@ export class KeysRepository {
     this.#database = database;
   }
 
-  /** Every key ever, oldest first. */
-  all(projectId: string, tx: Tx = this.#database.client): Promise<SigningKey[]> {
-    return tx.signingKey.findMany({ where: { projectId }, orderBy: [{ notBefore: 'asc' }, { id: 'asc' }] });
+  /** Every key ever of the installation, oldest first. */
+  all(tx: Tx = this.#database.client): Promise<SigningKey[]> {
+    return tx.signingKey.findMany({ orderBy: [{ notBefore: 'asc' }, { id: 'asc' }] });
   }
 
   async insert(tx: Tx, data: Prisma.SigningKeyUncheckedCreateInput): Promise<void> {

@@ -6,7 +6,7 @@ import { createPublicKey } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { controlPlaneUri, GatewayError, newSealKeyPair, type SealKeyPair } from '@sallyport/core';
 import type { VerificationKey } from '@sallyport/model';
-import { type Actor, recordActOf } from '../acts/acts.ts';
+import { type Actor, recordActOf, systemActor } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
 import { Project } from '../db/project.ts';
@@ -74,7 +74,7 @@ export class Keys {
     private readonly bundles: BundleChanges,
   ) {}
 
-  /** The `agentId` of the control plane's own chain of the trail. */
+  /** Who the control plane is in its certificates; in a project's trail it goes by that project's id. */
   get controlPlaneId(): string {
     return this.project.id;
   }
@@ -85,22 +85,30 @@ export class Keys {
     return `sallyport:${this.project.id.slice(0, 8)}`;
   }
 
-  /** Makes what is missing; called by bootstrap under its lock. */
-  async ensure(tx: Tx, projectId: string): Promise<void> {
-    let rows = await this.repository.all(projectId, tx);
+  /** Makes what the installation lacks; called by bootstrap under its lock. */
+  async ensure(tx: Tx): Promise<void> {
+    let rows = await this.repository.all(tx);
     for (const purpose of KEY_PURPOSES) {
       if (rows.some((row) => row.purpose === purpose)) continue;
-      await this.#make(tx, projectId, purpose, rows, this.clock.now());
-      rows = await this.repository.all(projectId, tx);
+      await this.#make(tx, this.project.id, purpose, rows, this.clock.now());
+      rows = await this.repository.all(tx);
     }
     // Proves that the key-encryption key is the one this database was made with, before anything is served.
     for (const row of rows) if (row.sealed.length > 0) this.#requireOpens(row);
     this.forget();
   }
 
-  /** Signs with the purpose's current key. */
-  async sign(purpose: SigningPurpose, bytes: Uint8Array): Promise<Signed> {
-    const key = await this.#current(purpose);
+  /** The one key that a project has for itself: what signs its trail. Called in the transaction that makes the project. */
+  async ensureProject(tx: Tx, projectId: string): Promise<void> {
+    const rows = await this.repository.all(tx);
+    if (!rows.some((row) => row.purpose === 'trail' && row.projectId === projectId))
+      await this.#make(tx, projectId, 'trail', rows, this.clock.now());
+    this.forget();
+  }
+
+  /** Signs with the purpose's current key. @param projectId whose trail; every other purpose is the installation's */
+  async sign(purpose: SigningPurpose, bytes: Uint8Array, projectId = this.project.id): Promise<Signed> {
+    const key = await this.#current(purpose, projectId);
     const signature = await this.signer.sign(key, bytes);
     return { keyId: key.id, signature, certificates: key.certificate === null ? [] : derOf(key.certificate) };
   }
@@ -115,8 +123,8 @@ export class Keys {
   }
 
   /** PEM chain of the current key, leaf first, without the root. */
-  async certificateChain(purpose: 'bundle' | 'trail'): Promise<string> {
-    return (await this.#current(purpose)).certificate ?? '';
+  async certificateChain(purpose: 'bundle' | 'trail', projectId = this.project.id): Promise<string> {
+    return (await this.#current(purpose, projectId)).certificate ?? '';
   }
 
   /** Public keys that agents verify access tokens and approvals by, those to come included. */
@@ -153,10 +161,14 @@ export class Keys {
     return (await this.#current('root')).certificate!;
   }
 
-  /** Every certificate that signed something in the trail, with the issuers up to the root; PEM each, no duplicates. */
-  async history(): Promise<readonly string[]> {
-    const chains = (await this.#all()).flatMap((row) => (row.certificate === null ? [] : splitPem(row.certificate)));
-    const agents = await this.repository.issued(this.project.id, 'agent_identity');
+  /** Every certificate that signed something in a project's trail, with the issuers up to the root; PEM each, no duplicates. */
+  async history(projectId = this.project.id): Promise<readonly string[]> {
+    const chains = (await this.#all()).flatMap((row) =>
+      row.certificate === null || (row.purpose === 'trail' && row.projectId !== projectId)
+        ? []
+        : splitPem(row.certificate),
+    );
+    const agents = await this.repository.issued(projectId, 'agent_identity');
     return [...new Set([...agents.map((row) => row.certificate), ...chains].map((pem) => `${pem.trim()}\n`))];
   }
 
@@ -181,22 +193,29 @@ export class Keys {
     this.#loadedAtMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** Starts a new key soon; the old one signs until then and verifies through its overlap. */
+  /**
+   * Starts a new key soon; the old one signs until then and verifies through its overlap. `trail` is every project's.
+   * @returns id of the default project's
+   */
   async rotate(purpose: SigningPurpose, actor: Actor): Promise<string> {
     const id = await this.database.transaction(async (tx) => {
       const from = new Date(this.clock.nowMs() + ROTATION_DELAY_MS);
-      const rows = await this.repository.all(actor.projectId, tx);
-      const current = currentOf(rows, purpose, this.clock.nowMs());
-      const made = await this.#make(tx, actor.projectId, purpose, rows, from);
-      if (current !== undefined)
-        await this.repository.stopSigning(
-          tx,
-          current.id,
-          from,
-          new Date(from.getTime() + KEY_PLANS[purpose].overlapMs),
-        );
-      await recordActOf(tx, actor, 'key.rotated', `key/${purpose}`, { key: made });
-      await this.bundles.bump(tx, actor.projectId);
+      const rows = await this.repository.all(tx);
+      let made = '';
+      for (const projectId of holdersOf(rows, purpose)) {
+        const current = currentOf(rows, purpose, projectId, this.clock.nowMs());
+        const key = await this.#make(tx, projectId, purpose, rows, from);
+        if (current !== undefined)
+          await this.repository.stopSigning(
+            tx,
+            current.id,
+            from,
+            new Date(from.getTime() + KEY_PLANS[purpose].overlapMs),
+          );
+        if (projectId === this.project.id) made = key;
+        await recordActOf(tx, { ...actor, projectId }, 'key.rotated', `key/${purpose}`, { key });
+      }
+      await this.bundles.bumpAll(tx);
       return made;
     });
     this.forget();
@@ -208,16 +227,22 @@ export class Keys {
     const now = this.clock.nowMs();
     await this.database.transaction(async (tx) => {
       await tx.$executeRaw`select pg_advisory_xact_lock(7070, 1)`;
-      const rows = await this.repository.all(this.project.id, tx);
-      for (const purpose of SIGNING_PURPOSES) {
-        const last = rows.filter((row) => row.purpose === purpose && row.retiredAt === null).at(-1);
+      const rows = await this.repository.all(tx);
+      const due = SIGNING_PURPOSES.flatMap((purpose) =>
+        holdersOf(rows, purpose).map((projectId) => ({ purpose, projectId })),
+      );
+      let rotated = false;
+      for (const { purpose, projectId } of due) {
+        const last = rows
+          .filter((row) => row.purpose === purpose && row.projectId === projectId && row.retiredAt === null)
+          .at(-1);
         if (last === undefined || last.signsUntil.getTime() - now > ROTATION_LEAD_MS) continue;
         const from = new Date(Math.max(now, last.signsUntil.getTime() - ROTATION_DELAY_MS));
-        const made = await this.#make(tx, this.project.id, purpose, rows, from);
-        const actor = { projectId: this.project.id, principal: undefined, requestId: 'rotation' };
-        await recordActOf(tx, actor, 'key.rotated', `key/${purpose}`, { key: made });
-        await this.bundles.bump(tx, this.project.id);
+        const made = await this.#make(tx, projectId, purpose, rows, from);
+        await recordActOf(tx, systemActor(projectId, 'rotation'), 'key.rotated', `key/${purpose}`, { key: made });
+        rotated = true;
       }
+      if (rotated) await this.bundles.bumpAll(tx);
     });
     this.forget();
   }
@@ -237,14 +262,20 @@ export class Keys {
 
   async #all(): Promise<readonly SigningKey[]> {
     if (this.clock.monotonicMs() - this.#loadedAtMs > RELOAD_MS) {
-      this.#loaded = await this.repository.all(this.project.id);
+      this.#loaded = await this.repository.all();
       this.#loadedAtMs = this.clock.monotonicMs();
     }
     return this.#loaded;
   }
 
-  async #current(purpose: KeyPurpose): Promise<SigningKey> {
-    const key = currentOf(await this.#all(), purpose, this.clock.nowMs());
+  async #current(purpose: KeyPurpose, projectId = this.project.id): Promise<SigningKey> {
+    const holder = purpose === 'trail' ? projectId : this.project.id;
+    let key = currentOf(await this.#all(), purpose, holder, this.clock.nowMs());
+    if (key === undefined) {
+      // The project may be younger than what this replica has read.
+      this.forget();
+      key = currentOf(await this.#all(), purpose, holder, this.clock.nowMs());
+    }
     if (key === undefined) throw new GatewayError('internal', { reason: 'no key', purpose });
     return key;
   }
@@ -276,7 +307,9 @@ export class Keys {
     if (plan.issuer !== undefined) {
       const publicKey = await importPublic(publicJwk);
       const issuerRow =
-        plan.issuer === 'self' ? { id, sealed, certificate: null } : currentOf(rows, plan.issuer, this.clock.nowMs())!;
+        plan.issuer === 'self'
+          ? { id, sealed, certificate: null }
+          : currentOf(rows, plan.issuer, this.project.id, this.clock.nowMs())!;
       const issuerPurpose = plan.issuer === 'self' ? purpose : plan.issuer;
       const leaf = await makeCertificate({
         subject: `CN=${plan.title}, O=Sallyport`,
@@ -303,17 +336,28 @@ export class Keys {
 }
 
 /** The newest key of a purpose that has begun and not stopped to sign. */
-function currentOf(rows: readonly SigningKey[], purpose: KeyPurpose, nowMs: number): SigningKey | undefined {
+function currentOf(
+  rows: readonly SigningKey[],
+  purpose: KeyPurpose,
+  projectId: string,
+  nowMs: number,
+): SigningKey | undefined {
   return rows
     .filter(
       (row) =>
         row.purpose === purpose &&
+        row.projectId === projectId &&
         row.retiredAt === null &&
         row.notBefore.getTime() <= nowMs &&
         row.signsUntil.getTime() > nowMs,
     )
     .at(-1);
 }
+
+/** Projects that have keys of this purpose: the default one, and for `trail` each. */
+const holdersOf = (rows: readonly SigningKey[], purpose: KeyPurpose): readonly string[] => [
+  ...new Set(rows.filter((row) => row.purpose === purpose).map((row) => row.projectId)),
+];
 
 /** Single certificates of a PEM chain. */
 export const splitPem = (chain: string): string[] =>

@@ -82,9 +82,12 @@ export class Recordings {
   }
 
   /** Stored chunks of a session, for exports. */
-  async chunksOf(sessionId: string): Promise<readonly { readonly index: number; read(): Promise<Buffer> }[]> {
+  async chunksOf(
+    projectId: string,
+    sessionId: string,
+  ): Promise<readonly { readonly index: number; read(): Promise<Buffer> }[]> {
     const rows = await this.database.client.recordingChunk.findMany({
-      where: { sessionId, object: { not: '' } },
+      where: { projectId, sessionId, object: { not: '' } },
       orderBy: { index: 'asc' },
     });
     return rows.map((row) => ({ index: row.index, read: () => this.store.get(row.object) }));

@@ -39,8 +39,8 @@ export class TrailController {
   @Get('heads')
   @ApiOperation({ summary: 'Signed heads of the tree: keep one outside.' })
   @Answers(listOf(HeadView))
-  heads(@Query({ schema: HeadsQuery }) query: HeadsQuery) {
-    return this.trail.heads(query);
+  heads(@From() caller: Caller, @Query({ schema: HeadsQuery }) query: HeadsQuery) {
+    return this.trail.heads(caller, query);
   }
 
   @Requires('trail:export')

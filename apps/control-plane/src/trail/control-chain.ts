@@ -1,7 +1,7 @@
 /**
- * The control plane's own acts as a chain of the trail: committed rows, chained by whichever replica holds the advisory
- * lock, in segments that end in checkpoints signed by the `trail` key. Refuses to chain a row twice: rows are marked in
- * the same transaction. The payload key is this process's own, so that no two processes share a keystream.
+ * The control plane's own acts as one chain of the trail per project: committed rows, chained by whichever replica holds
+ * the advisory lock, in segments that end in checkpoints signed by the project's `trail` key. Refuses to chain a row twice:
+ * rows are marked in the same transaction. A payload key is this process's and project's own: no two share a keystream.
  */
 import { Injectable } from '@nestjs/common';
 import { parseUuid } from '@sallyport/core';
@@ -21,7 +21,7 @@ import {
   signCheckpointAsync,
 } from '@sallyport/trail';
 import { Database, type Tx } from '../db/database.ts';
-import { Project } from '../db/project.ts';
+import { ProjectDirectory } from '../db/project.ts';
 import type { ControlAct } from '../generated/prisma/client.ts';
 import { Keys } from '../keys/keys.ts';
 import { SystemClock } from '../time.ts';
@@ -44,34 +44,56 @@ interface OpenSegment {
 
 @Injectable()
 export class ControlChain {
-  #key: SessionKey | undefined;
+  /** By project. */
+  readonly #keys = new Map<string, SessionKey>();
+  /** Projects whose last segment this process left open. */
+  readonly #open = new Set<string>();
+  #sweptMs = Number.NEGATIVE_INFINITY;
   constructor(
     private readonly database: Database,
     private readonly repository: IngestRepository,
     private readonly signer: TrailSigner,
     private readonly keys: Keys,
-    private readonly project: Project,
+    private readonly projects: ProjectDirectory,
     private readonly clock: SystemClock,
   ) {}
 
   /**
-   * Chains what is committed and not chained yet; ends the segment when it is old, large, or when it is asked for.
+   * Chains what is committed and not chained yet; ends segments that are old, large, or when it is asked for.
    * @returns how many acts were chained; fewer than there are when another replica is at it
    */
   async round(seal = false): Promise<number> {
+    let chained = 0;
+    for (const projectId of await this.#toVisit(seal)) chained += await this.#roundOf(projectId, seal);
+    return chained;
+  }
+
+  /** Projects with acts to chain or a segment to end; now and then all, since another process may have left one open. */
+  async #toVisit(seal: boolean): Promise<readonly string[]> {
+    const now = this.clock.monotonicMs();
+    if (seal || now - this.#sweptMs > SEGMENT_AGE_MS) {
+      this.#sweptMs = now;
+      return (await this.projects.all()).map((project) => project.id);
+    }
+    const rows = await this.database.client.$queryRaw<{ id: string }[]>`
+      select distinct project_id::text as id from control_acts where chained_at is null`;
+    return [...new Set([...rows.map((row) => row.id), ...this.#open])];
+  }
+
+  async #roundOf(projectId: string, seal: boolean): Promise<number> {
     return await this.database.transaction(async (tx) => {
       const [lock] = await tx.$queryRaw<{ got: boolean }[]>`select pg_try_advisory_xact_lock(7070, 2) as got`;
       if (lock?.got !== true) return 0;
       const acts = await tx.controlAct.findMany({
-        where: { projectId: this.project.id, chainedAt: null },
+        where: { projectId, chainedAt: null },
         orderBy: { id: 'asc' },
         take: ACTS_MAX,
       });
-      const identity = await this.#identity(tx);
+      const identity = await this.#identity(tx, projectId);
       let chain = await this.repository.lockChain(tx, identity);
       if (chain === undefined) {
         if (acts.length === 0) return 0;
-        await this.repository.createChain(tx, this.clock.id(), this.project.id, identity, genesis(identity));
+        await this.repository.createChain(tx, this.clock.id(), projectId, identity, genesis(identity));
         chain = await this.repository.lockChain(tx, identity);
       }
       if (chain === undefined) return 0;
@@ -91,13 +113,16 @@ export class ControlChain {
           position.sequence - segment.first >= SEGMENT_EVENTS_MAX ||
           this.clock.nowMs() - segment.startedMs >= SEGMENT_AGE_MS);
       if (segment !== undefined && due) await this.#checkpoint(tx, { ...chain, position }, identity, segment);
+      if (segment !== undefined && !due) this.#open.add(projectId);
+      else this.#open.delete(projectId);
       return acts.length;
     });
   }
 
   /** One chain for good: its epoch is the second of its first round. */
-  async #identity(tx: Tx): Promise<ChainIdentity> {
-    const agentId = this.keys.controlPlaneId;
+  async #identity(tx: Tx, projectId: string): Promise<ChainIdentity> {
+    // The project's id stands for the control plane in its chains, tree heads and the certificate that signs them.
+    const agentId = projectId;
     const row = await tx.trailChain.findFirst({
       where: { agentId, instance: INSTANCE },
       select: { epoch: true },
@@ -141,7 +166,7 @@ export class ControlChain {
     segment: OpenSegment,
     acts: readonly ControlAct[],
   ): Promise<StoredChain['position']> {
-    const key = await this.#ownKey(tx);
+    const key = await this.#ownKey(tx, chain.projectId);
     const writer = new ChainWriter(identity, chain.position);
     const batch = new ByteBatch();
     const rows: IndexRow[] = [];
@@ -198,7 +223,7 @@ export class ControlChain {
       head: chain.position.head,
       recovered: false,
     };
-    const body = await signCheckpointAsync(claim, await this.signer.current());
+    const body = await signCheckpointAsync(claim, await this.signer.current(chain.projectId));
     const checkpoint = parseCheckpoint(body);
     const record = new ByteBatch(1024);
     appendRecord(record, RECORD_CHECKPOINT, body);
@@ -207,20 +232,16 @@ export class ControlChain {
   }
 
   /** Sealed like any session's; its row is written with the first batch that uses it. */
-  async #ownKey(tx: Tx): Promise<SessionKey> {
-    this.#key ??= new SessionKey('');
+  async #ownKey(tx: Tx, projectId: string): Promise<SessionKey> {
+    const key = this.#keys.get(projectId) ?? new SessionKey('');
+    this.#keys.set(projectId, key);
     const seal = (await this.keys.trailSealKeys()).find((candidate) => candidate.current);
     if (seal !== undefined) {
-      const exists = await tx.sessionKey.count({ where: { id: uuidOf(this.#key.keyId) } });
+      const exists = await tx.sessionKey.count({ where: { id: uuidOf(key.keyId) } });
       if (exists === 0)
-        await this.repository.addKeys(
-          tx,
-          this.project.id,
-          [parseKeyRecord(this.#key.sealTo(seal.keys.publicKey))],
-          seal.id,
-        );
+        await this.repository.addKeys(tx, projectId, [parseKeyRecord(key.sealTo(seal.keys.publicKey))], seal.id);
     }
-    return this.#key;
+    return key;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Erasure on a control plane of its own, so that the whole export must verify: nothing else here breaks a chain. */
 import { randomUUID, X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseTreeHeads, sealRecordingChunk, verifyExport } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -109,7 +109,9 @@ test('an erased session can be read by nobody, its approvals neither, and the ex
   expect(await upload(trail, { ...withKey, cursor: String(++cursors) })).toBe('');
   const database = plane.controlPlane.app.get(Database);
   expect(await database.client.sessionKey.count({ where: { sessionId: info.id } })).toBe(0);
-  const heads = parseTreeHeads(readFileSync(path.join(plane.dir, 'data/heads.jsonl'), 'utf8'));
+  const file = path.join(plane.dir, 'data/heads.jsonl');
+  await expect.poll(() => existsSync(file)).toBe(true);
+  const heads = parseTreeHeads(readFileSync(file, 'utf8'));
   const report = await verified(await exported('?recordings=true'), heads);
   expect(report.findings).toEqual([]);
   expect(report.ok).toBe(true);

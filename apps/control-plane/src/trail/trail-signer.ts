@@ -1,5 +1,5 @@
 /**
- * The control plane's `trail` key as packages/trail wants a signer: the key is named before it signs, since the name is
+ * A project's `trail` key as packages/trail wants a signer: the key is named before it signs, since the name is
  * in the statement. Refuses a signature of another key, as after a rotation in between: the caller tries again.
  */
 import { X509Certificate } from 'node:crypto';
@@ -13,15 +13,15 @@ export class TrailSigner {
   constructor(private readonly keys: Keys) {}
 
   /** @throws GatewayError `internal` when the key changed between naming and signing */
-  async current(): Promise<AsyncSigner & { readonly keyName: string }> {
-    const named = new X509Certificate(await this.keys.certificateChain('trail'));
+  async current(projectId: string): Promise<AsyncSigner & { readonly keyName: string }> {
+    const named = new X509Certificate(await this.keys.certificateChain('trail', projectId));
     const keyId = publicKeyId(named.publicKey);
     return {
       algorithm: SIGN_ES256,
       keyId,
       keyName: keyId.toString('hex'),
       sign: async (bytes) => {
-        const { signature, certificates } = await this.keys.sign('trail', bytes);
+        const { signature, certificates } = await this.keys.sign('trail', bytes, projectId);
         const leaf = certificates[0];
         if (leaf === undefined || !publicKeyId(new X509Certificate(leaf).publicKey).equals(keyId))
           throw new GatewayError('internal', { reason: 'the trail key changed' });

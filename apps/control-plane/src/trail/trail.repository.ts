@@ -152,7 +152,7 @@ export class TrailRepository {
     });
   }
 
-  keyRows(ids: readonly string[]) {
-    return this.database.client.sessionKey.findMany({ where: { id: { in: [...ids] } } });
+  keyRows(projectId: string, ids: readonly string[]) {
+    return this.database.client.sessionKey.findMany({ where: { projectId, id: { in: [...ids] } } });
   }
 }

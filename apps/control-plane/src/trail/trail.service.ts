@@ -36,7 +36,10 @@ const NO_KEY = '0'.repeat(32);
 
 /** Given by recordings/, which stands above this module. */
 export interface RecordingChunks {
-  chunksOf(sessionId: string): Promise<readonly { readonly index: number; read(): Promise<Buffer> }[]>;
+  chunksOf(
+    projectId: string,
+    sessionId: string,
+  ): Promise<readonly { readonly index: number; read(): Promise<Buffer> }[]>;
 }
 
 @Injectable()
@@ -82,9 +85,9 @@ export class TrailService {
     return { items, nextCursor: null };
   }
 
-  async heads(query: HeadsQuery): Promise<{ items: HeadView[]; nextCursor: null }> {
-    const from = query.latest === true ? (await this.tree.size()) - 1 : query.after;
-    const heads = await this.tree.heads(Math.max(0, from), Number.MAX_SAFE_INTEGER, query.limit);
+  async heads(caller: Caller, query: HeadsQuery): Promise<{ items: HeadView[]; nextCursor: null }> {
+    const from = query.latest === true ? (await this.tree.size(caller.projectId)) - 1 : query.after;
+    const heads = await this.tree.heads(caller.projectId, Math.max(0, from), Number.MAX_SAFE_INTEGER, query.limit);
     return { items: heads.map((head) => JSON.parse(formatTreeHead(head)) as HeadView), nextCursor: null };
   }
 
@@ -98,23 +101,23 @@ export class TrailService {
       }),
     );
     await this.keeper.sealNow();
-    const whole = await this.tree.size();
+    const whole = await this.tree.size(caller.projectId);
     const size = query.until === undefined ? whole : Math.min(whole, await this.#sizeOf(caller, 'until', query.until));
     const since = query.since === undefined ? 0 : Math.min(size, await this.#sizeOf(caller, 'since', query.since));
     const segments = await this.repository.segments(caller.projectId, since, size, query.until === undefined);
     const named = new Set<string>();
     return writeExport({
       manifest: {
-        controlPlaneId: this.keys.controlPlaneId,
+        controlPlaneId: caller.projectId,
         createdMs: this.clock.nowMs(),
         since,
         recordings: query.recordings === true,
       },
-      certificates: (await this.keys.history()).join(''),
-      heads: await this.tree.heads(0, size),
-      leaves: await this.tree.leaves(size),
-      segments: this.#segments(segments, named),
-      recordings: query.recordings === true ? this.#recordings(named, recordings) : [],
+      certificates: (await this.keys.history(caller.projectId)).join(''),
+      heads: await this.tree.heads(caller.projectId, 0, size),
+      leaves: await this.tree.leaves(caller.projectId, size),
+      segments: this.#segments(caller.projectId, segments, named),
+      recordings: query.recordings === true ? this.#recordings(caller.projectId, named, recordings) : [],
     });
   }
 
@@ -126,7 +129,11 @@ export class TrailService {
   }
 
   /** @param named gets what `recording.chunk` events name, as `session/index` */
-  async *#segments(segments: readonly StoredSegment[], named: Set<string>): AsyncGenerator<ExportSegment> {
+  async *#segments(
+    projectId: string,
+    segments: readonly StoredSegment[],
+    named: Set<string>,
+  ): AsyncGenerator<ExportSegment> {
     let chainId = '';
     let emitted = new Set<string>();
     for (const segment of segments) {
@@ -138,7 +145,7 @@ export class TrailService {
       const file = new ByteBatch();
       file.append(header);
       for (const batch of batches)
-        await this.#appendWithKeys(file, Buffer.from(batch.records), segment.closed, emitted, named);
+        await this.#appendWithKeys(file, projectId, Buffer.from(batch.records), segment.closed, emitted, named);
       const identity = { agentId: segment.agentId, instance: segment.instance, epoch: segment.epoch };
       yield { identity, firstSequence: Number(segment.segment), bytes: Buffer.from(file.view) };
     }
@@ -147,6 +154,7 @@ export class TrailService {
   /** Key records are stored apart from the chain; each goes in again before the first event that uses it. */
   async #appendWithKeys(
     file: ByteBatch,
+    projectId: string,
     records: Buffer,
     closed: boolean,
     emitted: Set<string>,
@@ -165,7 +173,7 @@ export class TrailService {
       if (chunk.kind === 'recording.chunk') named.add(`${event.sessionId}/${chunk.index}`);
     }
     const missing = [...wanted].filter((id) => id !== NO_KEY && !emitted.has(id));
-    for (const row of missing.length === 0 ? [] : await this.repository.keyRows(missing.map(uuidOf))) {
+    for (const row of missing.length === 0 ? [] : await this.repository.keyRows(projectId, missing.map(uuidOf))) {
       appendRecord(file, RECORD_KEY, keyBody(row.id, row.sessionId, row.box));
     }
     for (const id of missing) emitted.add(id);
@@ -177,9 +185,13 @@ export class TrailService {
   }
 
   /** Those that the exported events name, so that each can be checked: a session may be older than the export. */
-  async *#recordings(named: ReadonlySet<string>, recordings: RecordingChunks): AsyncGenerator<ExportRecording> {
+  async *#recordings(
+    projectId: string,
+    named: ReadonlySet<string>,
+    recordings: RecordingChunks,
+  ): AsyncGenerator<ExportRecording> {
     for (const sessionId of new Set([...named].map((chunk) => chunk.slice(0, chunk.indexOf('/'))))) {
-      for (const chunk of await recordings.chunksOf(sessionId))
+      for (const chunk of await recordings.chunksOf(projectId, sessionId))
         if (named.has(`${sessionId}/${chunk.index}`))
           yield { sessionId, index: chunk.index, bytes: await chunk.read() };
     }

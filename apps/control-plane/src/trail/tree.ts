@@ -1,6 +1,6 @@
 /**
- * The Merkle tree over all checkpoints of the project: leaves in the order they were committed, a signed head after each
- * growth. Heads leave the building: every replica keeps a file of them, and webhooks carry them.
+ * The Merkle tree over all checkpoints of a project: leaves in the order they were committed, a signed head after each
+ * growth. Heads leave the building: every replica keeps a file of them, and webhooks carry them. Each project has its own.
  * Refuses to change a leaf once it has an index.
  */
 import path from 'node:path';
@@ -9,7 +9,6 @@ import { formatTreeHead, MerkleFrontier, parseTreeHead, signTreeHead, type TreeH
 import { Config } from '../config.ts';
 import { Database, type Tx } from '../db/database.ts';
 import { Project } from '../db/project.ts';
-import { Keys } from '../keys/keys.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
 import { appendHeads, lastHeadSize } from './heads-file.ts';
@@ -21,62 +20,64 @@ const HEADS_AT_ONCE = 500;
 
 @Injectable()
 export class Tree {
-  #frontier: MerkleFrontier | undefined;
-  /** Size of the last head in our file; undefined until the file was read. */
-  #written: number | undefined;
+  /** By project. */
+  readonly #frontiers = new Map<string, MerkleFrontier>();
+  /** Size of the last head in a project's file, once the file was read. */
+  readonly #written = new Map<string, number>();
   constructor(
     private readonly config: Config,
     private readonly database: Database,
     private readonly signer: TrailSigner,
-    private readonly keys: Keys,
     private readonly outbox: Outbox,
     private readonly project: Project,
     private readonly clock: SystemClock,
   ) {}
 
-  /** Appends new checkpoints and signs the head, if no other replica is at it; then brings our heads file up to date. */
+  /** Appends new checkpoints and signs the heads, if no other replica is at it; then brings our heads files up to date. */
   async round(): Promise<void> {
-    try {
-      await this.database.transaction((tx) => this.#grow(tx));
-    } catch (cause) {
-      // What was added in memory may not be in the table.
-      this.#frontier = undefined;
-      throw cause;
+    const fresh = await this.database.client.$queryRaw<{ id: string }[]>`
+      select distinct project_id::text as id from trail_checkpoints where leaf_index is null`;
+    for (const { id } of fresh) {
+      try {
+        await this.database.transaction((tx) => this.#grow(tx, id));
+      } catch (cause) {
+        // What was added in memory may not be in the table.
+        this.#frontiers.delete(id);
+        throw cause;
+      }
     }
     await this.#keepHeads();
   }
 
   /** Heads of size `from` < size ≤ `to`, oldest first. */
-  async heads(from: number, to: number, take?: number): Promise<readonly TreeHead[]> {
+  async heads(projectId: string, from: number, to: number, take?: number): Promise<readonly TreeHead[]> {
     const rows = await this.database.client.trailTreeHead.findMany({
-      where: { projectId: this.project.id, size: { gt: BigInt(from), lte: BigInt(to) } },
+      where: { projectId, size: { gt: BigInt(from), lte: BigInt(to) } },
       orderBy: { size: 'asc' },
       ...(take === undefined ? {} : { take }),
     });
     return rows.map((row) => headOf(Buffer.from(row.signed)));
   }
 
-  async size(): Promise<number> {
-    return await this.database.client.trailCheckpoint.count({
-      where: { projectId: this.project.id, leafIndex: { not: null } },
-    });
+  async size(projectId: string): Promise<number> {
+    return await this.database.client.trailCheckpoint.count({ where: { projectId, leafIndex: { not: null } } });
   }
 
   /** The first `size` leaves, in order. */
-  async leaves(size: number, tx: Tx = this.database.client): Promise<readonly Buffer[]> {
+  async leaves(projectId: string, size: number, tx: Tx = this.database.client): Promise<readonly Buffer[]> {
     const rows = await tx.trailCheckpoint.findMany({
-      where: { projectId: this.project.id, leafIndex: { lt: BigInt(size) } },
+      where: { projectId, leafIndex: { lt: BigInt(size) } },
       orderBy: { leafIndex: 'asc' },
       select: { leaf: true },
     });
     return rows.map((row) => Buffer.from(row.leaf));
   }
 
-  async #grow(tx: Tx): Promise<void> {
+  async #grow(tx: Tx, projectId: string): Promise<void> {
     const [lock] = await tx.$queryRaw<{ got: boolean }[]>`select pg_try_advisory_xact_lock(7070, 3) as got`;
     if (lock?.got !== true) return;
     const fresh = await tx.trailCheckpoint.findMany({
-      where: { projectId: this.project.id, leafIndex: null },
+      where: { projectId, leafIndex: null },
       orderBy: [{ createdAt: 'asc' }, { chainId: 'asc' }, { segment: 'asc' }],
       take: LEAVES_MAX,
       select: { chainId: true, segment: true, leaf: true },
@@ -84,7 +85,8 @@ export class Tree {
     if (fresh.length === 0) return;
     const frontier = await this.#frontierAt(
       tx,
-      await tx.trailCheckpoint.count({ where: { projectId: this.project.id, leafIndex: { not: null } } }),
+      projectId,
+      await tx.trailCheckpoint.count({ where: { projectId, leafIndex: { not: null } } }),
     );
     for (const { chainId, segment, leaf } of fresh) {
       await tx.trailCheckpoint.update({
@@ -93,10 +95,10 @@ export class Tree {
       });
       frontier.add(Buffer.from(leaf));
     }
-    const signer = await this.signer.current();
+    const signer = await this.signer.current(projectId);
     const head = await signTreeHead(
       {
-        controlPlaneId: this.keys.controlPlaneId,
+        controlPlaneId: projectId,
         size: frontier.size,
         timeMs: this.clock.nowMs(),
         root: frontier.root(),
@@ -105,38 +107,40 @@ export class Tree {
     );
     await tx.trailTreeHead.create({
       data: {
-        projectId: this.project.id,
+        projectId,
         size: BigInt(head.size),
         root: new Uint8Array(head.root),
         signed: new Uint8Array(Buffer.concat([head.statement, head.signature])),
         keyId: signer.keyName,
       },
     });
-    await this.outbox.add(
-      tx,
-      this.project.id,
-      'trail.head',
-      JSON.parse(formatTreeHead(head)) as Record<string, string>,
-    );
-    this.#frontier = frontier;
+    await this.outbox.add(tx, projectId, 'trail.head', JSON.parse(formatTreeHead(head)) as Record<string, string>);
+    this.#frontiers.set(projectId, frontier);
   }
 
-  async #frontierAt(tx: Tx, size: number): Promise<MerkleFrontier> {
-    if (this.#frontier?.size === size) return this.#frontier;
+  async #frontierAt(tx: Tx, projectId: string, size: number): Promise<MerkleFrontier> {
+    const known = this.#frontiers.get(projectId);
+    if (known?.size === size) return known;
     const frontier = new MerkleFrontier();
-    for (const leaf of await this.leaves(size, tx)) frontier.add(leaf);
+    for (const leaf of await this.leaves(projectId, size, tx)) frontier.add(leaf);
     return frontier;
   }
 
-  /** Appends to `heads.jsonl` what it lacks; synced, since it is what history is held against. */
+  /** Appends to each project's file what it lacks; synced, since it is what history is held against. */
   async #keepHeads(): Promise<void> {
-    const file = path.join(this.config.dataDir, 'heads.jsonl');
-    this.#written ??= await lastHeadSize(file);
-    const heads = await this.heads(this.#written, Number.MAX_SAFE_INTEGER, HEADS_AT_ONCE);
-    const last = heads.at(-1);
-    if (last === undefined) return;
-    await appendHeads(file, heads);
-    this.#written = last.size;
+    const rows = await this.database.client.$queryRaw<{ id: string; size: bigint }[]>`
+      select project_id::text as id, max(size) as size from trail_tree_heads group by project_id`;
+    for (const { id, size } of rows) {
+      const file = path.join(this.config.dataDir, id === this.project.id ? 'heads.jsonl' : `heads-${id}.jsonl`);
+      const written = this.#written.get(id) ?? (await lastHeadSize(file));
+      this.#written.set(id, written);
+      if (written >= Number(size)) continue;
+      const heads = await this.heads(id, written, Number.MAX_SAFE_INTEGER, HEADS_AT_ONCE);
+      const last = heads.at(-1);
+      if (last === undefined) continue;
+      await appendHeads(file, heads);
+      this.#written.set(id, last.size);
+    }
   }
 }
 

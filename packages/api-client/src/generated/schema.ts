@@ -3,6 +3,12 @@
  * Instants are ISO 8601 texts in UTC.
  */
 
+export interface AddProjectAdmin {
+  /** Name of the person. One of project `default` that is called so may sign in to this project as well. */
+  readonly name: string;
+  readonly expiresInSeconds?: number;
+}
+
 export interface Agent {
   readonly id: string;
   readonly name: string;
@@ -168,7 +174,13 @@ export interface CreatePrincipal {
   readonly kind: 'person' | 'service' | 'ai_agent';
   readonly displayName?: string;
   readonly email?: string | null;
-  readonly roles?: readonly ('admin' | 'auditor' | 'approver' | 'member')[];
+  readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'member')[];
+}
+
+export interface CreateProject {
+  /** Never changes. */
+  readonly name: string;
+  readonly description?: string;
 }
 
 export interface CreateSecret {
@@ -178,7 +190,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'key:rotate' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -225,6 +237,8 @@ export interface DeviceAnswer {
 export interface DeviceRequest {
   readonly client_id?: string;
   readonly scope?: string;
+  /** Project to sign in to; `default` when left out. */
+  readonly project?: string;
 }
 
 export interface EraseSession {
@@ -429,6 +443,29 @@ export interface Problem {
     readonly line?: number;
     readonly column?: number;
   }[];
+}
+
+export interface Project {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly disabledAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface ProjectAdmin {
+  readonly principalId: string;
+  readonly name: string;
+  /** By the same identity as in project `default`; else by the token alone. */
+  readonly signsIn: boolean;
+  /** An API token of theirs, shown this once. */
+  readonly token: string;
+  readonly expiresAt: string;
+}
+
+export interface ProjectPage {
+  readonly items: readonly Project[];
+  readonly nextCursor: string | null;
 }
 
 export interface PutSecret {
@@ -690,7 +727,13 @@ export interface UpdateGroup {
 export interface UpdatePrincipal {
   readonly displayName?: string;
   readonly email?: string | null;
-  readonly roles?: readonly ('admin' | 'auditor' | 'approver' | 'member')[];
+  readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'member')[];
+  readonly disabled?: boolean;
+}
+
+export interface UpdateProject {
+  readonly description?: string;
+  /** Nobody signs in and no grant counts; the record stays. */
   readonly disabled?: boolean;
 }
 
