@@ -9,7 +9,7 @@ Generated from the command tree in \`apps/cli/src/program.ts\` by \`apps/cli/scr
 ## Where it finds its settings
 - **Who and where**: options, then environment, then the profile in \`~/.config/sallyport/config.json\` (mode 0600; \`$XDG_CONFIG_HOME\` and SALLYPORT_CONFIG move it).
 - **A token** comes from \`--token-file\`, SALLYPORT_TOKEN_FILE, SALLYPORT_TOKEN, SALLYPORT_CLIENT_ID with SALLYPORT_CLIENT_SECRET or SALLYPORT_CLIENT_SECRET_FILE, or the profile that \`login\` wrote; in this order. It is never an argument, and a file that others can read is refused.
-- **Environment**: SALLYPORT_URL, SALLYPORT_PROFILE, SALLYPORT_CA_FILE, SALLYPORT_CONFIG, SALLYPORT_HISTORY (empty = keep none), SALLYPORT_DEV_FILE (for \`--as\`), NO_COLOR.
+- **Environment**: SALLYPORT_URL, SALLYPORT_PROFILE, SALLYPORT_PROJECT, SALLYPORT_CA_FILE, SALLYPORT_CONFIG, SALLYPORT_HISTORY (empty = keep none), SALLYPORT_DEV_FILE (for \`--as\`), NO_COLOR.
 - Plain http is used for this machine alone.
 
 ## Output
