@@ -5,6 +5,7 @@
 import type { PrincipalRef } from '@sallyport/model';
 import type { Tx } from '../db/database.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
+import { changeLogOf } from './changes.ts';
 
 export interface ControlActInput {
   readonly projectId: string;
@@ -29,9 +30,15 @@ export interface Actor {
   readonly requestId: string;
 }
 
-/** Writes one act. @param tx the transaction of the change */
+/**
+ * Writes one act, with what its transaction changed in watched tables since the act before, as `changes`.
+ * @param tx the transaction of the change
+ */
 export async function recordAct(tx: Tx, act: ControlActInput): Promise<void> {
-  await tx.controlAct.create({
+  const changes = changeLogOf(tx);
+  const detail = changes?.take(act.detail ?? {}) ?? act.detail ?? {};
+  const { id } = await tx.controlAct.create({
+    select: { id: true },
     data: {
       projectId: act.projectId,
       principalId: act.principal?.id ?? null,
@@ -42,11 +49,12 @@ export async function recordAct(tx: Tx, act: ControlActInput): Promise<void> {
       onBehalfOfKind: act.onBehalfOf?.kind ?? null,
       action: act.action,
       target: act.target,
-      detail: act.detail ?? {},
+      detail,
       requestId: act.requestId,
       sessionId: act.sessionId ?? null,
     },
   });
+  changes?.acted(id, detail);
 }
 
 /** The same, with who asks taken from an actor. */

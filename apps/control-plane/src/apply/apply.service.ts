@@ -6,6 +6,7 @@
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { recordActOf } from '../acts/acts.ts';
+import { textDiff } from '../acts/text-diff.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
 import { documentOf as grantDocumentOf } from '../grants/grant-document.ts';
@@ -24,7 +25,7 @@ import { ResourcesRepository } from '../resources/resources.repository.ts';
 import { Resources } from '../resources/resources.service.ts';
 import { SystemClock } from '../time.ts';
 import { type AppliedThing, ApplyRepository } from './apply.repository.ts';
-import { diffOf, textDiff } from './diff.ts';
+import { diffOf } from './diff.ts';
 import {
   type CheckedDocument,
   DOCUMENT_KINDS,

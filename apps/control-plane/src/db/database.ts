@@ -5,7 +5,9 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Secret } from '@sallyport/core';
+import { watch } from '../acts/changes.ts';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
+import { watchedClient } from './watched-client.ts';
 
 /** A transaction's client; also fits the plain client for reads. */
 export type Tx = Prisma.TransactionClient;
@@ -30,13 +32,20 @@ export class Database implements OnModuleDestroy {
     this.client = new PrismaClient({ adapter });
   }
 
-  /** Runs `work` in one transaction; then, only if it committed, what `afterCommit` was given. */
+  /**
+   * Runs `work` in one transaction; then, only if it committed, what `afterCommit` was given.
+   * @throws GatewayError `internal` when it changed a watched table (acts/watched.ts) and wrote no act
+   */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const after: AfterCommit[] = [];
     const result = await this.client.$transaction(
-      async (tx) => {
+      async (plain) => {
+        const tx = watchedClient(plain);
+        const changes = watch(tx);
         this.#waiting.set(tx, after);
-        return await work(tx);
+        const done = await work(tx);
+        await changes.finish(tx);
+        return done;
       },
       { maxWait: 10_000, timeout: 30_000 },
     );

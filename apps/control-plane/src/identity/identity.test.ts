@@ -279,5 +279,9 @@ test('an act tells the public fields of a change, those with a default too, and 
   const act = await database().controlAct.findFirstOrThrow({
     where: { target: `principal/${name}`, action: 'principal.created' },
   });
-  expect(act.detail).toEqual({ name, kind: 'service', displayName: 'Job', roles: ['member'] });
+  const { changes, ...detail } = act.detail as Record<string, unknown>;
+  expect(detail).toEqual({ name, kind: 'service', displayName: 'Job', roles: ['member'] });
+  expect(changes).toMatchObject([
+    { thing: 'principal', before: null, after: { email: '[hidden]', displayName: 'Job' } },
+  ]);
 });

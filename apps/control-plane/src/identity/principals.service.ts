@@ -182,8 +182,9 @@ export class Principals {
   async updateGroup(caller: Caller, reference: string, input: z.infer<typeof UpdateGroup>): Promise<GroupShape> {
     const row = await this.database.transaction(async (tx) => {
       const found = await this.findGroup(caller.projectId, reference, tx);
+      const updated = await this.repository.updateGroup(tx, found.id, input);
       await recordActOf(tx, caller, 'group.updated', `group/${found.name}`, { description: input.description });
-      return await this.repository.updateGroup(tx, found.id, input);
+      return updated;
     });
     return await this.#showGroup(row);
   }

@@ -90,7 +90,8 @@ export class Keys {
     let rows = await this.repository.all(tx);
     for (const purpose of KEY_PURPOSES) {
       if (rows.some((row) => row.purpose === purpose)) continue;
-      await this.#make(tx, this.project.id, purpose, rows, this.clock.now());
+      const key = await this.#make(tx, this.project.id, purpose, rows, this.clock.now());
+      await recordActOf(tx, systemActor(this.project.id, 'bootstrap'), 'key.created', `key/${purpose}`, { key });
       rows = await this.repository.all(tx);
     }
     // Proves that the key-encryption key is the one this database was made with, before anything is served.

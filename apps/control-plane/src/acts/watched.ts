@@ -1,0 +1,104 @@
+/**
+ * Which tables hold what administrators change, and which of their fields may stand in the trail. A change of these is
+ * written into the act of its transaction (acts/changes.ts). A field that is not named is hidden: that it changed is told,
+ * what it says is not. Refuses to be guessed: every table stands here or in `UNWATCHED`, with the reason.
+ */
+export interface Watched {
+  /** Noun of the glossary. */
+  readonly thing: string;
+  /** Fields that may be read in the trail for years. */
+  readonly open: readonly string[];
+  /** Keys of open JSON fields whose values are hidden all the same. */
+  readonly hiddenKeys?: readonly string[];
+  /** Fields that say nothing by themselves: a change of these alone is none. */
+  readonly quiet?: readonly string[];
+  /** Rows that are no administrator's business. */
+  readonly skip?: (row: Readonly<Record<string, unknown>>) => boolean;
+}
+
+/** By the name of the table's delegate. */
+export const WATCHED: Readonly<Record<string, Watched>> = {
+  project: { thing: 'project', open: ['name', 'description', 'disabledAt'] },
+  principal: { thing: 'principal', open: ['name', 'kind', 'displayName', 'roles', 'disabledAt'] },
+  group: { thing: 'group', open: ['name', 'description'] },
+  membership: { thing: 'membership', open: ['groupId', 'principalId', 'source'] },
+  identity: { thing: 'identity', open: ['principalId', 'provider'], quiet: ['lastLoginAt'] },
+  apiToken: {
+    thing: 'token',
+    open: ['principalId', 'name', 'kind', 'scopes', 'expiresAt', 'revokedAt'],
+    quiet: ['lastUsedAt'],
+    // A sign-in is an act of its own, and a browser's session ends by itself.
+    skip: (row) => row['kind'] === 'session',
+  },
+  clientSecret: { thing: 'secret', open: ['principalId', 'expiresAt'] },
+  signingKey: {
+    thing: 'key',
+    open: ['purpose', 'algorithm', 'notBefore', 'signsUntil', 'notAfter', 'retiredAt'],
+  },
+  resource: {
+    thing: 'resource',
+    open: ['name', 'kind', 'description', 'labels', 'agents', 'credentialId', 'spec'],
+    // Where it is on the network.
+    hiddenKeys: ['postgres'],
+  },
+  credential: { thing: 'credential', open: ['name', 'kind', 'certificate', 'version'] },
+  grant: {
+    thing: 'grant',
+    open: [
+      'name',
+      'principalId',
+      'groupName',
+      'resource',
+      'labels',
+      'effects',
+      'roles',
+      'kind',
+      'notBefore',
+      'notAfter',
+      'revokedAt',
+    ],
+  },
+  policy: { thing: 'policy', open: ['name', 'source', 'revision'], quiet: ['compiled'] },
+  agent: {
+    thing: 'agent',
+    open: ['name', 'labels', 'names', 'revokedAt'],
+    quiet: [
+      'capabilities',
+      'version',
+      'keyHash',
+      'endpoints',
+      'certExpires',
+      'lastSeenAt',
+      'instance',
+      'bundleEpoch',
+      'bundleRevision',
+      'bundleError',
+    ],
+  },
+  joinToken: { thing: 'join-token', open: ['agentName', 'names', 'expiresAt'], quiet: ['usedAt'] },
+  webhook: { thing: 'webhook', open: ['name', 'format', 'events', 'disabledAt'] },
+};
+
+/** Tables that are not administered, with the reason. */
+export const UNWATCHED: Readonly<Record<string, string>> = {
+  issuedAccess: 'each exchange is an act',
+  loginAttempt: 'a sign-in under way',
+  issuedCertificate: 'each issue is an act',
+  appliedDocument: 'follows the documents',
+  policyRevision: 'a copy of the policy',
+  rateWindow: 'counters',
+  bundleState: 'a counter; a new epoch is an act',
+  revocation: 'follows the change that revokes',
+  approvalRequest: 'asked by agents; answers are acts',
+  approvalVote: 'each answer is an act',
+  session: 'told by agents',
+  sessionKey: 'sealed by agents; erasing is an act',
+  trailChain: 'the trail itself',
+  trailBatch: 'the trail itself',
+  trailCheckpoint: 'the trail itself',
+  trailTreeHead: 'the trail itself',
+  trailEvent: 'the trail itself',
+  controlAct: 'the trail itself',
+  recordingChunk: 'sent by agents',
+  outboxMessage: 'follows what it tells of',
+};
