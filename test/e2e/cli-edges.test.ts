@@ -71,8 +71,10 @@ test('approvals watch prints each request once, as it comes, until Ctrl-C', asyn
     start(['--as', 'payments-bot', 'sql', 'payments-db', '-c', `delete from payments where id = -${mark}`]),
   );
   await until(() => (/-201\n/.test(watching.out()) && /-202\n/.test(watching.out()) ? true : undefined));
+  // Other requests of the shared stack may be open; each of these two is told once.
+  const ours = (out: string): readonly string[] => out.split('\n').filter((line) => /id = -20[12]\b/.test(line));
   const items = await until(() => {
-    const lines = scripted.out().split('\n').slice(0, -1);
+    const lines = ours(scripted.out());
     return lines.length >= 2 ? lines.map((line) => JSON.parse(line) as { id: string; statement: string }) : undefined;
   });
   for (const { id } of items)
@@ -81,7 +83,7 @@ test('approvals watch prints each request once, as it comes, until Ctrl-C', asyn
   for (const one of [watching, scripted]) {
     one.child.kill('SIGINT');
     expect((await one.ended).code).toBe(-2);
-    expect(one.out().trim().split('\n').length).toBe(2);
+    expect(ours(one.out()).length).toBe(2);
   }
 });
 
