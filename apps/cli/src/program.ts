@@ -13,6 +13,7 @@ import { registerGrants } from './commands/grants.ts';
 import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerProjects } from './commands/projects.ts';
+import { registerProposals } from './commands/proposals.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
@@ -71,6 +72,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerPeople(registry);
   registerAgents(registry);
   registerProjects(registry);
+  registerProposals(registry);
   registerCompletion(registry);
   program
     .command('version')

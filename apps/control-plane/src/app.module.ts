@@ -10,6 +10,7 @@ import { CredentialsModule } from './credentials/credentials.module.ts';
 import { DatabaseUrl } from './db/database.ts';
 import { DbModule } from './db/db.module.ts';
 import { Project } from './db/project.ts';
+import { DualControlModule } from './dual-control/dual-control.module.ts';
 import { GrantsModule } from './grants/grants.module.ts';
 import { HttpModule } from './http/http.module.ts';
 import { Log } from './http/problem.filter.ts';
@@ -69,6 +70,7 @@ export class AppModule {
         PoliciesModule,
         ApplyModule,
         ProjectsModule,
+        DualControlModule,
       ],
       providers: [Bootstrap],
     };

@@ -10,6 +10,8 @@ import type {
   ApplyDocument,
   ApprovalRequest,
   Change,
+  ChangeProposal,
+  DualControl,
   Explanation,
   Grant,
   GrantDocument,
@@ -164,6 +166,16 @@ export interface ApiClient {
     }): Promise<JoinToken>;
     revoke(name: string): Promise<Agent>;
   };
+  /** Changes that wait for a second admin. */
+  readonly proposals: {
+    list(query?: Query, max?: number): AsyncGenerator<ChangeProposal>;
+    get(id: string): Promise<ChangeProposal>;
+    approve(id: string, reason?: string): Promise<ChangeProposal>;
+    reject(id: string, reason: string): Promise<ChangeProposal>;
+    withdraw(id: string): Promise<ChangeProposal>;
+    areas(): Promise<DualControl>;
+    setAreas(areas: readonly string[]): Promise<DualControl>;
+  };
   readonly projects: {
     list(query?: Query, max?: number): AsyncGenerator<Project>;
     get(name: string): Promise<Project>;
@@ -255,6 +267,15 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       list: list('/v1/agents'),
       joinToken: (body) => post('/v1/agents/join-tokens', body),
       revoke: (name) => post(`/v1/agents/${at(name)}/revoke`),
+    },
+    proposals: {
+      list: list('/v1/change-proposals'),
+      get: (id) => get(`/v1/change-proposals/${at(id)}`),
+      approve: (id, reason) => post(`/v1/change-proposals/${at(id)}/approve`, reason === undefined ? {} : { reason }),
+      reject: (id, reason) => post(`/v1/change-proposals/${at(id)}/reject`, { reason }),
+      withdraw: (id) => post(`/v1/change-proposals/${at(id)}/withdraw`),
+      areas: () => get('/v1/dual-control'),
+      setAreas: (areas) => transport.json('PUT', '/v1/dual-control', { body: { areas } }),
     },
     projects: {
       list: list('/v1/projects'),

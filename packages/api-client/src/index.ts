@@ -8,6 +8,8 @@ export type {
   ApplyDocument,
   ApprovalRequest,
   Change,
+  ChangeProposal,
+  DualControl,
   Endpoint,
   Explanation,
   Grant,

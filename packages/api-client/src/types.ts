@@ -12,6 +12,8 @@ import type {
 export type {
   Agent,
   ApprovalRequest,
+  ChangeProposal,
+  DualControl,
   Explanation,
   Grant,
   GrantDocument,

@@ -78,6 +78,12 @@ export const CODES = {
   'request.conflict': { http: 409, text: 'This conflicts with something that exists.' },
   'request.throttled': { http: 429, text: 'Too many requests. Wait a moment and try again.' },
   'project.mismatch': { http: 404, text: 'Your token is for another project than this call means.' },
+  'proposal.not_yours': { http: 403, text: 'Another person than the proposer has to agree to this change.' },
+  'proposal.stale': {
+    http: 409,
+    text: 'What this change is about has changed since it was proposed. Propose it again.',
+  },
+  'proposal.failed': { http: 409, text: 'The change could not be made as it was proposed. Propose it again.' },
   'config.invalid': { http: 500, text: 'The configuration is not valid.' },
   internal: { http: 500, text: 'Something went wrong inside. The request id names it in the logs.' },
 } as const satisfies Record<string, { readonly http: number; readonly text: string }>;

@@ -3,6 +3,7 @@
  * (trail/). A change whose act cannot be written does not happen. Refuses secrets: `detail` must be safe to keep for years.
  */
 import type { PrincipalRef } from '@sallyport/model';
+import { ambient } from '../db/ambient.ts';
 import type { Tx } from '../db/database.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import { changeLogOf } from './changes.ts';
@@ -36,7 +37,14 @@ export interface Actor {
  */
 export async function recordAct(tx: Tx, act: ControlActInput): Promise<void> {
   const changes = changeLogOf(tx);
-  const detail = changes?.take(act.detail ?? {}) ?? act.detail ?? {};
+  const agreed = ambient.getStore()?.agreed;
+  const given = {
+    ...act.detail,
+    ...(agreed === undefined
+      ? {}
+      : { agreedBy: { id: agreed.by.id, name: agreed.by.name }, changeProposal: agreed.proposalId }),
+  };
+  const detail = changes?.take(given) ?? given;
   const { id } = await tx.controlAct.create({
     select: { id: true },
     data: {

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '@sallyport/core';
 import type { Tx } from '../db/database.ts';
+import { areasOf } from '../dual-control/areas.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import { textDiff } from './text-diff.ts';
 import { WATCHED, type Watched } from './watched.ts';
@@ -30,11 +31,40 @@ const TEXT_CHARS_MAX = 1_000;
 const DIFF_LINES_MAX = 400;
 
 export class ChangeLog {
+  readonly areas = new Set<string>();
+  readonly #all: Change[] = [];
+  readonly #state = createHash('sha256');
+  #agreed = false;
   #pending: Change[] = [];
   #more = 0;
   #last: { readonly id: bigint; readonly detail: Prisma.InputJsonObject } | undefined;
 
+  /** A second admin agreed to what this transaction does. */
+  agree(): void {
+    this.#agreed = true;
+  }
+  get agreed(): boolean {
+    return this.#agreed;
+  }
+
+  /** What changed in all, as far as it is told. */
+  all(): readonly Change[] {
+    return this.#all;
+  }
+
+  /** SHA-256 over everything that was changed, as it was: the same change of the same state has the same. */
+  baseline(): Uint8Array<ArrayBuffer> {
+    return Uint8Array.from(this.#state.copy().digest());
+  }
+
+  /** @param before what counts of the row; null = it was made */
+  touched(table: string, areas: readonly string[], before: unknown): void {
+    for (const area of areas) this.areas.add(area);
+    this.#state.update(canonical([table, before]));
+  }
+
   note(change: Change): void {
+    if (this.#all.length < CHANGES_MAX) this.#all.push(change);
     if (this.#pending.length < CHANGES_MAX) this.#pending.push(change);
     else this.#more += 1;
   }
@@ -84,8 +114,13 @@ export function noteChange(tx: Tx, table: string, before: Row | null, after: Row
   const watched = WATCHED[table];
   const log = logs.get(tx);
   if (watched === undefined || log === undefined || watched.skip?.(after ?? before ?? {}) === true) return;
-  const change = changeOf(watched, columnsOf(table), before, after);
-  if (change !== undefined) log.note(change);
+  const columns = columnsOf(table);
+  const change = changeOf(watched, columns, before, after);
+  if (change === undefined) return;
+  log.note(change);
+  const counts = columns.filter((field) => !(watched.quiet ?? []).includes(field) && field !== 'updatedAt');
+  const state = before === null ? null : Object.fromEntries(counts.map((field) => [field, before[field]]));
+  log.touched(table, areasOf(table, before, after), state);
 }
 
 const ENUMS: ReadonlyMap<string, unknown> = new Map(Object.entries(Prisma));

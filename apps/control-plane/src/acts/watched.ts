@@ -18,7 +18,7 @@ export interface Watched {
 
 /** By the name of the table's delegate. */
 export const WATCHED: Readonly<Record<string, Watched>> = {
-  project: { thing: 'project', open: ['name', 'description', 'disabledAt'] },
+  project: { thing: 'project', open: ['name', 'description', 'disabledAt', 'dualControl'] },
   principal: { thing: 'principal', open: ['name', 'kind', 'displayName', 'roles', 'disabledAt'] },
   group: { thing: 'group', open: ['name', 'description'] },
   membership: { thing: 'membership', open: ['groupId', 'principalId', 'source'] },
@@ -26,7 +26,7 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
   apiToken: {
     thing: 'token',
     open: ['principalId', 'name', 'kind', 'scopes', 'expiresAt', 'revokedAt'],
-    quiet: ['lastUsedAt'],
+    quiet: ['lastUsedAt', 'lineage'],
     // A sign-in is an act of its own, and a browser's session ends by itself.
     skip: (row) => row['kind'] === 'session',
   },
@@ -91,6 +91,7 @@ export const UNWATCHED: Readonly<Record<string, string>> = {
   revocation: 'follows the change that revokes',
   approvalRequest: 'asked by agents; answers are acts',
   approvalVote: 'each answer is an act',
+  changeProposal: 'each step is an act',
   session: 'told by agents',
   sessionKey: 'sealed by agents; erasing is an act',
   trailChain: 'the trail itself',

@@ -6,7 +6,9 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Secret } from '@sallyport/core';
 import { watch } from '../acts/changes.ts';
+import { requireSecondAdmin } from '../dual-control/second-admin.ts';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
+import { ambient } from './ambient.ts';
 import { watchedClient } from './watched-client.ts';
 
 /** A transaction's client; also fits the plain client for reads. */
@@ -24,27 +26,36 @@ type AfterCommit = () => void | Promise<void>;
 
 @Injectable()
 export class Database implements OnModuleDestroy {
-  readonly client: PrismaClient;
+  readonly #client: PrismaClient;
   readonly #waiting = new WeakMap<object, AfterCommit[]>();
 
   constructor(database: DatabaseUrl) {
     const adapter = new PrismaPg({ connectionString: database.url.reveal(), application_name: 'sallyport', max: 20 });
-    this.client = new PrismaClient({ adapter });
+    this.#client = new PrismaClient({ adapter });
+  }
+
+  /** For reads outside a transaction. While an agreed change is carried out all of it belongs to that change's own. */
+  get client(): PrismaClient {
+    return (ambient.getStore()?.agreed?.tx as PrismaClient | undefined) ?? this.#client;
   }
 
   /**
    * Runs `work` in one transaction; then, only if it committed, what `afterCommit` was given.
+   * @throws SecondAdminNeeded when it changed what is under dual control
    * @throws GatewayError `internal` when it changed a watched table (acts/watched.ts) and wrote no act
    */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const agreed = ambient.getStore()?.agreed;
+    if (agreed !== undefined) return await work(agreed.tx);
     const after: AfterCommit[] = [];
-    const result = await this.client.$transaction(
+    const result = await this.#client.$transaction(
       async (plain) => {
         const tx = watchedClient(plain);
         const changes = watch(tx);
         this.#waiting.set(tx, after);
         const done = await work(tx);
         await changes.finish(tx);
+        await requireSecondAdmin(tx, changes);
         return done;
       },
       { maxWait: 10_000, timeout: 30_000 },
@@ -59,6 +70,6 @@ export class Database implements OnModuleDestroy {
   }
 
   async onModuleDestroy(): Promise<void> {
-    await this.client.$disconnect();
+    await this.#client.$disconnect();
   }
 }

@@ -51,6 +51,9 @@ export function callerOf(request: FastifyRequest): Caller {
   return caller;
 }
 
+/** Undefined on a public route. */
+export const callerIfAny = (request: FastifyRequest): Caller | undefined => (request as Carrier)[CALLER];
+
 /** `@From() caller: Caller` in a controller. */
 export const From = createParamDecorator((_: unknown, context: ExecutionContext) =>
   callerOf(context.switchToHttp().getRequest<FastifyRequest>()),

@@ -6,7 +6,8 @@ import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/com
 import { Reflector } from '@nestjs/core';
 import { GatewayError } from '@sallyport/core';
 import type { FastifyRequest } from 'fastify';
-import { Authenticator, PUBLIC, REQUIRES, setCaller } from './caller.ts';
+import { ambient } from '../db/ambient.ts';
+import { Authenticator, type Caller, PUBLIC, REQUIRES, setCaller } from './caller.ts';
 import type { Permission } from './permissions.ts';
 import { RateLimiter } from './rate-limit.ts';
 
@@ -31,6 +32,13 @@ export class AuthGuard implements CanActivate {
     if (anyOf === undefined || anyOf.length === 0)
       throw new GatewayError('auth.forbidden', { reason: 'the route names no permission' });
     const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const agreed = ambient.getStore()?.agreed;
+    if (agreed !== undefined) {
+      // An agreed change is carried out: by whoever proposed it, if they still may.
+      requireOneOf(anyOf, agreed.proposer);
+      setCaller(request, agreed.proposer);
+      return true;
+    }
     const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) throw new GatewayError('auth.required');
     const caller = await this.#authenticator.authenticate(token, request.id).catch(async (error: unknown) => {
@@ -42,9 +50,13 @@ export class AuthGuard implements CanActivate {
     const meant = request.headers[PROJECT_HEADER];
     if (meant !== undefined && meant !== caller.projectName)
       throw new GatewayError('project.mismatch', { project: String(meant) });
-    if (anyOf !== 'any' && !anyOf.some((permission) => caller.permissions.has(permission)))
-      throw new GatewayError('auth.forbidden', { needs: anyOf.join(' or ') });
+    requireOneOf(anyOf, caller);
     setCaller(request, caller);
     return true;
   }
+}
+
+function requireOneOf(anyOf: readonly Permission[] | 'any', caller: Caller): void {
+  if (anyOf !== 'any' && !anyOf.some((permission) => caller.permissions.has(permission)))
+    throw new GatewayError('auth.forbidden', { needs: anyOf.join(' or ') });
 }

@@ -51,6 +51,25 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
     plane.call('POST', '/v1/policies', {
       source: `kind: Policy\nname: ${name}\nrules:\n  - name: no-ddl\n    when: sql.effects.exists(e, e == "ddl")\n    verdict: deny\n`,
     }),
+  '/v1/change-proposals': () =>
+    database().changeProposal.create({
+      data: {
+        id: randomUUID(),
+        projectId: projectId(),
+        areas: ['policy'],
+        method: 'POST',
+        path: '/v1/policies',
+        sealed: new Uint8Array(),
+        requires: ['policy:create'],
+        changes: [],
+        baseline: new Uint8Array(32),
+        proposerId: randomUUID(),
+        proposerName: 'ana',
+        permissions: [],
+        createdAt: new Date(1_700_000_000_000 + Math.floor(serial / 2) * 1_000),
+        expiresAt: new Date(Date.now() + 600_000),
+      },
+    }),
   '/v1/approvals': () => {
     const at = new Date(Date.now() + serial * 1000);
     return database().approvalRequest.create({

@@ -67,6 +67,10 @@ export const PERMISSIONS = [
   'project:update',
   'project:delete',
   'key:rotate',
+  'change-proposal:read',
+  /** As the second admin; the permission of the change itself is needed too. */
+  'change-proposal:answer',
+  'dual-control:update',
   /** Exchanging an API token for an access token of a resource; grants decide which. */
   'access:exchange',
 ] as const;
@@ -114,6 +118,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'agent:read',
     'bundle:read',
     'webhook:read',
+    'change-proposal:read',
   ],
   approver: [
     ...MEMBER,
@@ -136,3 +141,11 @@ export function permissionsOf(roles: readonly string[], scopes: readonly string[
   const all = new Set(roles.filter(isRole).flatMap((role) => ROLE_PERMISSIONS[role]));
   return scopes.length === 0 ? all : new Set([...all].filter((permission) => scopes.includes(permission)));
 }
+
+/** What roles give in a project: the owner's counts in the default one alone, however it came to be written elsewhere. */
+export const permissionsIn = (
+  projectName: string,
+  roles: readonly string[],
+  scopes: readonly string[] = [],
+): ReadonlySet<Permission> =>
+  permissionsOf(projectName === 'default' ? roles : roles.filter((role) => role !== 'owner'), scopes);

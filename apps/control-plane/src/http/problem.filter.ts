@@ -6,6 +6,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Injecta
 import { CODES, type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Prisma } from '../generated/prisma/client.ts';
+import { Accepted } from './accepted.ts';
 import { InvalidRequest, OAuthError } from './invalid-request.ts';
 
 /** Abstract class as the injection token of the process's logger. */
@@ -74,6 +75,10 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
+    if (error instanceof Accepted) {
+      void reply.status(202).send(error.body);
+      return;
+    }
     const code = codeOf(error);
     const status = CODES[code].http;
     const fields = { requestId: request.id, method: request.method, route: request.routeOptions.url, error };

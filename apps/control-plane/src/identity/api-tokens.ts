@@ -7,9 +7,9 @@ import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
 import type { Tx } from '../db/database.ts';
-import { DEFAULT_PROJECT, ProjectDirectory } from '../db/project.ts';
+import { ProjectDirectory } from '../db/project.ts';
 import { Authenticator, type Caller } from '../http/caller.ts';
-import { permissionsOf } from '../http/permissions.ts';
+import { permissionsIn } from '../http/permissions.ts';
 import { SystemClock } from '../time.ts';
 import { IdentityRepository } from './identity.repository.ts';
 
@@ -26,6 +26,8 @@ export interface NewToken {
   readonly name: string;
   readonly kind: 'api' | 'session';
   readonly scopes: readonly string[];
+  /** Principals that had a hand in making it. */
+  readonly lineage?: readonly string[];
   readonly expiresAt: Date;
 }
 
@@ -43,8 +45,20 @@ export class ApiTokens extends Authenticator {
   async create(tx: Tx, input: NewToken): Promise<{ readonly id: string; readonly token: string }> {
     const token = `sp_${randomBytes(32).toString('base64url')}`;
     const id = this.clock.id();
-    await this.repository.insertToken(tx, { ...input, id, scopes: [...input.scopes], hash: hashOf(token) });
+    await this.repository.insertToken(tx, {
+      ...input,
+      id,
+      scopes: [...input.scopes],
+      lineage: [...(input.lineage ?? [])],
+      hash: hashOf(token),
+    });
     return { id, token };
+  }
+
+  /** Who stands behind a token that the caller makes: they, and whoever stands behind their own. */
+  async lineageFor(tx: Tx, caller: Caller): Promise<readonly string[]> {
+    const own = (await this.repository.token(caller.projectId, caller.tokenId, tx))?.lineage ?? [];
+    return [...new Set([...own, caller.principal.id])];
   }
 
   override async authenticate(token: string, requestId: string): Promise<Caller> {
@@ -61,13 +75,9 @@ export class ApiTokens extends Authenticator {
       projectId: found.projectId,
       projectName,
       principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
-      permissions: permissionsOf(rolesIn(projectName, principal.roles), found.scopes),
+      permissions: permissionsIn(projectName, principal.roles, found.scopes),
       tokenId: found.id,
       requestId,
     };
   }
 }
-
-/** The owner's role counts in the default project alone, however it came to be written elsewhere. */
-const rolesIn = (projectName: string, roles: readonly string[]): readonly string[] =>
-  projectName === DEFAULT_PROJECT ? roles : roles.filter((role) => role !== 'owner');

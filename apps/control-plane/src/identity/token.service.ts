@@ -58,6 +58,7 @@ export class TokenService {
         name: input.name,
         kind: 'api',
         scopes,
+        lineage: await this.tokens.lineageFor(tx, caller),
         expiresAt,
       });
       await recordActOf(tx, caller, 'token.created', `principal/${principal.name}`, {

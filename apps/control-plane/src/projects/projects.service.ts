@@ -129,6 +129,7 @@ export class Projects {
         name: 'project admin',
         kind: 'api',
         scopes: [],
+        lineage: await this.tokens.lineageFor(tx, caller),
         expiresAt,
       });
       const detail = { principal: admin.name, signsIn, token: id, expiresAt: expiresAt.toISOString() };

@@ -139,9 +139,40 @@ export interface Approve {
   readonly reason?: string;
 }
 
+export interface ApproveProposal {
+  readonly reason?: string;
+}
+
 export interface BundleCounter {
   readonly epoch: number;
   readonly revision: number;
+}
+
+export interface ChangeProposal {
+  readonly id: string;
+  readonly state: 'pending' | 'executed' | 'rejected' | 'withdrawn' | 'stale' | 'failed' | 'expired';
+  readonly areas: readonly string[];
+  /** The write that waits, as `PUT /v1/policies/prod`. */
+  readonly call: string;
+  /** What it changes, before and after, as the act will tell it. */
+  readonly changes: readonly unknown[];
+  readonly proposer: {
+    readonly id: string;
+    readonly name: string;
+  };
+  readonly answeredBy: {
+    readonly id: string;
+    readonly name: string;
+  } | null;
+  readonly reason: string | null;
+  readonly createdAt: string;
+  readonly expiresAt: string;
+  readonly answeredAt: string | null;
+}
+
+export interface ChangeProposalPage {
+  readonly items: readonly ChangeProposal[];
+  readonly nextCursor: string | null;
 }
 
 export interface CreateCredential {
@@ -190,7 +221,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -239,6 +270,11 @@ export interface DeviceRequest {
   readonly scope?: string;
   /** Project to sign in to; `default` when left out. */
   readonly project?: string;
+}
+
+export interface DualControl {
+  /** Where a change needs two admins. */
+  readonly areas: readonly ('policy' | 'identity-provider' | 'master-key' | 'administrators')[];
 }
 
 export interface EraseSession {
@@ -501,6 +537,10 @@ export interface RecordedStatements {
   readonly nextCursor: string | null;
   /** Statements whose payload cannot be read any more. */
   readonly sealed: number;
+}
+
+export interface RejectProposal {
+  readonly reason: string;
 }
 
 export interface Resource {

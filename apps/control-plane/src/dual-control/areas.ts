@@ -1,0 +1,44 @@
+/**
+ * What a project may put under the control of two admins, told by the tables a change touches: no route, document or
+ * import is a way round. Refuses to know who asks; db/database.ts asks before each commit of a REST write.
+ */
+type Row = Readonly<Record<string, unknown>>;
+type Touches = (table: string, before: Row | null, after: Row | null) => boolean;
+
+export const AREAS = ['policy', 'identity-provider', 'master-key', 'administrators'] as const;
+export type Area = (typeof AREAS)[number];
+
+/** Not to be chosen: who could switch dual control off alone would not need it. */
+export const SETTING = 'dual-control';
+
+export const AREA_NOTES: Readonly<Record<Area, string>> = {
+  policy: 'rules and masks',
+  'identity-provider': 'who may prove to be whom: identity providers and trust rules',
+  'master-key': 'signing keys, the master key and what they seal',
+  administrators: 'who is admin or owner; without it, an admin can make the second one',
+};
+
+const tables =
+  (...names: readonly string[]): Touches =>
+  (table) =>
+    names.includes(table);
+
+const TOUCHES: Readonly<Record<Area, Touches>> = {
+  policy: tables('policy'),
+  'identity-provider': tables('identityProvider', 'trustRule'),
+  'master-key': tables('signingKey', 'masterKey'),
+  administrators: (table, before, after) =>
+    table === 'principal' && isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after),
+};
+
+/** Areas of one change of a row; before its project's setting is asked. */
+export function areasOf(table: string, before: Row | null, after: Row | null): readonly string[] {
+  const areas: string[] = AREAS.filter((area) => TOUCHES[area](table, before, after));
+  const was = before?.['dualControl'];
+  if (table === 'project' && Array.isArray(was) && was.length > 0 && String(was) !== String(after?.['dualControl']))
+    areas.push(SETTING);
+  return areas;
+}
+
+const rolesOf = (row: Row | null): string => JSON.stringify(row?.['roles'] ?? []);
+const isAdmin = (row: Row | null): boolean => /"(?:admin|owner)"/.test(rolesOf(row));

@@ -1,0 +1,244 @@
+/**
+ * Change proposals: a write that needs two admins, kept as the call it was, and made once when a second person agrees: all of
+ * it in one transaction with their answer, and only while everything it changes is as it was. The second person is never the
+ * proposer, under no other account of theirs and with no token they had a hand in. No HTTP, no Prisma.
+ */
+import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
+import type { PrincipalKind } from '@sallyport/model';
+import { recordActOf } from '../acts/acts.ts';
+import { changeLogOf } from '../acts/changes.ts';
+import { type Agreed, ambient } from '../db/ambient.ts';
+import { Database, type Tx } from '../db/database.ts';
+import type { ChangeProposal, Prisma } from '../generated/prisma/client.ts';
+import { type Caller, requirePermission } from '../http/caller.ts';
+import { type Page, toPage } from '../http/page.ts';
+import { isPermission, permissionsIn } from '../http/permissions.ts';
+import { isSamePerson } from '../identity/same-person.ts';
+import { Envelope } from '../keys/envelope.ts';
+import { SystemClock } from '../time.ts';
+import type { ChangeProposalQuery, ChangeProposalView, DualControl } from './proposals.dto.ts';
+import { ProposalsRepository } from './proposals.repository.ts';
+import { Replay } from './replay.ts';
+import type { SecondAdminNeeded } from './second-admin.ts';
+
+const EXPIRES_MS = 7 * 86_400_000;
+const PENDING_MAX = 200;
+const context = (id: string): string => `change-proposal/${id}`;
+
+/** A write as it came. */
+export interface ProposedCall {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly body: unknown;
+  /** What its route needs, one of. */
+  readonly requires: readonly string[];
+}
+
+@Injectable()
+export class Proposals {
+  constructor(
+    private readonly database: Database,
+    private readonly repository: ProposalsRepository,
+    private readonly replay: Replay,
+    private readonly envelope: Envelope,
+    private readonly clock: SystemClock,
+  ) {}
+
+  async list(caller: Caller, query: ChangeProposalQuery): Promise<Page<ChangeProposalView>> {
+    const now = this.clock.now();
+    const { state } = query;
+    const filter: Prisma.ChangeProposalWhereInput =
+      state === undefined
+        ? {}
+        : state === 'expired'
+          ? { state: 'pending', expiresAt: { lte: now } }
+          : state === 'pending'
+            ? { state, expiresAt: { gt: now } }
+            : { state };
+    return toPage(await this.repository.list(caller.projectId, filter, query), query, (row) => show(row, now));
+  }
+
+  async get(caller: Caller, id: string): Promise<ChangeProposalView> {
+    const row = await this.repository.find(caller.projectId, id);
+    if (row === null) throw new GatewayError('request.not_found', { proposal: id });
+    return show(row, this.clock.now());
+  }
+
+  /** Called by the interceptor after the change was rolled back. */
+  async open(caller: Caller, call: ProposedCall, needed: SecondAdminNeeded): Promise<ChangeProposalView> {
+    const now = this.clock.now();
+    return await this.database.transaction(async (tx) => {
+      if ((await this.repository.countPending(tx, caller.projectId, now)) >= PENDING_MAX)
+        throw new GatewayError('request.throttled', { reason: 'too many proposals wait' });
+      const id = this.clock.id();
+      const row = await this.repository.insert(tx, {
+        id,
+        projectId: caller.projectId,
+        areas: [...needed.areas],
+        method: call.method,
+        path: call.path,
+        sealed: this.envelope.seal(Buffer.from(JSON.stringify(call.body ?? null)), context(id)),
+        requires: [...call.requires],
+        changes: needed.changes.all() as unknown as Prisma.InputJsonArray,
+        baseline: needed.changes.baseline(),
+        proposerId: caller.principal.id,
+        proposerName: caller.principal.name,
+        permissions: [...caller.permissions],
+        expiresAt: new Date(now.getTime() + EXPIRES_MS),
+      });
+      await this.#act(tx, caller, 'change.proposed', row);
+      return show(row, now);
+    });
+  }
+
+  /** @throws GatewayError `proposal.not_yours`, `proposal.stale`, `proposal.failed`, `approval.answered` */
+  async approve(caller: Caller, id: string, reason: string | undefined): Promise<ChangeProposalView> {
+    try {
+      return await this.database.transaction(async (tx) => {
+        const row = await this.#answerable(tx, caller, id);
+        for (const permission of row.requires)
+          if (isPermission(permission) && caller.permissions.has(permission)) {
+            await this.#requireSecond(tx, caller, row);
+            return await this.#carryOut(tx, caller, row, reason);
+          }
+        throw new GatewayError('auth.forbidden', { needs: row.requires.join(' or ') });
+      });
+    } catch (error) {
+      const state = error instanceof GatewayError ? ENDS[error.code] : undefined;
+      // The change was rolled back with everything; that it cannot be made stays.
+      if (state !== undefined) await this.#end(caller, id, state, undefined);
+      throw error;
+    }
+  }
+
+  async reject(caller: Caller, id: string, reason: string): Promise<ChangeProposalView> {
+    return await this.#end(caller, id, 'rejected', reason);
+  }
+
+  /** By the proposer alone. */
+  async withdraw(caller: Caller, id: string): Promise<ChangeProposalView> {
+    return await this.#end(caller, id, 'withdrawn', undefined);
+  }
+
+  async setting(caller: Caller): Promise<DualControl> {
+    return { areas: (await this.repository.areas(caller.projectId)) as DualControl['areas'] };
+  }
+
+  /** @throws GatewayError `request.conflict` where nobody could be the second */
+  async configure(caller: Caller, { areas }: DualControl): Promise<DualControl> {
+    const wanted = [...new Set(areas)].sort();
+    return await this.database.transaction(async (tx) => {
+      if (wanted.length > 0 && (await this.repository.countAdmins(tx, caller.projectId)) < 2)
+        throw new GatewayError('request.conflict', { reason: 'two persons with role admin are needed first' });
+      await this.repository.setAreas(tx, caller.projectId, wanted);
+      await recordActOf(tx, caller, 'dual-control.updated', `project/${caller.projectName}`, { areas: wanted });
+      return { areas: wanted };
+    });
+  }
+
+  async #carryOut(
+    tx: Tx,
+    caller: Caller,
+    row: ChangeProposal,
+    reason: string | undefined,
+  ): Promise<ChangeProposalView> {
+    const principal = await this.repository.principal(tx, row.projectId, row.proposerId);
+    if (principal === null || principal.disabledAt !== null)
+      throw new GatewayError('proposal.failed', { reason: 'the proposer is gone' });
+    const now = permissionsIn(caller.projectName, principal.roles);
+    const proposer: Caller = {
+      projectId: row.projectId,
+      projectName: caller.projectName,
+      principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
+      permissions: new Set([...now].filter((permission) => row.permissions.includes(permission))),
+      tokenId: caller.tokenId,
+      requestId: caller.requestId,
+    };
+    const agreed: Agreed = { proposalId: row.id, proposer, by: caller.principal, tx };
+    const body = JSON.parse(this.envelope.open(row.sealed, context(row.id)).reveal().toString()) as unknown;
+    const log = changeLogOf(tx)!;
+    log.agree();
+    const status = await ambient.run({ projectId: row.projectId, agreed }, () =>
+      this.replay.call(row.method, row.path, body),
+    );
+    if (status >= 300) throw new GatewayError('proposal.failed', { status });
+    // What was agreed to is this change of that state; another state makes it another change.
+    if (!Buffer.from(row.baseline).equals(log.baseline())) throw new GatewayError('proposal.stale');
+    const done = await this.repository.update(tx, row.id, {
+      state: 'executed',
+      ...answerOf(caller, reason, this.clock.now()),
+    });
+    await this.#act(tx, caller, 'change.agreed', done);
+    return show(done, this.clock.now());
+  }
+
+  async #end(caller: Caller, id: string, state: string, reason: string | undefined): Promise<ChangeProposalView> {
+    return await this.database.transaction(async (tx) => {
+      const row = await this.#answerable(tx, caller, id);
+      const own = row.proposerId === caller.principal.id;
+      if (state === 'withdrawn' && !own)
+        throw new GatewayError('proposal.not_yours', { reason: 'withdrawn by its proposer' });
+      if (state === 'rejected') requirePermission(caller, 'change-proposal:answer');
+      const done = await this.repository.update(tx, row.id, {
+        state,
+        ...answerOf(caller, reason, this.clock.now()),
+      });
+      await this.#act(tx, caller, `change.${state}`, done);
+      return show(done, this.clock.now());
+    });
+  }
+
+  async #answerable(tx: Tx, caller: Caller, id: string): Promise<ChangeProposal> {
+    const row = await this.repository.lock(tx, caller.projectId, id);
+    if (row === null) throw new GatewayError('request.not_found', { proposal: id });
+    if (row.state !== 'pending') throw new GatewayError('approval.answered', { state: row.state });
+    if (row.expiresAt <= this.clock.now()) throw new GatewayError('approval.expired');
+    return row;
+  }
+
+  /** @throws GatewayError `proposal.not_yours` */
+  async #requireSecond(tx: Tx, caller: Caller, row: ChangeProposal): Promise<void> {
+    const refuse = (reason: string): never => {
+      throw new GatewayError('proposal.not_yours', { reason });
+    };
+    if (caller.principal.kind !== 'person') refuse('a person is needed');
+    const hands = [caller.principal.id, ...(await this.repository.lineageOf(tx, caller.tokenId))];
+    for (const hand of hands) if (await isSamePerson(tx, row.proposerId, hand)) refuse('the proposer');
+  }
+
+  async #act(tx: Tx, caller: Caller, action: string, row: ChangeProposal): Promise<void> {
+    await recordActOf(tx, caller, action, `change-proposal/${row.id}`, {
+      call: `${row.method} ${row.path}`,
+      areas: row.areas,
+      proposer: row.proposerName,
+      ...(row.reason === null ? {} : { reason: row.reason }),
+      ...(action === 'change.proposed' ? { proposed: row.changes as Prisma.InputJsonArray } : {}),
+    });
+  }
+}
+
+/** Errors of carrying out that end the proposal. */
+const ENDS: Readonly<Record<string, string>> = { 'proposal.stale': 'stale', 'proposal.failed': 'failed' };
+
+const answerOf = (caller: Caller, reason: string | undefined, answeredAt: Date) => ({
+  answeredById: caller.principal.id,
+  answeredByName: caller.principal.name,
+  reason: reason ?? null,
+  answeredAt,
+});
+
+const show = (row: ChangeProposal, now: Date): ChangeProposalView => ({
+  id: row.id,
+  state: row.state === 'pending' && row.expiresAt <= now ? 'expired' : (row.state as ChangeProposalView['state']),
+  areas: row.areas,
+  call: `${row.method} ${row.path}`,
+  changes: row.changes as unknown[],
+  proposer: { id: row.proposerId, name: row.proposerName },
+  answeredBy: row.answeredById === null ? null : { id: row.answeredById, name: row.answeredByName ?? '' },
+  reason: row.reason,
+  createdAt: row.createdAt.toISOString(),
+  expiresAt: row.expiresAt.toISOString(),
+  answeredAt: row.answeredAt?.toISOString() ?? null,
+});
