@@ -46,11 +46,12 @@ export class ApiError extends Error {
 }
 
 /** A write that was taken as a proposal: what was asked for is not done until a second admin agrees. */
-export async function proposedOf(response: Response): Promise<ApiError> {
-  const id = textOf(asObject(await response.text().catch(() => ''))['id']) ?? '';
-  const title = `This change waits for a second admin: sallyport proposals approve ${id}`;
-  return new ApiError({ code: 'change.proposed', status: response.status, title });
-}
+export const proposedAs = (id: string): ApiError =>
+  new ApiError({
+    code: 'change.proposed',
+    status: 202,
+    title: `This change waits for a second admin: sallyport proposals approve ${id}`,
+  });
 
 /** Reads the problem out of an answer that is not 2xx. Consumes the body. */
 export async function problemOf(response: Response): Promise<ApiError> {

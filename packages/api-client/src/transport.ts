@@ -2,7 +2,7 @@
  * One HTTP exchange with the control plane over `fetch`. Refuses to know routes; refuses to follow a redirect, which could
  * carry the token to another host. Works in Node and in a browser.
  */
-import { ApiError, problemOf, proposedOf } from './api-error.ts';
+import { ApiError, problemOf, proposedAs } from './api-error.ts';
 
 export type QueryValue = string | number | boolean | readonly string[] | undefined;
 export type Query = Readonly<Record<string, QueryValue>>;
@@ -80,7 +80,8 @@ export function createTransport(options: TransportOptions): Transport {
       clearTimeout(timeout);
     }
     if (!response.ok) throw await problemOf(response);
-    if (response.status === 202) throw await proposedOf(response);
+    const proposal = response.headers.get('sallyport-change-proposal');
+    if (proposal !== null) throw proposedAs(proposal);
     return response;
   };
 

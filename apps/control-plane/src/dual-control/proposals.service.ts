@@ -16,6 +16,7 @@ import { type Page, toPage } from '../http/page.ts';
 import { isPermission, permissionsIn } from '../http/permissions.ts';
 import { isSamePerson } from '../identity/same-person.ts';
 import { Envelope } from '../keys/envelope.ts';
+import { openJson, sealJson } from '../keys/sealed-json.ts';
 import { SystemClock } from '../time.ts';
 import type { ChangeProposalQuery, ChangeProposalView, DualControl } from './proposals.dto.ts';
 import { ProposalsRepository } from './proposals.repository.ts';
@@ -79,7 +80,7 @@ export class Proposals {
         areas: [...needed.areas],
         method: call.method,
         path: call.path,
-        sealed: this.envelope.seal(Buffer.from(JSON.stringify(call.body ?? null)), context(id)),
+        sealed: sealJson(this.envelope, call.body, context(id)),
         requires: [...call.requires],
         changes: needed.changes.all() as unknown as Prisma.InputJsonArray,
         baseline: needed.changes.baseline(),
@@ -157,7 +158,7 @@ export class Proposals {
       requestId: caller.requestId,
     };
     const agreed: Agreed = { proposalId: row.id, proposer, by: caller.principal, tx };
-    const body = JSON.parse(this.envelope.open(row.sealed, context(row.id)).reveal().toString()) as unknown;
+    const body = openJson(this.envelope, row.sealed, context(row.id));
     const log = changeLogOf(tx)!;
     log.agree();
     const status = await ambient.run({ projectId: row.projectId, agreed }, () =>

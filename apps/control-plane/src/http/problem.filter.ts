@@ -6,7 +6,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Injecta
 import { CODES, type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Prisma } from '../generated/prisma/client.ts';
-import { Accepted } from './accepted.ts';
+import { Accepted, PROPOSAL_HEADER } from './accepted.ts';
 import { InvalidRequest, OAuthError } from './invalid-request.ts';
 
 /** Abstract class as the injection token of the process's logger. */
@@ -76,7 +76,7 @@ export class ProblemFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     if (error instanceof Accepted) {
-      void reply.status(202).send(error.body);
+      void reply.status(202).header(PROPOSAL_HEADER, error.body.id).send(error.body);
       return;
     }
     const code = codeOf(error);
