@@ -26,7 +26,7 @@ const running = useStack({
 test('without the identity provider nobody signs in anew, and tokens already given work', async () => {
   const { stack } = running();
   const login = await fetch(`${stack.dev.rest}/v1/login?return_to=%2Fdevice`, { redirect: 'manual' });
-  expect(login.status).toBe(401);
+  expect(login.status).toBe(503);
   expect(login.headers.get('location')).toBeNull();
   // An API token given before, its exchange for one resource, and a session with that.
   const carla = await openSql(stack.dev, 'carla');

@@ -11,6 +11,20 @@ export const CODES = {
   'auth.required': { http: 401, text: 'This call needs a valid token.' },
   'auth.forbidden': { http: 403, text: 'Your role or token does not allow this.' },
   'auth.throttled': { http: 429, text: 'Too many attempts. Wait a minute and try again.' },
+  'auth.provider_unavailable': {
+    http: 503,
+    text: 'The identity provider could not be reached. Try again in a minute.',
+  },
+  'auth.groups_overage': {
+    http: 403,
+    text: 'The identity provider sent too many groups, or a link in place of them. Your administrator finds the remedy in the how-to of the provider.',
+  },
+  'auth.groups_malformed': {
+    http: 403,
+    text: 'The identity provider sent groups in a form that its settings do not name. Your administrator can see it in a preview.',
+  },
+  'auth.step_up': { http: 401, text: 'This needs a fresher or stronger sign-in. Sign in again at the address given.' },
+  'auth.token_too_large': { http: 400, text: 'What the access token has to say does not fit into it.' },
   'grant.missing': { http: 403, text: 'No grant gives you this on this resource.' },
   'grant.exceeded': { http: 403, text: 'The statement does more than your grant allows.' },
   // judging

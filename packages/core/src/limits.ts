@@ -32,6 +32,8 @@ export const LIMITS = {
   sessionsMax: 5_000,
   halfOpenSessionsMax: 500,
   halfOpenSessionsPerAddressMax: 64,
+  /** Groups one sign-in may bring; beyond it the sign-in is refused, since half of them would be a wrong answer. */
+  groupsPerSignInMax: 10_000,
   accessTokenBytesMax: 700,
   accessTokenTtlMsMax: 15 * 60_000,
   approvalWaitMsMax: 24 * 60 * 60_000,

@@ -38,6 +38,8 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
       if (!mine) return false;
       await tx.$queryRaw`select partitions.ensure_trail_events(${now}::timestamptz, ${MONTHS_AHEAD}::int)`;
       await tx.$executeRaw`delete from login_attempts where expires_at < ${now}::timestamptz - interval '1 hour'`;
+      await tx.$executeRaw`delete from used_ids where expires_at < ${now}::timestamptz - interval '1 hour'`;
+      await tx.$executeRaw`delete from person_sessions where least(expires_at, coalesce(ended_at, expires_at)) < ${now}::timestamptz - interval '31 days'`;
       // Kept a while after their end, so that a list shows what has just run out.
       await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < ${now}::timestamptz - interval '30 days'`;
       await tx.$executeRaw`delete from revocations where keep_until < ${now}::timestamptz`;

@@ -9,6 +9,18 @@ import type { PrincipalRef } from '@sallyport/model';
 import type { FastifyRequest } from 'fastify';
 import type { Permission } from './permissions.ts';
 
+/** How a person behind a token signed in. */
+export interface CallerSignIn {
+  readonly sessionId: string;
+  /** Name of the provider; `local` for accounts of our own. */
+  readonly provider: string;
+  /** RFC 8176. */
+  readonly amr: readonly string[];
+  readonly acr: string | undefined;
+  /** UTC milliseconds; undefined when nobody said. */
+  readonly authTimeMs: number | undefined;
+}
+
 export interface Caller {
   readonly projectId: string;
   /** Its name, a DNS label. */
@@ -18,6 +30,8 @@ export interface Caller {
   /** Id of the API token it came with. */
   readonly tokenId: string;
   readonly requestId: string;
+  /** Absent for tokens that no sign-in made. */
+  readonly signIn?: CallerSignIn;
 }
 
 /** Checks a bearer token; provided by identity/. Every failure reads alike. */

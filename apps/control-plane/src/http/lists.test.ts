@@ -36,6 +36,12 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
   '/v1/projects': (name) => plane.call('POST', '/v1/projects', { name }),
   '/v1/webhooks': (name) =>
     plane.call('POST', '/v1/webhooks', { name, url: 'http://127.0.0.1:9/x', events: ['trail.head'] }),
+  '/v1/identity-providers': (name) =>
+    plane.call('POST', '/v1/identity-providers', {
+      name,
+      kind: 'oidc',
+      config: { issuer: 'https://idp.example', clientId: 'x', clientAuth: 'none' },
+    }),
   '/v1/agents': async (name) => {
     const { body } = await plane.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name });
     const root = readFileSync(plane.controlPlane.ready.ca, 'utf8');
@@ -277,6 +283,7 @@ test('what belongs to another project is in no list, and can be neither read nor
     '/v1/principals': 'principals',
     '/v1/groups': 'groups',
     '/v1/webhooks': 'webhooks',
+    '/v1/identity-providers': 'identity_providers',
     '/v1/agents': 'agents',
     '/v1/credentials': 'credentials',
     '/v1/resources': 'resources',

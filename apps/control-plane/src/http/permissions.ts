@@ -16,6 +16,12 @@ export const PERMISSIONS = [
   'token:create',
   'token:delete',
   'token:own',
+  'identity-provider:read',
+  'identity-provider:create',
+  'identity-provider:update',
+  'identity-provider:delete',
+  /** Trying one out and previewing what a token would give: shows persons' claims. */
+  'identity-provider:test',
   'resource:read',
   /** Only what the caller's grants reach. */
   'resource:reach',
@@ -106,6 +112,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     ...MEMBER,
     'principal:read',
     'group:read',
+    'identity-provider:read',
     'resource:read',
     'credential:read',
     'grant:read',

@@ -20,6 +20,8 @@ const PUBLIC_ROUTES = [
   'GET /v1/keys',
   'GET /v1/login',
   'GET /v1/login/callback',
+  'GET /v1/login/callback/:project/:provider',
+  'GET /v1/login/callback/:provider',
   'POST /device',
   'POST /v1/oauth/device_authorization',
   'POST /v1/oauth/token',

@@ -8,7 +8,8 @@ import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
 import type { Tx } from '../db/database.ts';
 import { ProjectDirectory } from '../db/project.ts';
-import { Authenticator, type Caller } from '../http/caller.ts';
+import type { PersonSession } from '../generated/prisma/client.ts';
+import { Authenticator, type Caller, type CallerSignIn } from '../http/caller.ts';
 import { permissionsIn } from '../http/permissions.ts';
 import { SystemClock } from '../time.ts';
 import { IdentityRepository } from './identity.repository.ts';
@@ -29,6 +30,8 @@ export interface NewToken {
   /** Principals that had a hand in making it. */
   readonly lineage?: readonly string[];
   readonly expiresAt: Date;
+  /** The sign-in it belongs to. */
+  readonly personSessionId?: string;
 }
 
 @Injectable()
@@ -64,7 +67,8 @@ export class ApiTokens extends Authenticator {
   override async authenticate(token: string, requestId: string): Promise<Caller> {
     const found = TOKEN.test(token) ? await this.repository.tokenByHash(hashOf(token)) : null;
     const now = this.clock.now();
-    if (found === null || found.revokedAt !== null || found.expiresAt <= now || found.principal.disabledAt !== null) {
+    const isOver = found === null || found.revokedAt !== null || found.expiresAt <= now;
+    if (isOver || found.principal.disabledAt !== null || (found.personSession?.endedAt ?? null) !== null) {
       throw new GatewayError('auth.required');
     }
     if (found.lastUsedAt === null || now.getTime() - found.lastUsedAt.getTime() > USED_EVERY_MS)
@@ -78,6 +82,15 @@ export class ApiTokens extends Authenticator {
       permissions: permissionsIn(projectName, principal.roles, found.scopes),
       tokenId: found.id,
       requestId,
+      ...(found.personSession === null ? {} : { signIn: signInOf(found.personSession) }),
     };
   }
 }
+
+const signInOf = (session: PersonSession): CallerSignIn => ({
+  sessionId: session.id,
+  provider: session.provider,
+  amr: session.amr,
+  acr: session.acr ?? undefined,
+  authTimeMs: session.authTime?.getTime(),
+});

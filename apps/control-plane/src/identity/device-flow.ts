@@ -4,22 +4,22 @@
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
+import type { PrincipalKind } from '@sallyport/model';
 import { recordAct } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
 import { ProjectDirectory } from '../db/project.ts';
 import type { LoginAttempt } from '../generated/prisma/client.ts';
+import type { Caller } from '../http/caller.ts';
 import { OAuthError } from '../http/invalid-request.ts';
 import { Listening } from '../listening.ts';
 import { SystemClock } from '../time.ts';
 import { ApiTokens, hashOf } from './api-tokens.ts';
 import type { SignedIn } from './client-credentials.ts';
 import { IdentityRepository } from './identity.repository.ts';
+import { PERSON_SESSION_S } from './login/person-sessions.ts';
 
 const EXPIRES_S = 600;
 const INTERVAL_S = 2;
-/** How long a person's sign-in lasts. */
-export const PERSON_SESSION_S = 12 * 3_600;
 // RFC 8628 section 6.1: no vowels, so that no word comes out; easy to type.
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ';
 
@@ -78,16 +78,14 @@ export class DeviceFlow {
   }
 
   /** @returns false when the code is no longer open, or is for a project that the person is not signed in to */
-  async answer(
-    userCode: string,
-    { projectId, ...principal }: PrincipalRef & { readonly projectId: string },
-    granted: boolean,
-    requestId: string,
-  ): Promise<boolean> {
+  async answer(userCode: string, person: Caller, granted: boolean, requestId: string): Promise<boolean> {
+    const { principal, projectId } = person;
     const attempt = await this.pending(userCode);
     if (attempt === null || attempt.projectId !== projectId) return false;
     return await this.database.transaction(async (tx) => {
-      const data = granted ? { principalId: principal.id } : { deniedAt: this.clock.now() };
+      const data = granted
+        ? { principalId: principal.id, personSessionId: person.signIn?.sessionId ?? null }
+        : { deniedAt: this.clock.now() };
       if (!(await this.repository.changeAttempt(tx, attempt.id, { principalId: null, deniedAt: null }, data)))
         return false;
       await recordAct(tx, {
@@ -124,8 +122,14 @@ export class DeviceFlow {
         !(await this.projects.isEnabled(attempt.projectId, tx))
       )
         throw new OAuthError('access_denied', 'auth.failed');
-      const expiresAt = new Date(now.getTime() + PERSON_SESSION_S * 1000);
+      // What hangs on a sign-in ends with it.
+      const session =
+        attempt.personSessionId === null ? null : await this.repository.personSession(attempt.personSessionId, tx);
+      if (attempt.personSessionId !== null && (session === null || session.endedAt !== null))
+        throw new OAuthError('access_denied', 'auth.failed');
+      const expiresAt = session?.expiresAt ?? new Date(now.getTime() + PERSON_SESSION_S * 1000);
       const { token } = await this.tokens.create(tx, {
+        ...(session === null ? {} : { personSessionId: session.id }),
         projectId: attempt.projectId,
         principalId,
         name: attempt.provider,
@@ -142,7 +146,7 @@ export class DeviceFlow {
         detail: { by: 'device', client: attempt.provider },
         requestId,
       });
-      return { token, expiresInSeconds: PERSON_SESSION_S };
+      return { token, expiresInSeconds: Math.max(0, Math.floor((expiresAt.getTime() - now.getTime()) / 1000)) };
     });
   }
 }

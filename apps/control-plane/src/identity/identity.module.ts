@@ -9,9 +9,16 @@ import { DemoIdp } from './demo-idp.ts';
 import { DeviceFlow } from './device-flow.ts';
 import { Exchange } from './exchange.service.ts';
 import { IdentityRepository } from './identity.repository.ts';
+import { Arrivals } from './login/arrivals.ts';
+import { OidcKind } from './login/oidc-kind.ts';
+import { PersonSessions } from './login/person-sessions.ts';
+import { ProviderKinds } from './login/provider-kinds.ts';
 import { OAuthController } from './oauth.controller.ts';
 import { GroupsController, PrincipalsController } from './principals.controller.ts';
 import { Principals } from './principals.service.ts';
+import { ProvidersController } from './provider-settings/providers.controller.ts';
+import { ProvidersRepository } from './provider-settings/providers.repository.ts';
+import { ProviderSettingsService } from './provider-settings/providers.service.ts';
 import { IdentityProviders } from './providers.ts';
 import { Revocations } from './revocations.ts';
 import { SignInController } from './sign-in.controller.ts';
@@ -22,7 +29,7 @@ import { TokenService } from './token.service.ts';
 @Global()
 @Module({
   imports: [KeysModule],
-  controllers: [PrincipalsController, GroupsController, OAuthController, SignInController],
+  controllers: [PrincipalsController, GroupsController, OAuthController, SignInController, ProvidersController],
   providers: [
     IdentityRepository,
     ApiTokens,
@@ -34,6 +41,12 @@ import { TokenService } from './token.service.ts';
     ClientCredentials,
     DeviceFlow,
     DemoIdp,
+    OidcKind,
+    ProviderKinds,
+    ProvidersRepository,
+    ProviderSettingsService,
+    PersonSessions,
+    Arrivals,
     ConfiguredProviders,
     { provide: IdentityProviders, useExisting: ConfiguredProviders },
     SignIn,
@@ -47,6 +60,10 @@ import { TokenService } from './token.service.ts';
     Exchange,
     ConfiguredProviders,
     IdentityProviders,
+    ProviderSettingsService,
+    PersonSessions,
+    Arrivals,
+    SignIn,
   ],
 })
 export class IdentityModule {}

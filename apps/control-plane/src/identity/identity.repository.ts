@@ -9,6 +9,7 @@ import type {
   Group,
   Identity,
   LoginAttempt,
+  PersonSession,
   Principal,
   Prisma,
   Resource,
@@ -16,6 +17,7 @@ import type {
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
 export type TokenWithPrincipal = ApiToken & { readonly principal: Principal };
+export type TokenWithSession = TokenWithPrincipal & { readonly personSession: PersonSession | null };
 
 @Injectable()
 export class IdentityRepository {
@@ -109,13 +111,16 @@ export class IdentityRepository {
     await tx.membership.create({ data });
     return true;
   }
+  async addMembers(tx: Tx, data: Prisma.MembershipCreateManyInput[]): Promise<void> {
+    await tx.membership.createMany({ data, skipDuplicates: true });
+  }
   async removeMembers(tx: Tx, where: Prisma.MembershipWhereInput): Promise<number> {
     return (await tx.membership.deleteMany({ where })).count;
   }
 
   // tokens and secrets
-  tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenWithPrincipal | null> {
-    return this.db.apiToken.findUnique({ where: { hash }, include: { principal: true } });
+  tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenWithSession | null> {
+    return this.db.apiToken.findUnique({ where: { hash }, include: { principal: true, personSession: true } });
   }
   token(projectId: string, id: string, tx: Tx = this.db): Promise<TokenWithPrincipal | null> {
     return tx.apiToken.findFirst({ where: { projectId, id }, include: { principal: true } });
@@ -168,6 +173,50 @@ export class IdentityRepository {
     });
   }
 
+  // sign-ins that last
+  async insertPersonSession(tx: Tx, data: Prisma.PersonSessionUncheckedCreateInput): Promise<void> {
+    await tx.personSession.create({ data });
+  }
+  personSession(id: string, tx: Tx = this.db): Promise<(PersonSession & { principal: Principal }) | null> {
+    return tx.personSession.findUnique({ where: { id }, include: { principal: true } });
+  }
+  /** Marks it as ended and forgets what was sealed. @returns null when it had ended already */
+  async endPersonSession(tx: Tx, id: string, at: Date): Promise<(PersonSession & { principal: Principal }) | null> {
+    const { count } = await tx.personSession.updateMany({
+      where: { id, endedAt: null },
+      data: { endedAt: at, refreshAt: null, sealed: null },
+    });
+    return count === 0 ? null : await this.personSession(id, tx);
+  }
+  async updatePersonSession(tx: Tx, id: string, data: Prisma.PersonSessionUncheckedUpdateInput): Promise<void> {
+    await tx.personSession.updateMany({ where: { id, endedAt: null }, data });
+  }
+  /** Open sign-ins by a provider: of one of its sessions, or of one subject. */
+  personSessionsOf(
+    tx: Tx,
+    projectId: string,
+    provider: string,
+    of: { readonly subject?: string | undefined; readonly sessionId?: string | undefined },
+  ): Promise<{ id: string }[]> {
+    return tx.personSession.findMany({
+      where: {
+        projectId,
+        provider,
+        endedAt: null,
+        ...(of.subject === undefined ? {} : { subject: of.subject }),
+        ...(of.sessionId === undefined ? {} : { providerSession: of.sessionId }),
+      },
+      select: { id: true },
+    });
+  }
+  tokensOfSession(tx: Tx, personSessionId: string): Promise<{ id: string }[]> {
+    return tx.apiToken.findMany({ where: { personSessionId }, select: { id: true } });
+  }
+  /** Takes an id that may be used once. @returns false when it was used before */
+  async takeId(tx: Tx, data: Prisma.UsedIdUncheckedCreateInput): Promise<boolean> {
+    return (await tx.usedId.createMany({ data: [data], skipDuplicates: true })).count === 1;
+  }
+
   // access tokens issued
   async recordAccess(tx: Tx, data: Prisma.IssuedAccessUncheckedCreateInput): Promise<void> {
     await tx.issuedAccess.create({ data });
@@ -195,8 +244,8 @@ export class IdentityRepository {
   async insertIdentity(tx: Tx, data: Prisma.IdentityUncheckedCreateInput): Promise<void> {
     await tx.identity.create({ data });
   }
-  async touchIdentity(tx: Tx, id: string, at: Date): Promise<void> {
-    await tx.identity.update({ where: { id }, data: { lastLoginAt: at } });
+  async touchIdentity(tx: Tx, id: string, at: Date, verifiedEmail: string | null): Promise<void> {
+    await tx.identity.update({ where: { id }, data: { lastLoginAt: at, verifiedEmail } });
   }
   async insertAttempt(tx: Tx, data: Prisma.LoginAttemptUncheckedCreateInput): Promise<void> {
     await tx.loginAttempt.create({ data });

@@ -1,7 +1,10 @@
 /**
- * The seam for identity providers: one interface, one registry line each. What differs between OpenID Connect, SAML and
- * a cluster's tokens stays behind it; who someone is *here* is sign-in.service.ts's business.
+ * The seam for identity providers: one interface, one registry line each (login/provider-kinds.ts). What differs between
+ * OpenID Connect and SAML stays behind it; who someone is *here* is sign-in.service.ts's business.
  */
+import type { GroupMapping } from './mapping/group-mapping.ts';
+import type { Claims } from './mapping/read-groups.ts';
+
 export interface ProvenPerson {
   /** The provider's own stable id of the person. */
   readonly subject: string;
@@ -9,7 +12,20 @@ export interface ProvenPerson {
   readonly username: string;
   readonly displayName: string;
   readonly email: string | undefined;
+  /** True only when the provider says that it checked the address. */
+  readonly emailVerified: boolean;
+  /** As the provider says them; the mapping makes ours of them. */
   readonly groups: readonly string[];
+  /** How they proved who they are (RFC 8176), and at what level; empty and absent when the provider does not say. */
+  readonly amr: readonly string[];
+  readonly acr?: string | undefined;
+  /** When they did, UTC milliseconds; absent when the provider does not say: then no age is fresh enough. */
+  readonly authTimeMs?: number | undefined;
+  /** The provider's id of their session there: what a logout names. */
+  readonly sessionId?: string | undefined;
+  /** Kept sealed: to ask the provider again, and to sign out there. */
+  readonly refreshToken?: string | undefined;
+  readonly idToken?: string | undefined;
 }
 
 /** What ties the two halves of one sign-in together; kept by us, never by the browser alone. */
@@ -19,27 +35,77 @@ export interface SignInChecks {
   readonly codeVerifier: string;
 }
 
+/** What a step-up asks of the provider beyond a plain sign-in. */
+export interface SignInAsk {
+  /** Seconds; 0 = prove it now. The answer is refused when it does not prove that. */
+  readonly maxAgeS?: number | undefined;
+  /** A wish to the provider; whoever needs it checks what came back. */
+  readonly acrValues?: string | undefined;
+}
+
+/** What the browser brought back from the provider. */
+export interface ProviderAnswer {
+  readonly url: URL;
+  /** Fields of a form, where the provider answers by POST. */
+  readonly form?: Readonly<Record<string, string>>;
+}
+
+/** What is found of a provider when it is tried out; never a secret. */
+export interface ProviderCheck {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** What a token or a set of claims says, before any mapping. */
+export interface ReadClaims {
+  readonly person: Pick<ProvenPerson, 'subject' | 'username' | 'displayName' | 'email' | 'emailVerified' | 'groups'>;
+  /** Why a sign-in with exactly this would be refused; empty = it would not. */
+  readonly problems: readonly string[];
+}
+
 export interface IdentityProvider {
-  /** DNS label; memberships it gives have source `oidc:<name>`. */
+  /** DNS label, unique in its project. */
   readonly name: string;
+  readonly kind: 'oidc' | 'saml';
+  readonly displayName: string;
   /** Whose it is. Undefined = the installation's: it serves every project, and newcomers join the default one alone. */
   readonly projectId?: string | undefined;
   /** A username of this provider may claim the principal of that name (ours alone: the demo's). */
   readonly linksByName: boolean;
-  /** Where to send the browser. */
-  begin(redirectUri: string, checks: SignInChecks): Promise<URL>;
+  readonly mapping: GroupMapping;
+  /** Seconds a sign-in lasts at most. */
+  readonly sessionS: number;
+  /** How often it is asked again whether a person may stay, in seconds; undefined = it cannot be asked. */
+  readonly refreshS: number | undefined;
+  /** Where its answers arrive, below the public URL: distinct per provider, so that one cannot be taken for another. */
+  readonly callbackPath: string;
+  /** Where to send the browser. @throws GatewayError `auth.provider_unavailable` */
+  begin(redirectUri: string, checks: SignInChecks, ask: SignInAsk): Promise<URL>;
   /** @throws anything when the answer does not prove a person; the caller says `auth.failed` */
-  finish(callback: URL, checks: SignInChecks): Promise<ProvenPerson>;
+  finish(answer: ProviderAnswer, checks: SignInChecks, ask: SignInAsk): Promise<ProvenPerson>;
+  /** Tries it out: reachable, its metadata, its keys, its clock. */
+  test(): Promise<readonly ProviderCheck[]>;
+  /** For previews. @param input claims, or a whole token or assertion; @throws GatewayError `request.invalid` */
+  read(input: { readonly claims: Claims } | { readonly token: string }): Promise<ReadClaims>;
+  /**
+   * Asks whether the person may stay, and what their groups are now. Absent where the protocol cannot.
+   * @throws GatewayError `auth.failed` when the provider says no; anything else when it could not be asked
+   */
+  refresh?(refreshToken: string, subject: string): Promise<ProvenPerson>;
+  /** Where to send the browser to sign out there too. Absent where the protocol or the provider cannot. */
+  signOut?(idToken: string | undefined, returnTo: string): Promise<URL | undefined>;
 }
+
+/** `oidc:okta`: the source of the memberships it gives. */
+export const sourceOf = (provider: Pick<IdentityProvider, 'kind' | 'name'>): string =>
+  `${provider.kind}:${provider.name}`;
 
 /** Abstract class as the injection token. */
 export abstract class IdentityProviders {
-  abstract readonly all: readonly IdentityProvider[];
-  /** Those that people may sign in to a project by. */
-  of(projectId: string): readonly IdentityProvider[] {
-    return this.all.filter((provider) => provider.projectId === undefined || provider.projectId === projectId);
-  }
-  find(projectId: string, name: string): IdentityProvider | undefined {
-    return this.of(projectId).find((provider) => provider.name === name);
-  }
+  /** The installation's, of the environment: their word means the same person in every project. */
+  abstract readonly shared: readonly IdentityProvider[];
+  /** The enabled ones that people may sign in to a project by. */
+  abstract list(projectId: string): Promise<readonly IdentityProvider[]>;
+  abstract find(projectId: string, name: string): Promise<IdentityProvider | undefined>;
 }

@@ -12,7 +12,7 @@ import { ProjectDirectory } from '../db/project.ts';
 import { Public } from '../http/caller.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
 import { Listening } from '../listening.ts';
-import { DeviceFlow, normalUserCode, PERSON_SESSION_S } from './device-flow.ts';
+import { DeviceFlow, normalUserCode } from './device-flow.ts';
 import { escapeHtml, htmlPage, readCookies, setCookie } from './pages.ts';
 import { IdentityProviders } from './providers.ts';
 import { SIGN_IN_S, SignIn, safeReturnTo } from './sign-in.service.ts';
@@ -23,6 +23,12 @@ const LoginQuery = z.object({
   return_to: z.string().max(600).optional(),
   provider: z.string().max(63).optional(),
   project: z.string().max(63).optional(),
+  max_age: z.coerce.number().int().min(0).max(86_400).optional(),
+  acr_values: z
+    .string()
+    .regex(/^[\x21-\x7e]+( [\x21-\x7e]+)*$/)
+    .max(500)
+    .optional(),
 });
 const DeviceQuery = z.object({ user_code: z.string().max(40).optional() });
 const DeviceAnswer = z.object({
@@ -58,16 +64,25 @@ export class SignInController {
     await this.limits.take('sign-in', request.ip);
     const returnTo = safeReturnTo(query.return_to);
     const projectId = await this.projects.idToSignIn(query.project);
-    const providers = this.providers.of(projectId);
+    const providers = await this.providers.list(projectId);
     if (query.provider === undefined && providers.length > 1) {
-      const project = query.project === undefined ? '' : `&amp;project=${encodeURIComponent(query.project)}`;
+      const { max_age: maxAge, acr_values: acrValues, project } = query;
+      const more = new URLSearchParams({
+        ...(project === undefined ? {} : { project }),
+        ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
+        ...(acrValues === undefined ? {} : { acr_values: acrValues }),
+        return_to: returnTo,
+      });
       const links = providers.map(
-        ({ name }) =>
-          `<p><a href="/v1/login?provider=${encodeURIComponent(name)}${project}&amp;return_to=${encodeURIComponent(returnTo)}">${escapeHtml(name)}</a></p>`,
+        ({ name, displayName }) =>
+          `<p><a href="/v1/login?provider=${encodeURIComponent(name)}&amp;${escapeHtml(more.toString())}">${escapeHtml(displayName === '' ? name : displayName)}</a></p>`,
       );
       return this.#send(reply, 200, 'Sign in with', links.join(''));
     }
-    const { url, state } = await this.signIn.begin(projectId, query.provider, returnTo);
+    const { url, state } = await this.signIn.begin(projectId, query.provider, returnTo, {
+      maxAgeS: query.max_age,
+      acrValues: query.acr_values,
+    });
     void reply.header(
       'set-cookie',
       setCookie(STATE_COOKIE, state, { path: '/v1/login', maxAgeS: SIGN_IN_S, secure: this.#secure }),
@@ -77,15 +92,17 @@ export class SignInController {
 
   /** Public: the provider sends the browser here; the code and the state are the proof. */
   @Public()
-  @Get('/v1/login/callback')
+  @Get(['/v1/login/callback', '/v1/login/callback/:provider', '/v1/login/callback/:project/:provider'])
   async callback(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     await this.limits.take('sign-in', request.ip);
     const at = request.url.indexOf('?');
-    const state = readCookies(request.headers.cookie).get(STATE_COOKIE);
-    const { token, returnTo } = await this.signIn.finish(at < 0 ? '' : request.url.slice(at), state, request.id);
+    const [path, query] = at < 0 ? [request.url, ''] : [request.url.slice(0, at), request.url.slice(at)];
+    const cookieState = readCookies(request.headers.cookie).get(STATE_COOKIE);
+    const state = new URLSearchParams(query).get('state') ?? '';
+    const { token, sessionS, returnTo } = await this.signIn.finish({ path, query, state }, cookieState, request.id);
     void reply.header('set-cookie', [
       setCookie(STATE_COOKIE, '', { path: '/v1/login', maxAgeS: 0, secure: this.#secure }),
-      setCookie(SESSION_COOKIE, token, { path: '/', maxAgeS: PERSON_SESSION_S, secure: this.#secure }),
+      setCookie(SESSION_COOKIE, token, { path: '/', maxAgeS: sessionS, secure: this.#secure }),
     ]);
     void reply.header('cache-control', 'no-store').redirect(returnTo, 302);
   }
@@ -115,7 +132,7 @@ export class SignInController {
       return this.#send(
         reply,
         200,
-        `Signed in as ${person.name}`,
+        `Signed in as ${person.principal.name}`,
         '<form method="get" action="/device"><label>Code shown by the device <input name="user_code" autofocus autocomplete="off"></label><button>Go on</button></form>',
       );
     }
@@ -130,7 +147,7 @@ export class SignInController {
       reply,
       200,
       'Sign in a device',
-      `<p>You are <b>${escapeHtml(person.name)}</b>. <b>${escapeHtml(attempt.provider)}</b> asked at ${attempt.createdAt.toISOString().slice(11, 19)} UTC to act as you, and shows this code:</p>
+      `<p>You are <b>${escapeHtml(person.principal.name)}</b>. <b>${escapeHtml(attempt.provider)}</b> asked at ${attempt.createdAt.toISOString().slice(11, 19)} UTC to act as you, and shows this code:</p>
        <p class="code"><code>${escapeHtml(code)}</code></p><p>Go on only if you started this yourself and the codes are the same.</p>
        <form method="post" action="/device"><input type="hidden" name="user_code" value="${escapeHtml(code)}"><input type="hidden" name="proof" value="${proofOf(session, code)}">
        <button name="answer" value="approve">Yes, sign it in</button><button name="answer" value="deny">No</button></form>`,

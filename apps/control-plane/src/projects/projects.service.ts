@@ -164,7 +164,7 @@ export class Projects {
 
   /** Providers whose word means the same person in every project. */
   #shared(): readonly string[] {
-    return this.providers.all.filter((one) => one.projectId === undefined).map((one) => one.name);
+    return this.providers.shared.map((one) => one.name);
   }
 
   /** @returns ids, or undefined for all */
