@@ -4,7 +4,7 @@
  */
 import { listOf, objectOf, oneOf, optional, parseBoolean, parseInteger, parseString } from '@sallyport/core';
 import { EFFECTS } from './effect.ts';
-import { parseApprovalSpec } from './policy.ts';
+import { parseApprovalSpec, parseStepUp } from './policy.ts';
 import { parsePrincipalRef } from './principal.ts';
 
 /** `once`: this statement digest, one time. The field exists from the first version on; `shape` comes later. */
@@ -53,6 +53,8 @@ export const parseApproval = objectOf({
   /** Who answered: distinct persons, in order. */
   by: listOf(parsePrincipalRef),
   reason: optional(parseString),
+  /** What every approver's sign-in was checked for; absent where the rule asked for nothing. */
+  stepUp: optional(parseStepUp),
   answeredAt: parseInteger,
   expiresAt: parseInteger,
 });

@@ -17,6 +17,8 @@ export const CAPABILITIES = [
   'approval.once.1',
   'trail.1',
   'session.limits.1',
+  'policy.auth.1',
+  'approval.step-up.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

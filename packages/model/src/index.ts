@@ -41,6 +41,7 @@ export {
   parseSubjects,
   type ResourceSelector,
   type Rule,
+  type StepUp,
   type Subjects,
   VERDICT_KINDS,
 } from './policy.ts';
@@ -57,7 +58,13 @@ export {
   TLS_MODES,
   UPSTREAM_AUTH_METHODS,
 } from './resource.ts';
-export { parseSessionReport, type SessionInfo, type SessionReport, type SessionUsage } from './session.ts';
+export {
+  parseSessionReport,
+  type SessionAuth,
+  type SessionInfo,
+  type SessionReport,
+  type SessionUsage,
+} from './session.ts';
 export type {
   ColumnUse,
   RelationAccess,

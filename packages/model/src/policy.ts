@@ -20,11 +20,23 @@ export const parseResourceSelector = objectOf({
 });
 export type ResourceSelector = ReturnType<typeof parseResourceSelector>;
 
+/** What an approver's own sign-in must have proven; enforced by the control plane, which knows it. */
+export const parseStepUp = objectOf({
+  /** At most this long ago, milliseconds. */
+  maxAgeMs: optional(parseInteger),
+  /** One of these methods of proof (RFC 8176). */
+  amr: optional(listOf(parseString, 20)),
+  /** One of these levels. */
+  acr: optional(listOf(parseString, 20)),
+});
+export type StepUp = ReturnType<typeof parseStepUp>;
+
 export const parseApprovalSpec = objectOf({
   groups: listOf(parseString, 100),
   /** How many distinct persons must say yes. */
   count: parseInteger,
   expiresMs: parseInteger,
+  stepUp: optional(parseStepUp),
 });
 export type ApprovalSpec = ReturnType<typeof parseApprovalSpec>;
 

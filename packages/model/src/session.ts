@@ -2,6 +2,17 @@
 import { listOf, objectOf, oneOf, optional, parseInteger, parseString } from '@sallyport/core';
 import { type PrincipalRef, parsePrincipalRef } from './principal.ts';
 
+/** How the person behind a session signed in: what rules read as `auth.*`. */
+export interface SessionAuth {
+  /** Methods of proof (RFC 8176); empty when nobody said. */
+  readonly amr: readonly string[];
+  /** Level of proof; '' when nobody said. */
+  readonly acr: string;
+  /** UTC milliseconds; undefined when nobody said: then no age is young enough. */
+  readonly authTimeMs: number | undefined;
+  readonly provider: string;
+}
+
 export interface SessionInfo {
   /** UUIDv7 text. */
   readonly id: string;
@@ -22,6 +33,8 @@ export interface SessionInfo {
   readonly application: string;
   /** UTC milliseconds. */
   readonly openedAt: number;
+  /** Absent where no person signed in by a provider, or the token does not say. */
+  readonly auth?: SessionAuth;
 }
 
 /** Counters of a session: what rules read as `usage.*`. */

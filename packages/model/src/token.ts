@@ -24,5 +24,10 @@ export const parseAccessTokenClaims = objectOf({
   prj: parseString,
   /** Grant ids this token draws on (base64url of the 16 bytes); a narrowing, never a right by itself. `["*"]` = all. */
   gr: listOf(parseString, 16),
+  /** How the person behind it signed in, when a provider said so (ADR 0014): methods (RFC 8176), level, instant (seconds), provider. */
+  amr: optional(listOf(parseString, 20)),
+  acr: optional(parseString),
+  ath: optional(parseInteger),
+  idp: optional(parseString),
 });
 export type AccessTokenClaims = ReturnType<typeof parseAccessTokenClaims>;

@@ -83,7 +83,9 @@ function ruleProblems(rule: Rule, field: string, earlier: Earlier[]): readonly F
     if (rule.approval === undefined) add('approval', 'a hold says who may approve it');
   } else if (rule.approval !== undefined) add('approval', `goes with \`hold\`, not with \`${rule.verdict}\``);
   if (rule.approval !== undefined) {
-    const { count, expiresMs } = rule.approval;
+    const { count, expiresMs, stepUp } = rule.approval;
+    if (stepUp !== undefined && Object.keys(stepUp).length === 0)
+      add('approval.step_up', 'says max_age, amr or acr; leave it out to ask nothing');
     if (count < 1 || count > APPROVALS_MAX) add('approval.count', `from 1 to ${APPROVALS_MAX}`);
     if (expiresMs < 1_000 || expiresMs > LIMITS.approvalWaitMsMax) add('approval.expires', 'from 1s to 24h');
   }

@@ -8,6 +8,7 @@ import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { LIMITS } from '@sallyport/core';
 import { RE2JS } from 're2js';
 import {
+  AuthFact,
   FACT_TYPES,
   FAMILIES,
   type Family,
@@ -48,6 +49,9 @@ export interface ConditionProblem {
 
 const AST_NODES_MAX = 400;
 const LOOPS_DEPTH_MAX = 2;
+/** Families that change while a session goes on, and of some the one field that does. */
+const CHANGING: ReadonlySet<string> = new Set(['session', 'auth', 'time', 'usage']);
+const STEADY_BUT: Readonly<Record<string, string | undefined>> = { session: 'in_transaction', auth: 'age' };
 const LOOPS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
 
 const CLASSES = {
@@ -60,6 +64,7 @@ const CLASSES = {
   Resource: ResourceFact,
   Session: SessionFact,
   Time: TimeFact,
+  Auth: AuthFact,
   Usage: UsageFact,
 } as const;
 
@@ -146,15 +151,15 @@ function inspect(node: ASTNode, found: Findings, loops: number): void {
       if (Object.hasOwn(FAMILIES, node.args)) {
         found.reads.add(node.args as Family);
         // `session` by itself may be compared whole; its field is looked at below.
-        if (node.args === 'session' || node.args === 'time' || node.args === 'usage') found.changing = true;
+        if (CHANGING.has(node.args)) found.changing = true;
       } else if (LATER_FAMILIES.includes(node.args))
         refuse(`\`${node.args}.*\` arrives later: a rule cannot read it yet`);
       return;
     case '.':
     case '.?': {
       const [base, field] = node.args;
-      if (base.op === 'id' && base.args === 'session' && field !== 'in_transaction') {
-        found.reads.add('session');
+      if (base.op === 'id' && STEADY_BUT[base.args] !== undefined && STEADY_BUT[base.args] !== field) {
+        found.reads.add(base.args as Family);
         return;
       }
       inspect(base, found, loops);

@@ -67,6 +67,13 @@ const parseApproval = objectOf({
   groups: listOf(parseString, 100),
   count: withDefault(parseInteger, 1),
   expires: withDefault(parseDuration, APPROVAL_EXPIRES_MS_DEFAULT),
+  step_up: optional(
+    objectOf({
+      max_age: optional(parseDuration),
+      amr: optional(listOf(parseString, 20)),
+      acr: optional(listOf(parseString, 20)),
+    }),
+  ),
 });
 
 const parseRuleDocument = objectOf({
@@ -124,7 +131,16 @@ export function parsePolicyDocument(
 
 function ruleOf({ approval, ...rule }: ReturnType<typeof parseRuleDocument>): Rule {
   if (approval === undefined) return rule;
-  return { ...rule, approval: { groups: approval.groups, count: approval.count, expiresMs: approval.expires } };
+  const { groups, count, expires, step_up: asked } = approval;
+  const stepUp = asked && {
+    ...(asked.max_age === undefined ? {} : { maxAgeMs: asked.max_age }),
+    ...(asked.amr === undefined ? {} : { amr: asked.amr }),
+    ...(asked.acr === undefined ? {} : { acr: asked.acr }),
+  };
+  return {
+    ...rule,
+    approval: { groups, count, expiresMs: expires, ...(stepUp === undefined ? {} : { stepUp }) },
+  };
 }
 
 /** A YAML text as a value, with the means to find a field's place in it. */
@@ -216,7 +232,16 @@ function renderRule({ name, when, unless, verdict, message, approval, mode }: Ru
     approval:
       approval === undefined
         ? undefined
-        : { groups: approval.groups, count: approval.count, expires: renderDuration(approval.expiresMs) },
+        : {
+            groups: approval.groups,
+            count: approval.count,
+            expires: renderDuration(approval.expiresMs),
+            step_up: approval.stepUp && {
+              max_age: approval.stepUp.maxAgeMs === undefined ? undefined : renderDuration(approval.stepUp.maxAgeMs),
+              amr: approval.stepUp.amr,
+              acr: approval.stepUp.acr,
+            },
+          },
     mode: mode === 'enforce' ? undefined : mode,
   };
 }

@@ -17,7 +17,7 @@ import type {
 } from '@sallyport/model';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
-import { FAMILIES, type Family, sqlFact, timeFact, usageFact } from './facts.ts';
+import { authFact, FAMILIES, type Family, sqlFact, timeFact, usageFact } from './facts.ts';
 import { GrantBook, isInForce, type Rights } from './rights.ts';
 import { evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
 import { type SessionView, SessionViews } from './session-view.ts';
@@ -155,6 +155,7 @@ function contextOf(
     ...view.facts,
     session: statement.inTransaction ? view.sessionInTransaction : view.sessionIdle,
     // Made only where a rule reads them: they differ for every statement.
+    ...(reads.has('auth') ? { auth: authFact(session, nowMs) } : {}),
     ...(reads.has('time') ? { time: timeFact(nowMs) } : {}),
     ...(reads.has('usage') ? { usage: usageFact(usage, session.openedAt, nowMs) } : {}),
     ...(fact === undefined ? {} : { sql: fact }),

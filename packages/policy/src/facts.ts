@@ -55,6 +55,7 @@ export const FACT_TYPES = {
     in_transaction: 'bool',
   },
   Time: { hour: 'int', minute: 'int', weekday: 'string', date: 'string' },
+  Auth: { amr: 'list<string>', acr: 'string', age: 'int', provider: 'string' },
   Usage: { statements: 'int', writes: 'int', rows: 'int', bytes: 'int', seconds: 'int' },
 } as const;
 
@@ -66,6 +67,7 @@ export const FAMILIES = {
   resource: 'Resource',
   session: 'Session',
   time: 'Time',
+  auth: 'Auth',
   usage: 'Usage',
 } as const;
 export type Family = keyof typeof FAMILIES;
@@ -89,6 +91,7 @@ export class ResourceFact extends Fact {}
 export class SessionFact extends Fact {}
 export class TimeFact extends Fact {}
 export class UsageFact extends Fact {}
+export class AuthFact extends Fact {}
 
 /** Statements inside statements are statements of their own to a rule: a DELETE in a CTE is a DELETE. */
 export function sqlFact(facts: SqlFacts, masks: MaskSet): SqlFact {
@@ -184,6 +187,20 @@ export function timeFact(nowMs: number): TimeFact {
     minute: BigInt(at.getUTCMinutes()),
     weekday: WEEKDAYS[at.getUTCDay()],
     date: at.toISOString().slice(0, 10),
+  });
+}
+
+/** Older than anything a rule asks for: nobody said when, so it counts as long ago. */
+const AGE_UNKNOWN_S = Number.MAX_SAFE_INTEGER;
+
+/** How the person behind the session signed in. @param nowMs UTC milliseconds */
+export function authFact({ auth }: SessionInfo, nowMs: number): AuthFact {
+  const at = auth?.authTimeMs;
+  return new AuthFact({
+    amr: auth?.amr ?? [],
+    acr: auth?.acr ?? '',
+    age: BigInt(at === undefined ? AGE_UNKNOWN_S : Math.max(0, Math.floor((nowMs - at) / 1000))),
+    provider: auth?.provider ?? '',
   });
 }
 

@@ -13,7 +13,7 @@ import {
   type SqlFacts,
 } from '@sallyport/model';
 import type { FactContext } from './condition.ts';
-import { type Family, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
+import { authFact, type Family, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
 import { MaskSets } from './masks.ts';
 import type { GrantBook, Rights } from './rights.ts';
 import { type CompiledPolicy, type CompiledRule, compilePolicy, type Findings } from './rules.ts';
@@ -82,6 +82,8 @@ export class SessionViews {
       facts: {
         principal: principalFact(principal, groups),
         on_behalf_of: onBehalfOfFact(onBehalfOf, otherGroups),
+        // Its age is made anew for the rules that read it.
+        auth: authFact(session, session.openedAt),
         ...(resource === undefined ? {} : { resource: resourceFact(resource) }),
       },
       sessionIdle: sessionFact(session, false),

@@ -8,6 +8,7 @@ import type { DecisionInput } from './engine.ts';
 import type { GrantBook, Rights } from './rights.ts';
 import { APPROVAL_DEFAULT, type Findings } from './rules.ts';
 import type { SessionView } from './session-view.ts';
+import { coversStepUp, joinedStepUp } from './step-up.ts';
 
 export interface Judgement {
   readonly input: DecisionInput;
@@ -75,11 +76,13 @@ function together(holds: readonly Hold[]): ApprovalSpec {
     (left, spec) => left.filter((group) => spec.groups.includes(group)),
     named[0]?.groups ?? [],
   );
-  if (named.length > 0 && shared.length === 0) return first;
+  const stepUp = joinedStepUp(specs.map((spec) => spec.stepUp));
+  if ((named.length > 0 && shared.length === 0) || stepUp === 'impossible') return first;
   return {
     groups: shared,
     count: Math.max(...specs.map((spec) => spec.count)),
     expiresMs: Math.min(...specs.map((spec) => spec.expiresMs)),
+    ...(stepUp === undefined ? {} : { stepUp }),
   };
 }
 
@@ -93,6 +96,7 @@ function answers(
   if (!approval.granted || approval.expiresAt <= nowMs) return false;
   if (approval.digest !== statement.digest || approval.resourceId !== session.resourceId) return false;
   if (approval.principalId !== session.principal.id) return false;
+  if (!coversStepUp(approval.stepUp, hold.approval.stepUp)) return false;
   const askers = [session.principal.id, session.onBehalfOf?.id];
   const accepted = new Set(
     approval.by

@@ -122,5 +122,15 @@ function sessionInfo(
     role: request.role ?? '',
     application: request.application.slice(0, 200),
     openedAt: nowMs,
+    ...(claims.idp === undefined
+      ? {}
+      : {
+          auth: {
+            amr: claims.amr ?? [],
+            acr: claims.acr ?? '',
+            authTimeMs: claims.ath === undefined ? undefined : claims.ath * 1000,
+            provider: claims.idp,
+          },
+        }),
   };
 }

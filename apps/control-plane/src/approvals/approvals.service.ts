@@ -16,6 +16,8 @@ import { InvalidRequest } from '../http/invalid-request.ts';
 import { Metrics } from '../http/metrics.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
+import { StepUps } from '../http/step-up.ts';
+import { accountsOf } from '../identity/same-person.ts';
 import { Keys } from '../keys/keys.ts';
 import { Listening } from '../listening.ts';
 import { hideDetected } from '../masking/detected.ts';
@@ -46,6 +48,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly keys: Keys,
     private readonly outbox: Outbox,
     private readonly listening: Listening,
+    private readonly stepUps: StepUps,
     private readonly clock: SystemClock,
     private readonly log: Log,
     metrics: Metrics,
@@ -169,9 +172,15 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         throw new GatewayError('request.not_found', { approval: id });
       if (!mayAnswer(row, { id: caller.principal.id, kind: caller.principal.kind, groups }))
         throw new GatewayError('approval.not_yours', { approval: id });
-      if (row.state !== 'pending' || row.votes.some((vote) => vote.principalId === caller.principal.id))
+      // A second account of theirs is still the same person: not another approver, and never the requester's.
+      const accounts = await accountsOf(tx, [caller.principal.id]);
+      if (accounts.has(row.principalId) || (row.onBehalfOfId !== null && accounts.has(row.onBehalfOfId)))
+        throw new GatewayError('approval.not_yours', { approval: id });
+      if (row.state !== 'pending' || row.votes.some((vote) => accounts.has(vote.principalId)))
         throw new GatewayError('approval.answered', { approval: id });
       if (row.expiresAt.getTime() <= this.clock.nowMs()) throw new GatewayError('approval.expired', { approval: id });
+      // Saying no needs no more than being an approver.
+      if (granted) this.stepUps.require(caller, (row.body as unknown as ApprovalRequest).approval.stepUp);
       const vote = {
         projectId: caller.projectId,
         requestId: id,
@@ -264,6 +273,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       granted,
       by: state === 'expired' ? [] : by,
       ...(reason === '' ? {} : { reason }),
+      ...(granted && request.approval.stepUp !== undefined ? { stepUp: request.approval.stepUp } : {}),
       answeredAt: now,
       // A ticket is for a later run of the statement; a wait ends with the request.
       expiresAt: row.mode === 'ticket' ? now + request.approval.expiresMs : row.expiresAt.getTime(),

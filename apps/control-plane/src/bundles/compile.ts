@@ -144,6 +144,11 @@ function requiredCapabilities(resources: readonly Resource[], policies: readonly
     ],
     ['trail.1', true],
     [
+      'policy.auth.1',
+      policies.some((policy) => policy.rules.some(({ when, unless = '' }) => /\bauth\b/.test(`${when} ${unless}`))),
+    ],
+    ['approval.step-up.1', policies.some((policy) => policy.rules.some((rule) => rule.approval?.stepUp !== undefined))],
+    [
       'session.limits.1',
       resources.some((resource) => resource.idleMsMax !== undefined || resource.sessionMsMax !== undefined),
     ],

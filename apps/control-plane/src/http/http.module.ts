@@ -7,6 +7,7 @@ import { HealthController } from './health.controller.ts';
 import { Metrics } from './metrics.ts';
 import { ProblemFilter } from './problem.filter.ts';
 import { RateLimiter } from './rate-limit.ts';
+import { StepUps } from './step-up.ts';
 
 @Global()
 @Module({
@@ -15,9 +16,10 @@ import { RateLimiter } from './rate-limit.ts';
     Metrics,
     RateLimiter,
     Listening,
+    StepUps,
     { provide: APP_GUARD, useClass: AuthGuard },
     { provide: APP_FILTER, useClass: ProblemFilter },
   ],
-  exports: [Metrics, RateLimiter, Listening],
+  exports: [Metrics, RateLimiter, Listening, StepUps],
 })
 export class HttpModule {}

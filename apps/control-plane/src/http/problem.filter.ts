@@ -8,6 +8,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Prisma } from '../generated/prisma/client.ts';
 import { Accepted, PROPOSAL_HEADER } from './accepted.ts';
 import { InvalidRequest, OAuthError } from './invalid-request.ts';
+import { StepUpRequired } from './step-up.ts';
 
 /** Abstract class as the injection token of the process's logger. */
 export abstract class Log implements Logger {
@@ -92,8 +93,10 @@ export class ProblemFilter implements ExceptionFilter {
     const problem = {
       ...problemOf(code, request.id),
       ...(error instanceof InvalidRequest ? { errors: error.errors } : {}),
+      ...(error instanceof StepUpRequired ? { stepUp: error.stepUp } : {}),
     };
-    if (status === 401) void reply.header('www-authenticate', 'Bearer');
+    if (status === 401)
+      void reply.header('www-authenticate', error instanceof StepUpRequired ? error.challenge : 'Bearer');
     if (error instanceof OAuthError) {
       void reply
         .header('cache-control', 'no-store')

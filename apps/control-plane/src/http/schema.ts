@@ -55,6 +55,15 @@ export const Problem = z
     status: z.number(),
     code: z.string().describe('Stable; see docs/reference/errors.md.'),
     requestId: z.string(),
+    stepUp: z
+      .object({
+        url: z.string().describe('Where to sign in again.'),
+        maxAgeSeconds: z.number().optional(),
+        amr: z.array(z.string()).optional(),
+        acr: z.array(z.string()).optional(),
+      })
+      .optional()
+      .describe('With `auth.step_up`.'),
     errors: z
       .array(
         z.object({

@@ -20,6 +20,8 @@ import { IdentityRepository } from './identity.repository.ts';
 /** Minutes, not hours: a leaked token is good for one resource for this long. */
 const ACCESS_TTL_S = 600;
 const GRANTS_IN_TOKEN_MAX = 16;
+/** An agent not seen for this long is not waited for. */
+const AGENT_SEEN_MS = 24 * 60 * 60_000;
 
 export interface ExchangeInput {
   readonly subjectToken: string;
@@ -103,6 +105,7 @@ export class Exchange {
       exp: iat + ttl,
       prj: subject.projectId,
       gr: ['*'],
+      ...(await this.#signInClaims(subject, resource.agents)),
     };
     const accessToken = await this.#sign(claims, grants);
     await this.database.transaction(async (tx) => {
@@ -150,6 +153,25 @@ export class Exchange {
     );
   }
 
+  /**
+   * How the person signed in, for rules about `auth.*`. Left out while an agent that guards the resource is too old to read it: its
+   * parser would refuse the token, and a rule that asks is refused by that agent anyway.
+   */
+  async #signInClaims(
+    { projectId, signIn }: Caller,
+    agents: readonly string[],
+  ): Promise<Pick<AccessTokenClaims, 'amr' | 'acr' | 'ath' | 'idp'>> {
+    if (signIn === undefined) return {};
+    const since = new Date(this.clock.nowMs() - AGENT_SEEN_MS);
+    if (await this.repository.hasOldAgent(projectId, agents, 'policy.auth.1', since)) return {};
+    return {
+      ...(signIn.amr.length === 0 ? {} : { amr: [...signIn.amr] }),
+      ...(signIn.acr === undefined ? {} : { acr: signIn.acr }),
+      ...(signIn.authTimeMs === undefined ? {} : { ath: Math.floor(signIn.authTimeMs / 1000) }),
+      idp: signIn.provider,
+    };
+  }
+
   /** Names the grants it draws on, as long as the token stays small; else all of the principal's. */
   async #sign(claims: AccessTokenClaims, grants: readonly Grant[]): Promise<string> {
     if (grants.length <= GRANTS_IN_TOKEN_MAX) {
@@ -159,7 +181,7 @@ export class Exchange {
     }
     const token = await this.keys.signJws('access_token', 'at+jwt', claims);
     if (token.length >= LIMITS.accessTokenBytesMax)
-      throw new GatewayError('internal', { reason: 'access token too large', bytes: token.length });
+      throw new GatewayError('auth.token_too_large', { bytes: token.length });
     return token;
   }
 

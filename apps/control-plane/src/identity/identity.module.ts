@@ -10,9 +10,14 @@ import { DeviceFlow } from './device-flow.ts';
 import { Exchange } from './exchange.service.ts';
 import { IdentityRepository } from './identity.repository.ts';
 import { Arrivals } from './login/arrivals.ts';
+import { AuthorizeController } from './login/authorize.controller.ts';
+import { CodeFlow } from './login/code-flow.ts';
 import { OidcKind } from './login/oidc-kind.ts';
 import { PersonSessions } from './login/person-sessions.ts';
 import { ProviderKinds } from './login/provider-kinds.ts';
+import { Refresher } from './login/refresher.ts';
+import { SignOutController } from './login/sign-out.controller.ts';
+import { SignOut } from './login/sign-out.ts';
 import { OAuthController } from './oauth.controller.ts';
 import { GroupsController, PrincipalsController } from './principals.controller.ts';
 import { Principals } from './principals.service.ts';
@@ -29,7 +34,15 @@ import { TokenService } from './token.service.ts';
 @Global()
 @Module({
   imports: [KeysModule],
-  controllers: [PrincipalsController, GroupsController, OAuthController, SignInController, ProvidersController],
+  controllers: [
+    PrincipalsController,
+    GroupsController,
+    OAuthController,
+    SignInController,
+    SignOutController,
+    AuthorizeController,
+    ProvidersController,
+  ],
   providers: [
     IdentityRepository,
     ApiTokens,
@@ -47,6 +60,9 @@ import { TokenService } from './token.service.ts';
     ProviderSettingsService,
     PersonSessions,
     Arrivals,
+    SignOut,
+    Refresher,
+    CodeFlow,
     ConfiguredProviders,
     { provide: IdentityProviders, useExisting: ConfiguredProviders },
     SignIn,

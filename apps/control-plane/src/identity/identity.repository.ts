@@ -158,6 +158,25 @@ export class IdentityRepository {
   resource(projectId: string, reference: string): Promise<Resource | null> {
     return this.db.resource.findFirst({ where: { projectId, ...idOrName(reference) } });
   }
+  /** Whether an agent that guards a resource of these names (none = every agent) lacks a capability. */
+  async hasOldAgent(
+    projectId: string,
+    names: readonly string[],
+    capability: string,
+    seenSince: Date,
+  ): Promise<boolean> {
+    const old = await this.db.agent.findFirst({
+      where: {
+        projectId,
+        revokedAt: null,
+        lastSeenAt: { gte: seenSince },
+        NOT: { capabilities: { has: capability } },
+        ...(names.length === 0 ? {} : { name: { in: [...names] } }),
+      },
+      select: { id: true },
+    });
+    return old !== null;
+  }
   grantsInForce(projectId: string, principalId: string, groups: readonly string[], now: Date): Promise<Grant[]> {
     return this.db.grant.findMany({
       where: {
@@ -208,6 +227,18 @@ export class IdentityRepository {
       },
       select: { id: true },
     });
+  }
+  /** Sign-ins whose provider is to be asked again, taken for this replica until `until`. */
+  async takeDueSessions(now: Date, until: Date, limit: number): Promise<readonly string[]> {
+    const rows = await this.db.$queryRaw<{ id: string }[]>`
+      update person_sessions set refresh_at = ${until} where id in (
+        select id from person_sessions where refresh_at <= ${now} and ended_at is null and expires_at > ${now}
+        order by refresh_at limit ${limit} for update skip locked
+      ) returning id::text as id`;
+    return rows.map((row) => row.id);
+  }
+  async projectIds(): Promise<readonly string[]> {
+    return (await this.db.project.findMany({ select: { id: true } })).map((row) => row.id);
   }
   tokensOfSession(tx: Tx, personSessionId: string): Promise<{ id: string }[]> {
     return tx.apiToken.findMany({ where: { personSessionId }, select: { id: true } });

@@ -13,6 +13,7 @@ import { Answers, open, secret, sensitive } from '../http/schema.ts';
 import { ClientCredentials } from './client-credentials.ts';
 import { DeviceFlow } from './device-flow.ts';
 import { Exchange } from './exchange.service.ts';
+import { CodeFlow } from './login/code-flow.ts';
 
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
@@ -27,6 +28,9 @@ const TokenRequest = z
     client_id: open(Text.optional()),
     client_secret: secret(Text.optional()),
     device_code: secret(Text.optional()),
+    code: secret(Text.optional()),
+    code_verifier: secret(Text.optional()),
+    redirect_uri: open(Text.optional()),
     subject_token: secret(Text.optional()),
     subject_token_type: open(Text.optional()),
     actor_token: secret(Text.optional()),
@@ -92,6 +96,7 @@ export class OAuthController {
     private readonly exchange: Exchange,
     private readonly clients: ClientCredentials,
     private readonly devices: DeviceFlow,
+    private readonly codes: CodeFlow,
     private readonly limits: RateLimiter,
   ) {}
 
@@ -101,7 +106,9 @@ export class OAuthController {
   @HttpCode(200)
   @Header('cache-control', 'no-store')
   @ApiConsumes('application/x-www-form-urlencoded', 'application/json')
-  @ApiOperation({ summary: 'Tokens: client credentials, device code, token exchange.' })
+  @ApiOperation({
+    summary: 'Tokens: client credentials, authorization code of a program on loopback, device code, token exchange.',
+  })
   @Answers(TokenAnswer)
   async token(@Req() request: FastifyRequest, @Body({ schema: TokenRequest }) body: TokenBody): Promise<TokenShape> {
     await this.limits.take('token', request.ip);
@@ -115,6 +122,23 @@ export class OAuthController {
           if (error instanceof OAuthError) await this.limits.take('bad-secret', request.ip);
           throw error;
         });
+        return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
+      }
+      case 'authorization_code': {
+        const made = await this.codes
+          .redeem(
+            {
+              code: requireField(body.code),
+              redirectUri: requireField(body.redirect_uri),
+              verifier: requireField(body.code_verifier),
+              clientId: requireField(body.client_id),
+            },
+            request.id,
+          )
+          .catch(async (error: unknown) => {
+            if (error instanceof OAuthError) await this.limits.take('bad-token', request.ip);
+            throw error;
+          });
         return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
       }
       case DEVICE_CODE: {

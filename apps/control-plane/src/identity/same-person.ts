@@ -1,40 +1,30 @@
 /**
- * Whether two principals are one person under two accounts: joined by identities at providers, in this project or through
- * another one, or by the same address. Refuses to be sure that two are not; it errs towards "the same".
+ * Which principals are one person under several accounts: the same identity at a provider (in this project or through
+ * another one), or the same e-mail address, taken transitively. For every rule of "somebody else": approvals, access requests,
+ * dual control. Refuses to be sure that two are not one: it errs towards "the same", and only ever takes a right away.
  */
 import type { Tx } from '../db/database.ts';
 
-const STEPS_MAX = 20;
-
-/** @returns true for a principal and itself */
-export async function isSamePerson(tx: Tx, a: string, b: string): Promise<boolean> {
-  if (a === b) return true;
-  const reached = await accountsOf(tx, a);
-  if (reached.has(b)) return true;
-  const rows = await tx.principal.findMany({
-    where: { id: { in: [...reached, b] }, email: { not: null } },
-    select: { id: true, email: true },
-  });
-  const address = rows.find((row) => row.id === b)?.email?.toLowerCase();
-  return address !== undefined && rows.some((row) => row.id !== b && row.email?.toLowerCase() === address);
+/** The given principals and every other account of the same persons. */
+export async function accountsOf(tx: Tx, principalIds: readonly string[]): Promise<ReadonlySet<string>> {
+  const ids = [...new Set(principalIds)];
+  if (ids.length === 0) return new Set();
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    with recursive marks(id, mark) as (
+      select principal_id, 'identity:' || provider || '|' || subject from identities
+      union all
+      select principal_id, 'email:' || project_id || '|' || lower(verified_email) from identities where verified_email is not null
+      union all
+      select id, 'email:' || project_id || '|' || lower(email) from principals where email is not null and kind = 'person'
+    ), same(id) as (
+      select unnest(${ids}::uuid[])
+      union
+      select other.id from same join marks mine on mine.id = same.id join marks other on other.mark = mine.mark
+    )
+    select id::text as id from same`;
+  return new Set(rows.map((row) => row.id));
 }
 
-/** Principals, in any project, that share an identity with this one, directly or through others. */
-async function accountsOf(tx: Tx, id: string): Promise<ReadonlySet<string>> {
-  const reached = new Set([id]);
-  let fresh = [id];
-  for (let step = 0; step < STEPS_MAX && fresh.length > 0; step++) {
-    const own = await tx.identity.findMany({
-      where: { principalId: { in: fresh } },
-      select: { provider: true, subject: true },
-    });
-    if (own.length === 0) break;
-    const rows = await tx.identity.findMany({
-      where: { OR: own.map(({ provider, subject }) => ({ provider, subject })) },
-      select: { principalId: true },
-    });
-    fresh = [...new Set(rows.map((row) => row.principalId))].filter((one) => !reached.has(one));
-    for (const one of fresh) reached.add(one);
-  }
-  return reached;
-}
+/** True for a principal and itself. */
+export const isSamePerson = async (tx: Tx, a: string, b: string): Promise<boolean> =>
+  a === b || (await accountsOf(tx, [a])).has(b);

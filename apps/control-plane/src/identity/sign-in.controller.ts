@@ -13,14 +13,13 @@ import { Public } from '../http/caller.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
 import { Listening } from '../listening.ts';
 import { DeviceFlow, normalUserCode } from './device-flow.ts';
-import { escapeHtml, htmlPage, readCookies, setCookie } from './pages.ts';
+import { escapeHtml, htmlPage, readCookies, SESSION_COOKIE, setCookie } from './pages.ts';
 import { IdentityProviders } from './providers.ts';
 import { SIGN_IN_S, SignIn, safeReturnTo } from './sign-in.service.ts';
 
 const STATE_COOKIE = 'sallyport_sign_in';
-const SESSION_COOKIE = 'sallyport_session';
 const LoginQuery = z.object({
-  return_to: z.string().max(600).optional(),
+  return_to: z.string().max(1_200).optional(),
   provider: z.string().max(63).optional(),
   project: z.string().max(63).optional(),
   max_age: z.coerce.number().int().min(0).max(86_400).optional(),

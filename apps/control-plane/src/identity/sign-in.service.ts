@@ -27,7 +27,7 @@ const SAID: ReadonlySet<ErrorCode> = new Set([
 
 /** A path on this server and nothing else, so that sign-in cannot be made to send people elsewhere. */
 export const safeReturnTo = (text: string | undefined): string =>
-  text !== undefined && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,500}$/.test(text) ? text : '/device';
+  text !== undefined && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,1000}$/.test(text) ? text : '/device';
 
 export interface Returned {
   readonly token: string;

@@ -395,6 +395,10 @@ export interface KillSession {
   readonly reason: string;
 }
 
+export interface LogoutOrder {
+  readonly logout_token: string;
+}
+
 export interface NewSecret {
   readonly id: string;
   readonly clientId: string;
@@ -472,6 +476,14 @@ export interface Problem {
   /** Stable; see docs/reference/errors.md. */
   readonly code: string;
   readonly requestId: string;
+  /** With `auth.step_up`. */
+  readonly stepUp?: {
+    /** Where to sign in again. */
+    readonly url: string;
+    readonly maxAgeSeconds?: number;
+    readonly amr?: readonly string[];
+    readonly acr?: readonly string[];
+  };
   readonly errors?: readonly {
     readonly field: string;
     readonly message: string;
@@ -677,6 +689,11 @@ export interface Session {
   readonly erasedAt: string | null;
 }
 
+export interface SignOutAnswer {
+  /** Where to sign out at the provider too; null where it offers none. */
+  readonly providerUrl: string | null;
+}
+
 export interface TokenAnswer {
   readonly access_token: string;
   readonly issued_token_type?: string;
@@ -689,6 +706,9 @@ export interface TokenRequest {
   readonly client_id?: string;
   readonly client_secret?: string;
   readonly device_code?: string;
+  readonly code?: string;
+  readonly code_verifier?: string;
+  readonly redirect_uri?: string;
   readonly subject_token?: string;
   readonly subject_token_type?: string;
   readonly actor_token?: string;
