@@ -30,6 +30,10 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     // A sign-in is an act of its own, and a browser's session ends by itself.
     skip: (row) => row['kind'] === 'session',
   },
+  identityProvider: {
+    thing: 'identity-provider',
+    open: ['name', 'kind', 'displayName', 'config', 'mapping', 'enabled'],
+  },
   clientSecret: { thing: 'secret', open: ['principalId', 'expiresAt'] },
   signingKey: {
     thing: 'key',
@@ -83,6 +87,8 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
 export const UNWATCHED: Readonly<Record<string, string>> = {
   issuedAccess: 'each exchange is an act',
   loginAttempt: 'a sign-in under way',
+  personSession: 'each sign-in, and its end, is an act',
+  usedId: 'counters',
   issuedCertificate: 'each issue is an act',
   appliedDocument: 'follows the documents',
   policyRevision: 'a copy of the policy',

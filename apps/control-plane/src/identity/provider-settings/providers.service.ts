@@ -79,9 +79,6 @@ export class ProviderSettingsService {
     });
     await recordActOf(tx, actor, 'identity_provider.created', `identity-provider/${row.name}`, {
       kind: row.kind,
-      config,
-      mapping: json(input.mapping),
-      enabled: row.enabled,
     });
     return row;
   }
@@ -94,7 +91,6 @@ export class ProviderSettingsService {
   }
 
   async change(tx: Tx, actor: Actor, row: ProviderRow, input: UpdateProvider): Promise<ProviderRow> {
-    const before = { displayName: row.displayName, config: row.config, mapping: row.mapping, enabled: row.enabled };
     const checked = this.#checked(actor.projectId, {
       name: row.name,
       kind: row.kind,
@@ -113,13 +109,6 @@ export class ProviderSettingsService {
     });
     if (row.enabled && !after.enabled) await this.#endAll(tx, actor, row);
     await recordActOf(tx, actor, 'identity_provider.updated', `identity-provider/${row.name}`, {
-      before: json(before),
-      after: json({
-        displayName: after.displayName,
-        config: after.config,
-        mapping: after.mapping,
-        enabled: after.enabled,
-      }),
       secretsReplaced: input.secrets !== undefined,
     });
     return after;
