@@ -192,6 +192,32 @@ export interface CreateGroup {
   readonly description?: string;
 }
 
+export interface CreateIdentityProvider {
+  readonly name: string;
+  readonly kind: 'oidc' | 'saml';
+  readonly displayName?: string;
+  /** Settings of the kind: `OidcConfig` or `SamlConfig`. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Sealed at once and never shown again. */
+  readonly secrets?: Readonly<Record<string, unknown>>;
+  readonly mapping?: {
+    /** Claim or attribute that holds groups; `a.b` goes into objects. A claim of exactly this name comes first. */
+    readonly groupsClaim?: string;
+    /** Of a claim that is one text: what parts its groups. */
+    readonly separator?: string;
+    /** Only groups that begin so are looked at, and lose it. */
+    readonly prefix?: string;
+    readonly rules?: readonly {
+      /** The provider’s group; * stands for any text. */
+      readonly match: string;
+      readonly group: string;
+    }[];
+    /** What a group gives that no rule names: our group of the same name, or nothing. */
+    readonly unmapped?: 'same_name' | 'drop';
+  };
+  readonly enabled?: boolean;
+}
+
 export interface CreateJoinToken {
   /** The name of the agent that will join; one that has it already is replaced. */
   readonly name: string;
@@ -221,7 +247,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -377,6 +403,94 @@ export interface Group {
 export interface GroupPage {
   readonly items: readonly Group[];
   readonly nextCursor: string | null;
+}
+
+export interface IdentityProvider {
+  /** Empty for a provider of the environment. */
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'oidc' | 'saml';
+  readonly displayName: string;
+  /** Those of the environment are read-only here. */
+  readonly from: 'database' | 'environment';
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly hasSecrets: boolean;
+  readonly mapping: {
+    /** Claim or attribute that holds groups; `a.b` goes into objects. A claim of exactly this name comes first. */
+    readonly groupsClaim: string;
+    /** Of a claim that is one text: what parts its groups. */
+    readonly separator?: string;
+    /** Only groups that begin so are looked at, and lose it. */
+    readonly prefix?: string;
+    readonly rules: readonly {
+      /** The provider’s group; * stands for any text. */
+      readonly match: string;
+      readonly group: string;
+    }[];
+    /** What a group gives that no rule names: our group of the same name, or nothing. */
+    readonly unmapped: 'same_name' | 'drop';
+  };
+  readonly enabled: boolean;
+  /** The redirect address to register at the provider. */
+  readonly callback: string;
+  readonly createdAt: string | null;
+  readonly updatedAt: string | null;
+}
+
+export interface IdentityProviderPage {
+  readonly items: readonly IdentityProvider[];
+  readonly nextCursor: string | null;
+}
+
+export interface IdentityProviderPreview {
+  readonly subject: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly email: string | null;
+  /** Who this is here already; null = the sign-in makes one. */
+  readonly principal: string | null;
+  /** The provider’s groups. */
+  readonly given: readonly string[];
+  /** Ours. */
+  readonly groups: readonly string[];
+  readonly why: readonly {
+    readonly given: string;
+    readonly group: string | null;
+    readonly why: string;
+  }[];
+  /** Why a sign-in with exactly this would be refused. */
+  readonly problems: readonly string[];
+}
+
+export interface IdentityProviderPreviewRequest {
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** A whole id token; it opens nothing here. */
+  readonly token?: string;
+  /** Try this mapping in place of the one that is saved. */
+  readonly mapping?: {
+    /** Claim or attribute that holds groups; `a.b` goes into objects. A claim of exactly this name comes first. */
+    readonly groupsClaim?: string;
+    /** Of a claim that is one text: what parts its groups. */
+    readonly separator?: string;
+    /** Only groups that begin so are looked at, and lose it. */
+    readonly prefix?: string;
+    readonly rules?: readonly {
+      /** The provider’s group; * stands for any text. */
+      readonly match: string;
+      readonly group: string;
+    }[];
+    /** What a group gives that no rule names: our group of the same name, or nothing. */
+    readonly unmapped?: 'same_name' | 'drop';
+  };
+}
+
+export interface IdentityProviderTest {
+  readonly ok: boolean;
+  readonly checks: readonly {
+    readonly check: string;
+    readonly ok: boolean;
+    readonly detail: string;
+  }[];
 }
 
 export interface JoinToken {
@@ -782,6 +896,30 @@ export interface UpdateCredential {
 
 export interface UpdateGroup {
   readonly description: string;
+}
+
+export interface UpdateIdentityProvider {
+  readonly displayName?: string;
+  /** Replaces all settings. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Replaces all secrets. */
+  readonly secrets?: Readonly<Record<string, unknown>>;
+  readonly mapping?: {
+    /** Claim or attribute that holds groups; `a.b` goes into objects. A claim of exactly this name comes first. */
+    readonly groupsClaim?: string;
+    /** Of a claim that is one text: what parts its groups. */
+    readonly separator?: string;
+    /** Only groups that begin so are looked at, and lose it. */
+    readonly prefix?: string;
+    readonly rules?: readonly {
+      /** The provider’s group; * stands for any text. */
+      readonly match: string;
+      readonly group: string;
+    }[];
+    /** What a group gives that no rule names: our group of the same name, or nothing. */
+    readonly unmapped?: 'same_name' | 'drop';
+  };
+  readonly enabled?: boolean;
 }
 
 export interface UpdatePrincipal {
