@@ -21,6 +21,7 @@ import { NotifyModule } from './notify/notify.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
 import { ProjectsModule } from './projects/projects.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
+import { ReviewsModule } from './reviews/reviews.module.ts';
 import { SystemClock } from './time.ts';
 
 export interface Given {
@@ -67,6 +68,7 @@ export class AppModule {
         CredentialsModule,
         ResourcesModule,
         GrantsModule,
+        ReviewsModule,
         PoliciesModule,
         ApplyModule,
         ProjectsModule,

@@ -49,6 +49,11 @@ export class Config {
   readonly oidc!: readonly OidcProviderConfig[];
   /** Domain under which SNI names a resource; '' = none. */
   readonly domain!: string;
+  /** How long the sums of what principals used are kept, which access reviews are made from. */
+  readonly usageDays!: number;
+  /** Drift is told of a grant that is unused, and of a stored credential that is unchanged, for so many days. */
+  readonly unusedDays!: number;
+  readonly credentialDays!: number;
   readonly logLevel!: LogLevel;
   readonly exitWithParent!: boolean;
 }
@@ -79,6 +84,9 @@ const KNOWN = [
   'OIDC_GROUPS_CLAIM',
   'DOMAIN',
   'LOG_LEVEL',
+  'USAGE_DAYS',
+  'UNUSED_DAYS',
+  'CREDENTIAL_DAYS',
 ] as const; // prettier-ignore
 
 const refuse = (name: string, remedy: string): never => {
@@ -125,6 +133,11 @@ function readNamed(name: string, file: string): string {
   } catch (cause) {
     throw new GatewayError('config.invalid', { name, file, remedy: 'the file cannot be read' }, { cause });
   }
+}
+
+function parseDays(name: string, text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback;
+  return /^[1-9]\d{0,3}$/.test(text) ? Number(text) : refuse(name, 'a number of days from 1 to 9999 is expected');
 }
 
 function parseUrl(name: string, text: string): string {
@@ -226,6 +239,9 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
     oidc: parseOidc(get),
     domain: get('DOMAIN') ?? '',
+    usageDays: parseDays('SALLYPORT_USAGE_DAYS', get('USAGE_DAYS'), 400),
+    unusedDays: parseDays('SALLYPORT_UNUSED_DAYS', get('UNUSED_DAYS'), 90),
+    credentialDays: parseDays('SALLYPORT_CREDENTIAL_DAYS', get('CREDENTIAL_DAYS'), 90),
     logLevel: logLevel as LogLevel,
     exitWithParent,
   };

@@ -27,6 +27,16 @@ export const CODES = {
   'auth.token_too_large': { http: 400, text: 'What the access token has to say does not fit into it.' },
   'grant.missing': { http: 403, text: 'No grant gives you this on this resource.' },
   'grant.exceeded': { http: 403, text: 'The statement does more than your grant allows.' },
+  'grant.unreviewed': {
+    http: 403,
+    text: 'The access review of your grant has lapsed, or did not confirm this. Ask its reviewer.',
+  },
+  // access reviews
+  'review.not_reviewer': {
+    http: 403,
+    text: 'You cannot answer this item: it is not yours to review, or it is about you.',
+  },
+  'review.answered': { http: 409, text: 'This item has already been answered.' },
   // judging
   'policy.denied': { http: 403, text: 'The policy does not allow this statement.' },
   'policy.unavailable': { http: 503, text: 'The policy could not be evaluated, so the statement was refused.' },

@@ -73,4 +73,11 @@ export const LIMITS = {
   pageSizeMax: 200,
   celSourceBytesMax: 4 * 1024,
   rulesPerPolicyMax: 500,
+  /** Relations and commands that a judged statement's event names, for access reviews, and the length of each. */
+  reachedPerStatementMax: 20,
+  reachedCharactersMax: 160,
+  /** Distinct relations and commands that a principal's use of a resource is kept by in one day; the rest is summed up as `…`. */
+  usageWordsPerDayMax: 300,
+  /** Grants in one round of an access review. */
+  reviewItemsMax: 10_000,
 } as const;

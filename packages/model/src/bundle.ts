@@ -19,6 +19,7 @@ export const CAPABILITIES = [
   'session.limits.1',
   'policy.auth.1',
   'approval.step-up.1',
+  'review.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

@@ -18,5 +18,11 @@ export const parseGrant = objectOf({
   /** UTC milliseconds; absent = open. */
   notBefore: optional(parseInteger),
   notAfter: optional(parseInteger),
+  /** What its access reviews say: from `reviewedUntil` (UTC ms) on it is not confirmed; absent = no review binds it. */
+  reviewedUntil: optional(parseInteger),
+  /** What then becomes of it, and of effects that no review confirmed; absent = deny. */
+  afterReview: optional(oneOf('deny', 'hold')),
+  /** The effects the last reviews confirmed; absent = all of them. */
+  confirmed: optional(parseEffects),
 });
 export type Grant = ReturnType<typeof parseGrant>;

@@ -44,6 +44,10 @@ export type TrailEvent =
       /** The approval request or approval this verdict goes with; '' otherwise. */
       readonly approvalId: string;
       readonly shadow: readonly ShadowHit[];
+      /** What it reaches, as far as its facts say: `read public.orders`, `drop public.orders`, `call`. Absent in older records. */
+      readonly reached?: readonly string[];
+      /** Judged only to be prepared: its execution is a statement of its own. Absent = false. */
+      readonly preparation?: boolean;
     }
   /** What came back; may lag behind. Several may ride in one event. `error` is the SQLSTATE or '' */
   | { readonly kind: 'statement.finished'; readonly outcomes: readonly StatementOutcome[] }

@@ -25,7 +25,7 @@ export interface ShadowHit {
   readonly verdict: 'allow' | 'hold' | 'deny';
 }
 
-/** `rule` is `<policy>/<rule>`, `grant` when the grant itself decided, or `none`. */
+/** `rule` is `<policy>/<rule>`, `grant` when the grant itself decided, `review` when its access review did, or `none`. */
 export type Verdict =
   | { readonly kind: 'allow'; readonly rule: string; readonly masks: MaskSet; readonly shadow?: readonly ShadowHit[] }
   | {

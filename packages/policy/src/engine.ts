@@ -1,6 +1,6 @@
 /**
  * The decision: a bundle compiled once, then one verdict per statement, synchronously. Order: understood? granted? within the
- * grant? then the rules, the strictest of which wins. Whatever fails denies with `policy.unavailable`.
+ * grant and what its access review confirmed? then the rules, the strictest of which wins. Whatever fails denies with `policy.unavailable`.
  * Refuses to read a clock, to wait, and to record. What a session's rules read of a statement alone is kept by its facts.
  */
 import type {
@@ -44,7 +44,7 @@ export interface PolicyEngine {
   explain(input: DecisionInput): Explanation;
   /** Grants of a principal (own and by group) on a resource id, in force at `nowMs`. */
   grantsFor(principalId: string, resourceId: string, nowMs: number): readonly Grant[];
-  /** What the session may do; empty = it has no right here at all. */
+  /** What the session may do, some of it after a person's yes; empty = it has no right here at all. */
   effectsFor(session: SessionInfo, nowMs: number): readonly Effect[];
   /** True when the session may only read: its upstream session is to be pinned read-only. */
   readOnly(session: SessionInfo, nowMs: number): boolean;
@@ -56,6 +56,8 @@ export interface PolicyEngine {
 
 const NO_RIGHTS: Rights = {
   effects: [],
+  reviewHeld: [],
+  reviewDenied: [],
   breakGlass: [],
   roles: [],
   from: Number.NEGATIVE_INFINITY,
@@ -79,16 +81,26 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
     return view.rights;
   };
 
+  const withHeld = ({ effects, reviewHeld }: Rights): readonly Effect[] =>
+    reviewHeld.length === 0 ? effects : [...effects, ...reviewHeld];
+
   const decide = (input: DecisionInput): Verdict => {
     try {
       const { session, statement, nowMs } = input;
       if (!statement.understood) return denial('none', 'statement.unknown');
       const view = views.of(session);
       const rights = rightsOf(view, session, nowMs);
-      if (view.resource === undefined || rights.effects.length === 0) return denial('grant', 'grant.missing');
-      const exceeded = statement.effects.some((effect) => !rights.effects.includes(effect));
+      if (view.resource === undefined) return denial('grant', 'grant.missing');
+      const beyond = statement.effects.filter((effect) => !rights.effects.includes(effect));
+      if (rights.effects.length === 0 && rights.reviewHeld.length === 0)
+        return rights.reviewDenied.length === 0
+          ? denial('grant', 'grant.missing')
+          : denial('review', 'grant.unreviewed');
+      if (beyond.some((effect) => rights.reviewDenied.includes(effect))) return denial('review', 'grant.unreviewed');
+      const unreviewed = beyond.some((effect) => rights.reviewHeld.includes(effect));
+      const exceeded = beyond.some((effect) => !rights.reviewHeld.includes(effect));
       if (exceeded && view.resource.exceeded === 'deny') return denial('grant', 'grant.exceeded');
-      return verdictOf({ input, view, rights, exceeded, findings: findingsOf(view, input), book });
+      return verdictOf({ input, view, rights, exceeded, unreviewed, findings: findingsOf(view, input), book });
     } catch {
       // A rule engine that breaks has not said yes.
       return denial('none', 'policy.unavailable');
@@ -116,9 +128,9 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       const resource = resources.get(resourceId);
       return resource === undefined ? [] : book.of(principalId, resource).filter((grant) => isInForce(grant, nowMs));
     },
-    effectsFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).effects,
+    effectsFor: (session, nowMs) => withHeld(rightsOf(views.of(session), session, nowMs)),
     readOnly: (session, nowMs) =>
-      rightsOf(views.of(session), session, nowMs).effects.every((effect) => effect === 'read'),
+      withHeld(rightsOf(views.of(session), session, nowMs)).every((effect) => effect === 'read'),
     rolesFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).roles,
     masksFor: (session) => views.of(session).masks,
   };

@@ -14,6 +14,9 @@ import {
 
 export interface Rights {
   readonly effects: readonly Effect[];
+  /** Effects that the grants give and no access review in force confirms: to be held, or denied, as the campaign said. */
+  readonly reviewHeld: readonly Effect[];
+  readonly reviewDenied: readonly Effect[];
   /** Effects that a break-glass grant covers. */
   readonly breakGlass: readonly Effect[];
   readonly roles: readonly string[];
@@ -67,7 +70,7 @@ export class GrantBook {
     if (session.onBehalfOf === undefined) return mine;
     const theirs = sum(this.of(session.onBehalfOf.id, resource), nowMs);
     return {
-      effects: both(mine.effects, theirs.effects),
+      ...bothSides(mine, theirs),
       // Breaking glass takes a break-glass grant of the one who acts, and a right of the other.
       breakGlass: both(mine.breakGlass, theirs.effects),
       roles: both(mine.roles, theirs.roles),
@@ -96,21 +99,49 @@ function covers(grant: Grant, resource: Resource): boolean {
   return grant.labels !== undefined && labelsMatch(grant.labels, resource.labels);
 }
 
+/** What acting for another leaves: of each effect the worse of the two sides. */
+function bothSides(mine: Rights, theirs: Rights): Pick<Rights, 'effects' | 'reviewHeld' | 'reviewDenied'> {
+  const effects = both(mine.effects, theirs.effects);
+  const usable = both([...mine.effects, ...mine.reviewHeld], [...theirs.effects, ...theirs.reviewHeld]);
+  const all = both(
+    [...mine.effects, ...mine.reviewHeld, ...mine.reviewDenied],
+    [...theirs.effects, ...theirs.reviewHeld, ...theirs.reviewDenied],
+  );
+  const reviewHeld = usable.filter((effect) => !effects.includes(effect));
+  return { effects, reviewHeld, reviewDenied: all.filter((effect) => !usable.includes(effect)) };
+}
+
+/** The effects that its access reviews confirm now. */
+export function confirmedEffects(grant: Grant, nowMs: number): readonly Effect[] {
+  if (grant.reviewedUntil !== undefined && grant.reviewedUntil <= nowMs) return [];
+  return grant.confirmed === undefined ? grant.effects : both(grant.effects, grant.confirmed);
+}
+
 function sum(grants: readonly Grant[], nowMs: number): Rights {
   let from = Number.NEGATIVE_INFINITY;
   let until = Number.POSITIVE_INFINITY;
-  for (const edge of grants.flatMap((grant) => [grant.notBefore, grant.notAfter])) {
+  for (const edge of grants.flatMap((grant) => [grant.notBefore, grant.notAfter, grant.reviewedUntil])) {
     if (edge === undefined) continue;
     if (edge <= nowMs) from = Math.max(from, edge);
     else until = Math.min(until, edge);
   }
   const inForce = grants.filter((grant) => isInForce(grant, nowMs));
-  const effectsOf = (some: readonly Grant[]) =>
-    EFFECTS.filter((effect) => some.some((grant) => grant.effects.includes(effect)));
+  const confirmedOf = (some: readonly Grant[]) => {
+    const lists = some.map((grant) => confirmedEffects(grant, nowMs));
+    return EFFECTS.filter((effect) => lists.some((list) => list.includes(effect)));
+  };
+  const givenBy = (some: readonly Grant[], not: readonly Effect[]) =>
+    EFFECTS.filter((effect) => !not.includes(effect) && some.some((grant) => grant.effects.includes(effect)));
+  const effects = confirmedOf(inForce);
+  const held = inForce.filter((grant) => grant.afterReview === 'hold');
+  const reviewHeld = givenBy(held, effects);
+  const usable = inForce.filter((grant) => held.includes(grant) || confirmedEffects(grant, nowMs).length > 0);
   return {
-    effects: effectsOf(inForce),
-    breakGlass: effectsOf(inForce.filter((grant) => grant.kind === 'break_glass')),
-    roles: [...new Set(inForce.flatMap((grant) => grant.roles))],
+    effects,
+    reviewHeld,
+    reviewDenied: givenBy(inForce, [...effects, ...reviewHeld]),
+    breakGlass: confirmedOf(inForce.filter((grant) => grant.kind === 'break_glass')),
+    roles: [...new Set(usable.flatMap((grant) => grant.roles))],
     from,
     until,
   };

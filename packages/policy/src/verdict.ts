@@ -16,6 +16,8 @@ export interface Judgement {
   readonly rights: Rights;
   /** The statement does more than the grants allow, and the resource holds rather than denies it. */
   readonly exceeded: boolean;
+  /** The grants give it, but no access review in force confirms it, and the campaign holds rather than denies. */
+  readonly unreviewed: boolean;
   readonly findings: Findings;
   readonly book: GrantBook;
 }
@@ -26,11 +28,12 @@ interface Hold {
   readonly approval: ApprovalSpec;
 }
 
-export function verdictOf({ input, view, rights, exceeded, findings, book }: Judgement): Verdict {
+export function verdictOf({ input, view, rights, exceeded, unreviewed, findings, book }: Judgement): Verdict {
   const shadow = findings.shadow.length === 0 ? {} : { shadow: findings.shadow };
   if (findings.deny !== undefined)
     return denial(findings.deny.id, 'policy.denied', findings.deny.message, findings.shadow);
-  const holds: readonly Hold[] = exceeded ? [GRANT_HOLD, ...findings.holds] : findings.holds;
+  const own = [...(unreviewed ? [REVIEW_HOLD] : []), ...(exceeded ? [GRANT_HOLD] : [])];
+  const holds: readonly Hold[] = own.length === 0 ? findings.holds : [...own, ...findings.holds];
   if (holds.length === 0) return { kind: 'allow', rule: findings.allow?.id ?? 'grant', masks: view.masks, ...shadow };
   const unanswered =
     input.approval === undefined ? holds : holds.filter((hold) => !answers(input.approval!, hold, input, book));
@@ -51,6 +54,12 @@ export function verdictOf({ input, view, rights, exceeded, findings, book }: Jud
 const GRANT_HOLD: Hold = {
   id: 'grant',
   message: 'The statement does more than the grant allows.',
+  approval: APPROVAL_DEFAULT,
+};
+
+const REVIEW_HOLD: Hold = {
+  id: 'review',
+  message: 'The access review of the grant has lapsed, or did not confirm this.',
   approval: APPROVAL_DEFAULT,
 };
 

@@ -150,6 +150,23 @@ export const GOLDEN_FRAMES: readonly RecordingFrame[] = [
   { kind: 'server', atMs: 90_210, bytes: Buffer.of(0, 255) },
 ];
 
+/** What access reviews read of a statement; fields that were added after the events above. */
+export const GOLDEN_REACHED: TrailEvent & { readonly kind: 'statement.judged' } = {
+  kind: 'statement.judged',
+  number: 3,
+  verdict: 'allow',
+  rule: 'grant',
+  code: '',
+  digest: DIGEST,
+  effects: ['read', 'write'],
+  text: 'insert into archive select * from payments',
+  parameters: [],
+  approvalId: '',
+  shadow: [],
+  reached: ['write public.archive', 'read payments'],
+  preparation: true,
+};
+
 /** What a COPY leaves behind, both ways; frames that were added after the ones above. */
 export const GOLDEN_COPY_FRAMES: readonly RecordingFrame[] = [
   { kind: 'statement', atMs: 20, number: 1, text: 'copy customers from stdin' },

@@ -10,6 +10,7 @@ import {
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
+  GOLDEN_REACHED,
   GOLDEN_SEAL_PRIVATE,
   GOLDEN_SECRET,
   GOLDEN_SESSION,
@@ -39,6 +40,13 @@ test('every kind is in the golden payloads, and each encodes to the bytes writte
     expect(encodeEventPayload(event).toString('hex')).toBe(row.payload);
     expect(decodeEventPayload(event.kind, Buffer.from(row.payload, 'hex'))).toEqual(event);
   }
+});
+
+test('what a judged statement reaches keeps its golden bytes, and is absent from older ones', () => {
+  const row = JSON.parse(golden('reached.json')) as { event: object; payload: string };
+  expect(row.event).toEqual(JSON.parse(JSON.stringify(GOLDEN_REACHED)));
+  expect(encodeEventPayload(GOLDEN_REACHED).toString('hex')).toBe(row.payload);
+  expect(decodeEventPayload('statement.judged', Buffer.from(row.payload, 'hex'))).toEqual(GOLDEN_REACHED);
 });
 
 test('the golden segment is made again byte for byte from its key record', () => {

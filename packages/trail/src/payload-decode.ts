@@ -54,6 +54,7 @@ export function decodeEventPayload(kind: TrailEventKind, payload: Buffer): Trail
         parameters: f.all(8).map(readParameter),
         approvalId: f.text(9),
         shadow: f.all(10).map(readShadow),
+        ...readReached(f),
       };
     case 'statement.finished':
       return { kind, outcomes: f.all(1).map(readOutcome) };
@@ -147,6 +148,15 @@ function readShadow(bytes: Buffer): ShadowHit {
   const f = new Fields(bytes);
   const verdict: VerdictWord = verdictWord(f.integer(2));
   return { rule: f.text(1), verdict };
+}
+
+/** Absent where nothing was said, so that a record of an earlier version reads as it did. */
+function readReached(f: Fields): Pick<TrailEvent & { kind: 'statement.judged' }, 'reached' | 'preparation'> {
+  const all = f.all(11);
+  return {
+    ...(all.length === 0 ? {} : { reached: all.map((what) => what.toString('utf8')) }),
+    ...(f.integer(12) === 0 ? {} : { preparation: true }),
+  };
 }
 
 function readOutcome(bytes: Buffer): StatementOutcome {

@@ -113,6 +113,8 @@ function writeJudged(out: FieldWriter, event: TrailEvent & { kind: 'statement.ju
     out.integer(2, verdictCode(hit.verdict));
     out.close(start);
   }
+  for (const what of event.reached ?? []) out.presentText(11, what);
+  out.boolean(12, event.preparation ?? false);
 }
 
 // Effects of cached facts are the same frozen list again and again.

@@ -23,6 +23,7 @@ import type { GatePorts, HeldNotice, HoldVerdict, SignedIn, UpstreamCredential }
 import type { Holds, OpenHold } from '../approvals/holds.ts';
 import type { Tickets } from '../approvals/tickets.ts';
 import { hiddenParameters, hideAll, hideStatement } from './hidden.ts';
+import { reachedBy } from './reached.ts';
 
 /** What the road needs of the agent. */
 export interface RoadPorts {
@@ -126,6 +127,8 @@ export class SessionRoad implements SignedIn, GatePorts {
       parameters: statement.parameters,
       approvalId: approval?.id ?? this.#approvalId,
       shadow: verdict.shadow ?? [],
+      reached: reachedBy(statement.facts),
+      preparation: statement.preparation ?? false,
     });
     this.#count(statement, verdict);
   }

@@ -19,7 +19,7 @@ export interface Watched {
 /** By the name of the table's delegate. */
 export const WATCHED: Readonly<Record<string, Watched>> = {
   project: { thing: 'project', open: ['name', 'description', 'disabledAt', 'dualControl'] },
-  principal: { thing: 'principal', open: ['name', 'kind', 'displayName', 'roles', 'disabledAt'] },
+  principal: { thing: 'principal', open: ['name', 'kind', 'displayName', 'manager', 'roles', 'disabledAt'] },
   group: { thing: 'group', open: ['name', 'description'] },
   membership: { thing: 'membership', open: ['groupId', 'principalId', 'source'] },
   identity: { thing: 'identity', open: ['principalId', 'provider'], quiet: ['lastLoginAt'] },
@@ -80,6 +80,12 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     ],
   },
   joinToken: { thing: 'join-token', open: ['agentName', 'names', 'expiresAt'], quiet: ['usedAt'] },
+  reviewCampaign: {
+    thing: 'review',
+    open: ['name', 'description', 'scope', 'reviewers', 'afterReview', 'dueMs', 'evidenceMs', 'every', 'endedAt'],
+    // It moves on with each round, which is an act.
+    quiet: ['nextAt'],
+  },
   webhook: { thing: 'webhook', open: ['name', 'format', 'events', 'disabledAt'] },
 };
 
@@ -107,5 +113,10 @@ export const UNWATCHED: Readonly<Record<string, string>> = {
   trailEvent: 'the trail itself',
   controlAct: 'the trail itself',
   recordingChunk: 'sent by agents',
+  usageDay: 'told by agents',
+  reviewRound: 'starting, lapsing and closing are acts',
+  reviewItem: 'frozen by a round; each answer is an act',
+  grantReview: 'follows rounds and answers',
+  driftFinding: 'what was told already',
   outboxMessage: 'follows what it tells of',
 };

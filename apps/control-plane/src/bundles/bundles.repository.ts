@@ -2,7 +2,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Grant, Policy, Resource, Revocation } from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
-import type { Credential, Grant as GrantRow, Resource as ResourceRow } from '../generated/prisma/client.ts';
+import type {
+  Credential,
+  GrantReview,
+  Grant as GrantRow,
+  Resource as ResourceRow,
+} from '../generated/prisma/client.ts';
+import { reviewState } from '../grants/review-state.ts';
 import type { BundleSource } from './compile.ts';
 
 export interface StoredCredential {
@@ -71,6 +77,12 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
   const policies = await tx.policy.findMany({ where });
   // A disabled project gives nobody anything, so its live sessions end.
   const grants = project?.disabledAt === null ? await tx.grant.findMany({ where: { ...where, revokedAt: null } }) : [];
+  const reviews = new Map<string, GrantReview[]>();
+  for (const row of await tx.grantReview.findMany({ where })) {
+    const known = reviews.get(row.grantId);
+    if (known === undefined) reviews.set(row.grantId, [row]);
+    else known.push(row);
+  }
   // One row a group: as an object each, the memberships of a large directory take seconds.
   const groups = await tx.$queryRaw<{ name: string; members: string[] }[]>`
     select g.name, coalesce(array_agg(distinct p.id::text) filter (where p.id is not null), '{}') as members
@@ -91,7 +103,9 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
     createdAt,
     resources: resources.map((row) => ({ resource: resourceOf(row, row.credential), agents: row.agents })),
     policies: policies.map((row) => row.compiled as unknown as Policy),
-    grants: grants.filter((row) => row.principalId === null || !gone.has(row.principalId)).map(grantOf),
+    grants: grants
+      .filter((row) => row.principalId === null || !gone.has(row.principalId))
+      .map((row) => grantOf(row, reviews.get(row.id) ?? [])),
     groups: groups.map(({ name, members }) => ({ name, projectId, members })),
     revocations: revocations.map(
       (row): Revocation => ({ kind: row.kind as Revocation['kind'], id: row.targetId, before: row.before.getTime() }),
@@ -125,7 +139,7 @@ function resourceOf(row: ResourceRow, credential: Credential | null): Resource {
   } as unknown as Resource;
 }
 
-const grantOf = (row: GrantRow): Grant => ({
+const grantOf = (row: GrantRow, reviews: readonly GrantReview[]): Grant => ({
   id: row.id,
   projectId: row.projectId,
   ...(row.principalId === null ? {} : { principal: row.principalId }),
@@ -137,4 +151,5 @@ const grantOf = (row: GrantRow): Grant => ({
   kind: row.kind as Grant['kind'],
   ...(row.notBefore === null ? {} : { notBefore: row.notBefore.getTime() }),
   ...(row.notAfter === null ? {} : { notAfter: row.notAfter.getTime() }),
+  ...reviewState(row, reviews),
 });

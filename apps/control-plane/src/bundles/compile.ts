@@ -84,7 +84,7 @@ export function compileBundle(
     epoch: source.epoch,
     revision: source.revision,
     createdAt: String(source.createdAt),
-    requires: requiredCapabilities(resources, policies),
+    requires: requiredCapabilities(resources, policies, grants),
     chunks: chunks.map(({ name, digest, body }) => ({ name, digest, size: body.length })),
   }).finish();
   const credentialIds = resources
@@ -130,7 +130,11 @@ function isGrantUseful(grant: Grant, resources: readonly Resource[], nowMs: numb
 }
 
 /** What an agent must be able to do to enforce this; one that cannot refuses the manifest aloud. */
-function requiredCapabilities(resources: readonly Resource[], policies: readonly Policy[]): string[] {
+function requiredCapabilities(
+  resources: readonly Resource[],
+  policies: readonly Policy[],
+  grants: readonly Grant[],
+): string[] {
   const masks = policies.flatMap((policy) => policy.masks);
   const wanted: readonly (readonly [string, boolean])[] = [
     ['postgres.1', resources.some((resource) => resource.kind === 'postgres')],
@@ -152,6 +156,7 @@ function requiredCapabilities(resources: readonly Resource[], policies: readonly
       'session.limits.1',
       resources.some((resource) => resource.idleMsMax !== undefined || resource.sessionMsMax !== undefined),
     ],
+    ['review.1', grants.some((grant) => grant.reviewedUntil !== undefined || grant.confirmed !== undefined)],
   ];
   return wanted.filter(([, needed]) => needed).map(([name]) => name);
 }

@@ -3,6 +3,7 @@
  * Every replica asks; an advisory lock lets one do it. Refuses to touch the trail: retention is its own business.
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Config } from '../config.ts';
 import { Log } from '../http/problem.filter.ts';
 import { SystemClock } from '../time.ts';
 import { Database } from './database.ts';
@@ -16,6 +17,7 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly database: Database,
     private readonly clock: SystemClock,
+    private readonly config: Config,
     private readonly log: Log,
   ) {}
 
@@ -42,6 +44,7 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
       await tx.$executeRaw`delete from person_sessions where least(expires_at, coalesce(ended_at, expires_at)) < ${now}::timestamptz - interval '31 days'`;
       // Kept a while after their end, so that a list shows what has just run out.
       await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < ${now}::timestamptz - interval '30 days'`;
+      await tx.$executeRaw`delete from usage_days where day < ${now}::date - ${this.config.usageDays}::int`;
       await tx.$executeRaw`delete from revocations where keep_until < ${now}::timestamptz`;
       await tx.$executeRaw`
         delete from issued_access i where i.created_at < ${now}::timestamptz - interval '8 days'

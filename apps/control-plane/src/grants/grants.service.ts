@@ -115,11 +115,7 @@ export class Grants {
   async revoke(caller: Caller, reference: string): Promise<GrantView> {
     return await this.database.transaction(async (tx) => {
       const found = await this.find(caller.projectId, reference, tx);
-      if (found.revokedAt !== null) return show(found);
-      const row = await this.repository.update(tx, found.id, { revokedAt: this.clock.now() });
-      await recordActOf(tx, caller, 'grant.revoked', `grant/${row.name}`);
-      await this.bundles.bump(tx, caller.projectId);
-      return show(row);
+      return show(found.revokedAt === null ? await this.end(tx, caller, found) : found);
     });
   }
 
@@ -149,6 +145,12 @@ export class Grants {
       revokedAt: null,
     });
     await recordActOf(tx, actor, 'grant.updated', `grant/${row.name}`, openFields(GrantFields, document));
+    await this.bundles.bump(tx, actor.projectId);
+    return row;
+  }
+  async end(tx: Tx, actor: Actor, found: GrantRow): Promise<GrantRow> {
+    const row = await this.repository.update(tx, found.id, { revokedAt: this.clock.now() });
+    await recordActOf(tx, actor, 'grant.revoked', `grant/${row.name}`);
     await this.bundles.bump(tx, actor.projectId);
     return row;
   }

@@ -53,6 +53,26 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
     plane.call('POST', '/v1/resources', { name, type: 'postgres', postgres: { host: 'db.internal' } }),
   '/v1/grants': (name) =>
     plane.call('POST', '/v1/grants', { name, principal: 'admin', resource: 'db', effects: ['read'] }),
+  '/v1/reviews': (name) =>
+    plane.call('POST', '/v1/reviews', { name, scope: {}, reviewers: { by: 'group', groups: ['admins'] } }),
+  '/v1/reviews/{review}/items': async (name) => {
+    const round = await database().reviewRound.findFirstOrThrow({ where: { campaign: { name: 'listed' } } });
+    return await database().reviewItem.create({
+      data: {
+        id: randomUUID(),
+        projectId: projectId(),
+        roundId: round.id,
+        grantId: randomUUID(),
+        grantName: name,
+        subject: { ...SUBJECT, principalId: null },
+        holders: [],
+        reviewers: [],
+        evidence: EVIDENCE,
+        proposal: 'keep',
+        proposalReason: '',
+      },
+    });
+  },
   '/v1/policies': (name) =>
     plane.call('POST', '/v1/policies', {
       source: `kind: Policy\nname: ${name}\nrules:\n  - name: no-ddl\n    when: sql.effects.exists(e, e == "ddl")\n    verdict: deny\n`,
@@ -126,6 +146,25 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
       },
     }),
 };
+const SUBJECT = {
+  principal: 'bot',
+  group: null,
+  resource: 'db',
+  labels: null,
+  effects: [],
+  roles: [],
+  kind: 'standing',
+};
+const EVIDENCE = {
+  allowed: 0,
+  held: 0,
+  denied: 0,
+  lastAt: null,
+  effects: [],
+  reached: [],
+  reachedMore: 0,
+  holders: [],
+};
 const database = () => plane.controlPlane.app.get(Database, { strict: false }).client;
 let project = '';
 const projectId = (): string => project;
@@ -135,7 +174,7 @@ const addTo = async (list: string): Promise<void> => {
   const made = (await MAKE[list]!(`n${(serial * 7) % 10}-${serial}`)) as { status?: number; body?: unknown };
   expect(made.status ?? 201, `${list} ${JSON.stringify(made.body)}`).toBe(201);
 };
-const urlOf = (list: string): string => list.replace('{principal}', 'admin');
+const urlOf = (list: string): string => list.replace('{principal}', 'admin').replace('{review}', 'listed');
 const listsOf = (): string[] =>
   Object.entries(paths)
     .filter(([, methods]) => methods['get']?.parameters?.some((one) => one.name === 'sort') === true)
@@ -153,6 +192,10 @@ beforeAll(async () => {
   project = (await database().project.findFirstOrThrow({ where: { name: 'default' } })).id;
   paths = (await plane.call<{ paths: typeof paths }>('GET', '/openapi.json')).body.paths;
   await plane.call('POST', '/v1/resources', { name: 'db', type: 'postgres', postgres: { host: 'db.internal' } });
+  await plane.call('POST', '/v1/grants', { name: 'g', principal: 'admin', resource: 'db', effects: ['read'] });
+  const listed = { name: 'listed', scope: {}, reviewers: { by: 'group', groups: ['admins'] } };
+  await plane.call('POST', '/v1/reviews', listed);
+  await plane.call('POST', '/v1/reviews/listed/start');
   for (const list of listsOf()) for (let i = 0; i < 5; i++) await addTo(list);
 }, 120_000);
 afterAll(async () => await plane.stop());

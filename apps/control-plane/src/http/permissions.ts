@@ -36,6 +36,12 @@ export const PERMISSIONS = [
   'grant:create',
   'grant:update',
   'grant:delete',
+  'review:read',
+  /** Making campaigns, starting and ending them. */
+  'review:create',
+  /** Only what one is the reviewer of. */
+  'review:answer',
+  'review:export',
   'policy:read',
   'policy:create',
   'policy:update',
@@ -101,6 +107,7 @@ const MEMBER: readonly Permission[] = [
   'approval:read',
   'session:own',
   'project:own',
+  'review:answer',
   'access:exchange',
 ];
 
@@ -116,6 +123,8 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'resource:read',
     'credential:read',
     'grant:read',
+    'review:read',
+    'review:export',
     'policy:read',
     'session:read',
     'session:view',

@@ -19,6 +19,7 @@ export const PrincipalView = z
     kind: open(Kind),
     displayName: open(z.string()),
     email: sensitive(z.string().nullable()),
+    manager: open(z.string().nullable()),
     roles: open(z.array(z.string())),
     groups: open(z.array(z.string())).optional(),
     disabledAt: open(Instant.nullable()),
@@ -31,6 +32,9 @@ export const CreatePrincipal = z
     kind: open(Kind),
     displayName: open(z.string().max(200)).default(''),
     email: sensitive(z.email()).nullish(),
+    manager: open(z.string().min(1).max(200).nullish()).describe(
+      'Name or address of the person who reviews what this one may do.',
+    ),
     roles: open(Roles).default(['member']),
   })
   .meta({ id: 'CreatePrincipal' });
@@ -38,6 +42,9 @@ export const UpdatePrincipal = z
   .strictObject({
     displayName: open(z.string().max(200).optional()),
     email: sensitive(z.email().nullish()),
+    manager: open(z.string().min(1).max(200).nullish()).describe(
+      'Name or address of the person who reviews what this one may do.',
+    ),
     roles: open(Roles.optional()),
     disabled: open(z.boolean().optional()),
   })

@@ -37,6 +37,7 @@ const showPrincipal = (row: Principal): PrincipalShape => ({
   kind: row.kind as PrincipalShape['kind'],
   displayName: row.displayName,
   email: row.email,
+  manager: row.manager,
   roles: row.roles,
   disabledAt: row.disabledAt?.toISOString() ?? null,
   createdAt: row.createdAt.toISOString(),
@@ -88,6 +89,7 @@ export class Principals {
       const row = await this.repository.insertPrincipal(tx, {
         ...input,
         email: input.email ?? null,
+        manager: input.manager ?? null,
         id: this.clock.id(),
         projectId: caller.projectId,
       });
@@ -106,6 +108,7 @@ export class Principals {
       const updated = await this.repository.updatePrincipal(tx, row.id, {
         ...(input.displayName === undefined ? {} : { displayName: input.displayName }),
         ...(input.email === undefined ? {} : { email: input.email }),
+        ...(input.manager === undefined ? {} : { manager: input.manager }),
         ...(input.roles === undefined ? {} : { roles: input.roles }),
         ...(input.disabled === undefined
           ? {}

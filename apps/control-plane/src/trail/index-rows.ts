@@ -4,6 +4,7 @@
  */
 import type { SessionInfo, TrailEvent } from '@sallyport/model';
 import { type EventRecord, KIND_CODES, type ReadEvent } from '@sallyport/trail';
+import { type UsageRow, UsageTally } from './usage-rows.ts';
 
 /** A row of `trail_events`, as JSON for one set-based insert. Absent = NULL. */
 export interface IndexRow {
@@ -44,6 +45,7 @@ export interface RecordedChunk {
 
 export interface BatchIndex {
   readonly rows: readonly IndexRow[];
+  readonly usage: readonly UsageRow[];
   readonly opened: readonly SessionInfo[];
   readonly closed: readonly ClosedSession[];
   readonly chunks: readonly RecordedChunk[];
@@ -79,6 +81,7 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
   const opened: SessionInfo[] = [];
   const closed: ClosedSession[] = [];
   const chunks: RecordedChunk[] = [];
+  const usage = new UsageTally();
   let started: BatchIndex['started'];
   let ended = false;
   for (const entry of events) {
@@ -90,6 +93,7 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
     const { event } = entry;
     switch (event.kind) {
       case 'statement.judged': {
+        usage.add(record, event);
         if (event.verdict === 'allow' && event.approvalId === '' && event.shadow.length === 0) {
           const sum = allowed.get(record.sessionId) ?? { ...headerRow(record), verdict: 'allow', count: 0 };
           sum.count += 1;
@@ -168,7 +172,15 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
         event satisfies never;
     }
   }
-  return { rows: [...rows, ...allowed.values()].map(clean), opened, closed, chunks, started, ended };
+  return {
+    rows: [...rows, ...allowed.values()].map(clean),
+    usage: usage.rows(),
+    opened,
+    closed,
+    chunks,
+    started,
+    ended,
+  };
 }
 
 const headerRow = (record: EventRecord): IndexRow => ({

@@ -29,6 +29,7 @@ import { type CheckedBatch, checkBatch, type UploadedBatch } from './check-batch
 import { type BatchIndex, indexBatch } from './index-rows.ts';
 import { IngestRepository, type StoredChain } from './ingest.repository.ts';
 import { SessionKeys } from './session-keys.ts';
+import { UsageRepository } from './usage.repository.ts';
 
 /** Header flags of docs/reference/trail-format.md. */
 const FLAG_CONTINUED = 2;
@@ -55,6 +56,7 @@ interface KeptReader {
 export class TrailIngest {
   readonly #database: Database;
   readonly #repository: IngestRepository;
+  readonly #usage: UsageRepository;
   readonly #keys: SessionKeys;
   readonly #outbox: Outbox;
   readonly #clock: SystemClock;
@@ -69,6 +71,7 @@ export class TrailIngest {
   constructor(
     database: Database,
     repository: IngestRepository,
+    usage: UsageRepository,
     keys: SessionKeys,
     outbox: Outbox,
     clock: SystemClock,
@@ -77,6 +80,7 @@ export class TrailIngest {
   ) {
     this.#database = database;
     this.#repository = repository;
+    this.#usage = usage;
     this.#keys = keys;
     this.#outbox = outbox;
     this.#clock = clock;
@@ -195,6 +199,7 @@ export class TrailIngest {
   async #learn(tx: Tx, chain: StoredChain, identity: ChainIdentity, index: BatchIndex): Promise<void> {
     if (index.started !== undefined) await this.#startEpoch(tx, identity, index.started);
     for (const session of index.opened) await this.#repository.openSession(tx, chain, identity, session);
+    await this.#usage.add(tx, chain, identity.agentId, index.usage);
     for (const closed of index.closed) await this.#repository.closeSession(tx, identity.agentId, closed);
     const wrong = await this.#repository.addRecorded(tx, chain.projectId, index.chunks);
     if (wrong.length > 0)

@@ -12,6 +12,7 @@ import { TrailService } from './trail.service.ts';
 import { TrailKeeper } from './trail-keeper.ts';
 import { TrailSigner } from './trail-signer.ts';
 import { Tree } from './tree.ts';
+import { UsageRepository } from './usage.repository.ts';
 
 @Module({
   imports: [KeysModule, NotifyModule],
@@ -19,6 +20,7 @@ import { Tree } from './tree.ts';
     TrailIngest,
     IngestRepository,
     SessionKeys,
+    UsageRepository,
     SessionTrail,
     TrailSigner,
     ControlChain,
