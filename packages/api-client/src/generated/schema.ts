@@ -231,6 +231,8 @@ export interface CreatePrincipal {
   readonly kind: 'person' | 'service' | 'ai_agent';
   readonly displayName?: string;
   readonly email?: string | null;
+  /** Name or address of the person who reviews what this one may do. */
+  readonly manager?: string | null;
   readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'member')[];
 }
 
@@ -247,7 +249,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -255,7 +257,7 @@ export interface CreateWebhook {
   readonly name: string;
   readonly url: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
   readonly secret?: string;
 }
 
@@ -296,6 +298,21 @@ export interface DeviceRequest {
   readonly scope?: string;
   /** Project to sign in to; `default` when left out. */
   readonly project?: string;
+}
+
+export interface Drift {
+  readonly kind: 'granted_beyond_review' | 'used_beyond_review' | 'group_gained_members' | 'reach_grew' | 'review_lapsed' | 'not_reviewed' | 'unused_grant' | 'credential_unchanged';
+  /** `grant/<name>`, `credential/<name>`. */
+  readonly target: string;
+  /** For people. */
+  readonly what: string;
+  /** When it was first told; null = since the last look. */
+  readonly since: string | null;
+}
+
+export interface DriftList {
+  readonly items: readonly Drift[];
+  readonly nextCursor: null | null;
 }
 
 export interface DualControl {
@@ -572,6 +589,7 @@ export interface Principal {
   readonly kind: 'person' | 'service' | 'ai_agent';
   readonly displayName: string;
   readonly email: string | null;
+  readonly manager: string | null;
   readonly roles: readonly string[];
   readonly groups?: readonly string[];
   readonly disabledAt: string | null;
@@ -750,6 +768,186 @@ export interface ResourcePatch {
   readonly [key: string]: unknown;
 }
 
+export interface Review {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  /** Which grants: the parts that are given must all match; nothing given = every grant. */
+  readonly scope: {
+    /** Grants that reach a resource with all of these. */
+    readonly labels?: Readonly<Record<string, string>>;
+    /** Grants that reach one of these. */
+    readonly resources?: readonly string[];
+    /** Grants of these groups, and own grants of their members. */
+    readonly groups?: readonly string[];
+    /** Grants that someone of these kinds has. */
+    readonly principalKinds?: readonly ('person' | 'service' | 'ai_agent')[];
+  };
+  readonly reviewers: {
+    readonly by: string;
+    readonly label: string;
+    readonly groups: readonly string[];
+  };
+  readonly afterReview: 'deny' | 'hold';
+  readonly due: string | number;
+  readonly evidence: string | number;
+  readonly every: string | null;
+  readonly nextAt: string | null;
+  readonly endedAt: string | null;
+  readonly createdAt: string;
+  /** The last one. */
+  readonly round: unknown | null;
+}
+
+export interface ReviewAnswer {
+  /** More than one is a bulk answer, and needs a reason. */
+  readonly items: readonly string[];
+  readonly answer: 'keep' | 'reduce' | 'revoke';
+  /** For `reduce`: what stays; without, what was used. */
+  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly reason?: string;
+}
+
+export interface ReviewAnswered {
+  readonly items: readonly ReviewItem[];
+}
+
+export interface ReviewDocument {
+  readonly name: string;
+  readonly description?: string;
+  /** Which grants: the parts that are given must all match; nothing given = every grant. */
+  readonly scope: {
+    /** Grants that reach a resource with all of these. */
+    readonly labels?: Readonly<Record<string, string>>;
+    /** Grants that reach one of these. */
+    readonly resources?: readonly string[];
+    /** Grants of these groups, and own grants of their members. */
+    readonly groups?: readonly string[];
+    /** Grants that someone of these kinds has. */
+    readonly principalKinds?: readonly ('person' | 'service' | 'ai_agent')[];
+  };
+  readonly reviewers: {
+    readonly by: 'owner' | 'manager' | 'group';
+    /** For `owner`: the resource’s label that names a principal or a group. */
+    readonly label?: string;
+    /** For `group`: who reviews. Otherwise who does where no one owner or manager is named, or it would be oneself. */
+    readonly groups?: readonly string[];
+  };
+  /** What becomes of a grant that nobody reviewed in time, and of a use beyond what was confirmed. */
+  readonly afterReview?: 'deny' | 'hold';
+  /** How long reviewers have. */
+  readonly due?: string | number;
+  /** How far back use is looked at. */
+  readonly evidence?: string | number;
+  /** `3 months`, `2 weeks`. */
+  readonly every?: string | null;
+  /** When the next round starts by itself. */
+  readonly nextAt?: string | null;
+}
+
+export interface ReviewItem {
+  readonly id: string;
+  readonly review: string;
+  readonly round: number;
+  readonly grant: string;
+  readonly subject: {
+    readonly principal: string | null;
+    readonly group: string | null;
+    readonly resource: string | null;
+    readonly labels: Readonly<Record<string, string>> | null;
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly roles: readonly string[];
+    readonly kind: string;
+    /** How it came to be: manual, apply, request. */
+    readonly source: string;
+    readonly createdAt: string;
+    readonly notAfter: string | null;
+    /** Names of the resources. */
+    readonly reaches: readonly string[];
+  };
+  /** Who had it when the round began. */
+  readonly holders: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+  }[];
+  readonly reviewers: readonly {
+    readonly kind: string;
+    readonly name: string;
+  }[];
+  readonly evidence: {
+    readonly from: string;
+    readonly to: string;
+    readonly allowed: number;
+    readonly held: number;
+    readonly denied: number;
+    readonly lastAt: string | null;
+    readonly effects: readonly {
+      readonly word: string;
+      readonly allowed: number;
+      readonly held: number;
+      readonly denied: number;
+      readonly lastAt: string;
+    }[];
+    /** Relations and commands, the most used first. */
+    readonly reached: readonly {
+      readonly word: string;
+      readonly allowed: number;
+      readonly held: number;
+      readonly denied: number;
+      readonly lastAt: string;
+    }[];
+    /** How many more there are. */
+    readonly reachedMore: number;
+    /** Who used it. */
+    readonly holders: readonly {
+      readonly name: string;
+      readonly allowed: number;
+      readonly held: number;
+      readonly denied: number;
+      readonly lastAt: string;
+    }[];
+    /** Where the last use stands. */
+    readonly trail: {
+      readonly chain: string;
+      readonly sequence: number;
+    } | null;
+  };
+  readonly proposal: 'keep' | 'reduce' | 'revoke';
+  readonly proposalEffects: readonly string[];
+  readonly proposalReason: string;
+  readonly state: 'open' | 'answered' | 'lapsed';
+  readonly answer: 'keep' | 'reduce' | 'revoke' | null;
+  readonly answerEffects: readonly string[];
+  readonly reason: string | null;
+  readonly answeredAt: string | null;
+  readonly answeredBy: string | null;
+  /** SHA-256 of the item with its answer; the same stands on the trail. */
+  readonly digest: string | null;
+  /** The caller may answer it. */
+  readonly answerable: boolean;
+}
+
+export interface ReviewItemPage {
+  readonly items: readonly ReviewItem[];
+  readonly nextCursor: string | null;
+}
+
+export interface ReviewPage {
+  readonly items: readonly Review[];
+  readonly nextCursor: string | null;
+}
+
+export interface ReviewRound {
+  readonly number: number;
+  readonly startedAt: string;
+  readonly deadline: string;
+  readonly items: number;
+  readonly answered: number;
+  /** `lapsed`: the deadline passed with items unanswered. */
+  readonly state: 'open' | 'lapsed' | 'closed';
+}
+
 export interface RotateKey {
   readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval';
 }
@@ -925,6 +1123,8 @@ export interface UpdateIdentityProvider {
 export interface UpdatePrincipal {
   readonly displayName?: string;
   readonly email?: string | null;
+  /** Name or address of the person who reviews what this one may do. */
+  readonly manager?: string | null;
   readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'member')[];
   readonly disabled?: boolean;
 }
@@ -938,7 +1138,7 @@ export interface UpdateProject {
 export interface UpdateWebhook {
   readonly url?: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
   readonly secret?: string;
   readonly disabled?: boolean;
 }
