@@ -16,7 +16,9 @@ import { Admission, type Listener, listen } from '@sallyport/relay';
 import { keySigner } from '@sallyport/trail';
 import { readAnswer } from './approvals/answer.ts';
 import { Holds } from './approvals/holds.ts';
+import { Shapes } from './approvals/shapes.ts';
 import { Tickets } from './approvals/tickets.ts';
+import { Ledger } from './budgets/ledger.ts';
 import { Bundles, type InForce } from './bundle/bundles.ts';
 import { Contact } from './bundle/contact.ts';
 import { BundleStore } from './bundle/store.ts';
@@ -66,6 +68,8 @@ export class Agent {
   readonly #link: Link;
   readonly #renewal: Renewal;
   readonly #tickets: Tickets;
+  readonly #shapes: Shapes;
+  readonly #ledger: Ledger;
   readonly #holds: Holds;
   readonly #live: LiveSessions;
   readonly #admission = new Admission();
@@ -96,6 +100,8 @@ export class Agent {
     this.#credentials = new Credentials(this.#store, identity.sealKeys);
     this.#contact = new Contact(this.#store, nowMs);
     this.#tickets = new Tickets(config.dataDir);
+    this.#shapes = new Shapes(config.dataDir);
+    this.#ledger = new Ledger({ nowMs, send, log });
     this.#cancelKeys = new CancelKeys(config.instance);
     this.#maskKey = loadMaskKey(config.dataDir);
     const { agentId, projectId, root } = identity;
@@ -114,6 +120,7 @@ export class Agent {
     this.#holds = new Holds({
       agentId,
       tickets: this.#tickets,
+      shapes: this.#shapes,
       log,
       nowMs,
       send,
@@ -220,6 +227,9 @@ export class Agent {
         consumed: (id, sessionId) => this.#link.send({ body: 'consumed', consumed: { id, sessionId } }),
         holds: this.#holds,
         tickets: this.#tickets,
+        shapes: this.#shapes,
+        ledger: this.#ledger,
+        approvalRevoked: (id) => this.#live.revocations.hasApproval(id),
         maskKey: this.#maskKey,
         nowMs,
       },
@@ -333,6 +343,7 @@ export class Agent {
   #linkClosed(): void {
     this.#contact.linked = false;
     this.#live.unwatchAll();
+    this.#ledger.linkClosed();
   }
 
   #linkRefused(): void {
@@ -375,6 +386,8 @@ export class Agent {
       }
       case 'watch':
         return this.#live.watch(message.watch.sessionId ?? '', message.watch.on ?? false);
+      case 'budgetLease':
+        return this.#ledger.leased(message.budgetLease);
       case 'welcome':
         this.#clockSkewMs = this.#clock.nowMs() - Number(message.welcome.now ?? this.#clock.nowMs());
         return;

@@ -1,5 +1,8 @@
 export type {
   AgentMessage,
+  BudgetAmounts,
+  BudgetAsk,
+  BudgetLease,
   BundleManifest,
   Chunk,
   ChunkRef,

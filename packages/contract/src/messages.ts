@@ -25,4 +25,7 @@ export type TrailAck = sallyport.agent.v1.TrailAck.$Shape;
 export type RecordingChunk = sallyport.agent.v1.RecordingChunk.$Shape;
 export type RecordingAck = sallyport.agent.v1.RecordingAck.$Shape;
 export type Heartbeat = sallyport.agent.v1.Heartbeat.$Shape;
+export type BudgetAmounts = sallyport.agent.v1.BudgetAmounts.$Shape;
+export type BudgetAsk = sallyport.agent.v1.BudgetAsk.$Shape;
+export type BudgetLease = sallyport.agent.v1.BudgetLease.$Shape;
 export type Hello = sallyport.agent.v1.Hello.$Shape;

@@ -56,6 +56,17 @@ export const CODES = {
   'approval.mismatch': { http: 403, text: 'The approval is for another statement.' },
   'approval.not_yours': { http: 403, text: 'You cannot answer this approval request.' },
   'approval.answered': { http: 409, text: 'This approval request has already been answered.' },
+  'approval.reason_required': { http: 403, text: 'This statement needs a reason before anybody is asked.' },
+  'approval.quiet': { http: 403, text: 'Nobody answers at this hour, and the rule does not wait.' },
+  'approval.shape': { http: 409, text: 'This request cannot be approved as a shape.' },
+  'approval.rows': {
+    http: 403,
+    text: 'The statement reached more rows than its approval allows; the session was ended.',
+  },
+  'approval.delegate': { http: 409, text: 'This person cannot take that seat.' },
+  // budgets
+  'budget.exceeded': { http: 429, text: 'A budget is used up.' },
+  'budget.unavailable': { http: 503, text: 'The agent has no share of a budget left and cannot ask for more.' },
   // record
   'trail.unavailable': { http: 503, text: 'The statement could not be recorded, so it was refused.' },
   'trail.broken': { http: 500, text: 'The record does not verify.' },

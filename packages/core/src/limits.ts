@@ -37,6 +37,19 @@ export const LIMITS = {
   accessTokenBytesMax: 700,
   accessTokenTtlMsMax: 15 * 60_000,
   approvalWaitMsMax: 24 * 60 * 60_000,
+  /** A requester's own words. */
+  reasonBytesMax: 200,
+  commentCharactersMax: 2_000,
+  commentsPerApprovalMax: 200,
+  /** Longest life and widest bound of an approved shape. */
+  shapeMsMax: 24 * 60 * 60_000,
+  shapeRowsMax: 1_000_000,
+  shapeGrantsMax: 10_000,
+  budgetsPerPolicyMax: 50,
+  budgetWindowMsMax: 31 * 24 * 60 * 60_000,
+  budgetAccountsMax: 20_000,
+  /** A statement waits this long for a share of a budget. */
+  budgetAskMsMax: 2_000,
   openApprovalsPerSessionMax: 1,
   openApprovalsMax: 1_000,
   approvalNoticeEveryMs: 60_000,

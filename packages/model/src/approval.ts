@@ -7,8 +7,21 @@ import { EFFECTS } from './effect.ts';
 import { parseApprovalSpec, parseStepUp } from './policy.ts';
 import { parsePrincipalRef } from './principal.ts';
 
-/** `once`: this statement digest, one time. The field exists from the first version on; `shape` comes later. */
-export const APPROVAL_SCOPES = ['once'] as const;
+/** `once`: this statement digest, one time. `shape`: statements that differ from it in literals and parameters alone, for a time. */
+export const APPROVAL_SCOPES = ['once', 'shape'] as const;
+
+/** What an agent offers to be bound to beside the digest. ADR 0017. */
+export const parseOfferedShape = objectOf({
+  /** Hex SHA-256 over all that is the same: see model StatementShape. */
+  digest: parseString,
+  /** The statement with `?` in the place of each literal; for people. */
+  text: parseString,
+  /** As the text names them. */
+  tables: listOf(parseString, 1_000),
+  /** A read is cut at the row bound; a write runs only where it can be undone, and is. */
+  bound: oneOf('cut', 'undone'),
+});
+export type OfferedShape = ReturnType<typeof parseOfferedShape>;
 
 export const parseApprovalRequest = objectOf({
   /** Minted by the agent (`apr-…`), so that announcing it again is idempotent. */
@@ -36,6 +49,12 @@ export const parseApprovalRequest = objectOf({
   statementsBefore: parseInteger,
   writesBefore: parseInteger,
   recentStatements: listOf(parseString, 20),
+  /** Why, in the requester's words (detected values hidden). */
+  askedReason: optional(parseString),
+  /** The role the session runs as; absent = the credential's own. */
+  role: optional(parseString),
+  /** Absent where the rule allows no shape, or the statement has none that is safe. */
+  shape: optional(parseOfferedShape),
   requestedAt: parseInteger,
   expiresAt: parseInteger,
 });
@@ -55,6 +74,21 @@ export const parseApproval = objectOf({
   reason: optional(parseString),
   /** What every approver's sign-in was checked for; absent where the rule asked for nothing. */
   stepUp: optional(parseStepUp),
+  /** With scope `shape`: what is bound beside agent, resource and principal. `expiresAt` is the end of the grant. */
+  shape: optional(
+    objectOf({
+      digest: parseString,
+      rowsMax: parseInteger,
+      database: parseString,
+      role: parseString,
+      /** Absent = every session of the principal. */
+      sessionId: optional(parseString),
+    }),
+  ),
+  /** Groups that may answer because the request was escalated. */
+  escalatedTo: optional(listOf(parseString, 100)),
+  /** Whose seat someone in `by` has taken, where it is not their own. */
+  seats: optional(listOf(objectOf({ by: parseString, of: parsePrincipalRef }), 100)),
   answeredAt: parseInteger,
   expiresAt: parseInteger,
 });

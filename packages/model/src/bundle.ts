@@ -20,6 +20,10 @@ export const CAPABILITIES = [
   'policy.auth.1',
   'approval.step-up.1',
   'review.1',
+  'approval.rules.1',
+  'approval.shape.1',
+  'approval.seats.1',
+  'budget.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */
@@ -47,8 +51,8 @@ export type VerificationKey = ReturnType<typeof parseVerificationKey>;
 
 /** Tokens of `principal` issued before `before` (UTC ms) open nothing and their sessions end; or one session or token is ended. */
 export const parseRevocation = objectOf({
-  kind: oneOf('principal', 'token', 'session'),
-  /** Principal id, token `jti`, or session id. */
+  kind: oneOf('principal', 'token', 'session', 'approval'),
+  /** Principal id, token `jti`, session id, or approval id. */
   id: parseString,
   before: parseInteger,
 });

@@ -2,8 +2,10 @@ export {
   APPROVAL_SCOPES,
   type Approval,
   type ApprovalRequest,
+  type OfferedShape,
   parseApproval,
   parseApprovalRequest,
+  parseOfferedShape,
 } from './approval.ts';
 export {
   type Bundle,
@@ -26,6 +28,9 @@ export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
 export {
   type ApprovalSpec,
+  BUDGET_METERS,
+  type Budget,
+  type BudgetMeter,
   DETECTORS,
   type Detector,
   MASK_METHODS,
@@ -34,6 +39,7 @@ export {
   MODES,
   type Policy,
   parseApprovalSpec,
+  parseBudget,
   parseMask,
   parsePolicy,
   parseResourceSelector,
@@ -44,6 +50,7 @@ export {
   type StepUp,
   type Subjects,
   VERDICT_KINDS,
+  WEEKDAYS,
 } from './policy.ts';
 export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
 export {
@@ -75,6 +82,7 @@ export type {
   Statement,
   StatementFacts,
   StatementParameter,
+  StatementShape,
 } from './statement.ts';
 export { type AccessTokenClaims, parseAccessTokenClaims } from './token.ts';
 export type { StatementOutcome, TrailEvent, TrailEventKind } from './trail-event.ts';

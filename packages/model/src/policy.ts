@@ -2,7 +2,7 @@
  * A policy document as it travels in a bundle: rules with CEL conditions, and masks. Durations are milliseconds.
  * Refuses to evaluate anything; packages/policy reads YAML into this, checks it and decides with it.
  */
-import { listOf, objectOf, oneOf, optional, parseInteger, parseString, recordOf } from '@sallyport/core';
+import { listOf, objectOf, oneOf, optional, parseBoolean, parseInteger, parseString, recordOf } from '@sallyport/core';
 import { PRINCIPAL_KINDS } from './principal.ts';
 
 /** Whom it is about; the parts that are given must all match, inside a part one is enough; nothing given = everybody. */
@@ -30,6 +30,7 @@ export const parseStepUp = objectOf({
   acr: optional(listOf(parseString, 20)),
 });
 export type StepUp = ReturnType<typeof parseStepUp>;
+export const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
 export const parseApprovalSpec = objectOf({
   groups: listOf(parseString, 100),
@@ -37,6 +38,23 @@ export const parseApprovalSpec = objectOf({
   count: parseInteger,
   expiresMs: parseInteger,
   stepUp: optional(parseStepUp),
+  /** How far an approver may let the same shape pass; absent = a yes is for one statement, once. */
+  shape: optional(objectOf({ forMsMax: parseInteger, rowsMax: parseInteger })),
+  /** The requester has to say why before anybody is asked. */
+  requireReason: optional(parseBoolean),
+  /** Members of these groups may answer too, once nobody has for so long. */
+  escalate: optional(objectOf({ afterMs: parseInteger, groups: listOf(parseString, 100) })),
+  /** When nobody is expected to answer. Minutes of the day in `zone` (IANA); `days` are quiet from midnight to midnight. */
+  quietHours: optional(
+    objectOf({
+      zone: parseString,
+      from: optional(parseInteger),
+      to: optional(parseInteger),
+      days: optional(listOf(oneOf(...WEEKDAYS), 7)),
+      /** Ask the escalation's groups at once, refuse, or wait until the quiet hours are over. */
+      action: oneOf('escalate', 'deny', 'wait'),
+    }),
+  ),
 });
 export type ApprovalSpec = ReturnType<typeof parseApprovalSpec>;
 
@@ -79,6 +97,29 @@ export const parseMask = objectOf({
 });
 export type Mask = ReturnType<typeof parseMask>;
 
+/** What a budget counts; `seconds` is time that sessions are open. */
+export const BUDGET_METERS = ['statements', 'writes', 'rows', 'bytes', 'seconds'] as const;
+export type BudgetMeter = (typeof BUDGET_METERS)[number];
+
+/** At most so much, by one session or by one principal over all sessions and agents. */
+export const parseBudget = objectOf({
+  name: parseString,
+  per: oneOf('session', 'principal'),
+  /** Counts start anew so often; absent (for a session only) = they last as long as it does. */
+  everyMs: optional(parseInteger),
+  limits: objectOf({
+    statements: optional(parseInteger),
+    writes: optional(parseInteger),
+    rows: optional(parseInteger),
+    bytes: optional(parseInteger),
+    seconds: optional(parseInteger),
+  }),
+  exceeded: oneOf('deny', 'hold'),
+  approval: optional(parseApprovalSpec),
+  message: optional(parseString),
+});
+export type Budget = ReturnType<typeof parseBudget>;
+
 export const parsePolicy = objectOf({
   id: parseString,
   projectId: parseString,
@@ -88,5 +129,6 @@ export const parsePolicy = objectOf({
   mode: oneOf(...MODES),
   rules: listOf(parseRule, 500),
   masks: listOf(parseMask, 1_000),
+  budgets: optional(listOf(parseBudget, 50)),
 });
 export type Policy = ReturnType<typeof parsePolicy>;

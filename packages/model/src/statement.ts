@@ -88,6 +88,17 @@ export interface StatementFacts {
   readonly sql?: SqlFacts;
 }
 
+/** What two statements share that differ in literals and parameter values alone; only where those cannot change what runs. */
+export interface StatementShape {
+  /** Hex SHA-256 over protocol, normalised text, kinds of its literals, types of its parameters, facts, database and role. */
+  readonly digest: string;
+  /** With `?` for each literal. */
+  readonly text: string;
+  readonly tables: readonly string[];
+  /** How a bound on its rows is kept: the session ends at the row beyond it (`cut`), before anything was committed (`undone`). */
+  readonly bound: 'cut' | 'undone';
+}
+
 export interface Statement {
   readonly protocol: 'postgres';
   /** Lower-case hex SHA-256 over protocol, text, parameters with their types and formats: what an approval is bound to. */
@@ -100,6 +111,10 @@ export interface Statement {
   /** In an open transaction; its writes so far. For approvers and for `holdInTransactionMsMax`. */
   readonly inTransaction: boolean;
   readonly wroteInTransaction: boolean;
+  /** Types of the parameters as the client declared them; 0 where the server is to tell. */
+  readonly declaredTypes?: readonly number[];
+  /** What it changes can still be undone once its row count is known: nothing commits it by itself. */
+  readonly undoable?: boolean;
   /** Only to be prepared, without its parameters; its execution is another statement. */
   readonly preparation?: boolean;
 }

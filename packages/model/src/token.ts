@@ -29,5 +29,7 @@ export const parseAccessTokenClaims = objectOf({
   acr: optional(parseString),
   ath: optional(parseInteger),
   idp: optional(parseString),
+  /** Why access is asked for, in the requester's words, at most 200 bytes. */
+  rsn: optional(parseString),
 });
 export type AccessTokenClaims = ReturnType<typeof parseAccessTokenClaims>;

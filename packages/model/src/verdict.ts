@@ -27,7 +27,14 @@ export interface ShadowHit {
 
 /** `rule` is `<policy>/<rule>`, `grant` when the grant itself decided, `review` when its access review did, or `none`. */
 export type Verdict =
-  | { readonly kind: 'allow'; readonly rule: string; readonly masks: MaskSet; readonly shadow?: readonly ShadowHit[] }
+  | {
+      readonly kind: 'allow';
+      readonly rule: string;
+      readonly masks: MaskSet;
+      readonly shadow?: readonly ShadowHit[];
+      /** At most so many rows may come back or be changed; beyond it the session ends. */
+      readonly rowsMax?: number;
+    }
   | {
       readonly kind: 'hold';
       readonly rule: string;
@@ -40,5 +47,7 @@ export type Verdict =
       readonly rule: string;
       readonly code: ErrorCode;
       readonly message?: string;
+      /** UTC ms: when the same would be allowed again. */
+      readonly resetAt?: number;
       readonly shadow?: readonly ShadowHit[];
     };

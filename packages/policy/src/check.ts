@@ -3,8 +3,10 @@
  * Refuses to guess what was meant. Runs when a policy is saved and once more when an agent loads it.
  */
 import { isDnsLabel, LIMITS } from '@sallyport/core';
-import type { Mask, Policy, Rule } from '@sallyport/model';
+import { type ApprovalSpec, BUDGET_METERS, type Budget, type Mask, type Policy, type Rule } from '@sallyport/model';
+import { isEmptyBudget } from './budgets.ts';
 import { type Condition, compileCondition } from './condition.ts';
+import { isZone } from './quiet-hours.ts';
 
 /** One thing wrong; `line` and `column` count from 1 and are 0 where there is no text. */
 export interface PolicyProblem {
@@ -47,6 +49,8 @@ export function policyProblems(policy: Policy): readonly FieldProblem[] {
   const earlier: Earlier[] = [];
   policy.rules.forEach((rule, at) => problems.push(...ruleProblems(rule, `rules[${at}]`, earlier)));
   policy.masks.forEach((mask, at) => problems.push(...maskProblems(mask, `masks[${at}]`)));
+  const budgets = policy.budgets ?? [];
+  budgets.forEach((budget, at) => problems.push(...budgetProblems(budget, `budgets[${at}]`, budgets.slice(0, at))));
   return problems;
 }
 
@@ -82,13 +86,7 @@ function ruleProblems(rule: Rule, field: string, earlier: Earlier[]): readonly F
   if (rule.verdict === 'hold') {
     if (rule.approval === undefined) add('approval', 'a hold says who may approve it');
   } else if (rule.approval !== undefined) add('approval', `goes with \`hold\`, not with \`${rule.verdict}\``);
-  if (rule.approval !== undefined) {
-    const { count, expiresMs, stepUp } = rule.approval;
-    if (stepUp !== undefined && Object.keys(stepUp).length === 0)
-      add('approval.step_up', 'says max_age, amr or acr; leave it out to ask nothing');
-    if (count < 1 || count > APPROVALS_MAX) add('approval.count', `from 1 to ${APPROVALS_MAX}`);
-    if (expiresMs < 1_000 || expiresMs > LIMITS.approvalWaitMsMax) add('approval.expires', 'from 1s to 24h');
-  }
+  if (rule.approval !== undefined) approvalProblems(rule.approval, add);
   if ((rule.message ?? '').length > MESSAGE_CHARACTERS_MAX)
     add('message', `at most ${MESSAGE_CHARACTERS_MAX} characters`);
   earlier.push({ rule, field });
@@ -121,5 +119,67 @@ function maskProblems(mask: Mask, field: string): readonly FieldProblem[] {
       problems.push({ field: `${field}.columns[${at}]`, message: 'is written schema.table.column' });
     }
   });
+  return problems;
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+
+function approvalProblems(spec: ApprovalSpec, add: (name: string, message: string) => void): void {
+  const { count, expiresMs, shape, escalate, quietHours, stepUp } = spec;
+  if (stepUp !== undefined && Object.keys(stepUp).length === 0)
+    add('approval.step_up', 'says max_age, amr or acr; leave it out to ask nothing');
+  if (count < 1 || count > APPROVALS_MAX) add('approval.count', `from 1 to ${APPROVALS_MAX}`);
+  if (expiresMs < 1_000 || expiresMs > LIMITS.approvalWaitMsMax) add('approval.expires', 'from 1s to 24h');
+  if (shape !== undefined) {
+    if (shape.forMsMax < 1_000 || shape.forMsMax > LIMITS.shapeMsMax) add('approval.shape.for', 'from 1s to 24h');
+    if (shape.rowsMax < 1 || shape.rowsMax > LIMITS.shapeRowsMax)
+      add('approval.shape.rows', `from 1 to ${LIMITS.shapeRowsMax}`);
+  }
+  if (escalate !== undefined) {
+    if (escalate.groups.length === 0) add('approval.escalate.groups', 'names at least one group');
+    if (spec.groups.length === 0)
+      add('approval.escalate', 'is for a rule that names groups; here everybody who may approve is asked');
+    if (escalate.afterMs < 1_000 || escalate.afterMs >= expiresMs)
+      add('approval.escalate.after', 'from 1s on, and before the request expires');
+  }
+  if (quietHours === undefined) return;
+  const { zone, from, to, days = [] } = quietHours;
+  if (!isZone(zone)) add('approval.quiet_hours.zone', 'a time zone is expected, as Europe/Berlin or UTC');
+  if ((from === undefined) !== (to === undefined)) add('approval.quiet_hours', '`from` and `to` go together');
+  if (from !== undefined && from === to)
+    add('approval.quiet_hours.to', 'is the same as `from`; name whole days in `days`');
+  const outside = [from, to].some((minute) => minute !== undefined && (minute < 0 || minute >= DAY_MS / 60_000));
+  if (outside) add('approval.quiet_hours', 'minutes of a day are expected');
+  if (from === undefined && days.length === 0) add('approval.quiet_hours', 'names hours or days');
+  if (days.length === 7) add('approval.quiet_hours.days', 'every day is quiet: write a rule that denies');
+  if (quietHours.action === 'escalate' && escalate === undefined)
+    add('approval.quiet_hours.action', 'there is no `escalate` to go to');
+}
+
+function budgetProblems(budget: Budget, field: string, earlier: readonly Budget[]): readonly FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  const add = (name: string, message: string): void =>
+    void problems.push({ field: name === '' ? field : `${field}.${name}`, message });
+  const { everyMs, limits } = budget;
+  if (!isDnsLabel(budget.name)) add('name', 'lower-case letters, digits and dashes, at most 63');
+  if (earlier.some((other) => other.name === budget.name)) add('name', 'another budget has this name already');
+  if (isEmptyBudget(budget)) add('', 'limits nothing: give statements, writes, rows, bytes or time');
+  for (const meter of BUDGET_METERS) {
+    const limit = limits[meter];
+    const name = meter === 'seconds' ? 'time' : meter;
+    if (limit !== undefined && (limit < 1 || limit > Number.MAX_SAFE_INTEGER / 2)) add(name, 'from 1 on');
+  }
+  if (everyMs === undefined) {
+    if (budget.per === 'principal') add('every', 'a budget of a principal says how often it starts anew, as every: 1h');
+  } else if (everyMs < 1_000 || everyMs > LIMITS.budgetWindowMsMax) add('every', 'from 1s to 31d');
+  if (budget.exceeded === 'hold') {
+    if (budget.approval === undefined) add('approval', 'a hold says who may approve it');
+  } else if (budget.approval !== undefined) add('approval', 'goes with `exceeded: hold`');
+  if (budget.approval !== undefined) {
+    approvalProblems(budget.approval, add);
+    if (budget.approval.shape !== undefined) add('approval.shape', 'a statement beyond a budget is approved by itself');
+  }
+  if ((budget.message ?? '').length > MESSAGE_CHARACTERS_MAX)
+    add('message', `at most ${MESSAGE_CHARACTERS_MAX} characters`);
   return problems;
 }

@@ -10,11 +10,14 @@ import {
   optional,
   ParseError,
   type Parser,
+  parseBoolean,
   parseInteger,
   parseString,
   withDefault,
 } from '@sallyport/core';
 import {
+  type ApprovalSpec,
+  type Budget,
   type Mask,
   MODES,
   type Policy,
@@ -23,6 +26,7 @@ import {
   parseSubjects,
   type Rule,
   VERDICT_KINDS,
+  WEEKDAYS,
 } from '@sallyport/model';
 import { type Document, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
 import { type FieldProblem, type PolicyProblem, policyProblems } from './check.ts';
@@ -63,6 +67,15 @@ export function renderDuration(ms: number): string {
   return `${Math.ceil(ms / unit[1])}${unit[0]}`;
 }
 
+/** `08:30` → 510 minutes. */
+const parseTimeOfDay: Parser<number> = (value, path) => {
+  const match = typeof value === 'string' ? /^([01]\d|2[0-3]):([0-5]\d)$/.exec(value) : null;
+  if (match === null) throw new ParseError(path, 'a time of day is expected, as "08:30", in quotes');
+  return Number(match[1]) * 60 + Number(match[2]);
+};
+const renderTimeOfDay = (minutes: number): string =>
+  `${String(Math.floor(minutes / 60)).padStart(2, '0')}:${String(minutes % 60).padStart(2, '0')}`;
+
 const parseApproval = objectOf({
   groups: listOf(parseString, 100),
   count: withDefault(parseInteger, 1),
@@ -74,6 +87,33 @@ const parseApproval = objectOf({
       acr: optional(listOf(parseString, 20)),
     }),
   ),
+  shape: optional(objectOf({ for: parseDuration, rows: parseInteger })),
+  require_reason: optional(parseBoolean),
+  escalate: optional(objectOf({ after: parseDuration, groups: listOf(parseString, 100) })),
+  quiet_hours: optional(
+    objectOf({
+      zone: parseString,
+      from: optional(parseTimeOfDay),
+      to: optional(parseTimeOfDay),
+      days: optional(listOf(oneOf(...WEEKDAYS), 7)),
+      action: oneOf('escalate', 'deny', 'wait'),
+    }),
+  ),
+});
+type ApprovalDocument = ReturnType<typeof parseApproval>;
+
+const parseBudgetDocument = objectOf({
+  name: parseString,
+  per: withDefault(oneOf('session', 'principal'), 'session'),
+  every: optional(parseDuration),
+  statements: optional(parseInteger),
+  writes: optional(parseInteger),
+  rows: optional(parseInteger),
+  bytes: optional(parseInteger),
+  time: optional(parseDuration),
+  exceeded: withDefault(oneOf('deny', 'hold'), 'deny'),
+  approval: optional(parseApproval),
+  message: optional(parseString),
 });
 
 const parseRuleDocument = objectOf({
@@ -100,6 +140,7 @@ const parseDocumentFields = objectOf({
   mode: withDefault(oneOf(...MODES), 'enforce'),
   rules: withDefault(listOf(parseRuleDocument, 500), []),
   masks: withDefault(listOf(parseMaskDocument, 1_000), []),
+  budgets: withDefault(listOf(parseBudgetDocument, 50), []),
 });
 
 /**
@@ -123,6 +164,8 @@ export function parsePolicyDocument(
     mode: parsed.mode,
     rules: parsed.rules.map(ruleOf),
     masks: parsed.masks,
+    // Left out where there is none: a policy without budgets is what it was to agents that know none.
+    ...(parsed.budgets.length === 0 ? {} : { budgets: parsed.budgets.map(budgetOf) }),
   };
   const problems = policyProblems(policy);
   if (problems.length > 0) throw new PolicyDocumentError(problems.map((problem) => read.place(problem)));
@@ -130,16 +173,53 @@ export function parsePolicyDocument(
 }
 
 function ruleOf({ approval, ...rule }: ReturnType<typeof parseRuleDocument>): Rule {
-  if (approval === undefined) return rule;
-  const { groups, count, expires, step_up: asked } = approval;
-  const stepUp = asked && {
-    ...(asked.max_age === undefined ? {} : { maxAgeMs: asked.max_age }),
-    ...(asked.amr === undefined ? {} : { amr: asked.amr }),
-    ...(asked.acr === undefined ? {} : { acr: asked.acr }),
-  };
+  return approval === undefined ? rule : { ...rule, approval: approvalOf(approval) };
+}
+
+const approvalOf = ({
+  groups,
+  count,
+  expires,
+  shape,
+  require_reason: requireReason,
+  escalate,
+  quiet_hours: quietHours,
+  step_up: asked,
+}: ApprovalDocument): ApprovalSpec => ({
+  groups,
+  count,
+  expiresMs: expires,
+  ...(shape === undefined ? {} : { shape: { forMsMax: shape.for, rowsMax: shape.rows } }),
+  ...(requireReason === undefined ? {} : { requireReason }),
+  ...(escalate === undefined ? {} : { escalate: { afterMs: escalate.after, groups: escalate.groups } }),
+  ...(quietHours === undefined ? {} : { quietHours }),
+  ...(asked === undefined
+    ? {}
+    : {
+        stepUp: {
+          ...(asked.max_age === undefined ? {} : { maxAgeMs: asked.max_age }),
+          ...(asked.amr === undefined ? {} : { amr: asked.amr }),
+          ...(asked.acr === undefined ? {} : { acr: asked.acr }),
+        },
+      }),
+});
+
+function budgetOf(budget: ReturnType<typeof parseBudgetDocument>): Budget {
+  const { name, per, every, statements, writes, rows, bytes, time, exceeded, approval, message } = budget;
   return {
-    ...rule,
-    approval: { groups, count, expiresMs: expires, ...(stepUp === undefined ? {} : { stepUp }) },
+    name,
+    per,
+    ...(every === undefined ? {} : { everyMs: every }),
+    limits: {
+      ...(statements === undefined ? {} : { statements }),
+      ...(writes === undefined ? {} : { writes }),
+      ...(rows === undefined ? {} : { rows }),
+      ...(bytes === undefined ? {} : { bytes }),
+      ...(time === undefined ? {} : { seconds: time / 1000 }),
+    },
+    exceeded,
+    ...(approval === undefined ? {} : { approval: approvalOf(approval) }),
+    ...(message === undefined ? {} : { message }),
   };
 }
 
@@ -218,6 +298,7 @@ export function renderPolicyDocument(policy: Policy): string {
       policy.masks.length === 0
         ? undefined
         : policy.masks.map(({ columns, detect, with: method }) => ({ columns, detect, with: method })),
+    budgets: policy.budgets === undefined ? undefined : policy.budgets.map(renderBudget),
   };
   return stringify(document, { lineWidth: 110, keepUndefined: false });
 }
@@ -229,19 +310,52 @@ function renderRule({ name, when, unless, verdict, message, approval, mode }: Ru
     unless,
     verdict,
     message,
-    approval:
-      approval === undefined
-        ? undefined
-        : {
-            groups: approval.groups,
-            count: approval.count,
-            expires: renderDuration(approval.expiresMs),
-            step_up: approval.stepUp && {
-              max_age: approval.stepUp.maxAgeMs === undefined ? undefined : renderDuration(approval.stepUp.maxAgeMs),
-              amr: approval.stepUp.amr,
-              acr: approval.stepUp.acr,
-            },
-          },
+    approval: approval === undefined ? undefined : renderApproval(approval),
     mode: mode === 'enforce' ? undefined : mode,
   };
 }
+
+const renderApproval = ({
+  groups,
+  count,
+  expiresMs,
+  shape,
+  requireReason,
+  escalate,
+  quietHours,
+  stepUp,
+}: ApprovalSpec): object => ({
+  groups,
+  count,
+  expires: renderDuration(expiresMs),
+  shape: shape === undefined ? undefined : { for: renderDuration(shape.forMsMax), rows: shape.rowsMax },
+  require_reason: requireReason,
+  escalate: escalate === undefined ? undefined : { after: renderDuration(escalate.afterMs), groups: escalate.groups },
+  quiet_hours:
+    quietHours === undefined
+      ? undefined
+      : {
+          ...quietHours,
+          from: quietHours.from === undefined ? undefined : renderTimeOfDay(quietHours.from),
+          to: quietHours.to === undefined ? undefined : renderTimeOfDay(quietHours.to),
+        },
+  step_up: stepUp && {
+    max_age: stepUp.maxAgeMs === undefined ? undefined : renderDuration(stepUp.maxAgeMs),
+    amr: stepUp.amr,
+    acr: stepUp.acr,
+  },
+});
+
+const renderBudget = ({ name, per, everyMs, limits, exceeded, approval, message }: Budget): object => ({
+  name,
+  per,
+  every: everyMs === undefined ? undefined : renderDuration(everyMs),
+  statements: limits.statements,
+  writes: limits.writes,
+  rows: limits.rows,
+  bytes: limits.bytes,
+  time: limits.seconds === undefined ? undefined : renderDuration(limits.seconds * 1000),
+  exceeded,
+  approval: approval === undefined ? undefined : renderApproval(approval),
+  message,
+});

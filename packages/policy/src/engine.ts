@@ -15,6 +15,7 @@ import type {
   Statement,
   Verdict,
 } from '@sallyport/model';
+import type { BudgetStanding, SessionBudget } from './budgets.ts';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
 import { authFact, FAMILIES, type Family, sqlFact, timeFact, usageFact } from './facts.ts';
@@ -33,6 +34,12 @@ export interface DecisionInput {
   readonly nowMs: number;
   /** An answered hold of this statement, its signature verified by the caller. Checked here against the statement. */
   readonly approval?: Approval;
+  /** Digest of the statement's shape, for an approval of scope `shape`. */
+  readonly shape?: string;
+  /** Why, as the requester said; undefined or '' = nothing was said. */
+  readonly reason?: string;
+  /** A budget that is used up. */
+  readonly budget?: BudgetStanding;
 }
 
 export interface PolicyEngine {
@@ -52,6 +59,8 @@ export interface PolicyEngine {
   rolesFor(session: SessionInfo, nowMs: number): readonly string[];
   /** Masks in force for the session; the same object for the same policies as long as this engine lives. */
   masksFor(session: SessionInfo): MaskSet;
+  /** Budgets about the session; the same object as long as this engine lives. */
+  budgetsFor(session: SessionInfo): readonly SessionBudget[];
 }
 
 const NO_RIGHTS: Rights = {
@@ -133,6 +142,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       withHeld(rightsOf(views.of(session), session, nowMs)).every((effect) => effect === 'read'),
     rolesFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).roles,
     masksFor: (session) => views.of(session).masks,
+    budgetsFor: (session) => views.of(session).budgets,
   };
 }
 

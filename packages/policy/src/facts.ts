@@ -15,6 +15,7 @@ import {
   type SqlFacts,
   type SqlRelation,
   type SqlStatementFacts,
+  WEEKDAYS,
 } from '@sallyport/model';
 
 /** Field names and CEL types of each type conditions can see. The classes below have exactly these properties. */
@@ -176,8 +177,6 @@ export const sessionFact = (session: SessionInfo, inTransaction: boolean): Sessi
     client_address: session.clientAddress,
     in_transaction: inTransaction,
   });
-
-const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
 
 /** All in UTC. @param nowMs UTC milliseconds */
 export function timeFact(nowMs: number): TimeFact {

@@ -1,3 +1,4 @@
+export { type BudgetStanding, isWriting, NO_BUDGETS, rank, type SessionBudget, SessionMeters } from './budgets.ts';
 export { checkPolicy, type PolicyProblem } from './check.ts';
 export {
   PolicyDocumentError,

@@ -12,6 +12,7 @@ import {
   type SessionInfo,
   type SqlFacts,
 } from '@sallyport/model';
+import { NO_BUDGETS, type SessionBudget } from './budgets.ts';
 import type { FactContext } from './condition.ts';
 import { authFact, type Family, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
 import { MaskSets } from './masks.ts';
@@ -22,6 +23,7 @@ export interface SessionView {
   readonly resource: Resource | undefined;
   readonly policies: ReadonlySet<Policy>;
   readonly masks: MaskSet;
+  readonly budgets: readonly SessionBudget[];
   /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
   readonly steadyRules: readonly CompiledRule[];
   readonly changingRules: readonly CompiledRule[];
@@ -76,6 +78,10 @@ export class SessionViews {
       resource,
       policies: new Set(about.map(({ policy }) => policy)),
       masks: this.#masks.of(about.map(({ policy }) => policy)),
+      budgets: budgetsOf(
+        about.map(({ policy }) => policy),
+        (policy) => (isAboutPrincipal(policy, principal, groups) ? principal.id : onBehalfOf!.id),
+      ),
       steadyRules: rules.filter((rule) => !rule.changing),
       changingRules: changing,
       changingReads: new Set(changing.flatMap((rule) => [...rule.reads])),
@@ -93,6 +99,24 @@ export class SessionViews {
       rights: undefined,
     };
   }
+}
+
+function budgetsOf(policies: readonly Policy[], counted: (policy: Policy) => string): readonly SessionBudget[] {
+  const all = policies.flatMap((policy) =>
+    (policy.budgets ?? []).map((budget) => ({
+      id: `${policy.name}/${budget.name}`,
+      key: `${policy.id}/${budget.name}`,
+      per: budget.per,
+      everyMs: budget.everyMs,
+      limits: budget.limits,
+      exceeded: budget.exceeded,
+      approval: budget.approval,
+      message: budget.message,
+      shadow: policy.mode === 'shadow',
+      principalId: counted(policy),
+    })),
+  );
+  return all.length === 0 ? NO_BUDGETS : all;
 }
 
 /** Parts that are given must all match; inside a part one is enough; nothing given = everybody. */

@@ -1,10 +1,13 @@
 /**
  * From what the rules found to one verdict: deny before hold before allow; an approval answers the holds it was given for;
- * break-glass turns the rest into allow, by name. Refuses to check signatures: the caller did.
+ * break-glass turns the rest into allow, by name; quiet hours and a reason that is missing are looked at last, of what would
+ * be asked. Refuses to check signatures: the caller did.
  */
-import type { ErrorCode } from '@sallyport/core';
-import type { Approval, ApprovalSpec, ShadowHit, Verdict } from '@sallyport/model';
+import { type ErrorCode, LIMITS } from '@sallyport/core';
+import type { Approval, ApprovalSpec, PrincipalRef, ShadowHit, Verdict } from '@sallyport/model';
+import type { BudgetStanding } from './budgets.ts';
 import type { DecisionInput } from './engine.ts';
+import { quietUntil } from './quiet-hours.ts';
 import type { GrantBook, Rights } from './rights.ts';
 import { APPROVAL_DEFAULT, type Findings } from './rules.ts';
 import type { SessionView } from './session-view.ts';
@@ -29,27 +32,115 @@ interface Hold {
 }
 
 export function verdictOf({ input, view, rights, exceeded, unreviewed, findings, book }: Judgement): Verdict {
-  const shadow = findings.shadow.length === 0 ? {} : { shadow: findings.shadow };
-  if (findings.deny !== undefined)
-    return denial(findings.deny.id, 'policy.denied', findings.deny.message, findings.shadow);
-  const own = [...(unreviewed ? [REVIEW_HOLD] : []), ...(exceeded ? [GRANT_HOLD] : [])];
-  const holds: readonly Hold[] = own.length === 0 ? findings.holds : [...own, ...findings.holds];
+  const { budget } = input;
+  const hits =
+    budget?.budget.shadow === true
+      ? [...findings.shadow, { rule: budget.budget.id, verdict: budget.budget.exceeded }]
+      : findings.shadow;
+  const shadow = hits.length === 0 ? {} : { shadow: hits };
+  if (findings.deny !== undefined) return denial(findings.deny.id, 'policy.denied', findings.deny.message, hits);
+  if (
+    budget !== undefined &&
+    !budget.budget.shadow &&
+    (budget.budget.exceeded === 'deny' || budget.unavailable === true)
+  )
+    return budgetDenial(budget, hits);
+  const holds: readonly Hold[] = [
+    ...(unreviewed ? [REVIEW_HOLD] : []),
+    ...(exceeded ? [GRANT_HOLD] : []),
+    ...findings.holds,
+    ...(budget === undefined || budget.budget.shadow ? [] : [budgetHold(budget)]),
+  ];
   if (holds.length === 0) return { kind: 'allow', rule: findings.allow?.id ?? 'grant', masks: view.masks, ...shadow };
-  const unanswered =
-    input.approval === undefined ? holds : holds.filter((hold) => !answers(input.approval!, hold, input, book));
+  const { approval } = input;
+  const unanswered = approval === undefined ? holds : holds.filter((hold) => !answers(approval, hold, input, book));
   const first = unanswered[0];
-  if (first === undefined) return { kind: 'allow', rule: holds[0]!.id, masks: view.masks, ...shadow };
+  if (first === undefined) {
+    const bound = approval?.scope === 'shape' ? { rowsMax: approval.shape?.rowsMax ?? 0 } : {};
+    return { kind: 'allow', rule: holds[0]!.id, masks: view.masks, ...bound, ...shadow };
+  }
   const glass =
     input.statement.effects.every((effect) => rights.breakGlass.includes(effect)) && rights.breakGlass.length > 0;
   if (glass) return { kind: 'allow', rule: `break-glass:${first.id}`, masks: view.masks, ...shadow };
+  return asked(first, unanswered, input, hits);
+}
+
+/** What nobody has answered: asked for, unless nobody is expected to answer or the requester has not said why. */
+function asked(
+  first: Hold,
+  unanswered: readonly Hold[],
+  { nowMs, reason }: DecisionInput,
+  hits: readonly ShadowHit[],
+): Verdict {
+  let approval = together(unanswered);
+  for (const hold of unanswered) {
+    const quiet = hold.approval.quietHours;
+    const until = quiet === undefined ? undefined : quietUntil(quiet, nowMs);
+    if (quiet === undefined || until === undefined) continue;
+    switch (quiet.action) {
+      case 'deny':
+        return {
+          ...denial(
+            hold.id,
+            'approval.quiet',
+            `${hold.message ?? 'Nobody answers at this hour.'} Ask from ${instant(until)} on.`,
+            hits,
+          ),
+          resetAt: until,
+        };
+      case 'wait':
+        approval = {
+          ...approval,
+          expiresMs: Math.min(
+            LIMITS.approvalWaitMsMax,
+            Math.max(approval.expiresMs, until - nowMs + hold.approval.expiresMs),
+          ),
+        };
+        break;
+      case 'escalate':
+        if (approval.escalate !== undefined) approval = { ...approval, escalate: { ...approval.escalate, afterMs: 0 } };
+        break;
+      default:
+        quiet.action satisfies never;
+    }
+  }
+  if (approval.requireReason === true && (reason ?? '') === '')
+    return denial(
+      first.id,
+      'approval.reason_required',
+      `${first.message === undefined ? '' : `${first.message} `}${HOW_TO_SAY_WHY}`,
+      hits,
+    );
   return {
     kind: 'hold',
     rule: first.id,
-    approval: together(unanswered),
+    approval,
     ...(first.message === undefined ? {} : { message: first.message }),
-    ...shadow,
+    ...(hits.length === 0 ? {} : { shadow: hits }),
   };
 }
+
+const HOW_TO_SAY_WHY =
+  "Say why first: SET sallyport.reason = '…' in this session, or --reason of sallyport connect, sql and token.";
+
+/** To the second, in UTC. */
+const instant = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
+
+function budgetDenial({ budget, resetAt, unavailable }: BudgetStanding, hits: readonly ShadowHit[]): Verdict {
+  const code = unavailable === true ? 'budget.unavailable' : 'budget.exceeded';
+  const until = resetAt === undefined ? '' : ` It starts anew at ${instant(resetAt)}.`;
+  const message =
+    unavailable === true
+      ? `The agent has no share of the budget ${budget.id} left and cannot ask for more.`
+      : `${budget.message ?? `The budget ${budget.id} is used up.`}${until}`;
+  return { ...denial(budget.id, code, message, hits), ...(resetAt === undefined ? {} : { resetAt }) };
+}
+
+const budgetHold = ({ budget, resetAt }: BudgetStanding): Hold => ({
+  id: budget.id,
+  message: `${budget.message ?? `The budget ${budget.id} is used up.`}${resetAt === undefined ? '' : ` It starts anew at ${instant(resetAt)}.`}`,
+  approval: budget.approval ?? APPROVAL_DEFAULT,
+});
 
 const GRANT_HOLD: Hold = {
   id: 'grant',
@@ -63,7 +154,12 @@ const REVIEW_HOLD: Hold = {
   approval: APPROVAL_DEFAULT,
 };
 
-export function denial(rule: string, code: ErrorCode, message?: string, shadow: readonly ShadowHit[] = []): Verdict {
+export function denial(
+  rule: string,
+  code: ErrorCode,
+  message?: string,
+  shadow: readonly ShadowHit[] = [],
+): Extract<Verdict, { kind: 'deny' }> {
   return {
     kind: 'deny',
     rule,
@@ -92,29 +188,75 @@ function together(holds: readonly Hold[]): ApprovalSpec {
     count: Math.max(...specs.map((spec) => spec.count)),
     expiresMs: Math.min(...specs.map((spec) => spec.expiresMs)),
     ...(stepUp === undefined ? {} : { stepUp }),
+    ...sharedTerms(specs),
   };
 }
 
-/** Granted, for this statement, this principal and this resource, in time, by enough persons the hold accepts, none of them the asker. */
-function answers(
-  approval: Approval,
-  hold: Hold,
-  { session, statement, nowMs }: DecisionInput,
-  book: GrantBook,
-): boolean {
-  if (!approval.granted || approval.expiresAt <= nowMs) return false;
-  if (approval.digest !== statement.digest || approval.resourceId !== session.resourceId) return false;
-  if (approval.principalId !== session.principal.id) return false;
-  if (!coversStepUp(approval.stepUp, hold.approval.stepUp)) return false;
-  const askers = [session.principal.id, session.onBehalfOf?.id];
-  const accepted = new Set(
-    approval.by
-      .filter((who) => who.kind === 'person' && !askers.includes(who.id))
-      .filter(
-        (who) =>
-          hold.approval.groups.length === 0 || hold.approval.groups.some((group) => book.isMember(group, who.id)),
-      )
-      .map((who) => who.id),
+/** What would widen an answer only where every hold says so; what is demanded where one does. */
+function sharedTerms(specs: readonly ApprovalSpec[]): Partial<ApprovalSpec> {
+  const shapes = specs.flatMap((spec) => (spec.shape === undefined ? [] : [spec.shape]));
+  const escalations = specs.flatMap((spec) => (spec.escalate === undefined ? [] : [spec.escalate]));
+  const groups = escalations.reduce<readonly string[]>(
+    (left, { groups: right }) => left.filter((group) => right.includes(group)),
+    escalations[0]?.groups ?? [],
   );
-  return accepted.size >= hold.approval.count;
+  return {
+    ...(specs.some((spec) => spec.requireReason === true) ? { requireReason: true } : {}),
+    ...(shapes.length === specs.length
+      ? {
+          shape: {
+            forMsMax: Math.min(...shapes.map(({ forMsMax }) => forMsMax)),
+            rowsMax: Math.min(...shapes.map(({ rowsMax }) => rowsMax)),
+          },
+        }
+      : {}),
+    ...(escalations.length === specs.length && groups.length > 0
+      ? { escalate: { afterMs: Math.max(...escalations.map(({ afterMs }) => afterMs)), groups } }
+      : {}),
+  };
+}
+
+/**
+ * Granted, for this statement (or its shape, within what the hold allows), this principal and this resource, in time, by
+ * enough persons in seats the hold accepts, none of them the asker's.
+ */
+function answers(approval: Approval, hold: Hold, input: DecisionInput, book: GrantBook): boolean {
+  const { session, statement, nowMs } = input;
+  if (!approval.granted || approval.expiresAt <= nowMs) return false;
+  if (approval.resourceId !== session.resourceId || approval.principalId !== session.principal.id) return false;
+  if (approval.scope === 'shape' ? !isOfShape(approval, hold, input) : approval.digest !== statement.digest)
+    return false;
+  if (!coversStepUp(approval.stepUp, hold.approval.stepUp)) return false;
+  const escalated = (approval.escalatedTo ?? []).filter(
+    (group) => hold.approval.escalate?.groups.includes(group) === true,
+  );
+  const groups = [...hold.approval.groups, ...escalated];
+  const askers = [session.principal.id, session.onBehalfOf?.id];
+  const isSeat = ({ kind, id }: PrincipalRef): boolean =>
+    kind === 'person' &&
+    !askers.includes(id) &&
+    (hold.approval.groups.length === 0 || groups.some((group) => book.isMember(group, id)));
+  const persons = new Set<string>();
+  const seats = new Set<string>();
+  for (const who of approval.by) {
+    if (who.kind !== 'person' || askers.includes(who.id)) continue;
+    const seat = approval.seats?.find(({ by }) => by === who.id)?.of ?? who;
+    if (!isSeat(seat)) continue;
+    persons.add(who.id);
+    seats.add(seat.id);
+  }
+  return Math.min(persons.size, seats.size) >= hold.approval.count;
+}
+
+/** The rule in force now says how far: one that was narrowed since narrows what was approved before. */
+function isOfShape(
+  { shape, answeredAt }: Approval,
+  hold: Hold,
+  { session, shape: digest, nowMs }: DecisionInput,
+): boolean {
+  const allowed = hold.approval.shape;
+  if (shape === undefined || allowed === undefined || digest === undefined || shape.digest !== digest) return false;
+  if (shape.database !== session.database || shape.role !== session.role) return false;
+  if (shape.sessionId !== undefined && shape.sessionId !== session.id) return false;
+  return shape.rowsMax <= allowed.rowsMax && nowMs < answeredAt + allowed.forMsMax;
 }

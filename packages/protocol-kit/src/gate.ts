@@ -5,7 +5,14 @@
  * Pure: sockets, storage and clocks arrive as ports.
  */
 import { type ErrorCode, GatewayError } from '@sallyport/core';
-import { type Approval, type MaskSet, NO_MASKS, type Statement, type Verdict } from '@sallyport/model';
+import {
+  type Approval,
+  type MaskSet,
+  NO_MASKS,
+  type Statement,
+  type StatementShape,
+  type Verdict,
+} from '@sallyport/model';
 
 export type HoldVerdict = Extract<Verdict, { kind: 'hold' }>;
 
@@ -15,13 +22,18 @@ export interface GatePorts {
   record(statement: Statement, verdict: Verdict, approval?: Approval): void;
   /** Rejects with `approval.required` (ticket), `approval.denied`, `approval.expired` or `approval.cancelled`. */
   awaitApproval(statement: Statement, verdict: HoldVerdict): Promise<Approval>;
+  /** The statement's shape, for approvals of that scope; undefined where it has none that is safe. Absent: no shapes here. */
+  shape?(statement: Statement): StatementShape | undefined;
 }
 
 /** Not exported: only this file makes one. The private field makes the type nominal. */
 class AdmittedPermit {
   readonly #masks: MaskSet;
-  constructor(masks: MaskSet) {
+  /** At most so many rows may come back or be changed under it. */
+  readonly rowsMax: number;
+  constructor(masks: MaskSet, rowsMax = Number.POSITIVE_INFINITY) {
     this.#masks = masks;
+    this.rowsMax = rowsMax;
   }
   get masks(): MaskSet {
     return this.#masks;
@@ -60,7 +72,7 @@ export class Refusal extends GatewayError {
 }
 
 function permitOrThrow(verdict: Verdict): Permit {
-  if (verdict.kind === 'allow') return new AdmittedPermit(verdict.masks);
+  if (verdict.kind === 'allow') return new AdmittedPermit(verdict.masks, verdict.rowsMax);
   throw new Refusal(verdict.kind === 'deny' ? verdict.code : 'policy.denied', verdict);
 }
 
@@ -88,11 +100,17 @@ async function admitHeld(statement: Statement, held: HoldVerdict, ports: GatePor
   }
   // An approval is evidence, not an answer: grant, bundle or session may have changed while we waited.
   const verdict =
-    approval.digest === statement.digest && approval.granted
+    approval.granted && isFor(approval, statement, ports)
       ? decide(statement, ports, approval)
       : deny(held.rule, 'approval.mismatch');
   ports.record(statement, verdict, approval);
   return permitOrThrow(verdict);
+}
+
+function isFor(approval: Approval, statement: Statement, ports: GatePorts): boolean {
+  if (approval.scope !== 'shape') return approval.digest === statement.digest;
+  const shape = ports.shape?.(statement);
+  return shape !== undefined && shape.digest === approval.shape?.digest;
 }
 
 /**
@@ -122,6 +140,17 @@ export function admitPreparation(statement: Statement, ports: GatePorts): Permit
   const verdict: Verdict = judged.kind === 'hold' ? { kind: 'allow', rule: judged.rule, masks: NO_MASKS } : judged;
   ports.record(statement, verdict);
   return permitOrThrow(verdict);
+}
+
+/**
+ * The permit for a statement that is the gateway's own to answer: no rule is asked, and nothing of what the client wrote goes
+ * to the server under it. Recorded as an allowance of `rule`.
+ * @param rule `gateway/<what>`
+ * @throws GatewayError `trail.unavailable`
+ */
+export function admitOwn(statement: Statement, ports: GatePorts, rule: string): Permit {
+  ports.record(statement, { kind: 'allow', rule, masks: NO_MASKS });
+  return OWN_PERMIT;
 }
 
 /**

@@ -1,5 +1,6 @@
 export {
   admit,
+  admitOwn,
   admitPreparation,
   type GatePorts,
   type HoldVerdict,

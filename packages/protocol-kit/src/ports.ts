@@ -5,7 +5,15 @@
  */
 import type { ErrorCode, GatewayError, Logger, Secret } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
-import type { MaskSet, Resource, SessionInfo, SessionUsage, Statement, StatementOutcome } from '@sallyport/model';
+import type {
+  MaskSet,
+  Resource,
+  SessionInfo,
+  SessionUsage,
+  Statement,
+  StatementOutcome,
+  StatementShape,
+} from '@sallyport/model';
 import type { GatePorts, HoldVerdict, Permit } from './gate.ts';
 
 /** One protocol; the agent's registry has one line for each. */
@@ -169,6 +177,15 @@ export interface SignedIn {
   credential(): Promise<UpstreamCredential>;
   /** Told as soon as a hold waits: id and reason for the client's notice. Undefined before the first hold. */
   onHeld: ((held: HeldNotice) => void) | undefined;
+  /** Set by the session: a statement's shape in the state the session is in. Asked for held statements alone. */
+  shapes?: ((statement: Statement) => StatementShape | undefined) | undefined;
+  /** The requester said why; '' takes it back. Stands for what is asked from now on. */
+  because?(reason: string): void;
+  /**
+   * What has to be fetched before a statement can be judged (a share of a budget); undefined, nearly always, when nothing has.
+   * It never rejects; while it lasts nothing of the client is judged.
+   */
+  ready?(): Promise<void> | undefined;
   /**
    * Ends the wait of the held statement: rejects it with `approval.cancelled` (the client asked, or is gone), or with
    * `approval.expired` when its transaction may not wait longer.

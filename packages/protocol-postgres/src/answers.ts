@@ -10,6 +10,7 @@ import { frame, HEAD_BYTES, int32, letter, PartialFrame } from './codec.ts';
 import type { Entry, OwnQuestion } from './flight.ts';
 import { hasMasks, hideCopyLine, hideFields, type Nearness, planRows, quotesAnotherRow, sameOrigins } from './mask.ts';
 import {
+  commandComplete,
   encodeFields,
   type FieldDescription,
   type Fields,
@@ -125,6 +126,7 @@ export class Answers {
     if (type === COPY_DATA && !this.#copyOut) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
     this.#streaming = size;
     tally.rows++;
+    requireInBound(tally);
     return at + this.#stream(chunk.subarray(at));
   }
 
@@ -196,6 +198,7 @@ export class Answers {
     }
     tally.rows += rows;
     tally.bytes += at - from;
+    requireInBound(tally);
     this.#recordRows(tally, bytes.subarray(from, at), rows);
     return at;
   }
@@ -205,6 +208,7 @@ export class Answers {
     const masked = masker.maskShared(bytes.subarray(from, end));
     if (masked.consumed <= 0) throw new GatewayError('mask.unvouched', { consumed: masked.consumed });
     tally.rows += masked.rows;
+    requireInBound(tally);
     tally.bytes += masked.output.length;
     tally.masked += masked.maskedCells;
     this.#recordRows(tally, masked.output, masked.rows);
@@ -374,22 +378,28 @@ export class Answers {
       if (change.index === tally.index) change.apply(this.#road.mirror, first!.segment);
     for (const closed of this.#road.mirror.takeClosed())
       if (closed.started && closed.tally !== undefined) this.#road.finish(closed.tally);
-    this.#road.host.recorder.note(tally.number, 'complete', tag);
+    this.#road.host.recorder.note(tally.number, 'complete', first!.tag ?? tag);
     // Rows that were changed and did not come back; those that did (RETURNING) are counted already.
     if (tally.rows === tally.rowsTagged) tally.rows += rowsChanged(tag);
     tally.rowsTagged = tally.rows;
+    requireInBound(tally);
     tally.index++;
     if (first!.kind === 'execute') {
       this.#road.finish(tally);
       this.#road.flight.shift();
       first!.confirm?.();
     }
-    return 'keep';
+    return first!.tag === undefined ? 'keep' : commandComplete(first!.tag);
   }
 
   /** More rows may be fetched: the outcome waits for the portal's end. */
   #suspended(): Fate {
     const first = this.#expect('execute');
+    const { tally } = first;
+    // All was changed, and not all is counted.
+    const writes = tally?.facts?.statements.some(({ effects }) => effects.includes('write'));
+    if (tally !== undefined && Number.isFinite(tally.guard.rowsMax) && writes !== false)
+      throw new GatewayError('approval.rows', { number: tally.number });
     this.#rows = undefined;
     return this.#answered(first);
   }
@@ -409,6 +419,7 @@ export class Answers {
     if (!this.#copyOut || tally === undefined) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
     tally.rows++;
     tally.bytes += end - at;
+    requireInBound(tally);
     const hidden = hideCopyLine(bytes.subarray(at + HEAD_BYTES, end), tally.guard.masks, tally.guard.key);
     const shown = hidden === undefined ? bytes.subarray(at, end) : frame('d', hidden);
     this.#recordRows(tally, shown, 1);
@@ -529,4 +540,10 @@ export class Answers {
     }
     return this.#answered(first);
   }
+}
+
+/** @throws GatewayError `approval.rows`: the session ends, and with it the transaction; nothing was committed */
+function requireInBound(tally: Tally): void {
+  if (tally.rows > tally.guard.rowsMax)
+    throw new GatewayError('approval.rows', { number: tally.number, rows: tally.rows, rowsMax: tally.guard.rowsMax });
 }

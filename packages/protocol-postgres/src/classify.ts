@@ -196,7 +196,8 @@ function addSqlPrepared(mirror: Mirror, name: string, text: string, facts: SqlFa
     text,
     facts,
     digestHead: digestHead(text, []),
-    types: [],
+    declared: NO_TYPES,
+    types: NO_TYPES,
     columns: undefined,
     segment,
     confirmed: true,
@@ -270,10 +271,25 @@ function pinnedBy(facts: SqlStatementFacts, pins: Pins): string | undefined {
   return undefined;
 }
 
+const OWN_SETTINGS = 'sallyport.';
+const REASON_SETTING = 'sallyport.reason';
+
+/** What `SET sallyport.reason = '…'` says, '' for RESET and DEFAULT; undefined for any other statement. Never the server's. */
+export function reasonOf(facts: SqlFacts | undefined): string | undefined {
+  const statement = facts?.statements[0];
+  if (statement?.setting !== REASON_SETTING || facts!.statements.length > 1) return undefined;
+  if ((statement.kind !== 'set' && statement.kind !== 'reset') || statement.settingLocal === true) return undefined;
+  return statement.settingValue ?? '';
+}
+
+/** The requester's words are too long to be kept. */
+export const isReasonTooLong = (reason: string): boolean => Buffer.byteLength(reason) > LIMITS.reasonBytesMax;
+
 const UTF8 = /^(utf-?8|unicode)$/i;
 const ON = /^(on|true|yes|1|t|y)$/i;
 
 function settingReason(setting: string, { kind, settingValue }: SqlStatementFacts, pins: Pins): string | undefined {
+  if (setting.startsWith(OWN_SETTINGS)) return `Only SET ${REASON_SETTING} = '…' is known, in a message of its own.`;
   // RESET goes back to what the connection was opened with, which is what is pinned.
   const isReset = kind === 'reset';
   switch (setting) {
@@ -325,8 +341,11 @@ export const digestOfText = (text: string): string => hash('sha256', `postgres\0
 export interface SessionState {
   readonly inTransaction: boolean;
   readonly wroteInTransaction: boolean;
+  /** What a statement changes now can be undone when its row count is known. */
+  readonly undoable: boolean;
 }
 
+export const NO_TYPES: readonly number[] = [];
 export const NO_PARAMETERS: readonly StatementParameter[] = [];
 
 export function statementOf(
@@ -335,6 +354,7 @@ export function statementOf(
   parameters: readonly StatementParameter[],
   resolved: Pick<Resolved, 'facts' | 'effects' | 'runs'>,
   state: SessionState,
+  declaredTypes: readonly number[] = NO_TYPES,
 ): Statement {
   const { runs } = resolved;
   return {
@@ -347,6 +367,8 @@ export function statementOf(
     facts: resolved.facts === undefined ? {} : { sql: resolved.facts },
     inTransaction: state.inTransaction,
     wroteInTransaction: state.wroteInTransaction,
+    declaredTypes,
+    undoable: state.undoable,
   };
 }
 

@@ -153,7 +153,7 @@ test('what the recorder does not take is counted and digested as it was sent', (
 });
 
 test('next to masked columns, and in binary under any mask, nothing is kept but the digest', () => {
-  const guard = { key: undefined, reach: undefined, touches: false, quotes: false };
+  const guard = { key: undefined, reach: undefined, touches: false, quotes: false, rowsMax: Number.POSITIVE_INFINITY };
   const columns = [{ schema: 'public', table: 'customers', column: 'ssn', with: 'redact' as const }];
   const none = { ...guard, masks: { columns: [], detect: [] } };
   expect(copyInKeeps(none, true).kind).toBe('clear');
@@ -162,7 +162,10 @@ test('next to masked columns, and in binary under any mask, nothing is kept but 
   expect(copyInKeeps(detecting, true).kind).toBe('masked');
   expect(copyInKeeps(detecting, false).kind).toBe('nothing');
   expect(copyInKeeps({ ...guard, masks: { columns, detect: [] } }, false).kind).toBe('nothing');
-  expect(copyInKeeps({ ...guard, quotes: true, masks: { columns, detect: DETECT } }, true).kind).toBe('nothing');
+  expect(
+    copyInKeeps({ ...guard, quotes: true, rowsMax: Number.POSITIVE_INFINITY, masks: { columns, detect: DETECT } }, true)
+      .kind,
+  ).toBe('nothing');
   const kept = load({ kind: 'nothing', isText: true }, ['1\tone\n', '2\ttwo\n']);
   expect(kept).toMatchObject({ text: '', lines: 0 });
   expect(kept.cuts).toEqual([{ lines: 2, bytes: 12, digest: digest('1\tone\n2\ttwo\n') }]);

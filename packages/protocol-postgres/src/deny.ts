@@ -11,6 +11,9 @@ const ERROR_STATES: Partial<Record<ErrorCode, string>> = {
   'approval.cancelled': '57014',
   'statement.too_large': '54000',
   'trail.unavailable': '58030',
+  // configuration_limit_exceeded: not the statement's fault, and drivers do not retry it.
+  'budget.exceeded': '53400',
+  'budget.unavailable': '53400',
 };
 
 const RETRY: Partial<Record<ErrorCode, string>> = {
@@ -19,6 +22,10 @@ const RETRY: Partial<Record<ErrorCode, string>> = {
   'approval.cancelled': 'ask again',
   'trail.unavailable': 'later',
   'policy.unavailable': 'later',
+  'approval.reason_required': 'with a reason',
+  'approval.quiet': 'after resetAt',
+  'budget.exceeded': 'after resetAt',
+  'budget.unavailable': 'later',
 };
 
 /** `<session id>/<number>`: the statement in `sallyport sessions show`. */
@@ -29,11 +36,13 @@ export function refusalFields(refusal: Refusal, request: string): Fields {
   const { verdict, code } = refusal;
   const reason = verdict.kind !== 'allow' && verdict.message !== undefined ? verdict.message : CODES[code].text;
   const approvalId = refusal.cause instanceof GatewayError ? refusal.cause.detail['approvalId'] : undefined;
+  const resetAt = verdict.kind === 'deny' ? verdict.resetAt : undefined;
   const detail = {
     rule: verdict.rule,
     reason: code,
     requestId: typeof approvalId === 'string' ? approvalId : request,
     retry: RETRY[code] ?? 'no',
+    ...(resetAt === undefined ? {} : { resetAt: new Date(resetAt).toISOString() }),
   };
   return new Map([
     ['S', 'ERROR'],
@@ -80,6 +89,7 @@ const FATAL_STATES: Partial<Record<ErrorCode, string>> = {
   'session.idle': '57P05',
   'trail.unavailable': '58030',
   'mask.unvouched': '42501',
+  'approval.rows': '54000',
   internal: 'XX000',
 };
 

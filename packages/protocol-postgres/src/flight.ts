@@ -31,6 +31,8 @@ export interface Entry {
   readonly tally: Tally | undefined;
   /** Set: stands in for a refused message; the server's error is rewritten into this. */
   readonly refusal: Fields | undefined;
+  /** Set: an empty statement stands in for what the gateway did itself; the client gets this command tag. */
+  readonly tag: string | undefined;
   /** Called when the server did what was asked. */
   readonly confirm: (() => void) | undefined;
   /** Called when it did not: `skipped` because of an earlier error, or failed by itself. Newest first. */
@@ -40,7 +42,7 @@ export interface Entry {
 export const entry = (
   kind: Entry['kind'],
   segment: number,
-  parts: Partial<Omit<Entry, 'kind' | 'segment'>> = {},
+  parts: { readonly [K in Exclude<keyof Entry, 'kind' | 'segment'>]?: Entry[K] | undefined } = {},
 ): Entry => ({
   kind,
   segment,
@@ -49,6 +51,7 @@ export const entry = (
   portal: parts.portal,
   tally: parts.tally,
   refusal: parts.refusal,
+  tag: parts.tag,
   confirm: parts.confirm,
   undo: parts.undo,
 });

@@ -4,9 +4,10 @@
  * Refuses to send or to read messages; simple.ts and pipeline.ts do, each for its half of the protocol.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { SqlFacts, SqlStatementFacts, Statement } from '@sallyport/model';
+import type { SqlFacts, SqlStatementFacts, Statement, StatementShape } from '@sallyport/model';
 import {
   admit,
+  admitOwn,
   admitPreparation,
   type HeldNotice,
   isPermit,
@@ -14,15 +15,18 @@ import {
   Refusal,
   refuse,
 } from '@sallyport/protocol-kit';
-import { extractSqlFacts } from '@sallyport/sql';
+import { extractSqlFacts, statementShape } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
 import { LOOKUP, lookupValues, type Reach, ReachBuilder } from './catalog.ts';
 import {
+  isReasonTooLong,
   NO_PARAMETERS,
+  NO_TYPES,
   NOT_UNDERSTOOD,
   pinnedReason,
   type Reading,
   type Resolved,
+  reasonOf,
   type SessionState,
   statementOf,
 } from './classify.ts';
@@ -47,6 +51,7 @@ export interface Ways {
   waits(): void;
 }
 
+const REASON_TOO_LONG = `A reason has at most ${LIMITS.reasonBytesMax} bytes.`;
 const LOOKUP_NAME = 'sallyport_lookup';
 
 export class Judge {
@@ -66,6 +71,7 @@ export class Judge {
     this.#road = road;
     this.#answers = answers;
     this.#run = run;
+    road.signed.shapes = (statement) => this.#shape(statement);
     road.signed.onHeld = (held) => {
       this.#held = held;
       this.#answers.interject(heldNotice(held, road.host.nowMs()));
@@ -77,12 +83,49 @@ export class Judge {
 
   get state(): SessionState {
     const { status, beginning, wrote } = this.#road;
-    return { inTransaction: status !== 'I' || beginning || this.executed > 0, wroteInTransaction: wrote };
+    // A simple query outside of a transaction commits before its row count is known.
+    const undoable = status === 'T';
+    return { inTransaction: status !== 'I' || beginning || this.executed > 0, wroteInTransaction: wrote, undoable };
+  }
+
+  /** In a pipeline nothing is committed before the client's Sync, which can be kept back. */
+  get pipelineState(): SessionState {
+    return { ...this.state, undoable: true };
+  }
+
+  /** Kept by the statement: it is asked for again once a person has answered. */
+  readonly #shapes = new WeakMap<Statement, { readonly shape: StatementShape | undefined }>();
+
+  #shape(statement: Statement): StatementShape | undefined {
+    const road = this.#road;
+    const { signed } = road;
+    const facts = statement.facts.sql;
+    // Names mean what they meant when it was approved only in a session that never moved any.
+    if (facts === undefined || road.namesMoved || statement.preparation === true) return undefined;
+    const known = this.#shapes.get(statement);
+    if (known !== undefined) return known.shape;
+    const shape = statementShape({
+      text: statement.text,
+      facts,
+      types: statement.declaredTypes ?? NO_TYPES,
+      undoable: statement.undoable === true,
+      session: [signed.info.resourceId, signed.info.database, signed.role ?? '', road.searchPath],
+    });
+    this.#shapes.set(statement, { shape });
+    return shape;
   }
 
   /** Judges and records one statement that is about to run. */
   statement(statement: Statement, ways: Ways): void {
+    const ready = this.#road.signed.ready?.();
+    if (ready !== undefined) return this.#whenReady(ready, statement, ways);
+    this.#statementReady(statement, ways);
+  }
+
+  #statementReady(statement: Statement, ways: Ways): void {
     const { signed, host } = this.#road;
+    const because = reasonOf(statement.facts.sql);
+    if (because !== undefined) return this.#because(because, statement, ways);
     const reason = this.#pinned(statement);
     if (reason !== undefined)
       return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/pinned', reason));
@@ -100,8 +143,38 @@ export class Judge {
     this.#wait(outcome, statement, number, ways);
   }
 
+  /** Something has to be fetched first; nothing else of the client is read meanwhile. */
+  #whenReady(ready: Promise<void>, statement: Statement, ways: Ways): void {
+    ways.waits();
+    this.intake.block();
+    const step = (): void => this.#run(() => this.intake.resume(() => this.#statementReady(statement, ways)));
+    ready.then(step, step);
+  }
+
+  /** The requester says why: the gateway keeps it, and the server never sees it. */
+  #because(because: string, statement: Statement, ways: Ways): void {
+    const { signed, host } = this.#road;
+    if (isReasonTooLong(because))
+      return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/reason', REASON_TOO_LONG));
+    try {
+      const permit = admitOwn(statement, signed.gate, 'gateway/reason');
+      signed.because?.(because);
+      host.recorder.statement(signed.statementNumber(), statement.text);
+      ways.allowed(permit, signed.statementNumber());
+    } catch (error) {
+      ways.refused(this.#refused(error, statement));
+    }
+  }
+
   /** Judges and records one statement that is only to be prepared. */
   preparation(statement: Statement): Permit | Refused {
+    if (reasonOf(statement.facts.sql) !== undefined) {
+      try {
+        return admitOwn({ ...statement, preparation: true }, this.#road.signed.gate, 'gateway/reason');
+      } catch (error) {
+        return this.#refused(error, statement);
+      }
+    }
     const reason = this.#pinned(statement);
     if (reason !== undefined) return this.refusal(statement, 'statement.refused', 'gateway/pinned', reason);
     try {
@@ -203,7 +276,9 @@ export class Judge {
   note(facts: SqlFacts | undefined): void {
     if (facts === undefined) return;
     const road = this.#road;
-    for (const { effects, transaction } of facts.statements) {
+    for (const statement of facts.statements) {
+      const { effects, transaction } = statement;
+      if (movesNames(statement)) road.namesMoved = true;
       if (transaction === 'begin') road.beginning = true;
       if (effects.includes('write') || effects.includes('ddl')) road.wrote = true;
       if (effects.includes('ddl') || effects.includes('exec')) {
@@ -214,7 +289,14 @@ export class Judge {
   }
 
   plainGuard(permit: Permit): Guard {
-    return { masks: permit.masks, key: this.#road.signed.maskKey, reach: undefined, touches: false, quotes: false };
+    return {
+      masks: permit.masks,
+      key: this.#road.signed.maskKey,
+      reach: undefined,
+      touches: false,
+      quotes: false,
+      rowsMax: permit.rowsMax,
+    };
   }
 
   /** Rows under this guard end the session: for statements of which none can come. */
@@ -229,6 +311,7 @@ export class Judge {
       reach,
       touches: statements.some((facts) => touches(facts, reach)),
       quotes: statements.some((facts) => quotes(facts, reach)),
+      rowsMax: permit.rowsMax,
     };
   }
 
@@ -309,6 +392,12 @@ export class Judge {
     );
   }
 }
+
+/** What tables and functions a name stands for may be another from here on, in this session. */
+const movesNames = ({ kind, setting, effects }: SqlStatementFacts): boolean =>
+  (kind !== 'show' && (setting === 'search_path' || setting === 'all')) ||
+  kind === 'discard' ||
+  effects.some((effect) => effect === 'ddl' || effect === 'exec' || effect === 'admin');
 
 /** A spool that is full or a gate that broke is refused in the same words as a rule. */
 export function asRefusal(error: unknown): Refusal {

@@ -99,6 +99,9 @@ export const negotiateProtocolVersion = (minor: number, unknown: readonly string
 export const parameterStatus = (name: string, value: string): Buffer => frame('S', name, value);
 export const backendKeyData = (processId: number, secret: Uint8Array): Buffer =>
   frame('K', bytesOfInt32(processId), secret);
+/** The tag of a command that is done. */
+export const commandComplete = (tag: string): Buffer => frame('C', Buffer.from(`${tag}\0`));
+
 export const readyForQuery = (status: TransactionStatus): Buffer => frame('Z', Buffer.from(status));
 
 /** `I` idle, `T` in a transaction block, `E` in a failed one. */

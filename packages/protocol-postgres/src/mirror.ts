@@ -26,6 +26,8 @@ export interface Prepared {
   readonly facts: SqlFacts | undefined;
   /** What digests start with: protocol, text, declared types. */
   readonly digestHead: Buffer;
+  /** Parameter types as the client declared them. */
+  readonly declared: readonly number[];
   /** Parameter types as declared, then as the server told. */
   types: readonly number[];
   /** As Describe of the statement told; undefined before, empty for no rows. */
@@ -100,6 +102,8 @@ export interface Guard {
   readonly touches: boolean;
   /** Its errors may quote masked values: it touches them, or reads a view that does. */
   readonly quotes: boolean;
+  /** Rows beyond this end the session: what it is approved for, or no bound. */
+  readonly rowsMax: number;
 }
 
 export class Mirror {

@@ -17,6 +17,7 @@ import {
   type Reading,
   type Resolved,
   readSql,
+  reasonOf,
   resolve,
   statementOf,
 } from './classify.ts';
@@ -31,6 +32,7 @@ import {
   encodeFields,
   execute,
   flush,
+  parse,
   parseBind,
   parseExecute,
   parseParse,
@@ -132,6 +134,7 @@ export class Pipeline {
       text,
       facts: isUnknown(reading) ? undefined : reading,
       digestHead: digestHead(text, types),
+      declared: types,
       types,
       columns: undefined,
       segment,
@@ -146,7 +149,9 @@ export class Pipeline {
       prepared.before = undefined;
     };
     const undo = (skipped: boolean): void => stepBack(mirror.prepared, name, prepared, skipped || name !== '');
-    this.#add(message, entry('parse', segment, { prepared, confirm, undo }));
+    // What the gateway answers itself is nothing to the server: an empty statement.
+    const sent = reasonOf(prepared.facts) === undefined ? message : parse(name, '');
+    this.#add(sent, entry('parse', segment, { prepared, confirm, undo }));
     this.#pending.judge.push(prepared);
   }
 
@@ -343,12 +348,15 @@ export class Pipeline {
     portal.started = true;
     this.#judge.executed++;
     this.#judge.note(portal.prepared.facts);
-    this.#add(message, entry('execute', road.segment, { portal, tally: portal.tally }));
+    const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
+    this.#add(message, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
     this.#pending.permit = permit;
     const copies =
       portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') === true;
     // What names stand for changes with it: nothing behind it may be judged by what they stood for before.
-    if (!copies && portal.tally!.changes.length === 0) return;
+    // What may have to be undone must not be committed before its rows are counted.
+    const bounded = Number.isFinite(permit.rowsMax) && isWritten(portal.prepared.facts);
+    if (!copies && !bounded && portal.tally!.changes.length === 0) return;
     // Until the server says that it waits for data, nothing tells that from a stray message.
     if (copies) this.#copies(permit);
     this.#send(permit);
@@ -424,7 +432,7 @@ export class Pipeline {
   }
 
   #statementOf(prepared: Prepared, digest: string, parameters = NO_PARAMETERS, resolved = this.#resolved(prepared)) {
-    return statementOf(prepared.text, digest, parameters, resolved, this.#judge.state);
+    return statementOf(prepared.text, digest, parameters, resolved, this.#judge.pipelineState, prepared.declared);
   }
 
   #judgePortal(portal: Portal, waits: () => void, done: () => void): void {
@@ -593,6 +601,9 @@ export class Pipeline {
     } else road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
   }
 }
+
+const isWritten = (facts: SqlFacts | undefined): boolean =>
+  facts === undefined || facts.statements.some(({ effects }) => effects.includes('write'));
 
 /** A name as a client wrote it, for its own eyes. */
 const shown = (name: string): string => Buffer.from(name, 'latin1').toString('utf8');

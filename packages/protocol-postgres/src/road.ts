@@ -29,6 +29,10 @@ export class Road {
   wrote = false;
   /** DDL went to the server and its transaction has not ended. */
   changedSchema = false;
+  /** The session changed what names may stand for: search path, temporary tables, definitions, code that could. */
+  namesMoved = false;
+  /** As asked for at sign-in; '' = the server's own. */
+  readonly searchPath: string;
   /** A BEGIN is on its way. */
   beginning = false;
   /** The server ignores what comes until the next Sync, which has not been sent. */
@@ -47,12 +51,18 @@ export class Road {
   #serverSlow = false;
   #queueLong = false;
 
-  constructor(host: SessionHost, signed: SignedIn, pool: ParsePool, server: Pick<Road, 'major' | 'account'>) {
+  constructor(
+    host: SessionHost,
+    signed: SignedIn,
+    pool: ParsePool,
+    server: Pick<Road, 'major' | 'account' | 'searchPath'>,
+  ) {
     this.host = host;
     this.signed = signed;
     this.pool = pool;
     this.major = server.major;
     this.account = server.account;
+    this.searchPath = server.searchPath;
     host.recorder.onDrained = () => {
       this.#recorderSlow = false;
       if (!this.#clientSlow) host.upstream.resume();

@@ -251,7 +251,11 @@ export class PostgresSession implements ProtocolSession {
   #begin(request: LoginRequest, signed: SignedIn, ready: UpstreamReady): void {
     const { host } = this;
     const account = ready.parameters.get('session_authorization');
-    const road = new Road(host, signed, this.#pool, { major: ready.major, account });
+    const road = new Road(host, signed, this.#pool, {
+      major: ready.major,
+      account,
+      searchPath: request.settings['search_path'] ?? '',
+    });
     // Each side tells the other of progress; neither exists before the road.
     const answers: Answers = new Answers(road, () => requests.progressed());
     const requests: Requests = new Requests(

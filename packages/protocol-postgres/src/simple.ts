@@ -7,7 +7,16 @@ import type { SqlStatementFacts, Statement } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import { shapeKey } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
-import { digestOfText, NO_PARAMETERS, type Reading, type Resolved, readSql, resolve, statementOf } from './classify.ts';
+import {
+  digestOfText,
+  NO_PARAMETERS,
+  type Reading,
+  type Resolved,
+  readSql,
+  reasonOf,
+  resolve,
+  statementOf,
+} from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { entry } from './flight.ts';
 import type { Intake } from './intake.ts';
@@ -81,6 +90,7 @@ export class SimpleQueries {
       waits: keep,
       refused: (refused) => this.fail(refused),
       allowed: (permit, number) => {
+        if (reasonOf(resolved.facts) !== undefined) return this.#answerOwn(number, resolved, permit);
         const forward = (tally: Tally): void => {
           road.flight.push(entry('query', road.segment, { tally }));
           this.#judge.note(resolved.facts);
@@ -89,7 +99,8 @@ export class SimpleQueries {
           road.toServer(permit, message);
           // Names that stand for something else from here on, or data that may follow at once: what comes behind waits.
           const copies = resolved.facts?.statements.some((each) => each.kind === 'copy' && each.object === 'from');
-          if (copies === true || tally.changes.length > 0)
+          const bounded = Number.isFinite(permit.rowsMax);
+          if (copies === true || bounded || tally.changes.length > 0)
             this.#intake.block(() => road.copyIn !== undefined || road.flight.size === 0);
         };
         const facts = resolved.facts;
@@ -110,6 +121,14 @@ export class SimpleQueries {
         if (this.#intake.isBlocked) keep();
       },
     });
+  }
+
+  /** Done by the gateway itself. The server gets an empty query, so that the status the client is told is the server's own. */
+  #answerOwn(number: number, resolved: Resolved, permit: Permit): void {
+    const road = this.#road;
+    const tally = this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined);
+    road.flight.push(entry('query', road.segment, { tally, tag: 'SET' }));
+    road.ownToServer(query(''));
   }
 
   #unvouched(statement: Statement, number: number, why: string): void {

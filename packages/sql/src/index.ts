@@ -7,3 +7,4 @@ export { createParsePool, type ParsePool, type ParsePoolOptions } from './parse-
 export { loadSqlParser, PARSER_VERSION } from './parser.ts';
 export { effectsOf, isUnknownSql, type SqlReading, type SqlUnknown, type UnknownReason } from './reading.ts';
 export { shapeKey } from './shape-key.ts';
+export { type ShapeInput, statementShape } from './statement-shape.ts';

@@ -6,11 +6,13 @@
 import type { AgentMessage } from '@sallyport/contract';
 import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { Approval, ApprovalRequest } from '@sallyport/model';
+import type { Shapes } from './shapes.ts';
 import type { Tickets } from './tickets.ts';
 
 export interface HoldsOptions {
   readonly agentId: string;
   readonly tickets: Tickets;
+  readonly shapes: Shapes;
   readonly log: Logger;
   nowMs(): number;
   /** Reads and verifies an answer. @throws GatewayError `approval.mismatch` */
@@ -131,14 +133,24 @@ export class Holds {
       this.#options.log.error('an answer does not fit its hold', { id });
       return;
     }
+    if (approval.granted && approval.scope === 'shape' && !this.#over.has(id)) this.#keepShape(approval, signed);
     if (waiting !== undefined)
       waiting.settle(
         approval.granted
           ? { approval, signed }
           : new GatewayError('approval.denied', { approvalId: id, reason: approval.reason ?? '' }),
       );
-    else if (approval.granted && !this.#over.has(id)) this.#keep(approval, signed);
+    else if (approval.granted && approval.scope === 'once' && !this.#over.has(id)) this.#keep(approval, signed);
     this.#asked.delete(id);
+  }
+
+  /** One that cannot be kept is still an answer to the statement that waits. */
+  #keepShape(approval: Approval, signed: string): void {
+    try {
+      this.#options.shapes.keep(approval, signed, this.#options.nowMs());
+    } catch (error) {
+      this.#options.log.error('an approved shape could not be kept', { id: approval.id, error });
+    }
   }
 
   #keep(approval: Approval, signed: string): void {
@@ -172,4 +184,6 @@ const fits = (approval: Approval, request: ApprovalRequest): boolean =>
   approval.digest === request.digest &&
   approval.resourceId === request.resourceId &&
   approval.principalId === request.principal.id &&
-  approval.scope === request.scope;
+  (approval.scope === request.scope ||
+    // A shape only where the agent offered that one.
+    (approval.scope === 'shape' && request.shape !== undefined && approval.shape?.digest === request.shape.digest));

@@ -71,6 +71,7 @@ export class LiveSessions {
   closed(session: LiveSession, reason: ErrorCode | '', record: () => void): void {
     this.#sessions.delete(session.road.info.id);
     session.road.cancelHeld();
+    session.road.close();
     const ending = session.recorder
       .close()
       .catch((error: unknown) =>
@@ -122,6 +123,7 @@ export class LiveSessions {
     for (const session of this.#sessions.values()) {
       this.#check(session);
       session.road.flushOutcomes();
+      session.road.tick();
       session.recorder.tick();
       const { statements, rows } = session.road.usage;
       const counter = statements + rows;

@@ -3,8 +3,9 @@
  * session has signed in. The place where the agent's parts meet one connection.
  * Refuses to know bytes and sockets.
  */
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
+import { NO_MASKS, type Statement } from '@sallyport/model';
 import type { SignedIn, SignInRequest } from '@sallyport/protocol-kit';
 import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
@@ -67,7 +68,7 @@ function openSession(
   if (ports.stopping()) throw new GatewayError('agent.stopping');
   const admitted: Admitted = admitSignIn(request, connection.address, ports.signIn);
   ports.live.requireRoom();
-  const { info, resource, role, tokenIssuedAtMs } = admitted;
+  const { info, resource, role, tokenIssuedAtMs, reason } = admitted;
   const { trail } = ports;
   const key = new SessionKey(info.id);
   trail.record({ kind: 'session.opened', session: info }, key);
@@ -87,10 +88,30 @@ function openSession(
     record: (event) => trail.record(event, key),
     recordOutcome: (event) => trail.recordOutcome(event, key),
   });
+  if (reason !== '') sayWhy(road, reason);
   const session: LiveSession = { road, connection, key, recorder, watchable, tokenIssuedAtMs, reported: 0 };
   ports.live.add(session);
   connection.established();
   return session;
+}
+
+/** The token says why: on the record as if the client had said it in the session. */
+function sayWhy(road: SessionRoad, reason: string): void {
+  const text = `SET sallyport.reason = '${reason.replaceAll("'", "''")}'`;
+  const statement: Statement = {
+    protocol: road.info.protocol,
+    digest: hash('sha256', text, 'hex'),
+    text,
+    parameters: [],
+    effects: [],
+    understood: true,
+    facts: {},
+    inTransaction: false,
+    wroteInTransaction: false,
+    preparation: true,
+  };
+  road.because(reason);
+  road.record(statement, { kind: 'allow', rule: 'gateway/reason', masks: NO_MASKS });
 }
 
 function closeSession(session: LiveSession, code: ErrorCode | '', ports: OpeningPorts): void {

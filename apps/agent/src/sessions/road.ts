@@ -15,13 +15,17 @@ import type {
   SessionUsage,
   Statement,
   StatementOutcome,
+  StatementShape,
   TrailEvent,
   Verdict,
 } from '@sallyport/model';
-import type { PolicyEngine } from '@sallyport/policy';
+import { isWriting, type PolicyEngine } from '@sallyport/policy';
 import type { GatePorts, HeldNotice, HoldVerdict, SignedIn, UpstreamCredential } from '@sallyport/protocol-kit';
 import type { Holds, OpenHold } from '../approvals/holds.ts';
+import type { Shapes } from '../approvals/shapes.ts';
 import type { Tickets } from '../approvals/tickets.ts';
+import type { Ledger } from '../budgets/ledger.ts';
+import { SessionBudgets } from '../budgets/session-budgets.ts';
 import { hiddenParameters, hideAll, hideStatement } from './hidden.ts';
 import { reachedBy } from './reached.ts';
 
@@ -42,12 +46,17 @@ export interface RoadPorts {
   consumed(approvalId: string, sessionId: string): void;
   readonly holds: Holds;
   readonly tickets: Tickets;
+  readonly shapes: Shapes;
+  readonly ledger: Ledger;
+  /** An approver took it back. */
+  approvalRevoked(approvalId: string): boolean;
   readonly maskKey: MaskKey;
   nowMs(): number;
 }
 
 const RECENT_MAX = 5;
 const RECENT_TEXT_MAX = 512;
+const REASON_TEXT_MAX = 1_024;
 /** Outcomes that ride in one event. */
 const OUTCOMES_PER_EVENT = 64;
 
@@ -59,6 +68,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   readonly gate: GatePorts = this;
   readonly maskKey: MaskKey;
   onHeld: ((held: HeldNotice) => void) | undefined;
+  shapes: ((statement: Statement) => StatementShape | undefined) | undefined;
   readonly #ports: RoadPorts;
   readonly #resource: Resource;
   #number = 0;
@@ -69,6 +79,8 @@ export class SessionRoad implements SignedIn, GatePorts {
   #answered: { readonly approval: Approval; readonly signed: string } | undefined;
   #recent: string[] = [];
   #outcomes: StatementOutcome[] = [];
+  #reason = '';
+  readonly #budgets: SessionBudgets;
 
   constructor(info: SessionInfo, resource: Resource, role: string | undefined, ports: RoadPorts) {
     this.info = info;
@@ -76,6 +88,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     this.role = role;
     this.maskKey = ports.maskKey;
     this.#ports = ports;
+    this.#budgets = new SessionBudgets(ports.ledger, info);
     this.readOnly = mustBeReadOnly(ports.engine(), resource, info, ports.nowMs());
   }
 
@@ -89,11 +102,31 @@ export class SessionRoad implements SignedIn, GatePorts {
     if (!this.#ports.fresh(this.#resource)) return { kind: 'deny', rule: 'gateway/offline', code: 'agent.stale' };
     const engine = this.#ports.engine();
     const nowMs = this.#ports.nowMs();
-    return engine.decide(
-      approval === undefined
-        ? { session: info, statement, usage, nowMs }
-        : { session: info, statement, usage, nowMs, approval },
-    );
+    this.#budgets.bind(engine.budgetsFor(info));
+    const input = { session: info, statement, usage, nowMs, reason: this.#reason };
+    const budget = this.#budgets.exceeded(statement, usage, nowMs);
+    if (approval === undefined && budget === undefined) return engine.decide(input);
+    const shape = approval?.scope === 'shape' ? this.shape(statement) : undefined;
+    return engine.decide({
+      ...input,
+      ...(approval === undefined ? {} : { approval }),
+      ...(shape === undefined ? {} : { shape: shape.digest }),
+      ...(budget === undefined ? {} : { budget }),
+    });
+  }
+
+  /** Shares of budgets that are not here; they are asked for before a statement is judged. */
+  ready(): Promise<void> | undefined {
+    this.#budgets.bind(this.#ports.engine().budgetsFor(this.info));
+    return this.#budgets.ready(this.#ports.nowMs());
+  }
+
+  shape(statement: Statement): StatementShape | undefined {
+    return this.shapes?.(statement);
+  }
+
+  because(reason: string): void {
+    this.#reason = reason;
   }
 
   record(statement: Statement, verdict: Verdict, approval?: Approval): void {
@@ -135,14 +168,18 @@ export class SessionRoad implements SignedIn, GatePorts {
 
   #count(statement: Statement, verdict: Verdict): void {
     if (statement.preparation === true || verdict.kind === 'hold') return;
+    const writes = verdict.kind === 'allow' && isWriting(statement.effects);
     this.usage.statements++;
-    if (verdict.kind === 'allow' && statement.effects.some((effect) => effect !== 'read')) this.usage.writes++;
+    if (writes) this.usage.writes++;
+    this.#budgets.judged(writes);
     this.#recent.push(shortened(statement.text));
     if (this.#recent.length > RECENT_MAX) this.#recent.shift();
   }
 
   async awaitApproval(statement: Statement, verdict: HoldVerdict): Promise<Approval> {
     const nowMs = this.#ports.nowMs();
+    const granted = this.#useShape(statement, nowMs);
+    if (granted !== undefined) return granted;
     if (this.#resource.approval === 'ticket') return this.#useTicket(statement, verdict, nowMs);
     if (this.#hold !== undefined) throw new GatewayError('approval.cancelled', { reason: 'one at a time' });
     const hold = this.#ports.holds.open(this.#request(statement, verdict, 'wait', nowMs));
@@ -155,6 +192,17 @@ export class SessionRoad implements SignedIn, GatePorts {
     } finally {
       this.#hold = undefined;
     }
+  }
+
+  /** A person has let this shape pass, for a time. Whether that answers the hold is the engine's to say. */
+  #useShape(statement: Statement, nowMs: number): Approval | undefined {
+    const { shapes } = this.#ports;
+    const shape = shapes.isEmpty ? undefined : this.shape(statement);
+    if (shape === undefined) return undefined;
+    const grant = shapes.find(shape.digest, this.info, nowMs, (id) => this.#ports.approvalRevoked(id));
+    if (grant === undefined) return undefined;
+    this.#answered = grant;
+    return grant.approval;
   }
 
   #useTicket(statement: Statement, verdict: HoldVerdict, nowMs: number): Approval {
@@ -188,6 +236,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     const { info } = this;
     const longest = Math.min(verdict.approval.expiresMs, LIMITS.approvalWaitMsMax);
     // Nobody's locks wait for a person's lunch.
+    const shape = verdict.approval.shape === undefined ? undefined : this.shape(statement);
     const waitMs =
       mode === 'wait' && statement.inTransaction ? Math.min(longest, this.#resource.holdInTransactionMsMax) : longest;
     return {
@@ -214,6 +263,9 @@ export class SessionRoad implements SignedIn, GatePorts {
       statementsBefore: this.usage.statements,
       writesBefore: this.usage.writes,
       recentStatements: this.#recent.map((text) => hideAll(text, RECENT_TEXT_MAX)),
+      ...(this.#reason === '' ? {} : { askedReason: hideAll(this.#reason, REASON_TEXT_MAX) }),
+      ...(info.role === '' ? {} : { role: info.role }),
+      ...(shape === undefined ? {} : { shape: { ...shape, text: hideStatement(shape.text) } }),
       requestedAt: nowMs,
       expiresAt: nowMs + waitMs,
     };
@@ -234,6 +286,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   finished(outcome: StatementOutcome): void {
     this.usage.rows += outcome.rows;
     this.usage.bytes += outcome.bytes;
+    this.#budgets.finished(outcome.rows, outcome.bytes);
     this.#outcomes.push(outcome);
     if (this.#outcomes.length >= OUTCOMES_PER_EVENT) this.flushOutcomes();
   }
@@ -244,6 +297,16 @@ export class SessionRoad implements SignedIn, GatePorts {
     const outcomes = this.#outcomes;
     this.#outcomes = [];
     this.#ports.recordOutcome({ kind: 'statement.finished', outcomes });
+  }
+
+  /** Called every second: the time it is open counts. */
+  tick(): void {
+    this.#budgets.tick(this.#ports.nowMs());
+  }
+
+  /** The session is over: shares of budgets go back. */
+  close(): void {
+    this.#budgets.close();
   }
 
   statementNumber(): number {

@@ -31,6 +31,11 @@ export class RevocationIndex {
     );
   }
 
+  /** An approver took the approval back. */
+  hasApproval(id: string): boolean {
+    return this.#has(`approval/${id}`);
+  }
+
   #has(key: string): boolean {
     return this.#byId.has(key);
   }

@@ -28,6 +28,8 @@ export interface Admitted {
   readonly resource: Resource;
   readonly role: string | undefined;
   readonly tokenIssuedAtMs: number;
+  /** Why access was asked for; '' = nothing was said. */
+  readonly reason: string;
 }
 
 /** The resource that `<resource>.<domain>` names; undefined for a name elsewhere, or of nothing here: then the user name counts. */
@@ -93,7 +95,7 @@ export function admitSignIn(request: SignInRequest, clientAddress: string, ports
   if (request.role !== undefined && !engine.rolesFor(info, nowMs).includes(request.role))
     throw refused('role not granted');
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
-  return { info, resource, role: request.role, tokenIssuedAtMs };
+  return { info, resource, role: request.role, tokenIssuedAtMs, reason: claims.rsn ?? '' };
 }
 
 function sessionInfo(

@@ -86,6 +86,7 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     // It moves on with each round, which is an act.
     quiet: ['nextAt'],
   },
+  approverDelegation: { thing: 'approver-delegation', open: ['ofId', 'toId', 'startsAt', 'endsAt', 'endedAt'] },
   webhook: { thing: 'webhook', open: ['name', 'format', 'events', 'disabledAt'] },
 };
 
@@ -104,6 +105,9 @@ export const UNWATCHED: Readonly<Record<string, string>> = {
   approvalRequest: 'asked by agents; answers are acts',
   approvalVote: 'each answer is an act',
   changeProposal: 'each step is an act',
+  approvalComment: 'each comment is an act',
+  approvalSeat: 'each handing over is an act',
+  budgetShare: 'lent to agents by themselves',
   session: 'told by agents',
   sessionKey: 'sealed by agents; erasing is an act',
   trailChain: 'the trail itself',

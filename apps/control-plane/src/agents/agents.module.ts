@@ -1,6 +1,7 @@
 /** Agents: joining, links, records. */
 import { Module } from '@nestjs/common';
 import { ApprovalsModule } from '../approvals/approvals.module.ts';
+import { BudgetsModule } from '../budgets/budgets.module.ts';
 import { BundlesModule } from '../bundles/bundles.module.ts';
 import { KeysModule } from '../keys/keys.module.ts';
 import { RecordingsModule } from '../recordings/recordings.module.ts';
@@ -16,7 +17,7 @@ import { LinkServer } from './link.server.ts';
 import { Links } from './links.ts';
 
 @Module({
-  imports: [KeysModule, BundlesModule, ApprovalsModule, TrailModule, RecordingsModule, SessionsModule],
+  imports: [KeysModule, BundlesModule, ApprovalsModule, BudgetsModule, TrailModule, RecordingsModule, SessionsModule],
   controllers: [InstallController, AgentsController],
   providers: [AgentsRepository, AgentsService, Enrollment, EnrollServer, LinkServer, Links],
 })

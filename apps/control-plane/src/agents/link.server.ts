@@ -8,6 +8,7 @@ import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@
 import { type EnrollResponse, linkService, type RenewRequest } from '@sallyport/contract';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { Approvals } from '../approvals/approvals.service.ts';
+import { Budgets } from '../budgets/budgets.service.ts';
 import { Bundles } from '../bundles/bundles.service.ts';
 import { Bus } from '../bus/bus.ts';
 import { Config } from '../config.ts';
@@ -42,6 +43,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly links: Links,
     private readonly bundles: Bundles,
     private readonly approvals: Approvals,
+    private readonly budgets: Budgets,
     private readonly ingest: TrailIngest,
     private readonly recordings: Recordings,
     private readonly sessions: LiveSessions,
@@ -262,6 +264,10 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       }),
     withdrawn: (link, { id, reason }) => this.approvals.withdraw(link.agent.id, id ?? '', reason ?? ''),
     consumed: (link, { id, sessionId }) => this.approvals.consume(link.agent.id, id ?? '', sessionId ?? ''),
+    budgetAsk: async (link, ask) => {
+      const lease = await this.budgets.lease(link.agent, ask);
+      if (lease !== undefined) link.send({ budgetLease: lease });
+    },
     session: (link, report) =>
       this.#orSkip(link, 'session', () => this.sessions.report(link.source, report.session ?? new Uint8Array())),
     trail: async (link, batch) => {

@@ -27,6 +27,7 @@ export interface LinkFeatures {
   approval(link: Link, message: NonNullable<AgentMessage['approval']>): Promise<void>;
   withdrawn(link: Link, message: NonNullable<AgentMessage['withdrawn']>): Promise<void>;
   consumed(link: Link, message: NonNullable<AgentMessage['consumed']>): Promise<void>;
+  budgetAsk(link: Link, message: NonNullable<AgentMessage['budgetAsk']>): Promise<void>;
   session(link: Link, message: NonNullable<AgentMessage['session']>): Promise<void>;
   trail(link: Link, message: NonNullable<AgentMessage['trail']>): Promise<void>;
   recording(link: Link, message: NonNullable<AgentMessage['recording']>): Promise<void>;
@@ -41,6 +42,8 @@ export class Link {
   readonly #trail: OrderedWork;
   readonly #recording: OrderedWork;
   readonly #rest: OrderedWork;
+  /** Sessions wait for these: not behind anything else. */
+  readonly #budgets: OrderedWork;
   readonly #offers: OrderedWork;
   #pressed = 0;
   #open = true;
@@ -67,6 +70,7 @@ export class Link {
     this.#trail = lane();
     this.#recording = lane();
     this.#rest = lane();
+    this.#budgets = lane();
     this.#offers = lane();
     call.on('data', (message: AgentMessage) => this.#receive(message));
   }
@@ -128,7 +132,13 @@ export class Link {
   }
 
   async settled(): Promise<void> {
-    await Promise.all([this.#trail.settled(), this.#recording.settled(), this.#rest.settled(), this.#offers.settled()]);
+    await Promise.all([
+      this.#trail.settled(),
+      this.#recording.settled(),
+      this.#rest.settled(),
+      this.#budgets.settled(),
+      this.#offers.settled(),
+    ]);
   }
 
   /** The greeting: welcome, the manifest if it is news, credentials. Called once, from the handling of hello. */
@@ -202,7 +212,20 @@ export class Link {
   }
 
   #receive(message: AgentMessage): void {
-    const { trail, recording, hello, heartbeat, want, bundle, approval, withdrawn, session, watch, consumed } = message;
+    const {
+      trail,
+      recording,
+      hello,
+      heartbeat,
+      want,
+      bundle,
+      approval,
+      withdrawn,
+      session,
+      watch,
+      consumed,
+      budgetAsk,
+    } = message;
     const features = this.#features;
     if (hello != null) return this.#rest.push(() => features.hello(this, hello));
     if (trail != null) return this.#trail.push(() => features.trail(this, trail));
@@ -214,6 +237,7 @@ export class Link {
     if (withdrawn != null) return this.#rest.push(() => features.withdrawn(this, withdrawn));
     if (session != null) return this.#rest.push(() => features.session(this, session));
     if (watch != null) return this.#rest.push(() => features.watch(this, watch));
+    if (budgetAsk != null) return this.#budgets.push(() => features.budgetAsk(this, budgetAsk));
     if (consumed != null) return this.#rest.push(() => features.consumed(this, consumed));
     // A message of a later version: the contract only adds, so what is not known is left alone.
     this.#log.debug('a message that this version does not know', { agent: this.agent.name });

@@ -5,7 +5,15 @@ import type { z } from 'zod';
 import { type Caller, From, Requires } from '../http/caller.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
 import { Answers } from '../http/schema.ts';
-import { ApprovalFilter, ApprovalView, ApproveBody, DenyBody } from './approvals.dto.ts';
+import {
+  ApprovalFilter,
+  ApprovalView,
+  ApproveBody,
+  CommentBody,
+  DelegateBody,
+  DenyBody,
+  RevokeApprovalBody,
+} from './approvals.dto.ts';
 import { Approvals } from './approvals.service.ts';
 
 const ListQuery = pageQuery(['requestedAt', 'expiresAt'], '-requestedAt').extend(ApprovalFilter.shape);
@@ -34,14 +42,14 @@ export class ApprovalsController {
   @Requires('approval:answer')
   @Post(':id/approve')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Say yes, for exactly this statement.' })
+  @ApiOperation({ summary: 'Say yes: for exactly this statement, or for its shape where the rule allows that.' })
   @Answers(ApprovalView)
   approve(
     @From() caller: Caller,
     @Param('id') id: string,
     @Body({ schema: ApproveBody.optional() }) body: z.infer<typeof ApproveBody> | undefined,
   ) {
-    return this.approvals.answer(caller, id, true, body?.reason ?? '');
+    return this.approvals.answer(caller, id, { scope: 'once', ...body, granted: true, reason: body?.reason ?? '' });
   }
 
   @Requires('approval:answer')
@@ -50,6 +58,45 @@ export class ApprovalsController {
   @ApiOperation({ summary: 'Say no, with a reason.' })
   @Answers(ApprovalView)
   deny(@From() caller: Caller, @Param('id') id: string, @Body({ schema: DenyBody }) body: z.infer<typeof DenyBody>) {
-    return this.approvals.answer(caller, id, false, body.reason);
+    return this.approvals.answer(caller, id, { granted: false, scope: 'once', reason: body.reason });
+  }
+
+  @Requires('approval:answer')
+  @Post(':id/delegate')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Hand one’s own seat at this request to another person who may answer.' })
+  @Answers(ApprovalView)
+  delegate(
+    @From() caller: Caller,
+    @Param('id') id: string,
+    @Body({ schema: DelegateBody }) body: z.infer<typeof DelegateBody>,
+  ) {
+    return this.approvals.delegate(caller, id, body.to, body.reason ?? '');
+  }
+
+  @Requires('approval:read')
+  @Post(':id/comments')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Say something about a request; detected values are hidden.' })
+  @Answers(ApprovalView)
+  comment(
+    @From() caller: Caller,
+    @Param('id') id: string,
+    @Body({ schema: CommentBody }) body: z.infer<typeof CommentBody>,
+  ) {
+    return this.approvals.comment(caller, id, body.text);
+  }
+
+  @Requires('approval:answer')
+  @Post(':id/revoke')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Take an approved shape back before its time.' })
+  @Answers(ApprovalView)
+  revoke(
+    @From() caller: Caller,
+    @Param('id') id: string,
+    @Body({ schema: RevokeApprovalBody }) body: z.infer<typeof RevokeApprovalBody>,
+  ) {
+    return this.approvals.revoke(caller, id, body.reason);
   }
 }

@@ -1,10 +1,19 @@
 /** Requests and answers about approvals. */
+import { LIMITS } from '@sallyport/core';
 import type { ApprovalRequest } from '@sallyport/model';
 import { z } from 'zod';
 import { Instant, open, sensitive } from '../http/schema.ts';
 import type { RequestWithVotes } from './approvals.repository.ts';
 
-export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'consumed'] as const;
+export const APPROVAL_STATES = [
+  'pending',
+  'approved',
+  'denied',
+  'expired',
+  'withdrawn',
+  'consumed',
+  'revoked',
+] as const;
 
 export const ApprovalFilter = z.object({
   state: z.enum(APPROVAL_STATES).optional(),
@@ -41,6 +50,31 @@ export const ApprovalView = z
     effects: open(z.array(z.string())),
     rule: open(z.string()),
     ruleReason: open(z.string()),
+    askedReason: sensitive(z.string().nullable()).describe('Why, in the requester’s words.'),
+    role: open(z.string().nullable()).describe('The role the session runs as.'),
+    shape: sensitive(
+      z
+        .object({
+          text: z.string(),
+          tables: z.array(z.string()),
+          bound: z.enum(['cut', 'undone']),
+          minutesMax: z.number(),
+          rowsMax: z.number(),
+        })
+        .nullable(),
+    ).describe('What may be approved beside this one statement; null where the rule or the statement allows none.'),
+    granted: open(
+      z
+        .object({ scope: z.enum(['once', 'shape']), until: Instant.nullable(), rowsMax: z.number().nullable() })
+        .nullable(),
+    ).describe('How far a yes went.'),
+    escalatesAt: open(Instant.nullable()),
+    escalatedAt: open(Instant.nullable()),
+    comments: sensitive(
+      z.array(
+        z.object({ id: z.string(), principalId: z.string(), principal: z.string(), text: z.string(), at: Instant }),
+      ),
+    ),
     groups: open(z.array(z.string())),
     count: open(z.number()).describe('How many distinct persons must say yes.'),
     inTransaction: open(z.boolean()),
@@ -55,6 +89,7 @@ export const ApprovalView = z
           principal: z.string().describe('Name; empty when it is gone.'),
           granted: z.boolean(),
           reason: z.string().nullable(),
+          seatOf: z.string().nullable().describe('Name of who handed over the seat.'),
           at: Instant,
         }),
       ),
@@ -64,11 +99,36 @@ export const ApprovalView = z
     expiresAt: open(Instant),
     answeredAt: open(Instant.nullable()),
     consumedAt: open(Instant.nullable()),
+    revokedAt: open(Instant.nullable()),
   })
   .meta({ id: 'ApprovalRequest' });
 export type ApprovalView = z.infer<typeof ApprovalView>;
 
-export const ApproveBody = z.strictObject({ reason: open(z.string().max(500).optional()) }).meta({ id: 'Approve' });
+export const ApproveBody = z
+  .strictObject({
+    reason: open(z.string().max(500).optional()),
+    scope: open(z.enum(['once', 'shape']).default('once')).describe(
+      '`shape`: also what differs in values alone, for a time; where the rule allows it and the request offers it.',
+    ),
+    minutes: open(z.number().int().min(1).max(1440).optional()).describe(
+      'Of a shape; by default as long as the rule allows.',
+    ),
+    rowsMax: open(z.number().int().min(1).max(1_000_000).optional()).describe('Rows of each statement.'),
+    sessions: open(z.enum(['this', 'all']).optional()).describe('Of the principal; by default the one that asked.'),
+  })
+  .meta({ id: 'Approve' });
+export const RevokeApprovalBody = z
+  .strictObject({ reason: open(z.string().min(1).max(500)) })
+  .meta({ id: 'RevokeApproval' });
+export const CommentBody = z
+  .strictObject({ text: sensitive(z.string().min(1).max(LIMITS.commentCharactersMax)) })
+  .meta({ id: 'Comment' });
+export const DelegateBody = z
+  .strictObject({
+    to: open(z.string().min(1).max(200)).describe('Name or id of a person who may answer approvals.'),
+    reason: open(z.string().max(500).optional()),
+  })
+  .meta({ id: 'Delegate' });
 export const DenyBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'Deny' });
 
 /** By id. */
@@ -99,6 +159,26 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
     effects: [...request.effects],
     rule: row.rule,
     ruleReason: request.reason,
+    askedReason: request.askedReason ?? null,
+    role: request.role ?? null,
+    shape: shapeOf(request),
+    granted:
+      row.state === 'approved' || row.state === 'consumed' || row.state === 'revoked'
+        ? {
+            scope: row.scope === 'shape' ? 'shape' : 'once',
+            until: row.grantUntil?.toISOString() ?? null,
+            rowsMax: row.rowsMax,
+          }
+        : null,
+    escalatesAt: row.escalateAt?.toISOString() ?? null,
+    escalatedAt: row.escalatedAt?.toISOString() ?? null,
+    comments: row.comments.map((comment) => ({
+      id: comment.id,
+      principalId: comment.principalId,
+      principal: names.voters.get(comment.principalId) ?? '',
+      text: comment.text,
+      at: comment.createdAt.toISOString(),
+    })),
     groups: row.groups,
     count: row.count,
     inTransaction: request.inTransaction,
@@ -111,6 +191,7 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
       principal: names.voters.get(vote.principalId) ?? '',
       granted: vote.granted,
       reason: vote.reason,
+      seatOf: vote.seatOfId === null ? null : (names.voters.get(vote.seatOfId) ?? vote.seatOfId),
       at: vote.createdAt.toISOString(),
     })),
     reason: row.reason,
@@ -118,5 +199,13 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
     expiresAt: row.expiresAt.toISOString(),
     answeredAt: row.answeredAt?.toISOString() ?? null,
     consumedAt: row.consumedAt?.toISOString() ?? null,
+    revokedAt: row.revokedAt?.toISOString() ?? null,
   };
+}
+
+function shapeOf({ shape, approval }: ApprovalRequest): ApprovalView['shape'] {
+  if (shape === undefined || approval.shape === undefined) return null;
+  const { text, tables, bound } = shape;
+  const minutesMax = Math.max(1, Math.floor(approval.shape.forMsMax / 60_000));
+  return { text, tables: [...tables], bound, minutesMax, rowsMax: approval.shape.rowsMax };
 }

@@ -5,11 +5,14 @@ import { NotifyModule } from '../notify/notify.module.ts';
 import { ApprovalsController } from './approvals.controller.ts';
 import { ApprovalsRepository } from './approvals.repository.ts';
 import { Approvals } from './approvals.service.ts';
+import { DelegationsController } from './delegations.controller.ts';
+import { SeatsRepository } from './seats.repository.ts';
+import { Seats } from './seats.service.ts';
 
 @Module({
   imports: [KeysModule, NotifyModule],
-  controllers: [ApprovalsController],
-  providers: [Approvals, ApprovalsRepository],
+  controllers: [ApprovalsController, DelegationsController],
+  providers: [Approvals, ApprovalsRepository, Seats, SeatsRepository],
   exports: [Approvals],
 })
 export class ApprovalsModule {}

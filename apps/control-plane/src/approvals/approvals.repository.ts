@@ -1,10 +1,18 @@
 /** The tables of approval requests and votes. */
 import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../db/database.ts';
-import type { ApprovalRequest, ApprovalVote, Prisma } from '../generated/prisma/client.ts';
+import type { ApprovalComment, ApprovalRequest, ApprovalVote, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
-export type RequestWithVotes = ApprovalRequest & { readonly votes: readonly ApprovalVote[] };
+export type RequestWithVotes = ApprovalRequest & {
+  readonly votes: readonly ApprovalVote[];
+  readonly comments: readonly ApprovalComment[];
+};
+
+const WITH_ALL = {
+  votes: { orderBy: { createdAt: 'asc' } },
+  comments: { orderBy: { createdAt: 'asc' } },
+} as const;
 
 export interface VoterRow {
   readonly id: string;
@@ -21,12 +29,12 @@ export class ApprovalsRepository {
     return this.database.client.approvalRequest.findMany({
       ...args,
       where: { AND: [filter, where] },
-      include: { votes: true },
+      include: WITH_ALL,
     });
   }
 
   find(projectId: string, id: string): Promise<RequestWithVotes | null> {
-    return this.database.client.approvalRequest.findFirst({ where: { projectId, id }, include: { votes: true } });
+    return this.database.client.approvalRequest.findFirst({ where: { projectId, id }, include: WITH_ALL });
   }
 
   /** The row, locked: answers to one request follow one another. */
@@ -34,7 +42,7 @@ export class ApprovalsRepository {
     await tx.$queryRaw`select 1 from approval_requests where id = ${id} for update`;
     return await tx.approvalRequest.findUnique({
       where: { id },
-      include: { votes: { orderBy: { createdAt: 'asc' } } },
+      include: WITH_ALL,
     });
   }
 
@@ -65,6 +73,17 @@ export class ApprovalsRepository {
     const rows = await tx.$queryRaw<{ id: string }[]>`
       select id from approval_requests where state = 'pending' and expires_at <= now() order by expires_at limit ${limit} for update skip locked`;
     return rows.map((row) => row.id);
+  }
+
+  /** Pending ones that nobody has answered for as long as their rule says, locked for this replica alone. */
+  async unanswered(tx: Tx, limit: number): Promise<readonly string[]> {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      select id from approval_requests where state = 'pending' and escalated_at is null and escalate_at <= now() and expires_at > now() order by escalate_at limit ${limit} for update skip locked`;
+    return rows.map((row) => row.id);
+  }
+
+  async addComment(tx: Tx, data: Prisma.ApprovalCommentUncheckedCreateInput): Promise<void> {
+    await tx.approvalComment.create({ data });
   }
 
   /** Approved tickets that were not used. */

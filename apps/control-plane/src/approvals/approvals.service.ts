@@ -5,7 +5,13 @@
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError, LIMITS, ParseError } from '@sallyport/core';
-import { type Approval, type ApprovalRequest, type PrincipalKind, parseApprovalRequest } from '@sallyport/model';
+import {
+  type Approval,
+  type ApprovalRequest,
+  type PrincipalKind,
+  type PrincipalRef,
+  parseApprovalRequest,
+} from '@sallyport/model';
 import { Counter } from 'prom-client';
 import { recordAct, recordActOf } from '../acts/acts.ts';
 import { publishWithin } from '../bus/pg.bus.ts';
@@ -17,6 +23,7 @@ import { Metrics } from '../http/metrics.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
+import { Revocations } from '../identity/revocations.ts';
 import { accountsOf } from '../identity/same-person.ts';
 import { Keys } from '../keys/keys.ts';
 import { Listening } from '../listening.ts';
@@ -25,13 +32,35 @@ import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
 import { type ApprovalFilter, type ApprovalView, type Names, showApproval } from './approvals.dto.ts';
 import { ApprovalsRepository, type RequestWithVotes } from './approvals.repository.ts';
-import { mayAnswer, tally } from './tally.ts';
+import { Seats } from './seats.service.ts';
+import { type HandedSeat, seatOf, seatsTaken, tally, type Voter } from './tally.ts';
+import { type GivenTerms, narrowest, readTerms, type ShapeTerms } from './terms.ts';
 
 const SWEEP_MS = 500;
 const SWEEP_BATCH = 50;
 /** How long an agent that was away still gets an answer. */
 const ANSWERS_KEPT_MS = 24 * 60 * 60_000;
 const REQUEST_BYTES_MAX = 1024 * 1024;
+
+/** One person's answer. */
+export interface GivenAnswer extends GivenTerms {
+  readonly granted: boolean;
+  readonly reason: string;
+}
+
+/** Who asks, with what they may answer from. */
+interface Approver {
+  readonly voter: Voter;
+  readonly groups: ReadonlySet<string>;
+  readonly seats: readonly HandedSeat[];
+}
+
+type CountedVote = {
+  readonly principalId: string;
+  readonly granted: boolean;
+  readonly seatOfId: string | null;
+  readonly terms: unknown;
+};
 
 export interface AgentSource {
   readonly agentId: string;
@@ -47,6 +76,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly repository: ApprovalsRepository,
     private readonly keys: Keys,
     private readonly outbox: Outbox,
+    private readonly seats: Seats,
+    private readonly revocations: Revocations,
     private readonly listening: Listening,
     private readonly stepUps: StepUps,
     private readonly clock: SystemClock,
@@ -87,8 +118,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     if (!announced(request.id)) throw new GatewayError('request.throttled', { what: 'approvals' });
     const signed = await this.database.transaction(async (tx) => {
       const expiresAt = Math.min(request.expiresAt, this.clock.nowMs() + LIMITS.approvalWaitMsMax);
-      if (await this.repository.insert(tx, rowOf(request, expiresAt))) {
-        await this.#tell(tx, request, expiresAt);
+      if (await this.repository.insert(tx, rowOf(request, expiresAt, this.clock.nowMs()))) {
+        await this.#tell(tx, 'approval.requested', request, expiresAt);
         return undefined;
       }
       const known = await this.repository.lock(tx, request.id);
@@ -135,61 +166,69 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** The inbox and the history. Who may not answer sees their own requests alone, unless they may read sessions. */
   async list(caller: Caller, filter: ApprovalFilter, page: PageRequest): Promise<Page<ApprovalView>> {
-    const groups = await this.repository.groupsOf(caller.projectId, caller.principal.id);
+    const approver = await this.#approver(caller);
     const conditions: Prisma.ApprovalRequestWhereInput[] = [{ projectId: caller.projectId }];
     if (filter.state !== undefined) conditions.push({ state: filter.state });
     if (filter.resource !== undefined) conditions.push({ resourceId: filter.resource });
     if (filter.session !== undefined) conditions.push({ sessionId: filter.session });
-    if (filter.answerable === true) conditions.push(answerableBy(caller, groups));
+    if (filter.answerable === true) conditions.push(answerableBy(caller, approver));
     else if (!caller.permissions.has('session:read'))
-      conditions.push({ OR: [ownedBy(caller), answerableBy(caller, groups)] });
+      conditions.push({ OR: [ownedBy(caller), answerableBy(caller, approver)] });
     const rows = await this.repository.list({ AND: conditions }, page);
     const names = await this.#names(rows);
-    return toPage(rows, page, (row) => showApproval(row, this.#answerable(caller, groups, row), names));
+    return toPage(rows, page, (row) => showApproval(row, isAnswerable(caller, approver, row), names));
   }
 
   /** @throws GatewayError `request.not_found`, also for one that the caller may not see */
   async get(caller: Caller, id: string): Promise<ApprovalView> {
     const row = await this.repository.find(caller.projectId, id);
-    const groups = await this.repository.groupsOf(caller.projectId, caller.principal.id);
-    if (row === null || !this.#visible(caller, groups, row))
+    const approver = await this.#approver(caller);
+    if (row === null || !isVisible(caller, approver, row))
       throw new GatewayError('request.not_found', { approval: id });
-    return showApproval(row, this.#answerable(caller, groups, row), await this.#names([row]));
+    return showApproval(row, isAnswerable(caller, approver, row), await this.#names([row]));
   }
 
   /**
    * One person's answer.
-   * @throws GatewayError `approval.not_yours`, `approval.answered`, `approval.expired`; InvalidRequest for a refusal without a reason
+   * @throws GatewayError `approval.not_yours`, `approval.answered`, `approval.expired`, `approval.shape`; InvalidRequest for a
+   * refusal without a reason and for a shape beyond what the rule allows
    */
-  async answer(caller: Caller, id: string, granted: boolean, given: string): Promise<ApprovalView> {
+  async answer(caller: Caller, id: string, given: GivenAnswer): Promise<ApprovalView> {
+    const { granted } = given;
     // It goes to the client, to other approvers and to notifiers; an approver may have copied a value into it.
-    const reason = shown(given.trim());
+    const reason = shown(given.reason.trim());
     if (!granted && reason === '') throw new InvalidRequest([{ field: 'reason', message: 'a refusal needs a reason' }]);
-    const groups = await this.repository.groupsOf(caller.projectId, caller.principal.id);
     await this.database.transaction(async (tx) => {
-      const row = await this.repository.lock(tx, id);
-      if (row === null || row.projectId !== caller.projectId || !this.#visible(caller, groups, row))
-        throw new GatewayError('request.not_found', { approval: id });
-      if (!mayAnswer(row, { id: caller.principal.id, kind: caller.principal.kind, groups }))
-        throw new GatewayError('approval.not_yours', { approval: id });
+      const { row, approver } = await this.#locked(tx, caller, id);
+      const seat = seatOf(row, approver.voter, seatsTaken(row.votes));
       // A second account of theirs is still the same person: not another approver, and never the requester's.
       const accounts = await accountsOf(tx, [caller.principal.id]);
-      if (accounts.has(row.principalId) || (row.onBehalfOfId !== null && accounts.has(row.onBehalfOfId)))
+      const seated = seat === undefined ? accounts : await accountsOf(tx, [seat]);
+      const isAsker = (id: string | null): boolean => id !== null && (accounts.has(id) || seated.has(id));
+      if (isAsker(row.principalId) || isAsker(row.onBehalfOfId))
         throw new GatewayError('approval.not_yours', { approval: id });
-      if (row.state !== 'pending' || row.votes.some((vote) => accounts.has(vote.principalId)))
+      const hasAnswered = row.votes.some(
+        (vote) =>
+          accounts.has(vote.principalId) || (seat !== undefined && seated.has(vote.seatOfId ?? vote.principalId)),
+      );
+      if (seat === undefined && !hasAnswered) throw new GatewayError('approval.not_yours', { approval: id });
+      if (row.state !== 'pending' || hasAnswered || seat === undefined)
         throw new GatewayError('approval.answered', { approval: id });
       if (row.expiresAt.getTime() <= this.clock.nowMs()) throw new GatewayError('approval.expired', { approval: id });
       // Saying no needs no more than being an approver.
       if (granted) this.stepUps.require(caller, (row.body as unknown as ApprovalRequest).approval.stepUp);
+      const terms = granted ? readTerms(row.body as unknown as ApprovalRequest, given) : undefined;
       const vote = {
         projectId: caller.projectId,
         requestId: id,
         principalId: caller.principal.id,
         granted,
         reason: reason === '' ? null : reason,
+        seatOfId: seat === caller.principal.id ? null : seat,
+        ...(terms === undefined ? {} : { terms }),
       };
       await this.repository.addVote(tx, vote);
-      const votes = [...row.votes, vote];
+      const votes: readonly CountedVote[] = [...row.votes, { ...vote, terms }];
       await recordActOf(tx, caller, granted ? 'approval.approved' : 'approval.denied', `approval/${id}`, {
         digest: row.digest,
         resourceId: row.resourceId,
@@ -197,6 +236,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         reason: vote.reason ?? '',
         votes: votes.length,
         wanted: row.count,
+        ...(vote.seatOfId === null ? {} : { seatOf: vote.seatOfId }),
+        ...(terms === undefined ? {} : { scope: 'shape', ...terms }),
       });
       const state = tally(row, votes);
       if (state !== 'pending') await this.#finish(tx, row, state, votes, vote.reason ?? '');
@@ -204,10 +245,93 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     return await this.get(caller, id);
   }
 
+  /**
+   * Takes a shape back before its time: agents hear of it with their next bundle.
+   * @throws GatewayError `approval.not_yours`; `approval.shape` for anything but a shape that is in force
+   */
+  async revoke(caller: Caller, id: string, given: string): Promise<ApprovalView> {
+    const reason = shown(given.trim());
+    await this.database.transaction(async (tx) => {
+      const { row, approver } = await this.#locked(tx, caller, id);
+      const voted = row.votes.some((vote) => vote.principalId === caller.principal.id);
+      if (!voted && seatOf(row, approver.voter) === undefined)
+        throw new GatewayError('approval.not_yours', { approval: id });
+      if (row.state !== 'approved' || row.scope !== 'shape' || (row.grantUntil?.getTime() ?? 0) <= this.clock.nowMs())
+        throw new GatewayError('approval.shape', { approval: id, state: row.state });
+      await this.repository.finish(tx, id, { state: 'revoked', revokedAt: this.clock.now() });
+      await this.revocations.revoke(tx, row.projectId, 'approval', id);
+      await recordActOf(tx, caller, 'approval.revoked', `approval/${id}`, { digest: row.digest, reason });
+      this.#answers.inc({ state: 'revoked' });
+    });
+    return await this.get(caller, id);
+  }
+
+  /** Hands the caller's seat at one request to another person. @throws GatewayError `approval.delegate` and as `answer` */
+  async delegate(caller: Caller, id: string, to: string, reason: string): Promise<ApprovalView> {
+    await this.database.transaction(async (tx) => {
+      const { row, approver } = await this.#locked(tx, caller, id);
+      if (row.state !== 'pending') throw new GatewayError('approval.answered', { approval: id });
+      const successor = await this.seats.handOver(tx, caller, approver.groups, row, to, reason);
+      await this.outbox.add(tx, row.projectId, 'approval.delegated', {
+        id,
+        by: caller.principal.name,
+        to: successor.name,
+        reason: shown(reason),
+      });
+    });
+    return await this.get(caller, id);
+  }
+
+  /** By whoever may see it; values are hidden before it is kept. @throws GatewayError `request.conflict` when there are too many */
+  async comment(caller: Caller, id: string, text: string): Promise<ApprovalView> {
+    await this.database.transaction(async (tx) => {
+      const { row } = await this.#locked(tx, caller, id);
+      if (row.comments.length >= LIMITS.commentsPerApprovalMax)
+        throw new GatewayError('request.conflict', { approval: id });
+      const hidden = shown(text.trim());
+      const commentId = this.clock.id();
+      await this.repository.addComment(tx, {
+        id: commentId,
+        projectId: row.projectId,
+        requestId: id,
+        principalId: caller.principal.id,
+        text: hidden,
+      });
+      await recordActOf(tx, caller, 'approval.commented', `approval/${id}`, { comment: commentId, text: hidden });
+      await this.outbox.add(tx, row.projectId, 'approval.commented', { id, by: caller.principal.name, text: hidden });
+    });
+    return await this.get(caller, id);
+  }
+
+  /** The row, locked, as far as the caller may see it. @throws GatewayError `request.not_found` */
+  async #locked(
+    tx: Tx,
+    caller: Caller,
+    id: string,
+  ): Promise<{ readonly row: RequestWithVotes; readonly approver: Approver }> {
+    const row = await this.repository.lock(tx, id);
+    const approver = await this.#approver(caller, tx);
+    if (row === null || row.projectId !== caller.projectId || !isVisible(caller, approver, row))
+      throw new GatewayError('request.not_found', { approval: id });
+    return { row, approver };
+  }
+
+  async #approver(caller: Caller, tx?: Tx): Promise<Approver> {
+    const { id, kind } = caller.principal;
+    const groups = await this.repository.groupsOf(caller.projectId, id);
+    const seats = kind === 'person' ? await this.seats.seatsOf(caller, tx) : [];
+    return { voter: { id, kind, groups, seats }, groups, seats };
+  }
+
   async #names(rows: readonly RequestWithVotes[]): Promise<Names> {
     return {
       resources: await this.repository.resourceNames(rows.map((row) => row.resourceId)),
-      voters: await this.repository.principalNames(rows.flatMap((row) => row.votes.map((vote) => vote.principalId))),
+      voters: await this.repository.principalNames(
+        rows.flatMap((row) => [
+          ...row.votes.flatMap((vote) => [vote.principalId, ...(vote.seatOfId === null ? [] : [vote.seatOfId])]),
+          ...row.comments.map((comment) => comment.principalId),
+        ]),
+      ),
     };
   }
 
@@ -222,8 +346,9 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     return rows.flatMap(({ id, signed }) => (signed === null ? [] : [{ id, signed }]));
   }
 
-  /** Ends what nobody answered in time. Every replica calls it; each row is one replica's. */
+  /** Asks further groups about what nobody answered, and ends it when its time is over. Each row is one replica's. */
   async sweep(): Promise<void> {
+    await this.#escalate();
     const due = await this.database.client.approvalRequest.count({
       where: { state: 'pending', expiresAt: { lte: this.clock.now() } },
       take: 1,
@@ -246,27 +371,68 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
+  async #escalate(): Promise<void> {
+    const due = await this.database.client.approvalRequest.count({
+      where: { state: 'pending', escalatedAt: null, escalateAt: { lte: this.clock.now() } },
+      take: 1,
+    });
+    if (due === 0) return;
+    await this.database.transaction(async (tx) => {
+      for (const id of await this.repository.unanswered(tx, SWEEP_BATCH)) {
+        const row = await this.repository.lock(tx, id);
+        if (row === null || row.state !== 'pending' || row.escalatedAt !== null) continue;
+        const groups = [...new Set([...row.groups, ...row.escalateGroups])];
+        await this.repository.finish(tx, id, { groups, escalatedAt: this.clock.now() });
+        await recordAct(tx, {
+          projectId: row.projectId,
+          principal: undefined,
+          action: 'approval.escalated',
+          target: `approval/${id}`,
+          detail: { digest: row.digest, groups: [...row.escalateGroups] },
+          requestId: 'sweep',
+        });
+        await this.#tell(
+          tx,
+          'approval.escalated',
+          row.body as unknown as ApprovalRequest,
+          row.expiresAt.getTime(),
+          groups,
+        );
+      }
+    });
+  }
+
   async #finish(
     tx: Tx,
     row: RequestWithVotes,
     state: 'approved' | 'denied' | 'expired',
-    votes: readonly { readonly principalId: string; readonly granted: boolean }[],
+    votes: readonly CountedVote[],
     reason: string,
   ): Promise<void> {
     const now = this.clock.nowMs();
     const granted = state === 'approved';
     const deciding = votes
       .filter((vote) => vote.granted === granted || state === 'expired')
-      .map((vote) => vote.principalId);
-    const known = await this.repository.principals(deciding, tx);
-    const by = deciding
-      .flatMap((id) => known.filter((entry) => entry.id === id))
-      .map((entry) => ({ id: entry.id, name: entry.name, kind: entry.kind as PrincipalKind }));
+      .map(({ principalId, seatOfId }) => ({ principalId, seatOfId }));
+    const known = await this.repository.principals(
+      deciding.flatMap(({ principalId, seatOfId }) => [principalId, ...(seatOfId === null ? [] : [seatOfId])]),
+      tx,
+    );
+    const person = (id: string | null): readonly PrincipalRef[] =>
+      known
+        .filter((entry) => entry.id === id)
+        .map((entry) => ({ id: entry.id, name: entry.name, kind: entry.kind as PrincipalKind }));
+    const by = deciding.flatMap(({ principalId }) => person(principalId));
+    const seats = deciding.flatMap(({ principalId, seatOfId }) =>
+      person(seatOfId).map((of) => ({ by: principalId, of })),
+    );
     const request = row.body as unknown as ApprovalRequest;
+    const terms = granted ? narrowest(votes.filter((vote) => vote.granted).map((vote) => vote.terms)) : undefined;
+    const until = terms === undefined ? undefined : shapeEnd(request, terms, now);
     const approval: Approval = {
       id: row.id,
       digest: row.digest,
-      scope: request.scope,
+      scope: terms === undefined ? 'once' : 'shape',
       agentId: row.agentId,
       resourceId: row.resourceId,
       principalId: row.principalId,
@@ -274,9 +440,12 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       by: state === 'expired' ? [] : by,
       ...(reason === '' ? {} : { reason }),
       ...(granted && request.approval.stepUp !== undefined ? { stepUp: request.approval.stepUp } : {}),
+      ...(terms === undefined ? {} : { shape: boundShape(request, terms) }),
+      ...(row.escalatedAt === null ? {} : { escalatedTo: row.escalateGroups }),
+      ...(seats.length === 0 || state === 'expired' ? {} : { seats }),
       answeredAt: now,
-      // A ticket is for a later run of the statement; a wait ends with the request.
-      expiresAt: row.mode === 'ticket' ? now + request.approval.expiresMs : row.expiresAt.getTime(),
+      // A shape lasts as long as was said; a ticket is for a later run of the statement; a wait ends with the request.
+      expiresAt: until ?? (row.mode === 'ticket' ? now + request.approval.expiresMs : row.expiresAt.getTime()),
     };
     const signed = await this.keys.signJws('approval', 'sallyport-approval+jwt', approval);
     await this.repository.finish(tx, row.id, {
@@ -284,6 +453,9 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       reason: reason === '' ? null : reason,
       signed,
       answeredAt: new Date(now),
+      ...(terms === undefined || until === undefined
+        ? {}
+        : { scope: 'shape', grantUntil: new Date(until), rowsMax: terms.rowsMax }),
     });
     await publishWithin(tx, 'approval', { agentId: row.agentId, requestId: row.id });
     await this.outbox.add(tx, row.projectId, 'approval.answered', {
@@ -295,8 +467,14 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     this.#answers.inc({ state });
   }
 
-  async #tell(tx: Tx, request: ApprovalRequest, expiresAt: number): Promise<void> {
-    await this.outbox.add(tx, request.projectId, 'approval.requested', {
+  async #tell(
+    tx: Tx,
+    event: 'approval.requested' | 'approval.escalated',
+    request: ApprovalRequest,
+    expiresAt: number,
+    groups: readonly string[] = request.approval.groups,
+  ): Promise<void> {
+    await this.outbox.add(tx, request.projectId, event, {
       id: request.id,
       principal: request.principal.name,
       onBehalfOf: request.onBehalfOf?.name ?? '',
@@ -313,49 +491,78 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       writesBefore: request.writesBefore,
       rule: request.rule,
       reason: request.reason,
-      groups: [...request.approval.groups],
+      groups: [...groups],
+      askedReason: request.askedReason ?? '',
       count: request.approval.count,
       expiresAt: new Date(expiresAt).toISOString(),
       url: `${this.listening.publicUrl()}/v1/approvals/${request.id}`,
     });
   }
-
-  #answerable(caller: Caller, groups: ReadonlySet<string>, row: RequestWithVotes): boolean {
-    return (
-      caller.permissions.has('approval:answer') &&
-      row.state === 'pending' &&
-      mayAnswer(row, { id: caller.principal.id, kind: caller.principal.kind, groups }) &&
-      !row.votes.some((vote) => vote.principalId === caller.principal.id)
-    );
-  }
-
-  #visible(caller: Caller, groups: ReadonlySet<string>, row: RequestWithVotes): boolean {
-    const own = row.principalId === caller.principal.id || row.onBehalfOfId === caller.principal.id;
-    return (
-      own ||
-      caller.permissions.has('session:read') ||
-      mayAnswer(row, { id: caller.principal.id, kind: caller.principal.kind, groups })
-    );
-  }
 }
+
+const isAnswerable = (caller: Caller, { voter }: Approver, row: RequestWithVotes): boolean =>
+  caller.permissions.has('approval:answer') &&
+  row.state === 'pending' &&
+  seatOf(row, voter, seatsTaken(row.votes)) !== undefined &&
+  !row.votes.some((vote) => vote.principalId === caller.principal.id);
+
+const isVisible = (caller: Caller, { voter }: Approver, row: RequestWithVotes): boolean =>
+  row.principalId === caller.principal.id ||
+  row.onBehalfOfId === caller.principal.id ||
+  caller.permissions.has('session:read') ||
+  seatOf(row, voter) !== undefined;
+
+/** The end of a shape: as said, and within what the rule allowed when it was asked. */
+const shapeEnd = (request: ApprovalRequest, { minutes }: ShapeTerms, nowMs: number): number =>
+  nowMs + Math.min(minutes * 60_000, request.approval.shape?.forMsMax ?? 0, LIMITS.shapeMsMax);
+
+const boundShape = (request: ApprovalRequest, terms: ShapeTerms): NonNullable<Approval['shape']> => ({
+  digest: request.shape?.digest ?? '',
+  rowsMax: terms.rowsMax,
+  database: request.database,
+  role: request.role ?? '',
+  ...(terms.sessions === 'this' ? { sessionId: request.sessionId } : {}),
+});
 
 const ownedBy = (caller: Caller): Prisma.ApprovalRequestWhereInput => ({
   OR: [{ principalId: caller.principal.id }, { onBehalfOfId: caller.principal.id }],
 });
 
-/** The same rule as `mayAnswer`, for the database; votes already given leave the inbox. */
-const answerableBy = (caller: Caller, groups: ReadonlySet<string>): Prisma.ApprovalRequestWhereInput =>
-  caller.principal.kind !== 'person'
-    ? { id: '' }
-    : {
-        state: 'pending',
-        principalId: { not: caller.principal.id },
-        AND: [
-          { OR: [{ onBehalfOfId: null }, { onBehalfOfId: { not: caller.principal.id } }] },
-          { OR: [{ groups: { isEmpty: true } }, { groups: { hasSome: [...groups] } }] },
+/** The same rule as `seatOf`, for the database; votes already given leave the inbox. */
+const answerableBy = (caller: Caller, { groups, seats }: Approver): Prisma.ApprovalRequestWhereInput => {
+  if (caller.principal.kind !== 'person') return { id: '' };
+  const notAsker = (id: string): Prisma.ApprovalRequestWhereInput => ({
+    principalId: { not: id },
+    OR: [{ onBehalfOfId: null }, { onBehalfOfId: { not: id } }],
+  });
+  const accepts = (of: ReadonlySet<string>): Prisma.ApprovalRequestWhereInput => ({
+    OR: [{ groups: { isEmpty: true } }, { groups: { hasSome: [...of] } }],
+  });
+  const answered = (id: string): Prisma.ApprovalVoteWhereInput => ({
+    OR: [{ principalId: id, seatOfId: null }, { seatOfId: id }],
+  });
+  const { id } = caller.principal;
+  return {
+    state: 'pending',
+    AND: [
+      notAsker(id),
+      {
+        OR: [
+          { AND: [accepts(groups), { votes: { none: answered(id) } }] },
+          ...seats.map(({ ofId, groups: theirs, requestId }) => ({
+            AND: [
+              notAsker(ofId),
+              accepts(theirs),
+              { votes: { none: answered(ofId) } },
+              requestId === undefined ? {} : { id: requestId },
+            ],
+          })),
         ],
-        votes: { none: { principalId: caller.principal.id } },
-      };
+      },
+    ],
+    votes: { none: { principalId: id } },
+  };
+};
 
 /** PostgreSQL keeps no NUL in a text. */
 const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD');
@@ -372,13 +579,34 @@ function readRequest(source: AgentSource, bytes: Uint8Array): ApprovalRequest {
       text: shown(request.text),
       parameters: request.parameters.map((text) => (text === undefined ? undefined : shown(text))),
       recentStatements: request.recentStatements.map(shown),
+      ...(request.askedReason === undefined ? {} : { askedReason: shown(request.askedReason) }),
+      ...(request.shape === undefined ? {} : { shape: { ...request.shape, text: shown(request.shape.text) } }),
     };
   } catch (cause) {
     throw new GatewayError('protocol.malformed', { what: 'approval' }, { cause });
   }
 }
 
-const rowOf = (request: ApprovalRequest, expiresAt: number): Prisma.ApprovalRequestCreateManyInput => ({
+/** In quiet hours an escalation waits for nobody: its groups are asked with the rule's own. */
+const isEscalated = ({ approval }: ApprovalRequest): boolean => approval.escalate?.afterMs === 0;
+
+const askedAtOnce = (request: ApprovalRequest): ReadonlySet<string> =>
+  new Set([...request.approval.groups, ...(isEscalated(request) ? (request.approval.escalate?.groups ?? []) : [])]);
+
+function escalationOf(
+  request: ApprovalRequest,
+  nowMs: number,
+): Pick<Prisma.ApprovalRequestCreateManyInput, 'escalateAt' | 'escalateGroups' | 'escalatedAt'> {
+  const { escalate } = request.approval;
+  if (escalate === undefined) return {};
+  return {
+    escalateAt: new Date(request.requestedAt + escalate.afterMs),
+    escalateGroups: [...escalate.groups],
+    ...(isEscalated(request) ? { escalatedAt: new Date(nowMs) } : {}),
+  };
+}
+
+const rowOf = (request: ApprovalRequest, expiresAt: number, nowMs: number): Prisma.ApprovalRequestCreateManyInput => ({
   id: request.id,
   projectId: request.projectId,
   agentId: request.agentId,
@@ -392,7 +620,8 @@ const rowOf = (request: ApprovalRequest, expiresAt: number): Prisma.ApprovalRequ
   body: JSON.parse(
     JSON.stringify({ ...request, parameters: request.parameters.map((text) => text ?? null) }),
   ) as Prisma.InputJsonObject,
-  groups: [...request.approval.groups],
+  groups: [...askedAtOnce(request)],
+  ...escalationOf(request, nowMs),
   count: Math.max(1, request.approval.count),
   requestedAt: new Date(request.requestedAt),
   expiresAt: new Date(expiresAt),

@@ -1,6 +1,6 @@
 /**
- * Whether a set of answers grants, refuses, or is not enough yet, and who may answer at all. Pure.
- * Refuses the requester, whom they act for, and anything that is not a person.
+ * Whether a set of answers grants, refuses, or is not enough yet, and from whose seat somebody may answer at all. Pure.
+ * Refuses the requester, whom they act for, and anything that is not a person, in their own seat and in any other.
  */
 import type { PrincipalKind } from '@sallyport/model';
 
@@ -13,23 +13,61 @@ export interface AskedBy {
   readonly count: number;
 }
 
+/** A seat that another approver has handed over. */
+export interface HandedSeat {
+  readonly ofId: string;
+  /** Groups of that approver. */
+  readonly groups: ReadonlySet<string>;
+  /** The one request it is for; undefined = every one. */
+  readonly requestId: string | undefined;
+}
+
 export interface Voter {
   readonly id: string;
   readonly kind: PrincipalKind;
   readonly groups: ReadonlySet<string>;
+  readonly seats?: readonly HandedSeat[];
 }
 
-export function mayAnswer(asked: AskedBy, voter: Voter): boolean {
-  if (voter.kind !== 'person') return false;
-  if (voter.id === asked.principalId || voter.id === asked.onBehalfOfId) return false;
-  return asked.groups.length === 0 || asked.groups.some((group) => voter.groups.has(group));
+export interface Vote {
+  readonly principalId: string;
+  readonly granted: boolean;
+  /** Whose seat, where it is not their own. */
+  readonly seatOfId?: string | null;
 }
 
-/** One refusal refuses. Votes are one per person by the table's key, counted again here by person. */
-export function tally(
-  asked: AskedBy,
-  votes: readonly { readonly principalId: string; readonly granted: boolean }[],
-): 'approved' | 'denied' | 'pending' {
+/**
+ * The seat from which a voter may answer: their own id, or that of who handed theirs over.
+ * @param taken seats that have answered
+ */
+export function seatOf(
+  asked: AskedBy & { readonly id?: string },
+  voter: Voter,
+  taken: ReadonlySet<string> = new Set(),
+): string | undefined {
+  const isAsker = (id: string): boolean => id === asked.principalId || id === asked.onBehalfOfId;
+  if (voter.kind !== 'person' || isAsker(voter.id)) return undefined;
+  const accepts = (groups: ReadonlySet<string>): boolean =>
+    asked.groups.length === 0 || asked.groups.some((group) => groups.has(group));
+  if (accepts(voter.groups) && !taken.has(voter.id)) return voter.id;
+  return voter.seats?.find(
+    (seat) =>
+      (seat.requestId === undefined || seat.requestId === asked.id) &&
+      !isAsker(seat.ofId) &&
+      !taken.has(seat.ofId) &&
+      accepts(seat.groups),
+  )?.ofId;
+}
+
+export const mayAnswer = (asked: AskedBy & { readonly id?: string }, voter: Voter): boolean =>
+  seatOf(asked, voter) !== undefined;
+
+export const seatsTaken = (votes: readonly Vote[]): ReadonlySet<string> =>
+  new Set(votes.map((vote) => vote.seatOfId ?? vote.principalId));
+
+/** One refusal refuses. Votes are one per person by the table's key, counted again here by person and by seat. */
+export function tally(asked: AskedBy, votes: readonly Vote[]): 'approved' | 'denied' | 'pending' {
   if (votes.some((vote) => !vote.granted)) return 'denied';
-  return new Set(votes.map((vote) => vote.principalId)).size >= Math.max(1, asked.count) ? 'approved' : 'pending';
+  const persons = new Set(votes.map((vote) => vote.principalId)).size;
+  return Math.min(persons, seatsTaken(votes).size) >= Math.max(1, asked.count) ? 'approved' : 'pending';
 }

@@ -84,7 +84,7 @@ export function compileBundle(
     epoch: source.epoch,
     revision: source.revision,
     createdAt: String(source.createdAt),
-    requires: requiredCapabilities(resources, policies, grants),
+    requires: requiredCapabilities(resources, policies, grants, source.revocations),
     chunks: chunks.map(({ name, digest, body }) => ({ name, digest, size: body.length })),
   }).finish();
   const credentialIds = resources
@@ -134,7 +134,12 @@ function requiredCapabilities(
   resources: readonly Resource[],
   policies: readonly Policy[],
   grants: readonly Grant[],
+  revocations: readonly Revocation[],
 ): string[] {
+  const approvals = policies.flatMap((policy) => [
+    ...policy.rules.flatMap((rule) => rule.approval ?? []),
+    ...(policy.budgets ?? []).flatMap((budget) => budget.approval ?? []),
+  ]);
   const masks = policies.flatMap((policy) => policy.masks);
   const wanted: readonly (readonly [string, boolean])[] = [
     ['postgres.1', resources.some((resource) => resource.kind === 'postgres')],
@@ -146,6 +151,17 @@ function requiredCapabilities(
       resources.some((resource) => resource.exceeded === 'hold') ||
         policies.some((policy) => policy.rules.some((rule) => rule.verdict === 'hold')),
     ],
+    [
+      'approval.rules.1',
+      approvals.some(
+        (spec) => spec.requireReason === true || spec.escalate !== undefined || spec.quietHours !== undefined,
+      ),
+    ],
+    [
+      'approval.shape.1',
+      approvals.some((spec) => spec.shape !== undefined) || revocations.some(({ kind }) => kind === 'approval'),
+    ],
+    ['budget.1', policies.some((policy) => (policy.budgets?.length ?? 0) > 0)],
     ['trail.1', true],
     [
       'policy.auth.1',

@@ -51,6 +51,7 @@ export const PERMISSIONS = [
   'document:apply',
   'approval:read',
   'approval:answer',
+  'budget:read',
   /** Sessions of others; one's own need `session:own`. */
   'session:read',
   'session:own',
@@ -126,6 +127,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'review:read',
     'review:export',
     'policy:read',
+    'budget:read',
     'session:read',
     'session:view',
     'session:watch',
@@ -143,6 +145,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'resource:read',
     'grant:read',
     'policy:read',
+    'budget:read',
     'session:read',
     'session:view',
   ],

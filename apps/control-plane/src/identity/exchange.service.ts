@@ -14,6 +14,7 @@ import type { Grant } from '../generated/prisma/client.ts';
 import { Authenticator, type Caller, requirePermission } from '../http/caller.ts';
 import { OAuthError } from '../http/invalid-request.ts';
 import { Keys } from '../keys/keys.ts';
+import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
 import { IdentityRepository } from './identity.repository.ts';
 
@@ -30,6 +31,8 @@ export interface ExchangeInput {
   readonly resource: string;
   /** A role on the server to be asked for; some grant must offer it. */
   readonly role: string | undefined;
+  /** Why, in the requester's words. */
+  readonly reason?: string | undefined;
   readonly requestId: string;
 }
 export interface ExchangeAnswer {
@@ -91,6 +94,8 @@ export class Exchange {
     const lastEnd = ends.length === grants.length ? Math.max(...ends) : Number.POSITIVE_INFINITY;
     const ttl = Math.max(1, Math.min(ACCESS_TTL_S, Math.floor((lastEnd - now) / 1000)));
     const iat = Math.floor(now / 1000);
+    const reason = (input.reason ?? '').trim();
+    if (Buffer.byteLength(reason) > LIMITS.reasonBytesMax) throw new OAuthError('invalid_request');
     const claims: AccessTokenClaims = {
       iss: this.keys.issuer,
       aud: resource.id,
@@ -106,6 +111,7 @@ export class Exchange {
       prj: subject.projectId,
       gr: ['*'],
       ...(await this.#signInClaims(subject, resource.agents)),
+      ...(reason === '' ? {} : { rsn: reason }),
     };
     const accessToken = await this.#sign(claims, grants);
     await this.database.transaction(async (tx) => {
@@ -125,7 +131,12 @@ export class Exchange {
         onBehalfOf: actor === undefined ? undefined : subject.principal,
         action: 'access.issued',
         target: `resource/${resource.name}`,
-        detail: { jti: claims.jti, seconds: ttl, ...(input.role === undefined ? {} : { role: input.role }) },
+        detail: {
+          jti: claims.jti,
+          seconds: ttl,
+          ...(input.role === undefined ? {} : { role: input.role }),
+          ...(reason === '' ? {} : { reason: hideDetected(reason) }),
+        },
         requestId: input.requestId,
       });
     });

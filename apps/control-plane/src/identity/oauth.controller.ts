@@ -4,6 +4,7 @@
  */
 import { Body, Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { LIMITS } from '@sallyport/core';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Public } from '../http/caller.ts';
@@ -38,6 +39,7 @@ const TokenRequest = z
     audience: open(Text.optional()),
     resource: open(Text.optional()),
     role: open(z.string().max(63).optional()),
+    reason: sensitive(z.string().max(LIMITS.reasonBytesMax).optional()),
   })
   .meta({ id: 'TokenRequest' });
 const TokenAnswer = z
@@ -155,6 +157,7 @@ export class OAuthController {
             actorToken: body.actor_token,
             resource: requireField(body.resource ?? body.audience),
             role: body.role,
+            reason: body.reason,
             requestId: request.id,
           })
           .catch(async (error: unknown) => {

@@ -19,8 +19,13 @@ export class Revocations {
     private readonly clock: SystemClock,
   ) {}
 
-  /** @param targetId principal id, token `jti`, or session id */
-  async revoke(tx: Tx, projectId: string, kind: 'principal' | 'token' | 'session', targetId: string): Promise<void> {
+  /** @param targetId principal id, token `jti`, session id, or approval id */
+  async revoke(
+    tx: Tx,
+    projectId: string,
+    kind: 'principal' | 'token' | 'session' | 'approval',
+    targetId: string,
+  ): Promise<void> {
     const now = this.clock.nowMs();
     // Token times are whole seconds (RFC 7519): one issued in this very second counts as before.
     const before = new Date((Math.floor(now / 1000) + 1) * 1000);

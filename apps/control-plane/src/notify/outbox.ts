@@ -30,6 +30,9 @@ const PAUSES_MS: readonly number[] = [
 
 /** What a webhook can subscribe to; `*` is all of them. */
 export const OUTBOX_EVENTS = [
+  'approval.escalated',
+  'approval.delegated',
+  'approval.commented',
   'approval.requested',
   'approval.answered',
   'session.killed',

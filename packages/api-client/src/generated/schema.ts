@@ -83,7 +83,7 @@ export interface ApplyRequest {
 
 export interface ApprovalRequest {
   readonly id: string;
-  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn' | 'consumed';
+  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn' | 'consumed' | 'revoked';
   /** The caller may answer it. */
   readonly answerable: boolean;
   readonly principal: {
@@ -112,6 +112,33 @@ export interface ApprovalRequest {
   readonly effects: readonly string[];
   readonly rule: string;
   readonly ruleReason: string;
+  /** Why, in the requester’s words. */
+  readonly askedReason: string | null;
+  /** The role the session runs as. */
+  readonly role: string | null;
+  /** What may be approved beside this one statement; null where the rule or the statement allows none. */
+  readonly shape: {
+    readonly text: string;
+    readonly tables: readonly string[];
+    readonly bound: 'cut' | 'undone';
+    readonly minutesMax: number;
+    readonly rowsMax: number;
+  } | null;
+  /** How far a yes went. */
+  readonly granted: {
+    readonly scope: 'once' | 'shape';
+    readonly until: string | null;
+    readonly rowsMax: number | null;
+  } | null;
+  readonly escalatesAt: string | null;
+  readonly escalatedAt: string | null;
+  readonly comments: readonly {
+    readonly id: string;
+    readonly principalId: string;
+    readonly principal: string;
+    readonly text: string;
+    readonly at: string;
+  }[];
   readonly groups: readonly string[];
   /** How many distinct persons must say yes. */
   readonly count: number;
@@ -126,6 +153,8 @@ export interface ApprovalRequest {
     readonly principal: string;
     readonly granted: boolean;
     readonly reason: string | null;
+    /** Name of who handed over the seat. */
+    readonly seatOf: string | null;
     readonly at: string;
   }[];
   readonly reason: string | null;
@@ -133,14 +162,63 @@ export interface ApprovalRequest {
   readonly expiresAt: string;
   readonly answeredAt: string | null;
   readonly consumedAt: string | null;
+  readonly revokedAt: string | null;
 }
 
 export interface Approve {
   readonly reason?: string;
+  /** `shape`: also what differs in values alone, for a time; where the rule allows it and the request offers it. */
+  readonly scope?: 'once' | 'shape';
+  /** Of a shape; by default as long as the rule allows. */
+  readonly minutes?: number;
+  /** Rows of each statement. */
+  readonly rowsMax?: number;
+  /** Of the principal; by default the one that asked. */
+  readonly sessions?: 'this' | 'all';
 }
 
 export interface ApproveProposal {
   readonly reason?: string;
+}
+
+export interface ApproverDelegation {
+  readonly id: string;
+  /** Whose seat. */
+  readonly of: string;
+  readonly to: string;
+  readonly startsAt: string;
+  readonly endsAt: string;
+  readonly endedAt: string | null;
+}
+
+export interface Budget {
+  /** `<policy>/<budget>`. */
+  readonly budget: string;
+  readonly principalId: string;
+  /** Name; empty when it is gone. */
+  readonly principal: string;
+  readonly startedAt: string;
+  readonly resetsAt: string;
+  readonly limits: {
+    readonly statements?: number;
+    readonly writes?: number;
+    readonly rows?: number;
+    readonly bytes?: number;
+    readonly seconds?: number;
+  };
+  /** Lent to agents in this window; what they have not used yet is in it. */
+  readonly leased: {
+    readonly statements?: number;
+    readonly writes?: number;
+    readonly rows?: number;
+    readonly bytes?: number;
+    readonly seconds?: number;
+  };
+  readonly agents: number;
+}
+
+export interface BudgetList {
+  readonly items: readonly Budget[];
 }
 
 export interface BundleCounter {
@@ -175,6 +253,10 @@ export interface ChangeProposalPage {
   readonly nextCursor: string | null;
 }
 
+export interface Comment {
+  readonly text: string;
+}
+
 export interface CreateCredential {
   readonly name: string;
   readonly kind: 'stored' | 'env' | 'file' | 'none';
@@ -185,6 +267,15 @@ export interface CreateCredential {
   readonly certificate?: boolean;
   /** Of a stored one; can be put later. */
   readonly secret?: string;
+}
+
+export interface CreateDelegation {
+  /** Name or id of a person who may answer approvals. */
+  readonly to: string;
+  /** Now by default. */
+  readonly startsAt?: string;
+  /** At most 90 days later. */
+  readonly endsAt: string;
 }
 
 export interface CreateGroup {
@@ -249,7 +340,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -257,7 +348,7 @@ export interface CreateWebhook {
   readonly name: string;
   readonly url: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
   readonly secret?: string;
 }
 
@@ -278,6 +369,12 @@ export interface Credential {
 export interface CredentialPage {
   readonly items: readonly Credential[];
   readonly nextCursor: string | null;
+}
+
+export interface Delegate {
+  /** Name or id of a person who may answer approvals. */
+  readonly to: string;
+  readonly reason?: string;
 }
 
 export interface Deny {
@@ -948,6 +1045,10 @@ export interface ReviewRound {
   readonly state: 'open' | 'lapsed' | 'closed';
 }
 
+export interface RevokeApproval {
+  readonly reason: string;
+}
+
 export interface RotateKey {
   readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval';
 }
@@ -1028,6 +1129,7 @@ export interface TokenRequest {
   readonly audience?: string;
   readonly resource?: string;
   readonly role?: string;
+  readonly reason?: string;
 }
 
 export interface TrailChain {
@@ -1138,7 +1240,7 @@ export interface UpdateProject {
 export interface UpdateWebhook {
   readonly url?: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
   readonly secret?: string;
   readonly disabled?: boolean;
 }

@@ -1,0 +1,204 @@
+/**
+ * What principals may still use of budgets that count over all sessions and agents: shares leased from the control plane,
+ * spent here without asking, and given back with the last session. Cut off, an agent keeps to the shares it has, and a share
+ * ends with its window. ADR 0017.
+ * Refuses to judge: the road asks what is used up. Spending and asking allocate nothing while there is a share.
+ */
+import { randomBytes } from 'node:crypto';
+import type { AgentMessage, BudgetAmounts, BudgetLease } from '@sallyport/contract';
+import { LIMITS, type Logger } from '@sallyport/core';
+import { BUDGET_METERS, type BudgetMeter } from '@sallyport/model';
+import type { SessionBudget } from '@sallyport/policy';
+
+export interface LedgerOptions {
+  nowMs(): number;
+  /** @returns false when there is no link */
+  send(message: AgentMessage): boolean;
+  readonly log: Logger;
+}
+
+/** One principal's share of one budget, on this agent. */
+export interface Account {
+  readonly budget: string;
+  readonly principalId: string;
+  /** By meter; Infinity where the budget sets no limit. Below 0: used beyond the share, to be made up for by the next. */
+  readonly left: Record<BudgetMeter, number>;
+  /** UTC ms: the share is void from then on. */
+  until: number;
+  /** The control plane had nothing more to give of at least one meter. */
+  usedUp: boolean;
+}
+
+interface Book extends Account {
+  limits: SessionBudget['limits'];
+  window: string;
+  sessions: number;
+  asking: Asking | undefined;
+  askAgainAt: number;
+}
+interface Asking {
+  readonly id: string;
+  readonly done: Promise<void>;
+  readonly settle: () => void;
+}
+
+/** Of what was leased last, when more is asked for ahead of need. */
+const AHEAD = 0.3;
+/** Others may have given back meanwhile. */
+const USED_UP_ASK_MS = 1_000;
+
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #books = new Map<string, Book>();
+  readonly #asked = new Map<string, Book>();
+  readonly #leased = new WeakMap<Book, Record<BudgetMeter, number>>();
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  /** A session begins to draw on it. Every `open` has its `close`. */
+  open(budget: SessionBudget): Account {
+    const key = `${budget.key}\0${budget.principalId}`;
+    let book = this.#books.get(key);
+    if (book === undefined) {
+      if (this.#books.size >= LIMITS.budgetAccountsMax) this.#forget();
+      book = {
+        budget: budget.key,
+        principalId: budget.principalId,
+        left: { statements: 0, writes: 0, rows: 0, bytes: 0, seconds: 0 },
+        until: 0,
+        usedUp: false,
+        limits: budget.limits,
+        window: '',
+        sessions: 0,
+        asking: undefined,
+        askAgainAt: 0,
+      };
+      this.#books.set(key, book);
+    }
+    if (book.limits !== budget.limits) {
+      book.limits = budget.limits;
+      // A meter that is limited from now on has no share yet, and one that is not needs none.
+      for (const meter of BUDGET_METERS) {
+        if (budget.limits[meter] === undefined) book.left[meter] = Number.POSITIVE_INFINITY;
+        else if (book.left[meter] === Number.POSITIVE_INFINITY) book.left[meter] = 0;
+      }
+      book.usedUp = false;
+    }
+    for (const meter of BUDGET_METERS)
+      if (budget.limits[meter] === undefined) book.left[meter] = Number.POSITIVE_INFINITY;
+    book.sessions++;
+    return book;
+  }
+
+  /** The session is over: with the last one, what is left goes back. */
+  close(account: Account): void {
+    const book = account as Book;
+    book.sessions--;
+    if (book.sessions > 0) return;
+    if (this.#options.nowMs() < book.until) {
+      const back: BudgetAmounts = {};
+      for (const meter of BUDGET_METERS)
+        if (Number.isFinite(book.left[meter])) back[meter] = Math.max(0, Math.floor(book.left[meter]));
+      const { budget, principalId, window } = book;
+      // Without a link the share is lost to the others until its window ends: too little is used, never too much.
+      this.#options.send({ body: 'budgetAsk', budgetAsk: { id: '', budget, principalId, window, back, ends: true } });
+    }
+    this.#books.delete(`${book.budget}\0${book.principalId}`);
+    book.asking?.settle();
+  }
+
+  /** Counts what was used. */
+  spend(account: Account, meter: BudgetMeter, amount: number): void {
+    const book = account as Book;
+    book.left[meter] -= amount;
+    const last = this.#leased.get(book)?.[meter] ?? 0;
+    if (book.left[meter] < last * AHEAD && !book.usedUp && book.asking === undefined) void this.#ask(book);
+  }
+
+  /** True when a statement needs a share that is not here and may be had. */
+  needsShare(account: Account, nowMs: number): boolean {
+    const book = account as Book;
+    if (nowMs >= book.until) return nowMs >= book.askAgainAt;
+    if (!isEmpty(book)) return false;
+    return !book.usedUp || nowMs >= book.askAgainAt;
+  }
+
+  /** Asks, unless that is done already. Resolves with an answer, without a link at once, and after LIMITS.budgetAskMsMax. */
+  share(account: Account): Promise<void> {
+    const book = account as Book;
+    return book.asking?.done ?? this.#ask(book);
+  }
+
+  leased(lease: BudgetLease): void {
+    const book = this.#asked.get(lease.id ?? '');
+    const asking = book?.asking;
+    if (book === undefined || asking === undefined || asking.id !== lease.id) return;
+    const nowMs = this.#options.nowMs();
+    if (lease.code) {
+      this.#options.log.warn('a share of a budget was refused', { budget: book.budget, code: lease.code });
+      book.askAgainAt = nowMs + USED_UP_ASK_MS;
+      asking.settle();
+      return;
+    }
+    const fresh = nowMs >= book.until || lease.window !== book.window;
+    const leased = { statements: 0, writes: 0, rows: 0, bytes: 0, seconds: 0 };
+    for (const meter of BUDGET_METERS) {
+      if (book.limits[meter] === undefined) continue;
+      const granted = Math.max(0, lease.granted?.[meter] ?? 0);
+      leased[meter] = granted;
+      // What was left or owed of another window is nothing to this one.
+      book.left[meter] = (fresh ? 0 : book.left[meter]) + granted;
+    }
+    this.#leased.set(book, leased);
+    book.window = lease.window ?? '';
+    book.until = nowMs + (lease.resetInMs ?? 0);
+    book.usedUp = isEmpty(book);
+    book.askAgainAt = nowMs + USED_UP_ASK_MS;
+    asking.settle();
+  }
+
+  /** Without a link nobody answers: who waits goes on with what there is. */
+  linkClosed(): void {
+    for (const book of this.#books.values()) book.asking?.settle();
+  }
+
+  #ask(book: Book): Promise<void> {
+    const id = randomBytes(9).toString('base64url');
+    const { budget, principalId, window } = book;
+    if (!this.#options.send({ body: 'budgetAsk', budgetAsk: { id, budget, principalId, window } })) {
+      book.askAgainAt = this.#options.nowMs() + USED_UP_ASK_MS;
+      return Promise.resolve();
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const settle = (): void => {
+      clearTimeout(timer);
+      this.#asked.delete(id);
+      if (book.asking?.id === id) book.asking = undefined;
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      book.askAgainAt = this.#options.nowMs() + USED_UP_ASK_MS;
+      settle();
+    }, LIMITS.budgetAskMsMax);
+    timer.unref();
+    book.asking = { id, done: promise, settle };
+    this.#asked.set(id, book);
+    return promise;
+  }
+
+  /** Oldest without a session first; there is always one, since sessions have a limit of their own. */
+  #forget(): void {
+    for (const [key, book] of this.#books) {
+      if (book.sessions > 0) continue;
+      this.#books.delete(key);
+      return;
+    }
+  }
+}
+
+const isEmpty = ({ left }: Account): boolean => {
+  for (const meter of BUDGET_METERS) if (left[meter] <= 0) return true;
+  return false;
+};
