@@ -18,6 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'packages/policy': ['core', 'model'],
   'packages/mask': ['core', 'model'],
   'packages/trail': ['core', 'model'],
+  'packages/credentials': ['core'],
   'packages/embedded-postgres': ['core'],
   'packages/protocol-kit': ['core', 'model', 'policy', 'mask', 'trail'],
   'packages/protocol-*': ['core', 'model', 'sql', 'mask', 'protocol-kit'],
@@ -34,8 +35,19 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'protocol-kit',
     'relay',
     'protocol-postgres',
+    'credentials',
   ],
-  'apps/control-plane': ['core', 'model', 'contract', 'policy', 'sql', 'mask', 'trail', 'embedded-postgres'],
+  'apps/control-plane': [
+    'core',
+    'model',
+    'contract',
+    'policy',
+    'sql',
+    'mask',
+    'trail',
+    'embedded-postgres',
+    'credentials',
+  ],
   'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'mask'],
 };
 
@@ -131,6 +143,8 @@ const RANK: Record<string, number> = {
   record: 5,
   deny: 5,
   'copy-in': 5,
+  // A connection of the gateway's own: docs/adr/0018-credentials.md.
+  errand: 6,
   road: 6,
   answers: 7,
   intake: 7,

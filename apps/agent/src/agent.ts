@@ -46,6 +46,8 @@ import { healthView, type Vitals } from './vitals.ts';
 const TICK_MS = 1_000;
 const STOP_MS_MAX = 5_000;
 const LAST_UPLOADS_MS_MAX = 1_000;
+/** For giving credentials back; what takes longer is swept at the next start. */
+const LENT_MS_MAX = 3_000;
 
 /** The part that exists once a bundle says whom the trail is sealed to. */
 interface Serving {
@@ -97,7 +99,6 @@ export class Agent {
     const send = (message: AgentMessage): boolean => this.#link.send(message);
     this.#tlsContext = listenerContext(identity);
     this.#store = new BundleStore(config.dataDir);
-    this.#credentials = new Credentials(this.#store, identity.sealKeys);
     this.#contact = new Contact(this.#store, nowMs);
     this.#tickets = new Tickets(config.dataDir);
     this.#shapes = new Shapes(config.dataDir);
@@ -105,6 +106,19 @@ export class Agent {
     this.#cancelKeys = new CancelKeys(config.instance);
     this.#maskKey = loadMaskKey(config.dataDir);
     const { agentId, projectId, root } = identity;
+    this.#credentials = new Credentials({
+      agentId,
+      instance: config.instance,
+      dataDir: config.dataDir,
+      store: this.#store,
+      keys: identity.sealKeys,
+      log,
+      nowMs,
+      send,
+      resource: (id) => this.#bundles.current?.resourcesById.get(id),
+      resources: () => this.#bundles.current?.bundle.resources ?? [],
+      endSession: (id, code) => this.#live.end(id, code),
+    });
     this.#bundles = new Bundles({
       store: this.#store,
       root,
@@ -210,6 +224,7 @@ export class Agent {
       recordings,
       log,
       stopping: () => this.#stopping,
+      returned: (sessionId) => this.#credentials.returned(sessionId),
       signIn: {
         agentId: this.#identity.agentId,
         inForce: () => this.#bundles.current,
@@ -223,7 +238,8 @@ export class Agent {
         engine: () => this.#requireInForce().engine,
         resource: (id) => this.#bundles.current?.resourcesById.get(id),
         fresh: (resource) => this.#contact.sessionsAllowed(resource),
-        credential: (resource) => this.#credentials.forResource(resource),
+        credential: (resource, info) => this.#credentials.forSession(resource, info),
+        refused: (resource, info, given) => this.#credentials.refused(resource, info, given),
         consumed: (id, sessionId) => this.#link.send({ body: 'consumed', consumed: { id, sessionId } }),
         holds: this.#holds,
         tickets: this.#tickets,
@@ -336,6 +352,7 @@ export class Agent {
     if (current !== undefined) this.#reportBundle(current);
     this.#holds.announceAll();
     this.#live.reportAll();
+    this.#credentials.reportAll();
     this.#heartbeat();
     this.#serving?.uploads.restart();
   }
@@ -384,6 +401,10 @@ export class Agent {
         this.#live.end(message.end.sessionId ?? '', isErrorCode(code) ? code : 'session.killed');
         return;
       }
+      case 'endLease':
+        return this.#credentials.revokeLease(message.endLease.id ?? '');
+      case 'errand':
+        return this.#credentials.errand(message.errand.errand ?? new Uint8Array());
       case 'watch':
         return this.#live.watch(message.watch.sessionId ?? '', message.watch.on ?? false);
       case 'budgetLease':
@@ -421,6 +442,7 @@ export class Agent {
 
   #tick(): void {
     this.#live.tick();
+    this.#credentials.tick();
     this.#serving?.spool.tick();
     this.#serving?.uploads.more();
   }
@@ -454,6 +476,7 @@ export class Agent {
     await within(STOP_MS_MAX, () => this.#admission.all === 0);
     await Promise.race([this.#live.settled(), new Promise((done) => setTimeout(done, STOP_MS_MAX))]);
     for (const timer of this.#timers) clearInterval(timer);
+    await this.#credentials.stop(LENT_MS_MAX);
     if (serving !== undefined) {
       serving.trail.turn.endNow();
       await serving.spool.close('stopped');

@@ -44,6 +44,8 @@ export class Config {
   /** 32 bytes when given by environment; otherwise `kekFile` is read or made. */
   readonly kek!: Secret<Buffer> | undefined;
   readonly kekFile!: string;
+  /** Folder whose files credentials may name when the control plane resolves them; '' = none. */
+  readonly secretsDir!: string;
   readonly demoIdp!: boolean;
   readonly demoIdpListen!: HostPort;
   readonly oidc!: readonly OidcProviderConfig[];
@@ -75,6 +77,7 @@ const KNOWN = [
   'RECORDINGS_DIR',
   'KEK',
   'KEK_FILE',
+  'SECRETS_DIR',
   'DEMO_IDP',
   'DEMO_IDP_LISTEN',
   'OIDC_NAME',
@@ -235,6 +238,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     redisUrl: redisUrl === undefined ? undefined : new Secret(redisUrl),
     kek: kek === undefined ? undefined : parseKek('SALLYPORT_KEK', kek),
     kekFile: path.resolve(get('KEK_FILE') ?? path.join(dataDir, 'kek')),
+    secretsDir: get('SECRETS_DIR') === undefined ? '' : path.resolve(get('SECRETS_DIR')!),
     demoIdp: parseSwitch('SALLYPORT_DEMO_IDP', get('DEMO_IDP')),
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
     oidc: parseOidc(get),

@@ -101,6 +101,7 @@ export const CODES = {
   'upstream.protocol': { http: 502, text: 'The resource answered in a way this gateway does not accept.' },
   'upstream.version': { http: 502, text: 'This gateway does not read SQL as the version of this resource does.' },
   'credential.unavailable': { http: 503, text: 'The credential of this resource is not available to the agent.' },
+  'agent.away': { http: 503, text: 'No agent that guards this resource is connected.' },
   // bundle and link
   'bundle.signature': { http: 422, text: 'The bundle is not signed by a trusted key.' },
   'bundle.stale': { http: 409, text: 'The bundle is older than the one in force.' },

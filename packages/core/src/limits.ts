@@ -82,6 +82,12 @@ export const LIMITS = {
   owedEventsMax: 200_000,
   /** After a failed write new statements are refused this long before the disk is tried again. */
   spoolRetryMs: 1_000,
+  /** Leases of one agent; beyond it a sign-in that needs another is refused with `credential.unavailable`. */
+  leasesMax: 2_000,
+  /** How long a value fetched from a store is used before it is asked for again. */
+  credentialFreshMs: 60_000,
+  /** How long a fetched value is used while its store cannot be reached. */
+  credentialStaleMsMax: 60 * 60_000,
   heartbeatEveryMs: 5_000,
   pageSizeMax: 200,
   celSourceBytesMax: 4 * 1024,

@@ -10,7 +10,7 @@ import { GatewayError } from './errors.ts';
  */
 const SETTINGS: ReadonlySet<string> = new Set(
   `
-  DATA_DIR RECORDINGS_DIR KEK KEK_FILE ROOT_PASSPHRASE LOG_LEVEL DOMAIN
+  DATA_DIR RECORDINGS_DIR KEK KEK_FILE SECRETS_DIR ROOT_PASSPHRASE LOG_LEVEL DOMAIN
   HTTP HTTP_TLS_CERT HTTP_TLS_KEY HTTP_PLAINTEXT LINK ENROLL
   PUBLIC_URL PUBLIC_LINK PUBLIC_ENROLL DEMO_IDP DEMO_IDP_LISTEN
   USAGE_DAYS UNUSED_DAYS CREDENTIAL_DAYS
@@ -31,7 +31,8 @@ const SERVICE_LINK =
 
 export const isSetting = (variable: string): boolean => {
   const name = variable.slice(PREFIX.length);
-  return SETTINGS.has(name) || name.startsWith('TEST_') || SERVICE_LINK.test(name);
+  // Whatever credentials name: docs/how-to/credentials.md.
+  return SETTINGS.has(name) || name.startsWith('SECRET_') || name.startsWith('TEST_') || SERVICE_LINK.test(name);
 };
 
 /**

@@ -24,6 +24,7 @@ export const CAPABILITIES = [
   'approval.shape.1',
   'approval.seats.1',
   'budget.1',
+  'credential.sources.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

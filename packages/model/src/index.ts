@@ -24,6 +24,21 @@ export {
   type VerificationKey,
 } from './bundle.ts';
 export { carriesValue, isHiddenUse, mayName } from './column-use.ts';
+export {
+  CREDENTIAL_KINDS,
+  type CredentialErrand,
+  type CredentialKind,
+  type CredentialReport,
+  type CredentialSource,
+  type LeaseReport,
+  NEXT_BOX,
+  needsSources,
+  PREVIOUS_BOX,
+  parseCredentialErrand,
+  parseCredentialReport,
+  parseCredentialSource,
+  parseLeaseReport,
+} from './credential.ts';
 export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
 export {
@@ -54,7 +69,6 @@ export {
 } from './policy.ts';
 export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
 export {
-  type CredentialSource,
   type Labels,
   labelsMatch,
   type PostgresTarget,

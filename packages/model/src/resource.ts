@@ -9,11 +9,11 @@ import {
   optional,
   ParseError,
   type Parser,
-  parseBoolean,
   parseInteger,
   parseString,
   recordOf,
 } from '@sallyport/core';
+import { parseCredentialSource } from './credential.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -44,17 +44,6 @@ const parsePostgresTarget = objectOf({
 });
 export type PostgresTarget = ReturnType<typeof parsePostgresTarget>;
 
-/** `stored`: sealed in the bundle; `env`, `file`: read by the agent. `secret` is the password, or a PEM client key with its chain. */
-const parseCredential = objectOf({
-  kind: oneOf('stored', 'env', 'file', 'none'),
-  username: parseString,
-  /** `stored`: credential id; `env`: variable name; `file`: absolute path. */
-  reference: optional(parseString),
-  /** PEM of a client certificate and its key are in the secret when true. */
-  certificate: optional(parseBoolean),
-});
-export type CredentialSource = ReturnType<typeof parseCredential>;
-
 export const RECORDING_LEVELS = ['statements', 'results', 'full'] as const;
 export type RecordingLevel = (typeof RECORDING_LEVELS)[number];
 
@@ -65,7 +54,7 @@ const parseBase = objectOf({
   kind: oneOf('postgres'),
   labels: recordOf(parseString),
   postgres: optional(parsePostgresTarget),
-  credential: parseCredential,
+  credential: parseCredentialSource,
   recording: oneOf(...RECORDING_LEVELS),
   /** `strict`: fdatasync before forwarding. */
   durability: oneOf('standard', 'strict'),

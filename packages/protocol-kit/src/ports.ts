@@ -101,6 +101,8 @@ export interface UpstreamPort {
    * @throws GatewayError `upstream.unreachable`
    */
   connect(resource: Resource): Promise<void>;
+  /** Gives this connection up without a word to the session, so that `connect` may be called again. */
+  abandon(): void;
   /** Upgrades to TLS as the resource says; verification is done here. `upstreamSecured` follows, or `upstreamClosed` with `upstream.tls`. */
   startTls(resource: Resource, client: UpstreamCredential): void;
   /**
@@ -175,6 +177,11 @@ export interface SignedIn {
   masks(): MaskSet;
   /** @throws GatewayError `credential.unavailable` */
   credential(): Promise<UpstreamCredential>;
+  /**
+   * The server refused what `credential` gave: another value to try (the one before a rotation), or undefined.
+   * Absent: there is never another one.
+   */
+  refused?(credential: UpstreamCredential): Promise<UpstreamCredential | undefined>;
   /** Told as soon as a hold waits: id and reason for the client's notice. Undefined before the first hold. */
   onHeld: ((held: HeldNotice) => void) | undefined;
   /** Set by the session: a statement's shape in the state the session is in. Asked for held statements alone. */

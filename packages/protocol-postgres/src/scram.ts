@@ -60,6 +60,20 @@ export function startScram(password: string, binding: ChannelBinding, nonce: Uin
   };
 }
 
+/** Iterations of the verifiers we make: PostgreSQL's own default. */
+const VERIFIER_ITERATIONS = 4_096;
+
+/**
+ * What a server stores for a password (`rolpassword`), made here so that the server and its log never see the password.
+ * @param salt 16 random bytes
+ */
+export function scramVerifier(password: string, salt: Uint8Array): string {
+  const salted = pbkdf2Sync(normalise(password), salt, VERIFIER_ITERATIONS, 32, 'sha256');
+  const storedKey = createHash('sha256').update(hmac(salted, 'Client Key')).digest('base64');
+  const serverKey = hmac(salted, 'Server Key').toString('base64');
+  return `SCRAM-SHA-256$${VERIFIER_ITERATIONS}:${Buffer.from(salt).toString('base64')}$${storedKey}:${serverKey}`;
+}
+
 const hmac = (key: Uint8Array, text: string): Buffer => createHmac('sha256', key).update(text).digest();
 
 function parseServerFirst(text: string): {

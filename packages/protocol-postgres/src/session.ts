@@ -218,11 +218,41 @@ export class PostgresSession implements ProtocolSession {
     }
     const credential = await signed.credential();
     if (this.#phase.kind !== 'opening') return;
+    await this.#reach(request, signed, credential, wanted);
+  }
+
+  async #reach(
+    request: LoginRequest,
+    signed: SignedIn,
+    credential: UpstreamCredential,
+    database: string,
+  ): Promise<void> {
     await this.#host.upstream.connect(signed.resource);
     if (this.#phase.kind !== 'opening') return this.#host.upstream.destroy();
-    const upstream = this.#upstreamLogin(request, signed, credential, wanted);
+    const upstream = this.#upstreamLogin(request, signed, credential, database);
     this.#phase = { kind: 'opening', upstream, begin: undefined };
     this.#run(() => upstream.start());
+  }
+
+  /** The server refused the password: after a rotation the value before or after it may be the right one. */
+  #refused(
+    error: GatewayError,
+    request: LoginRequest,
+    signed: SignedIn,
+    credential: UpstreamCredential,
+    database: string,
+  ): void {
+    if (this.#phase.kind !== 'opening' || signed.refused === undefined) return this.#fail(error);
+    this.#phase = { kind: 'opening', upstream: undefined, begin: undefined };
+    this.#host.upstream.abandon();
+    signed
+      .refused(credential)
+      .then(async (other) => {
+        if (this.#phase.kind !== 'opening') return;
+        if (other === undefined) this.#fail(error);
+        else await this.#reach(request, signed, other, database);
+      })
+      .catch((cause: unknown) => this.#fail(cause));
   }
 
   #upstreamLogin(
@@ -240,7 +270,8 @@ export class PostgresSession implements ProtocolSession {
         if (this.#phase.kind !== 'opening') return;
         this.#phase = { ...this.#phase, begin: () => this.#begin(request, signed, ready) };
       },
-      failed: (error: GatewayError, fields?: Fields) => this.#fail(error, fields),
+      failed: (error: GatewayError, fields?: Fields) =>
+        isRefusal(error) ? this.#refused(error, request, signed, credential, database) : this.#fail(error, fields),
     };
     return new UpstreamLogin(ports, signed.resource, credential, database, {
       ...request.settings,
@@ -339,3 +370,7 @@ export class PostgresSession implements ProtocolSession {
     timers.set('close', LIMITS.closeTimeoutMsMax);
   }
 }
+
+/** The server's own word about the credential, class 28; not a server that could not prove itself. */
+const isRefusal = ({ code, detail }: GatewayError): boolean =>
+  code === 'upstream.auth' && String(detail['sqlstate'] ?? '').startsWith('28');

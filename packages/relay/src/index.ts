@@ -5,3 +5,4 @@ export { upstreamTlsOptions } from './credentials/upstream-tls.ts';
 export { isLoopback, type Listener, type ListenOptions, listen } from './listener.ts';
 export { pump } from './pump.ts';
 export { Turn, type TurnMember, type TurnRecords } from './turn.ts';
+export { upstreamAddress } from './upstream-side.ts';

@@ -32,14 +32,14 @@ export interface UpstreamSideOwner {
 const defaultPort = 5432;
 
 /** Where a resource listens: an address, or a unix socket in PostgreSQL's naming. */
-function target(resource: Resource): net.NetConnectOpts {
+export function upstreamAddress(resource: Resource): net.NetConnectOpts {
   const postgres = resource.postgres;
   const port = postgres?.port ?? defaultPort;
   if (postgres?.socket !== undefined) return { path: `${postgres.socket}/.s.PGSQL.${port}` };
   return { host: postgres?.host ?? '', port };
 }
 
-export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
+export class UpstreamSide implements UpstreamPort, TurnMember {
   readonly #turn: Turn;
   readonly #owner: UpstreamSideOwner;
   readonly #alpn: readonly string[];
@@ -49,6 +49,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
   /** As the session's own connection was verified. */
   #tlsOptions: tls.ConnectionOptions | undefined;
   #securing = false;
+  /** Which connection is in use: an abandoned one is not heard any more. */
+  #attempt = 0;
   #ending = false;
   #gone = false;
   #joined = false;
@@ -74,15 +76,45 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
     return this.#socket !== undefined && !this.#gone;
   }
 
+  abandon(): void {
+    this.#attempt++;
+    const old = this.#socket;
+    this.#socket = undefined;
+    this.#securing = false;
+    this.#queue = [];
+    this.#queued = 0;
+    old?.destroy();
+  }
+
+  /** What a socket says counts only while it is the one in use. */
+  #ownerOf(attempt: number): ByteSocketOwner {
+    const current = (): boolean => attempt === this.#attempt;
+    return {
+      bytes: (chunk) => {
+        if (current()) this.#owner.upstreamBytes(chunk);
+      },
+      secured: (socket) => {
+        if (current()) this.#secured(socket);
+      },
+      drained: () => {
+        if (current()) this.#owner.upstreamDrained();
+      },
+      closed: (error) => {
+        if (current()) this.#closed(error);
+      },
+    };
+  }
+
   async connect(resource: Resource): Promise<void> {
+    const attempt = ++this.#attempt;
     this.strict = resource.durability === 'strict';
     const willSecure = (resource.postgres?.tls ?? 'verify-full') !== 'disable';
     try {
-      const socket = await ByteSocket.connect(target(resource), this, {
+      const socket = await ByteSocket.connect(upstreamAddress(resource), this.#ownerOf(attempt), {
         willSecure,
         timeoutMs: LIMITS.upstreamConnectMsMax,
       });
-      if (this.#ending) socket.destroy();
+      if (this.#ending || attempt !== this.#attempt) socket.destroy();
       this.#socket = socket;
     } catch (cause) {
       throw new GatewayError('upstream.unreachable', { resource: resource.name }, { cause });
@@ -175,29 +207,21 @@ export class UpstreamSide implements UpstreamPort, TurnMember, ByteSocketOwner {
   outOfBand(resource: Resource, bytes: Uint8Array, upgrade: TlsUpgrade | undefined): void {
     const failed = (error: Error): void =>
       this.#log.warn('a cancel request did not arrive', { resource: resource.name, error });
-    if (upgrade === undefined) return sendOutOfBand(target(resource), bytes, undefined, failed);
+    if (upgrade === undefined) return sendOutOfBand(upstreamAddress(resource), bytes, undefined, failed);
     const options = this.#tlsOptions;
     if (options === undefined) return failed(new GatewayError('upstream.tls', { reason: 'no session under TLS' }));
-    sendOutOfBand(target(resource), bytes, { ...upgrade, options }, failed);
+    sendOutOfBand(upstreamAddress(resource), bytes, { ...upgrade, options }, failed);
   }
 
   // From the socket.
 
-  bytes(chunk: Buffer): void {
-    this.#owner.upstreamBytes(chunk);
-  }
-
-  secured(socket: tls.TLSSocket): void {
+  #secured(socket: tls.TLSSocket): void {
     this.#securing = false;
     const certificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
     this.#owner.upstreamSecured({ certificate });
   }
 
-  drained(): void {
-    this.#owner.upstreamDrained();
-  }
-
-  closed(error: Error | undefined): void {
+  #closed(error: Error | undefined): void {
     this.#fail(
       this.#securing
         ? new GatewayError('upstream.tls', {}, { cause: error })

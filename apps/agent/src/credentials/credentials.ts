@@ -1,27 +1,87 @@
 /**
- * Upstream secrets: stored ones sealed to this agent, or references it resolves itself. Held as boxes, opened for one
- * sign-in at a time. Refuses to cache a secret in clear, to log one, and to pass one to a child's environment.
+ * Upstream credentials of this agent's sessions: boxes sealed to its key, sources it asks itself, accounts made for one
+ * session. Gives one value to a sign-in and, when the server refuses it, the next that may be tried.
+ * Refuses to log a secret, and to pass one to a child's environment.
  */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { type ControlMessage, wire } from '@sallyport/contract';
-import { GatewayError, type SealKeyPair, Secret, unseal } from '@sallyport/core';
-import type { Resource } from '@sallyport/model';
+import { randomBytes } from 'node:crypto';
+import { type AgentMessage, type ControlMessage, wire } from '@sallyport/contract';
+import {
+  type ErrorCode,
+  GatewayError,
+  type Logger,
+  type SealKeyPair,
+  Secret,
+  uuid7Bytes,
+  uuidText,
+} from '@sallyport/core';
+import { openSources, type CredentialSource as Source } from '@sallyport/credentials';
+import {
+  type CredentialReport,
+  type CredentialSource,
+  parseCredentialErrand,
+  type Resource,
+  type SessionInfo,
+} from '@sallyport/model';
 import type { UpstreamCredential } from '@sallyport/protocol-kit';
 import type { BundleStore } from '../bundle/store.ts';
+import { accountName, dropAccount, ephemeralSettings, makeAccount, newPassword } from './ephemeral.ts';
+import { isRefused, openErrand } from './errand-connection.ts';
+import { runErrand } from './errands.ts';
+import { LeaseLedger } from './lease-ledger.ts';
+import { Lending } from './lending.ts';
+import { agentSourceHost } from './source-host.ts';
+import { type Box, type Value, Values } from './values.ts';
 
 type CredentialsMessage = NonNullable<Extract<ControlMessage, { body?: 'credentials' }>['credentials']>;
 
-const FILE_BYTES_MAX = 64 * 1024;
+export interface CredentialOptions {
+  readonly agentId: string;
+  readonly instance: string;
+  readonly dataDir: string;
+  readonly store: BundleStore;
+  readonly keys: SealKeyPair;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  readonly send: (message: AgentMessage) => boolean;
+  readonly resource: (id: string) => Resource | undefined;
+  readonly resources: () => readonly Resource[];
+  readonly endSession: (sessionId: string, code: ErrorCode) => void;
+}
+
+/** Test accounts live this long when nothing drops them. */
+const TRIAL_MS = 60_000;
 
 export class Credentials {
-  readonly #store: BundleStore;
-  readonly #keys: SealKeyPair;
-  #boxes: ReadonlyMap<string, Uint8Array> = new Map();
+  readonly #options: CredentialOptions;
+  readonly #values: Values;
+  readonly #lending: Lending;
+  readonly #ledger: LeaseLedger;
+  readonly #sources: ReadonlyMap<string, Source>;
+  #boxes: ReadonlyMap<string, Box> = new Map();
+  /** What may still be tried for a session that is signing in. */
+  readonly #trying = new Map<string, { readonly given: UpstreamCredential; readonly others: readonly Value[] }>();
 
-  constructor(store: BundleStore, keys: SealKeyPair) {
-    this.#store = store;
-    this.#keys = keys;
+  constructor(options: CredentialOptions) {
+    this.#options = options;
+    const { keys, nowMs, log, store } = options;
+    this.#sources = openSources(agentSourceHost(nowMs));
+    this.#values = new Values({ keys, sources: this.#sources, nowMs, box: (id) => this.#boxes.get(id) });
+    this.#ledger = new LeaseLedger(options.dataDir, options.send);
+    this.#lending = new Lending({
+      agentId: options.agentId,
+      instance: options.instance,
+      ledger: this.#ledger,
+      values: this.#values,
+      sources: this.#sources,
+      keys,
+      log,
+      nowMs,
+      newId: () => uuidText(uuid7Bytes(nowMs(), randomBytes(10))),
+      openAdmin: (resource, database) => this.#openAdmin(resource, database),
+      resource: options.resource,
+      resources: options.resources,
+      endSession: options.endSession,
+    });
     const stored = store.credentials();
     if (stored !== undefined) this.#take(wire.Credentials.decode(stored));
   }
@@ -29,44 +89,130 @@ export class Credentials {
   /** The control plane sent the whole set that this agent needs now. */
   replace(message: CredentialsMessage): void {
     this.#take(message);
-    this.#store.putCredentials(wire.Credentials.encode(message).finish());
+    this.#options.store.putCredentials(wire.Credentials.encode(message).finish());
   }
 
   #take(message: CredentialsMessage): void {
-    this.#boxes = new Map((message.credentials ?? []).map(({ id, box }) => [id ?? '', box ?? new Uint8Array()]));
+    this.#boxes = new Map(
+      (message.credentials ?? []).map(({ id, box, notAfter }) => [
+        id ?? '',
+        { box: box ?? new Uint8Array(), notAfter: Number(notAfter || Number.MAX_SAFE_INTEGER) },
+      ]),
+    );
   }
 
   /** For one sign-in at the server. @throws GatewayError `credential.unavailable` */
-  async forResource(resource: Resource): Promise<UpstreamCredential> {
-    const { kind, username, reference = '', certificate = false } = resource.credential;
-    const unavailable = (reason: string, cause?: unknown): GatewayError =>
-      new GatewayError('credential.unavailable', { resource: resource.name, kind, reason }, { cause });
-    switch (kind) {
-      case 'none':
-        return { username, secret: undefined, certificate: false };
-      case 'stored': {
-        const box = this.#boxes.get(reference);
-        if (box === undefined) throw unavailable('not here');
-        const secret = new Secret(unseal(box, this.#keys, `credential/${reference}`).toString('utf8'));
-        return { username, secret, certificate };
+  async forSession(resource: Resource, info: SessionInfo): Promise<UpstreamCredential> {
+    if (resource.credential.kind === 'ephemeral') return await this.#lending.ephemeral(resource, info);
+    const [value, ...others] = await this.#values.of(resource.credential, resource);
+    if (value === undefined) throw new GatewayError('credential.unavailable', { resource: resource.name });
+    this.#lending.took(value, resource, info);
+    this.#trying.set(info.id, { given: value, others });
+    return value;
+  }
+
+  /** The server refused it. @returns another value to try; it is said aloud either way */
+  async refused(
+    resource: Resource,
+    info: SessionInfo,
+    given: UpstreamCredential,
+  ): Promise<UpstreamCredential | undefined> {
+    const trying = this.#trying.get(info.id);
+    this.#trying.delete(info.id);
+    const which = trying?.given === given ? (trying.given as Value).which : 'current';
+    const others = await this.#othersOf(resource, given, trying?.others ?? []);
+    const [other, ...rest] = others;
+    if (other !== undefined) this.#trying.set(info.id, { given: other, others: rest });
+    const { log } = this.#options;
+    log.warn('the server refused a credential', { resource: resource.name, value: which, next: other?.which ?? '' });
+    this.#report({ kind: 'refused', resourceId: resource.id, value: which, fallsBack: other !== undefined });
+    return other;
+  }
+
+  /** What was kept may be old: the source is asked again before what was there before it is tried. */
+  async #othersOf(resource: Resource, given: UpstreamCredential, others: readonly Value[]): Promise<readonly Value[]> {
+    const { kind, settings = {} } = resource.credential;
+    const source = this.#sources.get(kind);
+    const first = (given as Value).which === 'current';
+    if (!first || source === undefined || source.perSession(settings) || kind === 'env' || kind === 'file')
+      return others;
+    const asked = await this.#values.of(resource.credential, resource, true).catch(() => undefined);
+    if (asked === undefined) return others;
+    const same = asked[0]?.secret?.reveal() === given.secret?.reveal() && asked[0]?.username === given.username;
+    return same ? asked.slice(1) : asked.filter((value) => value.secret?.reveal() !== given.secret?.reveal());
+  }
+
+  /** The session is over, or its sign-in has failed. */
+  returned(sessionId: string): void {
+    this.#trying.delete(sessionId);
+    this.#lending.returned(sessionId);
+  }
+
+  revokeLease(id: string): void {
+    this.#lending.revoke(id);
+  }
+
+  /** Does what the control plane asks and says how it went. */
+  errand(bytes: Uint8Array): void {
+    const errand = parseCredentialErrand(JSON.parse(Buffer.from(bytes).toString('utf8')), '');
+    const { log, resource } = this.#options;
+    void runErrand(errand, {
+      values: this.#values,
+      log,
+      resource,
+      tryEphemeral: (target) => this.#tryEphemeral(target),
+    }).then((report) => this.#report(report));
+  }
+
+  get leases(): number {
+    return this.#ledger.live.length;
+  }
+
+  reportAll(): void {
+    this.#ledger.reportAll();
+  }
+  tick(): void {
+    this.#lending.tick();
+  }
+  async stop(withinMs: number): Promise<void> {
+    await this.#lending.stop(withinMs);
+  }
+
+  /** As who may make accounts; each of its values is tried, as for a session. */
+  async #openAdmin(resource: Resource, database?: string): Promise<Awaited<ReturnType<typeof openErrand>>> {
+    const admin: CredentialSource | undefined = resource.credential.admin;
+    if (admin === undefined)
+      throw new GatewayError('credential.unavailable', { reason: 'nobody who may make accounts' });
+    const values = await this.#values.of(admin, resource);
+    for (const [at, value] of values.entries()) {
+      try {
+        return await openErrand(resource, value, database);
+      } catch (error) {
+        if (!isRefused(error) || at === values.length - 1) throw error;
       }
-      case 'env': {
-        const value = process.env[reference];
-        if (value === undefined || value === '') throw unavailable('variable not set');
-        return { username, secret: new Secret(value), certificate };
-      }
-      case 'file': {
-        if (!path.isAbsolute(reference)) throw unavailable('path not absolute');
-        try {
-          const bytes = await readFile(reference);
-          if (bytes.length > FILE_BYTES_MAX) throw new Error('file too large');
-          return { username, secret: new Secret(bytes.toString('utf8').replace(/\r?\n$/, '')), certificate };
-        } catch (cause) {
-          throw unavailable('file cannot be read', cause);
-        }
-      }
-      default:
-        return kind satisfies never;
     }
+    throw new GatewayError('credential.unavailable', { reason: 'no value' });
+  }
+
+  async #tryEphemeral(resource: Resource): Promise<void> {
+    const { template } = ephemeralSettings(resource.credential);
+    const { agentId, instance, log, nowMs } = this.#options;
+    const account = accountName(`sp_trial_`, `${agentId.slice(-6)}_${instance}`);
+    const password = newPassword();
+    const admin = await this.#openAdmin(resource);
+    try {
+      await makeAccount(admin, { account, password, template, untilMs: nowMs() + TRIAL_MS, leaseId: 'trial' });
+    } finally {
+      admin.close();
+    }
+    try {
+      (await openErrand(resource, { username: account, secret: new Secret(password), certificate: false })).close();
+    } finally {
+      await dropAccount((at, database) => this.#openAdmin(at, database), resource, account, template, log);
+    }
+  }
+
+  #report(report: CredentialReport): void {
+    this.#options.send({ body: 'credential', credential: { report: Buffer.from(JSON.stringify(report)) } });
   }
 }

@@ -148,7 +148,7 @@ export class LiveSessions {
   }
 
   #endingCode(session: LiveSession): ErrorCode | undefined {
-    const { info, role } = session.road;
+    const { info, askedRole } = session.road;
     const inForce = this.#inForce;
     if (inForce === undefined) return 'agent.stale';
     const principalIds = [info.principal.id, ...(info.onBehalfOf === undefined ? [] : [info.onBehalfOf.id])];
@@ -159,7 +159,7 @@ export class LiveSessions {
     if (resource?.name !== info.resourceName) return 'session.revoked';
     const nowMs = this.#options.nowMs();
     if (inForce.engine.effectsFor(info, nowMs).length === 0) return 'session.revoked';
-    if (role !== undefined && !inForce.engine.rolesFor(info, nowMs).includes(role)) return 'session.revoked';
+    if (askedRole !== undefined && !inForce.engine.rolesFor(info, nowMs).includes(askedRole)) return 'session.revoked';
     // What is left is reading, and the server was not told so when the session opened.
     if (!session.road.readOnly && mustBeReadOnly(inForce.engine, resource, info, nowMs)) return 'session.revoked';
     return this.#options.fresh(session) ? undefined : 'agent.stale';

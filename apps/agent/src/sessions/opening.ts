@@ -25,6 +25,8 @@ export interface OpeningPorts {
   readonly recordings: RecordingStore;
   readonly signIn: SignInPorts;
   readonly road: Omit<RoadPorts, 'record' | 'recordOutcome'>;
+  /** A session is over: what was lent to it comes back. */
+  returned(sessionId: string): void;
   readonly log: Logger;
   stopping(): boolean;
 }
@@ -121,4 +123,5 @@ function closeSession(session: LiveSession, code: ErrorCode | '', ports: Opening
     const { statements, rows, bytes } = road.usage;
     ports.trail.recordOutcome({ kind: 'session.closed', reason: code, statements, rows, bytes }, key);
   });
+  ports.returned(road.info.id);
 }

@@ -41,7 +41,9 @@ export interface RoadPorts {
   record(event: TrailEvent): void;
   /** What already happened. @throws GatewayError `trail.unavailable` when the trail is in doubt */
   recordOutcome(event: TrailEvent): void;
-  credential(resource: Resource): Promise<UpstreamCredential>;
+  credential(resource: Resource, info: SessionInfo): Promise<UpstreamCredential>;
+  /** The server refused that one: another to try, or undefined. */
+  refused(resource: Resource, info: SessionInfo, given: UpstreamCredential): Promise<UpstreamCredential | undefined>;
   /** A ticket was used. */
   consumed(approvalId: string, sessionId: string): void;
   readonly holds: Holds;
@@ -63,6 +65,8 @@ const OUTCOMES_PER_EVENT = 64;
 export class SessionRoad implements SignedIn, GatePorts {
   readonly info: SessionInfo;
   readonly role: string | undefined;
+  /** The role that was asked for and granted; `role` may also be the template of an account made for this session. */
+  readonly askedRole: string | undefined;
   readonly readOnly: boolean;
   readonly usage: SessionUsage = { statements: 0, writes: 0, rows: 0, bytes: 0 };
   readonly gate: GatePorts = this;
@@ -85,7 +89,9 @@ export class SessionRoad implements SignedIn, GatePorts {
   constructor(info: SessionInfo, resource: Resource, role: string | undefined, ports: RoadPorts) {
     this.info = info;
     this.#resource = resource;
-    this.role = role;
+    this.askedRole = role;
+    const { kind, settings } = resource.credential;
+    this.role = role ?? (kind === 'ephemeral' ? settings?.['template'] : undefined);
     this.maskKey = ports.maskKey;
     this.#ports = ports;
     this.#budgets = new SessionBudgets(ports.ledger, info);
@@ -276,7 +282,11 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   credential(): Promise<UpstreamCredential> {
-    return this.#ports.credential(this.#resource);
+    return this.#ports.credential(this.#resource, this.info);
+  }
+
+  refused(given: UpstreamCredential): Promise<UpstreamCredential | undefined> {
+    return this.#ports.refused(this.#resource, this.info, given);
   }
 
   cancelHeld(code: 'approval.cancelled' | 'approval.expired' = 'approval.cancelled'): void {

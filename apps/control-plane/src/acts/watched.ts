@@ -45,7 +45,11 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     // Where it is on the network.
     hiddenKeys: ['postgres'],
   },
-  credential: { thing: 'credential', open: ['name', 'kind', 'certificate', 'version'] },
+  credential: {
+    thing: 'credential',
+    open: ['name', 'kind', 'certificate', 'version', 'resolveAt', 'adminId', 'fallbackSeconds', 'rotateEverySeconds'],
+    quiet: ['rotatedAt', 'rotationTriedAt', 'rotationError', 'fetchedAt', 'fetchError', 'refusedAt', 'previousUntil'],
+  },
   grant: {
     thing: 'grant',
     open: [
@@ -123,4 +127,7 @@ export const UNWATCHED: Readonly<Record<string, string>> = {
   grantReview: 'follows rounds and answers',
   driftFinding: 'what was told already',
   outboxMessage: 'follows what it tells of',
+  credentialLease: 'told by agents; revoking is an act',
+  credentialErrand: 'a rotation is an act; a test changes nothing',
+  masterKey: 'changing it is an act',
 };

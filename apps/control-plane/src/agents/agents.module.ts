@@ -3,6 +3,7 @@ import { Module } from '@nestjs/common';
 import { ApprovalsModule } from '../approvals/approvals.module.ts';
 import { BudgetsModule } from '../budgets/budgets.module.ts';
 import { BundlesModule } from '../bundles/bundles.module.ts';
+import { CredentialsModule } from '../credentials/credentials.module.ts';
 import { KeysModule } from '../keys/keys.module.ts';
 import { RecordingsModule } from '../recordings/recordings.module.ts';
 import { SessionsModule } from '../sessions/sessions.module.ts';
@@ -12,13 +13,23 @@ import { AgentsRepository } from './agents.repository.ts';
 import { AgentsService } from './agents.service.ts';
 import { EnrollServer } from './enroll.server.ts';
 import { Enrollment } from './enrollment.service.ts';
+import { ErrandDispatch } from './errand-dispatch.ts';
 import { InstallController } from './install.controller.ts';
 import { LinkServer } from './link.server.ts';
 import { Links } from './links.ts';
 
 @Module({
-  imports: [KeysModule, BundlesModule, ApprovalsModule, BudgetsModule, TrailModule, RecordingsModule, SessionsModule],
+  imports: [
+    KeysModule,
+    BundlesModule,
+    CredentialsModule,
+    ApprovalsModule,
+    BudgetsModule,
+    TrailModule,
+    RecordingsModule,
+    SessionsModule,
+  ],
   controllers: [InstallController, AgentsController],
-  providers: [AgentsRepository, AgentsService, Enrollment, EnrollServer, LinkServer, Links],
+  providers: [AgentsRepository, AgentsService, Enrollment, EnrollServer, ErrandDispatch, LinkServer, Links],
 })
 export class AgentsModule {}

@@ -6,12 +6,15 @@
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { type EnrollResponse, linkService, type RenewRequest } from '@sallyport/contract';
-import { GatewayError, LIMITS } from '@sallyport/core';
+import { GatewayError, LIMITS, type Parser } from '@sallyport/core';
+import { parseCredentialReport, parseLeaseReport } from '@sallyport/model';
 import { Approvals } from '../approvals/approvals.service.ts';
 import { Budgets } from '../budgets/budgets.service.ts';
 import { Bundles } from '../bundles/bundles.service.ts';
 import { Bus } from '../bus/bus.ts';
 import { Config } from '../config.ts';
+import { Errands } from '../credentials/errands.service.ts';
+import { Leases } from '../credentials/leases/leases.service.ts';
 import type { Agent } from '../generated/prisma/client.ts';
 import { Log } from '../http/problem.filter.ts';
 import { CertificateAuthority } from '../keys/ca.ts';
@@ -47,6 +50,8 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly ingest: TrailIngest,
     private readonly recordings: Recordings,
     private readonly sessions: LiveSessions,
+    private readonly leases: Leases,
+    private readonly errands: Errands,
     private readonly bus: Bus,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
@@ -94,6 +99,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       this.bus.subscribe('end', ({ agentId, sessionId, code }) =>
         this.links.send(agentId, { end: { sessionId, code } }),
       ),
+      this.bus.subscribe('lease', ({ agentId, leaseId }) => this.links.send(agentId, { endLease: { id: leaseId } })),
       this.bus.subscribe('watch', ({ agentId, sessionId, on }) =>
         this.links.send(agentId, { watch: { sessionId, on } }),
       ),
@@ -292,6 +298,23 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         const done = await this.recordings.accept(link.source, piece);
         if (done !== undefined) link.send({ recordingAck: done });
       }),
+    lease: (link, { lease, live }) =>
+      this.#orSkip(link, 'lease', async () => {
+        if (lease != null && lease.length > 0) await this.leases.reported(link.source, read(parseLeaseReport, lease));
+        else await this.leases.settled(link.agent.id, live ?? []);
+      }),
+    credential: (link, { report }) =>
+      this.#orSkip(link, 'credential', () =>
+        this.errands.reported(link.source, read(parseCredentialReport, report ?? new Uint8Array())),
+      ),
     watch: async (_link, { sessionId, frame }) => this.sessions.frame(sessionId ?? '', Buffer.from(frame ?? [])),
   };
+}
+
+function read<T>(parser: Parser<T>, bytes: Uint8Array): T {
+  try {
+    return parser(JSON.parse(Buffer.from(bytes).toString('utf8')), '');
+  } catch (cause) {
+    throw new GatewayError('protocol.malformed', { what: 'document' }, { cause });
+  }
 }

@@ -4,7 +4,7 @@
  * Refuses to believe a message about who speaks: that is the certificate's (peer.ts).
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { AgentMessage, ControlMessage, Hello } from '@sallyport/contract';
+import type { AgentMessage, ControlMessage, Hello, SealedCredentialMessage } from '@sallyport/contract';
 import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { AgentBundle, BundleAgent } from '../bundles/bundles.service.ts';
 import { OrderedWork } from './ordered-work.ts';
@@ -20,7 +20,7 @@ const PIECE_BYTES = LIMITS.bundleChunkBytesMax;
 /** What the features do with an agent's messages; link.server.ts wires them. */
 export interface LinkFeatures {
   bundleFor(agent: BundleAgent): Promise<AgentBundle>;
-  credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<{ id: string; box: Uint8Array }[]>;
+  credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<SealedCredentialMessage[]>;
   hello(link: Link, hello: Hello): Promise<void>;
   heartbeat(link: Link, message: NonNullable<AgentMessage['heartbeat']>): Promise<void>;
   bundleReport(link: Link, message: NonNullable<AgentMessage['bundle']>): Promise<void>;
@@ -32,6 +32,8 @@ export interface LinkFeatures {
   trail(link: Link, message: NonNullable<AgentMessage['trail']>): Promise<void>;
   recording(link: Link, message: NonNullable<AgentMessage['recording']>): Promise<void>;
   watch(link: Link, message: NonNullable<AgentMessage['watch']>): Promise<void>;
+  lease(link: Link, message: NonNullable<AgentMessage['lease']>): Promise<void>;
+  credential(link: Link, message: NonNullable<AgentMessage['credential']>): Promise<void>;
 }
 
 export class Link {
@@ -226,6 +228,7 @@ export class Link {
       consumed,
       budgetAsk,
     } = message;
+    const { lease, credential } = message;
     const features = this.#features;
     if (hello != null) return this.#rest.push(() => features.hello(this, hello));
     if (trail != null) return this.#trail.push(() => features.trail(this, trail));
@@ -239,6 +242,8 @@ export class Link {
     if (watch != null) return this.#rest.push(() => features.watch(this, watch));
     if (budgetAsk != null) return this.#budgets.push(() => features.budgetAsk(this, budgetAsk));
     if (consumed != null) return this.#rest.push(() => features.consumed(this, consumed));
+    if (lease != null) return this.#rest.push(() => features.lease(this, lease));
+    if (credential != null) return this.#rest.push(() => features.credential(this, credential));
     // A message of a later version: the contract only adds, so what is not known is left alone.
     this.#log.debug('a message that this version does not know', { agent: this.agent.name });
   }

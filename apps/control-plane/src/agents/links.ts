@@ -46,6 +46,17 @@ export class Links {
     return sent;
   }
 
+  /** To one process of the agent, for what must be done once. @returns whether one of them is here */
+  sendOne(agentId: string, message: ControlMessage): boolean {
+    for (const link of this.#byAgent.get(agentId) ?? []) if (link.send(message)) return true;
+    return false;
+  }
+
+  /** Agents that are connected here. */
+  agentIds(): readonly string[] {
+    return [...this.#byAgent.keys()];
+  }
+
   /** To the process of the agent that holds the statement. */
   answer(agentId: string, requestId: string, signed: string): void {
     for (const link of this.#byAgent.get(agentId) ?? []) link.answer(requestId, signed);

@@ -1,6 +1,14 @@
 /** A project's state as bundles are made from, read in one snapshot so that a revision means one thing. */
 import { Injectable } from '@nestjs/common';
-import type { Grant, Policy, Resource, Revocation } from '@sallyport/model';
+import {
+  type CredentialSource,
+  type Grant,
+  NEXT_BOX,
+  type Policy,
+  PREVIOUS_BOX,
+  type Resource,
+  type Revocation,
+} from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
 import type {
   Credential,
@@ -13,8 +21,8 @@ import type { BundleSource } from './compile.ts';
 
 export interface StoredCredential {
   readonly version: number;
-  /** Under the envelope cipher. */
-  readonly sealed: Uint8Array;
+  /** Under the envelope cipher, by the ending of the box they become ('' = the current value). */
+  readonly boxes: readonly { readonly ending: string; readonly sealed: Uint8Array; readonly notAfter?: number }[];
 }
 
 export interface ProjectSnapshot extends Omit<BundleSource, 'keys' | 'settings'> {
@@ -73,7 +81,7 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
   const createdAt = (state?.updatedAt ?? new Date(0)).getTime();
   const where = { projectId };
   const project = await tx.project.findUnique({ where: { id: projectId }, select: { disabledAt: true } });
-  const resources = await tx.resource.findMany({ where, include: { credential: true } });
+  const resources = await tx.resource.findMany({ where, include: { credential: { include: { admin: true } } } });
   const policies = await tx.policy.findMany({ where });
   // A disabled project gives nobody anything, so its live sessions end.
   const grants = project?.disabledAt === null ? await tx.grant.findMany({ where: { ...where, revokedAt: null } }) : [];
@@ -94,7 +102,7 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
     select: { id: true },
   });
   const revocations = await tx.revocation.findMany({ where: { ...where, keepUntil: { gt: new Date(createdAt) } } });
-  const credentials = await tx.credential.findMany({ where: { ...where, kind: 'stored' } });
+  const credentials = await tx.credential.findMany({ where: { ...where, sealed: { not: null } } });
   const gone = new Set(disabled.map((row) => row.id));
   return {
     projectId,
@@ -110,24 +118,53 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
     revocations: revocations.map(
       (row): Revocation => ({ kind: row.kind as Revocation['kind'], id: row.targetId, before: row.before.getTime() }),
     ),
-    credentials: new Map(
-      credentials.flatMap((row) =>
-        row.sealed === null ? [] : [[row.id, { version: row.version, sealed: row.sealed }]],
-      ),
-    ),
+    credentials: new Map(credentials.map((row) => [row.id, { version: row.version, boxes: boxesOf(row) }])),
   };
 }
 
-function resourceOf(row: ResourceRow, credential: Credential | null): Resource {
+function boxesOf(row: Credential): StoredCredential['boxes'] {
+  const { sealed, nextSealed, previousSealed, previousUntil } = row;
+  return [
+    ...(sealed === null ? [] : [{ ending: '', sealed }]),
+    ...(nextSealed === null ? [] : [{ ending: NEXT_BOX, sealed: nextSealed }]),
+    ...(previousSealed === null || previousUntil === null
+      ? []
+      : [{ ending: PREVIOUS_BOX, sealed: previousSealed, notAfter: previousUntil.getTime() }]),
+  ];
+}
+
+/** As the agent has to see it: what the control plane asks for itself travels as a stored one. */
+function sourceOf(row: Credential): CredentialSource {
+  const { id, username, resolveAt, fallbackSeconds, fetchedUsername } = row;
+  const certificate = row.certificate || undefined;
+  if (resolveAt === 'control_plane')
+    return compact({ kind: 'stored', username: username || (fetchedUsername ?? ''), reference: id, certificate });
+  const kind = row.kind as CredentialSource['kind'];
+  const isHost = kind === 'env' || kind === 'file';
+  const settings = row.settings as Record<string, string>;
+  const fallbackMs = kind === 'stored' || fallbackSeconds === null ? undefined : fallbackSeconds * 1000;
+  return compact({
+    kind,
+    username,
+    reference: isHost ? (row.reference ?? undefined) : kind === 'none' ? undefined : id,
+    certificate,
+    settings: Object.keys(settings).length === 0 ? undefined : settings,
+    fallbackMs,
+  });
+}
+
+/** Without what is absent: a chunk's bytes must not tell of fields that are not used. */
+const compact = (source: { [K in keyof CredentialSource]: CredentialSource[K] | undefined }): CredentialSource =>
+  Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined)) as unknown as CredentialSource;
+
+function resourceOf(
+  row: ResourceRow,
+  credential: (Credential & { readonly admin: Credential | null }) | null,
+): Resource {
   const source =
     credential === null
       ? { kind: 'none', username: '' }
-      : {
-          kind: credential.kind,
-          username: credential.username,
-          reference: credential.kind === 'stored' ? credential.id : (credential.reference ?? undefined),
-          certificate: credential.certificate || undefined,
-        };
+      : { ...sourceOf(credential), ...(credential.admin === null ? {} : { admin: sourceOf(credential.admin) }) };
   return {
     ...(row.spec as object),
     id: row.id,

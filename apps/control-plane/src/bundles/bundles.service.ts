@@ -5,7 +5,7 @@
  * nothing at the agents: the last good one stays in force and the failure is said aloud.
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import type { SignedManifest } from '@sallyport/contract';
+import type { SealedCredentialMessage, SignedManifest } from '@sallyport/contract';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { Counter, Gauge } from 'prom-client';
 import { Bus } from '../bus/bus.ts';
@@ -138,12 +138,15 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** Stored credentials of a bundle, each sealed to the agent's own key. */
-  async credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<{ id: string; box: Uint8Array }[]> {
+  async credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<SealedCredentialMessage[]> {
     const { state } = await this.#read(agent.projectId);
     return bundle.credentialIds.flatMap((id) => {
-      const stored = state.credentials.get(id);
-      if (stored === undefined) return [];
-      return [{ id, box: sealForAgent(this.envelope, id, stored.sealed, agent.sealKey) }];
+      const boxes = state.credentials.get(id)?.boxes ?? [];
+      return boxes.map(({ ending, sealed, notAfter }) => ({
+        id: id + ending,
+        box: sealForAgent(this.envelope, id, id + ending, sealed, agent.sealKey),
+        ...(notAfter === undefined ? {} : { notAfter: String(notAfter) }),
+      }));
     });
   }
 

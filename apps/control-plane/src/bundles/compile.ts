@@ -14,6 +14,7 @@ import {
   type CredentialSource,
   type Grant,
   labelsMatch,
+  needsSources,
   type Policy,
   type Resource,
   type Revocation,
@@ -88,8 +89,8 @@ export function compileBundle(
     chunks: chunks.map(({ name, digest, body }) => ({ name, digest, size: body.length })),
   }).finish();
   const credentialIds = resources
-    .map((resource) => storedCredential(resource.credential))
-    .filter((id) => id !== undefined);
+    .flatMap(({ credential }) => [credential, ...(credential.admin === undefined ? [] : [credential.admin])])
+    .flatMap((credential) => boxOf(credential) ?? []);
   return {
     epoch: source.epoch,
     revision: source.revision,
@@ -118,8 +119,9 @@ function chunk(kind: BundleChunkKind, id: string, value: unknown): CompiledChunk
   }
 }
 
-const storedCredential = (source: CredentialSource): string | undefined =>
-  source.kind === 'stored' ? source.reference : undefined;
+/** The id of the box a source may have; which there are is the rows' to say. */
+const boxOf = ({ kind, reference }: CredentialSource): string | undefined =>
+  kind === 'env' || kind === 'file' ? undefined : reference;
 
 function isGrantUseful(grant: Grant, resources: readonly Resource[], nowMs: number): boolean {
   if (grant.notAfter !== undefined && grant.notAfter <= nowMs) return false;
@@ -162,6 +164,7 @@ function requiredCapabilities(
       approvals.some((spec) => spec.shape !== undefined) || revocations.some(({ kind }) => kind === 'approval'),
     ],
     ['budget.1', policies.some((policy) => (policy.budgets?.length ?? 0) > 0)],
+    ['credential.sources.1', resources.some((resource) => needsSources(resource.credential))],
     ['trail.1', true],
     [
       'policy.auth.1',

@@ -3,21 +3,37 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Put, Query
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { type Caller, From, Requires } from '../http/caller.ts';
-import { Answers } from '../http/schema.ts';
+import { Answers, open } from '../http/schema.ts';
 import {
   CreateCredential,
   CredentialPage,
   CredentialQuery,
-  Credentials,
   CredentialView,
   PutSecret,
   UpdateCredential,
-} from './credentials.service.ts';
+} from './credential-document.ts';
+import { Credentials } from './credentials.service.ts';
+import { Errands } from './errands.service.ts';
+
+const ErrandResult = z
+  .object({
+    resource: open(z.string()),
+    outcome: open(z.enum(['done', 'undone', 'failed', 'open'])).describe(
+      'undone: the password before is in force again; open: not answered yet.',
+    ),
+    code: open(z.string()).describe('Error code; empty when done.'),
+    reason: open(z.string()),
+  })
+  .meta({ id: 'CredentialErrandResult' });
+const ErrandResults = z.object({ items: open(z.array(ErrandResult)) }).meta({ id: 'CredentialErrandResults' });
 
 @ApiTags('credentials')
 @Controller('/v1/credentials')
 export class CredentialsController {
-  constructor(private readonly credentials: Credentials) {}
+  constructor(
+    private readonly credentials: Credentials,
+    private readonly errands: Errands,
+  ) {}
 
   @Requires('credential:read')
   @Get()
@@ -65,6 +81,24 @@ export class CredentialsController {
     @Body({ schema: PutSecret }) body: z.infer<typeof PutSecret>,
   ) {
     return this.credentials.putSecret(caller, reference, body.secret);
+  }
+
+  @Requires('credential:test')
+  @Post(':credential/test')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Have agents sign in with it once, at each resource that uses it.' })
+  @Answers(ErrandResults)
+  async test(@From() caller: Caller, @Param('credential') reference: string) {
+    return { items: await this.errands.test(await this.credentials.find(caller, reference)) };
+  }
+
+  @Requires('credential:rotate')
+  @Post(':credential/rotate')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Give the account a new password now, and wait for it.' })
+  @Answers(ErrandResult)
+  async rotate(@From() caller: Caller, @Param('credential') reference: string) {
+    return await this.errands.rotate(caller, await this.credentials.find(caller, reference));
   }
 
   @Requires('credential:delete')

@@ -49,6 +49,22 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
   },
   '/v1/credentials': (name) =>
     plane.call('POST', '/v1/credentials', { name, kind: 'env', username: 'app', reference: 'PGPASSWORD' }),
+  '/v1/leases': () =>
+    database().credentialLease.create({
+      data: {
+        id: randomUUID(),
+        projectId: projectId(),
+        agentId: randomUUID(),
+        kind: 'ephemeral',
+        credentialId: randomUUID(),
+        resourceId: randomUUID(),
+        principalId: randomUUID(),
+        account: 'sp_x',
+        openedAt: new Date(1_700_000_000_000),
+        expiresAt: new Date(1_700_000_000_000 + Math.floor(serial / 2) * 1_000),
+        createdAt: new Date(1_700_000_000_000 + Math.floor(serial / 2) * 1_000),
+      },
+    }),
   '/v1/resources': (name) =>
     plane.call('POST', '/v1/resources', { name, type: 'postgres', postgres: { host: 'db.internal' } }),
   '/v1/grants': (name) =>

@@ -32,6 +32,12 @@ export const PERMISSIONS = [
   'credential:create',
   'credential:update',
   'credential:delete',
+  /** Has an agent sign in with it once. */
+  'credential:test',
+  /** Gives its account a new password. */
+  'credential:rotate',
+  'lease:read',
+  'lease:revoke',
   'grant:read',
   'grant:create',
   'grant:update',
@@ -123,6 +129,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'identity-provider:read',
     'resource:read',
     'credential:read',
+    'lease:read',
     'grant:read',
     'review:read',
     'review:export',

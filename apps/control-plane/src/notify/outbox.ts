@@ -41,6 +41,8 @@ export const OUTBOX_EVENTS = [
   'drift.found',
   'trail.alarm',
   'trail.head',
+  'credential.refused',
+  'credential.rotation_failed',
   'test',
 ] as const;
 export type OutboxEvent = (typeof OUTBOX_EVENTS)[number];

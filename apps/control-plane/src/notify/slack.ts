@@ -56,6 +56,14 @@ export function slackOf(event: string, body: unknown): object {
       return blocks(`Session ${line('id')} was ended`, [
         `Session \`${code('id')}\` of *${line('principal')}* was ended by *${line('by')}*: ${line('reason')}`,
       ]);
+    case 'credential.refused':
+      return blocks(`A server refused credential ${line('credential')}`, [
+        `:key: *${line('resource')}* refused credential *${line('credential')}* (${line('value')} value)${data['fallsBack'] === true ? ', the one before it is used' : ''}`,
+      ]);
+    case 'credential.rotation_failed':
+      return blocks(`Rotating credential ${line('credential')} failed`, [
+        `:key: Rotating credential *${line('credential')}* failed: \`${code('code')}\` (${line('state')})`,
+      ]);
     default:
       return blocks(`Sallyport: ${textOf(event)}`, [`Sallyport: \`${codeOf(event)}\``]);
   }

@@ -259,13 +259,24 @@ export interface Comment {
 
 export interface CreateCredential {
   readonly name: string;
-  readonly kind: 'stored' | 'env' | 'file' | 'none';
-  readonly username: string;
-  /** env: variable name; file: absolute path, both at the agent. */
+  readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral';
+  /** Empty where the source knows it. */
+  readonly username?: string;
+  /** env: variable name; file: absolute path, both where it is resolved. */
   readonly reference?: string | null;
   /** The secret is a PEM client certificate and its key. */
   readonly certificate?: boolean;
-  /** Of a stored one; can be put later. */
+  /** Of the kind: see docs/how-to/credentials.md. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Who asks the source. */
+  readonly resolveAt?: 'agent' | 'control_plane';
+  /** ephemeral: the credential of who makes and drops its accounts. */
+  readonly admin?: string | null;
+  /** How long the value before a change is still tried when a server refuses the new one. */
+  readonly fallback?: string | number | null;
+  /** stored: Sallyport gives the account a new password this often. */
+  readonly rotateEvery?: string | number | null;
+  /** Of a stored one, or what opens its store; can be put later. */
   readonly secret?: string;
 }
 
@@ -340,7 +351,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -348,22 +359,52 @@ export interface CreateWebhook {
   readonly name: string;
   readonly url: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
 }
 
 export interface Credential {
   readonly id: string;
   readonly name: string;
-  readonly kind: 'stored' | 'env' | 'file' | 'none';
+  readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral';
   readonly username: string;
   readonly reference: string | null;
   readonly certificate: boolean;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly resolveAt: 'agent' | 'control_plane';
+  readonly admin: string | null;
+  readonly fallback: string | number | null;
+  /** Until then the value before is still tried. */
+  readonly fallbackUntil: string | null;
+  readonly rotateEvery: string | number | null;
+  /** When the secret was last put, rotated, or seen to have changed. */
+  readonly rotatedAt: string;
+  /** A next value is prepared. */
+  readonly rotating: boolean;
+  /** Error code of the last rotation that went wrong. */
+  readonly rotationError: string | null;
+  /** When a server last refused it. */
+  readonly refusedAt: string | null;
+  readonly fetchedAt: string | null;
+  readonly fetchError: string | null;
   readonly hasSecret: boolean;
   readonly version: number;
   readonly resources: readonly string[];
   readonly createdAt: string;
   readonly updatedAt: string;
+}
+
+export interface CredentialErrandResult {
+  readonly resource: string;
+  /** undone: the password before is in force again; open: not answered yet. */
+  readonly outcome: 'done' | 'undone' | 'failed' | 'open';
+  /** Error code; empty when done. */
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface CredentialErrandResults {
+  readonly items: readonly CredentialErrandResult[];
 }
 
 export interface CredentialPage {
@@ -621,6 +662,29 @@ export interface KeySet {
 
 export interface KillSession {
   readonly reason: string;
+}
+
+export interface Lease {
+  readonly id: string;
+  readonly kind: 'ephemeral' | 'vault';
+  /** Name, or id when it is gone. */
+  readonly credential: string;
+  readonly resource: string;
+  readonly principal: string;
+  readonly agent: string;
+  /** Null: kept for the principal’s next session. */
+  readonly sessionId: string | null;
+  /** At the server. */
+  readonly account: string;
+  readonly openedAt: string;
+  readonly expiresAt: string;
+  readonly endedAt: string | null;
+  readonly reason: string | null;
+}
+
+export interface LeasePage {
+  readonly items: readonly Lease[];
+  readonly nextCursor: string | null;
 }
 
 export interface LogoutOrder {
@@ -1186,12 +1250,23 @@ export interface TreeHead {
 }
 
 export interface UpdateCredential {
-  readonly kind?: 'stored' | 'env' | 'file' | 'none';
+  readonly kind?: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral';
+  /** Empty where the source knows it. */
   readonly username?: string;
-  /** env: variable name; file: absolute path, both at the agent. */
+  /** env: variable name; file: absolute path, both where it is resolved. */
   readonly reference?: string | null;
   /** The secret is a PEM client certificate and its key. */
   readonly certificate?: boolean;
+  /** Of the kind: see docs/how-to/credentials.md. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Who asks the source. */
+  readonly resolveAt?: 'agent' | 'control_plane';
+  /** ephemeral: the credential of who makes and drops its accounts. */
+  readonly admin?: string | null;
+  /** How long the value before a change is still tried when a server refuses the new one. */
+  readonly fallback?: string | number | null;
+  /** stored: Sallyport gives the account a new password this often. */
+  readonly rotateEvery?: string | number | null;
 }
 
 export interface UpdateGroup {
@@ -1240,7 +1315,7 @@ export interface UpdateProject {
 export interface UpdateWebhook {
   readonly url?: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
   readonly disabled?: boolean;
 }

@@ -1,0 +1,56 @@
+/**
+ * AWS Secrets Manager by the official SDK; who asks is AWS's own default chain at this host (role of the instance, of the
+ * pod, or variables). API: GetSecretValue.
+ */
+import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { ASK_MS_MAX, type CredentialSource, ENDPOINT, FIELD, pickFrom, USERNAME_FIELD, unavailable } from './source.ts';
+
+const KIND = 'aws_secrets';
+export const AWS_REGION = { pattern: /[a-z]{2}(-[a-z]+)+-\d/, help: 'a region, as eu-central-1' };
+
+export function awsSecretsSource(): CredentialSource {
+  return {
+    kind: KIND,
+    about: 'AWS Secrets Manager.',
+    settings: {
+      region: { ...AWS_REGION, required: true },
+      secret_id: { required: true, pattern: /[A-Za-z0-9/_+=.@:-]{1,512}/, help: 'name or ARN of the secret' },
+      version_stage: { pattern: /[A-Za-z0-9_-]{1,256}/, help: 'AWSCURRENT when absent' },
+      endpoint: { ...ENDPOINT, help: 'a VPC endpoint' },
+      field: FIELD,
+      username_field: USERNAME_FIELD,
+    },
+    perSession: () => false,
+    fetch: async (ask) => {
+      const { region, secret_id: secretId, version_stage: stage, endpoint } = ask.settings;
+      const sdk = await cloudSdk(
+        KIND,
+        '@aws-sdk/client-secrets-manager',
+        () => import('@aws-sdk/client-secrets-manager'),
+      );
+      const client = new sdk.SecretsManagerClient({
+        region: region ?? '',
+        maxAttempts: 2,
+        ...(endpoint === undefined ? {} : { endpoint }),
+      });
+      try {
+        const answer = await client.send(
+          new sdk.GetSecretValueCommand({
+            SecretId: secretId,
+            ...(stage === undefined ? {} : { VersionStage: stage }),
+          }),
+          { abortSignal: AbortSignal.timeout(ASK_MS_MAX) },
+        );
+        if (answer.SecretString === undefined) throw unavailable(KIND, 'the secret is no text');
+        return pickFrom(KIND, answer.SecretString, ask);
+      } catch (error) {
+        throw isOurs(error) ? error : sdkFailure(KIND, error);
+      } finally {
+        client.destroy();
+      }
+    },
+  };
+}
+
+export const isOurs = (error: unknown): boolean =>
+  error instanceof Error && (error as { code?: unknown }).code === 'credential.unavailable';

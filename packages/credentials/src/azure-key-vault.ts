@@ -1,0 +1,42 @@
+/**
+ * Azure Key Vault secrets by the official client; who asks is DefaultAzureCredential of this host (workload or managed
+ * identity, or variables). API: Get Secret.
+ */
+import { isOurs } from './aws-secrets.ts';
+import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { ASK_MS_MAX, type CredentialSource, ENDPOINT, FIELD, pickFrom, USERNAME_FIELD, unavailable } from './source.ts';
+
+const KIND = 'azure_key_vault';
+
+export function azureKeyVaultSource(): CredentialSource {
+  return {
+    kind: KIND,
+    about: 'Azure Key Vault.',
+    settings: {
+      vault_url: { ...ENDPOINT, required: true, help: 'https://<name>.vault.azure.net' },
+      secret: { required: true, pattern: /[A-Za-z0-9-]{1,127}/, help: 'the secret’s name' },
+      version: { pattern: /[a-f0-9]{1,64}/, help: 'the newest when absent' },
+      field: FIELD,
+      username_field: USERNAME_FIELD,
+    },
+    perSession: () => false,
+    fetch: async (ask) => {
+      const { vault_url: url, secret, version } = ask.settings;
+      const packages = '@azure/keyvault-secrets @azure/identity';
+      const [keyVault, identity] = await cloudSdk(KIND, packages, () =>
+        Promise.all([import('@azure/keyvault-secrets'), import('@azure/identity')]),
+      );
+      try {
+        const client = new keyVault.SecretClient(url ?? '', new identity.DefaultAzureCredential());
+        const answer = await client.getSecret(secret ?? '', {
+          ...(version === undefined ? {} : { version }),
+          abortSignal: AbortSignal.timeout(ASK_MS_MAX),
+        });
+        if (answer.value === undefined) throw unavailable(KIND, 'the secret has no value');
+        return pickFrom(KIND, answer.value, ask);
+      } catch (error) {
+        throw isOurs(error) ? error : sdkFailure(KIND, error);
+      }
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * Google Cloud Secret Manager by the official client; who asks is Application Default Credentials of this host
+ * (workload identity, an attached service account, or GOOGLE_APPLICATION_CREDENTIALS). API: AccessSecretVersion.
+ */
+
+import { isOurs } from './aws-secrets.ts';
+import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { ASK_MS_MAX, type CredentialSource, FIELD, pickFrom, USERNAME_FIELD, unavailable } from './source.ts';
+
+const KIND = 'gcp_secret';
+
+export function gcpSecretSource(): CredentialSource {
+  return {
+    kind: KIND,
+    about: 'Google Cloud Secret Manager.',
+    settings: {
+      project: { required: true, pattern: /[a-z0-9:.-]{1,63}/, help: 'the project’s id or number' },
+      secret: { required: true, pattern: /[A-Za-z0-9_-]{1,255}/, help: 'the secret’s name' },
+      version: { pattern: /latest|\d{1,10}|[A-Za-z0-9_-]{1,63}/, help: 'a version or alias; latest when absent' },
+      endpoint: { pattern: /[A-Za-z0-9.-]{1,253}(:\d{1,5})?/, help: 'a regional endpoint’s host' },
+      field: FIELD,
+      username_field: USERNAME_FIELD,
+    },
+    perSession: () => false,
+    fetch: async (ask) => {
+      const { project, secret, version = 'latest', endpoint } = ask.settings;
+      const sdk = await cloudSdk(KIND, '@google-cloud/secret-manager', () => import('@google-cloud/secret-manager'));
+      const [apiEndpoint, port] = (endpoint ?? '').split(':');
+      const client = new sdk.SecretManagerServiceClient({
+        // REST: no second gRPC stack beside the link's.
+        fallback: true,
+        ...(apiEndpoint === undefined || apiEndpoint === '' ? {} : { apiEndpoint }),
+        ...(port === undefined ? {} : { port: Number(port) }),
+      });
+      try {
+        const name = `projects/${project}/secrets/${secret}/versions/${version}`;
+        const [answer] = await client.accessSecretVersion({ name }, { timeout: ASK_MS_MAX, maxRetries: 1 });
+        const data = answer.payload?.data;
+        if (data === undefined || data === null) throw unavailable(KIND, 'the version has no payload');
+        return pickFrom(KIND, typeof data === 'string' ? data : Buffer.from(data).toString('utf8'), ask);
+      } catch (error) {
+        throw isOurs(error) ? error : sdkFailure(KIND, error);
+      } finally {
+        await client.close();
+      }
+    },
+  };
+}

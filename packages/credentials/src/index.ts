@@ -1,0 +1,34 @@
+/** The places a credential may come from: one line each in `openSources`. */
+import { awsRdsIamSource } from './aws-rds-iam.ts';
+import { awsSecretsSource } from './aws-secrets.ts';
+import { azureKeyVaultSource } from './azure-key-vault.ts';
+import { gcpSecretSource } from './gcp-secret.ts';
+import { envSource, fileSource } from './host-secrets.ts';
+import type { CredentialSource, SourceHost } from './source.ts';
+import { vaultSource } from './vault.ts';
+
+export {
+  ASK_MS_MAX,
+  type Ask,
+  type CredentialSource,
+  type Fetched,
+  type Lease,
+  SECRET_BYTES_MAX,
+  type Settings,
+  type SourceHost,
+  settingProblems,
+} from './source.ts';
+
+/** By kind. @param host what they may read of the host they run on */
+export function openSources(host: SourceHost): ReadonlyMap<string, CredentialSource> {
+  const sources: readonly CredentialSource[] = [
+    envSource(host),
+    fileSource(host),
+    vaultSource(host),
+    awsSecretsSource(),
+    awsRdsIamSource(host),
+    gcpSecretSource(),
+    azureKeyVaultSource(),
+  ];
+  return new Map(sources.map((source) => [source.kind, source]));
+}

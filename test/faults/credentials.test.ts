@@ -1,0 +1,198 @@
+/** Credentials on a whole stack: rotated, refused and fallen back from, lent for one session, and swept after kill -9. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { beforeAll, expect, test } from 'vitest';
+import { openSql } from '../../scripts/stack/sql-client.ts';
+import { eventually, truth, useStack } from './with-stack.ts';
+
+interface Credential {
+  readonly version: number;
+  readonly refusedAt: string | null;
+  readonly rotating: boolean;
+  readonly rotationError: string | null;
+}
+interface Lease {
+  readonly id: string;
+  readonly account: string;
+  readonly sessionId: string | null;
+  readonly endedAt: string | null;
+  readonly reason: string | null;
+}
+
+const running = useStack({});
+const ADMIN_PASSWORD = 'makes-accounts-7c1e';
+
+const credential = (): Promise<Credential> => running().stack.admin.call('GET', '/v1/credentials/payments-app');
+const leases = async (state: string): Promise<readonly Lease[]> =>
+  (await running().stack.admin.call<{ items: Lease[] }>('GET', `/v1/leases?state=${state}`)).items;
+const accounts = async (): Promise<number> =>
+  Number(await truth(running().stack, `select count(*) from pg_roles where rolname like 'sp\\_%'`));
+const signsIn = async (password: string): Promise<boolean> => {
+  const { stack } = running();
+  const { host, port } = stack.database.server;
+  const { database, username } = stack.database;
+  const client = new pg.Client({ host, port, user: username, password, database, ssl: { rejectUnauthorized: false } });
+  client.on('error', () => undefined);
+  return await client.connect().then(
+    async () => {
+      await client.end();
+      return true;
+    },
+    () => false,
+  );
+};
+/** A session that may need a moment: the change has to reach the agent. */
+const session = (principal: string, resource?: string) =>
+  eventually(() => openSql(running().stack.dev, principal, resource).catch(() => undefined), 15_000);
+
+beforeAll(async () => {
+  const { stack } = running();
+  await truth(
+    stack,
+    `create role app_template nologin; grant select, insert on all tables in schema public to app_template;
+     grant create, usage on schema public to app_template;
+     create role account_maker login createrole password '${ADMIN_PASSWORD}';
+     grant app_template to account_maker with admin option; select 1`,
+  );
+  const { admin } = stack;
+  await admin.call('POST', '/v1/credentials', {
+    name: 'account-maker',
+    kind: 'stored',
+    username: 'account_maker',
+    secret: ADMIN_PASSWORD,
+  });
+  await admin.call('POST', '/v1/credentials', {
+    name: 'payments-accounts',
+    kind: 'ephemeral',
+    admin: 'account-maker',
+    settings: { template: 'app_template', ttl_ms: '600000', reuse_ms: '60000' },
+  });
+  const known = await admin.call<Record<string, unknown>>('GET', '/v1/resources/payments-db');
+  await admin.call('POST', '/v1/resources', {
+    name: 'payments-lent',
+    type: 'postgres',
+    labels: { env: 'prod', team: 'payments' },
+    credential: 'payments-accounts',
+    postgres: known['postgres'],
+  });
+  await admin.call('POST', '/v1/grants', {
+    name: 'bots-lent',
+    group: 'payments-bots',
+    resource: 'payments-lent',
+    effects: ['read', 'write'],
+  });
+}, 60_000);
+
+test('a test signs in with it at each resource, and says what is wrong without a secret', async () => {
+  const { admin } = running().stack;
+  const fine = await eventually(
+    () => admin.call<{ items: object[] }>('POST', '/v1/credentials/payments-app/test'),
+    10_000,
+  );
+  expect(fine.items).toEqual([{ resource: 'payments-db', outcome: 'done', code: '', reason: '' }]);
+  expect((await admin.call<{ items: object[] }>('POST', '/v1/credentials/payments-accounts/test')).items).toMatchObject(
+    [{ resource: 'payments-lent', outcome: 'done' }],
+  );
+  expect(await accounts()).toBe(0);
+  await admin.call('PUT', '/v1/credentials/account-maker/secret', { secret: 'not-the-password' });
+  const wrong = await eventually(async () => {
+    const answer = await admin.call<{ items: { outcome: string; code: string }[] }>(
+      'POST',
+      '/v1/credentials/account-maker/test',
+    );
+    return answer.items[0]?.outcome === 'failed' ? answer.items[0] : undefined;
+  }, 20_000);
+  expect(wrong).toMatchObject({ code: 'upstream.auth' });
+  expect(JSON.stringify(wrong)).not.toContain('not-the-password');
+  await admin.call('PUT', '/v1/credentials/account-maker/secret', { secret: ADMIN_PASSWORD });
+}, 60_000);
+
+test('a new value the server refuses is reported, and the one before is used for the time that is stated', async () => {
+  const { stack } = running();
+  const before = await session('carla');
+  await stack.admin.call('PATCH', '/v1/credentials/payments-app', { fallback: '1h' });
+  await stack.admin.call('PUT', '/v1/credentials/payments-app/secret', { secret: 'nobody-told-the-server' });
+  await sleep(1_500);
+  const after = await openSql(stack.dev, 'carla');
+  expect((await after.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  expect((await before.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  await eventually(async () => (await credential()).refusedAt ?? undefined, 5_000);
+  const acts = await stack.admin
+    .call<{ items: { detail?: unknown }[] }>('GET', '/v1/trail/acts?action=credential.refused')
+    .catch(() => ({ items: [] }));
+  expect(JSON.stringify(acts)).not.toContain('nobody-told');
+  await stack.admin.call('PATCH', '/v1/credentials/payments-app', { fallback: '0s' });
+  await stack.admin.call('PUT', '/v1/credentials/payments-app/secret', { secret: 'still-nobody-told' });
+  await sleep(1_500);
+  await expect(openSql(stack.dev, 'carla')).rejects.toThrow(/credential/);
+  await stack.admin.call('PUT', '/v1/credentials/payments-app/secret', { secret: stack.database.password });
+  await (await session('carla')).close();
+  await before.close();
+  await after.close();
+}, 60_000);
+
+test('a rotation changes the password at the server, and disturbs nobody', async () => {
+  const { stack } = running();
+  const old = await session('carla');
+  const answer = await stack.admin.call<{ outcome: string }>('POST', '/v1/credentials/payments-app/rotate');
+  expect(answer).toMatchObject({ outcome: 'done', code: '' });
+  expect(await signsIn(stack.database.password)).toBe(false);
+  // Every moment of it somebody may sign in: the next value was in the agent's hands before the server heard of it.
+  const fresh = await openSql(stack.dev, 'carla');
+  expect((await fresh.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  expect((await old.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  expect(await credential()).toMatchObject({ rotating: false, rotationError: null });
+  expect((await truth(stack, `select rolpassword from pg_authid where rolname = 'payments_app'`)).slice(0, 14)).toBe(
+    'SCRAM-SHA-256$',
+  );
+  await old.close();
+  await fresh.close();
+}, 60_000);
+
+test('an account is made for one session, owns nothing, and is kept a while for its principal alone', async () => {
+  const { stack } = running();
+  const first = await session('payments-bot', 'payments-lent');
+  const { rows } = await first.client.query('select current_user as c, session_user as s');
+  expect(rows).toEqual([
+    { c: 'app_template', s: expect.stringMatching(/^sp_[0-9a-f]{10}_payments_bot_[0-9a-f]{10}$/) },
+  ]);
+  const [lease] = await eventually(
+    async () => ((await leases('live')).length > 0 ? await leases('live') : undefined),
+    5_000,
+  );
+  expect(lease).toMatchObject({ account: rows[0].s, sessionId: expect.any(String) });
+  await first.close();
+  await eventually(async () => ((await leases('live'))[0]?.sessionId === null ? true : undefined), 5_000);
+  const again = await openSql(stack.dev, 'payments-bot', 'payments-lent');
+  expect((await again.client.query('select session_user as s')).rows).toEqual([{ s: rows[0].s }]);
+  const other = await openSql(stack.dev, 'carla', 'payments-lent');
+  expect((await other.client.query('select session_user as s')).rows[0].s).toMatch(/_carla_/);
+  await other.close();
+  // Revoked: the session ends, the account is dropped, and nobody gets it again.
+  const mine = (await leases('live')).find((entry) => entry.account === rows[0].s);
+  await stack.admin.call('POST', `/v1/leases/${mine?.id}/revoke`);
+  await eventually(() => again.ended(), 5_000);
+  await eventually(async () => {
+    const ended = (await leases('ended')).find((entry) => entry.id === mine?.id);
+    return ended?.reason === 'revoked' ? true : undefined;
+  }, 5_000);
+  expect(await truth(stack, `select count(*) from pg_roles where rolname = '${rows[0].s}'`)).toBe('0');
+}, 60_000);
+
+test('after kill -9 of the agent its accounts are swept when it is back, and could sign in no longer than VALID UNTIL', async () => {
+  const { stack } = running();
+  await session('payments-bot', 'payments-lent');
+  const before = await accounts();
+  expect(before).toBeGreaterThan(0);
+  expect(
+    await truth(stack, `select count(*) from pg_roles where rolname like 'sp\\_%' and rolvaliduntil is null`),
+  ).toBe('0');
+  process.kill(stack.agent().pid, 'SIGKILL');
+  await sleep(500);
+  expect(await accounts()).toBe(before);
+  await stack.restartAgent();
+  await eventually(async () => ((await accounts()) === 0 ? true : undefined), 20_000);
+  await eventually(async () => ((await leases('live')).length === 0 ? true : undefined), 10_000);
+  const ended = await leases('ended');
+  expect(ended.some((lease) => lease.reason === 'swept')).toBe(true);
+}, 90_000);
