@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 
 const PACKAGES: Readonly<Record<string, string>> = {
   'postgresql-client': '/usr/bin/psql',
+  chromium: '/usr/bin/chromium',
   'python3-psycopg': '/usr/lib/python3/dist-packages/psycopg/__init__.py',
   'redis-server': '/usr/bin/redis-server',
   postgresql: '/usr/lib/postgresql/15/bin/postgres',

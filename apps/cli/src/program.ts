@@ -3,6 +3,7 @@
  * docs/reference/cli.md is generated from this tree.
  */
 import { Command, CommanderError } from 'commander';
+import { registerAccounts } from './commands/accounts.ts';
 import { registerAgents } from './commands/agents.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerApprovals } from './commands/approvals.ts';
@@ -19,6 +20,7 @@ import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
 import { registerSql } from './commands/sql.ts';
 import { registerTrail } from './commands/trail.ts';
+import { registerTrust } from './commands/trust.ts';
 import type { GlobalOptions } from './config/access.ts';
 import { type Context, openContext } from './context.ts';
 import { EXIT, exitOf } from './exit-codes.ts';
@@ -70,6 +72,8 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerApply(registry);
   registerGrants(registry);
   registerPeople(registry);
+  registerAccounts(registry);
+  registerTrust(registry);
   registerAgents(registry);
   registerProjects(registry);
   registerProposals(registry);

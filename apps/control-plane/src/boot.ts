@@ -50,6 +50,8 @@ export interface ControlPlane {
   readonly ready: ReadyFile;
   /** Set when this start made the first admin. */
   readonly adminTokenFile: string | undefined;
+  /** The first administrator's one-time link, when this start made them. It is a secret: printed, never logged. */
+  readonly adminLink: string | undefined;
   stop(): Promise<void>;
 }
 
@@ -149,7 +151,8 @@ export async function startControlPlane(
     const applied = await migrate(database.url, clock.now());
     if (applied.length > 0) log.info('migrations were applied', { applied });
     app = await createApp(config, database.url, log, clock);
-    const { adminTokenFile } = await app.get(Bootstrap).run();
+    const bootstrap = app.get(Bootstrap);
+    const { adminTokenFile, adminId } = await bootstrap.run();
     await app.listen(config.http.port, config.http.host);
     const listening = app.get(Listening);
     const bound = app.getHttpServer().address() as { address: string; port: number };
@@ -158,6 +161,7 @@ export async function startControlPlane(
       port: bound.port,
     });
     await app.get(ConfiguredProviders, { strict: false }).start();
+    const adminLink = adminId === undefined ? undefined : (await bootstrap.firstLink(adminId)).url;
     const ca = path.join(config.dataDir, 'ca.pem');
     writeFileSync(ca, await app.get(Keys).root());
     const demo = config.demoIdp ? { demoIdp: `http://${listening.address('demo-idp')}` } : {};
@@ -171,7 +175,7 @@ export async function startControlPlane(
     };
     writeReady(readyFile, ready);
     log.info('ready', { ...ready });
-    return { app, ready, adminTokenFile, stop };
+    return { app, ready, adminTokenFile, adminLink, stop };
   } catch (error) {
     await stop().catch((failure: unknown) => log.error('the stop after a failed start failed', { error: failure }));
     throw error;

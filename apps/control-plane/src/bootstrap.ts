@@ -5,10 +5,12 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Injectable } from '@nestjs/common';
-import { recordAct } from './acts/acts.ts';
+import { GatewayError } from '@sallyport/core';
+import { recordAct, systemActor } from './acts/acts.ts';
 import { Config } from './config.ts';
 import { Database, type Tx } from './db/database.ts';
 import { DEFAULT_PROJECT, Project } from './db/project.ts';
+import { AccountLinks, FIRST_LINK_S, type NewLink } from './identity/accounts/account-links.ts';
 import { ApiTokens } from './identity/api-tokens.ts';
 import { IdentityRepository } from './identity/identity.repository.ts';
 import { Keys } from './keys/keys.ts';
@@ -25,6 +27,7 @@ export class Bootstrap {
     private readonly keys: Keys,
     private readonly tokens: ApiTokens,
     private readonly identity: IdentityRepository,
+    private readonly links: AccountLinks,
     private readonly clock: SystemClock,
   ) {}
 
@@ -32,20 +35,21 @@ export class Bootstrap {
    * @returns the file with the first admin's API token when this call made it
    * @throws GatewayError `config.invalid` or `credential.unavailable` when the key-encryption key does not fit
    */
-  async run(): Promise<{ readonly adminTokenFile: string | undefined }> {
+  async run(): Promise<{ readonly adminTokenFile: string | undefined; readonly adminId: string | undefined }> {
     const made = await this.#ensure();
     // After a long stop no key may be left that signs; the hourly look would come too late.
     await this.keys.rotateDue();
     return made;
   }
 
-  async #ensure(): Promise<{ readonly adminTokenFile: string | undefined }> {
+  async #ensure(): Promise<{ readonly adminTokenFile: string | undefined; readonly adminId: string | undefined }> {
     return await this.database.transaction(async (tx) => {
       await tx.$executeRaw`select pg_advisory_xact_lock(7070, 0)`;
       const project = await this.#project(tx);
       this.project.id = project;
       await this.keys.ensure(tx);
-      if ((await tx.principal.count({ where: { projectId: project } })) > 0) return { adminTokenFile: undefined };
+      if ((await tx.principal.count({ where: { projectId: project } })) > 0)
+        return { adminTokenFile: undefined, adminId: undefined };
       const admin = await this.identity.insertPrincipal(tx, {
         id: this.clock.id(),
         projectId: project,
@@ -74,7 +78,17 @@ export class Bootstrap {
       const file = path.join(this.config.dataDir, 'admin-token');
       writeFileSync(file, `${token}\n`, { mode: 0o600 });
       chmodSync(file, 0o600);
-      return { adminTokenFile: file };
+      return { adminTokenFile: file, adminId: admin.id };
+    });
+  }
+
+  /** The first administrator's way in by a browser; called once REST listens, since the link names where. */
+  async firstLink(adminId: string): Promise<NewLink> {
+    return await this.database.transaction(async (tx) => {
+      const admin = await this.identity.principal(this.project.id, adminId, tx);
+      if (admin === null) throw new GatewayError('internal', { reason: 'no first administrator' });
+      const options = { seconds: FIRST_LINK_S, replaces: false, breakGlass: false };
+      return await this.links.create(tx, systemActor(this.project.id, 'bootstrap'), admin, options);
     });
   }
 

@@ -49,6 +49,8 @@ export class Config {
   readonly demoIdp!: boolean;
   readonly demoIdpListen!: HostPort;
   readonly oidc!: readonly OidcProviderConfig[];
+  /** Keys of trusted issuers may be fetched from this host, over plain HTTP too: for tests and trials. */
+  readonly issuerLoopback!: boolean;
   /** Domain under which SNI names a resource; '' = none. */
   readonly domain!: string;
   /** How long the sums of what principals used are kept, which access reviews are made from. */
@@ -85,6 +87,7 @@ const KNOWN = [
   'OIDC_CLIENT_ID',
   'OIDC_CLIENT_SECRET',
   'OIDC_GROUPS_CLAIM',
+  'ISSUER_LOOPBACK',
   'DOMAIN',
   'LOG_LEVEL',
   'USAGE_DAYS',
@@ -242,6 +245,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     demoIdp: parseSwitch('SALLYPORT_DEMO_IDP', get('DEMO_IDP')),
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
     oidc: parseOidc(get),
+    issuerLoopback: parseSwitch('SALLYPORT_ISSUER_LOOPBACK', get('ISSUER_LOOPBACK')),
     domain: get('DOMAIN') ?? '',
     usageDays: parseDays('SALLYPORT_USAGE_DAYS', get('USAGE_DAYS'), 400),
     unusedDays: parseDays('SALLYPORT_UNUSED_DAYS', get('UNUSED_DAYS'), 90),

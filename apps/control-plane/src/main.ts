@@ -5,6 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 import { type ControlPlane, startControlPlane } from './boot.ts';
 import { parseConfig } from './config.ts';
+import { runAccountCommand } from './identity/accounts/account-command.ts';
 import { runCaCommand } from './keys/ca-command.ts';
 
 function explain(error: unknown): string {
@@ -14,9 +15,10 @@ function explain(error: unknown): string {
   return [error.safeMessage, ...detail, ...cause].join('\n');
 }
 
-if (process.argv[2] === 'ca') {
+const command = { ca: runCaCommand, account: runAccountCommand }[process.argv[2] ?? ''];
+if (command !== undefined) {
   try {
-    process.stdout.write(`${await runCaCommand(process.argv.slice(3), process.env)}\n`);
+    process.stdout.write(`${await command(process.argv.slice(3), process.env)}\n`);
     process.exit(0);
   } catch (error) {
     process.stderr.write(`${explain(error)}\n`);
@@ -47,6 +49,7 @@ try {
   running.controlPlane = controlPlane;
   if (controlPlane.adminTokenFile !== undefined) {
     process.stdout.write(`The first administrator is "admin"; the API token is in ${controlPlane.adminTokenFile}\n`);
+    process.stdout.write(`To sign in with a browser open this once, within a day: ${controlPlane.adminLink}\n`);
   }
   process.stdout.write(`Sallyport's control plane serves ${controlPlane.ready.http}\n`);
   if (asked) stop();

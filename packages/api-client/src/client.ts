@@ -6,6 +6,8 @@ import { jsonLines } from './lines.ts';
 import { type OAuthApi, oauthApi } from './oauth.ts';
 import { createTransport, type Query, type Transport, type TransportOptions } from './transport.ts';
 import type {
+  Account,
+  AccountLink,
   Agent,
   ApplyDocument,
   ApprovalRequest,
@@ -31,6 +33,8 @@ import type {
   Session,
   TrailEvent,
   TreeHead,
+  TrustPreview,
+  TrustRule,
   WhoAmI,
 } from './types.ts';
 
@@ -105,6 +109,26 @@ export interface ApiClient {
       body: { readonly name: string; readonly expiresInSeconds: number; readonly scopes?: readonly string[] },
     ): Promise<NewToken>;
     createSecret(name: string): Promise<NewSecret>;
+  };
+  readonly accounts: {
+    list(query?: Query, max?: number): AsyncGenerator<Account>;
+    get(name: string): Promise<Account>;
+    /** @param body `replaces`: the ways in that are there stop working */
+    createLink(
+      name: string,
+      body: { readonly replaces: boolean; readonly breakGlass: boolean; readonly expiresInSeconds: number },
+    ): Promise<AccountLink>;
+    update(name: string, body: { readonly breakGlass: boolean }): Promise<Account>;
+    remove(name: string): Promise<void>;
+    removePasskey(name: string, id: string): Promise<void>;
+  };
+  readonly trustRules: {
+    list(query?: Query, max?: number): AsyncGenerator<TrustRule>;
+    get(name: string): Promise<TrustRule>;
+    create(document: object): Promise<TrustRule>;
+    replace(name: string, document: object): Promise<TrustRule>;
+    remove(name: string): Promise<void>;
+    preview(token: string): Promise<TrustPreview>;
   };
   readonly groups: {
     list(query?: Query, max?: number): AsyncGenerator<Group>;
@@ -221,6 +245,22 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       remove: (name) => remove(`/v1/principals/${at(name)}`),
       createToken: (name, body) => post(`/v1/principals/${at(name)}/tokens`, body),
       createSecret: (name) => post(`/v1/principals/${at(name)}/secrets`),
+    },
+    accounts: {
+      list: list('/v1/accounts'),
+      get: (name) => get(`/v1/accounts/${at(name)}`),
+      createLink: (name, body) => post(`/v1/accounts/${at(name)}/links`, body),
+      update: (name, body) => transport.json('PATCH', `/v1/accounts/${at(name)}`, { body }),
+      remove: (name) => remove(`/v1/accounts/${at(name)}`),
+      removePasskey: (name, id) => remove(`/v1/accounts/${at(name)}/passkeys/${at(id)}`),
+    },
+    trustRules: {
+      list: list('/v1/trust-rules'),
+      get: (name) => get(`/v1/trust-rules/${at(name)}`),
+      create: (document) => post('/v1/trust-rules', document),
+      replace: (name, document) => transport.json('PUT', `/v1/trust-rules/${at(name)}`, { body: document }),
+      remove: (name) => remove(`/v1/trust-rules/${at(name)}`),
+      preview: (token) => post('/v1/trust-rules/preview', { token }),
     },
     groups: {
       list: list('/v1/groups'),

@@ -4,6 +4,8 @@ export { jsonLines } from './lines.ts';
 export type { DeviceAuthorization, ExchangeRequest, OAuthApi, TokenAnswer } from './oauth.ts';
 export { createTransport, type Query, type RequestParts, type Transport, type TransportOptions } from './transport.ts';
 export type {
+  Account,
+  AccountLink,
   Agent,
   ApplyDocument,
   ApprovalRequest,
@@ -31,5 +33,7 @@ export type {
   Session,
   TrailEvent,
   TreeHead,
+  TrustPreview,
+  TrustRule,
   WhoAmI,
 } from './types.ts';

@@ -10,6 +10,8 @@ import type {
 } from './generated/schema.ts';
 
 export type {
+  Account,
+  AccountLink,
   Agent,
   ApprovalRequest,
   ChangeProposal,
@@ -31,6 +33,8 @@ export type {
   Session,
   TrailEvent,
   TreeHead,
+  TrustPreview,
+  TrustRule,
   WhoAmI,
 } from './generated/schema.ts';
 

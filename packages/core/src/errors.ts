@@ -25,6 +25,11 @@ export const CODES = {
   },
   'auth.step_up': { http: 401, text: 'This needs a fresher or stronger sign-in. Sign in again at the address given.' },
   'auth.token_too_large': { http: 400, text: 'What the access token has to say does not fit into it.' },
+  'auth.passkey_unavailable': {
+    http: 409,
+    text: 'Passkeys need a server that is reached by a name, over https. Use a password with a one-time code.',
+  },
+  'issuer.unavailable': { http: 502, text: 'The keys of the token’s issuer could not be fetched.' },
   'grant.missing': { http: 403, text: 'No grant gives you this on this resource.' },
   'grant.exceeded': { http: 403, text: 'The statement does more than your grant allows.' },
   'grant.unreviewed': {

@@ -31,5 +31,10 @@ export const parseAccessTokenClaims = objectOf({
   idp: optional(parseString),
   /** Why access is asked for, in the requester's words, at most 200 bytes. */
   rsn: optional(parseString),
+  /**
+   * What whoever shows the token has to prove besides (RFC 7800): the TLS client certificate with this SHA-256
+   * (RFC 8705), or the key with this thumbprint (RFC 9449). Both base64url. Absent: whoever holds it may use it.
+   */
+  cnf: optional(objectOf({ 'x5t#S256': optional(parseString), jkt: optional(parseString) })),
 });
 export type AccessTokenClaims = ReturnType<typeof parseAccessTokenClaims>;

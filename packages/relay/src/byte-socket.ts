@@ -201,7 +201,14 @@ export class ByteSocket {
     const plain = this.#plain();
     if (first !== undefined) plain.unshift(first);
     this.#secureWith(
-      new tls.TLSSocket(plain, { isServer: true, secureContext: context, ALPNProtocols: [...alpn] }),
+      new tls.TLSSocket(plain, {
+        isServer: true,
+        secureContext: context,
+        ALPNProtocols: [...alpn],
+        // Asked for and proven to be held, but believed by nobody for who issued it: a token may be bound to it.
+        requestCert: true,
+        rejectUnauthorized: false,
+      }),
       'secure',
     );
   }

@@ -159,6 +159,11 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     this.destroy('internal');
   }
 
+  /** See `ClientSide.certificateSha256`. */
+  get clientCertificateSha256(): string | undefined {
+    return this.#client.certificateSha256;
+  }
+
   // The client's socket.
 
   bytes(chunk: Buffer): void {

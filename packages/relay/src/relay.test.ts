@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -44,7 +44,7 @@ execFileSync(
 const cert = readFileSync(join(dir, 'cert.pem'), 'utf8');
 const key = readFileSync(join(dir, 'key.pem'), 'utf8');
 rmSync(dir, { recursive: true });
-const context = tls.createSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+const context = tls.createSecureContext({ cert, key, minVersion: 'TLSv1.2', sessionIdContext: 'sallyport' });
 
 const resource = (port: number, extra: Partial<Resource> = {}, target: object = {}): Resource =>
   ({
@@ -301,6 +301,46 @@ test('direct TLS is told from its first byte and needs the protocol name', async
   await closed(nameless);
   expect(seen.secured).toBe(1);
 });
+
+test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a client certificate is known by its digest, at a resumed %s session too, and none is asked for in vain',
+  async (version) => {
+    const { listener, seen } = await start(resource(await server(echo)), { tlsOn: true });
+    const options = {
+      port: listener.port,
+      host: '127.0.0.1',
+      ca: cert,
+      servername: 'localhost',
+      ALPNProtocols: ['postgresql'],
+      minVersion: version,
+      maxVersion: version,
+    };
+    const dialled = async (more: tls.ConnectionOptions): Promise<tls.TLSSocket> => {
+      const socket = tls.connect({ ...options, ...more });
+      cleanUps.push(() => socket.destroy());
+      await new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail));
+      socket.write('x');
+      await firstData(socket);
+      return socket;
+    };
+    const sessions: Buffer[] = [];
+    const first = tls.connect({ ...options, cert, key });
+    cleanUps.push(() => first.destroy());
+    first.on('session', (session) => sessions.push(session));
+    await new Promise((done) => first.once('secureConnect', done));
+    first.write('x');
+    await firstData(first);
+    await until(() => sessions.length > 0);
+    const digest = createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url');
+    expect(seen.connections.at(-1)?.clientCertificateSha256).toBe(digest);
+    const again = await dialled({ session: sessions.at(-1)! });
+    // What a resumed session stands on was proven when it began; without that it must stand on nothing.
+    expect([digest, undefined]).toContain(seen.connections.at(-1)?.clientCertificateSha256);
+    expect(again.authorized).toBe(true);
+    await dialled({});
+    expect(seen.connections.at(-1)?.clientCertificateSha256).toBeUndefined();
+  },
+);
 
 test('the server side of TLS verifies by the mode of the resource', async () => {
   const upstream = tls.createServer({ cert, key }, echo);

@@ -68,7 +68,11 @@ function openSession(
   ports: OpeningPorts,
 ): LiveSession & { readonly road: SignedIn } {
   if (ports.stopping()) throw new GatewayError('agent.stopping');
-  const admitted: Admitted = admitSignIn(request, connection.address, ports.signIn);
+  const admitted: Admitted = admitSignIn(
+    request,
+    { address: connection.address, certificateSha256: connection.clientCertificateSha256 },
+    ports.signIn,
+  );
   ports.live.requireRoom();
   const { info, resource, role, tokenIssuedAtMs, reason } = admitted;
   const { trail } = ports;

@@ -49,14 +49,35 @@ const grantIdText = (id: string): string => {
   return bytes.length === 16 ? uuidText(bytes) : '';
 };
 
+/** Where a client comes from, and which TLS client certificate it proved to hold. */
+export interface ClientFacts {
+  readonly address: string;
+  /** Base64url. */
+  readonly certificateSha256: string | undefined;
+}
+
+/** @returns why what the token is bound to was not proven (RFC 8705 section 3.1), or undefined */
+function unproven(cnf: AccessTokenClaims['cnf'], client: ClientFacts): string | undefined {
+  if (cnf === undefined) return undefined;
+  // A database's protocol has no place for a DPoP proof; a binding that cannot be checked is not met.
+  if (cnf.jkt !== undefined) return 'bound to a key that this protocol cannot prove';
+  if (cnf['x5t#S256'] === undefined) return 'bound to nothing known here';
+  return cnf['x5t#S256'] === client.certificateSha256 ? undefined : 'bound to another certificate';
+}
+
 /**
  * @throws GatewayError `auth.failed` for everything about the token, the resource or the role; `agent.stale`
  */
-export function admitSignIn(request: SignInRequest, clientAddress: string, ports: SignInPorts): Admitted {
+export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: SignInPorts): Admitted {
   const nowMs = ports.nowMs();
   const refused = (why: string): GatewayError => {
     try {
-      ports.record({ kind: 'auth.failed', clientAddress, resource: request.resource.slice(0, 100), why });
+      ports.record({
+        kind: 'auth.failed',
+        clientAddress: client.address,
+        resource: request.resource.slice(0, 100),
+        why,
+      });
     } catch (error) {
       // Nobody got in, so nothing unrecorded happened at a resource.
       ports.log.warn('a refused sign-in could not be recorded', { error });
@@ -84,8 +105,10 @@ export function admitSignIn(request: SignInRequest, clientAddress: string, ports
   );
   if (answer.kind === 'bad') throw refused(answer.why);
   const { claims } = answer;
+  const missing = unproven(claims.cnf, client);
+  if (missing !== undefined) throw refused(missing);
   const tokenIssuedAtMs = claims.iat * 1000;
-  const info = sessionInfo(claims, request, resource, clientAddress, ports.agentId, nowMs);
+  const info = sessionInfo(claims, request, resource, client.address, ports.agentId, nowMs);
   const principalIds = [claims.sub, ...(claims.obo === undefined ? [] : [claims.obo.sub])];
   if (
     ports.revocations().ends({ sessionId: undefined, tokenId: claims.jti, principalIds, issuedAtMs: tokenIssuedAtMs })

@@ -12,10 +12,14 @@ const MODELS = [...SCHEMA.matchAll(/^model (\w+) \{\n([\s\S]*?)^\}/gm)].map(([, 
 /** Unique without a project, each with its reason: digests of random secrets, or under an id that is unique by itself. */
 const GLOBAL = [
   'ApiToken.hash',
+  'BootstrapLink.hash',
+  'ClientKey.principalId, kid',
   'ClientSecret.hash',
   'JoinToken.hash',
+  'LocalAccount.principalId',
   'LoginAttempt.secretHash',
   'LoginAttempt.userCode',
+  'Passkey.credentialId',
   'Project.name',
   'TrailChain.agentId, instance, epoch',
 ];

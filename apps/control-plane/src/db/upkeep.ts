@@ -42,6 +42,9 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
       await tx.$executeRaw`delete from login_attempts where expires_at < ${now}::timestamptz - interval '1 hour'`;
       await tx.$executeRaw`delete from used_ids where expires_at < ${now}::timestamptz - interval '1 hour'`;
       await tx.$executeRaw`delete from person_sessions where least(expires_at, coalesce(ended_at, expires_at)) < ${now}::timestamptz - interval '31 days'`;
+      await tx.$executeRaw`delete from login_ceremonies where expires_at < ${now}::timestamptz`;
+      await tx.$executeRaw`delete from login_delays where last_at < ${now}::timestamptz - interval '1 day'`;
+      await tx.$executeRaw`delete from bootstrap_links where expires_at < ${now}::timestamptz - interval '30 days'`;
       // Kept a while after their end, so that a list shows what has just run out.
       await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < ${now}::timestamptz - interval '30 days'`;
       await tx.$executeRaw`delete from usage_days where day < ${now}::date - ${this.config.usageDays}::int`;

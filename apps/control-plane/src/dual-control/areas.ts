@@ -13,7 +13,8 @@ export const SETTING = 'dual-control';
 
 export const AREA_NOTES: Readonly<Record<Area, string>> = {
   policy: 'rules and masks',
-  'identity-provider': 'who may prove to be whom: identity providers and trust rules',
+  'identity-provider':
+    'who may prove to be whom: identity providers, trust rules, keys of machines and links to accounts',
   'master-key': 'signing keys, the master key and what they seal',
   administrators: 'who is admin or owner; without it, an admin can make the second one',
 };
@@ -25,7 +26,7 @@ const tables =
 
 const TOUCHES: Readonly<Record<Area, Touches>> = {
   policy: tables('policy'),
-  'identity-provider': tables('identityProvider', 'trustRule'),
+  'identity-provider': tables('identityProvider', 'trustRule', 'clientKey', 'bootstrapLink'),
   'master-key': tables('signingKey', 'masterKey'),
   administrators: (table, before, after) =>
     table === 'principal' && isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after),

@@ -32,12 +32,41 @@ export interface Caller {
   readonly requestId: string;
   /** Absent for tokens that no sign-in made. */
   readonly signIn?: CallerSignIn;
+  /** RFC 7638 thumbprint of the key that every use of the token has to prove; undefined for a bearer token. */
+  readonly boundKey?: string | undefined;
 }
 
 /** Checks a bearer token; provided by identity/. Every failure reads alike. */
 export abstract class Authenticator {
-  /** @throws GatewayError `auth.required` whatever is wrong with the token */
-  abstract authenticate(token: string, requestId: string): Promise<Caller>;
+  /**
+   * @param provenKey thumbprint of the key whose possession was proven with this request
+   * @throws GatewayError `auth.required` whatever is wrong with the token, a missing proof included
+   */
+  abstract authenticate(token: string, requestId: string, provenKey?: string): Promise<Caller>;
+}
+
+/** A DPoP header and the request it came with (RFC 9449). */
+export interface DpopRequest {
+  readonly proof: string;
+  readonly method: string;
+  /** Path of the request; a query is ignored. */
+  readonly path: string;
+}
+
+/** Checks proofs of possession; provided by identity/. */
+export abstract class KeyProofs {
+  /**
+   * @param token the token the proof has to name; undefined where one is asked for
+   * @returns the key's thumbprint @throws GatewayError `auth.required` whatever is wrong
+   */
+  abstract prove(request: DpopRequest, token: string | undefined): Promise<string>;
+}
+
+/** The DPoP header; undefined without. Two of them are none that could be checked. */
+export function dpopOf(request: FastifyRequest): DpopRequest | undefined {
+  const proof = request.headers['dpop'];
+  if (proof === undefined) return undefined;
+  return { proof: String(proof), method: request.method, path: request.url };
 }
 
 export const REQUIRES = 'sallyport:requires';

@@ -7,7 +7,7 @@ import { Reflector } from '@nestjs/core';
 import { GatewayError } from '@sallyport/core';
 import type { FastifyRequest } from 'fastify';
 import { ambient } from '../db/ambient.ts';
-import { Authenticator, type Caller, PUBLIC, REQUIRES, setCaller } from './caller.ts';
+import { Authenticator, type Caller, dpopOf, KeyProofs, PUBLIC, REQUIRES, setCaller } from './caller.ts';
 import type { Permission } from './permissions.ts';
 import { RateLimiter } from './rate-limit.ts';
 
@@ -18,10 +18,12 @@ export const PROJECT_HEADER = 'sallyport-project';
 export class AuthGuard implements CanActivate {
   readonly #reflector: Reflector;
   readonly #authenticator: Authenticator;
+  readonly #proofs: KeyProofs;
   readonly #limits: RateLimiter;
-  constructor(reflector: Reflector, authenticator: Authenticator, limits: RateLimiter) {
+  constructor(reflector: Reflector, authenticator: Authenticator, proofs: KeyProofs, limits: RateLimiter) {
     this.#reflector = reflector;
     this.#authenticator = authenticator;
+    this.#proofs = proofs;
     this.#limits = limits;
   }
 
@@ -39,9 +41,9 @@ export class AuthGuard implements CanActivate {
       setCaller(request, agreed.proposer);
       return true;
     }
-    const token = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined) throw new GatewayError('auth.required');
-    const caller = await this.#authenticator.authenticate(token, request.id).catch(async (error: unknown) => {
+    const [, scheme, token] = /^(Bearer|DPoP) ([^\s]+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    if (scheme === undefined || token === undefined) throw new GatewayError('auth.required');
+    const caller = await this.#caller(request, scheme.toLowerCase() === 'dpop', token).catch(async (error: unknown) => {
       // Only failures are limited: a good token works however many bad ones come from the same address.
       if (error instanceof GatewayError) await this.#limits.take('bad-token', request.ip);
       throw error;
@@ -53,6 +55,16 @@ export class AuthGuard implements CanActivate {
     requireOneOf(anyOf, caller);
     setCaller(request, caller);
     return true;
+  }
+
+  async #caller(request: FastifyRequest, isBound: boolean, token: string): Promise<Caller> {
+    if (!isBound) return await this.#authenticator.authenticate(token, request.id);
+    const dpop = dpopOf(request);
+    if (dpop === undefined) throw new GatewayError('auth.required');
+    const caller = await this.#authenticator.authenticate(token, request.id, await this.#proofs.prove(dpop, token));
+    // RFC 9449 section 7.1: a bearer token does not become a bound one by being called so.
+    if (caller.boundKey === undefined) throw new GatewayError('auth.required');
+    return caller;
   }
 }
 

@@ -22,6 +22,18 @@ export const PERMISSIONS = [
   'identity-provider:delete',
   /** Trying one out and previewing what a token would give: shows persons' claims. */
   'identity-provider:test',
+  /** Local accounts: ways in without a provider. One's own need `account:own`. */
+  'account:read',
+  'account:create',
+  'account:update',
+  'account:delete',
+  'account:own',
+  /** Whose tokens are believed about machines. */
+  'trust-rule:read',
+  'trust-rule:create',
+  'trust-rule:update',
+  'trust-rule:delete',
+  'trust-rule:test',
   'resource:read',
   /** Only what the caller's grants reach. */
   'resource:reach',
@@ -109,6 +121,7 @@ export type Role = (typeof ROLES)[number];
 
 const MEMBER: readonly Permission[] = [
   'token:own',
+  'account:own',
   'resource:reach',
   'policy:explain',
   'approval:read',
@@ -127,6 +140,8 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'principal:read',
     'group:read',
     'identity-provider:read',
+    'account:read',
+    'trust-rule:read',
     'resource:read',
     'credential:read',
     'lease:read',

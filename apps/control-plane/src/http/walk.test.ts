@@ -3,7 +3,7 @@
  * changes none; fields that are nobody's to set are refused; so is what is too long; and each write leaves its act. A route
  * that is added is walked by itself: where its body or its thing cannot be guessed, the test says what is missing here.
  */
-import { randomUUID } from 'node:crypto';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { UNWATCHED, WATCHED } from '../acts/watched.ts';
 import { Database } from '../db/database.ts';
@@ -47,6 +47,14 @@ const POLICY = (name: string) =>
 /** Whose things a thing of that name may name. */
 const sideOf = (name: string): string => (name.startsWith(CANARY) ? CANARY : 'own');
 
+const trustRule = (name: string) => ({
+  name,
+  issuer: 'https://issuer.example',
+  audiences: ['sallyport'],
+  claims: { sub: 'walked' },
+  principal: `${sideOf(name)}-principals`,
+});
+
 /** Bodies that a schema alone does not tell; of a write to a thing of that name. */
 const BODIES: Readonly<Record<string, (name: string) => unknown>> = {
   'POST /v1/principals': (name) => ({ name, kind: 'service' }),
@@ -81,6 +89,12 @@ const BODIES: Readonly<Record<string, (name: string) => unknown>> = {
   'PATCH /v1/groups/{group}': () => ({ description: 'walked' }),
   'PATCH /v1/webhooks/{name}': () => ({ events: ['*'] }),
   'PATCH /v1/credentials/{credential}': () => ({ username: 'walked' }),
+  'POST /v1/trust-rules': (name) => trustRule(name),
+  'PUT /v1/trust-rules/{rule}': (name) => ({ ...trustRule(name), audiences: ['walked'] }),
+  'PATCH /v1/accounts/{principal}': () => ({ breakGlass: true }),
+  'POST /v1/principals/{principal}/keys': () => ({
+    jwk: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
+  }),
   'PATCH /v1/projects/{project}': () => ({ description: 'walked' }),
 };
 /** Things that REST does not make. */
@@ -160,6 +174,24 @@ const MAKERS: Readonly<Record<string, (projectId: string) => Promise<Thing>>> = 
       expiresAt: new Date(Date.now() + 600_000),
     };
     return await client().changeProposal.create({ data, select: { id: true } });
+  },
+  accounts: async (projectId) => {
+    const name = `${CANARY}-person`;
+    const { body } = await asBlue('POST', '/v1/principals', { name, kind: 'person' });
+    const id = String(body['id']);
+    await client().localAccount.create({ data: { id: randomUUID(), projectId, principalId: id } });
+    return { id, name };
+  },
+  passkeys: async (projectId) => {
+    const account = await client().localAccount.findFirstOrThrow({ where: { projectId } });
+    const key = { credentialId: new Uint8Array([1]), publicKey: new Uint8Array(), counter: 0n, transports: [] };
+    const data = { ...key, id: randomUUID(), projectId, accountId: account.id, name: CANARY };
+    return await client().passkey.create({ data, select: { id: true } });
+  },
+  keys: async () => {
+    const path = `/v1/principals/${CANARY}-principals/keys`;
+    const { body } = await asBlue('POST', path, BODIES['POST /v1/principals/{principal}/keys']!(''));
+    return { id: String(body['id']) };
   },
   secrets: async () => {
     const { body } = await asBlue('POST', `/v1/principals/${CANARY}-principals/secrets`, {});

@@ -32,6 +32,8 @@ export interface NewToken {
   readonly expiresAt: Date;
   /** The sign-in it belongs to. */
   readonly personSessionId?: string;
+  /** Thumbprint of the key that each use has to prove. */
+  readonly boundKey?: string | undefined;
 }
 
 @Injectable()
@@ -53,6 +55,7 @@ export class ApiTokens extends Authenticator {
       id,
       scopes: [...input.scopes],
       lineage: [...(input.lineage ?? [])],
+      boundKey: input.boundKey ?? null,
       hash: hashOf(token),
     });
     return { id, token };
@@ -64,13 +67,14 @@ export class ApiTokens extends Authenticator {
     return [...new Set([...own, caller.principal.id])];
   }
 
-  override async authenticate(token: string, requestId: string): Promise<Caller> {
+  override async authenticate(token: string, requestId: string, provenKey?: string): Promise<Caller> {
     const found = TOKEN.test(token) ? await this.repository.tokenByHash(hashOf(token)) : null;
     const now = this.clock.now();
     const isOver = found === null || found.revokedAt !== null || found.expiresAt <= now;
     if (isOver || found.principal.disabledAt !== null || (found.personSession?.endedAt ?? null) !== null) {
       throw new GatewayError('auth.required');
     }
+    if (found.boundKey !== null && found.boundKey !== provenKey) throw new GatewayError('auth.required');
     if (found.lastUsedAt === null || now.getTime() - found.lastUsedAt.getTime() > USED_EVERY_MS)
       await this.repository.touchToken(found.id, now);
     const { principal } = found;
@@ -81,6 +85,7 @@ export class ApiTokens extends Authenticator {
       principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
       permissions: permissionsIn(projectName, principal.roles, found.scopes),
       tokenId: found.id,
+      boundKey: found.boundKey ?? undefined,
       requestId,
       ...(found.personSession === null ? {} : { signIn: signInOf(found.personSession) }),
     };

@@ -7,9 +7,10 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GatewayError, LIMITS, parseUuid } from '@sallyport/core';
-import { type AccessTokenClaims, labelsMatch, type PrincipalRef } from '@sallyport/model';
+import { type AccessTokenClaims, labelsMatch } from '@sallyport/model';
 import { recordAct } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
+import { ProjectDirectory } from '../db/project.ts';
 import type { Grant } from '../generated/prisma/client.ts';
 import { Authenticator, type Caller, requirePermission } from '../http/caller.ts';
 import { OAuthError } from '../http/invalid-request.ts';
@@ -17,6 +18,7 @@ import { Keys } from '../keys/keys.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
 import { IdentityRepository } from './identity.repository.ts';
+import { MachineSignIn } from './machines/machine-sign-in.ts';
 
 /** Minutes, not hours: a leaked token is good for one resource for this long. */
 const ACCESS_TTL_S = 600;
@@ -24,9 +26,24 @@ const GRANTS_IN_TOKEN_MAX = 16;
 /** An agent not seen for this long is not waited for. */
 const AGENT_SEEN_MS = 24 * 60 * 60_000;
 
+/** `jwt`: of another issuer, by the trust rules. */
+export type TokenKind = 'api' | 'jwt';
+export interface GivenToken {
+  readonly kind: TokenKind;
+  readonly token: string;
+}
+
 export interface ExchangeInput {
-  readonly subjectToken: string;
-  readonly actorToken: string | undefined;
+  readonly subject: GivenToken;
+  readonly actor: GivenToken | undefined;
+  /** Principal meant, where several trust rules hold. */
+  readonly clientId: string | undefined;
+  /** Project whose trust rules count for tokens of other issuers. */
+  readonly project: string | undefined;
+  /** Thumbprint of the key that was proven with this request. */
+  readonly provenKey: string | undefined;
+  /** What the access token is to be bound to. */
+  readonly confirm: AccessTokenClaims['cnf'];
   /** Name or id. */
   readonly resource: string;
   /** A role on the server to be asked for; some grant must offer it. */
@@ -56,6 +73,8 @@ export const isGrantOn = (grant: Grant, resource: GrantTarget): boolean =>
 export class Exchange {
   constructor(
     private readonly authenticator: Authenticator,
+    private readonly machines: MachineSignIn,
+    private readonly projects: ProjectDirectory,
     private readonly repository: IdentityRepository,
     private readonly database: Database,
     private readonly keys: Keys,
@@ -64,9 +83,8 @@ export class Exchange {
 
   /** @throws OAuthError `invalid_grant` for a bad token, `invalid_target` for no resource or no grant */
   async exchange(input: ExchangeInput): Promise<ExchangeAnswer> {
-    const subject = await this.#authenticate(input.subjectToken, input.requestId);
-    const actor =
-      input.actorToken === undefined ? undefined : await this.#authenticate(input.actorToken, input.requestId);
+    const subject = await this.#authenticate(input.subject, input);
+    const actor = input.actor === undefined ? undefined : await this.#authenticate(input.actor, input);
     if (actor !== undefined && (actor.principal.kind === 'person' || actor.principal.id === subject.principal.id)) {
       throw new OAuthError('invalid_request', 'auth.forbidden');
     }
@@ -112,6 +130,7 @@ export class Exchange {
       gr: ['*'],
       ...(await this.#signInClaims(subject, resource.agents)),
       ...(reason === '' ? {} : { rsn: reason }),
+      ...(input.confirm === undefined ? {} : { cnf: input.confirm }),
     };
     const accessToken = await this.#sign(claims, grants);
     await this.database.transaction(async (tx) => {
@@ -191,13 +210,21 @@ export class Exchange {
       if (narrowed.length < LIMITS.accessTokenBytesMax) return narrowed;
     }
     const token = await this.keys.signJws('access_token', 'at+jwt', claims);
-    if (token.length >= LIMITS.accessTokenBytesMax)
-      throw new GatewayError('auth.token_too_large', { bytes: token.length });
+    if (token.length >= LIMITS.accessTokenBytesMax) throw new OAuthError('invalid_request', 'auth.token_too_large');
     return token;
   }
 
-  async #authenticate(token: string, requestId: string): Promise<Caller & { readonly principal: PrincipalRef }> {
-    const caller = await this.authenticator.authenticate(token, requestId).catch((cause: unknown) => {
+  async #authenticate(given: GivenToken, input: ExchangeInput): Promise<Caller> {
+    const { requestId, clientId, provenKey } = input;
+    if (given.kind === 'jwt') {
+      // The client id says who acts.
+      const wanted = given === input.subject && input.actor?.kind === 'jwt' ? undefined : clientId;
+      const projectId = await this.projects.idToSignIn(input.project);
+      const { caller } = await this.machines.signIn(projectId, given.token, { clientId: wanted, requestId });
+      requirePermission(caller, 'access:exchange');
+      return caller;
+    }
+    const caller = await this.authenticator.authenticate(given.token, requestId, provenKey).catch((cause: unknown) => {
       // A database that is away has not said that the token is bad.
       if (!(cause instanceof GatewayError)) throw cause;
       throw new OAuthError('invalid_grant', 'auth.failed');

@@ -1,7 +1,16 @@
 /** Principals, groups, API tokens and sign-in. Exports what the guard and other features ask. */
 import { Global, Module } from '@nestjs/common';
-import { Authenticator } from '../http/caller.ts';
+import { Authenticator, KeyProofs } from '../http/caller.ts';
 import { KeysModule } from '../keys/keys.module.ts';
+import { NotifyModule } from '../notify/notify.module.ts';
+import { AccountLinks } from './accounts/account-links.ts';
+import { AccountsController } from './accounts/accounts.controller.ts';
+import { AccountsRepository } from './accounts/accounts.repository.ts';
+import { Accounts } from './accounts/accounts.service.ts';
+import { LocalLoginController } from './accounts/local-login.controller.ts';
+import { LocalSignIn } from './accounts/local-sign-in.ts';
+import { LoginDelays } from './accounts/login-delays.ts';
+import { Passkeys } from './accounts/passkeys.ts';
 import { ApiTokens } from './api-tokens.ts';
 import { ClientCredentials } from './client-credentials.ts';
 import { ConfiguredProviders } from './configured-providers.ts';
@@ -18,6 +27,14 @@ import { ProviderKinds } from './login/provider-kinds.ts';
 import { Refresher } from './login/refresher.ts';
 import { SignOutController } from './login/sign-out.controller.ts';
 import { SignOut } from './login/sign-out.ts';
+import { ClientAssertions } from './machines/client-assertions.ts';
+import { ClientKeys } from './machines/client-keys.service.ts';
+import { Dpop } from './machines/dpop.ts';
+import { IssuerKeys } from './machines/issuer-keys.ts';
+import { MachineSignIn } from './machines/machine-sign-in.ts';
+import { ClientKeysController, TrustController } from './machines/trust.controller.ts';
+import { TrustRepository } from './machines/trust.repository.ts';
+import { TrustRules } from './machines/trust.service.ts';
 import { OAuthController } from './oauth.controller.ts';
 import { GroupsController, PrincipalsController } from './principals.controller.ts';
 import { Principals } from './principals.service.ts';
@@ -33,7 +50,7 @@ import { TokenService } from './token.service.ts';
 // Global: the guard over every route asks the Authenticator.
 @Global()
 @Module({
-  imports: [KeysModule],
+  imports: [KeysModule, NotifyModule],
   controllers: [
     PrincipalsController,
     GroupsController,
@@ -42,6 +59,10 @@ import { TokenService } from './token.service.ts';
     SignOutController,
     AuthorizeController,
     ProvidersController,
+    TrustController,
+    AccountsController,
+    LocalLoginController,
+    ClientKeysController,
   ],
   providers: [
     IdentityRepository,
@@ -66,8 +87,24 @@ import { TokenService } from './token.service.ts';
     ConfiguredProviders,
     { provide: IdentityProviders, useExisting: ConfiguredProviders },
     SignIn,
+    AccountsRepository,
+    LoginDelays,
+    LocalSignIn,
+    Passkeys,
+    AccountLinks,
+    Accounts,
+    TrustRepository,
+    IssuerKeys,
+    MachineSignIn,
+    TrustRules,
+    ClientKeys,
+    ClientAssertions,
+    Dpop,
+    { provide: KeyProofs, useExisting: Dpop },
   ],
   exports: [
+    KeyProofs,
+    AccountLinks,
     Authenticator,
     ApiTokens,
     Revocations,

@@ -4,24 +4,33 @@
  */
 import { Body, Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { LIMITS } from '@sallyport/core';
+import { GatewayError, LIMITS } from '@sallyport/core';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { Public } from '../http/caller.ts';
+import { ProjectDirectory } from '../db/project.ts';
+import { dpopOf, KeyProofs, Public } from '../http/caller.ts';
 import { OAuthError } from '../http/invalid-request.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
 import { Answers, open, secret, sensitive } from '../http/schema.ts';
 import { ClientCredentials } from './client-credentials.ts';
 import { DeviceFlow } from './device-flow.ts';
-import { Exchange } from './exchange.service.ts';
+import { Exchange, type GivenToken } from './exchange.service.ts';
 import { CodeFlow } from './login/code-flow.ts';
+import { CLIENT_ASSERTION_TYPE } from './machines/client-assertions.ts';
+import { ISSUED_TOKEN_BYTES_MAX } from './machines/issued-token.ts';
+import { MachineSignIn } from './machines/machine-sign-in.ts';
 
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
+const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
+const THUMBPRINT = /^[\w-]{43}$/;
+
 const Text = z.string().max(4_096);
+/** Tokens of clusters and CI systems are longer than ours. */
+const TokenText = z.string().max(ISSUED_TOKEN_BYTES_MAX);
 // Not strict: RFC 6749 section 3.2 has unknown parameters ignored.
 const TokenRequest = z
   .object({
@@ -32,14 +41,23 @@ const TokenRequest = z
     code: secret(Text.optional()),
     code_verifier: secret(Text.optional()),
     redirect_uri: open(Text.optional()),
-    subject_token: secret(Text.optional()),
+    subject_token: secret(TokenText.optional()),
     subject_token_type: open(Text.optional()),
-    actor_token: secret(Text.optional()),
+    actor_token: secret(TokenText.optional()),
     actor_token_type: open(Text.optional()),
     audience: open(Text.optional()),
     resource: open(Text.optional()),
     role: open(z.string().max(63).optional()),
     reason: sensitive(z.string().max(LIMITS.reasonBytesMax).optional()),
+    project: open(z.string().max(63).optional()).describe(
+      'Project whose trust rules and keys count; `default` when left out.',
+    ),
+    client_assertion: secret(Text.optional()),
+    client_assertion_type: open(Text.optional()),
+    cnf_x5t_s256: open(z.string().regex(THUMBPRINT).optional()).describe(
+      'SHA-256 of a TLS client certificate (base64url) that opening a session is to take besides the token.',
+    ),
+    cnf_jkt: open(z.string().regex(THUMBPRINT).optional()).describe('Thumbprint of a key to bind the token to.'),
   })
   .meta({ id: 'TokenRequest' });
 const TokenAnswer = z
@@ -71,6 +89,19 @@ const DeviceAnswer = z
 type TokenShape = z.infer<typeof TokenAnswer>;
 type TokenBody = z.infer<typeof TokenRequest>;
 
+const session = (token: string, seconds: number, boundKey: string | undefined): TokenShape => ({
+  access_token: token,
+  token_type: boundKey === undefined ? 'Bearer' : 'DPoP',
+  expires_in: seconds,
+});
+
+/** @throws OAuthError `invalid_request` for a type that is not exchanged here */
+function givenToken(token: string, type: string): GivenToken {
+  if (type === ACCESS_TOKEN_TYPE) return { kind: 'api', token };
+  if (type === JWT_TYPE || type === ID_TOKEN_TYPE) return { kind: 'jwt', token };
+  throw new OAuthError('invalid_request');
+}
+
 function requireField(value: string | undefined): string {
   if (value === undefined || value === '') throw new OAuthError('invalid_request');
   return value;
@@ -99,6 +130,9 @@ export class OAuthController {
     private readonly clients: ClientCredentials,
     private readonly devices: DeviceFlow,
     private readonly codes: CodeFlow,
+    private readonly machines: MachineSignIn,
+    private readonly proofs: KeyProofs,
+    private readonly projects: ProjectDirectory,
     private readonly limits: RateLimiter,
   ) {}
 
@@ -116,15 +150,26 @@ export class OAuthController {
     await this.limits.take('token', request.ip);
     switch (body.grant_type) {
       case 'client_credentials': {
+        const provenKey = await this.#provenKey(request);
+        if (body.client_assertion !== undefined) {
+          if (body.client_assertion_type !== CLIENT_ASSERTION_TYPE || body.client_secret !== undefined)
+            throw new OAuthError('invalid_request');
+          const made = await this.#guarded(
+            request,
+            this.clients.signInByAssertion(
+              { clientId: body.client_id, assertion: body.client_assertion, project: body.project },
+              request.id,
+              provenKey,
+            ),
+          );
+          return session(made.token, made.expiresInSeconds, provenKey);
+        }
         const [id, secretText] = basicCredentials(request.headers.authorization) ?? [
           requireField(body.client_id),
           requireField(body.client_secret),
         ];
-        const made = await this.clients.signIn(id, secretText, request.id).catch(async (error: unknown) => {
-          if (error instanceof OAuthError) await this.limits.take('bad-secret', request.ip);
-          throw error;
-        });
-        return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
+        const made = await this.#guarded(request, this.clients.signIn(id, secretText, request.id, provenKey));
+        return session(made.token, made.expiresInSeconds, provenKey);
       }
       case 'authorization_code': {
         const made = await this.codes
@@ -148,13 +193,26 @@ export class OAuthController {
         return { access_token: made.token, token_type: 'Bearer', expires_in: made.expiresInSeconds };
       }
       case TOKEN_EXCHANGE: {
-        if (body.subject_token_type !== ACCESS_TOKEN_TYPE) throw new OAuthError('invalid_request');
-        if (body.actor_token !== undefined && (body.actor_token_type ?? ACCESS_TOKEN_TYPE) !== ACCESS_TOKEN_TYPE)
-          throw new OAuthError('invalid_request');
+        const subject = givenToken(requireField(body.subject_token), requireField(body.subject_token_type));
+        const actor =
+          body.actor_token === undefined
+            ? undefined
+            : givenToken(body.actor_token, body.actor_token_type ?? ACCESS_TOKEN_TYPE);
+        const provenKey = await this.#provenKey(request);
+        if (subject.kind === 'jwt' && actor === undefined && body.resource === undefined && body.audience === undefined)
+          return await this.#machineSession(request, subject.token, body, provenKey);
+        const { cnf_x5t_s256, cnf_jkt } = body;
         const made = await this.exchange
           .exchange({
-            subjectToken: requireField(body.subject_token),
-            actorToken: body.actor_token,
+            subject,
+            actor,
+            clientId: body.client_id,
+            project: body.project,
+            provenKey,
+            confirm:
+              cnf_x5t_s256 === undefined && cnf_jkt === undefined
+                ? undefined
+                : { 'x5t#S256': cnf_x5t_s256, jkt: cnf_jkt },
             resource: requireField(body.resource ?? body.audience),
             role: body.role,
             reason: body.reason,
@@ -175,6 +233,39 @@ export class OAuthController {
       default:
         throw new OAuthError('unsupported_grant_type');
     }
+  }
+
+  /** A machine's own token for an API session (RFC 8693): what it may do with it is by its roles. */
+  async #machineSession(
+    request: FastifyRequest,
+    token: string,
+    body: TokenBody,
+    boundKey: string | undefined,
+  ): Promise<TokenShape> {
+    const options = { clientId: body.client_id, boundKey, requestId: request.id };
+    const projectId = await this.projects.idToSignIn(body.project);
+    const made = await this.#guarded(request, this.machines.signIn(projectId, token, options));
+    return { ...session(made.token, made.expiresInSeconds, boundKey), issued_token_type: ACCESS_TOKEN_TYPE };
+  }
+
+  /** RFC 9449 section 5. @returns undefined without a proof */
+  async #provenKey(request: FastifyRequest): Promise<string | undefined> {
+    const dpop = dpopOf(request);
+    if (dpop === undefined) return undefined;
+    return await this.#guarded(
+      request,
+      this.proofs.prove(dpop, undefined).catch((error: unknown) => {
+        throw error instanceof GatewayError ? new OAuthError('invalid_dpop_proof', 'auth.failed') : error;
+      }),
+    );
+  }
+
+  /** Failures to prove who one is count against the address. */
+  async #guarded<T>(request: FastifyRequest, work: Promise<T>): Promise<T> {
+    return await work.catch(async (error: unknown) => {
+      if (error instanceof OAuthError) await this.limits.take('bad-secret', request.ip);
+      throw error;
+    });
   }
 
   /** Public: whoever asks gets a code; it is worth nothing until a person confirms it. */

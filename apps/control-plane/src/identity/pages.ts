@@ -13,7 +13,7 @@ const STYLE =
 
 /** @param body HTML that is already escaped */
 export const htmlPage = (title: string, body: string): string =>
-  `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)} – Sallyport</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${body}</html>`;
+  `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><title>${escapeHtml(title)} – Sallyport</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${body}</html>`;
 
 export const SESSION_COOKIE = 'sallyport_session';
 

@@ -12,6 +12,8 @@ import { ProjectDirectory } from '../db/project.ts';
 import { Public } from '../http/caller.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
 import { Listening } from '../listening.ts';
+import { AccountsRepository } from './accounts/accounts.repository.ts';
+import { LOCAL } from './accounts/local-sign-in.ts';
 import { DeviceFlow, normalUserCode } from './device-flow.ts';
 import { escapeHtml, htmlPage, readCookies, SESSION_COOKIE, setCookie } from './pages.ts';
 import { IdentityProviders } from './providers.ts';
@@ -47,6 +49,7 @@ export class SignInController {
     private readonly signIn: SignIn,
     private readonly providers: IdentityProviders,
     private readonly projects: ProjectDirectory,
+    private readonly accounts: AccountsRepository,
     private readonly devices: DeviceFlow,
     private readonly limits: RateLimiter,
     private readonly listening: Listening,
@@ -64,7 +67,16 @@ export class SignInController {
     const returnTo = safeReturnTo(query.return_to);
     const projectId = await this.projects.idToSignIn(query.project);
     const providers = await this.providers.list(projectId);
-    if (query.provider === undefined && providers.length > 1) {
+    const hasAccounts = await this.accounts.some(projectId);
+    if (query.provider === LOCAL || (query.provider === undefined && providers.length === 0 && hasAccounts)) {
+      const more = new URLSearchParams({
+        ...(query.project === undefined ? {} : { project: query.project }),
+        return_to: returnTo,
+      });
+      void reply.header('cache-control', 'no-store').redirect(`/login?${more.toString()}`, 302);
+      return;
+    }
+    if (query.provider === undefined && providers.length + Number(hasAccounts) > 1) {
       const { max_age: maxAge, acr_values: acrValues, project } = query;
       const more = new URLSearchParams({
         ...(project === undefined ? {} : { project }),
@@ -76,6 +88,10 @@ export class SignInController {
         ({ name, displayName }) =>
           `<p><a href="/v1/login?provider=${encodeURIComponent(name)}&amp;${escapeHtml(more.toString())}">${escapeHtml(displayName === '' ? name : displayName)}</a></p>`,
       );
+      if (hasAccounts)
+        links.push(
+          `<p><a href="/v1/login?provider=${LOCAL}&amp;${escapeHtml(more.toString())}">Passkey or password</a></p>`,
+        );
       return this.#send(reply, 200, 'Sign in with', links.join(''));
     }
     const { url, state } = await this.signIn.begin(projectId, query.provider, returnTo, {

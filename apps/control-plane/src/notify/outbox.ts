@@ -39,6 +39,7 @@ export const OUTBOX_EVENTS = [
   'review.started',
   'review.lapsed',
   'drift.found',
+  'account.break_glass',
   'trail.alarm',
   'trail.head',
   'credential.refused',
