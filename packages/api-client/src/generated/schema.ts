@@ -3,6 +3,35 @@
  * Instants are ISO 8601 texts in UTC.
  */
 
+export interface Account {
+  readonly id: string;
+  readonly principal: string;
+  /** With a one-time code, always. */
+  readonly hasPassword: boolean;
+  readonly recoveryCodesLeft: number;
+  readonly passkeys: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly lastUsedAt: string | null;
+    readonly createdAt: string;
+  }[];
+  /** For emergencies: every sign-in is an alarm. */
+  readonly breakGlass: boolean;
+  readonly lastLoginAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface AccountLink {
+  /** Shown once, good once. */
+  readonly link: string;
+  readonly expiresAt: string;
+}
+
+export interface AccountPage {
+  readonly items: readonly Account[];
+  readonly nextCursor: string | null;
+}
+
 export interface AddProjectAdmin {
   /** Name of the person. One of project `default` that is called so may sign in to this project as well. */
   readonly name: string;
@@ -253,8 +282,39 @@ export interface ChangeProposalPage {
   readonly nextCursor: string | null;
 }
 
+export interface ClientKey {
+  readonly id: string;
+  /** For the assertion’s header; the key’s own, else its thumbprint (RFC 7638). */
+  readonly kid: string;
+  readonly clientId: string;
+  readonly expiresAt: string | null;
+  readonly createdAt: string;
+}
+
+export interface ClientKeyList {
+  readonly items: readonly ClientKey[];
+  readonly nextCursor: null | null;
+}
+
 export interface Comment {
   readonly text: string;
+}
+
+export interface CreateAccountLink {
+  /** The ways in that are there stop working, and sessions end. */
+  readonly replaces?: boolean;
+  /** The account it makes is for emergencies. */
+  readonly breakGlass?: boolean;
+  readonly expiresInSeconds?: number;
+}
+
+export interface CreateClientKey {
+  /** The public key as JWK: RSA from 2048 bits, P-256 to P-521, or Ed25519. */
+  readonly jwk: {
+    readonly kty: string;
+    readonly [key: string]: unknown;
+  };
+  readonly expiresInSeconds?: number;
 }
 
 export interface CreateCredential {
@@ -351,7 +411,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
 }
 
@@ -359,7 +419,7 @@ export interface CreateWebhook {
   readonly name: string;
   readonly url: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
 }
 
@@ -1194,6 +1254,14 @@ export interface TokenRequest {
   readonly resource?: string;
   readonly role?: string;
   readonly reason?: string;
+  /** Project whose trust rules and keys count; `default` when left out. */
+  readonly project?: string;
+  readonly client_assertion?: string;
+  readonly client_assertion_type?: string;
+  /** SHA-256 of a TLS client certificate (base64url) that opening a session is to take besides the token. */
+  readonly cnf_x5t_s256?: string;
+  /** Thumbprint of a key to bind the token to. */
+  readonly cnf_jkt?: string;
 }
 
 export interface TrailChain {
@@ -1247,6 +1315,78 @@ export interface TreeHead {
   readonly time: number;
   readonly statement: string;
   readonly signature: string;
+}
+
+export interface TrustPreview {
+  /** Each rule of the token’s issuer: the principal it makes, or why it makes none. */
+  readonly rules: readonly {
+    readonly rule: string;
+    readonly principal: string | null;
+    readonly why: string | null;
+  }[];
+}
+
+export interface TrustRule {
+  readonly name: string;
+  readonly kind: 'oidc' | 'kubernetes' | 'github' | 'gitlab' | 'spiffe';
+  /** `iss` of the tokens; of spiffe the trust domain, as spiffe://example.org. */
+  readonly issuer: string;
+  /** One of them has to be in `aud`. */
+  readonly audiences: readonly string[];
+  /** Where the issuer’s public keys come from. */
+  readonly keys: unknown;
+  /** Claim, or path with /, and the pattern or patterns it has to match: * stands for anything but / and :, ** for anything. */
+  readonly claims: Readonly<Record<string, string | readonly string[]>>;
+  /** The principal’s name; {claim} puts a claim in. */
+  readonly principal: string;
+  /** Principals of a template are made at their first sign-in. */
+  readonly create?: {
+    readonly kind: 'service' | 'ai_agent';
+    readonly groups: readonly string[];
+  };
+  /** Older or longer-lived tokens are refused. */
+  readonly maxAgeSeconds: number;
+  readonly enabled: boolean;
+  readonly id: string;
+  readonly lastUsedAt: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface TrustRuleDocument {
+  readonly name: string;
+  readonly kind?: 'oidc' | 'kubernetes' | 'github' | 'gitlab' | 'spiffe';
+  /** `iss` of the tokens; of spiffe the trust domain, as spiffe://example.org. */
+  readonly issuer: string;
+  /** One of them has to be in `aud`. */
+  readonly audiences: readonly string[];
+  /** Where the issuer’s public keys come from. */
+  readonly keys?: unknown;
+  /** Claim, or path with /, and the pattern or patterns it has to match: * stands for anything but / and :, ** for anything. */
+  readonly claims: Readonly<Record<string, string | readonly string[]>>;
+  /** The principal’s name; {claim} puts a claim in. */
+  readonly principal: string;
+  /** Principals of a template are made at their first sign-in. */
+  readonly create?: {
+    readonly kind: 'service' | 'ai_agent';
+    readonly groups?: readonly string[];
+  };
+  /** Older or longer-lived tokens are refused. */
+  readonly maxAgeSeconds?: number;
+  readonly enabled?: boolean;
+}
+
+export interface TrustRulePage {
+  readonly items: readonly TrustRule[];
+  readonly nextCursor: string | null;
+}
+
+export interface TryToken {
+  readonly token: string;
+}
+
+export interface UpdateAccount {
+  readonly breakGlass: boolean;
 }
 
 export interface UpdateCredential {
@@ -1315,7 +1455,7 @@ export interface UpdateProject {
 export interface UpdateWebhook {
   readonly url?: string;
   readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
   readonly disabled?: boolean;
 }
