@@ -15,6 +15,7 @@ import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerProjects } from './commands/projects.ts';
 import { registerProposals } from './commands/proposals.ts';
+import { registerProviders } from './commands/providers.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
@@ -77,6 +78,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerAgents(registry);
   registerProjects(registry);
   registerProposals(registry);
+  registerProviders(registry);
   registerCompletion(registry);
   program
     .command('version')

@@ -23,6 +23,15 @@ interface ProblemParts {
   readonly oauthError?: string;
   /** Seconds to wait, from Retry-After. */
   readonly retryAfterSeconds?: number;
+  readonly stepUp?: StepUp;
+}
+
+/** With `auth.step_up`: what the sign-in has to prove, and where to sign in again. */
+export interface StepUp {
+  readonly url: string;
+  readonly maxAgeSeconds?: number;
+  readonly amr?: readonly string[];
+  readonly acr?: readonly string[];
 }
 
 /** Callers switch on `code`, never on the message. */
@@ -34,6 +43,7 @@ export class ApiError extends Error {
   readonly errors: readonly FieldError[];
   readonly oauthError: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly stepUp: StepUp | undefined;
   constructor(problem: ProblemParts, options?: { readonly cause?: unknown }) {
     super(problem.title, options);
     this.code = problem.code;
@@ -42,6 +52,7 @@ export class ApiError extends Error {
     this.errors = problem.errors ?? [];
     this.oauthError = problem.oauthError;
     this.retryAfterSeconds = problem.retryAfterSeconds;
+    this.stepUp = problem.stepUp;
   }
 }
 
@@ -61,12 +72,14 @@ export async function problemOf(response: Response): Promise<ApiError> {
   const requestId = textOf(body['requestId']) ?? response.headers.get('x-request-id') ?? undefined;
   const oauthError = textOf(body['error']);
   const errors = fieldErrors(body['errors']);
+  const stepUp = stepUpOf(body['stepUp']);
   return new ApiError({
     code: textOf(body['code']) ?? `http.${response.status}`,
     status: response.status,
     title: textOf(body['detail']) ?? textOf(body['title']) ?? (response.statusText || `HTTP ${response.status}`),
     ...(requestId === undefined ? {} : { requestId }),
     ...(errors.length === 0 ? {} : { errors }),
+    ...(stepUp === undefined ? {} : { stepUp }),
     ...(oauthError === undefined ? {} : { oauthError }),
     ...(Number.isFinite(retryAfter) && retryAfter > 0 ? { retryAfterSeconds: retryAfter } : {}),
   });
@@ -96,4 +109,18 @@ function fieldErrors(value: unknown): readonly FieldError[] {
       ...(typeof column === 'number' ? { column } : {}),
     };
   });
+}
+
+function stepUpOf(value: unknown): StepUp | undefined {
+  const { url, maxAgeSeconds, amr, acr } = (value ?? {}) as { readonly [K in keyof StepUp]?: unknown };
+  const texts = (list: unknown): readonly string[] | undefined =>
+    Array.isArray(list) ? list.filter((one): one is string => typeof one === 'string') : undefined;
+  const [methods, levels] = [texts(amr), texts(acr)];
+  if (typeof url !== 'string') return undefined;
+  return {
+    url,
+    ...(typeof maxAgeSeconds === 'number' ? { maxAgeSeconds } : {}),
+    ...(methods === undefined ? {} : { amr: methods }),
+    ...(levels === undefined ? {} : { acr: levels }),
+  };
 }

@@ -18,6 +18,9 @@ import type {
   Grant,
   GrantDocument,
   Group,
+  IdentityProvider,
+  IdentityProviderPreview,
+  IdentityProviderTest,
   JoinToken,
   NewSecret,
   NewToken,
@@ -200,6 +203,17 @@ export interface ApiClient {
     areas(): Promise<DualControl>;
     setAreas(areas: readonly string[]): Promise<DualControl>;
   };
+  readonly identityProviders: {
+    list(query?: Query, max?: number): AsyncGenerator<IdentityProvider>;
+    get(name: string): Promise<IdentityProvider>;
+    create(body: Readonly<Record<string, unknown>>): Promise<IdentityProvider>;
+    update(name: string, body: Readonly<Record<string, unknown>>): Promise<IdentityProvider>;
+    remove(name: string): Promise<void>;
+    test(name: string): Promise<IdentityProviderTest>;
+    preview(name: string, body: Readonly<Record<string, unknown>>): Promise<IdentityProviderPreview>;
+  };
+  /** Ends the sign-in behind the token. @returns where to sign out at the provider too */
+  signOut(): Promise<{ readonly providerUrl: string | null }>;
   readonly projects: {
     list(query?: Query, max?: number): AsyncGenerator<Project>;
     get(name: string): Promise<Project>;
@@ -317,6 +331,16 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       areas: () => get('/v1/dual-control'),
       setAreas: (areas) => transport.json('PUT', '/v1/dual-control', { body: { areas } }),
     },
+    identityProviders: {
+      list: list('/v1/identity-providers'),
+      get: (name) => get(`/v1/identity-providers/${at(name)}`),
+      create: (body) => post('/v1/identity-providers', body),
+      update: (name, body) => transport.json('PATCH', `/v1/identity-providers/${at(name)}`, { body }),
+      remove: (name) => remove(`/v1/identity-providers/${at(name)}`),
+      test: (name) => post(`/v1/identity-providers/${at(name)}/test`),
+      preview: (name, body) => post(`/v1/identity-providers/${at(name)}/preview`, body),
+    },
+    signOut: () => post('/v1/logout'),
     projects: {
       list: list('/v1/projects'),
       get: (name) => get(`/v1/projects/${at(name)}`),

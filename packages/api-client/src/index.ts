@@ -1,4 +1,4 @@
-export { ApiError, type FieldError, problemOf } from './api-error.ts';
+export { ApiError, type FieldError, problemOf, type StepUp } from './api-error.ts';
 export { type ApiClient, type ApiClientOptions, allItems, createApiClient } from './client.ts';
 export { jsonLines } from './lines.ts';
 export type { DeviceAuthorization, ExchangeRequest, OAuthApi, TokenAnswer } from './oauth.ts';
@@ -17,6 +17,9 @@ export type {
   Grant,
   GrantDocument,
   Group,
+  IdentityProvider,
+  IdentityProviderPreview,
+  IdentityProviderTest,
   JoinToken,
   NewSecret,
   NewToken,

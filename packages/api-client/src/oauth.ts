@@ -34,12 +34,27 @@ export interface ExchangeRequest {
   readonly role?: string | undefined;
 }
 
+export interface AuthorizeRequest {
+  readonly redirectUri: string;
+  /** S256 of the verifier, base64url. */
+  readonly codeChallenge: string;
+  readonly state: string;
+  readonly provider?: string | undefined;
+  readonly project?: string | undefined;
+  readonly maxAgeS?: number | undefined;
+  readonly acrValues?: string | undefined;
+}
+
 export interface OAuthApi {
   clientCredentials(clientId: string, clientSecret: string): Promise<TokenAnswer>;
   /** @param project name of the one to sign in to; `default` when left out */
   startDevice(project?: string): Promise<DeviceAuthorization>;
   /** Polls until a person has answered. @throws ApiError with `oauthError` `access_denied` or `expired_token` */
   awaitDevice(device: DeviceAuthorization, wait: (ms: number) => Promise<void>): Promise<TokenAnswer>;
+  /** A code that came to this program on loopback (RFC 8252). */
+  redeemCode(code: string, redirectUri: string, codeVerifier: string): Promise<TokenAnswer>;
+  /** Where a browser asks the person to let this program in. */
+  authorizeUrl(baseUrl: string, request: AuthorizeRequest): string;
   /** An access token that opens sessions on one resource for minutes. */
   exchange(request: ExchangeRequest): Promise<TokenAnswer>;
 }
@@ -76,6 +91,30 @@ export function oauthApi(transport: Transport, deviceClient: string): OAuthApi {
           else if (error.oauthError !== 'authorization_pending') throw error;
         }
       }
+    },
+    redeemCode: (code, redirectUri, codeVerifier) =>
+      token({
+        grant_type: 'authorization_code',
+        client_id: deviceClient,
+        code,
+        redirect_uri: redirectUri,
+        code_verifier: codeVerifier,
+      }),
+    authorizeUrl: (baseUrl, request) => {
+      const { provider, project, maxAgeS, acrValues } = request;
+      const query = new URLSearchParams({
+        response_type: 'code',
+        client_id: deviceClient,
+        redirect_uri: request.redirectUri,
+        code_challenge: request.codeChallenge,
+        code_challenge_method: 'S256',
+        state: request.state,
+        ...(provider === undefined ? {} : { provider }),
+        ...(project === undefined ? {} : { project }),
+        ...(maxAgeS === undefined ? {} : { max_age: String(maxAgeS) }),
+        ...(acrValues === undefined ? {} : { acr_values: acrValues }),
+      });
+      return `${baseUrl}/v1/oauth/authorize?${query.toString()}`;
     },
     exchange: (request) =>
       token({

@@ -8,14 +8,18 @@ import type { Context } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
 import { safeLine } from '../output/safe-text.ts';
 import { renderFields } from '../output/table.ts';
-import { showInstant } from '../output/time.ts';
+import { parseSpan, showInstant } from '../output/time.ts';
+import { openBrowser, signInOnLoopback } from '../sign-in/loopback.ts';
 import { askHidden, readStdin } from '../terminal.ts';
 import type { Registry } from './command.ts';
 
 interface LoginOptions {
   readonly clientId?: string;
   readonly secretFile?: string;
-  readonly forWhom?: string;
+  readonly browser?: boolean;
+  readonly provider?: string;
+  readonly maxAge?: string;
+  readonly acr?: string;
 }
 
 export function registerSignIn({ program, run }: Registry): void {
@@ -29,8 +33,15 @@ export function registerSignIn({ program, run }: Registry): void {
       'sign in as this service or AI agent; its secret comes from SALLYPORT_CLIENT_SECRET, --secret-file or a prompt',
     )
     .option('--secret-file <file>', 'file with the client secret (`-` = stdin); readable by you alone')
+    .option('--provider <name>', 'sign in by this identity provider')
+    .option('--browser', 'with the browser of this machine: it sends the answer here, and no code has to be compared')
+    .option('--max-age <time>', 'prove who you are if you last did longer ago, as 5m (step-up)')
+    .option('--acr <levels>', 'ask the provider for one of these levels, parted by spaces (step-up)')
     .action(run(login));
-  program.command('logout').description('forget the token of this profile').action(run(logout));
+  program
+    .command('logout')
+    .description('end this sign-in at the control plane, and forget its token')
+    .action(run(logout));
   program.command('whoami').description('show who you are, your groups and what your roles allow').action(run(whoami));
 }
 
@@ -43,7 +54,7 @@ async function login(context: Context, options: LoginOptions): Promise<void> {
     { ...context.options, ...profileIfKnown(context) },
     terminal,
   );
-  const answer = await obtainToken(context, options, project);
+  const answer = await obtainToken(context, options, { url, project });
   const api = createApiClient({ baseUrl: url, token: () => answer.access_token, project });
   const [me, root] = await Promise.all([api.whoami(), api.rootCertificate().catch(() => undefined)]);
   saveProfile(terminal.env, profileName, {
@@ -68,7 +79,11 @@ function profileIfKnown(context: Context): { readonly profile?: string; readonly
   return { url: place };
 }
 
-async function obtainToken(context: Context, options: LoginOptions, project: string | undefined): Promise<TokenAnswer> {
+async function obtainToken(
+  context: Context,
+  options: LoginOptions,
+  place: { readonly url: string; readonly project: string | undefined },
+): Promise<TokenAnswer> {
   const { terminal } = context;
   const file = context.options.tokenFile;
   if (file !== undefined) {
@@ -78,8 +93,19 @@ async function obtainToken(context: Context, options: LoginOptions, project: str
   const { oauth } = context.api;
   const clientId = options.clientId ?? terminal.env['SALLYPORT_CLIENT_ID'];
   if (clientId !== undefined) return oauth.clientCredentials(clientId, await clientSecret(context, options));
-  const device = await oauth.startDevice(project);
-  showDevice(context, device);
+  const asked = {
+    ...place,
+    provider: options.provider,
+    maxAgeS: options.maxAge === undefined ? undefined : Math.floor(parseSpan(options.maxAge) / 1000),
+    acrValues: options.acr,
+  };
+  if (options.browser === true)
+    return await signInOnLoopback(oauth, { ...asked, baseUrl: place.url }, (address) => {
+      context.note('Signing in with your browser. If it does not open, open this address:', `  ${safeLine(address)}`);
+      openBrowser(address);
+    });
+  const device = await oauth.startDevice(place.project);
+  showDevice(context, withSignIn(device, asked));
   return oauth.awaitDevice(device, (ms) => sleep(ms));
 }
 
@@ -99,16 +125,45 @@ function showDevice(context: Context, device: DeviceAuthorization): void {
   );
 }
 
-function logout(context: Context): void {
+/** The address that signs in as asked first, and confirms the code after that. */
+function withSignIn(
+  device: DeviceAuthorization,
+  asked: {
+    readonly url: string;
+    readonly project: string | undefined;
+    readonly provider: string | undefined;
+    readonly maxAgeS: number | undefined;
+    readonly acrValues: string | undefined;
+  },
+): DeviceAuthorization {
+  const { project, provider, maxAgeS, acrValues } = asked;
+  if (provider === undefined && maxAgeS === undefined && acrValues === undefined) return device;
+  const page = new URL(device.verification_uri_complete ?? device.verification_uri);
+  const query = new URLSearchParams({
+    ...(project === undefined ? {} : { project }),
+    ...(provider === undefined ? {} : { provider }),
+    ...(maxAgeS === undefined ? {} : { max_age: String(maxAgeS) }),
+    ...(acrValues === undefined ? {} : { acr_values: acrValues }),
+    return_to: page.pathname + page.search,
+  });
+  return { ...device, verification_uri_complete: `${page.origin}/v1/login?${query.toString()}` };
+}
+
+async function logout(context: Context): Promise<void> {
   const { env } = context.terminal;
   const { profileName, profile } = openAccess(context.options, context.terminal);
   if (profile === undefined) {
     context.answer({ profile: profileName, signedOut: false }, () => ['You were not signed in.']);
     return;
   }
+  // A control plane that is away, or a token that is over or of a service: the token is forgotten all the same.
+  const ended = await context.api.signOut().catch(() => undefined);
   saveProfile(env, profileName, undefined);
-  context.answer({ profile: profileName, signedOut: true }, () => [
+  const providerUrl = ended?.providerUrl ?? null;
+  context.answer({ profile: profileName, signedOut: true, endedThere: ended !== undefined, providerUrl }, () => [
     `Signed out; the token is gone from ${configFile(env)}.`,
+    ...(ended === undefined ? ['The control plane was not told: the token ends at its own time.'] : []),
+    ...(providerUrl === null ? [] : [`To sign out at your identity provider too: ${safeLine(providerUrl)}`]),
   ]);
 }
 

@@ -1,5 +1,5 @@
 /** An error as a person reads it: what happened, where, its code and request id, and what to do. Never a stack. */
-import { ApiError } from '@sallyport/api-client';
+import { ApiError, type StepUp } from '@sallyport/api-client';
 import { GatewayError, ParseError } from '@sallyport/core';
 import { CliError } from '../exit-codes.ts';
 import { fileTrouble } from '../file-trouble.ts';
@@ -35,7 +35,7 @@ export function renderProblem(error: unknown): readonly string[] {
     return [
       `error: ${safeText(error.message)} [${safeLine(marks.join(', '))}]`,
       ...error.errors.map((one) => `  ${safeLine(whereOf(one))}${safeLine(one.message)}`),
-      ...hintLine(HINTS[error.code]),
+      ...hintLine(error.stepUp === undefined ? HINTS[error.code] : stepUpHint(error.stepUp)),
     ];
   }
   if (error instanceof GatewayError)
@@ -72,6 +72,18 @@ export function problemJson(error: unknown): Readonly<Record<string, unknown>> {
   const trouble = fileTrouble(error);
   if (trouble !== undefined) return { error: { code: 'cli.usage', message: trouble } };
   return { error: { code: 'cli.failure', message: error instanceof Error ? error.message : String(error) } };
+}
+
+/** The command that proves what is asked, and then the same command again. */
+function stepUpHint({ maxAgeSeconds, acr, url }: StepUp): string {
+  const provider = new URL(url).searchParams.get('provider');
+  const parts = [
+    'sallyport login --browser',
+    ...(provider === null ? [] : [`--provider ${provider}`]),
+    `--max-age ${maxAgeSeconds ?? 0}s`,
+    ...(acr === undefined ? [] : [`--acr "${acr.join(' ')}"`]),
+  ];
+  return `Sign in again, then repeat the command: ${parts.join(' ')}`;
 }
 
 const hintLine = (hint: string | undefined): readonly string[] => (hint === undefined ? [] : [`  ${safeText(hint)}`]);
