@@ -307,7 +307,8 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       this.#orSkip(link, 'credential', () =>
         this.errands.reported(link.source, read(parseCredentialReport, report ?? new Uint8Array())),
       ),
-    watch: async (_link, { sessionId, frame }) => this.sessions.frame(sessionId ?? '', Buffer.from(frame ?? [])),
+    watch: async (link, { sessionId, frame }) =>
+      this.sessions.frame(link.agent.id, sessionId ?? '', Buffer.from(frame ?? [])),
   };
 }
 

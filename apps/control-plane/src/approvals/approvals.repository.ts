@@ -94,9 +94,13 @@ export class ApprovalsRepository {
     });
   }
 
-  async resourceNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  /** Names by id, of resources of the requests' own project: an agent may name any id. */
+  async resourceNames(requests: readonly ApprovalRequest[]): Promise<ReadonlyMap<string, string>> {
     const rows = await this.database.client.resource.findMany({
-      where: { id: { in: [...new Set(ids)] } },
+      where: {
+        id: { in: [...new Set(requests.map((row) => row.resourceId))] },
+        projectId: { in: [...new Set(requests.map((row) => row.projectId))] },
+      },
       select: { id: true, name: true },
     });
     return new Map(rows.map((row) => [row.id, row.name]));
@@ -128,8 +132,8 @@ export class ApprovalsRepository {
     return tx.principal.findMany({ where: { id: { in: [...ids] } }, select: { id: true, name: true, kind: true } });
   }
 
-  async resourceName(tx: Tx, resourceId: string): Promise<string> {
-    const row = await tx.resource.findUnique({ where: { id: resourceId }, select: { name: true } });
+  async resourceName(tx: Tx, projectId: string, resourceId: string): Promise<string> {
+    const row = await tx.resource.findFirst({ where: { id: resourceId, projectId }, select: { name: true } });
     return row?.name ?? resourceId;
   }
 }

@@ -148,7 +148,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
   async consume(agentId: string, id: string, sessionId: string): Promise<void> {
     await this.database.transaction(async (tx) => {
       if (await this.repository.consume(tx, id, agentId, this.clock.now())) return;
-      const known = await this.repository.lock(tx, id);
+      const found = await this.repository.lock(tx, id);
+      const known = found?.agentId === agentId ? found : null;
       this.log.error('an approval was used that was not there to use', {
         approval: id,
         agent: agentId,
@@ -325,7 +326,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
 
   async #names(rows: readonly RequestWithVotes[]): Promise<Names> {
     return {
-      resources: await this.repository.resourceNames(rows.map((row) => row.resourceId)),
+      resources: await this.repository.resourceNames(rows),
       voters: await this.repository.principalNames(
         rows.flatMap((row) => [
           ...row.votes.flatMap((vote) => [vote.principalId, ...(vote.seatOfId === null ? [] : [vote.seatOfId])]),
@@ -478,7 +479,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       id: request.id,
       principal: request.principal.name,
       onBehalfOf: request.onBehalfOf?.name ?? '',
-      resource: await this.repository.resourceName(tx, request.resourceId),
+      resource: await this.repository.resourceName(tx, request.projectId, request.resourceId),
       database: request.database,
       sessionId: request.sessionId,
       mode: request.mode,

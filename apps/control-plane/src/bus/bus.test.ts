@@ -52,7 +52,7 @@ test('a message of any length is put together from parts that arrive mixed with 
 test('every replica hears a message, the sender too', async () => {
   const [a, b] = [await open(), await open()];
   const heard = [frames(a), frames(b)];
-  await a.publish('frame', { sessionId: 's', frame: 'x'.repeat(20_000) });
+  await a.publish('frame', { sessionId: 's', agentId: 'a', frame: 'x'.repeat(20_000) });
   await expect.poll(() => heard.map((list) => list.length)).toEqual([1, 1]);
   await Promise.all([a.close(), b.close()]);
 });
@@ -88,7 +88,7 @@ test('a lost connection comes back and says that something may have been missed'
   await client.connect();
   await client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sallyport bus'");
   await expect.poll(() => gaps, { timeout: 5_000 }).toBe(1);
-  await bus.publish('frame', { sessionId: 's', frame: 'after' });
+  await bus.publish('frame', { sessionId: 's', agentId: 'a', frame: 'after' });
   await expect.poll(() => heard).toContain('after');
   await client.end();
   await bus.close();
@@ -113,7 +113,7 @@ describe.skipIf(redisServer === undefined)('with Redis (skipped where redis-serv
       const heard = frames(b);
       const changes: string[] = [];
       b.subscribe('bundle', ({ projectId }) => changes.push(projectId));
-      await a.publish('frame', { sessionId: 's', frame: 'through redis' });
+      await a.publish('frame', { sessionId: 's', agentId: 'a', frame: 'through redis' });
       await expect.poll(() => heard).toEqual(['through redis']);
       const client = new pg.Client({ connectionString: server.url() });
       await client.connect();

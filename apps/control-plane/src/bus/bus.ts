@@ -21,7 +21,7 @@ export interface BusMessages {
   /** A session's keys were destroyed: who holds one in memory drops it. */
   readonly erased: { readonly sessionId: string };
   /** A live frame of a watched session, base64. */
-  readonly frame: { readonly sessionId: string; readonly frame: string };
+  readonly frame: { readonly sessionId: string; readonly agentId: string; readonly frame: string };
 }
 export type BusTopic = keyof BusMessages;
 export type BusHandler<T extends BusTopic> = (message: BusMessages[T]) => void;

@@ -30,9 +30,12 @@ export class LiveSessions implements OnApplicationBootstrap, OnModuleDestroy {
 
   onApplicationBootstrap(): void {
     this.#ends = [
-      this.bus.subscribe('frame', ({ sessionId, frame }) => {
+      this.bus.subscribe('frame', ({ sessionId, agentId, frame }) => {
+        const watched = this.#watchers.get(sessionId);
+        // Only the agent that has the session shows it.
+        if (watched === undefined || watched.agentId !== agentId) return;
         const bytes = Buffer.from(frame, 'base64');
-        for (const watcher of this.#watchers.get(sessionId)?.watchers ?? []) watcher(bytes);
+        for (const watcher of watched.watchers) watcher(bytes);
       }),
       // Another replica's last watcher left while one of ours still looks.
       this.bus.subscribe('watch', ({ sessionId, agentId, on }) => {
@@ -60,8 +63,8 @@ export class LiveSessions implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** A live frame from an agent; told to whichever replica somebody watches at. */
-  async frame(sessionId: string, frame: Buffer): Promise<void> {
-    await this.bus.publish('frame', { sessionId, frame: frame.toString('base64') });
+  async frame(agentId: string, sessionId: string, frame: Buffer): Promise<void> {
+    await this.bus.publish('frame', { sessionId, agentId, frame: frame.toString('base64') });
   }
 
   /** Ends a session at its agent, wherever the agent is connected. */

@@ -147,7 +147,10 @@ export class IngestRepository {
       on conflict do nothing`;
   }
 
-  /** The trail's word on who opened what replaces what a report said earlier. */
+  /**
+   * The trail's word on who opened what replaces what a report said earlier. A session of another agent stays that agent's,
+   * whatever this one says.
+   */
   async openSession(tx: Tx, chain: StoredChain, identity: ChainIdentity, session: SessionInfo): Promise<void> {
     const row = {
       projectId: chain.projectId,
@@ -169,7 +172,8 @@ export class IngestRepository {
       application: session.application,
       openedAt: new Date(session.openedAt),
     };
-    await tx.session.upsert({ where: { id: session.id }, create: { id: session.id, ...row }, update: row });
+    const { count } = await tx.session.updateMany({ where: { id: session.id, agentId: identity.agentId }, data: row });
+    if (count === 0) await tx.session.createMany({ data: [{ id: session.id, ...row }], skipDuplicates: true });
   }
 
   async closeSession(tx: Tx, agentId: string, closed: ClosedSession): Promise<void> {
@@ -206,8 +210,10 @@ export class IngestRepository {
       const [row] = await tx.$queryRaw<{ digest: Uint8Array }[]>`
         insert into recording_chunks (session_id, project_id, index, digest, size, object, from_ms, to_ms)
         values (${chunk.sessionId}::uuid, ${projectId}::uuid, ${chunk.index}, ${bytes(digest)}, ${chunk.bytes}, '', ${chunk.fromMs}, ${chunk.toMs})
-        on conflict (session_id, index) do update set from_ms = excluded.from_ms, to_ms = excluded.to_ms returning digest`;
-      if (row !== undefined && !digest.equals(row.digest)) wrong.push(chunk.index);
+        on conflict (session_id, index) do update set from_ms = excluded.from_ms, to_ms = excluded.to_ms
+          where recording_chunks.project_id = excluded.project_id returning digest`;
+      // No row: another project has a recording of that name.
+      if (row === undefined || !digest.equals(row.digest)) wrong.push(chunk.index);
     }
     return wrong;
   }

@@ -82,7 +82,9 @@ export class TrailRepository {
         case when e.kind = 'control.act' then null else s.on_behalf_of_name end as on_behalf_of, s.resource_name as resource,
         e.verdict, e.rule, e.code, e.action, e.target, e.count
       from trail_events e join trail_chains c on c.id = e.chain_id
-        left join sessions s on s.id = e.session_id left join principals p on p.id = e.principal_id
+        left join sessions s on s.id = e.session_id and s.project_id = e.project_id
+        -- An owner's act upon a project is told in its own chain, by their name; an agent names nobody of another project.
+        left join principals p on p.id = e.principal_id and (p.project_id = e.project_id or c.agent_id = e.project_id)
       where ${Prisma.join(conditions, ' and ')}
       order by e.time desc, e.chain_id desc, e.sequence desc limit ${query.limit + 1}`;
   }

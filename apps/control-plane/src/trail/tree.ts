@@ -36,7 +36,8 @@ export class Tree {
   /** Appends new checkpoints and signs the heads, if no other replica is at it; then brings our heads files up to date. */
   async round(): Promise<void> {
     const fresh = await this.database.client.$queryRaw<{ id: string }[]>`
-      select distinct project_id::text as id from trail_checkpoints where leaf_index is null`;
+      select p.id::text as id from projects p
+      where exists (select 1 from trail_checkpoints c where c.project_id = p.id and c.leaf_index is null)`;
     for (const { id } of fresh) {
       try {
         await this.database.transaction((tx) => this.#grow(tx, id));
@@ -129,7 +130,8 @@ export class Tree {
   /** Appends to each project's file what it lacks; synced, since it is what history is held against. */
   async #keepHeads(): Promise<void> {
     const rows = await this.database.client.$queryRaw<{ id: string; size: bigint }[]>`
-      select project_id::text as id, max(size) as size from trail_tree_heads group by project_id`;
+      select p.id::text as id, h.size from projects p
+      join lateral (select size from trail_tree_heads where project_id = p.id order by size desc limit 1) h on true`;
     for (const { id, size } of rows) {
       const file = path.join(this.config.dataDir, id === this.project.id ? 'heads.jsonl' : `heads-${id}.jsonl`);
       const written = this.#written.get(id) ?? (await lastHeadSize(file));
