@@ -17,6 +17,7 @@ import { registerProjects } from './commands/projects.ts';
 import { registerProposals } from './commands/proposals.ts';
 import { registerProviders } from './commands/providers.ts';
 import { registerResources } from './commands/resources.ts';
+import { registerReviews } from './commands/reviews.ts';
 import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
 import { registerSql } from './commands/sql.ts';
@@ -72,6 +73,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerPolicy(registry);
   registerApply(registry);
   registerGrants(registry);
+  registerReviews(registry);
   registerPeople(registry);
   registerAccounts(registry);
   registerTrust(registry);

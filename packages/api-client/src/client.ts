@@ -13,6 +13,7 @@ import type {
   ApprovalRequest,
   Change,
   ChangeProposal,
+  Drift,
   DualControl,
   Explanation,
   Grant,
@@ -33,6 +34,10 @@ import type {
   RecordedStatement,
   ReplayFrame,
   Resource,
+  Review,
+  ReviewAnswer,
+  ReviewDocument,
+  ReviewItem,
   Session,
   TrailEvent,
   TreeHead,
@@ -146,6 +151,17 @@ export interface ApiClient {
     get(name: string): Promise<Grant>;
     create(body: GrantDocument): Promise<Grant>;
     revoke(name: string): Promise<Grant>;
+  };
+  /** Access reviews. */
+  readonly reviews: {
+    list(query?: Query, max?: number): AsyncGenerator<Review>;
+    create(body: ReviewDocument): Promise<Review>;
+    start(name: string): Promise<Review>;
+    end(name: string): Promise<Review>;
+    items(name: string, query?: Query, max?: number): AsyncGenerator<ReviewItem>;
+    answer(name: string, body: ReviewAnswer): Promise<{ readonly items: readonly ReviewItem[] }>;
+    export(name: string, query?: Query): Promise<string>;
+    drift(query?: Query): Promise<{ readonly items: readonly Drift[] }>;
   };
   readonly policies: {
     list(query?: Query, max?: number): AsyncGenerator<Policy>;
@@ -289,6 +305,17 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       get: (name) => get(`/v1/grants/${at(name)}`),
       create: (body) => post('/v1/grants', body),
       revoke: (name) => post(`/v1/grants/${at(name)}/revoke`),
+    },
+    reviews: {
+      list: list('/v1/reviews'),
+      create: (body) => post('/v1/reviews', body),
+      start: (name) => post(`/v1/reviews/${at(name)}/start`),
+      end: (name) => post(`/v1/reviews/${at(name)}/end`),
+      items: (name, query, max) => allItems(transport, `/v1/reviews/${at(name)}/items`, query, max),
+      answer: (name, body) => post(`/v1/reviews/${at(name)}/answers`, body),
+      export: async (name, query = {}) =>
+        (await transport.raw('GET', `/v1/reviews/${at(name)}/export`, { query })).text(),
+      drift: (query = {}) => transport.json('GET', '/v1/drift', { query }),
     },
     policies: {
       list: list('/v1/policies'),

@@ -25,6 +25,12 @@ const COLUMNS: readonly Column<Grant>[] = [
     show: (grant) =>
       grant.revokedAt == null ? (grant.notAfter == null ? 'open' : showInstant(grant.notAfter)) : 'revoked',
   },
+  { title: 'confirmed', show: (grant) => grant.confirmed?.join(', ') },
+  {
+    title: 'reviewed until',
+    show: (grant) =>
+      grant.reviewedUntil == null ? undefined : `${showInstant(grant.reviewedUntil)}, then ${grant.afterReview}`,
+  },
 ];
 
 export function registerGrants({ program, run }: Registry): void {

@@ -2,11 +2,11 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../db/database.ts';
 import { idOrName } from '../db/reference.ts';
-import type { Grant, Prisma } from '../generated/prisma/client.ts';
+import type { Grant, GrantReview, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
-/** With the principal's name, since people speak of names. */
-export type GrantRow = Grant & { readonly principalName: string | null };
+/** With the principal's name, since people speak of names, and what its access reviews say. */
+export type GrantRow = Grant & { readonly principalName: string | null; readonly reviews: readonly GrantReview[] };
 
 @Injectable()
 export class GrantsRepository {
@@ -41,9 +41,11 @@ export class GrantsRepository {
       ids.length === 0
         ? []
         : await tx.principal.findMany({ where: { id: { in: ids } }, select: { id: true, name: true } });
+    const reviews = await tx.grantReview.findMany({ where: { grantId: { in: rows.map((row) => row.id) } } });
     const names = new Map(principals.map((principal) => [principal.id, principal.name]));
     return rows.map((row) => ({
       ...row,
+      reviews: reviews.filter((review) => review.grantId === row.id),
       principalName: row.principalId === null ? null : (names.get(row.principalId) ?? null),
     }));
   }

@@ -19,6 +19,7 @@ import { ResourcesRepository } from '../resources/resources.repository.ts';
 import { SystemClock } from '../time.ts';
 import { documentOf, type GrantDocument, GrantFields } from './grant-document.ts';
 import { type GrantRow, GrantsRepository } from './grants.repository.ts';
+import { reviewState } from './review-state.ts';
 
 export const GrantView = z
   .object({
@@ -34,6 +35,9 @@ export const GrantView = z
     notBefore: open(Instant.nullable()),
     notAfter: open(Instant.nullable()),
     revokedAt: open(Instant.nullable()),
+    reviewedUntil: open(Instant.nullable()).describe('Its access review lapses then.'),
+    afterReview: open(z.string().nullable()).describe('deny or hold: what then becomes of it.'),
+    confirmed: open(z.array(z.enum(EFFECTS)).nullable()).describe('What its last reviews confirmed; null = none has.'),
     createdAt: open(Instant),
   })
   .meta({ id: 'Grant' });
@@ -49,10 +53,20 @@ export const GrantQuery = pageQuery(['name', 'createdAt'], 'name').extend({
 
 const show = (row: GrantRow): GrantView => ({
   ...documentOf(row),
+  ...showReview(row),
   id: row.id,
   revokedAt: row.revokedAt?.toISOString() ?? null,
   createdAt: row.createdAt.toISOString(),
 });
+
+function showReview(row: GrantRow): Pick<GrantView, 'reviewedUntil' | 'afterReview' | 'confirmed'> {
+  const { reviewedUntil, afterReview, confirmed } = reviewState(row, row.reviews);
+  return {
+    reviewedUntil: reviewedUntil === undefined ? null : new Date(reviewedUntil).toISOString(),
+    afterReview: afterReview ?? null,
+    confirmed: confirmed === undefined ? null : [...confirmed],
+  };
+}
 
 @Injectable()
 export class Grants {

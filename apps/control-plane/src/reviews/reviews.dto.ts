@@ -79,16 +79,14 @@ export const ReviewDocument = z
   .meta({ id: 'ReviewDocument' });
 export type ReviewDocument = z.infer<typeof ReviewDocument>;
 
-const RoundView = z
-  .object({
-    number: open(z.number()),
-    startedAt: open(Instant),
-    deadline: open(Instant),
-    items: open(z.number()),
-    answered: open(z.number()),
-    state: open(z.enum(['open', 'lapsed', 'closed'])).describe('`lapsed`: the deadline passed with items unanswered.'),
-  })
-  .meta({ id: 'ReviewRound' });
+const RoundView = z.object({
+  number: open(z.number()),
+  startedAt: open(Instant),
+  deadline: open(Instant),
+  items: open(z.number()),
+  answered: open(z.number()),
+  state: open(z.enum(['open', 'lapsed', 'closed'])).describe('`lapsed`: the deadline passed with items unanswered.'),
+});
 export type RoundView = z.infer<typeof RoundView>;
 
 export const ReviewView = z
