@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type pg from 'pg';
 import { eventually, refused, type TourContext } from './context.ts';
+import { reviews } from './reviews.ts';
 import { type Chapter, promise } from './story.ts';
 
 const APPROVAL_POLICY = (name: string, expires: string): string => `kind: Policy
@@ -381,5 +382,6 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   expiredHold,
   revokedGrant,
   replay,
+  reviews,
   verify,
 ];
