@@ -572,6 +572,12 @@ export interface Grant {
   readonly notBefore: string | null;
   readonly notAfter: string | null;
   readonly revokedAt: string | null;
+  /** Its access review lapses then. */
+  readonly reviewedUntil: string | null;
+  /** deny or hold: what then becomes of it. */
+  readonly afterReview: string | null;
+  /** What its last reviews confirmed; null = none has. */
+  readonly confirmed: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[] | null;
   readonly createdAt: string;
 }
 
@@ -1017,7 +1023,15 @@ export interface Review {
   readonly endedAt: string | null;
   readonly createdAt: string;
   /** The last one. */
-  readonly round: unknown | null;
+  readonly round: {
+    readonly number: number;
+    readonly startedAt: string;
+    readonly deadline: string;
+    readonly items: number;
+    readonly answered: number;
+    /** `lapsed`: the deadline passed with items unanswered. */
+    readonly state: 'open' | 'lapsed' | 'closed';
+  } | null;
 }
 
 export interface ReviewAnswer {
@@ -1157,16 +1171,6 @@ export interface ReviewItemPage {
 export interface ReviewPage {
   readonly items: readonly Review[];
   readonly nextCursor: string | null;
-}
-
-export interface ReviewRound {
-  readonly number: number;
-  readonly startedAt: string;
-  readonly deadline: string;
-  readonly items: number;
-  readonly answered: number;
-  /** `lapsed`: the deadline passed with items unanswered. */
-  readonly state: 'open' | 'lapsed' | 'closed';
 }
 
 export interface RevokeApproval {
