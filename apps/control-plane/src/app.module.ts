@@ -22,6 +22,7 @@ import { PoliciesModule } from './policies/policies.module.ts';
 import { ProjectsModule } from './projects/projects.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
 import { ReviewsModule } from './reviews/reviews.module.ts';
+import { ScimModule } from './scim/scim.module.ts';
 import { SystemClock } from './time.ts';
 
 export interface Given {
@@ -73,6 +74,7 @@ export class AppModule {
         ApplyModule,
         ProjectsModule,
         DualControlModule,
+        ScimModule,
       ],
       providers: [Bootstrap],
     };

@@ -110,6 +110,12 @@ async function createApp(
     done();
   });
   refuseNul(fastify);
+  // What SCIM clients send (RFC 7644 §3.1) is JSON like any other; some name the type with no body at all.
+  const parseJson = fastify.getDefaultJsonParser('error', 'error');
+  fastify.addContentTypeParser('application/scim+json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else void parseJson(request, body as string, done);
+  });
   app.useGlobalPipes(
     new StandardSchemaValidationPipe({
       exceptionFactory: (issues) => new InvalidRequest(fieldProblems(issues)),

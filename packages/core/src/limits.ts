@@ -90,6 +90,18 @@ export const LIMITS = {
   credentialStaleMsMax: 60 * 60_000,
   heartbeatEveryMs: 5_000,
   pageSizeMax: 200,
+  /** A SCIM filter or path: characters, nesting, comparisons. */
+  scimFilterCharsMax: 2_000,
+  scimFilterDepthMax: 10,
+  scimFilterTermsMax: 50,
+  /** Operations of one SCIM PATCH, and values of one of its lists. */
+  scimPatchOperationsMax: 1_000,
+  scimValuesMax: 20_000,
+  scimTextCharsMax: 1_000,
+  /** One SAML answer as it comes, in base64. */
+  samlResponseBytesMax: 512 * 1024,
+  /** Metadata of a SAML identity provider. */
+  samlMetadataBytesMax: 1024 * 1024,
   celSourceBytesMax: 4 * 1024,
   rulesPerPolicyMax: 500,
   /** Relations and commands that a judged statement's event names, for access reviews, and the length of each. */

@@ -95,6 +95,8 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     quiet: ['nextAt'],
   },
   approverDelegation: { thing: 'approver-delegation', open: ['ofId', 'toId', 'startsAt', 'endsAt', 'endedAt'] },
+  scimClient: { thing: 'scim-client', open: ['provider', 'subject'] },
+  samlKey: { thing: 'saml-key', open: ['providerId', 'certificate', 'signsFrom', 'notAfter'] },
   webhook: { thing: 'webhook', open: ['name', 'format', 'events', 'disabledAt'] },
 };
 
@@ -107,6 +109,9 @@ export const UNWATCHED: Readonly<Record<string, string>> = {
   bootstrapLink: 'each link, and each use of one, is an act',
   loginCeremony: 'a sign-in under way',
   loginDelay: 'counters',
+  scimUser: 'kept by a directory; each change is an act',
+  scimGroup: 'kept by a directory; what it gives is an act',
+  scimGroupMember: 'kept by a directory; what it gives is an act',
   issuedCertificate: 'each issue is an act',
   appliedDocument: 'follows the documents',
   policyRevision: 'a copy of the policy',

@@ -102,6 +102,8 @@ export const PERMISSIONS = [
   /** As the second admin; the permission of the change itself is needed too. */
   'change-proposal:answer',
   'dual-control:update',
+  /** Provisioning people and groups of one identity provider by SCIM. */
+  'scim:write',
   /** Exchanging an API token for an access token of a resource; grants decide which. */
   'access:exchange',
 ] as const;
@@ -116,7 +118,7 @@ export const INSTALLATION_PERMISSIONS: readonly Permission[] = [
   'key:rotate',
 ];
 
-export const ROLES = ['owner', 'admin', 'auditor', 'approver', 'member'] as const;
+export const ROLES = ['owner', 'admin', 'auditor', 'approver', 'provisioner', 'member'] as const;
 export type Role = (typeof ROLES)[number];
 
 const MEMBER: readonly Permission[] = [
@@ -171,6 +173,8 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'session:read',
     'session:view',
   ],
+  /** What an identity provider's directory signs in as, and nothing else. */
+  provisioner: ['scim:write'],
   member: MEMBER,
 };
 

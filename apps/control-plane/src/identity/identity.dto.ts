@@ -3,7 +3,7 @@ import { PRINCIPAL_KINDS } from '@sallyport/model';
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/page.ts';
 import { PERMISSIONS, ROLES } from '../http/permissions.ts';
-import { GroupName, Instant, open, secret, sensitive } from '../http/schema.ts';
+import { GroupName, Instant, Name, open, secret, sensitive } from '../http/schema.ts';
 
 /** Names of principals; two of them must fit into an access token. */
 export const PrincipalName = z
@@ -83,6 +83,13 @@ export const GroupQuery = pageQuery(['name', 'createdAt'], 'name').extend({
 });
 
 const DAY_S = 86_400;
+const ScimClientShape = z.strictObject({
+  provider: Name,
+  subject: z
+    .enum(['userName', 'externalId', 'email'])
+    .default('userName')
+    .describe('The attribute that is the same as what sign-ins of the provider call the person.'),
+});
 export const CreateToken = z
   .strictObject({
     name: open(z.string().min(1).max(100)),
@@ -96,6 +103,9 @@ export const CreateToken = z
         .min(60)
         .max(366 * DAY_S),
     ).default(90 * DAY_S),
+    scim: open(ScimClientShape.optional()).describe(
+      'For `scim:write` alone: the identity provider whose directory will use the token.',
+    ),
   })
   .meta({ id: 'CreateToken' });
 export const NewTokenView = z

@@ -43,6 +43,11 @@ import { ProvidersRepository } from './provider-settings/providers.repository.ts
 import { ProviderSettingsService } from './provider-settings/providers.service.ts';
 import { IdentityProviders } from './providers.ts';
 import { Revocations } from './revocations.ts';
+import { PutBy } from './saml/put-by.ts';
+import { SamlController } from './saml/saml.controller.ts';
+import { SamlKeysController } from './saml/saml-keys.controller.ts';
+import { SamlKeys } from './saml/saml-keys.ts';
+import { SamlKind } from './saml/saml-kind.ts';
 import { SignInController } from './sign-in.controller.ts';
 import { SignIn } from './sign-in.service.ts';
 import { TokenService } from './token.service.ts';
@@ -63,6 +68,8 @@ import { TokenService } from './token.service.ts';
     AccountsController,
     LocalLoginController,
     ClientKeysController,
+    SamlController,
+    SamlKeysController,
   ],
   providers: [
     IdentityRepository,
@@ -76,6 +83,9 @@ import { TokenService } from './token.service.ts';
     DeviceFlow,
     DemoIdp,
     OidcKind,
+    SamlKeys,
+    SamlKind,
+    PutBy,
     ProviderKinds,
     ProvidersRepository,
     ProviderSettingsService,

@@ -135,6 +135,15 @@ export class IdentityRepository {
   async insertToken(tx: Tx, data: Prisma.ApiTokenUncheckedCreateInput): Promise<void> {
     await tx.apiToken.create({ data });
   }
+  /** Which directory the token is for. */
+  async insertScimClient(
+    tx: Tx,
+    projectId: string,
+    tokenId: string,
+    client: { readonly provider: string; readonly subject: string },
+  ): Promise<void> {
+    await tx.scimClient.create({ data: { ...client, projectId, tokenId } });
+  }
   async touchToken(id: string, at: Date): Promise<void> {
     await this.db.apiToken.updateMany({ where: { id }, data: { lastUsedAt: at } });
   }

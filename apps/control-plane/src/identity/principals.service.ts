@@ -115,10 +115,7 @@ export class Principals {
           : { disabledAt: input.disabled ? (row.disabledAt ?? this.clock.now()) : null }),
       });
       await this.#requireAnAdmin(tx, caller.projectId);
-      if (disabling) {
-        await this.repository.revokeTokens(tx, { principalId: row.id }, this.clock.now());
-        await this.revocations.revoke(tx, caller.projectId, 'principal', row.id);
-      }
+      if (disabling) await this.#endAll(tx, row);
       await recordActOf(
         tx,
         caller,
@@ -135,11 +132,35 @@ export class Principals {
     await this.database.transaction(async (tx) => {
       const row = await this.find(caller.projectId, reference, tx);
       requireNoMore(caller, row.roles);
-      await this.revocations.revoke(tx, caller.projectId, 'principal', row.id);
-      await this.repository.deletePrincipal(tx, row.id);
-      await this.#requireAnAdmin(tx, caller.projectId);
-      await recordActOf(tx, caller, 'principal.deleted', `principal/${row.name}`);
+      await this.deletePrincipal(tx, caller, row);
     });
+  }
+
+  /** Inside a transaction, whoever asks; see `remove`. */
+  async deletePrincipal(tx: Tx, actor: Actor, row: Principal): Promise<void> {
+    await this.revocations.revoke(tx, row.projectId, 'principal', row.id);
+    await this.repository.deletePrincipal(tx, row.id);
+    await this.#requireAnAdmin(tx, row.projectId);
+    await recordActOf(tx, actor, 'principal.deleted', `principal/${row.name}`);
+  }
+
+  /** Inside a transaction, whoever asks: keeps someone out and ends what they have open. */
+  async disablePrincipal(tx: Tx, actor: Actor, row: Principal): Promise<void> {
+    await this.repository.updatePrincipal(tx, row.id, { disabledAt: row.disabledAt ?? this.clock.now() });
+    await this.#requireAnAdmin(tx, row.projectId);
+    await this.#endAll(tx, row);
+    await recordActOf(tx, actor, 'principal.disabled', `principal/${row.name}`);
+  }
+
+  /** Inside a transaction, whoever asks. */
+  async enablePrincipal(tx: Tx, actor: Actor, row: Principal): Promise<void> {
+    await this.repository.updatePrincipal(tx, row.id, { disabledAt: null });
+    await recordActOf(tx, actor, 'principal.updated', `principal/${row.name}`, { disabled: false });
+  }
+
+  async #endAll(tx: Tx, row: Principal): Promise<void> {
+    await this.repository.revokeTokens(tx, { principalId: row.id }, this.clock.now());
+    await this.revocations.revoke(tx, row.projectId, 'principal', row.id);
   }
 
   // groups

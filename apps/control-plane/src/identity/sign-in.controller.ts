@@ -19,7 +19,7 @@ import { escapeHtml, htmlPage, readCookies, SESSION_COOKIE, setCookie } from './
 import { IdentityProviders } from './providers.ts';
 import { SIGN_IN_S, SignIn, safeReturnTo } from './sign-in.service.ts';
 
-const STATE_COOKIE = 'sallyport_sign_in';
+export const STATE_COOKIE = 'sallyport_sign_in';
 const LoginQuery = z.object({
   return_to: z.string().max(1_200).optional(),
   provider: z.string().max(63).optional(),

@@ -10,6 +10,7 @@ import { recordActOf } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
 import type { Principal } from '../generated/prisma/client.ts';
 import { type Caller, requirePermission } from '../http/caller.ts';
+import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, toPage } from '../http/page.ts';
 import { permissionsOf } from '../http/permissions.ts';
 import { SystemClock } from '../time.ts';
@@ -25,6 +26,7 @@ import type {
 } from './identity.dto.ts';
 import { IdentityRepository } from './identity.repository.ts';
 import { Principals } from './principals.service.ts';
+import { IdentityProviders } from './providers.ts';
 import { Revocations } from './revocations.ts';
 
 @Injectable()
@@ -35,6 +37,7 @@ export class TokenService {
     private readonly principals: Principals,
     private readonly tokens: ApiTokens,
     private readonly revocations: Revocations,
+    private readonly providers: IdentityProviders,
     private readonly clock: SystemClock,
   ) {}
 
@@ -50,6 +53,13 @@ export class TokenService {
       input.scopes.length === 0 && principal.id === caller.principal.id ? this.#narrowed(caller, gives) : input.scopes;
     for (const permission of permissionsOf(principal.roles, scopes))
       if (!caller.permissions.has(permission)) throw new GatewayError('auth.forbidden', { gives: permission });
+    const { scim } = input;
+    if (scim !== undefined && (scopes.length !== 1 || scopes[0] !== 'scim:write'))
+      throw new InvalidRequest([
+        { field: 'scopes', message: 'a token for SCIM has the scope scim:write and no other' },
+      ]);
+    if (scim !== undefined && (await this.providers.find(caller.projectId, scim.provider)) === undefined)
+      throw new InvalidRequest([{ field: 'scim.provider', message: 'there is no such identity provider' }]);
     const expiresAt = new Date(this.clock.nowMs() + input.expiresInSeconds * 1000);
     return await this.database.transaction(async (tx) => {
       const made = await this.tokens.create(tx, {
@@ -61,11 +71,13 @@ export class TokenService {
         lineage: await this.tokens.lineageFor(tx, caller),
         expiresAt,
       });
+      if (scim !== undefined) await this.repository.insertScimClient(tx, caller.projectId, made.id, scim);
       await recordActOf(tx, caller, 'token.created', `principal/${principal.name}`, {
         id: made.id,
         name: input.name,
         scopes: [...scopes],
         expiresAt: expiresAt.toISOString(),
+        ...(scim === undefined ? {} : { scim: { ...scim } }),
       });
       return { ...made, expiresAt: expiresAt.toISOString() };
     });

@@ -395,7 +395,7 @@ export interface CreatePrincipal {
   readonly email?: string | null;
   /** Name or address of the person who reviews what this one may do. */
   readonly manager?: string | null;
-  readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'member')[];
+  readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'provisioner' | 'member')[];
 }
 
 export interface CreateProject {
@@ -411,8 +411,14 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'scim:write' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
+  /** For `scim:write` alone: the identity provider whose directory will use the token. */
+  readonly scim?: {
+    readonly provider: string;
+    /** The attribute that is the same as what sign-ins of the provider call the person. */
+    readonly subject?: 'userName' | 'externalId' | 'email';
+  };
 }
 
 export interface CreateWebhook {
@@ -1181,8 +1187,17 @@ export interface RotateKey {
   readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval';
 }
 
+export interface RotateSamlKey {
+  /** Until then our metadata shows the new certificate and requests are signed by the old one. */
+  readonly signsAfterSeconds?: number;
+}
+
 export interface RotatedKey {
   readonly id: string;
+}
+
+export interface RotatedSamlKey {
+  readonly signsFrom: string;
 }
 
 export interface SecretList {
@@ -1446,7 +1461,7 @@ export interface UpdatePrincipal {
   readonly email?: string | null;
   /** Name or address of the person who reviews what this one may do. */
   readonly manager?: string | null;
-  readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'member')[];
+  readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'provisioner' | 'member')[];
   readonly disabled?: boolean;
 }
 

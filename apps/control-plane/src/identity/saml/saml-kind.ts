@@ -1,0 +1,82 @@
+/** The kind `saml`: from a row to a provider that can be used. Refuses settings that do not say where the provider is. */
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
+import { Database } from '../../db/database.ts';
+import { Listening } from '../../listening.ts';
+import { SystemClock } from '../../time.ts';
+import { IdentityRepository } from '../identity.repository.ts';
+import { requireProviderUrl } from '../login/provider-fetch.ts';
+import { ProviderKind, type ProviderSettings } from '../login/provider-kind.ts';
+import { parseIdpMetadata, requireCertificate } from './idp-metadata.ts';
+import { SamlConfig, SamlSecrets } from './saml-config.ts';
+import { SamlKeys } from './saml-keys.ts';
+import { SamlIdentityProvider } from './saml-provider.ts';
+
+@Injectable()
+export class SamlKind extends ProviderKind {
+  override readonly kind = 'saml';
+  override readonly config = SamlConfig;
+  override readonly secrets = SamlSecrets;
+  constructor(
+    private readonly keys: SamlKeys,
+    private readonly repository: IdentityRepository,
+    private readonly database: Database,
+    private readonly listening: Listening,
+    private readonly clock: SystemClock,
+  ) {
+    super();
+  }
+
+  override callbackPath(address: string): string {
+    return `/v1/saml/${address}/acs`;
+  }
+
+  override make(settings: ProviderSettings): SamlIdentityProvider {
+    const { projectId, name, displayName, mapping, address } = settings;
+    const config = SamlConfig.parse(settings.config);
+    requireWhole(config, this.clock.nowMs());
+    return new SamlIdentityProvider({
+      projectId,
+      name,
+      displayName,
+      mapping,
+      config,
+      basePath: `/v1/saml/${address}`,
+      publicUrl: () => this.listening.publicUrl(),
+      keys: () => this.keys.of(projectId, name),
+      takeId: (id, expiresAtMs) =>
+        this.repository.takeId(this.database.client, {
+          projectId,
+          purpose: `saml-assertion/${name}`,
+          hash: Uint8Array.from(createHash('sha256').update(id).digest()),
+          expiresAt: new Date(expiresAtMs),
+        }),
+      nowMs: () => this.clock.nowMs(),
+    });
+  }
+}
+
+/** @throws GatewayError `request.invalid` with the field */
+function requireWhole(config: SamlConfig, nowMs: number): void {
+  const wrong = (field: string, reason: string, cause?: unknown): never => {
+    throw new GatewayError('request.invalid', { field: `config.${field}`, reason }, { cause });
+  };
+  const given = [config.metadataUrl, config.metadata, config.ssoUrl].filter((one) => one !== undefined).length;
+  if (given !== 1) wrong('metadataUrl', 'one of metadataUrl, metadata, or ssoUrl with certificates is expected');
+  if ((config.ssoUrl === undefined) !== (config.certificates === undefined))
+    wrong('certificates', 'ssoUrl and certificates belong together');
+  if (config.certificates?.length === 0) wrong('certificates', 'at least one is needed');
+  const tried = (field: string, work: () => unknown): void => {
+    try {
+      work();
+    } catch (cause) {
+      wrong(field, cause instanceof Error ? cause.message : 'it cannot be read', cause);
+    }
+  };
+  const { metadataUrl, metadata, ssoUrl, certificates = [] } = config;
+  if (metadataUrl !== undefined) tried('metadataUrl', () => requireProviderUrl(metadataUrl));
+  if (ssoUrl !== undefined) tried('ssoUrl', () => requireProviderUrl(ssoUrl));
+  for (const certificate of certificates) tried('certificates', () => requireCertificate(certificate));
+  if (metadata !== undefined) tried('metadata', () => parseIdpMetadata(metadata, config.entityId, nowMs));
+}
