@@ -16,6 +16,7 @@ import { registerPolicy } from './commands/policy.ts';
 import { registerProjects } from './commands/projects.ts';
 import { registerProposals } from './commands/proposals.ts';
 import { registerProviders } from './commands/providers.ts';
+import { registerRequests } from './commands/requests.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerReviews } from './commands/reviews.ts';
 import { registerSessions } from './commands/sessions.ts';
@@ -68,6 +69,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerConnect(registry);
   registerSql(registry);
   registerApprovals(registry);
+  registerRequests(registry);
   registerSessions(registry);
   registerTrail(registry);
   registerPolicy(registry);

@@ -20,6 +20,7 @@ import { KeysModule } from './keys/keys.module.ts';
 import { NotifyModule } from './notify/notify.module.ts';
 import { PoliciesModule } from './policies/policies.module.ts';
 import { ProjectsModule } from './projects/projects.module.ts';
+import { RequestsModule } from './requests/requests.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
 import { ReviewsModule } from './reviews/reviews.module.ts';
 import { ScimModule } from './scim/scim.module.ts';
@@ -75,6 +76,7 @@ export class AppModule {
         ProjectsModule,
         DualControlModule,
         ScimModule,
+        RequestsModule,
       ],
       providers: [Bootstrap],
     };

@@ -23,6 +23,19 @@ export interface OidcProviderConfig {
   readonly groupsClaim: string;
 }
 
+/** The mail server that notifications go through. */
+export interface SmtpConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly implicitTls: boolean;
+  /** This machine itself: clear text goes no further. */
+  readonly loopback: boolean;
+  readonly user: string | undefined;
+  readonly password: Secret<string> | undefined;
+  /** The address that messages come from. */
+  readonly from: string;
+}
+
 /** A class only so that Nest can inject it; made by `parseConfig`. */
 export class Config {
   readonly http!: HostPort;
@@ -51,6 +64,8 @@ export class Config {
   readonly oidc!: readonly OidcProviderConfig[];
   /** Keys of trusted issuers may be fetched from this host, over plain HTTP too: for tests and trials. */
   readonly issuerLoopback!: boolean;
+  /** Undefined = no e-mail. */
+  readonly smtp!: SmtpConfig | undefined;
   /** Domain under which SNI names a resource; '' = none. */
   readonly domain!: string;
   /** How long the sums of what principals used are kept, which access reviews are made from. */
@@ -88,6 +103,8 @@ const KNOWN = [
   'OIDC_CLIENT_SECRET',
   'OIDC_GROUPS_CLAIM',
   'ISSUER_LOOPBACK',
+  'SMTP_URL',
+  'SMTP_FROM',
   'DOMAIN',
   'LOG_LEVEL',
   'USAGE_DAYS',
@@ -177,6 +194,37 @@ function parseOidc(get: (name: string) => string | undefined): OidcProviderConfi
   ];
 }
 
+const MAIL_ADDRESS = /^[^\s<>,;:"@]{1,64}@[A-Za-z0-9.-]{1,190}$/;
+
+/** `smtp://user:password@host:587` (STARTTLS) or `smtps://host:465`. The URL is never quoted: it holds a password. */
+function parseSmtp(get: (name: string) => string | undefined): SmtpConfig | undefined {
+  const text = get('SMTP_URL');
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^smtps?:$/.test(url.protocol) || url.hostname === '' || !/^\/?$/.test(url.pathname))
+    return refuse('SALLYPORT_SMTP_URL', 'smtp://user:password@host:587 or smtps://host:465 is expected');
+  const implicitTls = url.protocol === 'smtps:';
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const from = get('SMTP_FROM') ?? '';
+  if (!MAIL_ADDRESS.test(from)) refuse('SALLYPORT_SMTP_FROM', 'the address that messages come from is expected');
+  const decode = (name: string, part: string): string => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return refuse(name, 'its user or password is not percent-encoded');
+    }
+  };
+  return {
+    host,
+    port: url.port === '' ? (implicitTls ? 465 : 587) : Number(url.port),
+    implicitTls,
+    loopback: LOOPBACK.has(host),
+    user: url.username === '' ? undefined : decode('SALLYPORT_SMTP_URL', url.username),
+    password: url.password === '' ? undefined : new Secret(decode('SALLYPORT_SMTP_URL', url.password)),
+    from,
+  };
+}
+
 /**
  * @param argv flags after the script's name
  * @throws GatewayError `config.invalid` with `name` and `remedy` of the first wrong value
@@ -246,6 +294,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
     oidc: parseOidc(get),
     issuerLoopback: parseSwitch('SALLYPORT_ISSUER_LOOPBACK', get('ISSUER_LOOPBACK')),
+    smtp: parseSmtp(get),
     domain: get('DOMAIN') ?? '',
     usageDays: parseDays('SALLYPORT_USAGE_DAYS', get('USAGE_DAYS'), 400),
     unusedDays: parseDays('SALLYPORT_UNUSED_DAYS', get('UNUSED_DAYS'), 90),

@@ -6,6 +6,8 @@ import { jsonLines } from './lines.ts';
 import { type OAuthApi, oauthApi } from './oauth.ts';
 import { createTransport, type Query, type Transport, type TransportOptions } from './transport.ts';
 import type {
+  AccessOptions,
+  AccessRequest,
   Account,
   AccountLink,
   Agent,
@@ -13,6 +15,7 @@ import type {
   ApprovalRequest,
   Change,
   ChangeProposal,
+  CreateAccessRequest,
   Drift,
   DualControl,
   Explanation,
@@ -177,6 +180,19 @@ export interface ApiClient {
     documents: readonly ApplyDocument[],
     options: { readonly dryRun: boolean; readonly prune: boolean },
   ): Promise<{ readonly changes: readonly Change[] }>;
+  readonly accessRequests: {
+    list(query?: Query, max?: number): AsyncGenerator<AccessRequest>;
+    options(): Promise<AccessOptions>;
+    get(id: string): Promise<AccessRequest>;
+    create(body: CreateAccessRequest): Promise<AccessRequest>;
+    approve(
+      id: string,
+      body: { readonly effects?: AccessRequest['effects']; readonly duration?: number; readonly reason?: string },
+    ): Promise<AccessRequest>;
+    deny(id: string, reason: string): Promise<AccessRequest>;
+    withdraw(id: string, reason?: string): Promise<AccessRequest>;
+    extend(id: string, body: { readonly duration: number; readonly reason: string }): Promise<AccessRequest>;
+  };
   readonly approvals: {
     list(query?: Query, max?: number): AsyncGenerator<ApprovalRequest>;
     get(id: string): Promise<ApprovalRequest>;
@@ -323,6 +339,16 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       explain: (body) => post('/v1/policies/explain', body),
     },
     apply: (documents, { dryRun, prune }) => post('/v1/apply', { documents, dryRun, prune }),
+    accessRequests: {
+      list: list('/v1/access-requests'),
+      options: () => get('/v1/access-requests/options'),
+      get: (id) => get(`/v1/access-requests/${at(id)}`),
+      create: (body) => post('/v1/access-requests', body),
+      approve: (id, body) => post(`/v1/access-requests/${at(id)}/approve`, body),
+      deny: (id, reason) => post(`/v1/access-requests/${at(id)}/deny`, { reason }),
+      withdraw: (id, reason) => post(`/v1/access-requests/${at(id)}/withdraw`, reason === undefined ? {} : { reason }),
+      extend: (id, body) => post(`/v1/access-requests/${at(id)}/extend`, body),
+    },
     approvals: {
       list: list('/v1/approvals'),
       get: (id) => get(`/v1/approvals/${at(id)}`),

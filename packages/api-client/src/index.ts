@@ -4,6 +4,8 @@ export { jsonLines } from './lines.ts';
 export type { DeviceAuthorization, ExchangeRequest, OAuthApi, TokenAnswer } from './oauth.ts';
 export { createTransport, type Query, type RequestParts, type Transport, type TransportOptions } from './transport.ts';
 export type {
+  AccessOptions,
+  AccessRequest,
   Account,
   AccountLink,
   Agent,
@@ -11,6 +13,7 @@ export type {
   ApprovalRequest,
   Change,
   ChangeProposal,
+  CreateAccessRequest,
   Drift,
   DualControl,
   Endpoint,

@@ -10,11 +10,14 @@ import type {
 } from './generated/schema.ts';
 
 export type {
+  AccessOptions,
+  AccessRequest,
   Account,
   AccountLink,
   Agent,
   ApprovalRequest,
   ChangeProposal,
+  CreateAccessRequest,
   Drift,
   DualControl,
   Explanation,

@@ -72,6 +72,15 @@ export const CODES = {
   // budgets
   'budget.exceeded': { http: 429, text: 'A budget is used up.' },
   'budget.unavailable': { http: 503, text: 'The agent has no share of a budget left and cannot ask for more.' },
+  // access requests
+  'access.not_eligible': {
+    http: 403,
+    text: 'No access policy lets you ask for this, or it no longer allows what was asked.',
+  },
+  'access.not_yours': { http: 403, text: 'You cannot answer or change this access request.' },
+  'access.answered': { http: 409, text: 'This access request has already been answered.' },
+  'access.expired': { http: 408, text: 'Nobody answered this access request in time.' },
+  'access.ended': { http: 409, text: 'There is no grant of this request that could be prolonged.' },
   // record
   'trail.unavailable': { http: 503, text: 'The statement could not be recorded, so it was refused.' },
   'trail.broken': { http: 500, text: 'The record does not verify.' },

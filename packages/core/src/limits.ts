@@ -52,6 +52,8 @@ export const LIMITS = {
   budgetAskMsMax: 2_000,
   openApprovalsPerSessionMax: 1,
   openApprovalsMax: 1_000,
+  /** Access requests of one requester that wait for an answer. */
+  openAccessRequestsMax: 20,
   approvalNoticeEveryMs: 60_000,
   holdInTransactionMsDefault: 30_000,
   bundleChunkBytesMax: 256 * 1024,

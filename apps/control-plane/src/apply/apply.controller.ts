@@ -45,7 +45,8 @@ export class ApplyController {
   @Post()
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Apply documents (Resource, Group, Grant, Policy): all or nothing; 422 names file, line and field.',
+    summary:
+      'Apply documents (Resource, Group, Grant, Policy, AccessPolicy): all or nothing; 422 names file, line and field.',
   })
   @Answers(ApplyAnswer)
   async apply(

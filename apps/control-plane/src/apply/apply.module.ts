@@ -2,13 +2,14 @@
 import { Module } from '@nestjs/common';
 import { GrantsModule } from '../grants/grants.module.ts';
 import { PoliciesModule } from '../policies/policies.module.ts';
+import { RequestsModule } from '../requests/requests.module.ts';
 import { ResourcesModule } from '../resources/resources.module.ts';
 import { ApplyController } from './apply.controller.ts';
 import { ApplyRepository } from './apply.repository.ts';
 import { Apply } from './apply.service.ts';
 
 @Module({
-  imports: [ResourcesModule, GrantsModule, PoliciesModule],
+  imports: [ResourcesModule, GrantsModule, PoliciesModule, RequestsModule],
   controllers: [ApplyController],
   providers: [Apply, ApplyRepository],
 })

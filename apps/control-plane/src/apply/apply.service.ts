@@ -1,5 +1,5 @@
 /**
- * Brings groups, resources, grants and policies to what a set of documents says: all in one transaction, or nothing.
+ * Brings groups, resources, grants, policies and access policies to what a set of documents says: all in one transaction, or nothing.
  * A dry run does the same work and rolls back, so that its answer is what would happen. Prune deletes what earlier documents
  * named and these do not, among the kinds that these hold; what was made by hand stays. No HTTP, no Prisma.
  */
@@ -20,6 +20,8 @@ import { Principals } from '../identity/principals.service.ts';
 import { Revocations } from '../identity/revocations.ts';
 import { PoliciesRepository } from '../policies/policies.repository.ts';
 import { Policies } from '../policies/policies.service.ts';
+import { AccessPolicies, documentOf as accessPolicyOf } from '../requests/access-policies.service.ts';
+import { showPolicy } from '../requests/access-policy.ts';
 import { documentOf as resourceDocumentOf, specOf } from '../resources/resource-document.ts';
 import { ResourcesRepository } from '../resources/resources.repository.ts';
 import { Resources } from '../resources/resources.service.ts';
@@ -67,6 +69,7 @@ export class Apply {
     private readonly grantRows: GrantsRepository,
     private readonly policies: Policies,
     private readonly policyRows: PoliciesRepository,
+    private readonly accessPolicies: AccessPolicies,
     private readonly clock: SystemClock,
   ) {}
 
@@ -135,6 +138,8 @@ export class Apply {
         return await this.#grant(tx, caller, document);
       case 'Policy':
         return await this.#policy(tx, caller, document);
+      case 'AccessPolicy':
+        return await this.#accessPolicy(tx, caller, document);
       default:
         throw document satisfies never;
     }
@@ -252,6 +257,15 @@ export class Apply {
     return { kind: 'Policy', name, action: found === null ? 'create' : diff.length > 0 ? 'update' : 'none', diff };
   }
 
+  async #accessPolicy(tx: Tx, caller: Caller, { name, document }: Of<'AccessPolicy'>): Promise<Change> {
+    const found = (await this.accessPolicies.all(caller.projectId, tx)).find((row) => row.name === name);
+    const diff = diffOf(found === undefined ? undefined : showPolicy(accessPolicyOf(found)), showPolicy(document));
+    if (found === undefined) await this.accessPolicies.insert(tx, caller, document);
+    else if (diff.length > 0) await this.accessPolicies.update(tx, caller, found, document);
+    const action = found === undefined ? 'create' : diff.length > 0 ? 'update' : 'none';
+    return { kind: 'AccessPolicy', name, action, diff };
+  }
+
   async #prune(
     tx: Tx,
     caller: Caller,
@@ -285,6 +299,11 @@ export class Apply {
       case 'Policy':
         await each(await this.policyRows.all(caller.projectId, tx), (row) => this.policies.delete(tx, caller, row));
         break;
+      case 'AccessPolicy':
+        await each(await this.accessPolicies.all(caller.projectId, tx), (row) =>
+          this.accessPolicies.delete(tx, caller, row),
+        );
+        break;
       default:
         throw kind satisfies never;
     }
@@ -310,6 +329,8 @@ export class Apply {
         return this.grantRows.all(projectId, tx);
       case 'Policy':
         return this.policyRows.all(projectId, tx);
+      case 'AccessPolicy':
+        return this.accessPolicies.all(projectId, tx);
       default:
         throw kind satisfies never;
     }

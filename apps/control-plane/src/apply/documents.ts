@@ -1,5 +1,5 @@
 /**
- * YAML texts → checked documents of the four kinds, or every problem found, each with file, line and field.
+ * YAML texts → checked documents of the five kinds, or every problem found, each with file, line and field.
  * Pure. Refuses aliases, unknown kinds and fields, and two documents of one kind and name.
  */
 import { type Document, isAlias, LineCounter, parseAllDocuments, visit } from 'yaml';
@@ -9,6 +9,7 @@ import { type FieldProblem, fieldProblems, InvalidRequest } from '../http/invali
 import { GroupName, open } from '../http/schema.ts';
 import { PrincipalName } from '../identity/identity.dto.ts';
 import { compilePolicy } from '../policies/policies.service.ts';
+import { AccessPolicyDocument } from '../requests/access-policy.ts';
 import { ResourceDocument } from '../resources/resource-document.ts';
 
 export const GroupDocument = z.strictObject({
@@ -29,17 +30,23 @@ export type CheckedDocument = Place &
     | { readonly kind: 'Group'; readonly name: string; readonly document: GroupDocument }
     | { readonly kind: 'Resource'; readonly name: string; readonly document: ResourceDocument }
     | { readonly kind: 'Grant'; readonly name: string; readonly document: GrantDocument }
+    | { readonly kind: 'AccessPolicy'; readonly name: string; readonly document: AccessPolicyDocument }
     | { readonly kind: 'Policy'; readonly name: string; readonly source: string }
   );
 export type DocumentKind = CheckedDocument['kind'];
-export const DOCUMENT_KINDS: readonly DocumentKind[] = ['Group', 'Resource', 'Grant', 'Policy'];
+export const DOCUMENT_KINDS: readonly DocumentKind[] = ['Group', 'Resource', 'Grant', 'Policy', 'AccessPolicy'];
 
 export interface DocumentText {
   readonly file: string;
   readonly text: string;
 }
 
-const SCHEMAS = { Group: GroupDocument, Resource: ResourceDocument, Grant: GrantDocument } as const;
+const SCHEMAS = {
+  Group: GroupDocument,
+  Resource: ResourceDocument,
+  Grant: GrantDocument,
+  AccessPolicy: AccessPolicyDocument,
+} as const;
 
 /** The line of the node at a path, or of the nearest one above it. */
 function lineOf(document: Document.Parsed, path: readonly string[], lines: LineCounter): number {
@@ -98,7 +105,7 @@ function readText({ file, text }: DocumentText, problems: FieldProblem[]): Check
     // A table of expectations may stand beside its policy; `policy test` reads it, offline.
     if (kind === 'PolicyTest') return [];
     if (kind === 'Policy') return readPolicy(file, text, document, line, problems);
-    if (kind !== 'Group' && kind !== 'Resource' && kind !== 'Grant') {
+    if (kind !== 'Group' && kind !== 'Resource' && kind !== 'Grant' && kind !== 'AccessPolicy') {
       problems.push({
         file,
         line: lineOf(document, ['kind'], lines),

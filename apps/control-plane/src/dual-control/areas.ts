@@ -12,7 +12,7 @@ export type Area = (typeof AREAS)[number];
 export const SETTING = 'dual-control';
 
 export const AREA_NOTES: Readonly<Record<Area, string>> = {
-  policy: 'rules and masks',
+  policy: 'rules, masks and access policies',
   'identity-provider':
     'who may prove to be whom: identity providers, trust rules, keys of machines and links to accounts',
   'master-key': 'signing keys, the master key and what they seal',
@@ -25,7 +25,7 @@ const tables =
     names.includes(table);
 
 const TOUCHES: Readonly<Record<Area, Touches>> = {
-  policy: tables('policy'),
+  policy: tables('policy', 'accessPolicy'),
   'identity-provider': tables('identityProvider', 'trustRule', 'clientKey', 'bootstrapLink'),
   'master-key': tables('signingKey', 'masterKey'),
   administrators: (table, before, after) =>

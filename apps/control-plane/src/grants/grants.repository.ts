@@ -31,6 +31,13 @@ export class GrantsRepository {
   async update(tx: Tx, id: string, data: Prisma.GrantUncheckedUpdateInput): Promise<GrantRow> {
     return (await this.#named([await tx.grant.update({ where: { id }, data })], tx))[0]!;
   }
+  /** Only while it has neither ended nor been revoked: whoever comes second in a race changes nothing. */
+  async prolong(tx: Tx, projectId: string, id: string, byMs: number, now: Date): Promise<GrantRow | undefined> {
+    await tx.$queryRaw`select 1 from grants where id = ${id}::uuid and project_id = ${projectId}::uuid for update`;
+    const row = await tx.grant.findFirst({ where: { id, projectId, revokedAt: null, notAfter: { gt: now } } });
+    if (row?.notAfter == null) return undefined;
+    return await this.update(tx, id, { notAfter: new Date(row.notAfter.getTime() + byMs) });
+  }
   async remove(tx: Tx, id: string): Promise<void> {
     await tx.grant.delete({ where: { id } });
   }

@@ -32,6 +32,8 @@ export const GrantView = z
     effects: open(z.array(z.enum(EFFECTS))),
     roles: open(z.array(z.string())),
     kind: open(z.string()),
+    source: open(z.string()).describe('manual, or request: made for an access request.'),
+    requestId: open(z.string().nullable()).describe('The access request it was made for.'),
     notBefore: open(Instant.nullable()),
     notAfter: open(Instant.nullable()),
     revokedAt: open(Instant.nullable()),
@@ -42,6 +44,11 @@ export const GrantView = z
   })
   .meta({ id: 'Grant' });
 export type GrantView = z.infer<typeof GrantView>;
+/** What made a grant, where that was no person by hand. */
+export interface GrantOrigin {
+  readonly source?: 'request';
+  readonly requestId?: string;
+}
 export const GrantPage = pageOf(GrantView).meta({ id: 'GrantPage' });
 export const GrantQuery = pageQuery(['name', 'createdAt'], 'name').extend({
   principal: z.string().max(64).optional().describe('Name or id.'),
@@ -55,6 +62,8 @@ const show = (row: GrantRow): GrantView => ({
   ...documentOf(row),
   ...showReview(row),
   id: row.id,
+  source: row.source,
+  requestId: row.requestId,
   revokedAt: row.revokedAt?.toISOString() ?? null,
   createdAt: row.createdAt.toISOString(),
 });
@@ -140,10 +149,11 @@ export class Grants {
   }
 
   // Inside a transaction: for apply, which changes several things at once.
-  async insert(tx: Tx, actor: Actor, document: GrantDocument): Promise<GrantRow> {
+  async insert(tx: Tx, actor: Actor, document: GrantDocument, origin: GrantOrigin = {}): Promise<GrantRow> {
     const data = await this.#data(tx, actor, document);
     const row = await this.repository.insert(tx, {
       ...data,
+      ...origin,
       id: this.clock.id(),
       projectId: actor.projectId,
       name: document.name,
@@ -165,6 +175,16 @@ export class Grants {
   async end(tx: Tx, actor: Actor, found: GrantRow): Promise<GrantRow> {
     const row = await this.repository.update(tx, found.id, { revokedAt: this.clock.now() });
     await recordActOf(tx, actor, 'grant.revoked', `grant/${row.name}`);
+    await this.bundles.bump(tx, actor.projectId);
+    return row;
+  }
+  /** Moves the end of one that is still in force or to come. @returns undefined when it has ended or was revoked */
+  async prolong(tx: Tx, actor: Actor, id: string, byMs: number): Promise<GrantRow | undefined> {
+    const row = await this.repository.prolong(tx, actor.projectId, id, byMs, this.clock.now());
+    if (row === undefined) return undefined;
+    await recordActOf(tx, actor, 'grant.prolonged', `grant/${row.name}`, {
+      notAfter: row.notAfter?.toISOString() ?? '',
+    });
     await this.bundles.bump(tx, actor.projectId);
     return row;
   }

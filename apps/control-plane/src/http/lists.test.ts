@@ -112,6 +112,32 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
         expiresAt: new Date(Date.now() + 600_000),
       },
     }),
+  '/v1/access-policies': (name) =>
+    plane.call('POST', '/v1/access-policies', { name, requesters: {}, resources: {}, effects: ['read'], approve: {} }),
+  '/v1/access-requests': () => {
+    const at = new Date(Date.now() + serial * 1000);
+    return database().accessRequest.create({
+      data: {
+        id: randomUUID(),
+        projectId: projectId(),
+        policyId: randomUUID(),
+        policyName: 'p',
+        principalId: randomUUID(),
+        principalName: 'carla',
+        principalKind: 'person',
+        requestedById: randomUUID(),
+        requestedByName: 'carla',
+        requestedByKind: 'person',
+        effects: ['read'],
+        durationMs: 1000n,
+        reason: '',
+        resource: 'db',
+        state: 'denied',
+        requestedAt: at,
+        expiresAt: at,
+      },
+    });
+  },
   '/v1/approvals': () => {
     const at = new Date(Date.now() + serial * 1000);
     return database().approvalRequest.create({

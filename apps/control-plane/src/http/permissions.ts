@@ -67,6 +67,15 @@ export const PERMISSIONS = [
   /** Check and explain change nothing. */
   'policy:explain',
   'document:apply',
+  'access-policy:read',
+  'access-policy:create',
+  'access-policy:update',
+  'access-policy:delete',
+  /** Asking, for what an access policy allows; prolonging and withdrawing one’s own. */
+  'access-request:create',
+  /** One’s own, and those one may answer; all with `grant:read`. */
+  'access-request:read',
+  'access-request:answer',
   'approval:read',
   'approval:answer',
   'budget:read',
@@ -126,6 +135,8 @@ const MEMBER: readonly Permission[] = [
   'account:own',
   'resource:reach',
   'policy:explain',
+  'access-request:create',
+  'access-request:read',
   'approval:read',
   'session:own',
   'project:own',
@@ -152,6 +163,7 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
     'review:export',
     'policy:read',
     'budget:read',
+    'access-policy:read',
     'session:read',
     'session:view',
     'session:watch',
@@ -165,6 +177,8 @@ export const ROLE_PERMISSIONS: Readonly<Record<Role, readonly Permission[]>> = {
   approver: [
     ...MEMBER,
     'approval:answer',
+    'access-request:answer',
+    'access-policy:read',
     'group:read',
     'resource:read',
     'grant:read',

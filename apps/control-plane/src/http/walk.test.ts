@@ -56,6 +56,7 @@ const trustRule = (name: string) => ({
 });
 
 /** Bodies that a schema alone does not tell; of a write to a thing of that name. */
+const ACCESS_POLICY = (name: string) => ({ name, requesters: {}, resources: {}, effects: ['read'], approve: {} });
 const BODIES: Readonly<Record<string, (name: string) => unknown>> = {
   'POST /v1/principals': (name) => ({ name, kind: 'service' }),
   'POST /v1/webhooks': (name) => ({ name, url: 'http://127.0.0.1:9/x', events: ['trail.head'] }),
@@ -81,6 +82,9 @@ const BODIES: Readonly<Record<string, (name: string) => unknown>> = {
     effects: ['ddl'],
   }),
   'PATCH /v1/grants/{grant}': () => ({ effects: ['read', 'write'] }),
+  'POST /v1/access-policies': (name) => ACCESS_POLICY(name),
+  'PUT /v1/access-policies/{policy}': (name) => ({ ...ACCESS_POLICY(name), durationMax: '2h' }),
+  'POST /v1/access-requests/{id}/extend': () => ({ duration: '1h', reason: 'walked' }),
   'POST /v1/policies': (name) => ({ source: POLICY(name) }),
   'POST /v1/policies/check': (name) => ({ source: POLICY(name) }),
   'PUT /v1/policies/{policy}': (name) => ({ source: `${POLICY(name)}    message: No.\n` }),
@@ -170,6 +174,26 @@ const MAKERS: Readonly<Record<string, (projectId: string) => Promise<Thing>>> = 
     };
     return await client().approvalRequest.create({ data, select: { id: true } });
   },
+  'access-requests': async (projectId) => {
+    const who = { principalId: things['principals']!.id, principalName: CANARY, principalKind: 'service' };
+    const data = {
+      ...who,
+      id: randomUUID(),
+      projectId,
+      policyId: things['access-policies']!.id,
+      policyName: CANARY,
+      requestedById: who.principalId,
+      requestedByName: CANARY,
+      requestedByKind: 'service',
+      resource: CANARY,
+      effects: ['read'],
+      durationMs: 60_000n,
+      reason: CANARY,
+      requestedAt: new Date(),
+      expiresAt: new Date(Date.now() + 600_000),
+    };
+    return await client().accessRequest.create({ data, select: { id: true } });
+  },
   'change-proposals': async (projectId) => {
     const data = {
       id: randomUUID(),
@@ -247,6 +271,10 @@ const NO_THING: Readonly<Record<string, string>> = { package: 'files of the agen
 /** Answers to a good request of the project's own admin that are no 2xx, with the reason. */
 const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
   'GET /v1/sessions/{id}/recording': [404],
+  // Another's: they ask, prolong and withdraw themselves; and what it names is not there.
+  'POST /v1/access-requests/{id}/approve': [403],
+  'POST /v1/access-requests/{id}/extend': [403],
+  'POST /v1/access-requests/{id}/withdraw': [403],
   'POST /v1/sessions/{id}/erase': [409],
   'POST /v1/change-proposals/{id}/approve': [409],
   // Answered by the call before.

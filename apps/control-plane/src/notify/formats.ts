@@ -1,10 +1,13 @@
 /**
- * The body of a webhook: generic JSON, or blocks that Slack's incoming webhooks show. Texts arrive here masked by the
+ * The body of a webhook: generic JSON, blocks for Slack's incoming webhooks, or a card for Teams. Texts arrive here masked by the
  * detectors. Refuses to know how it is sent.
  */
 import { slackOf } from './slack.ts';
+import { teamsOf } from './teams.ts';
 
-export const WEBHOOK_FORMATS = ['generic', 'slack'] as const;
+/** `email` and `slack_app` have senders of their own (mailer.ts, slack-app.ts). */
+export const WEBHOOK_FORMATS = ['generic', 'slack', 'teams', 'email', 'slack_app'] as const;
+export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
 
 export interface OutboundMessage {
   /** The delivery's id: the same on each attempt, so that receivers can drop repeats. */
@@ -14,5 +17,8 @@ export interface OutboundMessage {
   readonly body: unknown;
 }
 
-export const formatFor = (format: string, { id, event, createdAt, body }: OutboundMessage): object =>
-  format === 'slack' ? slackOf(event, body) : { id, event, createdAt: createdAt.toISOString(), data: body };
+export function formatFor(format: string, { id, event, createdAt, body }: OutboundMessage): object {
+  if (format === 'slack') return slackOf(event, body);
+  if (format === 'teams') return teamsOf(event, body);
+  return { id, event, createdAt: createdAt.toISOString(), data: body };
+}

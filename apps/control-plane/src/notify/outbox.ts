@@ -1,7 +1,7 @@
 /**
  * Messages to the outside: written in the transaction of what they tell of, sent later by whichever replica takes them
  * (`for update skip locked`), again and again with growing pauses until delivered or given up.
- * Refuses to send from inside a transaction, and to follow redirects.
+ * Refuses to send from inside a transaction, and to know how each kind is sent (channels.ts).
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Counter } from 'prom-client';
@@ -9,15 +9,11 @@ import { Database, type Tx } from '../db/database.ts';
 import type { OutboxMessage, Prisma, Webhook } from '../generated/prisma/client.ts';
 import { Metrics } from '../http/metrics.ts';
 import { Log } from '../http/problem.filter.ts';
-import { Envelope } from '../keys/envelope.ts';
-import { hmacUnder } from '../keys/sealed-hmac.ts';
 import { SystemClock } from '../time.ts';
-import { formatFor } from './formats.ts';
-import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
+import { Channels } from './channels.ts';
 
 const POLL_MS = 500;
 const BATCH = 20;
-const SEND_TIMEOUT_MS = 10_000;
 /** Longer than a send: a replica that dies in the middle of one lets go by itself, and the message is sent again. */
 const LEASE_MS = 20_000;
 /** What was delivered or given up is shown this long. */
@@ -35,6 +31,8 @@ export const OUTBOX_EVENTS = [
   'approval.commented',
   'approval.requested',
   'approval.answered',
+  'access.requested',
+  'access.answered',
   'session.killed',
   'review.started',
   'review.lapsed',
@@ -47,6 +45,38 @@ export const OUTBOX_EVENTS = [
   'test',
 ] as const;
 export type OutboxEvent = (typeof OUTBOX_EVENTS)[number];
+/** What no webhook subscribes to: words to one Slack user about an answer of theirs. */
+export type InnerEvent = 'slack.note';
+
+/** Who of these can be reached by e-mail, or is tied to a user of a Slack app. */
+async function personalMessages(
+  tx: Tx,
+  projectId: string,
+  webhooks: readonly { readonly id: string; readonly format: string }[],
+  persons: readonly string[],
+): Promise<{ webhookId: string; recipientId: string }[]> {
+  if (persons.length === 0) return [];
+  const mail = webhooks.filter((webhook) => webhook.format === 'email');
+  const slack = webhooks.filter((webhook) => webhook.format === 'slack_app');
+  const withAddress =
+    mail.length === 0
+      ? []
+      : await tx.principal.findMany({
+          where: { projectId, id: { in: [...persons] }, disabledAt: null, email: { not: null } },
+          select: { id: true },
+        });
+  const links =
+    slack.length === 0
+      ? []
+      : await tx.slackLink.findMany({
+          where: { projectId, webhookId: { in: slack.map((one) => one.id) }, principalId: { in: [...persons] } },
+          distinct: ['webhookId', 'principalId'],
+        });
+  return [
+    ...mail.flatMap((webhook) => withAddress.map(({ id }) => ({ webhookId: webhook.id, recipientId: id }))),
+    ...links.map((link) => ({ webhookId: link.webhookId, recipientId: link.principalId })),
+  ];
+}
 
 @Injectable()
 export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
@@ -58,7 +88,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #sent: Counter<'outcome'>;
   constructor(
     private readonly database: Database,
-    private readonly envelope: Envelope,
+    private readonly channels: Channels,
     private readonly clock: SystemClock,
     private readonly log: Log,
     metrics: Metrics,
@@ -71,11 +101,20 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
-  /** One message to each webhook that wants this event. @param tx the transaction of the change */
-  async add(tx: Tx, projectId: string, event: OutboxEvent, body: Prisma.InputJsonObject): Promise<void> {
+  /**
+   * One message to each webhook that wants this event, and one to each of `persons` by those that can reach a person.
+   * @param tx the transaction of the change @param persons principal ids
+   */
+  async add(
+    tx: Tx,
+    projectId: string,
+    event: OutboxEvent,
+    body: Prisma.InputJsonObject,
+    persons: readonly string[] = [],
+  ): Promise<void> {
     const webhooks = await tx.webhook.findMany({
       where: { projectId, disabledAt: null, events: { hasSome: [event, '*'] } },
-      select: { id: true },
+      select: { id: true, format: true },
     });
     await this.addTo(
       tx,
@@ -84,6 +123,9 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
       event,
       body,
     );
+    const data = await personalMessages(tx, projectId, webhooks, [...new Set(persons)]);
+    if (data.length > 0)
+      await tx.outboxMessage.createMany({ data: data.map((to) => ({ ...to, projectId, event, body })) });
     this.database.afterCommit(tx, () => this.wake());
   }
 
@@ -92,7 +134,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
     tx: Tx,
     projectId: string,
     webhookIds: readonly string[],
-    event: OutboxEvent,
+    event: OutboxEvent | InnerEvent,
     body: Prisma.InputJsonObject,
   ): Promise<void> {
     if (webhookIds.length === 0) return;
@@ -165,7 +207,7 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
     const failure =
       webhook === undefined || webhook.disabledAt !== null
         ? 'the webhook is gone'
-        : await this.#deliver(message, webhook);
+        : await this.channels.deliver(message, webhook);
     const now = this.clock.now();
     if (failure === undefined) {
       this.#sent.inc({ outcome: 'sent' });
@@ -184,39 +226,5 @@ export class Outbox implements OnApplicationBootstrap, OnModuleDestroy {
         ? { failedAt: now }
         : { nextAt: new Date(now.getTime() + pause * (0.9 + Math.random() * 0.2)) };
     await this.database.client.outboxMessage.update({ where: { id: message.id }, data: { ...next, error } });
-  }
-
-  /** @returns why it was not taken, or undefined */
-  async #deliver(message: OutboxMessage, webhook: Webhook): Promise<string | undefined> {
-    try {
-      const body = JSON.stringify(
-        formatFor(webhook.format, {
-          id: String(message.id),
-          event: message.event,
-          createdAt: message.createdAt,
-          body: message.body,
-        }),
-      );
-      const timestamp = Math.floor(this.clock.nowMs() / 1000);
-      const signature = hmacUnder(this.envelope, webhook.sealed, `webhook/${webhook.id}`, signedText(timestamp, body));
-      const response = await fetch(webhook.url, {
-        method: 'POST',
-        body,
-        redirect: 'error',
-        signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
-        headers: {
-          'content-type': 'application/json',
-          'user-agent': 'sallyport',
-          'sallyport-event': message.event,
-          'sallyport-delivery': String(message.id),
-          [TIMESTAMP_HEADER]: String(timestamp),
-          [SIGNATURE_HEADER]: `v1=${signature}`,
-        },
-      });
-      await response.body?.cancel();
-      return response.ok ? undefined : `the receiver answered ${response.status}`;
-    } catch (cause) {
-      return cause instanceof Error ? `${cause.name}: ${cause.message}` : 'failed';
-    }
   }
 }

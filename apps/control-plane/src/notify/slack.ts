@@ -4,8 +4,11 @@
  * Slack: docs.slack.dev/messaging/formatting-message-text (escaping), reference/block-kit/blocks/section-block (3,000).
  */
 
+import { oneLine, wordingOf } from './wording.ts';
+
 // Together below the 3,000 units of one section's text.
 const STATEMENT_MAX = 2_500;
+const SECTION_MAX = 2_900;
 const LINE_MAX = 600;
 const PARAMETERS_MAX = 10;
 const PARAMETER_MAX = 60;
@@ -48,6 +51,15 @@ export function slackOf(event: string, body: unknown): object {
         `*${line('id')}* was *${line('state')}*${by}${reason}`,
       ]);
     }
+    case 'access.requested':
+    case 'access.answered': {
+      const { title, lines, command } = wordingOf(event, body);
+      return blocks(textOf(oneLine(title)), [
+        `*${textOf(oneLine(title))}*`,
+        ...sectionsOf(lines.map((one) => `*${textOf(one.label)}*: ${textOf(one.text)}`)),
+        ...(command === undefined ? [] : [`Look and answer: \`${codeOf(oneLine(command))}\``]),
+      ]);
+    }
     case 'trail.alarm':
       return blocks('An agent’s record needs a look', [
         `:rotating_light: The record of agent \`${code('agentId')}\`: \`${code('alarm')}\``,
@@ -67,6 +79,18 @@ export function slackOf(event: string, body: unknown): object {
     default:
       return blocks(`Sallyport: ${textOf(event)}`, [`Sallyport: \`${codeOf(event)}\``]);
   }
+}
+
+/** Lines gathered to as few sections as hold them. */
+function sectionsOf(lines: readonly string[]): readonly string[] {
+  const sections: string[] = [];
+  for (const text of lines) {
+    const last = sections.at(-1);
+    if (last !== undefined && last.length + text.length < SECTION_MAX)
+      sections[sections.length - 1] = `${last}\n${text}`;
+    else sections.push(text);
+  }
+  return sections;
 }
 
 /** Short: what a person needs in full stands in `approvals show`. */

@@ -13,8 +13,11 @@ import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { SystemClock } from '../time.ts';
+import { resealSlackSecrets, sealSlackSecrets } from './credentials/slack-secrets.ts';
+import { Mailer } from './mailer.ts';
 import { Outbox } from './outbox.ts';
-import type { CreateWebhook, UpdateWebhook, WebhookView } from './webhooks.dto.ts';
+import { SLACK_API } from './slack-app.ts';
+import { type CreateWebhook, FIELDS_OF, type UpdateWebhook, type WebhookView } from './webhooks.dto.ts';
 import { WebhooksRepository } from './webhooks.repository.ts';
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
@@ -29,6 +32,26 @@ function requireUrl(text: string): string {
   return text;
 }
 
+interface WebhookConfig {
+  readonly to?: readonly string[];
+  readonly channel?: string;
+}
+const configOf = (input: { to?: string[] | undefined; channel?: string | undefined }) => ({
+  ...(input.to === undefined ? {} : { to: input.to }),
+  ...(input.channel === undefined ? {} : { channel: input.channel }),
+});
+
+/** @throws InvalidRequest for a field that its format has not, and for a format that is another kind of thing */
+function requireFields(known: Webhook, input: UpdateWebhook): void {
+  const before = FIELDS_OF[known.format as WebhookView['format']];
+  const after = FIELDS_OF[input.format ?? (known.format as WebhookView['format'])];
+  if (after !== before)
+    throw new InvalidRequest([{ field: 'format', message: `${known.format} cannot become ${input.format}` }]);
+  for (const field of ['url', 'secret', 'to', 'channel', 'botToken', 'signingSecret'] as const)
+    if (input[field] !== undefined && after[field] === undefined)
+      throw new InvalidRequest([{ field, message: `not of format ${known.format}` }]);
+}
+
 @Injectable()
 export class WebhooksService {
   constructor(
@@ -37,6 +60,7 @@ export class WebhooksService {
     private readonly outbox: Outbox,
     private readonly envelope: Envelope,
     private readonly clock: SystemClock,
+    private readonly mailer: Mailer,
   ) {}
 
   async list(caller: Caller, page: PageRequest): Promise<Page<WebhookView>> {
@@ -49,39 +73,51 @@ export class WebhooksService {
   }
 
   /** @returns the webhook with its secret, shown this once */
-  async create(caller: Caller, input: CreateWebhook): Promise<WebhookView & { secret: string }> {
+  async create(caller: Caller, input: CreateWebhook): Promise<WebhookView & { secret?: string }> {
     const id = this.clock.id();
+    const isSigned = FIELDS_OF[input.format].secret !== undefined;
     const secret = input.secret ?? `whs_${randomBytes(32).toString('base64url')}`;
+    if (input.format === 'email' && !this.mailer.isConfigured)
+      throw new InvalidRequest([{ field: 'format', message: 'no mail server is configured: set SALLYPORT_SMTP_URL' }]);
+    const url = input.format === 'email' ? '' : requireUrl(input.url ?? SLACK_API).replace(/\/+$/, '');
+    const sealed =
+      input.botToken !== undefined && input.signingSecret !== undefined
+        ? sealSlackSecrets(this.envelope, id, { botToken: input.botToken, signingSecret: input.signingSecret })
+        : this.envelope.seal(Buffer.from(secret), `webhook/${id}`);
     const webhook = await this.database.transaction(async (tx) => {
       const row = await this.repository.create(tx, {
         id,
         projectId: caller.projectId,
         name: input.name,
-        url: requireUrl(input.url),
+        url: input.format === 'slack_app' ? url : (input.url ?? ''),
         format: input.format,
+        config: configOf(input),
         events: [...new Set(input.events)],
-        sealed: this.envelope.seal(Buffer.from(secret), `webhook/${id}`),
+        sealed,
       });
       await recordActOf(tx, caller, 'webhook.created', `webhook/${input.name}`, {
-        host: new URL(input.url).host,
+        host: url === '' ? '' : new URL(url).host,
+        ...(input.channel === undefined ? {} : { channel: input.channel }),
         format: input.format,
         events: input.events,
       });
       return row;
     });
-    return { ...show(webhook), secret };
+    return { ...show(webhook), ...(isSigned ? { secret } : {}) };
   }
 
   async update(caller: Caller, nameOrId: string, input: UpdateWebhook): Promise<WebhookView> {
     const known = await this.#require(caller, nameOrId);
+    requireFields(known, input);
+    const config = { ...(known.config as object), ...configOf(input) };
+    const sealed = this.#sealed(known, input);
     return await this.database.transaction(async (tx) => {
       const row = await this.repository.update(tx, known.id, {
+        config,
+        ...(sealed === undefined ? {} : { sealed }),
         ...(input.url === undefined ? {} : { url: requireUrl(input.url) }),
         ...(input.format === undefined ? {} : { format: input.format }),
         ...(input.events === undefined ? {} : { events: [...new Set(input.events)] }),
-        ...(input.secret === undefined
-          ? {}
-          : { sealed: this.envelope.seal(Buffer.from(input.secret), `webhook/${known.id}`) }),
         ...(input.disabled === undefined ? {} : { disabledAt: input.disabled ? this.clock.now() : null }),
       });
       await recordActOf(tx, caller, 'webhook.updated', `webhook/${known.name}`, {
@@ -89,6 +125,14 @@ export class WebhooksService {
       });
       return show(row);
     });
+  }
+
+  /** The new box, when a secret is changed. */
+  #sealed(known: Webhook, input: UpdateWebhook): Uint8Array<ArrayBuffer> | undefined {
+    const context = `webhook/${known.id}`;
+    if (input.secret !== undefined) return this.envelope.seal(Buffer.from(input.secret), context);
+    if (input.botToken === undefined && input.signingSecret === undefined) return undefined;
+    return resealSlackSecrets(this.envelope, known, input);
   }
 
   async delete(caller: Caller, nameOrId: string): Promise<void> {
@@ -138,6 +182,8 @@ const show = (row: Webhook): WebhookView => ({
   name: row.name,
   url: row.url,
   format: row.format as WebhookView['format'],
+  to: [...((row.config as WebhookConfig).to ?? [])],
+  channel: (row.config as WebhookConfig).channel ?? null,
   events: row.events,
   disabled: row.disabledAt !== null,
   createdAt: row.createdAt.toISOString(),

@@ -3,6 +3,174 @@
  * Instants are ISO 8601 texts in UTC.
  */
 
+export interface AccessOptions {
+  readonly items: readonly {
+    readonly policy: string;
+    readonly description: string;
+    /** Names of those it covers today. */
+    readonly resources: readonly string[];
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly roles: readonly string[];
+    readonly durationMax: string | number;
+    readonly ticket: boolean;
+    readonly groups: readonly string[];
+  }[];
+}
+
+export interface AccessPolicy {
+  readonly name: string;
+  readonly description: string;
+  /** Parts that are given must all match, inside a part one is enough; {} = everybody. */
+  readonly requesters: {
+    readonly groups?: readonly string[];
+    readonly principals?: readonly string[];
+    readonly kinds?: readonly ('person' | 'service' | 'ai_agent')[];
+  };
+  /** The same; {} = every resource. */
+  readonly resources: {
+    readonly names?: readonly string[];
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  /** At most these. */
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  /** Roles on the server that may be asked for too. */
+  readonly roles: readonly string[];
+  readonly durationMax: string | number;
+  readonly startWithin: string | number;
+  readonly answerWithin: string | number;
+  readonly extensions: {
+    readonly times: number;
+    readonly durationMax: string | number;
+  };
+  /** The whole reference must match the pattern. */
+  readonly ticket: {
+    readonly required: boolean;
+    readonly pattern?: string;
+  };
+  /** Persons: `count` distinct ones of any of `groups` (none = whoever may answer requests). */
+  readonly approve?: {
+    readonly count: number;
+    readonly groups: readonly string[];
+    /** So many of each of these groups, each person counted for one of them. */
+    readonly all: readonly {
+      readonly group: string;
+      readonly count: number;
+    }[];
+  };
+  readonly decision?: {
+    readonly webhook: string;
+    readonly timeout: string | number;
+  };
+  readonly id: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+export interface AccessPolicyDocument {
+  readonly name: string;
+  readonly description?: string;
+  /** Parts that are given must all match, inside a part one is enough; {} = everybody. */
+  readonly requesters: {
+    readonly groups?: readonly string[];
+    readonly principals?: readonly string[];
+    readonly kinds?: readonly ('person' | 'service' | 'ai_agent')[];
+  };
+  /** The same; {} = every resource. */
+  readonly resources: {
+    readonly names?: readonly string[];
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  /** At most these. */
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  /** Roles on the server that may be asked for too. */
+  readonly roles?: readonly string[];
+  /** The longest grant, as 1h. */
+  readonly durationMax?: string | number;
+  /** How far ahead a start may lie; 0s = at once, always. */
+  readonly startWithin?: string | number;
+  /** A request that nobody answers in this time has expired. */
+  readonly answerWithin?: string | number;
+  /** How often a grant may be prolonged, and by how much each time; each is asked for and answered anew. */
+  readonly extensions?: {
+    readonly times: number;
+    readonly durationMax: string | number;
+  };
+  /** The whole reference must match the pattern. */
+  readonly ticket?: {
+    readonly required?: boolean;
+    readonly pattern?: string;
+  };
+  /** Persons: `count` distinct ones of any of `groups` (none = whoever may answer requests). */
+  readonly approve?: {
+    readonly count?: number;
+    readonly groups?: readonly string[];
+    /** So many of each of these groups, each person counted for one of them. */
+    readonly all?: readonly {
+      readonly group: string;
+      readonly count?: number;
+    }[];
+  };
+  /** A webhook of format `generic` that is asked first. Its silence is no yes. */
+  readonly decision?: {
+    readonly webhook: string;
+    readonly timeout?: string | number;
+  };
+}
+
+export interface AccessRequest {
+  readonly id: string;
+  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn';
+  /** The caller may answer it. */
+  readonly answerable: boolean;
+  readonly policy: string;
+  /** Who gets the grant. */
+  readonly principal: {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+  };
+  readonly requestedBy: {
+    readonly id: string;
+    readonly name: string;
+    readonly kind: string;
+  };
+  readonly resource: string | null;
+  readonly labels: Readonly<Record<string, string>> | null;
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly roles: readonly string[];
+  readonly duration: string | number;
+  readonly startAt: string | null;
+  readonly reason: string;
+  readonly ticket: string | null;
+  /** The request whose grant this one would prolong. */
+  readonly extends: string | null;
+  /** Groups whose members may answer; empty = whoever may answer. */
+  readonly groups: readonly string[];
+  readonly votes: readonly {
+    readonly principalId: string;
+    /** Name; empty when it is gone. */
+    readonly principal: string;
+    readonly granted: boolean;
+    readonly reason: string | null;
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly duration: string | number;
+    readonly at: string;
+  }[];
+  /** Why it ended so. */
+  readonly answer: string | null;
+  /** What came of it. */
+  readonly grant: {
+    readonly id: string;
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly notBefore: string | null;
+    readonly notAfter: string | null;
+    readonly revokedAt: string | null;
+  } | null;
+  readonly requestedAt: string;
+  readonly expiresAt: string;
+  readonly answeredAt: string | null;
+}
+
 export interface Account {
   readonly id: string;
   readonly principal: string;
@@ -92,7 +260,7 @@ export interface ApiTokenPage {
 
 export interface ApplyAnswer {
   readonly changes: readonly {
-    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy';
+    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy' | 'AccessPolicy';
     readonly name: string;
     readonly action: 'create' | 'update' | 'delete' | 'none';
     /** `- field: old`, `+ field: new`. */
@@ -206,6 +374,14 @@ export interface Approve {
   readonly sessions?: 'this' | 'all';
 }
 
+export interface ApproveAccess {
+  readonly reason?: string;
+  /** Fewer than were asked for. */
+  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  /** Shorter than was asked for. */
+  readonly duration?: string | number;
+}
+
 export interface ApproveProposal {
   readonly reason?: string;
 }
@@ -298,6 +474,25 @@ export interface ClientKeyList {
 
 export interface Comment {
   readonly text: string;
+}
+
+export interface CreateAccessRequest {
+  /** The access policy; needed only where several fit. */
+  readonly policy?: string;
+  /** Name; or give labels. */
+  readonly resource?: string;
+  /** Every resource that carries all of them. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** An AI agent or service that gets it instead of you. */
+  readonly for?: string;
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly roles?: readonly string[];
+  /** As 2h, from approval or from the start. */
+  readonly duration: string | number;
+  /** Not before; left out = from the approval on. */
+  readonly startAt?: string;
+  readonly reason: string;
+  readonly ticket?: string;
 }
 
 export interface CreateAccountLink {
@@ -411,7 +606,7 @@ export interface CreateSecret {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'scim:write' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'access-policy:read' | 'access-policy:create' | 'access-policy:update' | 'access-policy:delete' | 'access-request:create' | 'access-request:read' | 'access-request:answer' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'scim:write' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
   /** For `scim:write` alone: the identity provider whose directory will use the token. */
   readonly scim?: {
@@ -423,10 +618,19 @@ export interface CreateToken {
 
 export interface CreateWebhook {
   readonly name: string;
-  readonly url: string;
-  readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
+  /** Of generic, slack and teams; of a Slack app its API, if not the usual. */
+  readonly url?: string;
+  readonly format?: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'access.requested' | 'access.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
+  /** Of e-mail: addresses. */
+  readonly to?: readonly string[];
+  /** Of a Slack app. */
+  readonly channel?: string;
+  /** Of a Slack app. */
+  readonly botToken?: string;
+  /** Of a Slack app: signs what Slack sends us. */
+  readonly signingSecret?: string;
 }
 
 export interface Credential {
@@ -485,6 +689,10 @@ export interface Delegate {
 }
 
 export interface Deny {
+  readonly reason: string;
+}
+
+export interface DenyAccess {
   readonly reason: string;
 }
 
@@ -565,6 +773,12 @@ export interface Explanation {
   }[];
 }
 
+export interface ExtendAccessRequest {
+  /** By how much. */
+  readonly duration: string | number;
+  readonly reason: string;
+}
+
 export interface Grant {
   readonly id: string;
   readonly name: string;
@@ -575,6 +789,10 @@ export interface Grant {
   readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
   readonly roles: readonly string[];
   readonly kind: string;
+  /** manual, or request: made for an access request. */
+  readonly source: string;
+  /** The access request it was made for. */
+  readonly requestId: string | null;
   readonly notBefore: string | null;
   readonly notAfter: string | null;
   readonly revokedAt: string | null;
@@ -1473,17 +1691,25 @@ export interface UpdateProject {
 
 export interface UpdateWebhook {
   readonly url?: string;
-  readonly format?: 'generic' | 'slack';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
+  /** generic, slack and teams may be turned into each other. */
+  readonly format?: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'access.requested' | 'access.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
+  readonly to?: readonly string[];
+  readonly channel?: string;
+  readonly botToken?: string;
+  readonly signingSecret?: string;
   readonly disabled?: boolean;
 }
 
 export interface Webhook {
   readonly id: string;
   readonly name: string;
+  /** Empty for e-mail. */
   readonly url: string;
-  readonly format: 'generic' | 'slack';
+  readonly format: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
+  readonly to: readonly string[];
+  readonly channel: string | null;
   readonly events: readonly string[];
   readonly disabled: boolean;
   readonly createdAt: string;
@@ -1504,13 +1730,16 @@ export interface WebhookDeliveries {
 export interface WebhookWithSecret {
   readonly id: string;
   readonly name: string;
+  /** Empty for e-mail. */
   readonly url: string;
-  readonly format: 'generic' | 'slack';
+  readonly format: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
+  readonly to: readonly string[];
+  readonly channel: string | null;
   readonly events: readonly string[];
   readonly disabled: boolean;
   readonly createdAt: string;
-  /** Shown this once: signs every message. */
-  readonly secret: string;
+  /** Shown this once: signs every message. E-mail and Slack apps have none. */
+  readonly secret?: string;
 }
 
 export interface WhoAmI {
@@ -1530,4 +1759,8 @@ export interface WhoAmI {
     readonly id: string;
     readonly expiresAt: string;
   };
+}
+
+export interface WithdrawAccess {
+  readonly reason?: string;
 }
