@@ -36,6 +36,23 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
   '/v1/projects': (name) => plane.call('POST', '/v1/projects', { name }),
   '/v1/webhooks': (name) =>
     plane.call('POST', '/v1/webhooks', { name, url: 'http://127.0.0.1:9/x', events: ['trail.head'] }),
+  '/v1/trust-rules': (name) =>
+    plane.call('POST', '/v1/trust-rules', {
+      name,
+      issuer: 'https://issuer.example',
+      audiences: ['sallyport'],
+      claims: { sub: 'listed' },
+      principal: 'listed-machine',
+    }),
+  '/v1/accounts': async () => {
+    const { body } = await plane.call<{ id: string }>('POST', '/v1/principals', {
+      name: `account-${serial}`,
+      kind: 'person',
+    });
+    const createdAt = new Date(1_700_000_000_000 + Math.floor(serial / 2) * 1_000);
+    const data = { id: randomUUID(), projectId: projectId(), principalId: body.id, createdAt };
+    return await database().localAccount.create({ data, select: { id: true } });
+  },
   '/v1/identity-providers': (name) =>
     plane.call('POST', '/v1/identity-providers', {
       name,
@@ -235,6 +252,7 @@ beforeAll(async () => {
   paths = (await plane.call<{ paths: typeof paths }>('GET', '/openapi.json')).body.paths;
   await plane.call('POST', '/v1/resources', { name: 'db', type: 'postgres', postgres: { host: 'db.internal' } });
   await plane.call('POST', '/v1/grants', { name: 'g', principal: 'admin', resource: 'db', effects: ['read'] });
+  await plane.call('POST', '/v1/principals', { name: 'listed-machine', kind: 'service' });
   const listed = { name: 'listed', scope: {}, reviewers: { by: 'group', groups: ['admins'] } };
   await plane.call('POST', '/v1/reviews', listed);
   await plane.call('POST', '/v1/reviews/listed/start');
@@ -369,6 +387,7 @@ test('what belongs to another project is in no list, and can be neither read nor
     '/v1/groups': 'groups',
     '/v1/webhooks': 'webhooks',
     '/v1/identity-providers': 'identity_providers',
+    '/v1/trust-rules': 'trust_rules',
     '/v1/agents': 'agents',
     '/v1/credentials': 'credentials',
     '/v1/resources': 'resources',

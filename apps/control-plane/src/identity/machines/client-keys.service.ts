@@ -36,7 +36,7 @@ export const ClientKeyView = z
   })
   .meta({ id: 'ClientKey' });
 export const ClientKeyList = z
-  .object({ items: z.array(ClientKeyView), nextCursor: z.null() })
+  .object({ items: open(z.array(ClientKeyView)), nextCursor: open(z.null()) })
   .meta({ id: 'ClientKeyList' });
 
 const show = (row: ClientKey, clientId: string): z.infer<typeof ClientKeyView> => ({
