@@ -61,7 +61,7 @@ export class Drift {
 
   async #find(projectId: string, unusedDays: number): Promise<readonly Finding[]> {
     const now = this.clock.now();
-    const daysAgo = (days: number): Date => new Date(now.getTime() - days * DAY_MS);
+    const from = new Date(now.getTime() - unusedDays * DAY_MS);
     const reviews = await this.repository.grantReviews(projectId);
     return driftOf({
       now,
@@ -72,8 +72,8 @@ export class Drift {
       reviews,
       items: await this.repository.itemsById(reviews.flatMap((review) => review.itemId ?? [])),
       campaigns: await this.repository.reviewedCampaigns(projectId),
-      used: await this.repository.usedSince(projectId, daysAgo(unusedDays)),
-      oldCredentials: await this.repository.credentialsUnchangedSince(projectId, daysAgo(this.config.credentialDays)),
+      used: await this.repository.usedSince(projectId, from),
+      credentials: await this.repository.rotatedCredentials(projectId),
     });
   }
 }

@@ -30,7 +30,8 @@ export interface DriftState {
   readonly campaigns: readonly ReviewCampaign[];
   /** Sums since `unusedDays` ago, by principal. */
   readonly used: ReadonlyMap<string, readonly UsedSum[]>;
-  readonly oldCredentials: readonly Credential[];
+  /** Stored ones, and those with a rotation. */
+  readonly credentials: readonly Credential[];
 }
 
 const DAY_MS = 86_400_000;
@@ -42,13 +43,7 @@ export function driftOf(state: DriftState): readonly Finding[] {
     ...state.grants.flatMap((grant) => ofGrant(grant, reviews.get(grant.id) ?? [], state)),
     ...usedBeyond(state, reviews),
     ...unused(state),
-    ...state.oldCredentials.map((credential) =>
-      finding(
-        'credential_unchanged',
-        `credential/${credential.name}`,
-        `unchanged for more than ${state.credentialDays} days`,
-      ),
-    ),
+    ...state.credentials.flatMap((credential) => ofCredential(credential, state)),
   ];
 }
 
@@ -113,12 +108,10 @@ function usedBeyond(
   reviews: ReadonlyMap<string, readonly GrantReview[]>,
 ): Finding[] {
   const resources = new Map(world.resources.map((resource) => [resource.id, resource]));
-  const groupsOf = memberships(world);
+  const grantsOf = holdings(grants, world);
   const found: Finding[] = [];
   for (const [principalId, sums] of used) {
-    const own = grants.filter((grant) =>
-      grant.groupName === null ? grant.principalId === principalId : groupsOf(principalId).includes(grant.groupName),
-    );
+    const own = grantsOf(principalId);
     for (const sum of sums) {
       const resource = resources.get(sum.resourceId);
       if (sum.kind !== 'effect' || sum.allowed === 0 || resource === undefined || sum.lastAt > now) continue;
@@ -149,13 +142,10 @@ function usedBeyond(
 
 function unused({ used, grants, world, now, unusedDays }: DriftState): Finding[] {
   const resources = new Map(world.resources.map((resource) => [resource.id, resource]));
-  const groupsOf = memberships(world);
+  const grantsOf = holdings(grants, world);
   const seen = new Set<string>();
   for (const [principalId, sums] of used) {
-    const groups = groupsOf(principalId);
-    const own = grants.filter((grant) =>
-      grant.groupName === null ? grant.principalId === principalId : groups.includes(grant.groupName),
-    );
+    const own = grantsOf(principalId);
     for (const sum of sums) {
       const resource = resources.get(sum.resourceId);
       if (sum.kind !== 'total' || sum.allowed === 0 || resource === undefined) continue;
@@ -168,11 +158,38 @@ function unused({ used, grants, world, now, unusedDays }: DriftState): Finding[]
     .map((grant) => finding('unused_grant', `grant/${grant.name}`, `not used for more than ${unusedDays} days`));
 }
 
-function memberships(world: World): (principalId: string) => readonly string[] {
-  const by = new Map<string, string[]>();
-  for (const [group, members] of world.groups)
-    for (const member of members) by.set(member, [...(by.get(member) ?? []), group]);
-  return (principalId) => by.get(principalId) ?? [];
+function ofCredential(credential: Credential, { now, credentialDays }: DriftState): Finding[] {
+  const target = `credential/${credential.name}`;
+  const age = now.getTime() - credential.rotatedAt.getTime();
+  if (credential.rotateEverySeconds !== null) {
+    const due = credential.rotatedAt.getTime() + credential.rotateEverySeconds * 1_000;
+    const why = credential.rotationError === null ? '' : ` (${credential.rotationError})`;
+    return due > now.getTime()
+      ? []
+      : [finding('credential_past_rotation', target, `was to be rotated by ${new Date(due).toISOString()}${why}`)];
+  }
+  return credential.kind === 'stored' && age > credentialDays * DAY_MS
+    ? [finding('credential_unchanged', target, `unchanged for more than ${credentialDays} days`)]
+    : [];
+}
+
+/** Own grants of a principal and those of its groups, from tables made once. */
+function holdings(grants: readonly Grant[], world: World): (principalId: string) => readonly Grant[] {
+  const byPrincipal = Map.groupBy(grants, (grant) => (grant.groupName === null ? grant.principalId : null));
+  const byGroup = Map.groupBy(grants, (grant) => grant.groupName);
+  const groupsOf = new Map<string, string[]>();
+  for (const [group, members] of world.groups) {
+    if (!byGroup.has(group)) continue;
+    for (const member of members) {
+      const known = groupsOf.get(member);
+      if (known === undefined) groupsOf.set(member, [group]);
+      else known.push(group);
+    }
+  }
+  return (principalId) => [
+    ...(byPrincipal.get(principalId) ?? []),
+    ...(groupsOf.get(principalId) ?? []).flatMap((group) => byGroup.get(group) ?? []),
+  ];
 }
 
 const some = (all: readonly { readonly name: string }[]): string =>

@@ -212,6 +212,7 @@ export const DRIFT_KINDS = [
   'review_lapsed',
   'not_reviewed',
   'unused_grant',
+  'credential_past_rotation',
   'credential_unchanged',
 ] as const;
 export type DriftKind = (typeof DRIFT_KINDS)[number];

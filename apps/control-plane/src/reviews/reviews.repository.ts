@@ -189,10 +189,12 @@ export class ReviewsRepository {
       where: { projectId },
       select: { id: true, name: true, labels: true },
     });
+    const known = resources.map((row) => ({ ...row, labels: row.labels as Record<string, string> }));
     return {
       people: new Map(people.map((person): [string, Person] => [person.id, person])),
       groups: new Map(groups.map((group) => [group.name, group.members])),
-      resources: resources.map((row) => ({ ...row, labels: row.labels as Record<string, string> })),
+      resources: known,
+      resourcesByName: new Map(known.map((resource) => [resource.name, resource])),
     };
   }
   async grantsInForce(projectId: string, now: Date, tx: Tx = this.database.client): Promise<Grant[]> {
@@ -263,9 +265,9 @@ export class ReviewsRepository {
       where: { projectId, endedAt: null, rounds: { some: {} } },
     });
   }
-  async credentialsUnchangedSince(projectId: string, before: Date): Promise<Credential[]> {
+  async rotatedCredentials(projectId: string): Promise<Credential[]> {
     return await this.database.client.credential.findMany({
-      where: { projectId, kind: 'stored', updatedAt: { lt: before } },
+      where: { projectId, OR: [{ kind: 'stored' }, { rotateEverySeconds: { not: null } }] },
       orderBy: { name: 'asc' },
     });
   }

@@ -3,6 +3,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Effect } from '@sallyport/model';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { TestTrail, testSession } from '../testing/trail-writer.ts';
@@ -519,6 +520,12 @@ describe('drift', () => {
 
   test('tells of grants that nobody used and credentials that nobody changed', async () => {
     await made('/v1/credentials', { name: 'old', kind: 'stored', username: 'app', secret: 's3cret-value' });
+    const database = plane.controlPlane.app.get(Database, { strict: false }).client;
+    const rotating = { kind: 'stored', username: 'app', rotateEverySeconds: 86_400, rotationError: 'upstream.auth' };
+    const { projectId } = agent.identity;
+    await database.credential.create({
+      data: { ...rotating, id: randomUUID(), projectId: projectId!, name: 'rotating' },
+    });
     plane.clock.offsetMs = 100 * DAY_MS;
     const found = await kinds();
     plane.clock.offsetMs = 0;
@@ -526,6 +533,8 @@ describe('drift', () => {
     expect(found.filter((one) => one.kind === 'credential_unchanged').map((one) => one.target)).toContain(
       'credential/old',
     );
-    expect((await kinds('?kind=credential_unchanged')).length).toBe(0);
+    const late = found.find((one) => one.kind === 'credential_past_rotation');
+    expect(late).toMatchObject({ target: 'credential/rotating', what: expect.stringContaining('upstream.auth') });
+    expect((await kinds()).filter((one) => one.kind.startsWith('credential'))).toEqual([]);
   });
 });

@@ -37,6 +37,7 @@ export interface World {
   /** Ids of enabled members by group. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
   readonly resources: readonly ReviewedResource[];
+  readonly resourcesByName: ReadonlyMap<string, ReviewedResource>;
 }
 export interface Reviewer {
   readonly kind: 'principal' | 'group';
@@ -50,8 +51,11 @@ export const isReached = (grant: Pick<ReviewedGrant, 'resource' | 'labels'>, res
     ? grant.labels !== null && labelsMatch(grant.labels as Record<string, string>, resource.labels)
     : grant.resource === resource.name;
 
-export const reachOf = (grant: ReviewedGrant, world: World): readonly ReviewedResource[] =>
-  world.resources.filter((resource) => isReached(grant, resource));
+export function reachOf(grant: Pick<ReviewedGrant, 'resource' | 'labels'>, world: World): readonly ReviewedResource[] {
+  if (grant.resource === null) return world.resources.filter((resource) => isReached(grant, resource));
+  const named = world.resourcesByName.get(grant.resource);
+  return named === undefined ? [] : [named];
+}
 
 export function holdersOf(grant: Pick<ReviewedGrant, 'principalId' | 'groupName'>, world: World): readonly Person[] {
   const ids = grant.groupName === null ? [grant.principalId ?? ''] : (world.groups.get(grant.groupName) ?? []);
