@@ -713,7 +713,7 @@ export interface DeviceRequest {
 }
 
 export interface Drift {
-  readonly kind: 'granted_beyond_review' | 'used_beyond_review' | 'group_gained_members' | 'reach_grew' | 'review_lapsed' | 'not_reviewed' | 'unused_grant' | 'credential_unchanged';
+  readonly kind: 'granted_beyond_review' | 'used_beyond_review' | 'group_gained_members' | 'reach_grew' | 'review_lapsed' | 'not_reviewed' | 'unused_grant' | 'credential_past_rotation' | 'credential_unchanged';
   /** `grant/<name>`, `credential/<name>`. */
   readonly target: string;
   /** For people. */
