@@ -10,6 +10,7 @@ import { registerApprovals } from './commands/approvals.ts';
 import type { Registry } from './commands/command.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerConnect } from './commands/connect.ts';
+import { registerCredentials } from './commands/credentials.ts';
 import { registerGrants } from './commands/grants.ts';
 import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
@@ -79,6 +80,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerPeople(registry);
   registerAccounts(registry);
   registerTrust(registry);
+  registerCredentials(registry);
   registerAgents(registry);
   registerProjects(registry);
   registerProposals(registry);

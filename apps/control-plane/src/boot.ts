@@ -24,8 +24,9 @@ import { refuseNul } from './http/no-nul.ts';
 import { serveOpenApi } from './http/openapi.ts';
 import { answerUnrouted, type Log } from './http/problem.filter.ts';
 import { ConfiguredProviders } from './identity/configured-providers.ts';
-import { Envelope, loadKek } from './keys/envelope.ts';
+import { Envelope } from './keys/envelope.ts';
 import { httpsOptions } from './keys/https-options.ts';
+import { KeyRing, kekSource } from './keys/key-ring.ts';
 import { Keys } from './keys/keys.ts';
 import { Listening } from './listening.ts';
 import { nestLogger, ProcessLog } from './nest-log.ts';
@@ -61,7 +62,7 @@ async function createApp(
   log: Log,
   clock: SystemClock,
 ): Promise<NestFastifyApplication> {
-  const kek = loadKek(config.kek, config.kekFile, !(await holdsKeys(databaseUrl)));
+  const ring = KeyRing.from(kekSource(config, !(await holdsKeys(databaseUrl))));
   const adapter = new FastifyAdapter({
     ...httpsOptions(config.httpTls),
     bodyLimit: BODY_BYTES_MAX,
@@ -76,7 +77,7 @@ async function createApp(
   const given = {
     config,
     databaseUrl: new DatabaseUrl(new Secret(databaseUrl)),
-    envelope: new Envelope(kek),
+    envelope: new Envelope(ring),
     log,
     clock,
   };

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { GatewayError, isDnsLabel, type LogLevel, requireKnownSettings, Secret } from '@sallyport/core';
+import { parseKeks } from './keys/key-ring.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -54,8 +55,8 @@ export class Config {
   readonly recordingsDir!: string;
   readonly databaseUrl!: Secret<string> | undefined;
   readonly redisUrl!: Secret<string> | undefined;
-  /** 32 bytes when given by environment; otherwise `kekFile` is read or made. */
-  readonly kek!: Secret<Buffer> | undefined;
+  /** Newest first when given by environment; otherwise `kekFile` is read or made. */
+  readonly keks!: readonly Secret<Buffer>[];
   readonly kekFile!: string;
   /** Folder whose files credentials may name when the control plane resolves them; '' = none. */
   readonly secretsDir!: string;
@@ -170,13 +171,6 @@ function parseUrl(name: string, text: string): string {
   return text.replace(/\/+$/, '');
 }
 
-/** The 32 bytes of a key-encryption key in base64url. @throws GatewayError `config.invalid` */
-export function parseKek(name: string, text: string): Secret<Buffer> {
-  const bytes = Buffer.from(text.trim(), 'base64url');
-  if (bytes.length !== 32) refuse(name, '32 bytes in base64url are expected');
-  return new Secret(bytes);
-}
-
 function parseOidc(get: (name: string) => string | undefined): OidcProviderConfig[] {
   const issuer = get('OIDC_ISSUER');
   if (issuer === undefined) return [];
@@ -287,7 +281,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     recordingsDir: path.resolve(get('RECORDINGS_DIR') ?? path.join(dataDir, 'recordings')),
     databaseUrl: databaseUrl === undefined ? undefined : new Secret(databaseUrl),
     redisUrl: redisUrl === undefined ? undefined : new Secret(redisUrl),
-    kek: kek === undefined ? undefined : parseKek('SALLYPORT_KEK', kek),
+    keks: kek === undefined ? [] : parseKeks('SALLYPORT_KEK', kek),
     kekFile: path.resolve(get('KEK_FILE') ?? path.join(dataDir, 'kek')),
     secretsDir: get('SECRETS_DIR') === undefined ? '' : path.resolve(get('SECRETS_DIR')!),
     demoIdp: parseSwitch('SALLYPORT_DEMO_IDP', get('DEMO_IDP')),

@@ -16,6 +16,8 @@ import type {
   Change,
   ChangeProposal,
   CreateAccessRequest,
+  Credential,
+  CredentialErrandResult,
   Drift,
   DualControl,
   Explanation,
@@ -26,6 +28,7 @@ import type {
   IdentityProviderPreview,
   IdentityProviderTest,
   JoinToken,
+  Lease,
   NewSecret,
   NewToken,
   Page,
@@ -41,6 +44,7 @@ import type {
   ReviewAnswer,
   ReviewDocument,
   ReviewItem,
+  RotatedMasterKey,
   Session,
   TrailEvent,
   TreeHead,
@@ -94,6 +98,10 @@ async function* allHeads(transport: Transport): AsyncGenerator<TreeHead> {
     after = last.size;
   }
 }
+
+/** Agents answer within 25 s, or the row says later what became of it. */
+const ERRAND_MS = 40_000;
+const REWRAP_MS = 120_000;
 
 export interface ApiClient {
   readonly transport: Transport;
@@ -225,6 +233,20 @@ export interface ApiClient {
     }): Promise<JoinToken>;
     revoke(name: string): Promise<Agent>;
   };
+  readonly credentials: {
+    list(query?: Query, max?: number): AsyncGenerator<Credential>;
+    get(name: string): Promise<Credential>;
+    putSecret(name: string, secret: string): Promise<Credential>;
+    /** Has agents sign in with it. */
+    test(name: string): Promise<{ readonly items: readonly CredentialErrandResult[] }>;
+    /** Gives its account a new password. */
+    rotate(name: string): Promise<CredentialErrandResult>;
+  };
+  readonly leases: {
+    list(query?: Query, max?: number): AsyncGenerator<Lease>;
+    revoke(id: string): Promise<Lease>;
+  };
+  rotateMasterKey(): Promise<RotatedMasterKey>;
   /** Changes that wait for a second admin. */
   readonly proposals: {
     list(query?: Query, max?: number): AsyncGenerator<ChangeProposal>;
@@ -375,6 +397,19 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       joinToken: (body) => post('/v1/agents/join-tokens', body),
       revoke: (name) => post(`/v1/agents/${at(name)}/revoke`),
     },
+    credentials: {
+      list: list('/v1/credentials'),
+      get: (name) => get(`/v1/credentials/${at(name)}`),
+      putSecret: (name, secret) => transport.json('PUT', `/v1/credentials/${at(name)}/secret`, { body: { secret } }),
+      test: (name) => transport.json('POST', `/v1/credentials/${at(name)}/test`, { timeoutMs: ERRAND_MS, body: {} }),
+      rotate: (name) =>
+        transport.json('POST', `/v1/credentials/${at(name)}/rotate`, { timeoutMs: ERRAND_MS, body: {} }),
+    },
+    leases: {
+      list: list('/v1/leases'),
+      revoke: (id) => post(`/v1/leases/${at(id)}/revoke`),
+    },
+    rotateMasterKey: () => transport.json('POST', '/v1/keys/master/rotate', { timeoutMs: REWRAP_MS, body: {} }),
     proposals: {
       list: list('/v1/change-proposals'),
       get: (id) => get(`/v1/change-proposals/${at(id)}`),

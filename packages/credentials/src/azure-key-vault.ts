@@ -8,7 +8,15 @@ import { ASK_MS_MAX, type CredentialSource, ENDPOINT, FIELD, pickFrom, USERNAME_
 
 const KIND = 'azure_key_vault';
 
-export function azureKeyVaultSource(): CredentialSource {
+/** The parts of the SDKs that are used. */
+export type AzureSdk = readonly [
+  Pick<typeof import('@azure/keyvault-secrets'), 'SecretClient'>,
+  Pick<typeof import('@azure/identity'), 'DefaultAzureCredential'>,
+];
+
+export function azureKeyVaultSource(
+  load: () => Promise<AzureSdk> = () => Promise.all([import('@azure/keyvault-secrets'), import('@azure/identity')]),
+): CredentialSource {
   return {
     kind: KIND,
     about: 'Azure Key Vault.',
@@ -23,9 +31,7 @@ export function azureKeyVaultSource(): CredentialSource {
     fetch: async (ask) => {
       const { vault_url: url, secret, version } = ask.settings;
       const packages = '@azure/keyvault-secrets @azure/identity';
-      const [keyVault, identity] = await cloudSdk(KIND, packages, () =>
-        Promise.all([import('@azure/keyvault-secrets'), import('@azure/identity')]),
-      );
+      const [keyVault, identity] = await cloudSdk(KIND, packages, load);
       try {
         const client = new keyVault.SecretClient(url ?? '', new identity.DefaultAzureCredential());
         const answer = await client.getSecret(secret ?? '', {

@@ -9,7 +9,12 @@ import { ASK_MS_MAX, type CredentialSource, FIELD, pickFrom, USERNAME_FIELD, una
 
 const KIND = 'gcp_secret';
 
-export function gcpSecretSource(): CredentialSource {
+/** The part of the SDK that is used. */
+export type GcpSdk = Pick<typeof import('@google-cloud/secret-manager'), 'SecretManagerServiceClient'>;
+
+export function gcpSecretSource(
+  load: () => Promise<GcpSdk> = () => import('@google-cloud/secret-manager'),
+): CredentialSource {
   return {
     kind: KIND,
     about: 'Google Cloud Secret Manager.',
@@ -24,7 +29,7 @@ export function gcpSecretSource(): CredentialSource {
     perSession: () => false,
     fetch: async (ask) => {
       const { project, secret, version = 'latest', endpoint } = ask.settings;
-      const sdk = await cloudSdk(KIND, '@google-cloud/secret-manager', () => import('@google-cloud/secret-manager'));
+      const sdk = await cloudSdk(KIND, '@google-cloud/secret-manager', load);
       const [apiEndpoint, port] = (endpoint ?? '').split(':');
       const client = new sdk.SecretManagerServiceClient({
         // REST: no second gRPC stack beside the link's.

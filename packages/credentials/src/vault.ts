@@ -4,6 +4,7 @@
  * Refuses redirects, and to follow a path out of its mount. API: "Vault HTTP API", KV v1, KV v2, Database, AppRole,
  * Kubernetes, sys/leases. The SSH engine fits behind `ENGINES` when a protocol needs it.
  */
+import { createHash } from 'node:crypto';
 import { Secret } from '@sallyport/core';
 import { askHttp, type HttpAnswer } from './ask-http.ts';
 import {
@@ -62,12 +63,7 @@ export function vaultSource(host: SourceHost): CredentialSource {
   const sessions = new Map<string, Promise<SignedIn>>();
 
   async function tokenFor(ask: Ask, fresh = false): Promise<SignedIn> {
-    const { settings } = ask;
-    const name = JSON.stringify(
-      ['address', 'namespace', 'auth', 'auth_mount', 'role_id', 'auth_role', 'key_env', 'key_file'].map(
-        (key) => settings[key],
-      ),
-    );
+    const name = whoAsks(ask);
     const known = fresh ? undefined : await sessions.get(name)?.catch(() => undefined);
     if (known !== undefined && known.untilMs - EARLY_MS > host.nowMs()) return known;
     if (sessions.size >= SESSIONS_MAX) sessions.clear();
@@ -120,6 +116,14 @@ export function vaultSource(host: SourceHost): CredentialSource {
       if (answer.status !== 400) requireOk(answer, [200, 204]);
     },
   };
+}
+
+const AUTH_SETTINGS = 'address namespace ca auth auth_mount role_id auth_role jwt_file key_env key_file'.split(' ');
+
+/** Two credentials share a sign-in only when everything it was made from is the same, the secret too. */
+function whoAsks({ settings, key }: Ask): string {
+  const secret = key === undefined ? '' : createHash('sha256').update(key.reveal()).digest('base64url');
+  return JSON.stringify([...AUTH_SETTINGS.map((name) => settings[name]), secret]);
 }
 
 function checkTogether(settings: Settings): { setting: string; message: string } | undefined {

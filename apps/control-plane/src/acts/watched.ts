@@ -54,6 +54,7 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     open: ['name', 'kind', 'certificate', 'version', 'resolveAt', 'adminId', 'fallbackSeconds', 'rotateEverySeconds'],
     quiet: ['rotatedAt', 'rotationTriedAt', 'rotationError', 'fetchedAt', 'fetchError', 'refusedAt', 'previousUntil'],
   },
+  masterKey: { thing: 'master-key', open: ['keyId'], quiet: ['changedAt'] },
   grant: {
     thing: 'grant',
     open: [
@@ -149,5 +150,4 @@ export const UNWATCHED: Readonly<Record<string, string>> = {
   outboxMessage: 'follows what it tells of',
   credentialLease: 'told by agents; revoking is an act',
   credentialErrand: 'a rotation is an act; a test changes nothing',
-  masterKey: 'changing it is an act',
 };

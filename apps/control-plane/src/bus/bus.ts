@@ -14,6 +14,8 @@ export interface BusMessages {
   readonly end: { readonly agentId: string; readonly sessionId: string; readonly code: string };
   /** An agent's record was revoked: its links are cut. */
   readonly agent: { readonly agentId: string };
+  /** Another master key seals. */
+  readonly masterKey: { readonly keyId: string };
   /** A lease has to end. */
   readonly lease: { readonly agentId: string; readonly leaseId: string };
   /** Somebody started or stopped to watch a session. */

@@ -3,15 +3,14 @@
  * `context` names what is sealed and is authenticated, so that a row's secret cannot be moved to another row.
  * Box = 1 | first 8 bytes of SHA-256 of the KEK | nonce 12 | wrapped data key 32 + tag 16 | nonce 12 | ciphertext | tag 16.
  */
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { GatewayError, Secret } from '@sallyport/core';
-import { parseKek } from '../config.ts';
+import { KeyRing } from './key-ring.ts';
 
 const VERSION = 1;
 const WRAPPED_AT = 21;
 const BODY_AT = 81;
+const WRAP_CONTEXT = 'sallyport/data-key/1';
 
 function encrypt(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, context: string): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context));
@@ -25,76 +24,66 @@ function decrypt(key: Uint8Array, nonce: Uint8Array, box: Uint8Array, context: s
   return Buffer.concat([decipher.update(box.subarray(0, -16)), decipher.final()]);
 }
 
-/** Provided once, by boot. */
+/** Provided once, by boot. Opens what any key of the ring sealed, and seals under the one that is current. */
 export class Envelope {
-  readonly #kek: Secret<Buffer>;
-  readonly #id: Buffer;
-  constructor(kek: Secret<Buffer>) {
-    this.#kek = kek;
-    this.#id = createHash('sha256').update('sallyport/kek/1').update(kek.reveal()).digest().subarray(0, 8);
+  readonly ring: KeyRing;
+  constructor(keys: Secret<Buffer> | KeyRing) {
+    this.ring = keys instanceof KeyRing ? keys : new KeyRing([keys]);
   }
 
   /** @param context as `credential/<id>`; must be given again to open */
   seal(plain: Uint8Array, context: string): Uint8Array<ArrayBuffer> {
     const dataKey = randomBytes(32);
-    const wrapNonce = randomBytes(12);
     const nonce = randomBytes(12);
-    const wrapped = encrypt(this.#kek.reveal(), wrapNonce, dataKey, 'sallyport/data-key/1');
-    return Uint8Array.from(
-      Buffer.concat([Buffer.of(VERSION), this.#id, wrapNonce, wrapped, nonce, encrypt(dataKey, nonce, plain, context)]),
-    );
+    const box = Buffer.concat([this.#head(dataKey), nonce, encrypt(dataKey, nonce, plain, context)]);
+    dataKey.fill(0);
+    return Uint8Array.from(box);
   }
 
-  /** @throws GatewayError `credential.unavailable` when it is damaged, for another context, or under another KEK */
+  /** @throws GatewayError `credential.unavailable` when it is damaged, for another context, or under an unknown KEK */
   open(box: Uint8Array, context: string): Secret<Buffer> {
     const bytes = Buffer.from(box);
+    const dataKey = this.#dataKey(bytes);
+    try {
+      return new Secret(decrypt(dataKey, bytes.subarray(WRAPPED_AT + 48, BODY_AT), bytes.subarray(BODY_AT), context));
+    } catch (cause) {
+      throw new GatewayError('credential.unavailable', { reason: 'damaged or moved' }, { cause });
+    } finally {
+      dataKey.fill(0);
+    }
+  }
+
+  /** The same box with its data key under the current KEK; undefined when it is. @throws GatewayError as `open` */
+  rewrap(box: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+    const bytes = Buffer.from(box);
+    const dataKey = this.#dataKey(bytes);
+    if (bytes.subarray(1, 9).toString('hex') === this.ring.current.id) return undefined;
+    const rest = bytes.subarray(WRAPPED_AT + 48);
+    return Uint8Array.from(Buffer.concat([this.#head(dataKey), rest]));
+  }
+
+  /** Version, key's id, and the data key wrapped. */
+  #head(dataKey: Buffer): Buffer {
+    const { id, key } = this.ring.current;
+    const wrapNonce = randomBytes(12);
+    const wrapped = encrypt(key.reveal(), wrapNonce, dataKey, WRAP_CONTEXT);
+    return Buffer.concat([Buffer.of(VERSION), Buffer.from(id, 'hex'), wrapNonce, wrapped]);
+  }
+
+  #dataKey(bytes: Buffer): Buffer {
     if (bytes.length < BODY_AT + 16 || bytes[0] !== VERSION)
       throw new GatewayError('credential.unavailable', { reason: 'not a box' });
-    if (!bytes.subarray(1, 9).equals(this.#id))
-      throw new GatewayError('credential.unavailable', { reason: 'another key-encryption key' });
+    const kek = this.ring.find(bytes.subarray(1, 9).toString('hex'));
+    if (kek === undefined) throw new GatewayError('credential.unavailable', { reason: 'another key-encryption key' });
     try {
-      const dataKey = decrypt(
-        this.#kek.reveal(),
+      return decrypt(
+        kek.reveal(),
         bytes.subarray(9, WRAPPED_AT),
         bytes.subarray(WRAPPED_AT, WRAPPED_AT + 48),
-        'sallyport/data-key/1',
+        WRAP_CONTEXT,
       );
-      return new Secret(decrypt(dataKey, bytes.subarray(WRAPPED_AT + 48, BODY_AT), bytes.subarray(BODY_AT), context));
     } catch (cause) {
       throw new GatewayError('credential.unavailable', { reason: 'damaged or moved' }, { cause });
     }
   }
-}
-
-/**
- * The KEK from the environment, else from its file, which is made (0600) only for a database that holds no secrets yet.
- * @throws GatewayError `config.invalid` when it is missing, readable by others, or malformed
- */
-export function loadKek(given: Secret<Buffer> | undefined, file: string, mayMake: boolean): Secret<Buffer> {
-  if (given !== undefined) return given;
-  if (!existsSync(file)) {
-    if (!mayMake) {
-      throw new GatewayError('config.invalid', {
-        name: 'SALLYPORT_KEK',
-        file,
-        remedy: 'the database holds secrets: give the key-encryption key it was made with',
-      });
-    }
-    mkdirSync(path.dirname(file), { recursive: true });
-    try {
-      writeFileSync(file, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
-      chmodSync(file, 0o600);
-    } catch (error) {
-      // Another process of this folder was first: its key is read below.
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-  }
-  if ((statSync(file).mode & 0o077) !== 0) {
-    throw new GatewayError('config.invalid', {
-      name: 'SALLYPORT_KEK_FILE',
-      file,
-      remedy: 'others may read it: chmod 600',
-    });
-  }
-  return parseKek('SALLYPORT_KEK_FILE', readFileSync(file, 'utf8'));
 }

@@ -5,16 +5,27 @@ import { z } from 'zod';
 import { type Caller, From, Public, Requires } from '../http/caller.ts';
 import { Answers, open } from '../http/schema.ts';
 import { Keys } from './keys.ts';
+import { MasterKey } from './master-key.ts';
 import { SIGNING_PURPOSES } from './purposes.ts';
 
 const Jwks = z.object({ keys: z.array(z.record(z.string(), z.unknown())) }).meta({ id: 'KeySet' });
 const RotateKey = z.strictObject({ purpose: open(z.enum(SIGNING_PURPOSES)) }).meta({ id: 'RotateKey' });
+const RotatedMasterKey = z
+  .object({
+    keyId: open(z.string()).describe('Of the key that seals now.'),
+    rewrapped: open(z.number()).describe('Boxes whose data key was wrapped anew.'),
+    unused: open(z.array(z.string())).describe('Keys that may be taken away from every replica.'),
+  })
+  .meta({ id: 'RotatedMasterKey' });
 const RotatedKey = z.object({ id: open(z.string()) }).meta({ id: 'RotatedKey' });
 
 @ApiTags('keys')
 @Controller('/v1')
 export class KeysController {
-  constructor(private readonly keys: Keys) {}
+  constructor(
+    private readonly keys: Keys,
+    private readonly masterKey: MasterKey,
+  ) {}
 
   /** Public: verification keys are for everybody. */
   @Public()
@@ -44,5 +55,14 @@ export class KeysController {
     @Body({ schema: RotateKey }) body: z.infer<typeof RotateKey>,
   ): Promise<{ id: string }> {
     return { id: await this.keys.rotate(body.purpose, caller) };
+  }
+
+  @Requires('key:rotate')
+  @Post('keys/master/rotate')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Seal everything under another master key, while everything runs.' })
+  @Answers(RotatedMasterKey)
+  rotateMasterKey(@From() caller: Caller) {
+    return this.masterKey.rotate(caller);
   }
 }

@@ -5,13 +5,14 @@ import { CertificateAuthority } from './ca.ts';
 import { KeysController } from './keys.controller.ts';
 import { KeysRepository } from './keys.repository.ts';
 import { Keys } from './keys.ts';
+import { MasterKey } from './master-key.ts';
 import { SealedSigner, Signer } from './signer.ts';
 
 const ROTATION_CHECK_MS = 60 * 60_000;
 
 @Module({
   controllers: [KeysController],
-  providers: [Keys, KeysRepository, CertificateAuthority, { provide: Signer, useClass: SealedSigner }],
+  providers: [Keys, MasterKey, KeysRepository, CertificateAuthority, { provide: Signer, useClass: SealedSigner }],
   exports: [Keys, CertificateAuthority, KeysRepository],
 })
 export class KeysModule implements OnApplicationBootstrap, OnModuleDestroy {

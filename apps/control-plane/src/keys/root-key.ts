@@ -12,7 +12,8 @@ import { Database, DatabaseUrl, type Tx } from '../db/database.ts';
 import { migrate } from '../db/migrate.ts';
 import { openDatabase } from '../db/open-database.ts';
 import type { SigningKey } from '../generated/prisma/client.ts';
-import { Envelope, loadKek } from './envelope.ts';
+import { Envelope } from './envelope.ts';
+import { KeyRing, kekSource } from './key-ring.ts';
 import { KeysRepository } from './keys.repository.ts';
 
 export interface RootKeyFile {
@@ -60,7 +61,7 @@ export async function bringRootBack(config: Config, file: RootKeyFile): Promise<
 }
 
 async function withRoot<T>(config: Config, work: (opened: Opened) => Promise<T>): Promise<T> {
-  const envelope = new Envelope(loadKek(config.kek, config.kekFile, false));
+  const envelope = new Envelope(KeyRing.from(kekSource(config, false)));
   const server = await openDatabase(config);
   try {
     await migrate(server.url);

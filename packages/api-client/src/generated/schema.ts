@@ -1414,6 +1414,15 @@ export interface RotatedKey {
   readonly id: string;
 }
 
+export interface RotatedMasterKey {
+  /** Of the key that seals now. */
+  readonly keyId: string;
+  /** Boxes whose data key was wrapped anew. */
+  readonly rewrapped: number;
+  /** Keys that may be taken away from every replica. */
+  readonly unused: readonly string[];
+}
+
 export interface RotatedSamlKey {
   readonly signsFrom: string;
 }
