@@ -67,7 +67,7 @@ function psql(token: string, name: string | undefined, port = dev.agent.postgres
   return new Promise((resolve) => {
     execFile(
       'psql',
-      ['-XAtc', 'select 40 + 2', target],
+      ['-XAtc', `select 40 + 2 as ${name ?? 'nothing'}_${port}`, target],
       { env: { ...process.env, PGPASSWORD: token } },
       (_error, out, err) => resolve(`${out}${err}`.trim()),
     );
@@ -77,19 +77,21 @@ const REFUSED = 'Sallyport: Authentication failed.';
 
 test('a token bound to a certificate opens a session over TLS with that certificate, and in no other way', async () => {
   const token = await bound({ cnf_x5t_s256: mine });
-  expect(await psql(token, 'mine')).toBe('42');
   const from = gateway.logPosition();
+  expect(await psql(token, 'mine')).toBe('42');
   expect(await psql(token, 'other')).toContain(REFUSED);
   expect(await psql(token, undefined)).toContain(REFUSED);
   expect(await psql(token, 'mine', dev.agent.postgresPlaintext)).toContain(REFUSED);
-  expect(await gateway.serverRan(from)).toBe('');
+  expect((await gateway.serverRan(from)).match(/select 40 \+ 2 as \w+/g)).toEqual([
+    `select 40 + 2 as mine_${dev.agent.postgres}`,
+  ]);
 });
 
 test('a token bound to a key that the protocol cannot prove opens nothing', async () => {
   const from = gateway.logPosition();
   expect(await psql(await bound({ cnf_jkt: mine }), 'mine')).toContain(REFUSED);
   expect(await psql(await bound({ cnf_jkt: mine, cnf_x5t_s256: mine }), 'mine')).toContain(REFUSED);
-  expect(await gateway.serverRan(from)).toBe('');
+  expect(await gateway.serverRan(from)).not.toContain('select 40');
 });
 
 test('a token that is not bound opens a session with any certificate or none', async () => {
