@@ -11,6 +11,13 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'python3-psycopg': '/usr/lib/python3/dist-packages/psycopg/__init__.py',
   'redis-server': '/usr/bin/redis-server',
   postgresql: '/usr/lib/postgresql/15/bin/postgres',
+  // A SAML provider under PHP's own server; the first and the last only spare the machine an Apache.
+  'php8.2-cgi': '/usr/bin/php-cgi8.2',
+  'php8.2-cli': '/usr/bin/php',
+  'php8.2-xml': '/usr/lib/php/20220829/dom.so',
+  'php8.2-mbstring': '/usr/lib/php/20220829/mbstring.so',
+  simplesamlphp: '/usr/share/simplesamlphp/www/index.php',
+  'micro-httpd': '/usr/sbin/micro-httpd',
 };
 
 export interface TestPrograms {

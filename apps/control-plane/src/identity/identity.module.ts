@@ -38,6 +38,7 @@ import { TrustRules } from './machines/trust.service.ts';
 import { OAuthController } from './oauth.controller.ts';
 import { GroupsController, PrincipalsController } from './principals.controller.ts';
 import { Principals } from './principals.service.ts';
+import { ProviderFollowers } from './provider-settings/provider-followers.ts';
 import { ProvidersController } from './provider-settings/providers.controller.ts';
 import { ProvidersRepository } from './provider-settings/providers.repository.ts';
 import { ProviderSettingsService } from './provider-settings/providers.service.ts';
@@ -88,6 +89,7 @@ import { TokenService } from './token.service.ts';
     PutBy,
     ProviderKinds,
     ProvidersRepository,
+    ProviderFollowers,
     ProviderSettingsService,
     PersonSessions,
     Arrivals,
@@ -123,6 +125,7 @@ import { TokenService } from './token.service.ts';
     Exchange,
     ConfiguredProviders,
     IdentityProviders,
+    ProviderFollowers,
     ProviderSettingsService,
     PersonSessions,
     Arrivals,

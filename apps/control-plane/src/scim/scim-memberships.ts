@@ -8,7 +8,8 @@ import { BundleChanges } from '../bundles/bundle-changes.ts';
 import type { Tx } from '../db/database.ts';
 import { GroupName } from '../http/schema.ts';
 import { IdentityRepository } from '../identity/identity.repository.ts';
-import { type GroupMapping, mapGroups } from '../identity/mapping/group-mapping.ts';
+import { GroupMapping, mapGroups } from '../identity/mapping/group-mapping.ts';
+import { type ProviderFollower, ProviderFollowers } from '../identity/provider-settings/provider-followers.ts';
 import { IdentityProviders } from '../identity/providers.ts';
 import { Revocations } from '../identity/revocations.ts';
 import { SystemClock } from '../time.ts';
@@ -16,10 +17,11 @@ import { type Directory, ScimRepository } from './scim.repository.ts';
 
 /** A provider that is gone or switched off gives nobody anything. */
 const NO_MAPPING: GroupMapping = { groupsClaim: 'groups', rules: [], unmapped: 'drop' };
+type FollowedProvider = Parameters<ProviderFollower['changed']>[2];
 const NAMES_SHOWN_MAX = 100;
 
 @Injectable()
-export class ScimMemberships {
+export class ScimMemberships implements ProviderFollower {
   constructor(
     private readonly providers: IdentityProviders,
     private readonly repository: ScimRepository,
@@ -27,7 +29,10 @@ export class ScimMemberships {
     private readonly revocations: Revocations,
     private readonly bundles: BundleChanges,
     private readonly clock: SystemClock,
-  ) {}
+    followers: ProviderFollowers,
+  ) {
+    followers.add(this);
+  }
 
   async #mapping({ projectId, provider }: Directory): Promise<GroupMapping> {
     return (await this.providers.find(projectId, provider))?.mapping ?? NO_MAPPING;
@@ -59,20 +64,26 @@ export class ScimMemberships {
   }
 
   /** Gives these people what the directory's groups give them, and takes what they no longer do. */
-  async sync(tx: Tx, actor: Actor, directory: Directory, principalIds: readonly string[]): Promise<void> {
+  async sync(
+    tx: Tx,
+    actor: Actor,
+    directory: Directory,
+    principalIds: readonly string[],
+    given?: GroupMapping,
+  ): Promise<void> {
     if (principalIds.length === 0) return;
     const { projectId, provider } = directory;
     const source = `scim:${provider}`;
-    const mapping = await this.#mapping(directory);
+    const mapping = given ?? (await this.#mapping(directory));
     const ours = new Map((await this.repository.ourGroups(projectId, tx)).map((group) => [group.name, group.id]));
     const names = new Map([...ours].map(([name, id]) => [id, name]));
     const existing = new Set(ours.keys());
-    const given = await this.repository.groupsOf(directory, principalIds, tx);
+    const inGroups = await this.repository.groupsOf(directory, principalIds, tx);
     const had = await this.repository.memberships(projectId, source, principalIds, tx);
     const key = (row: { readonly groupId: string; readonly principalId: string }) =>
       `${row.groupId}/${row.principalId}`;
     const wanted = principalIds.flatMap((principalId) => {
-      const groups = (given.get(principalId) ?? []).map((group) => group.displayName);
+      const groups = (inGroups.get(principalId) ?? []).map((group) => group.displayName);
       return mapGroups(mapping, groups, existing).groups.map((name) => ({ groupId: ours.get(name)!, principalId }));
     });
     const hadKeys = new Set(had.map(key));
@@ -103,8 +114,19 @@ export class ScimMemberships {
     await this.bundles.bump(tx, projectId);
   }
 
-  /** Everybody of the directory anew: its provider's mapping has changed, or it was switched off or on. */
-  async resync(tx: Tx, actor: Actor, directory: Directory): Promise<void> {
-    await this.sync(tx, actor, directory, await this.repository.everybody(directory, tx));
+  /** The provider's mapping has changed, or it was switched on or off: everybody anew. */
+  async changed(tx: Tx, actor: Actor, row: FollowedProvider): Promise<void> {
+    const directory = { projectId: row.projectId, provider: row.name };
+    // The row is not committed yet: what the registry of providers says is the state before.
+    const mapping = row.enabled ? GroupMapping.parse(row.mapping) : NO_MAPPING;
+    await this.sync(tx, actor, directory, await this.repository.everybody(directory, tx), mapping);
+  }
+
+  /** The provider goes: its people stay, without what it gave them, and its tokens end. */
+  async removed(tx: Tx, actor: Actor, row: FollowedProvider): Promise<void> {
+    const directory = { projectId: row.projectId, provider: row.name };
+    await this.sync(tx, actor, directory, await this.repository.everybody(directory, tx), NO_MAPPING);
+    const tokens = await this.repository.forget(tx, directory);
+    await this.identities.revokeTokens(tx, { id: { in: [...tokens] } }, this.clock.now());
   }
 }

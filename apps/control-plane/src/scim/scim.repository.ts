@@ -196,4 +196,13 @@ export class ScimRepository {
       (row) => row.principalId,
     );
   }
+
+  /** All that was kept of a directory. @returns ids of the tokens it used */
+  async forget(tx: Tx, directory: Directory): Promise<readonly string[]> {
+    const clients = await tx.scimClient.findMany({ where: within(directory), select: { tokenId: true } });
+    await tx.scimGroup.deleteMany({ where: within(directory) });
+    await tx.scimUser.deleteMany({ where: within(directory) });
+    await tx.scimClient.deleteMany({ where: within(directory) });
+    return clients.map((client) => client.tokenId);
+  }
 }

@@ -323,6 +323,29 @@ test('the provider’s mapping decides what a group gives', async () => {
   expect(done.body.active).toBe(false);
 });
 
+test('a changed mapping is in force at once, a provider that is switched off gives nothing, and one that goes leaves nothing', async () => {
+  await makeProvider('moving', { unmapped: 'drop' });
+  const token = await scimToken('moving');
+  const ada = await newUser({}, token);
+  await newGroup('Engineers', [ada], token);
+  const groups = async () => (await principal(ada.id)).groups;
+  expect(await groups()).toEqual([]);
+  const mapping = { rules: [{ match: 'Eng*', group: 'readers' }], unmapped: 'drop' };
+  await plane.call('PATCH', '/v1/identity-providers/moving', { mapping });
+  expect(await groups()).toEqual(['readers']);
+  await plane.call('PATCH', '/v1/identity-providers/moving', { enabled: false });
+  expect(await groups()).toEqual([]);
+  expect(await revocationsOf(ada.id)).toBe(1);
+  await plane.call('PATCH', '/v1/identity-providers/moving', { enabled: true });
+  expect(await groups()).toEqual(['readers']);
+  expect((await plane.call('DELETE', '/v1/identity-providers/moving')).status).toBe(204);
+  expect(await groups()).toEqual([]);
+  expect((await scim('GET', 'Users', undefined, token)).status).toBe(401);
+  await makeProvider('moving');
+  const later = await scimToken('moving');
+  expect((await scim<List>('GET', 'Users', undefined, later)).body.totalResults).toBe(0);
+});
+
 test('a renamed group gives what its new name gives', async () => {
   const ada = await newUser();
   const group = await newGroup('east', [ada]);

@@ -95,8 +95,22 @@ return true;`,
   );
   const child = spawn(
     '/usr/bin/php',
-    ['-d', 'display_errors=0', '-d', 'opcache.enable_cli=0', '-S', `127.0.0.1:${port}`, '-t', `${HOME}/www`, path.join(dir, 'router.php')],
-    { env: { PATH: '/usr/bin:/bin', SIMPLESAMLPHP_CONFIG_DIR: dir, PHP_CLI_SERVER_WORKERS: '2' }, stdio: 'ignore', detached: true },
+    [
+      '-d',
+      'display_errors=0',
+      '-d',
+      'opcache.enable_cli=0',
+      '-S',
+      `127.0.0.1:${port}`,
+      '-t',
+      `${HOME}/www`,
+      path.join(dir, 'router.php'),
+    ],
+    {
+      env: { PATH: '/usr/bin:/bin', SIMPLESAMLPHP_CONFIG_DIR: dir, PHP_CLI_SERVER_WORKERS: '2' },
+      stdio: 'ignore',
+      detached: true,
+    },
   );
   const entityId = `${origin}/saml2/idp/metadata.php`;
   await ready(entityId, child);

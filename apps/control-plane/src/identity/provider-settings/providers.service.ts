@@ -21,6 +21,7 @@ import { ProviderKinds } from '../login/provider-kinds.ts';
 import { GroupMapping, mapGroups } from '../mapping/group-mapping.ts';
 import type { IdentityProvider, ProviderCheck } from '../providers.ts';
 import { Revocations } from '../revocations.ts';
+import { ProviderFollowers } from './provider-followers.ts';
 import type { CreateProvider, PreviewAnswer, PreviewRequest, ProviderView, UpdateProvider } from './providers.dto.ts';
 import { type ProviderRow, ProvidersRepository } from './providers.repository.ts';
 
@@ -29,6 +30,7 @@ const json = (value: unknown): Prisma.InputJsonObject => JSON.parse(JSON.stringi
 @Injectable()
 export class ProviderSettingsService {
   constructor(
+    private readonly followers: ProviderFollowers,
     private readonly database: Database,
     private readonly repository: ProvidersRepository,
     private readonly identity: IdentityRepository,
@@ -108,6 +110,7 @@ export class ProviderSettingsService {
       ...(input.enabled === undefined ? {} : { enabled: input.enabled }),
     });
     if (row.enabled && !after.enabled) await this.#endAll(tx, actor, row);
+    if (input.mapping !== undefined || row.enabled !== after.enabled) await this.followers.changed(tx, actor, after);
     await recordActOf(tx, actor, 'identity_provider.updated', `identity-provider/${row.name}`, {
       secretsReplaced: input.secrets !== undefined,
     });
@@ -123,6 +126,7 @@ export class ProviderSettingsService {
   /** A later provider of the same name must not open the accounts of this one: its identities go with it. */
   async delete(tx: Tx, actor: Actor, row: ProviderRow): Promise<void> {
     await this.#endAll(tx, actor, row);
+    await this.followers.removed(tx, actor, row);
     const lost = await this.repository.removeTraces(tx, actor.projectId, row.name, `${row.kind}:${row.name}`);
     for (const id of lost) await this.revocations.revoke(tx, actor.projectId, 'principal', id);
     await this.repository.delete(tx, row.id);

@@ -44,7 +44,8 @@ describe.skipIf(!HAS_SIMPLESAMLPHP)('SimpleSAMLphp of Debian', () => {
     return { token, action, fields };
   }
   const whoami = async (token: string | undefined) =>
-    (await plane.call<{ principal?: { name: string }; groups?: string[] }>('GET', '/v1/whoami', undefined, token ?? '')).body;
+    (await plane.call<{ principal?: { name: string }; groups?: string[] }>('GET', '/v1/whoami', undefined, token ?? ''))
+      .body;
 
   test('its metadata is read, and the settings hold', async () => {
     const tried = await plane.call<{ ok: boolean }>('POST', '/v1/identity-providers/ssp/test');
