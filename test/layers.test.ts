@@ -134,6 +134,8 @@ const RANK: Record<string, number> = {
   messages: 1,
   // What PostgreSQL's nine files are made of besides: docs/adr/0007-postgres-protocol.md, "Files".
   scram: 1,
+  // The gateway's own setting: docs/adr/0017-approvals-and-budgets.md.
+  reason: 1,
   catalog: 2,
   mirror: 3,
   flight: 4,

@@ -351,6 +351,7 @@ export class Agent {
     const { current } = this.#bundles;
     if (current !== undefined) this.#reportBundle(current);
     this.#holds.announceAll();
+    this.#ledger.linkOpened();
     this.#live.reportAll();
     this.#credentials.reportAll();
     this.#heartbeat();

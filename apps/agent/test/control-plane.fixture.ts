@@ -6,6 +6,8 @@ import { createHash, type KeyObject, sign } from 'node:crypto';
 import { Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js';
 import {
   type AgentMessage,
+  type BudgetAsk,
+  type BudgetLease,
   type ControlMessage,
   type EnrollRequest,
   type EnrollResponse,
@@ -129,6 +131,8 @@ export class ControlPlane {
   sealKey: Buffer = Buffer.alloc(0);
   /** Cut pieces short, to make them wrong. */
   truncateChunks = false;
+  /** Answers asks for shares of budgets; undefined = nobody answers. */
+  lease: ((ask: BudgetAsk) => BudgetLease | undefined) | undefined;
   /** The agent is revoked: its links are refused. */
   revoked = false;
   #enroll: Server | undefined;
@@ -233,6 +237,10 @@ export class ControlPlane {
       }
       if (message.body === 'want')
         for (const digest of message.want.digests ?? []) this.#sendChunk(call, Buffer.from(digest));
+      if (message.body === 'budgetAsk') {
+        const budgetLease = this.lease?.(message.budgetAsk);
+        if (budgetLease !== undefined) call.write({ body: 'budgetLease', budgetLease });
+      }
       if (message.body === 'trail') {
         const { instance, epoch, cursor } = message.trail;
         call.write({ body: 'trailAck', trailAck: { instance, epoch, cursor } });

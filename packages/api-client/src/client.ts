@@ -58,6 +58,14 @@ export interface ApiClientOptions extends TransportOptions {
   readonly deviceClient?: string;
 }
 
+/** How far a yes goes, where it is not for one statement. */
+export interface ApprovalTerms {
+  readonly scope?: 'once' | 'shape';
+  readonly minutes?: number;
+  readonly rowsMax?: number;
+  readonly sessions?: 'this' | 'all';
+}
+
 const at = (name: string): string => encodeURIComponent(name);
 const PAGE_SIZE = 100;
 
@@ -204,7 +212,11 @@ export interface ApiClient {
   readonly approvals: {
     list(query?: Query, max?: number): AsyncGenerator<ApprovalRequest>;
     get(id: string): Promise<ApprovalRequest>;
-    approve(id: string, reason?: string): Promise<ApprovalRequest>;
+    approve(id: string, reason?: string, terms?: ApprovalTerms): Promise<ApprovalRequest>;
+    delegate(id: string, to: string, reason?: string): Promise<ApprovalRequest>;
+    comment(id: string, text: string): Promise<ApprovalRequest>;
+    /** Takes an approved shape back. */
+    revoke(id: string, reason: string): Promise<ApprovalRequest>;
     deny(id: string, reason: string): Promise<ApprovalRequest>;
   };
   readonly sessions: {
@@ -374,7 +386,12 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     approvals: {
       list: list('/v1/approvals'),
       get: (id) => get(`/v1/approvals/${at(id)}`),
-      approve: (id, reason) => post(`/v1/approvals/${at(id)}/approve`, reason === undefined ? {} : { reason }),
+      approve: (id, reason, terms = {}) =>
+        post(`/v1/approvals/${at(id)}/approve`, { ...(reason === undefined ? {} : { reason }), ...terms }),
+      delegate: (id, to, reason) =>
+        post(`/v1/approvals/${at(id)}/delegate`, { to, ...(reason === undefined ? {} : { reason }) }),
+      comment: (id, text) => post(`/v1/approvals/${at(id)}/comments`, { text }),
+      revoke: (id, reason) => post(`/v1/approvals/${at(id)}/revoke`, { reason }),
       deny: (id, reason) => post(`/v1/approvals/${at(id)}/deny`, { reason }),
     },
     sessions: {

@@ -1,5 +1,5 @@
 export { ApiError, type FieldError, problemOf, type StepUp } from './api-error.ts';
-export { type ApiClient, type ApiClientOptions, allItems, createApiClient } from './client.ts';
+export { type ApiClient, type ApiClientOptions, type ApprovalTerms, allItems, createApiClient } from './client.ts';
 export { jsonLines } from './lines.ts';
 export type { DeviceAuthorization, ExchangeRequest, OAuthApi, TokenAnswer } from './oauth.ts';
 export { createTransport, type Query, type RequestParts, type Transport, type TransportOptions } from './transport.ts';

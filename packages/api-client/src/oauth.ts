@@ -32,6 +32,8 @@ export interface ExchangeRequest {
   /** Token of the service or AI agent that acts for the subject. */
   readonly actorToken?: string | undefined;
   readonly role?: string | undefined;
+  /** Why, in the requester's words; it stands in the token. */
+  readonly reason?: string | undefined;
 }
 
 export interface AuthorizeRequest {
@@ -125,6 +127,7 @@ export function oauthApi(transport: Transport, deviceClient: string): OAuthApi {
         actor_token: request.actorToken,
         actor_token_type: request.actorToken === undefined ? undefined : ACCESS_TOKEN,
         role: request.role,
+        reason: request.reason,
       }),
   };
 }

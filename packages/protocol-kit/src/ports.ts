@@ -149,6 +149,8 @@ export interface SignInRequest {
   /** '' when the client named none: then the resource's first database, or `postgres`, is meant. */
   readonly database: string;
   readonly application: string;
+  /** Why, as the client said while signing in; goes before what its token says. */
+  readonly reason?: string;
 }
 
 export interface SignInPort {

@@ -18,6 +18,7 @@ import { effectsOf, type ParsePool, type SqlReading } from '@sallyport/sql';
 import { bytesOfInt32 } from './codec.ts';
 import type { BindMessage } from './messages.ts';
 import { isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
+import { OWN_SETTINGS, REASON_SETTING } from './reason.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
 
@@ -271,9 +272,6 @@ function pinnedBy(facts: SqlStatementFacts, pins: Pins): string | undefined {
   return undefined;
 }
 
-const OWN_SETTINGS = 'sallyport.';
-const REASON_SETTING = 'sallyport.reason';
-
 /** What `SET sallyport.reason = '…'` says, '' for RESET and DEFAULT; undefined for any other statement. Never the server's. */
 export function reasonOf(facts: SqlFacts | undefined): string | undefined {
   const statement = facts?.statements[0];
@@ -281,9 +279,6 @@ export function reasonOf(facts: SqlFacts | undefined): string | undefined {
   if ((statement.kind !== 'set' && statement.kind !== 'reset') || statement.settingLocal === true) return undefined;
   return statement.settingValue ?? '';
 }
-
-/** The requester's words are too long to be kept. */
-export const isReasonTooLong = (reason: string): boolean => Buffer.byteLength(reason) > LIMITS.reasonBytesMax;
 
 const UTF8 = /^(utf-?8|unicode)$/i;
 const ON = /^(on|true|yes|1|t|y)$/i;

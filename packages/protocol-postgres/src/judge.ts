@@ -19,7 +19,6 @@ import { extractSqlFacts, statementShape } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
 import { LOOKUP, lookupValues, type Reach, ReachBuilder } from './catalog.ts';
 import {
-  isReasonTooLong,
   NO_PARAMETERS,
   NO_TYPES,
   NOT_UNDERSTOOD,
@@ -36,6 +35,7 @@ import type { Intake } from './intake.ts';
 import { needsReach, quotes, touches } from './mask.ts';
 import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
 import type { Guard, Tally } from './mirror.ts';
+import { isReasonTooLong } from './reason.ts';
 import { openTally } from './record.ts';
 import type { Road } from './road.ts';
 

@@ -31,6 +31,7 @@ import {
   startupBytes,
   startupMessage,
 } from './messages.ts';
+import { isReasonTooLong, REASON_SETTING } from './reason.ts';
 import { type ScramExchange, startScram } from './scram.ts';
 
 // --- the client's side -----------------------------------------------------------------------------------------------
@@ -43,6 +44,8 @@ export interface LoginRequest {
   /** '' when the client named none (or, as libpq does, repeated the user name). */
   readonly database: string;
   readonly application: string;
+  /** Why, in the requester's words: the gateway's, never passed on. */
+  readonly reason: string;
   /** As the client sent it; shown back to it as `session_authorization`. */
   readonly user: string;
   /** Settings to pass on, allowlisted and checked. */
@@ -156,11 +159,13 @@ export class ClientLogin {
     const user = given.get('user') ?? '';
     const unknown: string[] = [];
     const settings: Record<string, string> = {};
+    let reason = '';
     for (const [name, value] of given) {
       const key = name.toLowerCase();
       if (name === 'user' || name === 'database') continue;
       if (name.startsWith('_pq_.')) unknown.push(name);
       else if (key === 'client_encoding' && UTF8.test(value)) continue;
+      else if (key === REASON_SETTING && !isReasonTooLong(value)) reason = value;
       else if (key === 'search_path' && !/pg_catalog|pg_temp|pg_toast/i.test(value)) settings[key] = value;
       else if (SETTINGS.has(key)) settings[key] = value;
       else throw new GatewayError('protocol.unsupported', { parameter: name.slice(0, 64) });
@@ -176,6 +181,7 @@ export class ClientLogin {
       role: plus > 0 ? user.slice(0, plus) : undefined,
       database: database === user ? '' : database,
       application: (settings['application_name'] ?? '').slice(0, 256),
+      reason,
       user,
       settings,
       minor: minor >= 2 ? 2 : 0,

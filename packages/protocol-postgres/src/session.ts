@@ -208,8 +208,8 @@ export class PostgresSession implements ProtocolSession {
 
   async #open(request: LoginRequest): Promise<void> {
     if (request.resource === '') throw new GatewayError('auth.failed', { why: 'resource name' });
-    const { token, resource, role, database, application } = request;
-    const signed = await this.#host.signIn.signIn({ token, resource, role, database, application });
+    const { token, resource, role, database, application, reason } = request;
+    const signed = await this.#host.signIn.signIn({ token, resource, role, database, application, reason });
     const target = signed.resource.postgres;
     if (target === undefined) throw new GatewayError('upstream.protocol', { why: 'not a PostgreSQL resource' });
     const wanted = database === '' ? (target.databases[0] ?? 'postgres') : database;

@@ -46,11 +46,13 @@ interface Asking {
 const AHEAD = 0.3;
 /** Others may have given back meanwhile. */
 const USED_UP_ASK_MS = 1_000;
+const RECONNECT_MS = 5_000;
 
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #books = new Map<string, Book>();
   readonly #asked = new Map<string, Book>();
+  #downSince: number | undefined;
   readonly #leased = new WeakMap<Book, Record<BudgetMeter, number>>();
 
   constructor(options: LedgerOptions) {
@@ -125,7 +127,7 @@ export class Ledger {
     return !book.usedUp || nowMs >= book.askAgainAt;
   }
 
-  /** Asks, unless that is done already. Resolves with an answer, without a link at once, and after LIMITS.budgetAskMsMax. */
+  /** Asks, unless that is done already. Resolves with an answer, at once where the link stays away, and after LIMITS.budgetAskMsMax. */
   share(account: Account): Promise<void> {
     const book = account as Book;
     return book.asking?.done ?? this.#ask(book);
@@ -159,16 +161,28 @@ export class Ledger {
     asking.settle();
   }
 
-  /** Without a link nobody answers: who waits goes on with what there is. */
+  /** What waits for an answer is asked again: the answer, or the question, was lost with the link. */
+  linkOpened(): void {
+    this.#downSince = undefined;
+    for (const book of this.#books.values()) if (book.asking !== undefined) this.#send(book, book.asking.id);
+  }
+
   linkClosed(): void {
-    for (const book of this.#books.values()) book.asking?.settle();
+    this.#downSince ??= this.#options.nowMs();
+  }
+
+  #send({ budget, principalId, window, left }: Book, id: string): boolean {
+    const owed: BudgetAmounts = {};
+    for (const meter of BUDGET_METERS) if (left[meter] < 0) owed[meter] = -left[meter];
+    return this.#options.send({ body: 'budgetAsk', budgetAsk: { id, budget, principalId, window, owed } });
   }
 
   #ask(book: Book): Promise<void> {
     const id = randomBytes(9).toString('base64url');
-    const { budget, principalId, window } = book;
-    if (!this.#options.send({ body: 'budgetAsk', budgetAsk: { id, budget, principalId, window } })) {
-      book.askAgainAt = this.#options.nowMs() + USED_UP_ASK_MS;
+    const nowMs = this.#options.nowMs();
+    // A link that has just gone comes back in a moment; one that stays away keeps nobody waiting.
+    if (!this.#send(book, id) && nowMs - (this.#downSince ?? nowMs) > RECONNECT_MS) {
+      book.askAgainAt = nowMs + USED_UP_ASK_MS;
       return Promise.resolve();
     }
     const { promise, resolve } = Promise.withResolvers<void>();

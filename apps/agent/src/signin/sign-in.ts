@@ -118,7 +118,7 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   if (request.role !== undefined && !engine.rolesFor(info, nowMs).includes(request.role))
     throw refused('role not granted');
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
-  return { info, resource, role: request.role, tokenIssuedAtMs, reason: claims.rsn ?? '' };
+  return { info, resource, role: request.role, tokenIssuedAtMs, reason: request.reason || (claims.rsn ?? '') };
 }
 
 function sessionInfo(

@@ -3,8 +3,9 @@
  * statement first, and its text is made safe for the terminal, since the one who waits has written it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApprovalRequest } from '@sallyport/api-client';
+import type { ApprovalRequest, ApprovalTerms } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
+import { CliError } from '../exit-codes.ts';
 import { safeLine, safeText } from '../output/safe-text.ts';
 import { type Column, renderFields } from '../output/table.ts';
 import { showDistance, showInstant } from '../output/time.ts';
@@ -42,8 +43,12 @@ export function registerApprovals({ program, run }: Registry): void {
   approvals
     .command('approve')
     .argument('<id>')
-    .description('let this statement run once')
+    .description('let this statement run once, or its shape for a time')
     .option('--reason <text>', 'why; it stands in the record')
+    .option('--shape', 'also what differs from it in values alone, as far as the rule allows')
+    .option('--minutes <n>', 'of a shape: how long')
+    .option('--rows <n>', 'of a shape: rows of each statement at most')
+    .option('--all-sessions', 'of a shape: every session of the principal, not the one that asked alone')
     .action(run(approve));
   approvals
     .command('deny')
@@ -51,6 +56,25 @@ export function registerApprovals({ program, run }: Registry): void {
     .description('refuse it')
     .requiredOption('--reason <text>', 'why; the client is told')
     .action(run(deny));
+  approvals
+    .command('delegate')
+    .argument('<id>')
+    .argument('<person>')
+    .description('hand your seat at this request to another person who may answer')
+    .option('--reason <text>', 'why')
+    .action(run(delegate));
+  approvals
+    .command('comment')
+    .argument('<id>')
+    .argument('<text>')
+    .description('say something about it')
+    .action(run(comment));
+  approvals
+    .command('revoke')
+    .argument('<id>')
+    .description('take an approved shape back before its time')
+    .requiredOption('--reason <text>', 'why')
+    .action(run(revoke));
   approvals
     .command('watch')
     .description('print requests as they come, until Ctrl-C')
@@ -80,7 +104,7 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
   const nowMs = context.terminal.nowMs();
   const votes = item.votes.map(
     (vote) =>
-      `${vote.principal === '' ? vote.principalId : vote.principal} ${vote.granted ? 'approved' : 'denied'}${vote.reason === null ? '' : `: ${vote.reason}`}`,
+      `${vote.principal === '' ? vote.principalId : vote.principal}${vote.seatOf === null ? '' : ` for ${vote.seatOf}`} ${vote.granted ? 'approved' : 'denied'}${vote.reason === null ? '' : `: ${vote.reason}`}`,
   );
   return [
     ...renderFields([
@@ -91,6 +115,7 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
       ['from', item.clientAddress],
       ['rule', safeLine(item.rule)],
       ['reason', safeText(item.ruleReason)],
+      ['they say', item.askedReason === null ? undefined : safeText(item.askedReason)],
       ['effects', item.effects.join(', ')],
       ['needs', `${item.count} of ${item.groups.join(', ')}`],
       ['asked', showInstant(item.requestedAt)],
@@ -103,7 +128,10 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
         'session so far',
         `${item.statementsBefore} statements, ${item.writesBefore} writes (session ${item.sessionId})`,
       ],
+      ['escalates', item.escalatesAt === null ? undefined : showInstant(item.escalatedAt ?? item.escalatesAt)],
+      ['shape', item.shape === null ? undefined : shapeText(item.shape)],
       ['answers', votes.map(safeLine).join('\n')],
+      ['comments', item.comments.map(({ principal, text }) => safeLine(`${principal}: ${text}`)).join('\n')],
       ['answer', item.reason === null ? undefined : safeText(item.reason)],
       ['digest', item.digest],
     ]),
@@ -116,18 +144,72 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
   ];
 }
 
+const shapeText = ({ text, minutesMax, rowsMax, bound }: NonNullable<ApprovalRequest['shape']>): string =>
+  `${safeLine(text)}\nby --shape: at most ${minutesMax} min and ${rowsMax} rows; beyond them ${bound === 'cut' ? 'the answer is cut' : 'the change is undone'}`;
+
 const indent = (text: string): string => text.replaceAll(/^/gm, '  ');
 
-async function approve(context: Context, id: string, options: { readonly reason?: string }): Promise<void> {
+interface ApproveOptions {
+  readonly reason?: string;
+  readonly shape?: boolean;
+  readonly minutes?: string;
+  readonly rows?: string;
+  readonly allSessions?: boolean;
+}
+
+async function approve(context: Context, id: string, options: ApproveOptions): Promise<void> {
+  const terms = termsOf(options);
   await context.requireToken();
   const item = await context.api.approvals.get(id);
   if (!context.json) context.note(...render(context, item), '');
-  const answered = await context.api.approvals.approve(id, options.reason);
+  const answered = await context.api.approvals.approve(id, options.reason, terms);
   context.answer(answered, () => [
     answered.state === 'pending'
       ? `Your approval of ${id} is counted; it needs ${item.count} in all.`
-      : `Approved ${id}: ${safeLine(whoText(item))} may run this once.`,
+      : `Approved ${id}: ${safeLine(whoText(item))} may run this ${grantedText(answered)}.`,
   ]);
+}
+
+function termsOf({ shape, minutes, rows, allSessions }: ApproveOptions): ApprovalTerms {
+  if (shape !== true) {
+    if (minutes !== undefined || rows !== undefined || allSessions === true)
+      throw new CliError('usage', '--minutes, --rows and --all-sessions go with --shape.');
+    return {};
+  }
+  return {
+    scope: 'shape',
+    ...(minutes === undefined ? {} : { minutes: countOption(minutes) }),
+    ...(rows === undefined ? {} : { rowsMax: countOption(rows) }),
+    ...(allSessions === true ? { sessions: 'all' } : {}),
+  };
+}
+
+const grantedText = ({ granted }: ApprovalRequest): string =>
+  granted?.scope === 'shape' && granted.until !== null
+    ? `and what differs in values alone, at most ${granted.rowsMax} rows each, until ${showInstant(granted.until)}`
+    : 'once';
+
+async function delegate(
+  context: Context,
+  id: string,
+  to: string,
+  options: { readonly reason?: string },
+): Promise<void> {
+  await context.requireToken();
+  const item = await context.api.approvals.delegate(id, to, options.reason);
+  context.answer(item, () => [`${to} may answer ${id} in your place.`]);
+}
+
+async function comment(context: Context, id: string, text: string): Promise<void> {
+  await context.requireToken();
+  const item = await context.api.approvals.comment(id, text);
+  context.answer(item, () => [`Said at ${id}.`]);
+}
+
+async function revoke(context: Context, id: string, options: { readonly reason: string }): Promise<void> {
+  await context.requireToken();
+  const item = await context.api.approvals.revoke(id, options.reason);
+  context.answer(item, () => [`Taken back: ${id}. Agents hear of it at once.`]);
 }
 
 async function deny(context: Context, id: string, options: { readonly reason: string }): Promise<void> {

@@ -8,7 +8,7 @@ import type { Context } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { makeLocalFolder } from '../proxy/local-folder.ts';
 import { type LocalProxy, openLocalProxy } from '../proxy/local-proxy.ts';
-import { accessTokensFor, openWayIn, type WayIn, type WayInOptions } from '../proxy/way-in.ts';
+import { accessTokensFor, openWayIn, reasonOf, type WayIn, type WayInOptions } from '../proxy/way-in.ts';
 import type { Registry } from './command.ts';
 
 export function registerConnect({ program, run }: Registry): void {
@@ -37,6 +37,7 @@ export const withWayIn = (command: Command): Command =>
   command
     .option('--role <role>', 'sign in as this role of the resource')
     .option('--for <profile>', 'act for whoever is signed in under this profile')
+    .option('--reason <text>', 'why: approvers and the record are told')
     .option('--for-token-file <file>', 'act for whoever this file’s token belongs to (`-` = stdin)');
 
 type ConnectOptions = WayInOptions & { readonly database?: string };
@@ -53,6 +54,7 @@ async function proxyTo(
     root: way.root,
     user: way.user,
     database: more.database ?? way.database,
+    reason: way.reason,
     password: more.password,
     onProblem: (problem) => context.note(problem),
   });
@@ -173,6 +175,6 @@ function untilAsked(): Promise<void> {
 async function token(context: Context, name: string, options: WayInOptions): Promise<void> {
   await context.requireToken();
   // The exchange takes a name or an id; what it is for is checked there.
-  const text = await accessTokensFor(context, name, options).get();
+  const text = await accessTokensFor(context, name, options, reasonOf(options)).get();
   context.answer({ token: text }, () => [text]);
 }

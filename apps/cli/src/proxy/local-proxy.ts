@@ -31,6 +31,8 @@ export interface LocalProxyOptions {
   readonly user: string;
   /** Used when the client names none. */
   readonly database: string | undefined;
+  /** Why: said for every connection. */
+  readonly reason?: string | undefined;
   /** Demanded from clients; undefined on a unix socket. */
   readonly password: string | undefined;
   /** Told of each connection that fails. */
@@ -148,6 +150,7 @@ async function join(client: net.Socket, startup: Startup, options: LocalProxyOpt
   const parameters = new Map(startup.parameters);
   parameters.set('user', options.user);
   if (!parameters.has('database') && options.database !== undefined) parameters.set('database', options.database);
+  if (options.reason !== undefined) parameters.set('sallyport.reason', options.reason);
   agent.write(encodeStartup(startup.version, parameters));
   try {
     for (;;) {

@@ -3,6 +3,7 @@
  * and tokens to do it with. Refuses to open anything.
  */
 import type { Resource } from '@sallyport/api-client';
+import { LIMITS } from '@sallyport/core';
 import { openAccess } from '../config/access.ts';
 import { readSecretFile } from '../config/private-file.ts';
 import type { Context } from '../context.ts';
@@ -17,6 +18,8 @@ export interface WayInOptions {
   /** Profile (or demo principal) to act for. */
   readonly for?: string;
   readonly forTokenFile?: string;
+  /** Why access is asked for. */
+  readonly reason?: string;
 }
 
 export interface WayIn {
@@ -26,6 +29,8 @@ export interface WayIn {
   readonly root: string;
   readonly user: string;
   readonly database: string | undefined;
+  /** Said to the agent at sign-in, where it is not in the token. */
+  readonly reason: string | undefined;
   readonly tokens: AccessTokens;
 }
 
@@ -40,19 +45,34 @@ export async function openWayIn(context: Context, name: string, options: WayInOp
     root,
     user: options.role === undefined ? resource.name : `${options.role}+${resource.name}`,
     database: resource.databases?.[0],
+    reason: reasonOf(options),
     tokens: accessTokensFor(context, resource.name, options),
   };
 }
 
 /** Access tokens for one resource, as oneself or acting for somebody. */
-export function accessTokensFor(context: Context, resource: string, options: WayInOptions): AccessTokens {
+export function accessTokensFor(
+  context: Context,
+  resource: string,
+  options: WayInOptions,
+  reason?: string,
+): AccessTokens {
   const subject = subjectOf(context, options);
   return accessTokens(async () => {
     const own = await context.requireToken();
     const other = await subject?.();
     const tokens = other === undefined ? { subjectToken: own } : { subjectToken: other, actorToken: own };
-    return context.api.oauth.exchange({ resource, role: options.role, ...tokens });
+    return context.api.oauth.exchange({ resource, role: options.role, reason, ...tokens });
   }, context.terminal.nowMs);
+}
+
+/** @throws CliError when it is longer than agents keep */
+export function reasonOf({ reason }: WayInOptions): string | undefined {
+  const text = reason?.trim();
+  if (text === undefined || text === '') return undefined;
+  if (Buffer.byteLength(text) > LIMITS.reasonBytesMax)
+    throw new CliError('usage', `--reason takes at most ${LIMITS.reasonBytesMax} bytes.`);
+  return text;
 }
 
 function subjectOf(context: Context, options: WayInOptions): (() => Promise<string>) | undefined {

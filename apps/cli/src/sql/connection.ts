@@ -121,6 +121,7 @@ async function connect(
     client.on('notice', (notice) => onNotice(notice));
     try {
       await client.connect();
+      if (way.reason !== undefined) await client.query(`SET sallyport.reason = ${pg.escapeLiteral(way.reason)}`);
       return client;
     } catch (error) {
       last = error;

@@ -53,8 +53,10 @@ export class Budgets {
       const own = amountsOf(shares.find(({ agentId }) => agentId === agent.id));
       const others = sum(shares.filter(({ agentId }) => agentId !== agent.id).map(amountsOf));
       // What is left of an earlier window is worth nothing in this one.
-      const kept = ask.window === String(startedAt) && ask.back != null ? minus(own, ask.back) : own;
-      const granted = ask.ends === true ? NOTHING : shareOf(budget.limits, plus(kept, others));
+      const isOfWindow = ask.window === String(startedAt);
+      const kept = isOfWindow && ask.back != null ? minus(own, ask.back) : own;
+      const granted =
+        ask.ends === true ? NOTHING : shareOf(budget.limits, plus(kept, others), isOfWindow ? (ask.owed ?? {}) : {});
       await this.repository.put(tx, {
         ...window,
         agentId: agent.id,

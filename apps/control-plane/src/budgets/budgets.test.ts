@@ -42,7 +42,14 @@ afterAll(async () => {
 
 async function lease(
   at: number,
-  more: { budget?: string; principalId?: string; window?: string; back?: BudgetAmounts; ends?: boolean } = {},
+  more: {
+    budget?: string;
+    principalId?: string;
+    window?: string;
+    back?: BudgetAmounts;
+    owed?: BudgetAmounts;
+    ends?: boolean;
+  } = {},
 ): Promise<BudgetLease> {
   const id = `ask-${++serial}`;
   links[at]!.send({ budgetAsk: { id, budget: `${policyId}/hourly`, principalId: bot, ...more } });
@@ -96,6 +103,15 @@ test('what comes back can be leased again, in its window, and not more than was 
   for (let i = 0; i < 6; i++) rest.push(granted(await lease(1)));
   // The north held 43 of 50 at that moment; the south's 57 stay lent.
   expect(rest.reduce((sum, one) => sum + one, 0)).toBe(43);
+});
+
+test('what was used beyond a share is lent on top of it, as far as there is', async () => {
+  const other = (await plane.call<{ id: string }>('POST', '/v1/principals', { name: 'debtor', kind: 'service' })).body
+    .id;
+  const { window } = await lease(0, { principalId: other });
+  expect(granted(await lease(0, { principalId: other, window: window!, owed: { statements: 55 } }))).toBe(65);
+  expect(granted(await lease(0, { principalId: other, window: '1', owed: { statements: 55 } }))).toBe(10);
+  expect(granted(await lease(0, { principalId: other, window: window!, owed: { statements: 55 } }))).toBe(15);
 });
 
 test.each([

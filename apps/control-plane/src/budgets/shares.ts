@@ -15,11 +15,19 @@ export function windowOf(everyMs: number, nowMs: number): { readonly startedAt: 
   return { startedAt, endsAt: startedAt + everyMs };
 }
 
-/** @param leased by all agents together in this window */
-export function shareOf(limits: Budget['limits'], leased: Amounts): Amounts {
+/** As agents say; a part that is no number, or less than nothing, is none. */
+export type SaidAmounts = Partial<Record<BudgetMeter, number | null>>;
+const said = (amounts: SaidAmounts, meter: BudgetMeter): number => {
+  const amount = amounts[meter] ?? 0;
+  return Number.isFinite(amount) && amount > 0 ? amount : 0;
+};
+
+/** @param leased by all agents together in this window; @param owed used already beyond that, by the one who asks */
+export function shareOf(limits: Budget['limits'], leased: Amounts, owed: SaidAmounts = {}): Amounts {
   return map((meter) => {
     const limit = limits[meter];
-    return limit === undefined ? 0 : Math.max(0, Math.min(limit - leased[meter], Math.ceil(limit / PARTS)));
+    if (limit === undefined) return 0;
+    return Math.max(0, Math.min(limit - leased[meter], Math.ceil(limit / PARTS) + said(owed, meter)));
   });
 }
 
@@ -28,12 +36,9 @@ export const sum = (all: readonly Amounts[]): Amounts =>
 
 export const plus = (a: Amounts, b: Amounts): Amounts => map((meter) => a[meter] + b[meter]);
 
-/** Nobody gives back more than they were lent, nor a part that is no number. */
-export const minus = (leased: Amounts, back: Partial<Record<BudgetMeter, number | null>>): Amounts =>
-  map((meter) => {
-    const amount = back[meter] ?? 0;
-    return Number.isFinite(amount) && amount > 0 ? Math.max(0, leased[meter] - amount) : leased[meter];
-  });
+/** Nobody gives back more than they were lent. */
+export const minus = (leased: Amounts, back: SaidAmounts): Amounts =>
+  map((meter) => Math.max(0, leased[meter] - said(back, meter)));
 
 const map = (of: (meter: BudgetMeter) => number): Amounts =>
   Object.fromEntries(BUDGET_METERS.map((meter) => [meter, of(meter)])) as Record<BudgetMeter, number>;

@@ -54,6 +54,28 @@ test('changes made at one replica are pushed to an agent of the other', async ()
   expect(times.at(-1)).toBeLessThan(5_000);
 });
 
+test('two agents at two replicas lease no more of a budget than there is', async () => {
+  const join = await one.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'south' });
+  const south = await enrollAgent(one.controlPlane.ready.enroll, root, join.body.joinToken);
+  const other = new TestLink(one.controlPlane.ready.link, root, south);
+  other.hello({ instance: 'main', chainEpoch: 1_795_000_002 });
+  const source =
+    'kind: Policy\nname: loops\nbudgets:\n  - { name: hourly, per: principal, every: 1h, statements: 50 }\n';
+  const policy = await one.call<{ id: string }>('POST', '/v1/policies', { source });
+  const { body } = await two.call<{ id: string }>('POST', '/v1/principals', { name: 'looper', kind: 'ai_agent' });
+  const lease = async (over: TestLink, n: number): Promise<number> => {
+    const id = `lease-${n}`;
+    over.send({ budgetAsk: { id, budget: `${policy.body.id}/hourly`, principalId: body.id } });
+    const got = await over.until(
+      () => over.received.map((message) => message.budgetLease).find((one) => one?.id === id) ?? undefined,
+    );
+    return got.granted?.statements ?? 0;
+  };
+  const all = await Promise.all(Array.from({ length: 24 }, (_, n) => lease(n % 2 === 0 ? link : other, n)));
+  expect(all.reduce((sum, share) => sum + share, 0)).toBe(50);
+  other.close();
+});
+
 test('a key that one replica made is at the agents of the other before it signs', async () => {
   // Fills the other replica's memory of the keys, so that only being told can make it look again.
   expect((await two.call('GET', '/v1/keys', undefined, '')).status).toBe(200);
