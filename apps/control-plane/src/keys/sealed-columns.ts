@@ -13,6 +13,8 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   { table: 'person_sessions', column: 'sealed' },
   { table: 'local_accounts', column: 'totp_sealed' },
   { table: 'login_ceremonies', column: 'sealed' },
+  { table: 'saml_keys', column: 'sealed' },
+  { table: 'login_attempts', column: 'answer' },
   { table: 'signing_keys', column: 'sealed' },
   { table: 'credentials', column: 'sealed' },
   { table: 'credentials', column: 'next_sealed' },
