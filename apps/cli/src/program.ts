@@ -22,6 +22,7 @@ import { registerResources } from './commands/resources.ts';
 import { registerReviews } from './commands/reviews.ts';
 import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
+import { registerSlack } from './commands/slack.ts';
 import { registerSql } from './commands/sql.ts';
 import { registerTrail } from './commands/trail.ts';
 import { registerTrust } from './commands/trust.ts';
@@ -71,6 +72,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerSql(registry);
   registerApprovals(registry);
   registerRequests(registry);
+  registerSlack(registry);
   registerSessions(registry);
   registerTrail(registry);
   registerPolicy(registry);

@@ -24,6 +24,7 @@ import { RequestsModule } from './requests/requests.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
 import { ReviewsModule } from './reviews/reviews.module.ts';
 import { ScimModule } from './scim/scim.module.ts';
+import { SlackModule } from './slack/slack.module.ts';
 import { SystemClock } from './time.ts';
 
 export interface Given {
@@ -77,6 +78,7 @@ export class AppModule {
         DualControlModule,
         ScimModule,
         RequestsModule,
+        SlackModule,
       ],
       providers: [Bootstrap],
     };

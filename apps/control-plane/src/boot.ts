@@ -30,6 +30,7 @@ import { KeyRing, kekSource } from './keys/key-ring.ts';
 import { Keys } from './keys/keys.ts';
 import { Listening } from './listening.ts';
 import { nestLogger, ProcessLog } from './nest-log.ts';
+import { keepRawBody } from './slack/raw-body.ts';
 import { SystemClock } from './time.ts';
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -111,6 +112,7 @@ async function createApp(
     done();
   });
   refuseNul(fastify);
+  keepRawBody(fastify);
   // What SCIM clients send (RFC 7644 §3.1) is JSON like any other; some name the type with no body at all.
   const parseJson = fastify.getDefaultJsonParser('error', 'error');
   fastify.addContentTypeParser('application/scim+json', { parseAs: 'string' }, (request, body, done) => {

@@ -46,6 +46,7 @@ import type {
   ReviewItem,
   RotatedMasterKey,
   Session,
+  SlackLink,
   TrailEvent,
   TreeHead,
   TrustPreview,
@@ -208,6 +209,11 @@ export interface ApiClient {
     deny(id: string, reason: string): Promise<AccessRequest>;
     withdraw(id: string, reason?: string): Promise<AccessRequest>;
     extend(id: string, body: { readonly duration: number; readonly reason: string }): Promise<AccessRequest>;
+  };
+  readonly slackLinks: {
+    list(): Promise<{ readonly items: readonly SlackLink[] }>;
+    create(code: string): Promise<SlackLink>;
+    remove(id: string): Promise<void>;
   };
   readonly approvals: {
     list(query?: Query, max?: number): AsyncGenerator<ApprovalRequest>;
@@ -382,6 +388,11 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       deny: (id, reason) => post(`/v1/access-requests/${at(id)}/deny`, { reason }),
       withdraw: (id, reason) => post(`/v1/access-requests/${at(id)}/withdraw`, reason === undefined ? {} : { reason }),
       extend: (id, body) => post(`/v1/access-requests/${at(id)}/extend`, body),
+    },
+    slackLinks: {
+      list: () => get('/v1/slack/links'),
+      create: (code) => post('/v1/slack/links', { code }),
+      remove: (id) => remove(`/v1/slack/links/${at(id)}`),
     },
     approvals: {
       list: list('/v1/approvals'),

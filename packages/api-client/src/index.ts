@@ -46,6 +46,7 @@ export type {
   ReviewItem,
   RotatedMasterKey,
   Session,
+  SlackLink,
   TrailEvent,
   TreeHead,
   TrustPreview,

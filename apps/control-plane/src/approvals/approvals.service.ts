@@ -459,12 +459,18 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         : { scope: 'shape', grantUntil: new Date(until), rowsMax: terms.rowsMax }),
     });
     await publishWithin(tx, 'approval', { agentId: row.agentId, requestId: row.id });
-    await this.outbox.add(tx, row.projectId, 'approval.answered', {
-      id: row.id,
-      state,
-      by: by.map((entry) => entry.name).join(', '),
-      reason,
-    });
+    await this.outbox.add(
+      tx,
+      row.projectId,
+      'approval.answered',
+      {
+        id: row.id,
+        state,
+        by: by.map((entry) => entry.name).join(', '),
+        reason,
+      },
+      askersOf(request),
+    );
     this.#answers.inc({ state });
   }
 
@@ -564,6 +570,10 @@ const answerableBy = (caller: Caller, { groups, seats }: Approver): Prisma.Appro
     votes: { none: { principalId: id } },
   };
 };
+
+/** Persons who hear of the answer: who asks, and whom an agent asks for. */
+const askersOf = (request: Pick<ApprovalRequest, 'principal' | 'onBehalfOf'>): string[] =>
+  [request.principal, request.onBehalfOf].flatMap((who) => (who?.kind === 'person' ? [who.id] : []));
 
 /** PostgreSQL keeps no NUL in a text. */
 const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD');

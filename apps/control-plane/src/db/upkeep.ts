@@ -49,6 +49,8 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
       await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < ${now}::timestamptz - interval '30 days'`;
       await tx.$executeRaw`delete from usage_days where day < ${now}::date - ${this.config.usageDays}::int`;
       await tx.$executeRaw`delete from budget_shares where ends_at < ${now}::timestamptz - interval '1 day'`;
+      await tx.$executeRaw`delete from slack_link_codes where expires_at < ${now}::timestamptz`;
+      await tx.$executeRaw`delete from slack_messages where created_at < ${now}::timestamptz - interval '30 days'`;
       await tx.$executeRaw`delete from revocations where keep_until < ${now}::timestamptz`;
       await tx.$executeRaw`
         delete from issued_access i where i.created_at < ${now}::timestamptz - interval '8 days'

@@ -99,6 +99,8 @@ export const PERMISSIONS = [
   'webhook:create',
   'webhook:update',
   'webhook:delete',
+  /** Tying a Slack user to oneself. */
+  'slack:link',
   /** Every project; one's own is seen without it. */
   'project:read',
   /** One’s own project, and those one may sign in to. */
@@ -137,6 +139,7 @@ const MEMBER: readonly Permission[] = [
   'policy:explain',
   'access-request:create',
   'access-request:read',
+  'slack:link',
   'approval:read',
   'session:own',
   'project:own',

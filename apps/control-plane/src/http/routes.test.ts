@@ -48,6 +48,7 @@ const PUBLIC_ROUTES = [
   'POST /v1/login/local/password',
   'POST /v1/oauth/device_authorization',
   'POST /v1/oauth/token',
+  'POST /v1/slack/interactions',
 ];
 
 interface Route {

@@ -194,6 +194,19 @@ const MAKERS: Readonly<Record<string, (projectId: string) => Promise<Thing>>> = 
     };
     return await client().accessRequest.create({ data, select: { id: true } });
   },
+  links: async (projectId) => {
+    const principal = await client().principal.findFirstOrThrow({ where: { projectId, name: `${CANARY}-admin` } });
+    const data = {
+      id: randomUUID(),
+      projectId,
+      webhookId: things['webhooks']!.id,
+      teamId: 'T0',
+      slackUserId: 'U0',
+      slackName: CANARY,
+      principalId: principal.id,
+    };
+    return await client().slackLink.create({ data, select: { id: true } });
+  },
   'change-proposals': async (projectId) => {
     const data = {
       id: randomUUID(),

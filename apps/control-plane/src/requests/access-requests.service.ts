@@ -208,7 +208,9 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       if (hands.some((hand) => theirs.has(hand))) throw new GatewayError('access.not_yours', { request: id });
       if (!mayAnswer(policy?.approve, involved, { ...me, enabled: true }))
         throw new GatewayError('access.not_yours', { request: id });
-      if (row.state !== 'pending' || row.votes.some((vote) => vote.principalId === me.id))
+      // A second account of theirs is the same person, and no second one.
+      const accounts = await accountsOf(tx, [me.id]);
+      if (row.state !== 'pending' || row.votes.some((vote) => accounts.has(vote.principalId)))
         throw new GatewayError('access.answered', { request: id });
       if (row.expiresAt.getTime() <= this.clock.nowMs()) throw new GatewayError('access.expired', { request: id });
       const { own, together } = narrowed(row, { effects: given.effects, durationMs: given.duration });
