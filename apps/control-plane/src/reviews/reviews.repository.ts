@@ -109,7 +109,7 @@ export class ReviewsRepository {
   }
   /** Locked, in the order of their ids, so that two answers to one item come one after another. */
   async lockItems(tx: Tx, projectId: string, campaignId: string, ids: readonly string[]): Promise<ItemRow[]> {
-    await tx.$queryRaw`select id from review_items where id = any(${[...ids]}::uuid[]) order by id for update`;
+    await tx.$queryRaw`select id from review_items where project_id = ${projectId}::uuid and id = any(${[...ids]}::uuid[]) order by id for update`;
     return await tx.reviewItem.findMany({
       where: { id: { in: [...ids] }, projectId, round: { campaignId } },
       include: { round: { include: { campaign: true } } },

@@ -81,7 +81,7 @@ export class Rounds {
     });
     const rule = campaign.reviewers as unknown as Reviewers;
     const items = grants.map((grant) => ({
-      ...frozen(grant, world, rule, used, from, now, applied.has(grant.id) ? 'apply' : 'manual'),
+      ...frozen(grant, world, rule, used, from, now, sourceOf(grant, applied)),
       id: this.clock.id(),
       projectId,
       roundId: round.id,
@@ -99,6 +99,10 @@ export class Rounds {
     await this.bundles.bump(tx, projectId);
   }
 }
+
+/** How it came to be: what it says itself, and `apply` for what a document made. */
+const sourceOf = (grant: Grant, applied: ReadonlySet<string>): string =>
+  grant.source === 'manual' && applied.has(grant.id) ? 'apply' : grant.source;
 
 function frozen(
   grant: Grant,
