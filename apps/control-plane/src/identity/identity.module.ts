@@ -49,6 +49,7 @@ import { SamlController } from './saml/saml.controller.ts';
 import { SamlKeysController } from './saml/saml-keys.controller.ts';
 import { SamlKeys } from './saml/saml-keys.ts';
 import { SamlKind } from './saml/saml-kind.ts';
+import { SingleLogout } from './saml/single-logout.ts';
 import { SignInController } from './sign-in.controller.ts';
 import { SignIn } from './sign-in.service.ts';
 import { TokenService } from './token.service.ts';
@@ -87,6 +88,7 @@ import { TokenService } from './token.service.ts';
     SamlKeys,
     SamlKind,
     PutBy,
+    SingleLogout,
     ProviderKinds,
     ProvidersRepository,
     ProviderFollowers,

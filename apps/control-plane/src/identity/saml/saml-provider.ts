@@ -19,6 +19,13 @@ import type {
 import type { AssertionFacts } from './assertion-facts.ts';
 import { type IdpMetadata, parseIdpMetadata, requireCertificate } from './idp-metadata.ts';
 import { SAML } from './libraries.ts';
+import {
+  type LogoutOrder,
+  logoutRequestUrl,
+  logoutResponseUrl,
+  readLogoutRequest,
+  type SignedInAs,
+} from './logout-messages.ts';
 import type { SamlConfig } from './saml-config.ts';
 import type { OurKeys } from './saml-keys.ts';
 import { spMetadata } from './sp-metadata.ts';
@@ -180,6 +187,38 @@ export class SamlIdentityProvider implements IdentityProvider {
     return facts;
   }
 
+  /** Whether the NameID is who the person is here. */
+  get subjectIsNameId(): boolean {
+    return this.#settings.config.subjectAttribute === undefined;
+  }
+
+  /** A provider's order to end sign-ins. @throws Error whatever is wrong with it */
+  async logoutOrder(query: string): Promise<LogoutOrder> {
+    const { certificates } = await this.metadata();
+    const { entityId: issuer } = this.#settings.config;
+    return readLogoutRequest(query, { issuer, destination: this.#sloUrl, certificates, ...this.#times });
+  }
+
+  /** Where to send the browser with our answer; undefined where the provider has no place for it. */
+  async logoutAnswer({ id, relayState }: LogoutOrder): Promise<URL | undefined> {
+    const to = await this.#logoutAt();
+    return to === undefined ? undefined : logoutResponseUrl({ ...to, relayState }, id);
+  }
+
+  /** @param kept what `#person` had kept of the assertion */
+  async signOut(kept: string | undefined): Promise<URL | undefined> {
+    const to = kept === undefined ? undefined : await this.#logoutAt();
+    return to === undefined ? undefined : logoutRequestUrl(to, JSON.parse(kept!) as SignedInAs);
+  }
+
+  async #logoutAt() {
+    const { sloUrl } = await this.metadata();
+    if (sloUrl === undefined) return undefined;
+    requireProviderUrl(sloUrl);
+    const { signing } = await this.#settings.keys();
+    return { destination: sloUrl, issuer: this.entityId, key: signing, nowMs: this.#settings.nowMs() };
+  }
+
   get #times(): { readonly nowMs: number; readonly skewMs: number } {
     return { nowMs: this.#settings.nowMs(), skewMs: this.#settings.config.clockSkewSeconds * 1000 };
   }
@@ -201,6 +240,12 @@ export class SamlIdentityProvider implements IdentityProvider {
       acr: facts.contextClass,
       authTimeMs: facts.authTimeMs,
       sessionId: facts.sessionIndex,
+      // What a sign-out there has to name; kept sealed.
+      idToken: JSON.stringify({
+        nameId: facts.nameId,
+        format: facts.nameIdFormat,
+        sessionIndex: facts.sessionIndex,
+      } satisfies SignedInAs),
     };
   }
 

@@ -19,6 +19,7 @@ import { STATE_COOKIE } from '../sign-in.controller.ts';
 import { SignIn } from '../sign-in.service.ts';
 import { PutBy } from './put-by.ts';
 import { SamlIdentityProvider } from './saml-provider.ts';
+import { SingleLogout } from './single-logout.ts';
 
 const Answer = z.object({
   SAMLResponse: z.string().max(LIMITS.samlResponseBytesMax),
@@ -35,6 +36,7 @@ export class SamlController {
     private readonly projects: ProjectDirectory,
     private readonly signIn: SignIn,
     private readonly putBy: PutBy,
+    private readonly singleLogout: SingleLogout,
     private readonly limits: RateLimiter,
     private readonly listening: Listening,
     private readonly log: Log,
@@ -104,6 +106,23 @@ export class SamlController {
       setCookie(SESSION_COOKIE, token, { path: '/', maxAgeS: sessionS, secure: this.#secure }),
     ]);
     void reply.header('cache-control', 'no-store').redirect(returnTo, 302);
+  }
+
+  /** Public: the provider sends the browser here to end a sign-in; its signature is the proof. Our own sign-out ends here too. */
+  @Public()
+  @Get(['/v1/saml/:provider/slo', '/v1/saml/:project/:provider/slo'])
+  async logout(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() params: Params): Promise<void> {
+    await this.limits.take('sign-in', request.ip);
+    void reply.header('cache-control', 'no-store');
+    const query = request.url.split('?')[1] ?? '';
+    // An answer to our own order changes nothing: here the sign-in was over before we asked.
+    if (new URLSearchParams(query).has('SAMLResponse')) {
+      void reply.redirect('/v1/logout/done', 303);
+      return;
+    }
+    const { provider } = await this.#provider(params);
+    const answer = await this.singleLogout.order(provider, query, request.id);
+    void reply.redirect(answer?.href ?? '/v1/logout/done', 303);
   }
 
   get #secure(): boolean {

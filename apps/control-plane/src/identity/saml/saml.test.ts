@@ -1,17 +1,19 @@
 /** Sign-in by SAML over HTTP on a real database: who asked is who is signed in, once; keys of both sides roll over. */
-import { createVerify } from 'node:crypto';
+import { createSign, createVerify, randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import { inflateRawSync } from 'node:zlib';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Database } from '../../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
 import { addProject } from '../../testing/second-project.ts';
+import { NS } from './response-shape.ts';
 import { makeKey } from './saml-keys.ts';
 import {
   assertionXml,
   base64,
   encrypt,
   idpMetadataXml,
+  RSA_SHA256,
   responseXml,
   type Said,
   sign,
@@ -306,6 +308,59 @@ test('who left the provider’s group loses it at the next sign-in', async () =>
   await signIn('corp', { nameId: 'gus', attributes: { groups: ['dba', 'ops', 'unknown'] } });
   const { token } = await signIn('corp', { nameId: 'gus', attributes: { groups: 'ops'.split(' ') } });
   expect((await whoami(token)).groups).toEqual(['ops']);
+});
+
+/** A logout request of the provider, signed over its query. */
+function logoutQuery(
+  nameId: string,
+  more: { key?: TestKey; index?: string; destination?: string; issuedMs?: number; issuer?: string } = {},
+): string {
+  const destination = more.destination ?? `${plane.url}${pathOf('corp')}/slo`;
+  const index = more.index === undefined ? '' : `<samlp:SessionIndex>${more.index}</samlp:SessionIndex>`;
+  const xml = `<samlp:LogoutRequest xmlns:samlp="${NS.protocol}" xmlns:saml="${NS.assertion}" ID="_l${randomBytes(8).toString('hex')}" Version="2.0" IssueInstant="${new Date(more.issuedMs ?? Date.now()).toISOString()}" Destination="${destination}"><saml:Issuer>${more.issuer ?? ENTITY}</saml:Issuer><saml:NameID>${nameId}</saml:NameID>${index}</samlp:LogoutRequest>`;
+  const text = `SAMLRequest=${encodeURIComponent(deflateRawSync(xml).toString('base64'))}&RelayState=r1&SigAlg=${encodeURIComponent(RSA_SHA256)}`;
+  const signature = createSign('sha256')
+    .update(text)
+    .sign((more.key ?? idp).privateKey, 'base64');
+  return `${text}&Signature=${encodeURIComponent(signature)}`;
+}
+const logOut = (query: string) => fetch(`${plane.url}${pathOf('corp')}/slo?${query}`, { redirect: 'manual' });
+
+test('the provider ends the sign-in it names, once, and hears so', async () => {
+  const one = await signIn('corp', { nameId: 'lou', sessionIndex: '_lou1' });
+  const two = await signIn('corp', { nameId: 'lou', sessionIndex: '_lou2' });
+  const query = logoutQuery('lou', { index: '_lou1' });
+  const answer = await logOut(query);
+  expect(answer.status).toBe(303);
+  const to = new URL(answer.headers.get('location')!);
+  expect([to.origin + to.pathname, to.searchParams.get('RelayState')]).toEqual([`${metadataUrl}/sso/slo`, 'r1']);
+  expect(inflateRawSync(Buffer.from(to.searchParams.get('SAMLResponse')!, 'base64')).toString()).toContain(
+    'status:Success',
+  );
+  expect((await plane.call('GET', '/v1/whoami', undefined, one.token)).status).toBe(401);
+  expect((await plane.call('GET', '/v1/whoami', undefined, two.token)).status).toBe(200);
+  expect((await logOut(query)).status).toBe(401);
+  expect((await logOut(logoutQuery('lou'))).status).toBe(303);
+  expect((await plane.call('GET', '/v1/whoami', undefined, two.token)).status).toBe(401);
+});
+
+test('an order to sign out that is not the provider’s, not for us, old, or changed ends nothing', async () => {
+  const { token } = await signIn('corp', { nameId: 'kay' });
+  const fine = logoutQuery('kay');
+  const orders = [
+    logoutQuery('kay', { key: next }),
+    logoutQuery('kay', { destination: 'https://other.example/slo' }),
+    logoutQuery('kay', { issuedMs: Date.now() - 7 * 60_000 }),
+    logoutQuery('kay', { issuer: 'https://other.example/' }),
+    fine.replace('RelayState=r1', 'RelayState=r2'),
+    fine.replace(/&Signature=.*/, ''),
+    fine.replace('rsa-sha256', 'rsa-sha1'),
+    `${fine}&SAMLRequest=x`,
+    `SAMLRequest=${'A'.repeat(10_000)}`,
+    '',
+  ];
+  for (const order of orders) expect((await logOut(order)).status).toBe(401);
+  expect((await plane.call('GET', '/v1/whoami', undefined, token)).status).toBe(200);
 });
 
 test('settings are tried, previewed, and refused by field when they do not fit', async () => {

@@ -81,6 +81,26 @@ describe.skipIf(!HAS_SIMPLESAMLPHP)('SimpleSAMLphp of Debian', () => {
     expect([back.status, browser.cookies(plane.url).get('sallyport_session')]).toEqual([401, undefined]);
   });
 
+  test('signing out here signs out there, and signing out there signs out here', async () => {
+    await trust(false);
+    const browser = new Browser();
+    const { token } = await signIn(browser, 'ada');
+    const page = await browser.open(`${plane.url}/v1/logout`);
+    const { action, fields } = formOf(page.html, page.url);
+    const left = await browser.open(action, fields);
+    const onward = left.headers.get('refresh')!.replace('0; url=', '');
+    expect(onward).toContain(idp.entityId.replace('metadata.php', 'SingleLogoutService.php'));
+    const done = await browser.open(onward);
+    expect(done.url).toBe(`${plane.url}/v1/logout/done`);
+    expect((await plane.call('GET', '/v1/whoami', undefined, token ?? '')).status).toBe(401);
+    // Signed out there: its form is shown again.
+    const again = await signIn(browser, 'ada');
+    expect(again.token).toBeDefined();
+    const there = idp.entityId.replace('metadata.php', 'initSLO.php');
+    await browser.open(`${there}?RelayState=${encodeURIComponent(`${idp.entityId}`)}`);
+    expect((await plane.call('GET', '/v1/whoami', undefined, again.token ?? '')).status).toBe(401);
+  });
+
   test('a wrong password is its business, and brings nobody back', async () => {
     await trust(false);
     const page = await answerPage(new Browser(), 'ada', 'wrong');
