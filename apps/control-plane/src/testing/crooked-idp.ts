@@ -10,6 +10,8 @@ import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, SignJ
 export interface Crooked {
   /** Over the honest claims; undefined takes one away. */
   claims?: Record<string, unknown>;
+  /** Claims that are instants, as seconds from the moment of signing. */
+  times?: Record<string, number>;
   /** Over the honest header. */
   header?: Record<string, unknown>;
   /** How the id token is signed; `honest` by default. */
@@ -86,7 +88,8 @@ export class CrookedIdp {
       amr: ['pwd'],
       ...(nonce === undefined ? {} : { nonce }),
     };
-    const claims = { ...honest, ...this.crooked.claims };
+    const times = Object.entries(this.crooked.times ?? {}).map(([name, from]) => [name, now + from] as const);
+    const claims = { ...honest, ...this.crooked.claims, ...Object.fromEntries(times) };
     return Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
   }
 
