@@ -17,6 +17,7 @@ import { InvalidRequest } from '../http/invalid-request.ts';
 import { codeOf } from '../http/problem.filter.ts';
 import { IdentityRepository } from '../identity/identity.repository.ts';
 import { Principals } from '../identity/principals.service.ts';
+import { ProviderSettingsService } from '../identity/provider-settings/providers.service.ts';
 import { Revocations } from '../identity/revocations.ts';
 import { PoliciesRepository } from '../policies/policies.repository.ts';
 import { Policies } from '../policies/policies.service.ts';
@@ -70,6 +71,7 @@ export class Apply {
     private readonly policies: Policies,
     private readonly policyRows: PoliciesRepository,
     private readonly accessPolicies: AccessPolicies,
+    private readonly providers: ProviderSettingsService,
     private readonly clock: SystemClock,
   ) {}
 
@@ -140,6 +142,8 @@ export class Apply {
         return await this.#policy(tx, caller, document);
       case 'AccessPolicy':
         return await this.#accessPolicy(tx, caller, document);
+      case 'IdentityProvider':
+        return await this.#identityProvider(tx, caller, document);
       default:
         throw document satisfies never;
     }
@@ -266,6 +270,21 @@ export class Apply {
     return { kind: 'AccessPolicy', name, action, diff };
   }
 
+  /** Its secrets are not the document's business: they stay as they are. */
+  async #identityProvider(tx: Tx, caller: Caller, { name, document }: Of<'IdentityProvider'>): Promise<Change> {
+    const found = (await this.providers.all(caller.projectId, tx)).find((row) => row.name === name);
+    const { config } = this.providers.checkedConfig(document.type, document.config);
+    const wanted = { ...document, config };
+    const diff = diffOf(found === undefined ? undefined : this.providers.documentOf(found), wanted);
+    const { type, ...settings } = wanted;
+    if (found !== undefined && found.kind !== type)
+      throw new InvalidRequest([{ field: 'type', message: `this provider is of kind ${found.kind}` }]);
+    if (found === undefined) await this.providers.insert(tx, caller, { ...settings, kind: type });
+    else if (diff.length > 0) await this.providers.change(tx, caller, found, settings);
+    const action = found === undefined ? 'create' : diff.length > 0 ? 'update' : 'none';
+    return { kind: 'IdentityProvider', name, action, diff };
+  }
+
   async #prune(
     tx: Tx,
     caller: Caller,
@@ -304,6 +323,9 @@ export class Apply {
           this.accessPolicies.delete(tx, caller, row),
         );
         break;
+      case 'IdentityProvider':
+        await each(await this.providers.all(caller.projectId, tx), (row) => this.providers.delete(tx, caller, row));
+        break;
       default:
         throw kind satisfies never;
     }
@@ -331,6 +353,8 @@ export class Apply {
         return this.policyRows.all(projectId, tx);
       case 'AccessPolicy':
         return this.accessPolicies.all(projectId, tx);
+      case 'IdentityProvider':
+        return this.providers.all(projectId, tx);
       default:
         throw kind satisfies never;
     }

@@ -1,5 +1,5 @@
 /**
- * YAML texts → checked documents of the five kinds, or every problem found, each with file, line and field.
+ * YAML texts → checked documents of the six kinds, or every problem found, each with file, line and field.
  * Pure. Refuses aliases, unknown kinds and fields, and two documents of one kind and name.
  */
 import { type Document, isAlias, LineCounter, parseAllDocuments, visit } from 'yaml';
@@ -8,6 +8,7 @@ import { GrantDocument } from '../grants/grant-document.ts';
 import { type FieldProblem, fieldProblems, InvalidRequest } from '../http/invalid-request.ts';
 import { GroupName, open } from '../http/schema.ts';
 import { PrincipalName } from '../identity/identity.dto.ts';
+import { ProviderDocument } from '../identity/provider-settings/providers.dto.ts';
 import { compilePolicy } from '../policies/policies.service.ts';
 import { AccessPolicyDocument } from '../requests/access-policy.ts';
 import { ResourceDocument } from '../resources/resource-document.ts';
@@ -31,10 +32,18 @@ export type CheckedDocument = Place &
     | { readonly kind: 'Resource'; readonly name: string; readonly document: ResourceDocument }
     | { readonly kind: 'Grant'; readonly name: string; readonly document: GrantDocument }
     | { readonly kind: 'AccessPolicy'; readonly name: string; readonly document: AccessPolicyDocument }
+    | { readonly kind: 'IdentityProvider'; readonly name: string; readonly document: ProviderDocument }
     | { readonly kind: 'Policy'; readonly name: string; readonly source: string }
   );
 export type DocumentKind = CheckedDocument['kind'];
-export const DOCUMENT_KINDS: readonly DocumentKind[] = ['Group', 'Resource', 'Grant', 'Policy', 'AccessPolicy'];
+export const DOCUMENT_KINDS: readonly DocumentKind[] = [
+  'Group',
+  'Resource',
+  'Grant',
+  'Policy',
+  'AccessPolicy',
+  'IdentityProvider',
+];
 
 export interface DocumentText {
   readonly file: string;
@@ -46,7 +55,10 @@ const SCHEMAS = {
   Resource: ResourceDocument,
   Grant: GrantDocument,
   AccessPolicy: AccessPolicyDocument,
+  IdentityProvider: ProviderDocument,
 } as const;
+
+const isSchemaKind = (kind: string): kind is keyof typeof SCHEMAS => Object.hasOwn(SCHEMAS, kind);
 
 /** The line of the node at a path, or of the nearest one above it. */
 function lineOf(document: Document.Parsed, path: readonly string[], lines: LineCounter): number {
@@ -105,7 +117,7 @@ function readText({ file, text }: DocumentText, problems: FieldProblem[]): Check
     // A table of expectations may stand beside its policy; `policy test` reads it, offline.
     if (kind === 'PolicyTest') return [];
     if (kind === 'Policy') return readPolicy(file, text, document, line, problems);
-    if (kind !== 'Group' && kind !== 'Resource' && kind !== 'Grant' && kind !== 'AccessPolicy') {
+    if (typeof kind !== 'string' || !isSchemaKind(kind)) {
       problems.push({
         file,
         line: lineOf(document, ['kind'], lines),

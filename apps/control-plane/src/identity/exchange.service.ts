@@ -153,6 +153,7 @@ export class Exchange {
         detail: {
           jti: claims.jti,
           seconds: ttl,
+          ...(claims.idp === undefined ? {} : { idp: claims.idp, amr: [...(claims.amr ?? [])] }),
           ...(input.role === undefined ? {} : { role: input.role }),
           ...(reason === '' ? {} : { reason: hideDetected(reason) }),
         },

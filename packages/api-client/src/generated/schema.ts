@@ -260,7 +260,7 @@ export interface ApiTokenPage {
 
 export interface ApplyAnswer {
   readonly changes: readonly {
-    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy' | 'AccessPolicy';
+    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy' | 'AccessPolicy' | 'IdentityProvider';
     readonly name: string;
     readonly action: 'create' | 'update' | 'delete' | 'none';
     /** `- field: old`, `+ field: new`. */

@@ -20,6 +20,17 @@ export const CreateProvider = z
   .meta({ id: 'CreateIdentityProvider' });
 export type CreateProvider = z.infer<typeof CreateProvider>;
 
+/** As documents say it: no secrets, and `type` for the kind, since `kind` says what the document is of. */
+export const ProviderDocument = z.strictObject({
+  name: open(Name),
+  type: open(Kind).default('oidc'),
+  displayName: open(z.string().max(200)).default(''),
+  config: open(Settings),
+  mapping: open(GroupMapping.prefault({})),
+  enabled: open(z.boolean()).default(true),
+});
+export type ProviderDocument = z.infer<typeof ProviderDocument>;
+
 export const UpdateProvider = z
   .strictObject({
     displayName: open(z.string().max(200).optional()),

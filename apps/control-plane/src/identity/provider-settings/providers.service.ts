@@ -22,7 +22,14 @@ import { GroupMapping, mapGroups } from '../mapping/group-mapping.ts';
 import type { IdentityProvider, ProviderCheck } from '../providers.ts';
 import { Revocations } from '../revocations.ts';
 import { ProviderFollowers } from './provider-followers.ts';
-import type { CreateProvider, PreviewAnswer, PreviewRequest, ProviderView, UpdateProvider } from './providers.dto.ts';
+import type {
+  CreateProvider,
+  PreviewAnswer,
+  PreviewRequest,
+  ProviderDocument,
+  ProviderView,
+  UpdateProvider,
+} from './providers.dto.ts';
 import { type ProviderRow, ProvidersRepository } from './providers.repository.ts';
 
 const json = (value: unknown): Prisma.InputJsonObject => JSON.parse(JSON.stringify(value)) as Prisma.InputJsonObject;
@@ -159,6 +166,30 @@ export class ProviderSettingsService {
       groups: [...mapped.groups],
       why: [...mapped.steps],
       problems: [...problems],
+    };
+  }
+
+  all(projectId: string, tx?: Tx): Promise<ProviderRow[]> {
+    return this.repository.all(projectId, tx);
+  }
+
+  /** The settings with their defaults. @throws InvalidRequest */
+  checkedConfig(kind: string, given: unknown): { readonly config: Record<string, unknown> } {
+    const config = this.kinds.require(kind).config.safeParse(given);
+    if (config.success) return { config: json(config.data) as Record<string, unknown> };
+    throw new InvalidRequest(
+      fieldProblems(config.error.issues).map((one) => ({ ...one, field: `config.${one.field}` })),
+    );
+  }
+
+  documentOf(row: ProviderRow): ProviderDocument {
+    return {
+      name: row.name,
+      type: row.kind as ProviderDocument['type'],
+      displayName: row.displayName,
+      config: row.config as Record<string, unknown>,
+      mapping: GroupMapping.parse(row.mapping),
+      enabled: row.enabled,
     };
   }
 

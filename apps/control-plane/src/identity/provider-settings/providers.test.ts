@@ -149,6 +149,37 @@ test('who may only read sees no preview and changes nothing', async () => {
   expect((await plane.call('PATCH', '/v1/identity-providers/okta', {}, body.token)).status).toBe(403);
 });
 
+const apply = (text: string, dryRun = false) =>
+  plane.call<{ changes: { kind: string; action: string; diff: string[] }[] }>('POST', '/v1/apply', {
+    documents: [{ file: 'okta.yaml', text }],
+    dryRun,
+  });
+const DOCUMENT = `kind: IdentityProvider
+name: okta
+config: { issuer: 'https://corp.okta.example', clientId: sallyport }
+mapping: { prefix: sp- }
+`;
+
+test('a document changes a provider and leaves its secret; applied again it changes nothing', async () => {
+  const first = await apply(DOCUMENT);
+  expect(first.body.changes[0]).toMatchObject({ kind: 'IdentityProvider', action: 'update' });
+  expect((await apply(DOCUMENT)).body.changes[0]).toMatchObject({ action: 'none', diff: [] });
+  const shown = await plane.call('GET', '/v1/identity-providers/okta');
+  expect(shown.body).toMatchObject({ hasSecrets: true, mapping: { prefix: 'sp-' } });
+});
+
+test('a document for a public client makes one; a wrong one is refused with its line', async () => {
+  const made = await apply(
+    DOCUMENT.replace('name: okta', 'name: pub').replace('clientId:', 'clientAuth: none, clientId:'),
+  );
+  expect(made.body.changes[0]).toMatchObject({ action: 'create' });
+  const wrong = await plane.call<{ errors: { line: number; field: string }[] }>('POST', '/v1/apply', {
+    documents: [{ file: 'x.yaml', text: `${DOCUMENT}secrets: { clientSecret: x }\n` }],
+  });
+  expect(wrong.status).toBe(422);
+  expect(wrong.body.errors[0]).toMatchObject({ field: 'secrets' });
+});
+
 test('removed, it is gone', async () => {
   expect((await plane.call('DELETE', '/v1/identity-providers/okta')).status).toBe(204);
   expect((await plane.call('GET', '/v1/identity-providers/okta')).status).toBe(404);
