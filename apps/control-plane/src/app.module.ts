@@ -1,5 +1,6 @@
 /** The wiring: one line per feature. Values that exist before Nest (configuration, database, keys) come in by `register`. */
 import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { ActsModule } from './acts/acts.module.ts';
 import { AgentsModule } from './agents/agents.module.ts';
 import { ApplyModule } from './apply/apply.module.ts';
 import { Bootstrap } from './bootstrap.ts';
@@ -79,6 +80,7 @@ export class AppModule {
         ScimModule,
         RequestsModule,
         SlackModule,
+        ActsModule,
       ],
       providers: [Bootstrap],
     };

@@ -10,6 +10,7 @@ import type {
   AccessRequest,
   Account,
   AccountLink,
+  Act,
   Agent,
   ApplyDocument,
   ApprovalRequest,
@@ -239,6 +240,8 @@ export interface ApiClient {
     events(query?: Query, max?: number): AsyncGenerator<TrailEvent>;
     /** The archive, as bytes of the answer's body. */
     export(query?: Query): Promise<Response>;
+    /** Administrative acts, newest first, with what each changed. */
+    acts(query?: Query, max?: number): AsyncGenerator<Act>;
     /** Every signed head, oldest first. */
     heads(): AsyncGenerator<TreeHead>;
   };
@@ -416,6 +419,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     },
     trail: {
       events: list('/v1/trail/events'),
+      acts: list('/v1/acts'),
       export: (query) =>
         transport.raw('GET', '/v1/trail/export', { timeoutMs: undefined, ...(query === undefined ? {} : { query }) }),
       heads: () => allHeads(transport),

@@ -8,6 +8,7 @@ export type {
   AccessRequest,
   Account,
   AccountLink,
+  Act,
   Agent,
   ApplyDocument,
   ApprovalRequest,

@@ -14,6 +14,7 @@ export type {
   AccessRequest,
   Account,
   AccountLink,
+  Act,
   Agent,
   ApprovalRequest,
   ChangeProposal,

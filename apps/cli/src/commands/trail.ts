@@ -1,11 +1,11 @@
-/** trail export, verify, events, heads. Verifying needs no network: an export, the root, and heads kept outside. */
+/** trail export, verify, events, acts, heads. Verifying needs no network: an export, the root, and heads kept outside. */
 import { X509Certificate } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
-import type { TrailEvent } from '@sallyport/api-client';
+import type { Act, TrailEvent } from '@sallyport/api-client';
 import { type Finding, parseTreeHeads, type VerifyReport, verifyExport } from '@sallyport/trail';
 import { type Context, collect } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
@@ -25,6 +25,14 @@ const COLUMNS: readonly Column<TrailEvent>[] = [
   { title: 'session', show: (event) => event.sessionId },
 ];
 
+const ACTS: readonly Column<Act>[] = [
+  { title: 'time', show: (act) => showInstant(act.time) },
+  { title: 'who', show: (act) => [act.principal ?? 'sallyport', act.onBehalfOf].filter(Boolean).join(' for ') },
+  { title: 'act', show: (act) => act.action },
+  { title: 'on', show: (act) => act.target },
+  { title: 'what', show: (act) => JSON.stringify(act.detail), least: 30 },
+];
+
 const actText = ({ action, target }: TrailEvent): string | undefined =>
   action === null ? undefined : `${action} ${target ?? ''}`.trim();
 
@@ -42,6 +50,16 @@ export function registerTrail({ program, run }: Registry): void {
     .option('--until <when>', 'until: 1h (ago) or a date')
     .option('--limit <n>', 'at most so many', '50')
     .action(run(events));
+  trail
+    .command('acts')
+    .description('list administrative acts, newest first, with what each changed, before and after')
+    .option('--action <action>', 'only this act, as grant.created')
+    .option('--on <target>', 'only upon this, as policy/prod')
+    .option('--principal <name>', 'only of this principal')
+    .option('--since <when>', 'since: 24h, 7d or a date')
+    .option('--until <when>', 'until: 1h (ago) or a date')
+    .option('--limit <n>', 'at most so many', '50')
+    .action(run(acts));
   trail
     .command('export')
     .description('write the record to one file that anyone can verify')
@@ -72,6 +90,22 @@ async function events(context: Context, options: EventOptions): Promise<void> {
   const { kind, session, principal, resource, verdict, limit } = options;
   const query = { kind, session, principal, resource, verdict, ...period(context, options) };
   context.list(await collect(context.api.trail.events(query, countOption(limit))), COLUMNS, 'No events.');
+}
+
+async function acts(
+  context: Context,
+  options: Readonly<Record<'action' | 'on' | 'principal' | 'since' | 'until', string | undefined>> & {
+    readonly limit: string;
+  },
+): Promise<void> {
+  await context.requireToken();
+  const query = {
+    action: options.action,
+    target: options.on,
+    principal: options.principal,
+    ...period(context, options),
+  };
+  context.list(await collect(context.api.trail.acts(query, countOption(options.limit))), ACTS, 'No acts.');
 }
 
 function period(

@@ -53,6 +53,21 @@ test('a change tells the fields that differ, before and after; a policy the line
   expect(await changesOf('group/ops')).toMatchObject([{ thing: 'group', before: { description: 'new' }, after: null }]);
 });
 
+test('acts are read by who may read the trail, with what each changed', async () => {
+  interface Acts {
+    readonly items: { id: string; action: string; detail: { changes?: unknown } }[];
+    readonly nextCursor: string | null;
+  }
+  const read = async (query: string): Promise<Acts> => (await plane.call<Acts>('GET', `/v1/acts?${query}`)).body;
+  const { items } = await read('target=group/ops');
+  expect(items.map((act) => act.action)).toEqual(['group.deleted', 'group.updated', 'group.created']);
+  expect(items[1]!.detail.changes).toMatchObject([{ before: { description: 'old' }, after: { description: 'new' } }]);
+  const first = await read('target=group/ops&limit=2');
+  const second = await read(`target=group/ops&limit=2&cursor=${first.nextCursor}`);
+  expect([...first.items, ...second.items]).toEqual(items);
+  expect((await plane.call('GET', '/v1/acts?cursor=x')).status).toBe(400);
+});
+
 test('what is sensitive or secret is told as changed, and what it says is not', async () => {
   const canary = 'canary-5f2b';
   await plane.call('POST', '/v1/credentials', { name: 'c', kind: 'stored', username: `${canary}-u`, secret: canary });

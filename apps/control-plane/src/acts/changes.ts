@@ -72,7 +72,8 @@ export class ChangeLog {
   /** The detail of an act, with what changed since the act before. */
   take(detail: Prisma.InputJsonObject): Prisma.InputJsonObject {
     if (this.#pending.length === 0) return detail;
-    const earlier = (detail['changes'] as readonly Change[] | undefined) ?? [];
+    const { changes: given } = detail;
+    const earlier = Array.isArray(given) ? (given as readonly Change[]) : [];
     const kept: Change[] = [];
     let characters = 0;
     for (const change of [...earlier, ...this.#pending]) {

@@ -98,7 +98,7 @@ export class Apply {
         const touched = changes.filter((change) => change.action !== 'none');
         if (touched.length > 0)
           await recordActOf(tx, caller, 'documents.applied', `project/${caller.projectName}`, {
-            changes: touched.length,
+            documents: touched.length,
             prune: options.prune,
           });
         return changes;

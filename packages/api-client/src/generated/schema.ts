@@ -200,6 +200,26 @@ export interface AccountPage {
   readonly nextCursor: string | null;
 }
 
+export interface Act {
+  readonly id: string;
+  readonly time: string;
+  /** Null: the control plane itself. */
+  readonly principal: string | null;
+  readonly onBehalfOf: string | null;
+  readonly action: string;
+  readonly target: string;
+  /** `changes`: what was changed, before and after; what is sensitive or secret is told as changed and not shown. */
+  readonly detail: Readonly<Record<string, unknown>>;
+  readonly requestId: string;
+  /** It is in the project’s chain of the trail. */
+  readonly chained: boolean;
+}
+
+export interface ActPage {
+  readonly items: readonly Act[];
+  readonly nextCursor: string | null;
+}
+
 export interface AddProjectAdmin {
   /** Name of the person. One of project `default` that is called so may sign in to this project as well. */
   readonly name: string;
