@@ -10,6 +10,9 @@ let plane: TestControlPlane;
 beforeAll(async () => {
   // Each test comes from an address of its own, since attempts are counted by it.
   plane = await startTestControlPlane({ SALLYPORT_HTTP_PLAINTEXT: 'behind-proxy' });
+  // Time goes on when a test says so, however long things take.
+  const frozen = Date.now();
+  plane.clock.nowMs = () => frozen + plane.clock.offsetMs;
 }, 60_000);
 afterAll(async () => await plane.stop());
 let address = 0;
