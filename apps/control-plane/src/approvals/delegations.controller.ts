@@ -36,7 +36,7 @@ export class DelegationsController {
   @HttpCode(204)
   @ApiOperation({ summary: 'End it now; either side may.' })
   @Answers(z.undefined(), 204)
-  end(@From() caller: Caller, @Param('id') id: string) {
+  end(@From() caller: Caller, @Param('id', { schema: z.uuid() }) id: string) {
     return this.seats.end(caller, id);
   }
 }
