@@ -155,6 +155,12 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
       },
     });
   },
+  '/v1/approver-delegations': () => {
+    const startsAt = new Date(1_700_000_000_000 + Math.floor(serial / 2) * 1_000);
+    const endsAt = new Date(startsAt.getTime() + 3_600_000);
+    const data = { id: randomUUID(), projectId: projectId(), ofId: randomUUID(), toId: randomUUID() };
+    return database().approverDelegation.create({ data: { ...data, startsAt, endsAt, createdAt: startsAt } });
+  },
   '/v1/approvals': () => {
     const at = new Date(Date.now() + serial * 1000);
     return database().approvalRequest.create({

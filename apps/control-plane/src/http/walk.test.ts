@@ -284,6 +284,8 @@ const NO_THING: Readonly<Record<string, string>> = { package: 'files of the agen
 /** Answers to a good request of the project's own admin that are no 2xx, with the reason. */
 const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
   'GET /v1/sessions/{id}/recording': [404],
+  // The provider is one of OpenID Connect.
+  'POST /v1/identity-providers/{name}/saml-keys': [404],
   // Another's: they ask, prolong and withdraw themselves; and what it names is not there.
   'POST /v1/access-requests/{id}/approve': [403],
   'POST /v1/access-requests/{id}/extend': [403],

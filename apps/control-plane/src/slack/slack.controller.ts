@@ -54,7 +54,7 @@ export class SlackController {
   @Requires('slack:link')
   @Get('links')
   @ApiOperation({ summary: 'Slack users that answer as the caller.' })
-  @Answers(z.object({ items: z.array(SlackLinkView) }).meta({ id: 'SlackLinks' }))
+  @Answers(z.object({ items: open(z.array(SlackLinkView)) }).meta({ id: 'SlackLinks' }))
   list(@From() caller: Caller) {
     return this.links.list(caller);
   }
