@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type pg from 'pg';
+import { accessRequests } from './access-requests.ts';
 import { eventually, refused, type TourContext } from './context.ts';
 import { reviews } from './reviews.ts';
 import { type Chapter, promise } from './story.ts';
@@ -381,6 +382,7 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   deniedHold,
   expiredHold,
   revokedGrant,
+  accessRequests,
   replay,
   reviews,
   verify,

@@ -17,6 +17,8 @@ const AccessPolicyView = z
     startWithin: open(Shown),
     answerWithin: open(Shown),
     extensions: open(z.object({ times: z.number(), durationMax: Shown })),
+    // With durations as they are shown.
+    approve: open(z.looseObject({}).optional()),
     decision: open(z.object({ webhook: z.string(), timeout: Shown }).optional()),
     id: open(z.uuid()),
     createdAt: open(Instant),

@@ -2,7 +2,7 @@
  * Who may ask for what, for how long, and who answers, as people write it in REST and in YAML alike. Pure.
  * Each policy stands by itself: what one allows, another does not take back. Refuses to know who is asking (eligibility.ts).
  */
-import { EFFECTS, PRINCIPAL_KINDS } from '@sallyport/model';
+import { EFFECTS, PRINCIPAL_KINDS, type StepUp } from '@sallyport/model';
 import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { Duration, showDuration } from '../http/duration.ts';
@@ -71,6 +71,14 @@ export const AccessPolicyFields = z.strictObject({
         .max(APPROVERS_MAX)
         .default([])
         .describe('So many of each of these groups, each person counted for one of them.'),
+      stepUp: z
+        .strictObject({
+          maxAge: Duration(DAY_MS).optional(),
+          amr: z.array(z.string().min(1).max(64)).min(1).max(20).optional(),
+          acr: z.array(z.string().min(1).max(200)).min(1).max(20).optional(),
+        })
+        .optional()
+        .describe('What a yes needs of the sign-in: how fresh, by which method, at which level.'),
     }),
   )
     .optional()
@@ -104,6 +112,14 @@ export const showPolicy = (policy: AccessPolicyDocument) => ({
   startWithin: showDuration(policy.startWithin),
   answerWithin: showDuration(policy.answerWithin),
   extensions: { ...policy.extensions, durationMax: showDuration(policy.extensions.durationMax) },
+  ...(policy.approve?.stepUp?.maxAge === undefined
+    ? {}
+    : {
+        approve: {
+          ...policy.approve,
+          stepUp: { ...policy.approve.stepUp, maxAge: showDuration(policy.approve.stepUp.maxAge) },
+        },
+      }),
   ...(policy.decision === undefined
     ? {}
     : { decision: { ...policy.decision, timeout: showDuration(policy.decision.timeout) } }),
@@ -113,3 +129,14 @@ export const showPolicy = (policy: AccessPolicyDocument) => ({
 export const approverGroups = (policy: AccessPolicyDocument): string[] => [
   ...new Set([...(policy.approve?.groups ?? []), ...(policy.approve?.all ?? []).map((one) => one.group)]),
 ];
+
+/** What a yes needs of the approver's sign-in; undefined = nothing. */
+export function stepUpOf(policy: AccessPolicyDocument | undefined): StepUp | undefined {
+  const asked = policy?.approve?.stepUp;
+  if (asked === undefined) return undefined;
+  return {
+    ...(asked.maxAge === undefined ? {} : { maxAgeMs: asked.maxAge }),
+    ...(asked.amr === undefined ? {} : { amr: asked.amr }),
+    ...(asked.acr === undefined ? {} : { acr: asked.acr }),
+  };
+}

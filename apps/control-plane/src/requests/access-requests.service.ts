@@ -14,12 +14,13 @@ import { showDuration } from '../http/duration.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
+import { StepUps } from '../http/step-up.ts';
 import { accountsOf } from '../identity/same-person.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
 import { AccessOutcomes, narrowed } from './access-outcomes.ts';
 import { documentOf } from './access-policies.service.ts';
-import { approverGroups } from './access-policy.ts';
+import { approverGroups, stepUpOf } from './access-policy.ts';
 import {
   type AccessRequestFilter,
   type AccessRequestView,
@@ -45,6 +46,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly outcomes: AccessOutcomes,
     private readonly decisions: DecisionCalls,
     private readonly grants: Grants,
+    private readonly stepUps: StepUps,
     private readonly clock: SystemClock,
     private readonly log: Log,
   ) {}
@@ -213,6 +215,8 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       if (row.state !== 'pending' || row.votes.some((vote) => accounts.has(vote.principalId)))
         throw new GatewayError('access.answered', { request: id });
       if (row.expiresAt.getTime() <= this.clock.nowMs()) throw new GatewayError('access.expired', { request: id });
+      // Saying no needs no more than being an approver.
+      if (granted) this.stepUps.require(caller, stepUpOf(policy));
       const { own, together } = narrowed(row, { effects: given.effects, durationMs: given.duration });
       const vote = {
         projectId: row.projectId,

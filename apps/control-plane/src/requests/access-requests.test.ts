@@ -250,6 +250,18 @@ test('a policy that grows stricter is the one that answers are counted by', asyn
   expect((await approve(made.id, 'ana')).body).toMatchObject({ state: 'approved' });
 });
 
+test('where a policy wants a fresh sign-in, a token that no sign-in made says no and nothing else', async () => {
+  const stepUp = { maxAge: '5m', amr: ['mfa'] };
+  await town.policy('careful', {
+    resources: { names: ['sandbox'] },
+    effects: ['exec'],
+    approve: { groups: ['dba'], stepUp },
+  });
+  const made = await ask('carla', { resource: 'sandbox', effects: ['exec'] });
+  expect((await approve(made.id, 'ben')).body).toMatchObject({ code: 'auth.step_up', stepUp: { maxAgeSeconds: 300 } });
+  expect((await deny(made.id, 'ben')).body).toMatchObject({ state: 'denied' });
+});
+
 test('the inbox holds what one may answer; others see nothing of it, in other projects neither', async () => {
   const made = await ask();
   const inbox = async (who: string) =>
