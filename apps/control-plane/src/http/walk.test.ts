@@ -301,8 +301,6 @@ const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
   // No agent that could try it is connected.
   'POST /v1/credentials/{credential}/test': [409],
   'POST /v1/credentials/{credential}/rotate': [409],
-  // The provider is none of SAML.
-  'POST /v1/identity-providers/{name}/saml-keys': [404],
   // No round has begun.
   'GET /v1/reviews/{review}/export': [404],
   'POST /v1/reviews/{review}/answers': [404],

@@ -47,15 +47,8 @@ export interface AccessPolicy {
     readonly required: boolean;
     readonly pattern?: string;
   };
-  /** Persons: `count` distinct ones of any of `groups` (none = whoever may answer requests). */
   readonly approve?: {
-    readonly count: number;
-    readonly groups: readonly string[];
-    /** So many of each of these groups, each person counted for one of them. */
-    readonly all: readonly {
-      readonly group: string;
-      readonly count: number;
-    }[];
+    readonly [key: string]: unknown;
   };
   readonly decision?: {
     readonly webhook: string;
@@ -109,6 +102,12 @@ export interface AccessPolicyDocument {
       readonly group: string;
       readonly count?: number;
     }[];
+    /** What a yes needs of the sign-in: how fresh, by which method, at which level. */
+    readonly stepUp?: {
+      readonly maxAge?: string | number;
+      readonly amr?: readonly string[];
+      readonly acr?: readonly string[];
+    };
   };
   /** A webhook of format `generic` that is asked first. Its silence is no yes. */
   readonly decision?: {
