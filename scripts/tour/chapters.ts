@@ -4,6 +4,7 @@ import path from 'node:path';
 import type pg from 'pg';
 import { accessRequests } from './access-requests.ts';
 import { eventually, refused, type TourContext } from './context.ts';
+import { credentials } from './credentials.ts';
 import { reviews } from './reviews.ts';
 import { type Chapter, promise } from './story.ts';
 
@@ -384,6 +385,7 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   revokedGrant,
   accessRequests,
   replay,
+  credentials,
   reviews,
   verify,
 ];

@@ -62,9 +62,6 @@ export class KeyRing {
   get ids(): readonly string[] {
     return this.#keys.map(({ id }) => id);
   }
-  get canAdd(): boolean {
-    return this.#source?.add !== undefined;
-  }
 
   /** The key of that id; looked for once more where keys come from, since another replica may have made it. */
   find(id: string): Secret<Buffer> | undefined {

@@ -1,0 +1,134 @@
+/** Credentials over REST: what each kind may say, what the control plane resolves itself, and what it must never read. */
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
+import { Envelope } from '../keys/envelope.ts';
+import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { Fetches } from './fetches.ts';
+
+interface Problem {
+  readonly errors?: readonly { readonly field: string }[];
+}
+let plane: TestControlPlane;
+const database = () => plane.controlPlane.app.get(Database, { strict: false }).client;
+const fieldsOf = async (body: object): Promise<readonly string[] | number> => {
+  const answer = await plane.call<Problem>('POST', '/v1/credentials', body);
+  return answer.status === 400 ? (answer.body.errors ?? []).map(({ field }) => field) : answer.status;
+};
+/** What is sealed for one, in clear; undefined = nothing. */
+const sealedOf = async (name: string): Promise<string | undefined> => {
+  const row = await database().credential.findFirstOrThrow({ where: { name } });
+  const envelope = plane.controlPlane.app.get(Envelope, { strict: false });
+  return row.sealed === null ? undefined : envelope.open(row.sealed, `credential/${row.id}`).reveal().toString();
+};
+const errorOf = async (name: string): Promise<string | null> =>
+  (await plane.call<{ fetchError: string | null }>('GET', `/v1/credentials/${name}`)).body.fetchError;
+/** Asked for again at once. */
+const fetchAgain = async (): Promise<void> => {
+  plane.clock.offsetMs += 61_000;
+  plane.controlPlane.app.get(Fetches, { strict: false }).wake();
+};
+
+beforeAll(async () => {
+  process.env['SALLYPORT_SECRET_APP'] = 'from-the-environment';
+  plane = await startTestControlPlane({ SALLYPORT_SECRETS_DIR: '/var/tmp/sallyport-secrets-of-a-test' });
+  mkdirSync('/var/tmp/sallyport-secrets-of-a-test', { recursive: true });
+}, 60_000);
+afterAll(async () => {
+  delete process.env['SALLYPORT_SECRET_APP'];
+  await plane.stop();
+});
+
+test('each kind takes its own settings, and what is wrong is named', async () => {
+  const vault = { address: 'https://v:8200', engine: 'kv2', path: 'a', auth: 'token' };
+  expect(await fieldsOf({ name: 'v', kind: 'vault', settings: vault })).toBe(201);
+  expect(await fieldsOf({ name: 'x', kind: 'vault', settings: { ...vault, path: '../sys/raw' } })).toEqual([
+    'settings.path',
+  ]);
+  expect(await fieldsOf({ name: 'x', kind: 'vault', settings: { ...vault, token: 't' } })).toEqual(['settings.token']);
+  expect(await fieldsOf({ name: 'x', kind: 'stored', username: 'u', settings: { a: 'b' } })).toEqual(['settings.a']);
+  expect(await fieldsOf({ name: 'x', kind: 'stored' })).toEqual(['username']);
+  expect(await fieldsOf({ name: 'x', kind: 'env', reference: 'SALLYPORT_JOIN_TOKEN' })).toEqual(['reference']);
+  expect(await fieldsOf({ name: 'x', kind: 'ephemeral', settings: { template: 'pg_monitor' } })).toEqual([
+    'settings.template',
+    'admin',
+  ]);
+  expect(await fieldsOf({ name: 'x', kind: 'ephemeral', admin: 'none', settings: { template: 't' } })).toEqual([
+    'admin',
+  ]);
+  expect(
+    await fieldsOf({
+      name: 'x',
+      kind: 'vault',
+      settings: { ...vault, engine: 'database' },
+      resolveAt: 'control_plane',
+    }),
+  ).toEqual(['resolveAt']);
+  expect(await fieldsOf({ name: 'x', kind: 'env', reference: 'A', rotateEvery: '30d' })).toEqual(['rotateEvery']);
+  expect(await fieldsOf({ name: 'x', kind: 'env', reference: 'A', secret: 's' })).toEqual(['secret']);
+  expect(await fieldsOf({ name: 'x', kind: 'stored', username: 'u', sealed: 'x' })).toEqual(['sealed']);
+});
+
+test('the control plane asks for what it is told to, seals it, and follows a change with the value before kept', async () => {
+  expect(
+    await fieldsOf({
+      name: 'asked',
+      kind: 'env',
+      reference: 'SALLYPORT_SECRET_APP',
+      resolveAt: 'control_plane',
+      fallback: '1h',
+    }),
+  ).toBe(201);
+  await fetchAgain();
+  await expect.poll(() => sealedOf('asked')).toBe('from-the-environment');
+  process.env['SALLYPORT_SECRET_APP'] = 'changed';
+  await fetchAgain();
+  await expect.poll(() => sealedOf('asked')).toBe('changed');
+  const row = await database().credential.findFirstOrThrow({ where: { name: 'asked' } });
+  expect(row.previousSealed).not.toBeNull();
+  // The store is away: what is known stays.
+  delete process.env['SALLYPORT_SECRET_APP'];
+  await fetchAgain();
+  await expect.poll(() => errorOf('asked')).toBe('variable not set');
+  expect(await sealedOf('asked')).toBe('changed');
+});
+
+test('what is the control plane’s own is read by no credential: variables, files, links out of the folder', async () => {
+  const dir = '/var/tmp/sallyport-secrets-of-a-test';
+  writeFileSync(path.join(dir, 'good'), 'from-a-file\n');
+  symlinkSync(path.join(plane.dir, 'data/kek'), path.join(dir, `link-${process.pid}`));
+  process.env['DATABASE_URL_OF_A_TEST'] = 'postgres://secret';
+  const asked: readonly (readonly [string, object])[] = [
+    ['own-variable', { kind: 'env', reference: 'DATABASE_URL_OF_A_TEST' }],
+    ['own-file', { kind: 'file', reference: path.join(plane.dir, 'data/kek') }],
+    ['own-link', { kind: 'file', reference: path.join(dir, `link-${process.pid}`) }],
+    ['good-file', { kind: 'file', reference: path.join(dir, 'good') }],
+  ];
+  for (const [name, body] of asked)
+    expect(await fieldsOf({ name, resolveAt: 'control_plane', ...body }), name).toBe(201);
+  await fetchAgain();
+  await expect.poll(() => sealedOf('good-file')).toBe('from-a-file');
+  for (const name of ['own-variable', 'own-file', 'own-link']) {
+    await expect.poll(() => errorOf(name)).not.toBeNull();
+    expect(await sealedOf(name), name).toBeUndefined();
+  }
+});
+
+test('a change of part of it leaves the rest, and the secret', async () => {
+  await plane.call('POST', '/v1/credentials', {
+    name: 'part',
+    kind: 'stored',
+    username: 'u',
+    certificate: true,
+    secret: 's',
+    fallback: '1h',
+  });
+  expect((await plane.call('PATCH', '/v1/credentials/part', { username: 'v' })).body).toMatchObject({
+    username: 'v',
+    certificate: true,
+    fallback: '1h',
+    hasSecret: true,
+  });
+  expect((await plane.call('POST', '/v1/credentials/part/rotate')).status).toBe(409);
+});
