@@ -211,3 +211,62 @@ test('a refused code and a form without the right proof sign nothing in', async 
     (await plane.oauth<{ error: string }>({ grant_type: DEVICE, device_code: codes.device_code })).body.error,
   ).toBe('access_denied');
 });
+
+// projects
+const projectOf = async (browser: Browser): Promise<string | undefined> => {
+  const session = browser.cookies(plane.url).get('sallyport_session');
+  if (session === undefined) return undefined;
+  const { body } = await plane.call<{ project: { name: string } }>('GET', '/v1/whoami', undefined, session);
+  return body.project.name;
+};
+const signInTo = async (browser: Browser, project: string, name: string) => {
+  const page = await browser.open(`${plane.url}/v1/login?project=${project}`);
+  return await browser.open(page.url, { name, password: passwords[name]! });
+};
+
+test('a person signs in to the projects they were joined to, and to no other, and is told nothing of those', async () => {
+  await plane.call('POST', '/v1/projects', { name: 'payments' });
+  await plane.call('POST', '/v1/projects', { name: 'secret-one' });
+  const given = await plane.call<{ signsIn: boolean }>('POST', '/v1/projects/payments/admins', { name: 'ana' });
+  expect(given.body.signsIn).toBe(true);
+  const ana = new Browser();
+  await signInTo(ana, 'payments', 'ana');
+  expect(await projectOf(ana)).toBe('payments');
+  const session = ana.cookies(plane.url).get('sallyport_session')!;
+  const seen = await plane.call<{ items: { name: string }[] }>('GET', '/v1/projects', undefined, session);
+  expect(seen.body.items.map((project) => project.name)).toEqual(['default', 'payments']);
+  const said = [];
+  for (const project of ['secret-one', 'no-such-project']) {
+    const stranger = new Browser();
+    const page = await signInTo(stranger, project, 'ben');
+    expect(await projectOf(stranger)).toBeUndefined();
+    said.push([page.status, page.html.replace(/req-\w+/g, '')]);
+  }
+  expect(said[0]).toEqual(said[1]);
+});
+
+test('a device signs in to the project it asked for, by a person of that project alone', async () => {
+  const ask = async (project: string): Promise<{ user_code: string; verification_uri_complete: string }> => {
+    const response = await fetch(`${plane.url}/v1/oauth/device_authorization`, {
+      method: 'POST',
+      body: new URLSearchParams({ project }),
+    });
+    expect(response.status).toBe(200);
+    return (await response.json()) as { user_code: string; verification_uri_complete: string };
+  };
+  const browser = new Browser();
+  await signIn(browser, 'ana');
+  expect(await projectOf(browser)).toBe('default');
+  const codes = await ask('payments');
+  // Sent to sign in to the project that the device asks for, which the provider's own session does without a question.
+  const page = await browser.open(codes.verification_uri_complete);
+  expect(page.html).toContain('Yes, sign it in');
+  expect(await projectOf(browser)).toBe('payments');
+  const ben = new Browser();
+  await signIn(ben, 'ben');
+  const refused = await ben.open(codes.verification_uri_complete);
+  expect(refused.html).not.toContain('Yes, sign it in');
+  expect(await projectOf(ben)).toBe('default');
+  const nowhere = await ask('no-such-project');
+  expect((await browser.open(nowhere.verification_uri_complete)).status).toBe(404);
+});
