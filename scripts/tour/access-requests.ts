@@ -97,7 +97,8 @@ export const accessRequests: Chapter<TourContext> = {
           const gone = await eventually(() => carla.ended(), 3_000, 'the end of the session');
           promise(Date.now() - end < 2_500, `${Date.now() - end} ms late`);
           const again = await tour.sql('carla');
-          const refusal = await refused(again.client.query(WRITE)).finally(() => again.close());
+          const refusal = await refused(again.client.query(WRITE));
+          await again.close();
           return `${gone}; connected again: ${refusal.message}`;
         });
       } finally {
