@@ -11,6 +11,15 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'python3-psycopg': '/usr/lib/python3/dist-packages/psycopg/__init__.py',
   'redis-server': '/usr/bin/redis-server',
   postgresql: '/usr/lib/postgresql/15/bin/postgres',
+  // LemonLDAP::NG as an OpenID provider nobody here wrote, with what its portal needs of what Debian only recommends.
+  'liblemonldap-ng-portal-perl': '/usr/share/lemonldap-ng/portal/htdocs/index.psgi',
+  'libplack-perl': '/usr/bin/plackup',
+  'libstring-random-perl': '/usr/share/perl5/String/Random.pm',
+  'libio-string-perl': '/usr/share/perl5/IO/String.pm',
+  'libmime-tools-perl': '/usr/share/perl5/MIME/Entity.pm',
+  'libemail-sender-perl': '/usr/share/perl5/Email/Sender.pm',
+  'libgd-securityimage-perl': '/usr/share/perl5/GD/SecurityImage.pm',
+  'libimage-magick-perl': '/usr/share/perl5/Image/Magick.pm',
   // A SAML provider under PHP's own server; the first and the last only spare the machine an Apache.
   'php8.2-cgi': '/usr/bin/php-cgi8.2',
   'php8.2-cli': '/usr/bin/php',

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { accessRequests } from './access-requests.ts';
 import { eventually, refused, type TourContext } from './context.ts';
 import { credentials } from './credentials.ts';
+import { identity } from './identity.ts';
 import { reviews } from './reviews.ts';
 import { type Chapter, promise } from './story.ts';
 
@@ -387,5 +388,6 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   replay,
   credentials,
   reviews,
+  identity,
   verify,
 ];

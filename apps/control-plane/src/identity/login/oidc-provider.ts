@@ -198,7 +198,8 @@ export class OidcIdentityProvider implements IdentityProvider {
     );
     const known = server.scopes_supported;
     const missing = known === undefined ? [] : scopes.filter((scope) => !known.includes(scope));
-    note('scopes', missing.length === 0, missing.length === 0 ? scopes.join(' ') : `not offered: ${missing.join(' ')}`);
+    // A provider may leave scopes out of its list (OpenID Connect Discovery, section 3), so this is a hint.
+    note('scopes', true, missing.length === 0 ? scopes.join(' ') : `not in its list: ${missing.join(' ')}`);
     note(
       'issuer in answers',
       true,
