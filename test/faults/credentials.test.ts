@@ -1,4 +1,9 @@
 /** Credentials on a whole stack: rotated, refused and fallen back from, lent for one session, and swept after kill -9. */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { homedir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
@@ -196,3 +201,88 @@ test('after kill -9 of the agent its accounts are swept when it is back, and cou
   const ended = await leases('ended');
   expect(ended.some((lease) => lease.reason === 'swept')).toBe(true);
 }, 90_000);
+
+const vaultBinary = process.env['SALLYPORT_TEST_VAULT'] ?? path.join(homedir(), '.cache/sallyport/vault');
+
+test.skipIf(!existsSync(vaultBinary))(
+  'an account of Vault lives as long as its session, and is revoked after kill -9 of the agent',
+  async () => {
+    const { stack, dir } = running();
+    const port = await freePort();
+    const address = `http://127.0.0.1:${port}`;
+    const vault = spawn(
+      vaultBinary,
+      ['server', '-dev', '-dev-root-token-id=root', '-dev-no-store-token', `-dev-listen-address=127.0.0.1:${port}`],
+      {
+        stdio: 'ignore',
+        env: { HOME: dir, PATH: process.env['PATH'] ?? '' },
+      },
+    );
+    try {
+      const api = async (at: string, body?: unknown): Promise<true> => {
+        const answer = await fetch(`${address}/v1/${at}`, {
+          method: body === undefined ? 'GET' : 'POST',
+          headers: { 'x-vault-token': 'root' },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+        if (!answer.ok) throw new Error(`${at}: ${answer.status} ${await answer.text()}`);
+        return true;
+      };
+      await eventually(() => api('sys/health'), 30_000);
+      const { host, port: pgPort, password } = stack.database.server;
+      await api('sys/mounts/database', { type: 'database' });
+      await api('database/config/pg', {
+        plugin_name: 'postgresql-database-plugin',
+        allowed_roles: 'app',
+        connection_url: `postgresql://{{username}}:{{password}}@${host}:${pgPort}/payments?sslmode=require`,
+        username: stack.database.server.superuser,
+        password,
+      });
+      await api('database/roles/app', {
+        db_name: 'pg',
+        creation_statements: [
+          `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE app_template`,
+        ],
+        default_ttl: '10m',
+        max_ttl: '1h',
+      });
+      await stack.admin.call('POST', '/v1/credentials', {
+        name: 'vault-accounts',
+        kind: 'vault',
+        secret: 'root',
+        settings: { address, engine: 'database', path: 'app', auth: 'token' },
+      });
+      const known = await stack.admin.call<Record<string, unknown>>('GET', '/v1/resources/payments-db');
+      await stack.admin.call('POST', '/v1/resources', {
+        name: 'payments-vault',
+        type: 'postgres',
+        labels: { env: 'prod' },
+        credential: 'vault-accounts',
+        postgres: known['postgres'],
+      });
+      const made = async (): Promise<number> =>
+        Number(await truth(stack, `select count(*) from pg_roles where rolname like 'v-%'`));
+      const first = await session('carla', 'payments-vault');
+      expect((await first.client.query('select session_user as s')).rows[0].s).toMatch(/^v-/);
+      expect((await leases('live')).filter((lease) => lease.account.startsWith('v-'))).toHaveLength(1);
+      await first.close();
+      await eventually(async () => ((await made()) === 0 ? true : undefined), 10_000);
+      await openSql(stack.dev, 'carla', 'payments-vault');
+      expect(await made()).toBe(1);
+      process.kill(stack.agent().pid, 'SIGKILL');
+      await stack.restartAgent();
+      await eventually(async () => ((await made()) === 0 ? true : undefined), 20_000);
+    } finally {
+      vault.kill('SIGKILL');
+    }
+  },
+  120_000,
+);
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise<void>((done) => probe.close(() => done()));
+  return port;
+}

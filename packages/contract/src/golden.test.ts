@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { LIMITS } from '@sallyport/core';
-import { type BundleChunkKind, CHUNK_PARSERS, parseAccessTokenClaims } from '@sallyport/model';
+import {
+  type BundleChunkKind,
+  CHUNK_PARSERS,
+  needsSources,
+  parseAccessTokenClaims,
+  parseCredentialSource,
+} from '@sallyport/model';
 import { expect, test } from 'vitest';
 import { wire } from './messages.ts';
 
@@ -46,4 +52,12 @@ test('access-token claims of the first version are read, and fit the limit with 
 test('a claim that nobody knows is refused, not dropped', () => {
   const claims = JSON.parse(read('access-token-claims.json')) as object;
   expect(() => parseAccessTokenClaims({ ...claims, admin: true }, '')).toThrow(/admin/);
+});
+
+test('credential sources are read as they were written, and only those of the first version need no capability', () => {
+  const sources = JSON.parse(read('credential-sources.json')) as unknown[];
+  const parsed = sources.map((source) => parseCredentialSource(source, ''));
+  expect(parsed).toEqual(sources);
+  expect(parsed.map(needsSources)).toEqual([false, true, true, true]);
+  expect(() => parseCredentialSource({ ...(sources[0] as object), password: 'x' }, '')).toThrow();
 });
