@@ -95,9 +95,13 @@ export class SamlController {
     await this.limits.take('sign-in', request.ip);
     const cookieState = readCookies(request.headers.cookie).get(STATE_COOKIE);
     const kept = state === cookieState ? await this.putBy.take(state) : undefined;
-    const { path = '', form = {} } = kept ?? {};
+    // Whoever finds no answer must not use up the sign-in of who has just taken it.
+    if (kept === undefined) {
+      this.log.warn('a sign-in failed', { requestId: request.id, cause: new Error('no answer of this browser’s') });
+      throw new GatewayError('auth.failed');
+    }
     const { token, sessionS, returnTo } = await this.signIn.finish(
-      { path, query: '', state, form },
+      { path: kept.path, query: '', state, form: kept.form },
       cookieState,
       request.id,
     );
