@@ -27,6 +27,12 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'php8.2-mbstring': '/usr/lib/php/20220829/mbstring.so',
   simplesamlphp: '/usr/share/simplesamlphp/www/index.php',
   'micro-httpd': '/usr/sbin/micro-httpd',
+  'openssh-client': '/usr/bin/ssh-keygen',
+  'openssh-server': '/usr/sbin/sshd',
+  rsync: '/usr/bin/rsync',
+  git: '/usr/bin/git',
+  'ansible-core': '/usr/bin/ansible-playbook',
+  'ssh-audit': '/usr/bin/ssh-audit',
 };
 
 export interface TestPrograms {

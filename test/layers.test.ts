@@ -19,9 +19,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'packages/mask': ['core', 'model'],
   'packages/trail': ['core', 'model'],
   'packages/credentials': ['core'],
+  'packages/ssh-certificates': ['core'],
   'packages/embedded-postgres': ['core'],
   'packages/protocol-kit': ['core', 'model', 'policy', 'mask', 'trail'],
-  'packages/protocol-*': ['core', 'model', 'sql', 'mask', 'protocol-kit'],
+  'packages/protocol-*': ['core', 'model', 'sql', 'mask', 'protocol-kit', 'ssh-certificates'],
   'packages/relay': ['core', 'model', 'protocol-kit'],
   'packages/api-client': [],
   'apps/agent': [
@@ -36,6 +37,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'relay',
     'protocol-postgres',
     'credentials',
+    'ssh-certificates',
   ],
   'apps/control-plane': [
     'core',
@@ -47,6 +49,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'trail',
     'embedded-postgres',
     'credentials',
+    'ssh-certificates',
   ],
   'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'mask'],
 };

@@ -1,0 +1,27 @@
+/** OpenSSH's keys and certificates, for who issues them (control plane, agent) and who checks them (protocol-ssh). Pure. */
+export {
+  CERTIFICATE_BYTES_MAX,
+  type CertificateKind,
+  type CertificateRequest,
+  type CertificateTerms,
+  certificateBlob,
+  certificateToSign,
+  certificateType,
+  checkCertificate,
+  isCertificateType,
+  PRINCIPALS_MAX,
+  parseCertificate,
+  type SshCertificate,
+} from './certificate.ts';
+export {
+  ed25519Blob,
+  fingerprint,
+  jwkThumbprint,
+  parsePublicKey,
+  parsePublicKeyLine,
+  publicKeyLine,
+  RSA_BITS_MIN,
+  type SshPublicKey,
+  signatureHolds,
+} from './public-key.ts';
+export { WireReader, wireString, wireUint32, wireUint64 } from './wire.ts';
