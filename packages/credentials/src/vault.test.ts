@@ -3,6 +3,7 @@
  * and against the fake that is held to it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcp } from 'node:net';
@@ -27,6 +28,8 @@ interface Store {
   readonly jwt: string;
   /** Whether an account of a lease is there. */
   account(fetched: Fetched): Promise<boolean>;
+  /** As a server's helper asks whether a one-time password is good; it is spent by that. */
+  verifyOtp(otp: string): Promise<boolean>;
   /** Makes its tokens unknown, as a restarted store would. */
   forgetTokens(): Promise<void>;
   stop(): Promise<void>;
@@ -142,6 +145,77 @@ describe.each([
   });
 });
 
+describe('SSH', () => {
+  const possible = isHere;
+  let store: Store;
+  let source: CredentialSource;
+  const settings = (more: Settings): Settings => ({ address: store.address, auth: 'token', ...more });
+  const session = (): string => {
+    const { publicKey } = generateKeyPairSync('ed25519');
+    const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
+    const lengthed = (bytes: Buffer): Buffer => Buffer.concat([Buffer.of(0, 0, 0, bytes.length), bytes]);
+    return `ssh-ed25519 ${Buffer.concat([lengthed(Buffer.from('ssh-ed25519')), lengthed(raw)]).toString('base64')}`;
+  };
+
+  beforeAll(async () => {
+    if (!possible) return;
+    store = await startVault();
+    source = vaultSource({
+      nowMs: () => Date.now(),
+      variable: () => undefined,
+      readText: () => Promise.reject(new Error('none')),
+    });
+  }, 120_000);
+  afterAll(async () => await store?.stop(), 60_000);
+
+  test.skipIf(!possible)('Vault itself signs a session’s key for the accounts and the time asked', async () => {
+    const publicKey = session();
+    const asked = ask(settings({ engine: 'ssh', path: 'app' }), 'root');
+    const made = await source.sshCertificate!(asked, { publicKey, principals: ['deploy', 'app'], ttlMs: 120_000 });
+    expect([...made.principals].sort()).toEqual(['app', 'deploy']);
+    expect(made.extensions).toEqual(['permit-pty']);
+    expect(made.expiresAtMs).toBeGreaterThan(Date.now());
+    expect(made.expiresAtMs).toBeLessThan(Date.now() + 180_000);
+    expect(made.publicKey.toString('base64')).toBe(publicKey.split(' ')[1]);
+    const refused = (more: { principals?: readonly string[]; ttlMs?: number }): Promise<string> =>
+      codeOf(source.sshCertificate!(asked, { publicKey, principals: ['app'], ttlMs: 60_000, ...more }));
+    // The role's own limits, and what would be asked for by another meaning of the text.
+    expect(await refused({ principals: ['root'] })).toBe('credential.unavailable');
+    expect(await refused({ ttlMs: 48 * 3_600_000 })).toBe('credential.unavailable');
+    expect(await refused({ principals: [] })).toBe('credential.unavailable');
+    expect(await refused({ principals: ['app,root'] })).toBe('credential.unavailable');
+    expect(await codeOf(source.fetch(asked))).toBe('credential.unavailable');
+    const passwords = ask(settings({ engine: 'kv2', path: 'apps/db' }), 'root');
+    expect(await codeOf(source.sshCertificate!(passwords, { publicKey, principals: ['app'], ttlMs: 60_000 }))).toBe(
+      'credential.unavailable',
+    );
+  });
+
+  test.skipIf(!possible)(
+    'a one-time password of Vault itself is leased, and void once its lease is revoked',
+    async () => {
+      const asked = {
+        ...ask(settings({ engine: 'ssh_otp', path: 'otp' }), 'root'),
+        target: { host: '127.0.0.1', port: 22 },
+      };
+      const used = await source.fetch(asked);
+      expect(used.username).toBe('app');
+      expect(await store.verifyOtp(used.secret.reveal())).toBe(true);
+      expect(await store.verifyOtp(used.secret.reveal())).toBe(false);
+      // A session does not end because its spent password cannot be prolonged.
+      expect(await source.renew?.(asked, used.lease?.id ?? '')).toBeGreaterThan(Date.now());
+      await source.revoke?.(asked, used.lease?.id ?? '');
+      const unused = await source.fetch(asked);
+      await source.revoke?.(asked, unused.lease?.id ?? '');
+      expect(await store.verifyOtp(unused.secret.reveal())).toBe(false);
+      expect(await codeOf(source.fetch({ ...asked, target: { host: '192.0.2.1', port: 22 } }))).toBe(
+        'credential.unavailable',
+      );
+      expect(await codeOf(source.fetch({ ...asked, target: undefined }))).toBe('credential.unavailable');
+    },
+  );
+});
+
 test('a redirect is not followed, and a store that is away is said so', async () => {
   let followed = false;
   const other = createServer((_request, response) => {
@@ -177,6 +251,7 @@ async function startFake(): Promise<Store> {
     appRole: fake.appRole,
     jwt: fake.jwt,
     account: (fetched) => Promise.resolve(fake.leases.has(fetched.lease?.id ?? '')),
+    verifyOtp: () => Promise.resolve(false),
     forgetTokens: () => {
       for (const token of fake.tokens) if (token !== 'root') fake.tokens.delete(token);
       return Promise.resolve();
@@ -264,8 +339,23 @@ async function startVault(): Promise<Store> {
     default_ttl: '2m',
     max_ttl: '1h',
   });
+  await api('POST', 'sys/mounts/ssh', { type: 'ssh' });
+  await api('POST', 'ssh/config/ca', { generate_signing_key: true, key_type: 'ssh-ed25519' });
+  const signing = { key_type: 'ca', allow_user_certificates: true, default_extensions: { 'permit-pty': '' } };
+  await api('POST', 'ssh/roles/app', { ...signing, allowed_users: 'app,deploy', max_ttl: '1h' });
+  await api('POST', 'ssh/roles/otp', {
+    key_type: 'otp',
+    default_user: 'app',
+    cidr_list: '127.0.0.0/8',
+    allowed_users: 'app',
+  });
   return {
     address,
+    verifyOtp: async (otp) =>
+      await api('POST', 'ssh/verify', { otp }).then(
+        () => true,
+        () => false,
+      ),
     appRole: { roleId, secretId },
     jwt: reviewer.jwt,
     account: async (fetched) =>
