@@ -18,7 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'packages/policy': ['core', 'model'],
   'packages/mask': ['core', 'model'],
   'packages/trail': ['core', 'model'],
-  'packages/credentials': ['core'],
+  'packages/credentials': ['core', 'ssh-certificates'],
   'packages/ssh-certificates': ['core'],
   'packages/embedded-postgres': ['core'],
   'packages/protocol-kit': ['core', 'model', 'policy', 'mask', 'trail'],

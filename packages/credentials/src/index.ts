@@ -18,7 +18,7 @@ export {
   type SourceHost,
   settingProblems,
 } from './source.ts';
-export type { SshCertificate, SshCertificateAsk } from './ssh-certificate.ts';
+export type { IssuedSshCertificate, SshCertificateAsk } from './ssh-certificate.ts';
 
 /** By kind. @param host what they may read of the host they run on */
 export function openSources(host: SourceHost): ReadonlyMap<string, CredentialSource> {

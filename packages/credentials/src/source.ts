@@ -4,7 +4,7 @@
  * Limits: SECRET_BYTES_MAX, ASK_MS_MAX.
  */
 import { GatewayError, Secret } from '@sallyport/core';
-import type { SshCertificate, SshCertificateAsk } from './ssh-certificate.ts';
+import type { IssuedSshCertificate, SshCertificateAsk } from './ssh-certificate.ts';
 
 /** A secret longer than this is refused: a password or a PEM with its chain is far below. */
 export const SECRET_BYTES_MAX = 64 * 1024;
@@ -63,7 +63,7 @@ export interface CredentialSource {
    * Signs a session's public key; absent where the place signs none.
    * @throws GatewayError `credential.unavailable`, also for a certificate that is not what was asked for
    */
-  readonly sshCertificate?: (ask: Ask, wanted: SshCertificateAsk) => Promise<SshCertificate>;
+  readonly sshCertificate?: (ask: Ask, wanted: SshCertificateAsk) => Promise<IssuedSshCertificate>;
   /** Longer life for a lease. @returns when it ends, UTC ms @throws GatewayError `credential.unavailable` */
   readonly renew?: (ask: Ask, leaseId: string) => Promise<number>;
   /** Gives a lease back; one that is gone already is no error. @throws GatewayError `credential.unavailable` */

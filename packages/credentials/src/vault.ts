@@ -19,12 +19,7 @@ import {
   USERNAME_FIELD,
   unavailable,
 } from './source.ts';
-import {
-  parseSshCertificate,
-  requireCertificateFor,
-  type SshCertificate,
-  type SshCertificateAsk,
-} from './ssh-certificate.ts';
+import { type IssuedSshCertificate, type SshCertificateAsk, takeSshCertificate } from './ssh-certificate.ts';
 import {
   checkSignIn,
   dataOf,
@@ -125,7 +120,12 @@ async function addressOf({ settings, target }: Ask): Promise<string> {
 }
 
 /** A certificate is not leased: it ends by its own time. */
-async function sign(client: VaultClient, ask: Ask, wanted: SshCertificateAsk, nowMs: number): Promise<SshCertificate> {
+async function sign(
+  client: VaultClient,
+  ask: Ask,
+  wanted: SshCertificateAsk,
+  nowMs: number,
+): Promise<IssuedSshCertificate> {
   if (ask.settings['engine'] !== 'ssh') throw unavailable(KIND, 'this engine signs no keys: engine ssh does');
   if (wanted.principals.length === 0 || wanted.principals.some((name) => !/^[^\s,\0*]{1,255}$/.test(name)))
     throw unavailable(KIND, 'accounts are asked for by name, and at least one');
@@ -135,9 +135,7 @@ async function sign(client: VaultClient, ask: Ask, wanted: SshCertificateAsk, no
     ttl: `${Math.max(1, Math.floor(wanted.ttlMs / 1000))}s`,
     cert_type: 'user',
   });
-  const certificate = parseSshCertificate(KIND, textOf(dataOf(answer), 'signed_key'));
-  requireCertificateFor(KIND, certificate, wanted, nowMs);
-  return certificate;
+  return takeSshCertificate(KIND, textOf(dataOf(answer), 'signed_key'), wanted, nowMs);
 }
 
 function leased(answer: HttpAnswer, secretField: string, nowMs: number): Fetched {
