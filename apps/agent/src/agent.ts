@@ -11,7 +11,7 @@ import tls from 'node:tls';
 import type { AgentMessage, ControlMessage } from '@sallyport/contract';
 import { type Clock, GatewayError, isErrorCode, LIMITS, type Logger } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
-import { CAPABILITIES } from '@sallyport/model';
+import { CAPABILITIES, type Protocol } from '@sallyport/model';
 import { Admission, type Listener, listen } from '@sallyport/relay';
 import { keySigner } from '@sallyport/trail';
 import { readAnswer } from './approvals/answer.ts';
@@ -55,7 +55,13 @@ interface Serving {
   readonly trail: Trail;
   readonly uploads: Uploads;
   readonly opening: OpeningPorts;
-  readonly listeners: readonly Listener[];
+  readonly listeners: readonly ProtocolListener[];
+}
+
+interface ProtocolListener {
+  readonly protocol: Protocol;
+  readonly plaintext: boolean;
+  readonly listener: Listener;
 }
 
 export class Agent {
@@ -258,28 +264,43 @@ export class Agent {
     return inForce;
   }
 
-  async #listen(opening: OpeningPorts): Promise<readonly Listener[]> {
-    const { listenPostgres, listenPostgresPlaintext } = this.#config;
-    const shared = {
-      adapter: this.#protocols.postgres,
-      turn: opening.trail.turn,
-      admission: this.#admission,
-      log: this.#log,
-      tlsContext: () => this.#tlsContext,
-      parts: (connection: Parameters<typeof hostParts>[0]) => hostParts(connection, opening),
-    };
-    const listeners = [await listen({ ...shared, ...listenPostgres, plaintext: false })];
-    if (listenPostgresPlaintext !== undefined)
-      listeners.push(await listen({ ...shared, ...listenPostgresPlaintext, plaintext: true }));
+  async #listen(opening: OpeningPorts): Promise<readonly ProtocolListener[]> {
+    const { listenPostgres, listenPostgresPlaintext, listenSsh } = this.#config;
+    const wanted = [
+      { protocol: 'postgres', at: listenPostgres, plaintext: false },
+      { protocol: 'postgres', at: listenPostgresPlaintext, plaintext: true },
+      { protocol: 'ssh', at: listenSsh, plaintext: false },
+    ] as const;
+    const listeners: ProtocolListener[] = [];
+    for (const { protocol, at, plaintext } of wanted) {
+      const adapter = this.#protocols.adapters.find(({ name }) => name === protocol);
+      if (at === undefined) continue;
+      if (adapter === undefined) throw new GatewayError('config.invalid', { reason: `no ${protocol} in this agent` });
+      const listener = await listen({
+        ...at,
+        adapter,
+        plaintext,
+        turn: opening.trail.turn,
+        admission: this.#admission,
+        log: this.#log,
+        tlsContext: () => this.#tlsContext,
+        parts: (connection) => hostParts(connection, protocol, opening),
+      });
+      listeners.push({ protocol, plaintext, listener });
+    }
     return listeners;
   }
 
-  #writeReady(listeners: readonly Listener[]): void {
-    const [secure, plain] = listeners.map(({ host, port }) => `${host}:${port}`);
+  #writeReady(listeners: readonly ProtocolListener[]): void {
+    const at = (protocol: Protocol, plaintext: boolean): string | undefined => {
+      const found = listeners.find((entry) => entry.protocol === protocol && entry.plaintext === plaintext);
+      return found === undefined ? undefined : `${found.listener.host}:${found.listener.port}`;
+    };
     const ready = {
       pid: process.pid,
-      postgres: secure,
-      postgresPlaintext: plain,
+      postgres: at('postgres', false),
+      postgresPlaintext: at('postgres', true),
+      ssh: at('ssh', false),
       health: `${this.#health?.host}:${this.#health?.port}`,
     };
     writeWhole(path.join(this.#config.dataDir, 'ready.json'), `${JSON.stringify(ready)}\n`);
@@ -327,10 +348,10 @@ export class Agent {
 
   #hello(): AgentMessage {
     const inForce = this.#bundles.current?.bundle;
-    const endpoints = (this.#serving?.listeners ?? []).map(({ port }, i) => ({
-      protocol: 'postgres',
-      address: `${i === 0 ? this.#config.advertise : '127.0.0.1'}:${port}`,
-      plaintext: i > 0,
+    const endpoints = (this.#serving?.listeners ?? []).map(({ protocol, plaintext, listener }) => ({
+      protocol,
+      address: `${plaintext ? '127.0.0.1' : this.#config.advertise}:${listener.port}`,
+      plaintext,
     }));
     return {
       body: 'hello',
@@ -472,8 +493,8 @@ export class Agent {
     this.#log.info('stopping', { sessions: this.#live.count });
     this.#renewal.stop();
     const serving = this.#serving;
-    const closing = (serving?.listeners ?? []).map((listener) => listener.close());
-    for (const listener of serving?.listeners ?? []) listener.endAll('agent.stopping');
+    const closing = (serving?.listeners ?? []).map(({ listener }) => listener.close());
+    for (const { listener } of serving?.listeners ?? []) listener.endAll('agent.stopping');
     await within(STOP_MS_MAX, () => this.#admission.all === 0);
     await Promise.race([this.#live.settled(), new Promise((done) => setTimeout(done, STOP_MS_MAX))]);
     for (const timer of this.#timers) clearInterval(timer);

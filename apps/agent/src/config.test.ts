@@ -10,6 +10,7 @@ test('settings come from the environment, and a flag of the same name wins', () 
     dataDir: '/b',
     listenPostgres: { host: '::1', port: 5000 },
     listenPostgresPlaintext: undefined,
+    listenSsh: undefined,
     advertise: '::1',
     exitWithParent: true,
     instance: 'main',

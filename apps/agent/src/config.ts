@@ -20,6 +20,8 @@ export interface AgentConfig {
   readonly listenPostgres: Address;
   /** Loopback only; undefined = off. */
   readonly listenPostgresPlaintext: Address | undefined;
+  /** Undefined = off. */
+  readonly listenSsh: Address | undefined;
   /** `host:port` of the control plane's links and of enrolment, where they are not as told before; empty = as told. */
   readonly linkEndpoints: readonly string[];
   readonly enrollEndpoints: readonly string[];
@@ -38,6 +40,7 @@ const OPTIONS = {
   'data-dir': { type: 'string' },
   'listen-postgres': { type: 'string' },
   'listen-postgres-plaintext': { type: 'string' },
+  'listen-ssh': { type: 'string' },
   'link-endpoints': { type: 'string' },
   'enroll-endpoints': { type: 'string' },
   advertise: { type: 'string' },
@@ -86,6 +89,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
   };
   const listenPostgres = parseAddress('SALLYPORT_LISTEN_POSTGRES', text('listen-postgres') ?? '127.0.0.1:7432');
   const plaintext = text('listen-postgres-plaintext');
+  const ssh = text('listen-ssh');
   const logLevel = (text('log-level') ?? 'info') as LogLevel;
   if (!LEVELS.includes(logLevel)) throw invalid('SALLYPORT_LOG_LEVEL', `one of ${LEVELS.join(', ')} is expected`);
   const instance = text('instance') ?? 'main';
@@ -98,6 +102,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
       plaintext === undefined || plaintext === 'off'
         ? undefined
         : parseAddress('SALLYPORT_LISTEN_POSTGRES_PLAINTEXT', plaintext),
+    listenSsh: ssh === undefined || ssh === 'off' ? undefined : parseAddress('SALLYPORT_LISTEN_SSH', ssh),
     linkEndpoints: parseEndpoints('SALLYPORT_LINK_ENDPOINTS', text('link-endpoints')),
     enrollEndpoints: parseEndpoints('SALLYPORT_ENROLL_ENDPOINTS', text('enroll-endpoints')),
     advertise: text('advertise') ?? defaultAdvertise(listenPostgres.host),

@@ -4,7 +4,7 @@ import { createPostgresAdapter } from '@sallyport/protocol-postgres';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
 
 export interface AgentProtocols {
-  readonly postgres: ProtocolAdapter;
+  readonly adapters: readonly ProtocolAdapter[];
   /** Ends workers. */
   close(): Promise<void>;
 }
@@ -16,7 +16,7 @@ export async function openProtocols(): Promise<AgentProtocols> {
   await loadSqlParser();
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
-    postgres: createPostgresAdapter({ pool }),
+    adapters: [createPostgresAdapter({ pool })],
     close: () => pool.close(),
   };
 }

@@ -63,6 +63,7 @@ const statement = (text: string, effects: Statement['effects'] = ['read']): Stat
 /** Lines: `token <jwt>` signs in, `run <text>` is judged, `write <text>` is a write; answers are lines too. */
 const lines: ProtocolAdapter = {
   name: 'postgres',
+  transport: 'relay',
   defaultPort: 0,
   alpn: ['postgresql'],
   openSession(host) {
@@ -139,7 +140,7 @@ async function start(
     SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
     SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: '127.0.0.1:0',
   };
-  const agent = await Agent.start(parseConfig(env, []), { postgres: lines, close: async () => {} }, ownClock, log);
+  const agent = await Agent.start(parseConfig(env, []), { adapters: [lines], close: async () => {} }, ownClock, log);
   undo.push(() => agent.stop());
   const ready = JSON.parse(readFileSync(path.join(dataDir, 'ready.json'), 'utf8'));
   return { agent, dataDir, port: Number(ready.postgresPlaintext.split(':')[1]) };
@@ -202,7 +203,7 @@ test('an agent does not show its token to a server under another root', async ()
   const dataDir = newDir();
   const env = { SALLYPORT_DATA_DIR: dataDir, SALLYPORT_JOIN_TOKEN: plane.joinToken(other) };
   await expect(
-    Agent.start(parseConfig(env, []), { postgres: lines, close: async () => {} }, clock, log),
+    Agent.start(parseConfig(env, []), { adapters: [lines], close: async () => {} }, clock, log),
   ).rejects.toMatchObject({ code: 'enroll.failed' });
   expect(plane.enrolments).toHaveLength(0);
 });

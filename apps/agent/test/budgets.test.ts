@@ -55,6 +55,7 @@ const statement = (text: string): Statement => ({
 /** Lines: `token <jwt>` signs in; any other line is a statement, whose answer has as many rows as its last word says. */
 const lines: ProtocolAdapter = {
   name: 'postgres',
+  transport: 'relay',
   defaultPort: 0,
   alpn: ['postgresql'],
   openSession(host) {
@@ -133,7 +134,7 @@ async function start(plane: ControlPlane, clock = new MovedClock()): Promise<num
     SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
     SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: '127.0.0.1:0',
   };
-  const agent = await Agent.start(parseConfig(env, []), { postgres: lines, close: async () => {} }, clock, log);
+  const agent = await Agent.start(parseConfig(env, []), { adapters: [lines], close: async () => {} }, clock, log);
   undo.push(() => agent.stop());
   const ready = JSON.parse(readFileSync(path.join(dataDir, 'ready.json'), 'utf8')) as { postgresPlaintext: string };
   return Number(ready.postgresPlaintext.split(':')[1]);

@@ -50,7 +50,8 @@ export const LIMITS = {
   budgetAccountsMax: 20_000,
   /** A statement waits this long for a share of a budget. */
   budgetAskMsMax: 2_000,
-  openApprovalsPerSessionMax: 1,
+  /** Of one session; a database's connection never has more than one, an SSH connection one for each channel. */
+  openApprovalsPerSessionMax: 10,
   openApprovalsMax: 1_000,
   /** Access requests of one requester that wait for an answer. */
   openAccessRequestsMax: 20,

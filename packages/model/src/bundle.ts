@@ -25,6 +25,7 @@ export const CAPABILITIES = [
   'approval.seats.1',
   'budget.1',
   'credential.sources.1',
+  'ssh.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */
@@ -34,7 +35,7 @@ export type BundleGroup = ReturnType<typeof parseBundleGroup>;
 /** A public key that signs access tokens or approvals (JWK, EC P-256 or Ed25519), valid between the two instants (UTC ms). */
 export const parseVerificationKey = objectOf({
   kid: parseString,
-  use: oneOf('access_token', 'approval'),
+  use: oneOf('access_token', 'approval', 'ssh_user'),
   issuer: parseString,
   jwk: objectOf({
     kty: parseString,

@@ -68,6 +68,7 @@ export {
   WEEKDAYS,
 } from './policy.ts';
 export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
+export { PROTOCOLS, type Protocol } from './protocol.ts';
 export {
   type Labels,
   labelsMatch,
@@ -86,6 +87,18 @@ export {
   type SessionReport,
   type SessionUsage,
 } from './session.ts';
+export {
+  FILE_OPERATIONS,
+  type FileFacts,
+  type FileOperation,
+  type ShellCommand,
+  type ShellFacts,
+  SSH_CHANNELS,
+  type SshChannel,
+  type SshFacts,
+  type SshForward,
+} from './ssh-statement.ts';
+export { SSH_LOGIN, SSH_OPAQUE, SSH_SHELL_MODES, type SshTarget } from './ssh-target.ts';
 export type {
   ColumnUse,
   RelationAccess,

@@ -14,6 +14,8 @@ import {
   recordOf,
 } from '@sallyport/core';
 import { parseCredentialSource } from './credential.ts';
+import { PROTOCOLS } from './protocol.ts';
+import { parseSshTarget, sshTargetProblem } from './ssh-target.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -51,9 +53,10 @@ const parseBase = objectOf({
   id: parseString,
   projectId: parseString,
   name: parseString,
-  kind: oneOf('postgres'),
+  kind: oneOf(...PROTOCOLS),
   labels: recordOf(parseString),
   postgres: optional(parsePostgresTarget),
+  ssh: optional(parseSshTarget),
   credential: parseCredentialSource,
   recording: oneOf(...RECORDING_LEVELS),
   /** `strict`: fdatasync before forwarding. */
@@ -80,6 +83,10 @@ export const parseResource: Parser<Resource> = (value, path) => {
     if (target === undefined) throw new ParseError(`${path}.postgres`, 'a postgres resource needs its target');
     if ((target.host === undefined) === (target.socket === undefined))
       throw new ParseError(`${path}.postgres`, 'give host and port, or socket');
+  }
+  if (resource.kind === 'ssh') {
+    const problem = sshTargetProblem(resource.ssh);
+    if (problem !== undefined) throw new ParseError(`${path}.ssh`, problem);
   }
   return resource;
 };

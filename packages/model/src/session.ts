@@ -1,6 +1,7 @@
 /** One principal using one resource, from sign-in to close. */
 import { listOf, objectOf, oneOf, optional, parseInteger, parseString } from '@sallyport/core';
 import { type PrincipalRef, parsePrincipalRef } from './principal.ts';
+import { PROTOCOLS, type Protocol } from './protocol.ts';
 
 /** How the person behind a session signed in: what rules read as `auth.*`. */
 export interface SessionAuth {
@@ -20,14 +21,14 @@ export interface SessionInfo {
   readonly agentId: string;
   readonly resourceId: string;
   readonly resourceName: string;
-  readonly protocol: 'postgres';
+  readonly protocol: Protocol;
   readonly principal: PrincipalRef;
   readonly onBehalfOf: PrincipalRef | undefined;
   readonly tokenId: string;
   readonly grantIds: readonly string[];
   /** Address and port of the client, as the agent saw it. */
   readonly clientAddress: string;
-  /** Database and role on the server; application name as the client says. */
+  /** Database and role on the server (over SSH: '' and the login); application name as the client says. */
   readonly database: string;
   readonly role: string;
   readonly application: string;
@@ -55,7 +56,7 @@ export const parseSessionReport = objectOf({
   agentId: parseString,
   resourceId: parseString,
   resourceName: parseString,
-  protocol: oneOf('postgres'),
+  protocol: oneOf(...PROTOCOLS),
   principal: parsePrincipalRef,
   onBehalfOf: optional(parsePrincipalRef),
   tokenId: parseString,

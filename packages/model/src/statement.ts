@@ -3,6 +3,8 @@
  * Refuses to know bytes. A statement that is not understood has `understood: false` and is refused whatever the rules say.
  */
 import type { Effect } from './effect.ts';
+import type { Protocol } from './protocol.ts';
+import type { FileFacts, ShellFacts, SshFacts } from './ssh-statement.ts';
 
 export type RelationAccess = 'read' | 'write' | 'ddl';
 export interface SqlRelation {
@@ -86,6 +88,9 @@ export interface StatementParameter {
 /** Fact families by protocol; a rule is asked only of statements that have the families it reads. */
 export interface StatementFacts {
   readonly sql?: SqlFacts;
+  readonly ssh?: SshFacts;
+  readonly shell?: ShellFacts;
+  readonly file?: FileFacts;
 }
 
 /** What two statements share that differ in literals and parameter values alone; only where those cannot change what runs. */
@@ -100,7 +105,7 @@ export interface StatementShape {
 }
 
 export interface Statement {
-  readonly protocol: 'postgres';
+  readonly protocol: Protocol;
   /** Lower-case hex SHA-256 over protocol, text, parameters with their types and formats: what an approval is bound to. */
   readonly digest: string;
   readonly text: string;

@@ -7,6 +7,7 @@ import type { ErrorCode, GatewayError, Logger, Secret } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
 import type {
   MaskSet,
+  Protocol,
   Resource,
   SessionInfo,
   SessionUsage,
@@ -18,8 +19,10 @@ import type { GatePorts, HoldVerdict, Permit } from './gate.ts';
 
 /** One protocol; the agent's registry has one line for each. */
 export interface ProtocolAdapter {
-  readonly name: 'postgres';
+  readonly name: Protocol;
   readonly defaultPort: number;
+  /** `relay`: the relay speaks TLS for it; `own`: the protocol brings its own encryption, and the relay passes bytes. */
+  readonly transport: 'relay' | 'own';
   /** ALPN names of direct TLS. */
   readonly alpn: readonly string[];
   /** Called by the relay for each accepted connection, before a byte is read. */
@@ -138,10 +141,14 @@ export interface UpstreamCredential {
   /** Password; for certificates the PEM of key and chain. Undefined for `none`. */
   readonly secret: Secret<string> | undefined;
   readonly certificate: boolean;
+  /** An OpenSSH private key instead of a password, and the certificate (its blob in base64) that goes with it. */
+  readonly ssh?: { readonly privateKey: Secret<string>; readonly certificate?: string };
 }
 
 export interface SignInRequest {
   readonly token: Secret<string>;
+  /** RFC 7638 thumbprint of a key that the client proved to hold in this protocol; absent without such proof. */
+  readonly provenKey?: string;
   /** Resource by name, from user name or SNI. */
   readonly resource: string;
   /** Role asked for by `<role>+<resource>`. */
@@ -196,14 +203,14 @@ export interface SignedIn {
    */
   ready?(): Promise<void> | undefined;
   /**
-   * Ends the wait of the held statement: rejects it with `approval.cancelled` (the client asked, or is gone), or with
-   * `approval.expired` when its transaction may not wait longer.
+   * Ends the wait of a held statement, or of all of this session: rejects it with `approval.cancelled` (the client asked, or
+   * is gone), or with `approval.expired` when its transaction may not wait longer.
    */
-  cancelHeld(code?: 'approval.cancelled' | 'approval.expired'): void;
+  cancelHeld(code?: 'approval.cancelled' | 'approval.expired', statement?: Statement): void;
   /** What came back; may lag. Called once per judged statement that was forwarded. */
   finished(outcome: StatementOutcome): void;
-  /** Number of the statement last given to the gate (from 1). */
-  statementNumber(): number;
+  /** Number of a statement given to the gate, or of the last one (from 1). */
+  statementNumber(statement?: Statement): number;
   /** Keys masks of method `hash`; without it they read as `redact`. */
   readonly maskKey?: MaskKey | undefined;
   /** Hides what detectors find, with this session's detect masks; for error, notice and parameter texts. Pure. */

@@ -12,6 +12,7 @@ export { scramVerifier } from './scram.ts';
  */
 export const createPostgresAdapter = (options: { readonly pool: ParsePool }): ProtocolAdapter => ({
   name: 'postgres',
+  transport: 'relay',
   defaultPort: 5432,
   alpn: ['postgresql'],
   openSession: (host) => new PostgresSession(host, options.pool),

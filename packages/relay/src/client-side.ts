@@ -7,7 +7,7 @@ import type tls from 'node:tls';
 import type { ClientPort, ClientTls } from '@sallyport/protocol-kit';
 import type { ByteSocket } from './byte-socket.ts';
 
-/** A TLS record of type handshake (RFC 8446 section 5.1): no protocol here starts a message with this byte. */
+/** A TLS record of type handshake (RFC 8446 section 5.1): no protocol here starts a message with this byte (SSH: `S`). */
 const TLS_HANDSHAKE = 0x16;
 
 export interface ClientSideOptions {

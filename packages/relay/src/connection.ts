@@ -76,7 +76,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     this.#upstream = new UpstreamSide(options.turn, this, adapter.alpn, options.log);
     this.#timers = new SessionTimers((name) => this.#guarded(() => this.#session.timer(name)));
     this.#parts = parts(this);
-    this.#socket = ByteSocket.accept(socket, this, !plaintextAllowed);
+    this.#socket = ByteSocket.accept(socket, this, adapter.transport === 'relay' && !plaintextAllowed);
     this.#client.attach(this.#socket);
     try {
       this.#session = adapter.openSession(this.#host());

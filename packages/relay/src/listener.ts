@@ -74,7 +74,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
           adapter: options.adapter,
           turn: options.turn,
           plaintextAllowed: options.plaintext,
-          tlsContext: options.tlsContext,
+          tlsContext: options.adapter.transport === 'relay' ? options.tlsContext : undefined,
           admission,
           log: options.log,
         },

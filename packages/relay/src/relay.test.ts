@@ -67,6 +67,7 @@ interface Seen {
 function passing(to: Resource, seen: Seen, options: { readonly upstreamTls?: boolean } = {}): ProtocolAdapter {
   return {
     name: 'postgres',
+    transport: 'relay',
     defaultPort: 0,
     alpn: ['postgresql'],
     openSession(host: SessionHost): ProtocolSession {

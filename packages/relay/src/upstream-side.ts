@@ -33,7 +33,8 @@ const defaultPort = 5432;
 
 /** Where a resource listens: an address, or a unix socket in PostgreSQL's naming. */
 export function upstreamAddress(resource: Resource): net.NetConnectOpts {
-  const postgres = resource.postgres;
+  const { postgres, ssh } = resource;
+  if (ssh !== undefined) return { host: ssh.host, port: ssh.port };
   const port = postgres?.port ?? defaultPort;
   if (postgres?.socket !== undefined) return { path: `${postgres.socket}/.s.PGSQL.${port}` };
   return { host: postgres?.host ?? '', port };
@@ -108,7 +109,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   async connect(resource: Resource): Promise<void> {
     const attempt = ++this.#attempt;
     this.strict = resource.durability === 'strict';
-    const willSecure = (resource.postgres?.tls ?? 'verify-full') !== 'disable';
+    // A protocol that brings its own encryption is passed through in the shared buffer, as clear text is.
+    const willSecure = resource.kind === 'postgres' && (resource.postgres?.tls ?? 'verify-full') !== 'disable';
     try {
       const socket = await ByteSocket.connect(upstreamAddress(resource), this.#ownerOf(attempt), {
         willSecure,

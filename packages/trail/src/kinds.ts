@@ -39,7 +39,7 @@ export const kindOf = (code: number): TrailEventKind | undefined => KINDS.get(co
 
 const VERDICTS = ['allow', 'deny', 'hold'] as const;
 export type VerdictWord = (typeof VERDICTS)[number];
-const EFFECT_CODES: readonly Effect[] = ['read', 'write', 'ddl', 'exec', 'admin'];
+const EFFECT_CODES: readonly Effect[] = ['read', 'write', 'ddl', 'exec', 'admin', 'forward'];
 const PRINCIPALS: readonly PrincipalKind[] = ['person', 'service', 'ai_agent'];
 
 const codeIn = <T>(list: readonly T[], word: T): number => {

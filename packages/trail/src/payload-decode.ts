@@ -3,15 +3,16 @@
  * Refuses to know headers, keys and chains. Field numbers are fixed by docs/reference/trail-format.md.
  */
 import { type ErrorCode, isErrorCode } from '@sallyport/core';
-import type {
-  Effect,
-  PrincipalRef,
-  SessionInfo,
-  ShadowHit,
-  StatementOutcome,
-  StatementParameter,
-  TrailEvent,
-  TrailEventKind,
+import {
+  type Effect,
+  PROTOCOLS,
+  type PrincipalRef,
+  type SessionInfo,
+  type ShadowHit,
+  type StatementOutcome,
+  type StatementParameter,
+  type TrailEvent,
+  type TrailEventKind,
 } from '@sallyport/model';
 import { broken } from './bytes.ts';
 import { FieldReader } from './fields.ts';
@@ -193,6 +194,7 @@ function readSession(f: Fields): SessionInfo {
 
 function protocolOf(text: string): SessionInfo['protocol'] {
   // A reader of this version has no other protocol; the text itself stays in the record.
-  if (text !== 'postgres') throw broken('word');
-  return text;
+  const known = PROTOCOLS.find((protocol) => protocol === text);
+  if (known === undefined) throw broken('word');
+  return known;
 }

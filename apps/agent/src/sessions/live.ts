@@ -157,6 +157,7 @@ export class LiveSessions {
       return 'session.revoked';
     const resource = inForce.resourcesById.get(info.resourceId);
     if (resource?.name !== info.resourceName) return 'session.revoked';
+    if (resource.ssh !== undefined && !resource.ssh.logins.includes(info.role)) return 'session.revoked';
     const nowMs = this.#options.nowMs();
     if (inForce.engine.effectsFor(info, nowMs).length === 0) return 'session.revoked';
     if (askedRole !== undefined && !inForce.engine.rolesFor(info, nowMs).includes(askedRole)) return 'session.revoked';

@@ -5,7 +5,7 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
-import { NO_MASKS, type Statement } from '@sallyport/model';
+import { NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
 import type { SignedIn, SignInRequest } from '@sallyport/protocol-kit';
 import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
@@ -32,7 +32,7 @@ export interface OpeningPorts {
 }
 
 /** For `ListenOptions.parts`. */
-export function hostParts(connection: Connection, ports: OpeningPorts): HostParts {
+export function hostParts(connection: Connection, protocol: Protocol, ports: OpeningPorts): HostParts {
   const nowMs = (): number => ports.signIn.nowMs();
   const cancel = ports.cancelKeys.open();
   const recorder = new WatchableRecorder(nowMs);
@@ -49,7 +49,7 @@ export function hostParts(connection: Connection, ports: OpeningPorts): HostPart
       signIn: async (request) => {
         // A second sign-in on one connection would leave the first session without an end.
         if (session !== undefined) throw new GatewayError('auth.failed', { why: 'signed in already' });
-        session = openSession(request, connection, recorder, ports);
+        session = openSession(request, connection, protocol, recorder, ports);
         return session.road;
       },
     },
@@ -64,13 +64,14 @@ export function hostParts(connection: Connection, ports: OpeningPorts): HostPart
 function openSession(
   request: SignInRequest,
   connection: Connection,
+  protocol: Protocol,
   watchable: WatchableRecorder,
   ports: OpeningPorts,
 ): LiveSession & { readonly road: SignedIn } {
   if (ports.stopping()) throw new GatewayError('agent.stopping');
   const admitted: Admitted = admitSignIn(
     request,
-    { address: connection.address, certificateSha256: connection.clientCertificateSha256 },
+    { address: connection.address, protocol, certificateSha256: connection.clientCertificateSha256 },
     ports.signIn,
   );
   ports.live.requireRoom();

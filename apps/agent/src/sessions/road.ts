@@ -59,6 +59,13 @@ export interface RoadPorts {
 const RECENT_MAX = 5;
 const RECENT_TEXT_MAX = 512;
 const REASON_TEXT_MAX = 1_024;
+/** A statement that was given to the gate and is not decided for good. */
+interface Waiting {
+  readonly number: number;
+  approvalId: string;
+  hold: OpenHold | undefined;
+}
+
 /** Outcomes that ride in one event. */
 const OUTCOMES_PER_EVENT = 64;
 
@@ -76,11 +83,11 @@ export class SessionRoad implements SignedIn, GatePorts {
   readonly #ports: RoadPorts;
   readonly #resource: Resource;
   #number = 0;
-  /** A statement whose hold is recorded and whose outcome is not: the same object comes again then. */
-  #held: Statement | undefined;
-  #hold: OpenHold | undefined;
-  #approvalId = '';
-  #answered: { readonly approval: Approval; readonly signed: string } | undefined;
+  /** Statements whose hold is recorded and whose outcome is not: the same object comes again then. */
+  readonly #waiting = new Map<Statement, Waiting>();
+  readonly #numbers = new WeakMap<Statement, number>();
+  /** What was signed, of answers that are on their way to the gate. */
+  readonly #answers = new WeakMap<Approval, string>();
   #recent: string[] = [];
   #outcomes: StatementOutcome[] = [];
   #reason = '';
@@ -137,13 +144,13 @@ export class SessionRoad implements SignedIn, GatePorts {
 
   record(statement: Statement, verdict: Verdict, approval?: Approval): void {
     // Held statements are recorded twice: the hold, and what became of it, under one number.
-    if (this.#held !== statement) {
-      this.#number++;
-      this.#approvalId = '';
-    }
-    this.#held = verdict.kind === 'hold' ? statement : undefined;
-    const answered = this.#answered;
-    if (approval !== undefined && answered !== undefined && answered.approval === approval) {
+    const waiting = this.#waiting.get(statement);
+    const number = waiting?.number ?? ++this.#number;
+    this.#numbers.set(statement, number);
+    if (verdict.kind !== 'hold') this.#waiting.delete(statement);
+    else if (waiting === undefined) this.#waiting.set(statement, { number, approvalId: '', hold: undefined });
+    const signed = approval === undefined ? undefined : this.#answers.get(approval);
+    if (approval !== undefined && signed !== undefined) {
       this.#ports.record({
         kind: 'approval.answered',
         approvalId: approval.id,
@@ -151,12 +158,12 @@ export class SessionRoad implements SignedIn, GatePorts {
         granted: approval.granted,
         by: approval.by,
         reason: approval.reason ?? '',
-        signed: answered.signed,
+        signed,
       });
     }
     this.#ports.record({
       kind: 'statement.judged',
-      number: this.#number,
+      number,
       verdict: verdict.kind,
       rule: verdict.rule,
       code: verdict.kind === 'deny' ? verdict.code : '',
@@ -164,7 +171,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       effects: statement.effects,
       text: statement.text,
       parameters: statement.parameters,
-      approvalId: approval?.id ?? this.#approvalId,
+      approvalId: approval?.id ?? waiting?.approvalId ?? '',
       shadow: verdict.shadow ?? [],
       reached: reachedBy(statement.facts),
       preparation: statement.preparation ?? false,
@@ -187,17 +194,22 @@ export class SessionRoad implements SignedIn, GatePorts {
     const granted = this.#useShape(statement, nowMs);
     if (granted !== undefined) return granted;
     if (this.#resource.approval === 'ticket') return this.#useTicket(statement, verdict, nowMs);
-    if (this.#hold !== undefined) throw new GatewayError('approval.cancelled', { reason: 'one at a time' });
+    const open = [...this.#waiting.values()].filter((waiting) => waiting.hold !== undefined).length;
+    if (open >= LIMITS.openApprovalsPerSessionMax) throw new GatewayError('session.limit', { reason: 'holds' });
     const hold = this.#ports.holds.open(this.#request(statement, verdict, 'wait', nowMs));
-    this.#hold = hold;
+    const waiting = this.#waiting.get(statement);
+    if (waiting !== undefined) waiting.hold = hold;
     this.#requested(hold.request, statement, verdict);
     try {
-      const answered = await hold.answer;
-      this.#answered = answered;
-      return answered.approval;
+      return this.#kept(await hold.answer);
     } finally {
-      this.#hold = undefined;
+      if (waiting !== undefined) waiting.hold = undefined;
     }
+  }
+
+  #kept({ approval, signed }: { readonly approval: Approval; readonly signed: string }): Approval {
+    this.#answers.set(approval, signed);
+    return approval;
   }
 
   /** A person has let this shape pass, for a time. Whether that answers the hold is the engine's to say. */
@@ -207,8 +219,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     if (shape === undefined) return undefined;
     const grant = shapes.find(shape.digest, this.info, nowMs, (id) => this.#ports.approvalRevoked(id));
     if (grant === undefined) return undefined;
-    this.#answered = grant;
-    return grant.approval;
+    return this.#kept(grant);
   }
 
   #useTicket(statement: Statement, verdict: HoldVerdict, nowMs: number): Approval {
@@ -220,10 +231,9 @@ export class SessionRoad implements SignedIn, GatePorts {
     };
     const ticket = this.#ports.tickets.consume(use);
     if (ticket !== undefined) {
-      this.#approvalId = ticket.approval.id;
-      this.#answered = ticket;
+      this.#named(statement, ticket.approval.id);
       this.#ports.consumed(ticket.approval.id, this.info.id);
-      return ticket.approval;
+      return this.#kept(ticket);
     }
     const request = this.#ports.holds.ask(this.#request(statement, verdict, 'ticket', nowMs));
     this.#requested(request, statement, verdict);
@@ -231,11 +241,16 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   #requested(request: ApprovalRequest, statement: Statement, verdict: HoldVerdict): void {
-    this.#approvalId = request.id;
+    this.#named(statement, request.id);
     const { id: approvalId, digest, rule, expiresAt } = request;
     this.#ports.record({ kind: 'approval.requested', approvalId, digest, rule, expiresAt });
     // A ticket is no wait: the refusal names the request.
     if (request.mode === 'wait') this.onHeld?.({ approvalId, statement, verdict, expiresAt });
+  }
+
+  #named(statement: Statement, approvalId: string): void {
+    const waiting = this.#waiting.get(statement);
+    if (waiting !== undefined) waiting.approvalId = approvalId;
   }
 
   #request(statement: Statement, verdict: HoldVerdict, mode: 'wait' | 'ticket', nowMs: number): ApprovalRequest {
@@ -289,8 +304,9 @@ export class SessionRoad implements SignedIn, GatePorts {
     return this.#ports.refused(this.#resource, this.info, given);
   }
 
-  cancelHeld(code: 'approval.cancelled' | 'approval.expired' = 'approval.cancelled'): void {
-    this.#hold?.cancel(code);
+  cancelHeld(code: 'approval.cancelled' | 'approval.expired' = 'approval.cancelled', statement?: Statement): void {
+    if (statement !== undefined) this.#waiting.get(statement)?.hold?.cancel(code);
+    else for (const { hold } of [...this.#waiting.values()]) hold?.cancel(code);
   }
 
   finished(outcome: StatementOutcome): void {
@@ -319,8 +335,8 @@ export class SessionRoad implements SignedIn, GatePorts {
     this.#budgets.close();
   }
 
-  statementNumber(): number {
-    return this.#number;
+  statementNumber(statement?: Statement): number {
+    return (statement === undefined ? undefined : this.#numbers.get(statement)) ?? this.#number;
   }
 
   hide(text: string): string {

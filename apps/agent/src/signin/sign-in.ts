@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { GatewayError, type Logger, uuid7Bytes, uuidText } from '@sallyport/core';
-import type { AccessTokenClaims, PrincipalRef, Resource, SessionInfo, TrailEvent } from '@sallyport/model';
+import type { AccessTokenClaims, PrincipalRef, Protocol, Resource, SessionInfo, TrailEvent } from '@sallyport/model';
 import type { SignInRequest } from '@sallyport/protocol-kit';
 import type { InForce } from '../bundle/bundles.ts';
 import { verifyAccessToken } from './access-token.ts';
@@ -49,18 +49,24 @@ const grantIdText = (id: string): string => {
   return bytes.length === 16 ? uuidText(bytes) : '';
 };
 
-/** Where a client comes from, and which TLS client certificate it proved to hold. */
+/** Where a client comes from, what it speaks, and which TLS client certificate it proved to hold. */
 export interface ClientFacts {
   readonly address: string;
+  readonly protocol: Protocol;
   /** Base64url. */
   readonly certificateSha256: string | undefined;
 }
 
 /** @returns why what the token is bound to was not proven (RFC 8705 section 3.1), or undefined */
-function unproven(cnf: AccessTokenClaims['cnf'], client: ClientFacts): string | undefined {
+function unproven(
+  cnf: AccessTokenClaims['cnf'],
+  client: ClientFacts,
+  provenKey: string | undefined,
+): string | undefined {
   if (cnf === undefined) return undefined;
-  // A database's protocol has no place for a DPoP proof; a binding that cannot be checked is not met.
-  if (cnf.jkt !== undefined) return 'bound to a key that this protocol cannot prove';
+  // A database's protocol has no place for a proof of a key; a binding that cannot be checked is not met.
+  if (cnf.jkt !== undefined && cnf.jkt !== provenKey) return 'bound to a key that was not proven';
+  if (cnf.jkt !== undefined && cnf['x5t#S256'] === undefined) return undefined;
   if (cnf['x5t#S256'] === undefined) return 'bound to nothing known here';
   return cnf['x5t#S256'] === client.certificateSha256 ? undefined : 'bound to another certificate';
 }
@@ -89,6 +95,7 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   const { bundle, engine } = inForce;
   const resource = inForce.resourcesByName.get(request.resource);
   if (resource === undefined) throw refused('no such resource here');
+  if (resource.kind !== client.protocol) throw refused('another protocol');
   const answer = verifyAccessToken(
     request.token.reveal(),
     {
@@ -105,7 +112,7 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   );
   if (answer.kind === 'bad') throw refused(answer.why);
   const { claims } = answer;
-  const missing = unproven(claims.cnf, client);
+  const missing = unproven(claims.cnf, client, request.provenKey);
   if (missing !== undefined) throw refused(missing);
   const tokenIssuedAtMs = claims.iat * 1000;
   const info = sessionInfo(claims, request, resource, client.address, ports.agentId, nowMs);
@@ -115,10 +122,11 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   )
     throw refused('revoked');
   if (engine.effectsFor(info, nowMs).length === 0) throw refused('no grant');
-  if (request.role !== undefined && !engine.rolesFor(info, nowMs).includes(request.role))
-    throw refused('role not granted');
+  if (resource.ssh !== undefined && !resource.ssh.logins.includes(info.role)) throw refused('no such login');
+  const asked = request.role !== undefined && request.role !== resource.ssh?.logins[0] ? request.role : undefined;
+  if (asked !== undefined && !engine.rolesFor(info, nowMs).includes(asked)) throw refused('role not granted');
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
-  return { info, resource, role: request.role, tokenIssuedAtMs, reason: request.reason || (claims.rsn ?? '') };
+  return { info, resource, role: asked, tokenIssuedAtMs, reason: request.reason || (claims.rsn ?? '') };
 }
 
 function sessionInfo(
@@ -137,14 +145,15 @@ function sessionInfo(
     agentId,
     resourceId: resource.id,
     resourceName: resource.name,
-    protocol: 'postgres',
+    protocol: resource.kind,
     principal: { id: claims.sub, name: claims.nam, kind: claims.knd },
     onBehalfOf,
     tokenId: claims.jti,
     grantIds: claims.gr.map(grantIdText),
     clientAddress,
     database: request.database,
-    role: request.role ?? '',
+    // An SSH session always has a login; the resource's first is meant when none is named.
+    role: request.role ?? resource.ssh?.logins[0] ?? '',
     application: request.application.slice(0, 200),
     openedAt: nowMs,
     ...(claims.idp === undefined

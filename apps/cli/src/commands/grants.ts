@@ -52,7 +52,7 @@ export function registerGrants({ program, run }: Registry): void {
     .option('--label <key=value>', 'on every resource with these labels (repeatable)', repeated)
     .requiredOption(
       '--effect <effect>',
-      'read, write, ddl, exec or admin (repeatable, or separated by commas)',
+      'read, write, ddl, exec, admin or forward (repeatable, or separated by commas)',
       repeated,
     )
     .option('--role <role>', 'roles that may be asked for (repeatable)', repeated)

@@ -145,6 +145,11 @@ function requiredCapabilities(
   const masks = policies.flatMap((policy) => policy.masks);
   const wanted: readonly (readonly [string, boolean])[] = [
     ['postgres.1', resources.some((resource) => resource.kind === 'postgres')],
+    [
+      'ssh.1',
+      resources.some((resource) => resource.kind === 'ssh') ||
+        grants.some(({ effects }) => effects.includes('forward')),
+    ],
     ['policy.cel.1', policies.some((policy) => policy.rules.length > 0)],
     ['mask.columns.1', masks.some((mask) => (mask.columns?.length ?? 0) > 0)],
     ['mask.detect.1', masks.some((mask) => (mask.detect?.length ?? 0) > 0)],

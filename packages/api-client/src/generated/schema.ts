@@ -9,7 +9,7 @@ export interface AccessOptions {
     readonly description: string;
     /** Names of those it covers today. */
     readonly resources: readonly string[];
-    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
     readonly roles: readonly string[];
     readonly durationMax: string | number;
     readonly ticket: boolean;
@@ -32,7 +32,7 @@ export interface AccessPolicy {
     readonly labels?: Readonly<Record<string, string>>;
   };
   /** At most these. */
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   /** Roles on the server that may be asked for too. */
   readonly roles: readonly string[];
   readonly durationMax: string | number;
@@ -74,7 +74,7 @@ export interface AccessPolicyDocument {
     readonly labels?: Readonly<Record<string, string>>;
   };
   /** At most these. */
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   /** Roles on the server that may be asked for too. */
   readonly roles?: readonly string[];
   /** The longest grant, as 1h. */
@@ -135,7 +135,7 @@ export interface AccessRequest {
   };
   readonly resource: string | null;
   readonly labels: Readonly<Record<string, string>> | null;
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles: readonly string[];
   readonly duration: string | number;
   readonly startAt: string | null;
@@ -151,7 +151,7 @@ export interface AccessRequest {
     readonly principal: string;
     readonly granted: boolean;
     readonly reason: string | null;
-    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
     readonly duration: string | number;
     readonly at: string;
   }[];
@@ -160,7 +160,7 @@ export interface AccessRequest {
   /** What came of it. */
   readonly grant: {
     readonly id: string;
-    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
     readonly notBefore: string | null;
     readonly notAfter: string | null;
     readonly revokedAt: string | null;
@@ -396,7 +396,7 @@ export interface Approve {
 export interface ApproveAccess {
   readonly reason?: string;
   /** Fewer than were asked for. */
-  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   /** Shorter than was asked for. */
   readonly duration?: string | number;
 }
@@ -504,7 +504,7 @@ export interface CreateAccessRequest {
   readonly labels?: Readonly<Record<string, string>>;
   /** An AI agent or service that gets it instead of you. */
   readonly for?: string;
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles?: readonly string[];
   /** As 2h, from approval or from the start. */
   readonly duration: string | number;
@@ -779,9 +779,9 @@ export interface Explanation {
   readonly understood: boolean;
   /** Why the text has no facts. */
   readonly unknown: string | null;
-  readonly statementEffects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly statementEffects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   /** What the principal may do there. */
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly grants: readonly {
     readonly id: string;
     readonly kind: string;
@@ -809,7 +809,7 @@ export interface Grant {
   readonly group: string | null;
   readonly resource: string | null;
   readonly labels: Readonly<Record<string, string>> | null;
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles: readonly string[];
   readonly kind: string;
   /** manual, or request: made for an access request. */
@@ -824,7 +824,7 @@ export interface Grant {
   /** deny or hold: what then becomes of it. */
   readonly afterReview: string | null;
   /** What its last reviews confirmed; null = none has. */
-  readonly confirmed: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[] | null;
+  readonly confirmed: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[] | null;
   readonly createdAt: string;
 }
 
@@ -837,7 +837,7 @@ export interface GrantDocument {
   readonly resource?: string | null;
   /** Every resource that carries all of them. */
   readonly labels?: Readonly<Record<string, string>> | null;
-  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   /** Roles on the server that may be asked for as <role>+<resource>. */
   readonly roles?: readonly string[];
   readonly kind?: 'standing' | 'jit' | 'break_glass';
@@ -1175,7 +1175,7 @@ export interface Resource {
   }[];
   readonly databases: readonly string[];
   /** What the caller may do there, where asked for. */
-  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles?: readonly string[];
   readonly recording: string;
   readonly durability: string;
@@ -1286,7 +1286,7 @@ export interface ReviewAnswer {
   readonly items: readonly string[];
   readonly answer: 'keep' | 'reduce' | 'revoke';
   /** For `reduce`: what stays; without, what was used. */
-  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+  readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly reason?: string;
 }
 
@@ -1337,7 +1337,7 @@ export interface ReviewItem {
     readonly group: string | null;
     readonly resource: string | null;
     readonly labels: Readonly<Record<string, string>> | null;
-    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin')[];
+    readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
     readonly roles: readonly string[];
     readonly kind: string;
     /** How it came to be: manual, apply, request. */
