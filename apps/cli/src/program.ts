@@ -7,10 +7,12 @@ import { registerAccounts } from './commands/accounts.ts';
 import { registerAgents } from './commands/agents.ts';
 import { registerApply } from './commands/apply.ts';
 import { registerApprovals } from './commands/approvals.ts';
+import { registerBudgets } from './commands/budgets.ts';
 import type { Registry } from './commands/command.ts';
 import { registerCompletion } from './commands/completion.ts';
 import { registerConnect } from './commands/connect.ts';
 import { registerCredentials } from './commands/credentials.ts';
+import { registerDelegations } from './commands/delegations.ts';
 import { registerGrants } from './commands/grants.ts';
 import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
@@ -71,6 +73,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerConnect(registry);
   registerSql(registry);
   registerApprovals(registry);
+  registerDelegations(registry);
   registerRequests(registry);
   registerSlack(registry);
   registerSessions(registry);
@@ -78,6 +81,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerPolicy(registry);
   registerApply(registry);
   registerGrants(registry);
+  registerBudgets(registry);
   registerReviews(registry);
   registerPeople(registry);
   registerAccounts(registry);

@@ -12,8 +12,11 @@ import type {
   AccountLink,
   Act,
   Agent,
+  ApiToken,
   ApplyDocument,
   ApprovalRequest,
+  ApproverDelegation,
+  Budget,
   Change,
   ChangeProposal,
   CreateAccessRequest,
@@ -38,6 +41,7 @@ import type {
   Principal,
   Project,
   ProjectAdmin,
+  ProposalAnswer,
   RecordedStatement,
   ReplayFrame,
   Resource,
@@ -46,6 +50,7 @@ import type {
   ReviewDocument,
   ReviewItem,
   RotatedMasterKey,
+  RotatedSamlKey,
   Session,
   SlackLink,
   TrailEvent,
@@ -135,8 +140,16 @@ export interface ApiClient {
     remove(name: string): Promise<void>;
     createToken(
       name: string,
-      body: { readonly name: string; readonly expiresInSeconds: number; readonly scopes?: readonly string[] },
+      body: {
+        readonly name: string;
+        readonly expiresInSeconds: number;
+        readonly scopes?: readonly string[];
+        /** For `scim:write` alone: whose directory will use it. */
+        readonly scim?: { readonly provider: string; readonly subject?: string };
+      },
     ): Promise<NewToken>;
+    tokens(name: string, query?: Query, max?: number): AsyncGenerator<ApiToken>;
+    removeToken(id: string): Promise<void>;
     createSecret(name: string): Promise<NewSecret>;
   };
   readonly accounts: {
@@ -210,6 +223,8 @@ export interface ApiClient {
     deny(id: string, reason: string): Promise<AccessRequest>;
     withdraw(id: string, reason?: string): Promise<AccessRequest>;
     extend(id: string, body: { readonly duration: number; readonly reason: string }): Promise<AccessRequest>;
+    /** As an approver: ends its grant before its time. */
+    revoke(id: string, reason: string): Promise<AccessRequest>;
   };
   readonly slackLinks: {
     list(): Promise<{ readonly items: readonly SlackLink[] }>;
@@ -226,6 +241,18 @@ export interface ApiClient {
     revoke(id: string, reason: string): Promise<ApprovalRequest>;
     deny(id: string, reason: string): Promise<ApprovalRequest>;
   };
+  /** Seats that approvers hand over for a time. */
+  readonly delegations: {
+    list(query?: Query, max?: number): AsyncGenerator<ApproverDelegation>;
+    create(body: {
+      readonly to: string;
+      readonly startsAt?: string;
+      readonly endsAt: string;
+    }): Promise<ApproverDelegation>;
+    end(id: string): Promise<void>;
+  };
+  /** What is left of principals' budgets. */
+  budgets(query?: Query): Promise<{ readonly items: readonly Budget[] }>;
   readonly sessions: {
     list(query?: Query, max?: number): AsyncGenerator<Session>;
     get(id: string): Promise<Session>;
@@ -275,6 +302,8 @@ export interface ApiClient {
     approve(id: string, reason?: string): Promise<ChangeProposal>;
     reject(id: string, reason: string): Promise<ChangeProposal>;
     withdraw(id: string): Promise<ChangeProposal>;
+    /** What the caller's own change answered when it was made; once. */
+    answer(id: string): Promise<ProposalAnswer>;
     areas(): Promise<DualControl>;
     setAreas(areas: readonly string[]): Promise<DualControl>;
   };
@@ -284,6 +313,8 @@ export interface ApiClient {
     create(body: Readonly<Record<string, unknown>>): Promise<IdentityProvider>;
     update(name: string, body: Readonly<Record<string, unknown>>): Promise<IdentityProvider>;
     remove(name: string): Promise<void>;
+    /** Of a SAML provider: makes our next key. @returns when it begins to sign */
+    rollKeys(name: string, signsAfterSeconds: number): Promise<RotatedSamlKey>;
     test(name: string): Promise<IdentityProviderTest>;
     preview(name: string, body: Readonly<Record<string, unknown>>): Promise<IdentityProviderPreview>;
   };
@@ -334,6 +365,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       remove: (name) => remove(`/v1/principals/${at(name)}`),
       createToken: (name, body) => post(`/v1/principals/${at(name)}/tokens`, body),
       createSecret: (name) => post(`/v1/principals/${at(name)}/secrets`),
+      tokens: (name, query, max) => allItems(transport, `/v1/principals/${at(name)}/tokens`, query, max),
+      removeToken: (id) => remove(`/v1/tokens/${at(id)}`),
     },
     accounts: {
       list: list('/v1/accounts'),
@@ -391,6 +424,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       deny: (id, reason) => post(`/v1/access-requests/${at(id)}/deny`, { reason }),
       withdraw: (id, reason) => post(`/v1/access-requests/${at(id)}/withdraw`, reason === undefined ? {} : { reason }),
       extend: (id, body) => post(`/v1/access-requests/${at(id)}/extend`, body),
+      revoke: (id, reason) => post(`/v1/access-requests/${at(id)}/revoke`, { reason }),
     },
     slackLinks: {
       list: () => get('/v1/slack/links'),
@@ -408,6 +442,12 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       revoke: (id, reason) => post(`/v1/approvals/${at(id)}/revoke`, { reason }),
       deny: (id, reason) => post(`/v1/approvals/${at(id)}/deny`, { reason }),
     },
+    delegations: {
+      list: list('/v1/approver-delegations'),
+      create: (body) => post('/v1/approver-delegations', body),
+      end: (id) => remove(`/v1/approver-delegations/${at(id)}`),
+    },
+    budgets: (query = {}) => transport.json('GET', '/v1/budgets', { query }),
     sessions: {
       list: list('/v1/sessions'),
       get: (id) => get(`/v1/sessions/${at(id)}`),
@@ -448,6 +488,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       approve: (id, reason) => post(`/v1/change-proposals/${at(id)}/approve`, reason === undefined ? {} : { reason }),
       reject: (id, reason) => post(`/v1/change-proposals/${at(id)}/reject`, { reason }),
       withdraw: (id) => post(`/v1/change-proposals/${at(id)}/withdraw`),
+      answer: (id) => post(`/v1/change-proposals/${at(id)}/answer`),
       areas: () => get('/v1/dual-control'),
       setAreas: (areas) => transport.json('PUT', '/v1/dual-control', { body: { areas } }),
     },
@@ -457,6 +498,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       create: (body) => post('/v1/identity-providers', body),
       update: (name, body) => transport.json('PATCH', `/v1/identity-providers/${at(name)}`, { body }),
       remove: (name) => remove(`/v1/identity-providers/${at(name)}`),
+      rollKeys: (name, signsAfterSeconds) =>
+        post(`/v1/identity-providers/${at(name)}/saml-keys`, { signsAfterSeconds }),
       test: (name) => post(`/v1/identity-providers/${at(name)}/test`),
       preview: (name, body) => post(`/v1/identity-providers/${at(name)}/preview`, body),
     },

@@ -80,7 +80,7 @@ export const CODES = {
   'access.not_yours': { http: 403, text: 'You cannot answer or change this access request.' },
   'access.answered': { http: 409, text: 'This access request has already been answered.' },
   'access.expired': { http: 408, text: 'Nobody answered this access request in time.' },
-  'access.ended': { http: 409, text: 'There is no grant of this request that could be prolonged.' },
+  'access.ended': { http: 409, text: 'There is no grant of this request that could be prolonged or ended.' },
   // record
   'trail.unavailable': { http: 503, text: 'The statement could not be recorded, so it was refused.' },
   'trail.broken': { http: 500, text: 'The record does not verify.' },

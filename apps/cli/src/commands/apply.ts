@@ -10,7 +10,9 @@ import { readDocuments } from './documents.ts';
 export function registerApply({ program, run }: Registry): void {
   program
     .command('apply')
-    .description('apply documents (kinds Resource, Group, Grant, Policy, AccessPolicy), all or nothing')
+    .description(
+      'apply documents (kinds Resource, Group, Grant, Policy, AccessPolicy, IdentityProvider, AccessReview), all or nothing',
+    )
     .requiredOption('-f, --file <path>', 'folder or file with YAML (`-` = stdin)')
     .option('--dry-run', 'only show what would change')
     .option('--prune', 'also remove what earlier documents named and these do not, of the kinds that are here')

@@ -20,6 +20,7 @@ const COLUMNS: readonly Column<Grant>[] = [
   { title: 'effects', show: (grant) => grant.effects.join(', ') },
   { title: 'roles', show: (grant) => grant.roles?.join(', ') },
   { title: 'kind', show: (grant) => grant.kind },
+  { title: 'from', show: (grant) => grant.source },
   {
     title: 'until',
     show: (grant) =>

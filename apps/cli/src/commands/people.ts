@@ -1,5 +1,5 @@
 /** principals and groups: the basics. A new token or secret is shown once, on stdout, and kept nowhere. */
-import type { Group, Principal } from '@sallyport/api-client';
+import type { ApiToken, Group, Principal } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import type { Column } from '../output/table.ts';
 import { parseSpan, showInstant } from '../output/time.ts';
@@ -13,6 +13,14 @@ const PRINCIPALS: readonly Column<Principal>[] = [
   { title: 'display name', show: (principal) => principal.displayName, least: 12 },
   { title: 'state', show: (principal) => (principal.disabledAt == null ? 'active' : 'disabled') },
   { title: 'created', show: (principal) => showInstant(principal.createdAt) },
+];
+
+const TOKENS: readonly Column<ApiToken>[] = [
+  { title: 'id', show: (token) => token.id },
+  { title: 'name', show: (token) => token.name },
+  { title: 'scopes', show: (token) => token.scopes.join(', ') || 'all', least: 12 },
+  { title: 'last used', show: (token) => (token.lastUsedAt === null ? 'never' : showInstant(token.lastUsedAt)) },
+  { title: 'until', show: (token) => showInstant(token.expiresAt) },
 ];
 
 const GROUPS: readonly Column<Group>[] = [
@@ -53,6 +61,12 @@ export function registerPeople({ program, run }: Registry): void {
     .option('--expires <time>', 'how long it is good for', '30d')
     .option('--scope <permission>', 'narrow it to these permissions (repeatable)', repeated)
     .action(run(createToken));
+  principals.command('tokens').argument('<name>').description('list API tokens').action(run(listTokens));
+  principals
+    .command('revoke-token')
+    .argument('<id>')
+    .description('revoke an API token by its id')
+    .action(run(removeToken));
   principals
     .command('secret')
     .argument('<name>')
@@ -118,6 +132,17 @@ async function createToken(
   });
   context.note('This token is shown once. Keep it in a file that only you can read.');
   context.answer(made, () => [made.token]);
+}
+
+async function listTokens(context: Context, principal: string): Promise<void> {
+  await context.requireToken();
+  context.list(await collect(context.api.principals.tokens(principal)), TOKENS, 'No tokens.');
+}
+
+async function removeToken(context: Context, id: string): Promise<void> {
+  await context.requireToken();
+  await context.api.principals.removeToken(id);
+  context.answer({ id, removed: true }, () => [`Revoked ${id}.`]);
 }
 
 async function createSecret(context: Context, principal: string): Promise<void> {

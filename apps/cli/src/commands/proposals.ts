@@ -38,6 +38,11 @@ export function registerProposals({ program, run }: Registry): void {
     .action(run(reject));
   proposals.command('withdraw').argument('<id>').description('take your own proposal back').action(run(withdraw));
   proposals
+    .command('answer')
+    .argument('<id>')
+    .description('take what your own change answered when it was made (a link, a secret); once')
+    .action(run(takeAnswer));
+  proposals
     .command('areas')
     .argument('[area...]')
     .description('show where changes need two admins, or set it: policy, identity-provider, master-key, administrators')
@@ -63,6 +68,10 @@ async function showProposal(context: Context, id: string): Promise<void> {
       ['answered by', proposal.answeredBy === null ? undefined : safeLine(proposal.answeredBy.name)],
       ['reason', proposal.reason === null ? undefined : safeLine(proposal.reason)],
       ['expires', showInstant(proposal.expiresAt)],
+      [
+        'its answer',
+        proposal.hasAnswer ? `waits for ${safeLine(proposal.proposer.name)}: sallyport proposals answer` : undefined,
+      ],
     ]),
     'changes',
     ...proposal.changes.map((change) => `  ${safeLine(JSON.stringify(change))}`),
@@ -82,6 +91,12 @@ async function reject(context: Context, id: string, options: { readonly reason: 
 async function withdraw(context: Context, id: string): Promise<void> {
   await context.requireToken();
   context.one(await context.api.proposals.withdraw(id), PROPOSALS);
+}
+
+async function takeAnswer(context: Context, id: string): Promise<void> {
+  await context.requireToken();
+  const answer = await context.api.proposals.answer(id);
+  context.answer(answer, () => JSON.stringify(answer.body, undefined, 2).split('\n').map(safeLine));
 }
 
 async function areas(context: Context, wanted: readonly string[], options: { readonly none?: boolean }): Promise<void> {

@@ -10,6 +10,7 @@ import { type Context, collect } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { safeLine } from '../output/safe-text.ts';
 import { type Column, renderFields, renderTable } from '../output/table.ts';
+import { parseSpan, showInstant } from '../output/time.ts';
 import { readStdin, styled } from '../terminal.ts';
 import type { Registry } from './command.ts';
 
@@ -45,6 +46,20 @@ export function registerProviders({ program, run }: Registry): void {
     .option('--claims <file>', 'JSON file with claims; `-` = stdin')
     .option('--mapping <file>', 'YAML or JSON file with a mapping to try in place of the one that is saved')
     .action(run(preview));
+  providers
+    .command('scim-token')
+    .argument('<name>')
+    .description('make a token for the provider’s directory (SCIM); it is printed once')
+    .option('--subject <attribute>', 'what sign-ins call the person: userName, externalId or email', 'userName')
+    .option('--expires <time>', 'how long it is good for', '365d')
+    .option('--principal <name>', 'the service it belongs to; made if there is none (<name>-directory)')
+    .action(run(scimToken));
+  providers
+    .command('roll-keys')
+    .argument('<name>')
+    .description('of a SAML provider: make our next key; it takes over from the old one later')
+    .option('--signs-after <time>', 'how long the old one still signs', '1d')
+    .action(run(rollKeys));
   providers
     .command('enable')
     .argument('<name>')
@@ -181,6 +196,41 @@ function renderPreview(context: Context, answer: IdentityProviderPreview): reado
     ),
     ...problems.map((problem) => styled(context.terminal, 'red', `Would be refused: ${safeLine(problem)}`)),
   ];
+}
+
+const SCIM_ROLE = 'provisioner';
+
+/** The token of a directory belongs to a service that may do nothing else; it is made where there is none. */
+async function scimToken(
+  context: Context,
+  provider: string,
+  options: { readonly subject: string; readonly expires: string; readonly principal?: string },
+): Promise<void> {
+  const expiresInSeconds = Math.round(parseSpan(options.expires) / 1000);
+  await context.requireToken();
+  const { api } = context;
+  const name = options.principal ?? `${provider}-directory`;
+  const known = (await collect(api.principals.list({ kind: 'service' }))).some((one) => one.name === name);
+  if (!known) await api.principals.create({ name, kind: 'service', roles: [SCIM_ROLE] });
+  const scim = { provider, subject: options.subject };
+  const made = await api.principals.createToken(name, {
+    name: 'scim',
+    expiresInSeconds,
+    scopes: ['scim:write'],
+    scim,
+  });
+  context.note(`The token of ${name} is shown once. Its base address is ${api.transport.baseUrl}/scim/v2`);
+  context.answer({ ...made, principal: name, ...scim }, () => [made.token]);
+}
+
+async function rollKeys(context: Context, name: string, options: { readonly signsAfter: string }): Promise<void> {
+  const seconds = Math.round(parseSpan(options.signsAfter) / 1000);
+  await context.requireToken();
+  const answer = await context.api.identityProviders.rollKeys(name, seconds);
+  context.answer(answer, () => [
+    `Our metadata for ${safeLine(name)} shows a new certificate. It signs from ${showInstant(answer.signsFrom)} on.`,
+    'A provider that took our certificate by hand needs the new one before that.',
+  ]);
 }
 
 async function setEnabled(context: Context, name: string, enabled: boolean): Promise<void> {

@@ -64,7 +64,7 @@ export function registerRequests({ program, run }: Registry): void {
     .description('list what waits for your answer')
     .option('--mine', 'what you asked for')
     .option('--all', 'all that you may see')
-    .option('--state <state>', 'pending, approved, denied, expired or withdrawn')
+    .option('--state <state>', 'pending, approved, denied, expired, withdrawn or revoked')
     .option('--limit <n>', 'at most so many', '100')
     .action(run(list));
   requests.command('options').description('what you may ask for').action(run(options));
@@ -89,6 +89,12 @@ export function registerRequests({ program, run }: Registry): void {
     .description('take your request back; a grant that came of it ends at once')
     .option('--reason <text>', 'why')
     .action(run(withdraw));
+  requests
+    .command('revoke')
+    .argument('<id>')
+    .description('as an approver: end the grant that came of it before its time')
+    .requiredOption('--reason <text>', 'why; the requester is told')
+    .action(run(revoke));
   requests
     .command('extend')
     .argument('<id>')
@@ -260,6 +266,12 @@ async function withdraw(context: Context, id: string, given: { readonly reason?:
   context.answer(answered, () => [
     answered.grant === null ? `Withdrawn ${id}.` : `Withdrawn ${id}: sessions that rest on its grant end at once.`,
   ]);
+}
+
+async function revoke(context: Context, id: string, options: { readonly reason: string }): Promise<void> {
+  await context.requireToken();
+  const item = await context.api.accessRequests.revoke(id, options.reason);
+  context.answer(item, () => [`Ended: ${safeLine(whoText(item))} has no right by ${id} any more.`]);
 }
 
 async function extend(

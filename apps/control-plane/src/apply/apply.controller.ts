@@ -46,7 +46,7 @@ export class ApplyController {
   @HttpCode(200)
   @ApiOperation({
     summary:
-      'Apply documents (Resource, Group, Grant, Policy, AccessPolicy): all or nothing; 422 names file, line and field.',
+      'Apply documents (Resource, Group, Grant, Policy, AccessPolicy, IdentityProvider, AccessReview): all or nothing; 422 names file, line and field.',
   })
   @Answers(ApplyAnswer)
   async apply(

@@ -1,5 +1,5 @@
 /**
- * Brings groups, resources, grants, policies and access policies to what a set of documents says: all in one transaction, or nothing.
+ * Brings groups, resources, grants, policies, access policies, identity providers and access reviews to what a set of documents says: all in one transaction, or nothing.
  * A dry run does the same work and rolls back, so that its answer is what would happen. Prune deletes what earlier documents
  * named and these do not, among the kinds that these hold; what was made by hand stays. No HTTP, no Prisma.
  */
@@ -13,6 +13,7 @@ import { documentOf as grantDocumentOf } from '../grants/grant-document.ts';
 import { GrantsRepository } from '../grants/grants.repository.ts';
 import { Grants } from '../grants/grants.service.ts';
 import type { Caller } from '../http/caller.ts';
+import { showDuration } from '../http/duration.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { codeOf } from '../http/problem.filter.ts';
 import { IdentityRepository } from '../identity/identity.repository.ts';
@@ -26,6 +27,7 @@ import { showPolicy } from '../requests/access-policy.ts';
 import { documentOf as resourceDocumentOf, specOf } from '../resources/resource-document.ts';
 import { ResourcesRepository } from '../resources/resources.repository.ts';
 import { Resources } from '../resources/resources.service.ts';
+import { Campaigns, documentOf as reviewOf } from '../reviews/campaigns.service.ts';
 import { SystemClock } from '../time.ts';
 import { type AppliedThing, ApplyRepository } from './apply.repository.ts';
 import { diffOf } from './diff.ts';
@@ -72,6 +74,7 @@ export class Apply {
     private readonly policyRows: PoliciesRepository,
     private readonly accessPolicies: AccessPolicies,
     private readonly providers: ProviderSettingsService,
+    private readonly campaigns: Campaigns,
     private readonly clock: SystemClock,
   ) {}
 
@@ -144,6 +147,8 @@ export class Apply {
         return await this.#accessPolicy(tx, caller, document);
       case 'IdentityProvider':
         return await this.#identityProvider(tx, caller, document);
+      case 'AccessReview':
+        return await this.#accessReview(tx, caller, document);
       default:
         throw document satisfies never;
     }
@@ -248,7 +253,7 @@ export class Apply {
             ...(found.revokedAt === null ? {} : { revoked: true }),
           };
     const diff = diffOf(before, wanted);
-    if (found === null) await this.grants.insert(tx, caller, document);
+    if (found === null) await this.grants.insert(tx, caller, document, { source: 'apply' });
     else if (diff.length > 0) await this.grants.update(tx, caller, found, document);
     return { kind: 'Grant', name, action: found === null ? 'create' : diff.length > 0 ? 'update' : 'none', diff };
   }
@@ -283,6 +288,31 @@ export class Apply {
     else if (diff.length > 0) await this.providers.change(tx, caller, found, settings);
     const action = found === undefined ? 'create' : diff.length > 0 ? 'update' : 'none';
     return { kind: 'IdentityProvider', name, action, diff };
+  }
+
+  /** A turn that lies behind us says nothing any more: its schedule goes on as it has. */
+  async #accessReview(tx: Tx, caller: Caller, { name, document }: Of<'AccessReview'>): Promise<Change> {
+    const found = (await this.campaigns.all(caller.projectId, tx)).find((row) => row.name === name);
+    const { nextAt, due, evidence, every, ...rest } = document;
+    const now = this.clock.now();
+    const wanted = nextAt ? new Date(nextAt) : null;
+    const turn = wanted !== null && (found === undefined || wanted > now) ? wanted : (found?.nextAt ?? null);
+    const show = (at: Date | null): string | null => (at === null || at <= now ? null : at.toISOString());
+    const spans = { due: showDuration(due), evidence: showDuration(evidence), every: every ?? null };
+    const diff = diffOf(found === undefined ? undefined : { ...reviewOf(found), nextAt: show(found.nextAt) }, {
+      ...rest,
+      ...spans,
+      nextAt: show(turn),
+    });
+    if (found === undefined) await this.campaigns.insert(tx, caller, document);
+    else if (found.endedAt !== null)
+      throw new InvalidRequest([{ field: 'name', message: 'a review of this name has ended: take another' }]);
+    else if (diff.length > 0) {
+      const keeps = turn !== null && (found.every === spans.every || turn !== found.nextAt);
+      await this.campaigns.update(tx, caller, found, { ...document, nextAt: keeps ? turn.toISOString() : null });
+    }
+    const action = found === undefined ? 'create' : diff.length > 0 ? 'update' : 'none';
+    return { kind: 'AccessReview', name, action, diff };
   }
 
   async #prune(
@@ -326,6 +356,9 @@ export class Apply {
       case 'IdentityProvider':
         await each(await this.providers.all(caller.projectId, tx), (row) => this.providers.delete(tx, caller, row));
         break;
+      case 'AccessReview':
+        await each(await this.campaigns.all(caller.projectId, tx), (row) => this.campaigns.drop(tx, caller, row));
+        break;
       default:
         throw kind satisfies never;
     }
@@ -355,6 +388,8 @@ export class Apply {
         return this.accessPolicies.all(projectId, tx);
       case 'IdentityProvider':
         return this.providers.all(projectId, tx);
+      case 'AccessReview':
+        return this.campaigns.all(projectId, tx);
       default:
         throw kind satisfies never;
     }

@@ -1,6 +1,8 @@
 /** Documents as code over HTTP: what is created, changed, pruned, and what is refused with file, line and field. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
+import { Project } from '../db/project.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 
 let plane: TestControlPlane;
@@ -8,6 +10,7 @@ beforeAll(async () => {
   plane = await startTestControlPlane();
 }, 60_000);
 afterAll(async () => await plane.stop());
+const database = () => plane.controlPlane.app.get(Database, { strict: false }).client;
 
 interface Applied {
   readonly changes: readonly { kind: string; name: string; action: string; diff: string[] }[];
@@ -148,6 +151,64 @@ test.each([
   expect(answer.status).toBe(422);
   expect(answer.body.code).toBe('policy.invalid');
   expect(answer.body.errors[0]).toMatchObject({ file: 'all.yaml', line, field });
+});
+
+test('what a document made says so', async () => {
+  await apply(`${RESOURCE}${GROUP}${GRANT}`);
+  const { body } = await plane.call<{ source: string }>('GET', '/v1/grants/dba');
+  expect(body.source).toBe('apply');
+});
+
+test('an access review is a document: applied again it changes nothing, its schedule goes on, and prune ends what has answers', async () => {
+  const REVIEW = `kind: AccessReview
+name: quarterly
+scope: { labels: { env: prod } }
+reviewers: { by: owner, groups: [dba] }
+due: 14d
+every: 3 months
+nextAt: 2020-01-04T08:00:00Z
+`;
+  const later = randomUUID;
+  expect(actions(await apply(REVIEW, { dryRun: true }))).toEqual(['create AccessReview/quarterly']);
+  expect((await plane.call('GET', '/v1/reviews/quarterly')).status).toBe(404);
+  expect(actions(await apply(REVIEW.replace('2020-', '2120-')))).toEqual(['create AccessReview/quarterly']);
+  const show = async () => (await plane.call<{ nextAt: string; due: string }>('GET', '/v1/reviews/quarterly')).body;
+  expect((await show()).nextAt).toBe('2120-01-04T08:00:00.000Z');
+  // A turn that lies behind us, as after the first round, leaves the next one.
+  expect(actions(await apply(REVIEW))).toEqual(['none AccessReview/quarterly']);
+  const shorter = await apply(REVIEW.replace('14d', '7d'));
+  expect(shorter.body.changes[0]).toMatchObject({ action: 'update', diff: ['- due: 14d', '+ due: 7d'] });
+  expect(await show()).toMatchObject({ nextAt: '2120-01-04T08:00:00.000Z', due: '7d' });
+  const wrong = await apply(REVIEW.replace('14d', '14 days'));
+  expect(wrong.body.errors[0]).toMatchObject({ line: 5, field: 'due' });
+
+  const OTHER = REVIEW.replace('quarterly', 'other');
+  await apply(`${REVIEW}---\n${OTHER}`);
+  const { id } = await database().reviewCampaign.findFirstOrThrow({ where: { name: 'quarterly' } });
+  const projectId = plane.controlPlane.app.get(Project, { strict: false }).id;
+  const now = new Date();
+  const round = { id: later(), projectId, campaignId: id, number: 1, startedAt: now, deadline: now, evidenceFrom: now };
+  await database().reviewRound.create({ data: round });
+  const item = {
+    id: later(),
+    projectId,
+    roundId: round.id,
+    grantId: later(),
+    grantName: 'g',
+    subject: {},
+    holders: [],
+  };
+  const more = { reviewers: [], evidence: {}, proposal: 'keep', proposalReason: '', answer: 'keep' };
+  await database().reviewItem.create({ data: { ...item, ...more } });
+  const LAST = REVIEW.replace('quarterly', 'last');
+  expect(actions(await apply(LAST, { prune: true })).toSorted()).toEqual([
+    'create AccessReview/last',
+    'delete AccessReview/other',
+    'delete AccessReview/quarterly',
+  ]);
+  expect((await plane.call('GET', '/v1/reviews/other')).status).toBe(404);
+  expect((await plane.call<{ endedAt: string | null }>('GET', '/v1/reviews/quarterly')).body.endedAt).not.toBeNull();
+  expect((await apply(REVIEW)).body.errors[0]).toMatchObject({ field: 'name' });
 });
 
 test('nothing between two marks is no document', async () => {

@@ -1,5 +1,5 @@
 /**
- * YAML texts → checked documents of the six kinds, or every problem found, each with file, line and field.
+ * YAML texts → checked documents of the seven kinds, or every problem found, each with file, line and field.
  * Pure. Refuses aliases, unknown kinds and fields, and two documents of one kind and name.
  */
 import { type Document, isAlias, LineCounter, parseAllDocuments, visit } from 'yaml';
@@ -12,6 +12,7 @@ import { ProviderDocument } from '../identity/provider-settings/providers.dto.ts
 import { compilePolicy } from '../policies/policies.service.ts';
 import { AccessPolicyDocument } from '../requests/access-policy.ts';
 import { ResourceDocument } from '../resources/resource-document.ts';
+import { ReviewDocument } from '../reviews/reviews.dto.ts';
 
 export const GroupDocument = z.strictObject({
   name: open(GroupName),
@@ -33,6 +34,7 @@ export type CheckedDocument = Place &
     | { readonly kind: 'Grant'; readonly name: string; readonly document: GrantDocument }
     | { readonly kind: 'AccessPolicy'; readonly name: string; readonly document: AccessPolicyDocument }
     | { readonly kind: 'IdentityProvider'; readonly name: string; readonly document: ProviderDocument }
+    | { readonly kind: 'AccessReview'; readonly name: string; readonly document: ReviewDocument }
     | { readonly kind: 'Policy'; readonly name: string; readonly source: string }
   );
 export type DocumentKind = CheckedDocument['kind'];
@@ -43,6 +45,7 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
   'Policy',
   'AccessPolicy',
   'IdentityProvider',
+  'AccessReview',
 ];
 
 export interface DocumentText {
@@ -56,6 +59,7 @@ const SCHEMAS = {
   Grant: GrantDocument,
   AccessPolicy: AccessPolicyDocument,
   IdentityProvider: ProviderDocument,
+  AccessReview: ReviewDocument,
 } as const;
 
 const isSchemaKind = (kind: string): kind is keyof typeof SCHEMAS => Object.hasOwn(SCHEMAS, kind);

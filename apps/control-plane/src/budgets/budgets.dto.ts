@@ -19,9 +19,12 @@ export const BudgetView = z
     resetsAt: open(Instant),
     limits: open(Amounts),
     leased: open(Amounts).describe('Lent to agents in this window; what they have not used yet is in it.'),
+    left: open(Amounts).describe('What no agent has leased: of each limit at least so much is there.'),
     agents: open(z.number()),
   })
   .meta({ id: 'Budget' });
 export type BudgetView = z.infer<typeof BudgetView>;
 
+export const BudgetQuery = z.object({ principal: z.string().max(200).optional().describe('By name or id.') });
+export type BudgetQuery = z.infer<typeof BudgetQuery>;
 export const BudgetList = z.object({ items: open(z.array(BudgetView)) }).meta({ id: 'BudgetList' });

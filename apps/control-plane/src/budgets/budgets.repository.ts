@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Budget, parsePolicy } from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
+import { idOrName } from '../db/reference.ts';
 import type { BudgetShare, Prisma } from '../generated/prisma/client.ts';
 
 export interface Window {
@@ -47,9 +48,16 @@ export class BudgetsRepository {
     return (await tx.principal.count({ where: { projectId, id } })) > 0;
   }
 
-  current(projectId: string, now: Date): Promise<BudgetShare[]> {
+  /** @returns null when there is none */
+  async principalId(projectId: string, reference: string): Promise<string | null> {
+    const where = { projectId, ...idOrName(reference) };
+    return (await this.database.client.principal.findFirst({ where, select: { id: true } }))?.id ?? null;
+  }
+
+  /** @param principalId one principal's alone */
+  current(projectId: string, now: Date, principalId?: string): Promise<BudgetShare[]> {
     return this.database.client.budgetShare.findMany({
-      where: { projectId, endsAt: { gt: now } },
+      where: { projectId, endsAt: { gt: now }, ...(principalId === undefined ? {} : { principalId }) },
       orderBy: [{ endsAt: 'asc' }, { budget: 'asc' }, { principalId: 'asc' }],
       take: 10_000,
     });

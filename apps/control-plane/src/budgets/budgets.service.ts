@@ -70,8 +70,10 @@ export class Budgets {
   }
 
   /** What is leased now, by budget and principal. */
-  async list(caller: Caller): Promise<{ readonly items: readonly BudgetView[] }> {
-    const shares = await this.repository.current(caller.projectId, this.clock.now());
+  async list(caller: Caller, principal?: string): Promise<{ readonly items: readonly BudgetView[] }> {
+    const only = principal === undefined ? undefined : await this.repository.principalId(caller.projectId, principal);
+    if (only === null) return { items: [] };
+    const shares = await this.repository.current(caller.projectId, this.clock.now(), only);
     const { principals, policies } = await this.repository.names(caller.projectId, shares);
     const byWindow = Map.groupBy(shares, ({ budget, principalId, startedAt }) =>
       [budget, principalId, startedAt.getTime()].join('\0'),
@@ -84,6 +86,7 @@ export class Budgets {
         ({ name }) => name === budgetNameOf(key),
       );
       if (budget === undefined) return [];
+      const leased = sum(all.map(amountsOf));
       return [
         {
           budget: `${policy.name}/${budget.name}`,
@@ -92,7 +95,8 @@ export class Budgets {
           startedAt: startedAt.toISOString(),
           resetsAt: endsAt.toISOString(),
           limits: { ...budget.limits },
-          leased: { ...sum(all.map(amountsOf)) },
+          leased: { ...leased },
+          left: leftOf(budget.limits, leased),
           agents: all.length,
         },
       ];
@@ -100,6 +104,12 @@ export class Budgets {
     return { items };
   }
 }
+
+/** Of each limit that there is. */
+const leftOf = (limits: Budget['limits'], leased: Amounts): Partial<Amounts> =>
+  Object.fromEntries(
+    Object.entries(limits).map(([key, most]) => [key, Math.max(0, most - leased[key as keyof Amounts])]),
+  );
 
 const amountsOf = (share: BudgetShare | undefined): Amounts => {
   if (share === undefined) return NOTHING;

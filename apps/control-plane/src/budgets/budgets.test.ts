@@ -73,6 +73,13 @@ test('shares are tenths, the sum over agents is the budget, and then there is no
   expect(body.items).toMatchObject([
     { budget: 'loops/hourly', principal: 'bot', agents: 2, leased: { statements: 100, rows: 5000 } },
   ]);
+  expect(body.items[0]!['left']).toMatchObject({ statements: 0 });
+  expect(Object.keys(body.items[0]!['left'] as object).toSorted()).toEqual(
+    Object.keys(body.items[0]!['limits'] as object).toSorted(),
+  );
+  const of = async (who: string) =>
+    (await plane.call<{ items: unknown[] }>('GET', `/v1/budgets?principal=${who}`)).body.items.length;
+  expect([await of('bot'), await of('admin'), await of('nobody')]).toEqual([1, 0, 0]);
 });
 
 test('many at once get no more than there is', async () => {

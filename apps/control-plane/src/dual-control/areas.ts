@@ -3,7 +3,7 @@
  * import is a way round. Refuses to know who asks; db/database.ts asks before each commit of a REST write.
  */
 type Row = Readonly<Record<string, unknown>>;
-type Touches = (table: string, before: Row | null, after: Row | null) => boolean;
+type Touches = (before: Row | null, after: Row | null) => boolean;
 
 export const AREAS = ['policy', 'identity-provider', 'master-key', 'administrators'] as const;
 export type Area = (typeof AREAS)[number];
@@ -14,27 +14,34 @@ export const SETTING = 'dual-control';
 export const AREA_NOTES: Readonly<Record<Area, string>> = {
   policy: 'rules, masks and access policies',
   'identity-provider':
-    'who may prove to be whom: identity providers, trust rules, keys of machines and links to accounts',
+    'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys of machines and links to accounts',
   'master-key': 'signing keys, the master key and what they seal',
   administrators: 'who is admin or owner; without it, an admin can make the second one',
 };
 
-const tables =
-  (...names: readonly string[]): Touches =>
-  (table) =>
-    names.includes(table);
+const always: Touches = () => true;
 
-const TOUCHES: Readonly<Record<Area, Touches>> = {
-  policy: tables('policy', 'accessPolicy'),
-  'identity-provider': tables('identityProvider', 'trustRule', 'clientKey', 'bootstrapLink'),
-  'master-key': tables('signingKey', 'masterKey'),
-  administrators: (table, before, after) =>
-    table === 'principal' && isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after),
+/** By the tables' delegates, which all have to be watched (acts/watched.ts): what is not watched is not seen. */
+export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> = {
+  policy: { policy: always, accessPolicy: always },
+  'identity-provider': {
+    identityProvider: always,
+    // The first pair of a provider makes itself, whenever something needs it.
+    samlKey: (before) => before !== null,
+    scimClient: always,
+    trustRule: always,
+    clientKey: always,
+    bootstrapLink: always,
+  },
+  'master-key': { signingKey: always, masterKey: always },
+  administrators: {
+    principal: (before, after) => isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after),
+  },
 };
 
 /** Areas of one change of a row; before its project's setting is asked. */
 export function areasOf(table: string, before: Row | null, after: Row | null): readonly string[] {
-  const areas: string[] = AREAS.filter((area) => TOUCHES[area](table, before, after));
+  const areas: string[] = AREAS.filter((area) => TOUCHES[area][table]?.(before, after) === true);
   const was = before?.['dualControl'];
   if (table === 'project' && Array.isArray(was) && was.length > 0 && String(was) !== String(after?.['dualControl']))
     areas.push(SETTING);

@@ -10,6 +10,7 @@ import {
   ChangeProposalQuery,
   ChangeProposalView,
   DualControl,
+  ProposalAnswer,
   RejectProposal,
 } from './proposals.dto.ts';
 import { Proposals } from './proposals.service.ts';
@@ -61,6 +62,15 @@ export class ProposalsController {
     @Body({ schema: RejectProposal }) body: z.infer<typeof RejectProposal>,
   ) {
     return this.proposals.reject(caller, id, body.reason);
+  }
+
+  @Requires('change-proposal:read')
+  @Post(':id/answer')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Take what one’s own change answered when it was made, a link or a secret too; once.' })
+  @Answers(ProposalAnswer)
+  answer(@From() caller: Caller, @Param('id', Id) id: string) {
+    return this.proposals.takeAnswer(caller, id);
   }
 
   @Requires('change-proposal:read')

@@ -1,7 +1,7 @@
 /** Shapes of change proposals and of the setting of dual control in REST. */
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/page.ts';
-import { Instant, open, sensitive } from '../http/schema.ts';
+import { Instant, open, secret, sensitive } from '../http/schema.ts';
 import { AREAS } from './areas.ts';
 
 export const PROPOSAL_STATES = ['pending', 'executed', 'rejected', 'withdrawn', 'stale', 'failed', 'expired'] as const;
@@ -20,6 +20,7 @@ export const ChangeProposalView = z
     createdAt: open(Instant),
     expiresAt: open(Instant),
     answeredAt: open(Instant.nullable()),
+    hasAnswer: open(z.boolean()).describe('The call’s own answer waits for its proposer, once.'),
   })
   .meta({ id: 'ChangeProposal' });
 export type ChangeProposalView = z.infer<typeof ChangeProposalView>;
@@ -28,6 +29,14 @@ export const ChangeProposalQuery = pageQuery(['createdAt'], '-createdAt').extend
   state: z.enum(PROPOSAL_STATES).optional(),
 });
 export type ChangeProposalQuery = z.infer<typeof ChangeProposalQuery>;
+
+export const ProposalAnswer = z
+  .object({
+    status: open(z.number().int()),
+    body: secret(z.unknown()).describe('As the call would have answered without dual control.'),
+  })
+  .meta({ id: 'ProposalAnswer' });
+export type ProposalAnswer = z.infer<typeof ProposalAnswer>;
 
 const Reason = z.string().trim().min(1).max(500);
 export const ApproveProposal = z.strictObject({ reason: open(Reason.optional()) }).meta({ id: 'ApproveProposal' });

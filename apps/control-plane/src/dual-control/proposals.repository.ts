@@ -4,6 +4,11 @@ import { Database, type Tx } from '../db/database.ts';
 import type { ChangeProposal, Principal, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
+const overdueAt = (now: Date): Prisma.ChangeProposalWhereInput => ({
+  expiresAt: { lte: now },
+  OR: [{ state: 'pending' }, { kept: { not: null } }],
+});
+
 @Injectable()
 export class ProposalsRepository {
   constructor(private readonly database: Database) {}
@@ -25,6 +30,21 @@ export class ProposalsRepository {
 
   countPending(tx: Tx, projectId: string, now: Date): Promise<number> {
     return tx.changeProposal.count({ where: { projectId, state: 'pending', expiresAt: { gt: now } } });
+  }
+
+  async isOverdue(now: Date): Promise<boolean> {
+    return (
+      (await this.database.client.changeProposal.findFirst({ where: overdueAt(now), select: { id: true } })) !== null
+    );
+  }
+
+  /** Locked; what another replica has is left to it. */
+  async overdue(tx: Tx, now: Date, limit: number): Promise<ChangeProposal[]> {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      select id::text as id from change_proposals
+      where expires_at <= ${now} and (state = 'pending' or kept is not null)
+      order by expires_at limit ${limit} for update skip locked`;
+    return await tx.changeProposal.findMany({ where: { id: { in: rows.map((row) => row.id) } } });
   }
 
   insert(tx: Tx, data: Prisma.ChangeProposalUncheckedCreateInput): Promise<ChangeProposal> {

@@ -1,12 +1,13 @@
 /**
  * Change proposals: a write that needs two admins, kept as the call it was, and made once when a second person agrees: all of
  * it in one transaction with their answer, and only while everything it changes is as it was. The second person is never the
- * proposer, under no other account of theirs and with no token they had a hand in. No HTTP, no Prisma.
+ * proposer, under no other account of theirs and with no token they had a hand in. What the call answered (a link, a secret)
+ * is the proposer's alone. No HTTP, no Prisma.
  */
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
-import { recordActOf } from '../acts/acts.ts';
+import { type Actor, recordActOf, systemActor } from '../acts/acts.ts';
 import { changeLogOf } from '../acts/changes.ts';
 import { type Agreed, ambient } from '../db/ambient.ts';
 import { Database, type Tx } from '../db/database.ts';
@@ -14,18 +15,22 @@ import type { ChangeProposal, Prisma } from '../generated/prisma/client.ts';
 import { type Caller, requirePermission } from '../http/caller.ts';
 import { type Page, toPage } from '../http/page.ts';
 import { isPermission, permissionsIn } from '../http/permissions.ts';
+import { Log } from '../http/problem.filter.ts';
 import { isSamePerson } from '../identity/same-person.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { openJson, sealJson } from '../keys/sealed-json.ts';
 import { SystemClock } from '../time.ts';
-import type { ChangeProposalQuery, ChangeProposalView, DualControl } from './proposals.dto.ts';
+import type { ChangeProposalQuery, ChangeProposalView, DualControl, ProposalAnswer } from './proposals.dto.ts';
 import { ProposalsRepository } from './proposals.repository.ts';
-import { Replay } from './replay.ts';
+import { Replay, type Replayed } from './replay.ts';
 import type { SecondAdminNeeded } from './second-admin.ts';
 
 const EXPIRES_MS = 7 * 86_400_000;
 const PENDING_MAX = 200;
+const SWEEP_MS = 1_000;
+const SWEEP_BATCH = 50;
 const context = (id: string): string => `change-proposal/${id}`;
+const answerContext = (id: string): string => `change-proposal/${id}/answer`;
 
 /** A write as it came. */
 export interface ProposedCall {
@@ -38,14 +43,27 @@ export interface ProposedCall {
 }
 
 @Injectable()
-export class Proposals {
+export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
+  #timer: NodeJS.Timeout | undefined;
   constructor(
     private readonly database: Database,
     private readonly repository: ProposalsRepository,
     private readonly replay: Replay,
     private readonly envelope: Envelope,
     private readonly clock: SystemClock,
+    private readonly log: Log,
   ) {}
+
+  onApplicationBootstrap(): void {
+    this.#timer = setInterval(() => {
+      this.sweep().catch((cause: unknown) => this.log.warn('change proposals could not be swept', { cause }));
+    }, SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.#timer);
+  }
 
   async list(caller: Caller, query: ChangeProposalQuery): Promise<Page<ChangeProposalView>> {
     const now = this.clock.now();
@@ -54,7 +72,7 @@ export class Proposals {
       state === undefined
         ? {}
         : state === 'expired'
-          ? { state: 'pending', expiresAt: { lte: now } }
+          ? { OR: [{ state }, { state: 'pending', expiresAt: { lte: now } }] }
           : state === 'pending'
             ? { state, expiresAt: { gt: now } }
             : { state };
@@ -123,6 +141,44 @@ export class Proposals {
     return await this.#end(caller, id, 'withdrawn', undefined);
   }
 
+  /**
+   * What the call answered, for who proposed it alone and once: not for who agreed, by no token that they had a hand in.
+   * @throws GatewayError `proposal.not_yours`; `request.not_found` when there is none any more
+   */
+  async takeAnswer(caller: Caller, id: string): Promise<ProposalAnswer> {
+    return await this.database.transaction(async (tx) => {
+      const row = await this.repository.lock(tx, caller.projectId, id);
+      if (row === null) throw new GatewayError('request.not_found', { proposal: id });
+      if (row.proposerId !== caller.principal.id)
+        throw new GatewayError('proposal.not_yours', { reason: 'its proposer' });
+      const second = row.answeredById ?? row.proposerId;
+      for (const hand of await this.repository.lineageOf(tx, caller.tokenId))
+        if (await isSamePerson(tx, second, hand)) throw new GatewayError('proposal.not_yours', { reason: 'a token' });
+      if (row.kept === null) throw new GatewayError('request.not_found', { proposal: id });
+      const answer = openJson(this.envelope, row.kept, answerContext(id)) as ProposalAnswer;
+      await this.repository.update(tx, id, { kept: null });
+      await this.#act(tx, caller, 'change.answer_taken', row);
+      return answer;
+    });
+  }
+
+  /** Ends what nobody answered in time, and forgets answers that nobody took. Every replica calls it; each row is one's. */
+  async sweep(): Promise<void> {
+    const now = this.clock.now();
+    if (!(await this.repository.isOverdue(now))) return;
+    await this.database.transaction(async (tx) => {
+      for (const row of await this.repository.overdue(tx, now, SWEEP_BATCH)) {
+        if (row.state !== 'pending') {
+          await this.repository.update(tx, row.id, { kept: null });
+          continue;
+        }
+        const ended = { state: 'expired', sealed: new Uint8Array(), answeredAt: now };
+        const done = await this.repository.update(tx, row.id, ended);
+        await this.#act(tx, systemActor(row.projectId, 'sweep'), 'change.expired', done);
+      }
+    });
+  }
+
   async setting(caller: Caller): Promise<DualControl> {
     return { areas: (await this.repository.areas(caller.projectId)) as DualControl['areas'] };
   }
@@ -161,18 +217,23 @@ export class Proposals {
     const body = openJson(this.envelope, row.sealed, context(row.id));
     const log = changeLogOf(tx)!;
     log.agree();
-    const status = await ambient.run({ projectId: row.projectId, agreed }, () =>
+    const answer = await ambient.run({ projectId: row.projectId, agreed }, () =>
       this.replay.call(row.method, row.path, body),
     );
-    if (status >= 300) throw new GatewayError('proposal.failed', { status });
+    if (answer.status >= 300) throw new GatewayError('proposal.failed', { status: answer.status });
     // What was agreed to is this change of that state; another state makes it another change.
     if (!Buffer.from(row.baseline).equals(log.baseline())) throw new GatewayError('proposal.stale');
     const done = await this.repository.update(tx, row.id, {
       state: 'executed',
+      ...(answer.body === '' ? {} : { kept: this.#keep(row.id, answer) }),
       ...answerOf(caller, reason, this.clock.now()),
     });
     await this.#act(tx, caller, 'change.agreed', done);
     return show(done, this.clock.now());
+  }
+
+  #keep(id: string, { status, body }: Replayed): Uint8Array<ArrayBuffer> {
+    return sealJson(this.envelope, { status, body: JSON.parse(body) as unknown }, answerContext(id));
   }
 
   async #end(caller: Caller, id: string, state: string, reason: string | undefined): Promise<ChangeProposalView> {
@@ -194,6 +255,7 @@ export class Proposals {
   async #answerable(tx: Tx, caller: Caller, id: string): Promise<ChangeProposal> {
     const row = await this.repository.lock(tx, caller.projectId, id);
     if (row === null) throw new GatewayError('request.not_found', { proposal: id });
+    if (row.state === 'expired') throw new GatewayError('approval.expired');
     if (row.state !== 'pending') throw new GatewayError('approval.answered', { state: row.state });
     if (row.expiresAt <= this.clock.now()) throw new GatewayError('approval.expired');
     return row;
@@ -209,7 +271,7 @@ export class Proposals {
     for (const hand of hands) if (await isSamePerson(tx, row.proposerId, hand)) refuse('the proposer');
   }
 
-  async #act(tx: Tx, caller: Caller, action: string, row: ChangeProposal): Promise<void> {
+  async #act(tx: Tx, caller: Actor, action: string, row: ChangeProposal): Promise<void> {
     await recordActOf(tx, caller, action, `change-proposal/${row.id}`, {
       call: `${row.method} ${row.path}`,
       areas: row.areas,
@@ -228,6 +290,8 @@ const answerOf = (caller: Caller, reason: string | undefined, answeredAt: Date) 
   answeredByName: caller.principal.name,
   reason: reason ?? null,
   answeredAt,
+  // Whatever secret it held is needed no more.
+  sealed: new Uint8Array(),
 });
 
 const show = (row: ChangeProposal, now: Date): ChangeProposalView => ({
@@ -242,4 +306,5 @@ const show = (row: ChangeProposal, now: Date): ChangeProposalView => ({
   createdAt: row.createdAt.toISOString(),
   expiresAt: row.expiresAt.toISOString(),
   answeredAt: row.answeredAt?.toISOString() ?? null,
+  hasAnswer: row.kept !== null,
 });

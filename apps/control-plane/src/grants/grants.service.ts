@@ -32,7 +32,7 @@ export const GrantView = z
     effects: open(z.array(z.enum(EFFECTS))),
     roles: open(z.array(z.string())),
     kind: open(z.string()),
-    source: open(z.string()).describe('manual, or request: made for an access request.'),
+    source: open(z.string()).describe('manual; apply: made by a document; request: made for an access request.'),
     requestId: open(z.string().nullable()).describe('The access request it was made for.'),
     notBefore: open(Instant.nullable()),
     notAfter: open(Instant.nullable()),
@@ -46,7 +46,7 @@ export const GrantView = z
 export type GrantView = z.infer<typeof GrantView>;
 /** What made a grant, where that was no person by hand. */
 export interface GrantOrigin {
-  readonly source?: 'request';
+  readonly source?: 'request' | 'apply';
   readonly requestId?: string;
 }
 export const GrantPage = pageOf(GrantView).meta({ id: 'GrantPage' });

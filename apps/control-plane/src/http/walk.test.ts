@@ -290,8 +290,12 @@ const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
   'POST /v1/access-requests/{id}/approve': [403],
   'POST /v1/access-requests/{id}/extend': [403],
   'POST /v1/access-requests/{id}/withdraw': [403],
+  // Nothing came of it yet.
+  'POST /v1/access-requests/{id}/revoke': [409],
   'POST /v1/sessions/{id}/erase': [409],
   'POST /v1/change-proposals/{id}/approve': [409],
+  // Somebody else's.
+  'POST /v1/change-proposals/{id}/answer': [403],
   // Answered by the call before.
   'POST /v1/change-proposals/{id}/reject': [409],
   'POST /v1/change-proposals/{id}/withdraw': [409],

@@ -217,9 +217,10 @@ export class Keys {
         await recordActOf(tx, { ...actor, projectId }, 'key.rotated', `key/${purpose}`, { key });
       }
       await this.bundles.bumpAll(tx);
+      // Not before: a change under dual control is committed later than this returns.
+      this.database.afterCommit(tx, () => this.forget());
       return made;
     });
-    this.forget();
     return id;
   }
 

@@ -79,6 +79,7 @@ export class MasterKey implements OnApplicationBootstrap, OnModuleDestroy {
     const newest = ring.ids[0]!;
     // One that was left half-way is finished first.
     const next = unfinished ? before : newest === before ? ring.add().id : newest;
+    let done: RotatedMasterKey | undefined;
     await this.database.transaction(async (tx) => {
       await tx.masterKey.upsert({
         where: { id: 1 },
@@ -87,7 +88,16 @@ export class MasterKey implements OnApplicationBootstrap, OnModuleDestroy {
       });
       await recordActOf(tx, caller, 'master-key.rotated', `master-key/${next}`, { before, after: next });
       await publishWithin(tx, 'masterKey', { keyId: next });
+      this.database.afterCommit(tx, async () => {
+        done = await this.#use(next);
+      });
     });
+    // Under dual control it is committed, and done, once this has answered.
+    return done ?? { keyId: next, rewrapped: 0, unused: [] };
+  }
+
+  async #use(next: string): Promise<RotatedMasterKey> {
+    const { ring } = this.envelope;
     if (!ring.use(next)) throw new GatewayError('internal', { reason: 'the key is gone' });
     let rewrapped = 0;
     for (let round = 0, quiet = 0; quiet < 2 && round < ROUNDS_MAX; round++) {

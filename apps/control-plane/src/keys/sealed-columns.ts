@@ -9,6 +9,7 @@ export interface SealedColumn {
 
 export const SEALED_COLUMNS: readonly SealedColumn[] = [
   { table: 'change_proposals', column: 'sealed' },
+  { table: 'change_proposals', column: 'kept' },
   { table: 'identity_providers', column: 'sealed' },
   { table: 'person_sessions', column: 'sealed' },
   { table: 'local_accounts', column: 'totp_sealed' },

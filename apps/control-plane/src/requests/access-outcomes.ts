@@ -105,12 +105,12 @@ export class AccessOutcomes {
     });
   }
 
-  /** Ends it without a grant. */
+  /** Ends it without a grant, or once its grant has ended. */
   async end(
     tx: Tx,
     actor: Actor,
     row: RequestRow,
-    state: 'denied' | 'expired' | 'withdrawn',
+    state: 'denied' | 'expired' | 'withdrawn' | 'revoked',
     by: { readonly names: string; readonly reason: string },
   ): Promise<void> {
     await this.repository.update(tx, row.id, {

@@ -13,6 +13,7 @@ import {
   CreateAccessRequest,
   DenyAccess,
   ExtendAccessRequest,
+  RevokeAccess,
   WithdrawAccess,
 } from './access-requests.dto.ts';
 import { AccessRequests } from './access-requests.service.ts';
@@ -80,6 +81,19 @@ export class AccessRequestsController {
     @Body({ schema: DenyAccess }) body: z.infer<typeof DenyAccess>,
   ) {
     return this.requests.answer(caller, id, false, body);
+  }
+
+  @Requires('access-request:answer')
+  @Post(':id/revoke')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'As who approved it, or might: end the grant that came of it before its time.' })
+  @Answers(AccessRequestView)
+  revoke(
+    @From() caller: Caller,
+    @Param('id') id: string,
+    @Body({ schema: RevokeAccess }) body: z.infer<typeof RevokeAccess>,
+  ) {
+    return this.requests.revoke(caller, id, body.reason);
   }
 
   @Requires('access-request:create')

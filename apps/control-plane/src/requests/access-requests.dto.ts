@@ -5,7 +5,7 @@ import { Duration, showDuration } from '../http/duration.ts';
 import { Instant, Labels, Name, open, sensitive } from '../http/schema.ts';
 import type { RequestRow } from './access-requests.repository.ts';
 
-export const REQUEST_STATES = ['pending', 'approved', 'denied', 'expired', 'withdrawn'] as const;
+export const REQUEST_STATES = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'revoked'] as const;
 const DURATION_MS_MAX = 90 * 86_400_000;
 const Effects = z.array(z.enum(EFFECTS)).min(1).max(EFFECTS.length);
 const Length = Duration(DURATION_MS_MAX).refine((ms) => ms >= 1_000, 'at least 1s');
@@ -47,6 +47,7 @@ export const ApproveAccess = z
   .meta({ id: 'ApproveAccess' });
 export type ApproveAccess = z.infer<typeof ApproveAccess>;
 export const DenyAccess = z.strictObject({ reason: sensitive(Reason) }).meta({ id: 'DenyAccess' });
+export const RevokeAccess = z.strictObject({ reason: sensitive(Reason) }).meta({ id: 'RevokeAccess' });
 export const WithdrawAccess = z
   .strictObject({ reason: sensitive(z.string().trim().max(500).optional()) })
   .meta({ id: 'WithdrawAccess' });

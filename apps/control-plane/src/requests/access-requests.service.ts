@@ -263,6 +263,32 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
     return await this.get(caller, id);
   }
 
+  /**
+   * Ends the grant before its time: by a person who said yes to it, or might have.
+   * @throws GatewayError `access.not_yours`; `access.ended` when there is no grant that could end
+   */
+  async revoke(caller: Caller, id: string, given: string): Promise<AccessRequestView> {
+    const by = { names: caller.principal.name, reason: shown(given.trim()) };
+    await this.database.transaction(async (tx) => {
+      const me = await this.#requester(caller, tx);
+      const row = parseUuid(id) === undefined ? null : await this.repository.lock(tx, caller.projectId, id);
+      const kept = row === null ? null : await this.repository.policy(caller.projectId, row.policyId, tx);
+      const saidYes = row?.votes.some((vote) => vote.granted && vote.principalId === me.id) === true;
+      if (row === null || !(saidYes || this.#visible(caller, me, row, kept ?? undefined)))
+        throw new GatewayError('request.not_found', { request: id });
+      const policy = kept === null ? undefined : documentOf(kept);
+      if (!saidYes && !mayAnswer(policy?.approve, new Set(row.involved), { ...me, enabled: true }))
+        throw new GatewayError('access.not_yours', { request: id });
+      const { grant } = row;
+      const isLive =
+        grant !== null && grant.revokedAt === null && (grant.notAfter?.getTime() ?? 0) > this.clock.nowMs();
+      if (row.state !== 'approved' || !isLive) throw new GatewayError('access.ended', { request: id });
+      await this.grants.end(tx, caller, await this.grants.find(caller.projectId, grant.id, tx));
+      await this.outcomes.end(tx, caller, row, 'revoked', by);
+    });
+    return await this.get(caller, id);
+  }
+
   /** Ends what nobody answered in time. Every replica calls it; each row is one replica's. */
   async sweep(): Promise<void> {
     const now = this.clock.now();

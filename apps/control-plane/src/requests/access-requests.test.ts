@@ -129,6 +129,35 @@ test('a yes of someone who has lost the group since counts no more', async () =>
   await plane.call('PUT', '/v1/groups/dba/members/ben');
 });
 
+test('an approver ends the grant before its time, with a reason that the requester hears', async () => {
+  const revoke = (id: string, who: string, body: object = { reason: 'the incident is over' }) =>
+    town.as<AccessRequestView & { code: string }>(who, 'POST', to(id, 'revoke'), body);
+  const made = await ask();
+  expect(await refusal(revoke(made.id, 'ben'))).toBe('access.ended');
+  await approve(made.id, 'ben');
+  expect(await refusal(revoke(made.id, 'carla'))).toBe('auth.forbidden');
+  expect(await refusal(revoke(made.id, 'sue'))).toBe('access.not_yours');
+  expect((await revoke(made.id, 'ben', {})).status).toBe(400);
+  const { body } = await revoke(made.id, 'ana');
+  expect(body).toMatchObject({ state: 'revoked', answer: 'the incident is over' });
+  expect(body.grant!.revokedAt).not.toBeNull();
+  expect(JSON.stringify((await town.as('carla', 'GET', '/v1/resources')).body)).not.toContain('orders');
+  expect(await refusal(revoke(made.id, 'ana'))).toBe('access.ended');
+  const told = await database().outboxMessage.findMany({ where: { event: 'access.answered' } });
+  expect(JSON.stringify(told.map((one) => one.body))).toContain('the incident is over');
+  const acts = await database().controlAct.findMany({ where: { target: `access-request/${made.id}` } });
+  expect(acts.map((act) => act.action)).toContain('access-request.revoked');
+
+  // Who said yes may take it back after leaving the group; who asked may not by this way, in the group or not.
+  const again = await ask('dora');
+  expect(await refusal(revoke(again.id, 'dora'))).toBe('access.not_yours');
+  await approve(again.id, 'ben');
+  expect(await refusal(revoke(again.id, 'dora'))).toBe('access.not_yours');
+  await plane.call('DELETE', '/v1/groups/dba/members/ben');
+  expect((await revoke(again.id, 'ben')).body).toMatchObject({ state: 'revoked' });
+  await plane.call('PUT', '/v1/groups/dba/members/ben');
+});
+
 test('an expired request cannot be answered, and says so by itself', async () => {
   const made = await ask();
   plane.clock.offsetMs = 8 * HOUR_MS + 1_000;

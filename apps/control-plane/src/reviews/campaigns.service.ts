@@ -5,7 +5,7 @@
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import type { z } from 'zod';
-import { recordActOf } from '../acts/acts.ts';
+import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
 import type { Caller } from '../http/caller.ts';
@@ -50,6 +50,18 @@ export const showCampaign = (row: CampaignRow): ReviewView => ({
   round: row.rounds[0] === undefined ? null : showRound(row.rounds[0]),
 });
 
+/** What a document says of it. When the next round starts moves on by itself and is told apart. */
+export const documentOf = (row: CampaignRow) => ({
+  name: row.name,
+  description: row.description,
+  scope: row.scope as Scope,
+  reviewers: row.reviewers as unknown as Reviewers,
+  afterReview: row.afterReview as ReviewView['afterReview'],
+  due: showDuration(Number(row.dueMs)),
+  evidence: showDuration(Number(row.evidenceMs)),
+  every: row.every,
+});
+
 @Injectable()
 export class Campaigns {
   constructor(
@@ -75,17 +87,12 @@ export class Campaigns {
     return showCampaign(await this.find(caller.projectId, reference));
   }
 
+  all(projectId: string, tx: Tx): Promise<CampaignRow[]> {
+    return this.repository.allCampaigns(projectId, tx);
+  }
+
   async create(caller: Caller, document: ReviewDocument): Promise<ReviewView> {
-    return await this.database.transaction(async (tx) => {
-      const row = await this.repository.insertCampaign(tx, {
-        ...this.#data(document),
-        id: this.clock.id(),
-        projectId: caller.projectId,
-        name: document.name,
-      });
-      await recordActOf(tx, caller, 'review.created', `review/${row.name}`, openFields(ReviewDocument, document));
-      return showCampaign(row);
-    });
+    return showCampaign(await this.database.transaction((tx) => this.insert(tx, caller, document)));
   }
 
   async replace(caller: Caller, reference: string, document: ReviewDocument): Promise<ReviewView> {
@@ -93,14 +100,7 @@ export class Campaigns {
       const found = await this.find(caller.projectId, reference, tx);
       if (document.name !== found.name)
         throw new InvalidRequest([{ field: 'name', message: 'a campaign keeps its name' }]);
-      if (found.endedAt !== null) throw new GatewayError('request.conflict', { review: found.name, why: 'ended' });
-      const row = await this.repository.updateCampaign(tx, found.id, this.#data(document));
-      if (row.afterReview !== found.afterReview) {
-        await this.repository.setAfterReview(tx, found.id, row.afterReview);
-        await this.bundles.bump(tx, caller.projectId);
-      }
-      await recordActOf(tx, caller, 'review.updated', `review/${row.name}`, openFields(ReviewDocument, document));
-      return showCampaign(row);
+      return showCampaign(await this.update(tx, caller, found, document));
     });
   }
 
@@ -108,13 +108,7 @@ export class Campaigns {
   async end(caller: Caller, reference: string): Promise<ReviewView> {
     return await this.database.transaction(async (tx) => {
       const found = await this.find(caller.projectId, reference, tx);
-      if (found.endedAt !== null) return showCampaign(found);
-      await this.repository.closeRounds(tx, found.id, this.clock.now());
-      await this.repository.endGrantReviews(tx, found.id);
-      const row = await this.repository.updateCampaign(tx, found.id, { endedAt: this.clock.now(), nextAt: null });
-      await recordActOf(tx, caller, 'review.ended', `review/${row.name}`);
-      await this.bundles.bump(tx, caller.projectId);
-      return showCampaign(row);
+      return showCampaign(found.endedAt === null ? await this.close(tx, caller, found) : found);
     });
   }
 
@@ -124,10 +118,54 @@ export class Campaigns {
       const found = await this.find(caller.projectId, reference, tx);
       if (await this.repository.hasAnswers(tx, found.id))
         throw new GatewayError('request.conflict', { review: found.name, why: 'it has answers: end it' });
-      await this.repository.removeCampaign(tx, found.id);
-      await recordActOf(tx, caller, 'review.deleted', `review/${found.name}`);
-      await this.bundles.bump(tx, caller.projectId);
+      await this.delete(tx, caller, found);
     });
+  }
+
+  // Inside a transaction: for apply, which changes several things at once.
+  async insert(tx: Tx, actor: Actor, document: ReviewDocument): Promise<CampaignRow> {
+    const row = await this.repository.insertCampaign(tx, {
+      ...this.#data(document),
+      id: this.clock.id(),
+      projectId: actor.projectId,
+      name: document.name,
+    });
+    await recordActOf(tx, actor, 'review.created', `review/${row.name}`, openFields(ReviewDocument, document));
+    return row;
+  }
+
+  /** @throws GatewayError `request.conflict` for one that has ended */
+  async update(tx: Tx, actor: Actor, found: CampaignRow, document: ReviewDocument): Promise<CampaignRow> {
+    if (found.endedAt !== null) throw new GatewayError('request.conflict', { review: found.name, why: 'ended' });
+    const row = await this.repository.updateCampaign(tx, found.id, this.#data(document));
+    if (row.afterReview !== found.afterReview) {
+      await this.repository.setAfterReview(tx, found.id, row.afterReview);
+      await this.bundles.bump(tx, actor.projectId);
+    }
+    await recordActOf(tx, actor, 'review.updated', `review/${row.name}`, openFields(ReviewDocument, document));
+    return row;
+  }
+
+  /** Its evidence stays. */
+  async close(tx: Tx, actor: Actor, found: CampaignRow): Promise<CampaignRow> {
+    await this.repository.closeRounds(tx, found.id, this.clock.now());
+    await this.repository.endGrantReviews(tx, found.id);
+    const row = await this.repository.updateCampaign(tx, found.id, { endedAt: this.clock.now(), nextAt: null });
+    await recordActOf(tx, actor, 'review.ended', `review/${row.name}`);
+    await this.bundles.bump(tx, actor.projectId);
+    return row;
+  }
+
+  async delete(tx: Tx, actor: Actor, found: CampaignRow): Promise<void> {
+    await this.repository.removeCampaign(tx, found.id);
+    await recordActOf(tx, actor, 'review.deleted', `review/${found.name}`);
+    await this.bundles.bump(tx, actor.projectId);
+  }
+
+  /** Deleted, or ended where it has answers. One that has ended is left as it is. */
+  async drop(tx: Tx, actor: Actor, found: CampaignRow): Promise<void> {
+    if (!(await this.repository.hasAnswers(tx, found.id))) return await this.delete(tx, actor, found);
+    if (found.endedAt === null) await this.close(tx, actor, found);
   }
 
   #data(document: ReviewDocument) {

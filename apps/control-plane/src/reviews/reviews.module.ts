@@ -15,6 +15,6 @@ import { Rounds } from './rounds.service.ts';
   imports: [GrantsModule, NotifyModule],
   controllers: [ReviewsController],
   providers: [Campaigns, Rounds, Answers, ReviewExports, Drift, ReviewKeeper, ReviewsRepository],
-  exports: [ReviewKeeper],
+  exports: [ReviewKeeper, Campaigns],
 })
 export class ReviewsModule {}

@@ -37,6 +37,9 @@ export class ReviewsRepository {
     });
     return await this.#withRounds(rows);
   }
+  async allCampaigns(projectId: string, tx: Tx): Promise<CampaignRow[]> {
+    return await this.#withRounds(await tx.reviewCampaign.findMany({ where: { projectId } }), tx);
+  }
   async campaign(projectId: string, reference: string, tx: Tx = this.database.client): Promise<CampaignRow | null> {
     const row = await tx.reviewCampaign.findFirst({ where: { projectId, ...idOrName(reference) } });
     return row === null ? null : (await this.#withRounds([row], tx))[0]!;

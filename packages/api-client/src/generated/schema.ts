@@ -118,7 +118,7 @@ export interface AccessPolicyDocument {
 
 export interface AccessRequest {
   readonly id: string;
-  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn';
+  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn' | 'revoked';
   /** The caller may answer it. */
   readonly answerable: boolean;
   readonly policy: string;
@@ -279,7 +279,7 @@ export interface ApiTokenPage {
 
 export interface ApplyAnswer {
   readonly changes: readonly {
-    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy' | 'AccessPolicy' | 'IdentityProvider';
+    readonly kind: 'Group' | 'Resource' | 'Grant' | 'Policy' | 'AccessPolicy' | 'IdentityProvider' | 'AccessReview';
     readonly name: string;
     readonly action: 'create' | 'update' | 'delete' | 'none';
     /** `- field: old`, `+ field: new`. */
@@ -438,6 +438,14 @@ export interface Budget {
     readonly bytes?: number;
     readonly seconds?: number;
   };
+  /** What no agent has leased: of each limit at least so much is there. */
+  readonly left: {
+    readonly statements?: number;
+    readonly writes?: number;
+    readonly rows?: number;
+    readonly bytes?: number;
+    readonly seconds?: number;
+  };
   readonly agents: number;
 }
 
@@ -470,6 +478,8 @@ export interface ChangeProposal {
   readonly createdAt: string;
   readonly expiresAt: string;
   readonly answeredAt: string | null;
+  /** The call’s own answer waits for its proposer, once. */
+  readonly hasAnswer: boolean;
 }
 
 export interface ChangeProposalPage {
@@ -812,7 +822,7 @@ export interface Grant {
   readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles: readonly string[];
   readonly kind: string;
-  /** manual, or request: made for an access request. */
+  /** manual; apply: made by a document; request: made for an access request. */
   readonly source: string;
   /** The access request it was made for. */
   readonly requestId: string | null;
@@ -1122,6 +1132,12 @@ export interface ProjectPage {
   readonly nextCursor: string | null;
 }
 
+export interface ProposalAnswer {
+  readonly status: number;
+  /** As the call would have answered without dual control. */
+  readonly body: unknown;
+}
+
 export interface PutSecret {
   readonly secret: string;
 }
@@ -1418,6 +1434,10 @@ export interface ReviewItemPage {
 export interface ReviewPage {
   readonly items: readonly Review[];
   readonly nextCursor: string | null;
+}
+
+export interface RevokeAccess {
+  readonly reason: string;
 }
 
 export interface RevokeApproval {
