@@ -26,6 +26,7 @@ import { ResourcesModule } from './resources/resources.module.ts';
 import { ReviewsModule } from './reviews/reviews.module.ts';
 import { ScimModule } from './scim/scim.module.ts';
 import { SlackModule } from './slack/slack.module.ts';
+import { SshModule } from './ssh/ssh.module.ts';
 import { SystemClock } from './time.ts';
 
 export interface Given {
@@ -78,6 +79,7 @@ export class AppModule {
         ProjectsModule,
         DualControlModule,
         ScimModule,
+        SshModule,
         RequestsModule,
         SlackModule,
         ActsModule,

@@ -17,6 +17,8 @@ export type {
   RenewRequest,
   SealedCredentialMessage,
   SignedManifest,
+  SignInAsk,
+  SshHostKey,
   TrailAck,
   TrailBatch,
 } from './messages.ts';

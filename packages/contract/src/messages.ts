@@ -29,3 +29,5 @@ export type BudgetAmounts = sallyport.agent.v1.BudgetAmounts.$Shape;
 export type BudgetAsk = sallyport.agent.v1.BudgetAsk.$Shape;
 export type BudgetLease = sallyport.agent.v1.BudgetLease.$Shape;
 export type Hello = sallyport.agent.v1.Hello.$Shape;
+export type SshHostKey = sallyport.agent.v1.SshHostKey.$Shape;
+export type SignInAsk = sallyport.agent.v1.SignInAsk.$Shape;

@@ -32,7 +32,10 @@ export const CAPABILITIES = [
 export const parseBundleGroup = objectOf({ name: parseString, projectId: parseString, members: listOf(parseString) });
 export type BundleGroup = ReturnType<typeof parseBundleGroup>;
 
-/** A public key that signs access tokens or approvals (JWK, EC P-256 or Ed25519), valid between the two instants (UTC ms). */
+/**
+ * A public key that signs access tokens, approvals, or users' SSH certificates (JWK, EC P-256 or Ed25519), valid between the
+ * two instants (UTC ms). `ssh_user` travels only to agents with SSH resources: an older one would refuse the word.
+ */
 export const parseVerificationKey = objectOf({
   kid: parseString,
   use: oneOf('access_token', 'approval', 'ssh_user'),

@@ -15,11 +15,11 @@ import {
   parseCertificate,
 } from './certificate.ts';
 import {
-  ed25519Blob,
   fingerprint,
   jwkThumbprint,
   parsePublicKey,
   parsePublicKeyLine,
+  publicKeyBlob,
   publicKeyLine,
 } from './public-key.ts';
 import { wireString } from './wire.ts';
@@ -32,7 +32,7 @@ let caBlob: Buffer;
 beforeAll(() => {
   dir = mkdtempSync(path.join(tmpdir(), 'sallyport-certificates-'));
   ca = generateKeyPairSync('ed25519').privateKey;
-  caBlob = ed25519Blob(createPublicKey(ca));
+  caBlob = publicKeyBlob(createPublicKey(ca));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -46,7 +46,7 @@ function issue(change: Partial<CertificateRequest> = {}, signer: KeyObject = ca)
   const subject = generateKeyPairSync('ed25519').publicKey;
   const signed = certificateToSign({
     kind: 'user',
-    publicKey: parsePublicKey(ed25519Blob(subject)),
+    publicKey: parsePublicKey(publicKeyBlob(subject)),
     ca: caBlob,
     nonce: randomBytes(32),
     serial: 7n,
@@ -56,7 +56,7 @@ function issue(change: Partial<CertificateRequest> = {}, signer: KeyObject = ca)
     validBefore: NOW_S + 300,
     ...change,
   });
-  return certificateBlob(signed, sign(null, signed, signer));
+  return certificateBlob(signed, 'ssh-ed25519', sign(null, signed, signer));
 }
 const why = (blob: Buffer, change: Partial<Parameters<typeof checkCertificate>[1]> = {}): string | undefined =>
   checkCertificate(parseCertificate(blob), {
@@ -85,7 +85,7 @@ test('a certificate of ours is good for its principal, in its time', () => {
 });
 
 test.each<[string, Partial<CertificateRequest>, Partial<Parameters<typeof checkCertificate>[1]>]>([
-  ['another CA', {}, { cas: [ed25519Blob(generateKeyPairSync('ed25519').publicKey)] }],
+  ['another CA', {}, { cas: [publicKeyBlob(generateKeyPairSync('ed25519').publicKey)] }],
   ['no CA at all', {}, { cas: [] }],
   ['a host certificate', { kind: 'host' }, {}],
   ['other principals', { principals: ['web-2', 'WEB-1', 'web-1 '] }, {}],
@@ -196,6 +196,28 @@ test.runIf(hasKeygen).each([
   expect(keygen('-l', '-f', `${subject}.pub`)).toContain(fingerprint(certificate.publicKey.blob));
 });
 
+test('a P-256 CA certifies as an Ed25519 one does, whatever its numbers begin with', () => {
+  const authority = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const blob = publicKeyBlob(authority.publicKey);
+  // Enough signatures for r and s with a high bit set, and with leading zeros now and then.
+  for (let round = 0; round < 300; round++) {
+    const signed = certificateToSign({
+      kind: 'host',
+      publicKey: parsePublicKey(caBlob),
+      ca: blob,
+      nonce: randomBytes(32),
+      serial: BigInt(round),
+      keyId: 'agent',
+      principals: ['agent-1'],
+      validAfter: NOW_S,
+      validBefore: NOW_S + 1,
+    });
+    const signature = sign('sha256', signed, { key: authority.privateKey, dsaEncoding: 'ieee-p1363' });
+    const made = certificateBlob(signed, 'ecdsa-sha2-nistp256', signature);
+    expect(why(made, { kind: 'host', cas: [blob], principal: 'agent-1' })).toBeUndefined();
+  }
+});
+
 test('the golden certificate is read as it was', () => {
   // Made once by this code; its bytes are what agents and hosts of any year are shown.
   const seed = (byte: number): KeyObject =>
@@ -207,8 +229,8 @@ test('the golden certificate is read as it was', () => {
   const [subject, authority] = [seed(1), seed(2)];
   const signed = certificateToSign({
     kind: 'user',
-    publicKey: parsePublicKey(ed25519Blob(createPublicKey(subject))),
-    ca: ed25519Blob(createPublicKey(authority)),
+    publicKey: parsePublicKey(publicKeyBlob(createPublicKey(subject))),
+    ca: publicKeyBlob(createPublicKey(authority)),
     nonce: Buffer.alloc(32, 3),
     serial: 4n,
     keyId: 'golden',
@@ -218,9 +240,12 @@ test('the golden certificate is read as it was', () => {
     critical: { 'source-address': '10.0.0.0/8' },
     extensions: { 'permit-pty': '', 'access-token@sallyport': 'eyJ' },
   });
-  expect(publicKeyLine(certificateType('ssh-ed25519'), certificateBlob(signed, sign(null, signed, authority)))).toBe(
-    readFileSync(path.join(import.meta.dirname, 'golden-cert.pub'), 'utf8').trim(),
-  );
+  expect(
+    publicKeyLine(
+      certificateType('ssh-ed25519'),
+      certificateBlob(signed, 'ssh-ed25519', sign(null, signed, authority)),
+    ),
+  ).toBe(readFileSync(path.join(import.meta.dirname, 'golden-cert.pub'), 'utf8').trim());
   expect(jwkThumbprint(createPublicKey(subject))).toBe('UDDReOZl1ipXAfp9wYsm13sDBMK5og--QWdBjzuf6o4');
 });
 

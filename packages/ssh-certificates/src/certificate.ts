@@ -4,7 +4,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { ParseError } from '@sallyport/core';
-import { parsePublicKey, requireKeyFields, type SshPublicKey, signatureHolds } from './public-key.ts';
+import { parsePublicKey, requireKeyFields, type SshPublicKey, signatureBlob, signatureHolds } from './public-key.ts';
 import { WireReader, wireString, wireUint32, wireUint64 } from './wire.ts';
 
 const SUFFIX = '-cert-v01@openssh.com';
@@ -215,6 +215,12 @@ const options = (values: Readonly<Record<string, string>>): Buffer =>
       }),
   );
 
-/** The certificate's blob. @param signature raw Ed25519 signature (64 bytes) over `signed` */
-export const certificateBlob = (signed: Uint8Array, signature: Uint8Array): Buffer =>
-  Buffer.concat([signed, wireString(Buffer.concat([wireString('ssh-ed25519'), wireString(signature)]))]);
+/**
+ * The certificate's blob. @param type of the CA's key
+ * @param signature 64 bytes over `signed`: raw Ed25519, or r and s of P-256 (IEEE P1363)
+ */
+export const certificateBlob = (
+  signed: Uint8Array,
+  type: 'ssh-ed25519' | 'ecdsa-sha2-nistp256',
+  signature: Uint8Array,
+): Buffer => Buffer.concat([signed, wireString(signatureBlob(type, signature))]);

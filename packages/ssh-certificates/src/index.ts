@@ -14,14 +14,15 @@ export {
   type SshCertificate,
 } from './certificate.ts';
 export {
-  ed25519Blob,
   fingerprint,
   jwkThumbprint,
   parsePublicKey,
   parsePublicKeyLine,
+  publicKeyBlob,
   publicKeyLine,
   RSA_BITS_MIN,
   type SshPublicKey,
+  signatureBlob,
   signatureHolds,
 } from './public-key.ts';
 export { WireReader, wireString, wireUint32, wireUint64 } from './wire.ts';

@@ -77,11 +77,27 @@ function readJwk(type: string, reader: WireReader): Record<string, string> {
   return { kty: 'EC', crv: curve.crv, x: x.toString('base64url'), y: y.toString('base64url') };
 }
 
-/** The blob of an Ed25519 key. @throws ParseError for any other kind */
-export function ed25519Blob(key: KeyObject): Buffer {
-  const { kty, crv, x } = key.export({ format: 'jwk' });
-  if (kty !== 'OKP' || crv !== 'Ed25519' || x === undefined) throw new ParseError('key', 'an Ed25519 key is expected');
-  return Buffer.concat([wireString('ssh-ed25519'), wireString(Buffer.from(x, 'base64url'))]);
+/** The blob of an Ed25519 or P-256 key, the two kinds made here. @throws ParseError for any other kind */
+export function publicKeyBlob(key: KeyObject): Buffer {
+  const { kty, crv, x = '', y = '' } = key.export({ format: 'jwk' });
+  const bytes = (text: string): Buffer => Buffer.from(text, 'base64url');
+  if (kty === 'OKP' && crv === 'Ed25519') return Buffer.concat([wireString('ssh-ed25519'), wireString(bytes(x))]);
+  if (kty !== 'EC' || crv !== 'P-256') throw new ParseError('key', 'an Ed25519 or P-256 key is expected');
+  const point = Buffer.concat([Buffer.from([UNCOMPRESSED_POINT]), bytes(x), bytes(y)]);
+  return Buffer.concat([wireString('ecdsa-sha2-nistp256'), wireString('nistp256'), wireString(point)]);
+}
+
+/** A signature of such a key as SSH writes it. @param signature 64 bytes: raw Ed25519, or r and s of P-256 (IEEE P1363) */
+export function signatureBlob(type: 'ssh-ed25519' | 'ecdsa-sha2-nistp256', signature: Uint8Array): Buffer {
+  if (type === 'ssh-ed25519') return Buffer.concat([wireString(type), wireString(signature)]);
+  const [r, s] = [signature.subarray(0, 32), signature.subarray(32)];
+  return Buffer.concat([wireString(type), wireString(Buffer.concat([wireNumber(r), wireNumber(s)]))]);
+}
+
+/** A positive number (RFC 4251 mpint): no leading zeros, but one where the highest bit would mean a sign. */
+function wireNumber(bytes: Uint8Array): Buffer {
+  const short = magnitude(Buffer.concat([Buffer.alloc(1), bytes]));
+  return wireString((short[0]! & 0x80) === 0 ? short : Buffer.concat([Buffer.alloc(1), short]));
 }
 
 /**

@@ -7,6 +7,7 @@ import { CredentialsModule } from '../credentials/credentials.module.ts';
 import { KeysModule } from '../keys/keys.module.ts';
 import { RecordingsModule } from '../recordings/recordings.module.ts';
 import { SessionsModule } from '../sessions/sessions.module.ts';
+import { SshModule } from '../ssh/ssh.module.ts';
 import { TrailModule } from '../trail/trail.module.ts';
 import { AgentsController } from './agents.controller.ts';
 import { AgentsRepository } from './agents.repository.ts';
@@ -28,6 +29,7 @@ import { Links } from './links.ts';
     TrailModule,
     RecordingsModule,
     SessionsModule,
+    SshModule,
   ],
   controllers: [InstallController, AgentsController],
   providers: [AgentsRepository, AgentsService, Enrollment, EnrollServer, ErrandDispatch, LinkServer, Links],

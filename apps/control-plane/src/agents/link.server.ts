@@ -21,6 +21,8 @@ import { CertificateAuthority } from '../keys/ca.ts';
 import { Listening } from '../listening.ts';
 import { Recordings } from '../recordings/recordings.service.ts';
 import { LiveSessions } from '../sessions/live-sessions.ts';
+import { AgentSignIns } from '../ssh/agent-sign-ins.ts';
+import { SshCertificates } from '../ssh/ssh-certificates.service.ts';
 import { SystemClock } from '../time.ts';
 import { TrailIngest } from '../trail/ingest.service.ts';
 import { AgentsRepository } from './agents.repository.ts';
@@ -52,6 +54,8 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly sessions: LiveSessions,
     private readonly leases: Leases,
     private readonly errands: Errands,
+    private readonly ssh: SshCertificates,
+    private readonly signIns: AgentSignIns,
     private readonly bus: Bus,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
@@ -172,6 +176,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         link.closed();
         if (!this.links.all().includes(link)) return;
         this.links.remove(link);
+        this.signIns.withdrawAll(agent.id);
         this.log.info('an agent is gone', { agent: agent.name });
       };
       call.on('end', () => {
@@ -307,6 +312,16 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       this.#orSkip(link, 'credential', () =>
         this.errands.reported(link.source, read(parseCredentialReport, report ?? new Uint8Array())),
       ),
+    sshHostKey: (link, { publicKey }) =>
+      this.#orSkip(link, 'ssh host key', async () => {
+        const agent = await this.agents.byId(link.agent.id);
+        if (agent === null) return;
+        const { certificate, notAfter } = await this.ssh.certifyHost(agent, publicKey ?? new Uint8Array());
+        link.send({ sshHostCertificate: { certificate, notAfter: String(notAfter.getTime()) } });
+      }),
+    signInAsk: (link, ask) =>
+      this.#orSkip(link, 'sign-in', () => this.signIns.ask(link.agent, ask, (message) => link.send(message))),
+    signInWithdrawn: async (link, { id }) => this.signIns.withdraw(link.agent.id, id ?? ''),
     watch: async (link, { sessionId, frame }) =>
       this.sessions.frame(link.agent.id, sessionId ?? '', Buffer.from(frame ?? [])),
   };

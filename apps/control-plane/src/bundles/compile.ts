@@ -63,6 +63,8 @@ export function compileBundle(
     .filter((entry) => entry.agents.length === 0 || entry.agents.includes(agent.name))
     .map((entry) => entry.resource);
   const grants = source.grants.filter((grant) => isGrantUseful(grant, resources, source.createdAt));
+  // An agent that knows PostgreSQL alone would refuse the word.
+  const hasSsh = resources.some((resource) => resource.kind !== 'postgres');
   // Every policy of the project: which resource one is about is the agent's to judge, and leaving one out would fail open.
   const policies = source.policies;
   const chunks = [
@@ -70,7 +72,9 @@ export function compileBundle(
     ...policies.map((body) => chunk('policy', body.id, body)),
     ...grants.map((body) => chunk('grant', body.id, body)),
     ...source.groups.map((body) => chunk('group', body.name, { ...body, members: [...new Set(body.members)].sort() })),
-    ...source.keys.filter((key) => key.notAfter > source.createdAt).map((body) => chunk('key', body.kid, body)),
+    ...source.keys
+      .filter((key) => key.notAfter > source.createdAt && (key.use !== 'ssh_user' || hasSsh))
+      .map((body) => chunk('key', body.kid, body)),
     chunk(
       'revocations',
       'all',

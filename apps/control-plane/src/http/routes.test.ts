@@ -31,6 +31,7 @@ const PUBLIC_ROUTES = [
   'GET /v1/saml/:project/:provider/slo',
   'GET /v1/saml/:provider/metadata',
   'GET /v1/saml/:provider/slo',
+  'GET /v1/ssh/authorities',
   'POST /v1/saml/:project/:provider/acs',
   'POST /v1/saml/:provider/acs',
   'GET /v1/login/callback/:project/:provider',

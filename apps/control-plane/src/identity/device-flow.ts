@@ -19,7 +19,7 @@ import { IdentityRepository } from './identity.repository.ts';
 import { PERSON_SESSION_S } from './login/person-sessions.ts';
 
 const EXPIRES_S = 600;
-const INTERVAL_S = 2;
+export const DEVICE_INTERVAL_S = 2;
 // RFC 8628 section 6.1: no vowels, so that no word comes out; easy to type.
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ';
 
@@ -42,13 +42,18 @@ export class DeviceFlow {
 
   /** @param project name of the project to sign in to; a name that no project has gets a code that nobody can confirm */
   async start(clientId: string, project?: string) {
+    return await this.startIn(await this.projects.idToSignIn(project), clientId);
+  }
+
+  /** @param client what asks, as the page names it */
+  async startIn(projectId: string, client: string) {
     const deviceCode = randomBytes(32).toString('base64url');
     const userCode = normalUserCode(Array.from({ length: 8 }, () => LETTERS[randomInt(LETTERS.length)]).join(''));
     const expiresAt = new Date(this.clock.nowMs() + EXPIRES_S * 1000);
     await this.repository.insertAttempt(this.database.client, {
       id: this.clock.id(),
-      projectId: await this.projects.idToSignIn(project),
-      provider: clientId,
+      projectId,
+      provider: client,
       kind: 'device',
       secretHash: hashOf(deviceCode),
       userCode,
@@ -61,7 +66,7 @@ export class DeviceFlow {
       verification_uri: page,
       verification_uri_complete: `${page}?user_code=${userCode}`,
       expires_in: EXPIRES_S,
-      interval: INTERVAL_S,
+      interval: DEVICE_INTERVAL_S,
     };
   }
 
@@ -107,7 +112,7 @@ export class DeviceFlow {
     if (attempt.deniedAt !== null) throw new OAuthError('access_denied', 'auth.failed');
     if (attempt.consumedAt !== null || attempt.expiresAt <= now) throw new OAuthError('expired_token', 'auth.failed');
     const tooSoon =
-      attempt.lastPolledAt !== null && now.getTime() - attempt.lastPolledAt.getTime() < (INTERVAL_S * 1000) / 2;
+      attempt.lastPolledAt !== null && now.getTime() - attempt.lastPolledAt.getTime() < (DEVICE_INTERVAL_S * 1000) / 2;
     await this.repository.changeAttempt(this.database.client, attempt.id, {}, { lastPolledAt: now });
     if (attempt.principalId === null) throw new OAuthError(tooSoon ? 'slow_down' : 'authorization_pending');
     const principalId = attempt.principalId;

@@ -125,6 +125,7 @@ import { TokenService } from './token.service.ts';
     IdentityRepository,
     Principals,
     Exchange,
+    DeviceFlow,
     ConfiguredProviders,
     IdentityProviders,
     ProviderFollowers,

@@ -33,7 +33,8 @@ export class KeysController {
   @ApiOperation({ summary: 'Public keys that verify access tokens and approvals (JWK set).' })
   @Answers(Jwks)
   async list(): Promise<z.infer<typeof Jwks>> {
-    return { keys: (await this.keys.verificationKeys()).map((key) => ({ ...key.jwk })) };
+    const keys = await this.keys.verificationKeys();
+    return { keys: keys.filter(({ use }) => use !== 'ssh_user').map((key) => ({ ...key.jwk })) };
   }
 
   /** Public: clients need the root before they can trust anything. */

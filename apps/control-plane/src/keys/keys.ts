@@ -42,6 +42,8 @@ const KEY_ID_PREFIX: Readonly<Record<KeyPurpose, string>> = {
   access_token: 'at',
   approval: 'ap',
   trail_seal: 'seal',
+  ssh_user_ca: 'sshu',
+  ssh_host_ca: 'sshh',
 };
 
 export interface Signed {
@@ -57,6 +59,13 @@ export interface TrailSealKey {
   /** The one new session keys are sealed to. */
   readonly current: boolean;
 }
+
+/** What agents verify, by the purpose of the key that signed it. */
+const VERIFIED_USES: Readonly<Record<string, VerificationKey['use']>> = {
+  access_token: 'access_token',
+  approval: 'approval',
+  ssh_user_ca: 'ssh_user',
+};
 
 const jwkOf = (key: SigningKey): PublicJwk => key.publicJwk as unknown as PublicJwk;
 
@@ -128,15 +137,15 @@ export class Keys {
     return (await this.#current(purpose, projectId)).certificate ?? '';
   }
 
-  /** Public keys that agents verify access tokens and approvals by, those to come included. */
+  /** Public keys that agents verify access tokens, approvals and users' SSH certificates by, those to come included. */
   async verificationKeys(): Promise<readonly VerificationKey[]> {
     const now = this.clock.nowMs();
     const rows = (await this.#all()).filter(
-      (row) => (row.purpose === 'access_token' || row.purpose === 'approval') && row.notAfter.getTime() > now,
+      (row) => Object.hasOwn(VERIFIED_USES, row.purpose) && row.notAfter.getTime() > now,
     );
     return rows.map((row) => ({
       kid: row.id,
-      use: row.purpose as 'access_token' | 'approval',
+      use: VERIFIED_USES[row.purpose]!,
       issuer: this.issuer,
       jwk: { ...jwkOf(row), kid: row.id, alg: 'ES256', use: 'sig' },
       notBefore: row.notBefore.getTime(),
@@ -186,6 +195,25 @@ export class Keys {
       chain: key.certificate ?? '',
       publicJwk: jwkOf(key),
       sign: (bytes) => this.signer.sign(key, bytes),
+    };
+  }
+
+  /** The public keys of an SSH CA whose certificates are good, the one that signs now last. For ssh/ alone. */
+  async sshAuthority(purpose: 'ssh_user_ca' | 'ssh_host_ca'): Promise<{
+    readonly all: readonly PublicJwk[];
+    readonly current: PublicJwk;
+    sign(bytes: Uint8Array): Promise<Uint8Array>;
+  }> {
+    const current = await this.#current(purpose);
+    const now = this.clock.nowMs();
+    const others = (await this.#all()).filter(
+      (row) =>
+        row.purpose === purpose && row.id !== current.id && row.retiredAt === null && row.notAfter.getTime() > now,
+    );
+    return {
+      all: [...others, current].map(jwkOf),
+      current: jwkOf(current),
+      sign: (bytes) => this.signer.sign(current, bytes),
     };
   }
 

@@ -26,10 +26,12 @@ export const KEY_PURPOSES = [
   'access_token',
   'approval',
   'trail_seal',
+  'ssh_user_ca',
+  'ssh_host_ca',
 ] as const;
 export type KeyPurpose = (typeof KEY_PURPOSES)[number];
 /** Purposes that sign bytes for others to verify, and rotate by themselves. */
-export const SIGNING_PURPOSES = ['bundle', 'trail', 'access_token', 'approval'] as const;
+export const SIGNING_PURPOSES = ['bundle', 'trail', 'access_token', 'approval', 'ssh_user_ca', 'ssh_host_ca'] as const;
 export type SigningPurpose = (typeof SIGNING_PURPOSES)[number];
 export type CaPurpose = 'root' | 'agent_identity_ca' | 'listener_ca' | 'signing_ca' | 'control_ca';
 
@@ -118,6 +120,27 @@ export const KEY_PLANS: Readonly<Record<KeyPurpose, KeyPlan>> = {
     usages: [],
     title: 'session keys',
   },
+  // SSH's certificates are no X.509: these stand apart from the root, and clients and agents are told their public keys.
+  ssh_user_ca: {
+    algorithm: 'ES256',
+    signsMs: YEAR_MS,
+    // Certificates of users live for minutes.
+    overlapMs: DAY_MS,
+    issuer: undefined,
+    isCa: false,
+    usages: [],
+    title: 'SSH users',
+  },
+  ssh_host_ca: {
+    algorithm: 'ES256',
+    // It stands in people's known_hosts files.
+    signsMs: 10 * YEAR_MS,
+    overlapMs: YEAR_MS,
+    issuer: undefined,
+    isCa: false,
+    usages: [],
+    title: 'SSH hosts',
+  },
 };
 
 /** The next key is made this long before the current one stops signing. */
@@ -128,5 +151,7 @@ export const ROTATION_DELAY_MS = 60_000;
 export const AGENT_CERTIFICATE_MS = DAY_MS;
 export const LISTENER_CERTIFICATE_MS = 90 * DAY_MS;
 export const SERVER_CERTIFICATE_MS = YEAR_MS;
+/** As a listener's: it outlives the offline budget. */
+export const SSH_HOST_CERTIFICATE_MS = 90 * DAY_MS;
 /** Certificates start this much earlier, for clocks that lag. */
 export const BACKDATE_MS = 5 * 60_000;

@@ -458,6 +458,19 @@ export interface BundleCounter {
   readonly revision: number;
 }
 
+export interface CertifiedKey {
+  /** A line for a `-cert.pub` file. */
+  readonly certificate: string;
+  readonly expiresAt: string;
+}
+
+export interface CertifyKey {
+  /** As in a `.pub` file: `<type> <base64>`. */
+  readonly publicKey: string;
+  /** For the SSH resource, asked for at /v1/oauth/token with `cnf_jkt` = the key’s JWK thumbprint (RFC 7638). */
+  readonly accessToken: string;
+}
+
 export interface ChangeProposal {
   readonly id: string;
   readonly state: 'pending' | 'executed' | 'rejected' | 'withdrawn' | 'stale' | 'failed' | 'expired';
@@ -1445,7 +1458,7 @@ export interface RevokeApproval {
 }
 
 export interface RotateKey {
-  readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval';
+  readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval' | 'ssh_user_ca' | 'ssh_host_ca';
 }
 
 export interface RotateSamlKey {
@@ -1531,6 +1544,13 @@ export interface SlackLink {
 
 export interface SlackLinks {
   readonly items: readonly SlackLink[];
+}
+
+export interface SshAuthorities {
+  /** Public keys that certify agents’ host keys; the last one signs now. */
+  readonly hosts: readonly string[];
+  /** Lines for a known_hosts file. */
+  readonly knownHosts: string;
 }
 
 export interface TokenAnswer {
