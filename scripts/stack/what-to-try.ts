@@ -29,6 +29,8 @@ Five things to try, in this folder:${elsewhere}
   4. In a second terminal, Ana from the dba group looks and approves:
      ./sallyport --as ana approvals ls
      ./sallyport --as ana approvals approve <id>
+     (A change sent by a driver, or after BEGIN, can be approved with what differs in values alone:
+      approvals approve <id> --shape --minutes 30 --rows 10)
 
   5. See what happened, replay it, and verify the record offline:
      ./sallyport --as admin sessions ls

@@ -7,6 +7,7 @@ import { eventually, refused, type TourContext } from './context.ts';
 import { credentials } from './credentials.ts';
 import { identity } from './identity.ts';
 import { reviews } from './reviews.ts';
+import { shapes } from './shapes.ts';
 import { type Chapter, promise } from './story.ts';
 
 const APPROVAL_POLICY = (name: string, expires: string): string => `kind: Policy
@@ -381,6 +382,7 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   maskedRead,
   ddlDenied,
   bulkDelete,
+  shapes,
   deniedHold,
   expiredHold,
   revokedGrant,
