@@ -1,9 +1,15 @@
-/** The chapter of signing in: a provider tried out, what its groups would give, a person through its forms, and the end. */
+/**
+ * The chapter of signing in: a provider tried out, what its groups would give, a person through its forms, and the end; then
+ * SAML (saml.ts) and a machine that acts for a person (machine.ts).
+ */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { accessToken } from '../stack/rest.ts';
+import { browse, type Jars } from './browse.ts';
 import { eventually, type TourContext } from './context.ts';
+import { machine } from './machine.ts';
+import { samlSignIn } from './saml.ts';
 import { type Chapter, promise } from './story.ts';
 
 const PROVIDER = 'tour-corp';
@@ -13,36 +19,12 @@ interface Preview {
   readonly why: readonly { readonly given: string; readonly group: string | null; readonly why: string }[];
 }
 
-/** A browser without scripts: cookies by origin, redirects followed. @returns the last page */
-async function browse(jars: Map<string, Map<string, string>>, start: string, form?: Record<string, string>) {
-  let url = start;
-  let body = form;
-  for (let hops = 0; hops < 15; hops++) {
-    const { origin } = new URL(url);
-    const jar = jars.get(origin) ?? new Map<string, string>();
-    jars.set(origin, jar);
-    const response = await fetch(url, {
-      redirect: 'manual',
-      headers: { cookie: [...jar].map(([name, value]) => `${name}=${value}`).join('; ') },
-      ...(body === undefined ? {} : { method: 'POST', body: new URLSearchParams(body) }),
-    });
-    for (const line of response.headers.getSetCookie()) {
-      const [name = '', value = ''] = (line.split(';')[0] ?? '').split(/=(.*)/s);
-      jar.set(name, value);
-    }
-    const location = response.headers.get('location');
-    if (location === null) return { url, html: await response.text() };
-    url = new URL(location, url).href;
-    body = undefined;
-  }
-  throw new Error('too many redirects');
-}
-
 export const identity: Chapter<TourContext> = {
   name: 'identity',
-  title: 'Ana signs in at her company, and out again everywhere',
+  title:
+    'Ana signs in at her company, and out again everywhere; others by SAML, and machines by what their platform gives',
   intro:
-    'Her identity provider says who she is and which groups she is in; when she signs out, what she opened ends too.',
+    'An identity provider says who she is and which groups she is in; when she signs out, what she opened ends too.',
   run: async (tour, step) => {
     const { dev, admin } = tour.stack;
     const { demoIdp } = JSON.parse(readFileSync(path.join(dev.controlPlane.dataDir, 'ready.json'), 'utf8')) as {
@@ -79,7 +61,7 @@ export const identity: Chapter<TourContext> = {
         promise(refusal === 'auth.groups_overage', refusal);
         return refusal;
       });
-      const jars = new Map<string, Map<string, string>>();
+      const jars: Jars = new Map();
       let session = '';
       await step('Ana signs in through the provider’s own form', async () => {
         const { persons } = JSON.parse(readFileSync(path.join(dev.controlPlane.dataDir, 'demo-idp.json'), 'utf8')) as {
@@ -125,5 +107,7 @@ export const identity: Chapter<TourContext> = {
     } finally {
       await admin.call('DELETE', `/v1/identity-providers/${PROVIDER}`);
     }
+    await samlSignIn(tour, step);
+    await machine(tour, step);
   },
 };
