@@ -65,6 +65,13 @@ const FORGED: Readonly<Record<string, (token: string) => string | Promise<string
     `${token.split('.')[0]}.${b64({ ...parts(token)[1], sub: randomUUID() })}.${parts(token)[2]}`,
   'another type': (token) =>
     `${b64({ ...parts(token)[0], typ: 'sallyport-approval+jwt' })}.${token.split('.')[1]}.${parts(token)[2]}`,
+  'a token of another issuer that looks like a cluster’s': (token) =>
+    signed(
+      { alg: 'ES256', kid: 'one' },
+      { ...parts(token)[1], iss: 'https://kubernetes.default.svc', sub: 'system:serviceaccount:payments:worker' },
+    ),
+  'claims of ours under another issuer’s name': (token) =>
+    `${token.split('.')[0]}.${b64({ ...parts(token)[1], iss: 'https://kubernetes.default.svc' })}.${parts(token)[2]}`,
   'a signature of zeros': (token) =>
     `${token.slice(0, token.lastIndexOf('.'))}.${Buffer.alloc(64).toString('base64url')}`,
   'a signature in DER': (token) => {

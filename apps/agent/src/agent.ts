@@ -236,6 +236,7 @@ export class Agent {
         inForce: () => this.#bundles.current,
         revocations: () => this.#live.revocations,
         newSessionsAllowed: (resource) => this.#contact.newSessionsAllowed(resource),
+        linked: () => this.#contact.linked,
         nowMs,
         record: (event) => trail.record(event),
         log,

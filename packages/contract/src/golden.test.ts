@@ -61,3 +61,15 @@ test('credential sources are read as they were written, and only those of the fi
   expect(parsed.map(needsSources)).toEqual([false, true, true, true]);
   expect(() => parseCredentialSource({ ...(sources[0] as object), password: 'x' }, '')).toThrow();
 });
+
+test('a trusted issuer is read as it was written, and an unknown field of it refuses the bundle', () => {
+  const lines = read('issuer-chunk.txt').split('\n');
+  expect(lines.length).toBe(2);
+  for (const line of lines) {
+    const body = JSON.parse(line.slice(line.indexOf(' ') + 1)) as object;
+    const parsed = CHUNK_PARSERS.issuer(body, '');
+    expect(parsed).toEqual(body);
+    expect(line.startsWith(`issuer/${parsed.id} `)).toBe(true);
+    expect(() => CHUNK_PARSERS.issuer({ ...body, oneTime: true }, '')).toThrow(/oneTime/);
+  }
+});

@@ -35,6 +35,8 @@ export const LIMITS = {
   /** Groups one sign-in may bring; beyond it the sign-in is refused, since half of them would be a wrong answer. */
   groupsPerSignInMax: 10_000,
   accessTokenBytesMax: 700,
+  /** Principals of one trust rule that agents know by its issuer's own tokens, the latest made; others exchange theirs. */
+  issuerPrincipalsMax: 1_000,
   accessTokenTtlMsMax: 15 * 60_000,
   approvalWaitMsMax: 24 * 60 * 60_000,
   /** A requester's own words. */

@@ -5,6 +5,7 @@
  */
 import { listOf, objectOf, oneOf, optional, type Parser, parseInteger, parseString } from '@sallyport/core';
 import { type Grant, parseGrant } from './grant.ts';
+import { parseTrustedIssuer, type TrustedIssuer } from './issuer.ts';
 import { type Policy, parsePolicy } from './policy.ts';
 import { parseResource, type Resource } from './resource.ts';
 
@@ -26,6 +27,7 @@ export const CAPABILITIES = [
   'budget.1',
   'credential.sources.1',
   'ssh.1',
+  'identity.issuers.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */
@@ -82,6 +84,8 @@ export type BundleChunk =
   | { readonly kind: 'grant'; readonly body: Grant }
   | { readonly kind: 'group'; readonly body: BundleGroup }
   | { readonly kind: 'key'; readonly body: VerificationKey }
+  /** An issuer whose own tokens agents take (ADR 0023). */
+  | { readonly kind: 'issuer'; readonly body: TrustedIssuer }
   | { readonly kind: 'revocations'; readonly body: readonly Revocation[] }
   | { readonly kind: 'settings'; readonly body: BundleSettings };
 export type BundleChunkKind = BundleChunk['kind'];
@@ -93,6 +97,7 @@ export const CHUNK_PARSERS: { readonly [K in BundleChunkKind]: Parser<Extract<Bu
   grant: parseGrant,
   group: parseBundleGroup,
   key: parseVerificationKey,
+  issuer: parseTrustedIssuer,
   revocations: listOf(parseRevocation),
   settings: parseBundleSettings,
 };
@@ -108,6 +113,8 @@ export interface Bundle {
   readonly grants: readonly Grant[];
   readonly groups: readonly BundleGroup[];
   readonly keys: readonly VerificationKey[];
+  /** Absent = none. */
+  readonly issuers?: readonly TrustedIssuer[];
   readonly revocations: readonly Revocation[];
   readonly settings: BundleSettings;
 }

@@ -23,6 +23,15 @@ export {
   type SealedCredential,
   type VerificationKey,
 } from './bundle.ts';
+export {
+  type Claims,
+  type Conditions,
+  failedCondition,
+  type Mapped,
+  mapPrincipal,
+  matchesPattern,
+  placeholdersOf,
+} from './claims.ts';
 export { carriesValue, isHiddenUse, mayName } from './column-use.ts';
 export {
   CREDENTIAL_KINDS,
@@ -41,6 +50,21 @@ export {
 } from './credential.ts';
 export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
+export {
+  claimedIssuers,
+  type ExpectedIssue,
+  ISSUED_ALGORITHMS,
+  ISSUED_SKEW_S,
+  ISSUED_TOKEN_BYTES_MAX,
+  type IssuedPrincipal,
+  type IssuerKey,
+  isIssuedType,
+  issuedPrincipal,
+  parseTrustedIssuer,
+  type TrustedIssuer,
+  trustDomainOf,
+  wrongClaim,
+} from './issuer.ts';
 export {
   type ApprovalSpec,
   BUDGET_METERS,
@@ -70,6 +94,7 @@ export {
 export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
 export { PROTOCOLS, type Protocol } from './protocol.ts';
 export {
+  ISSUER_TOKENS,
   type Labels,
   labelsMatch,
   type PostgresTarget,
@@ -84,6 +109,7 @@ export {
   parseSessionReport,
   type SessionAuth,
   type SessionInfo,
+  type SessionIssuer,
   type SessionReport,
   type SessionUsage,
 } from './session.ts';

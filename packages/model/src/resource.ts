@@ -49,6 +49,8 @@ export type PostgresTarget = ReturnType<typeof parsePostgresTarget>;
 export const RECORDING_LEVELS = ['statements', 'results', 'full'] as const;
 export type RecordingLevel = (typeof RECORDING_LEVELS)[number];
 
+export const ISSUER_TOKENS = ['offline', 'always'] as const;
+
 const parseBase = objectOf({
   id: parseString,
   projectId: parseString,
@@ -70,6 +72,8 @@ const parseBase = objectOf({
   idleMsMax: optional(parseInteger),
   /** A session ends at this age, whatever it does; absent = never. */
   sessionMsMax: optional(parseInteger),
+  /** Whether a trusted issuer's own token signs in: while the link is down, or always. Absent = only our access tokens. */
+  issuerTokens: optional(oneOf(...ISSUER_TOKENS)),
   /** Budgets while the control plane is away; 0 = closed at once. */
   offline: objectOf({ sessionsMs: parseInteger, newSessionsMs: parseInteger }),
 });

@@ -14,6 +14,14 @@ export interface SessionAuth {
   readonly provider: string;
 }
 
+/** The token of another issuer that opened a session. */
+export interface SessionIssuer {
+  /** Name of the trust rule. */
+  readonly rule: string;
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 export interface SessionInfo {
   /** UUIDv7 text. */
   readonly id: string;
@@ -36,6 +44,8 @@ export interface SessionInfo {
   readonly openedAt: number;
   /** Absent where no person signed in by a provider, or the token does not say. */
   readonly auth?: SessionAuth;
+  /** Present where no access token of ours opened it. */
+  readonly issuer?: SessionIssuer;
 }
 
 /** Counters of a session: what rules read as `usage.*`. */

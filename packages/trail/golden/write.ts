@@ -10,6 +10,7 @@ import {
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
+  GOLDEN_PROVEN,
   GOLDEN_REACHED,
   GOLDEN_SEAL_PRIVATE,
   GOLDEN_SECRET,
@@ -32,6 +33,7 @@ const key = new SessionKey(GOLDEN_SESSION, GOLDEN_SECRET);
 
 write('payloads.json', `${JSON.stringify(GOLDEN_EVENTS.map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') })), null, 1)}\n`);
 write('reached.json', `${JSON.stringify({ event: GOLDEN_REACHED, payload: encodeEventPayload(GOLDEN_REACHED).toString('hex') }, null, 1)}\n`);
+write('proven.json', `${JSON.stringify(GOLDEN_PROVEN.map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') })), null, 1)}\n`);
 write('segment.hex', hexLines(goldenSegment(key.sealTo(sealPublic))));
 const frames = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
 write('frames.hex', hexLines(frames));

@@ -150,6 +150,33 @@ export const GOLDEN_FRAMES: readonly RecordingFrame[] = [
   { kind: 'server', atMs: 90_210, bytes: Buffer.of(0, 255) },
 ];
 
+/** Sessions that say how the person behind them signed in, or whose token opened them. */
+export const GOLDEN_PROVEN: readonly TrailEvent[] = [
+  {
+    kind: 'session.opened',
+    session: {
+      ...GOLDEN_SESSION_INFO,
+      auth: { amr: ['pwd', 'otp'], acr: 'urn:level:2', authTimeMs: GOLDEN_TIME_MS - 60_000, provider: 'corp' },
+    },
+  },
+  {
+    kind: 'session.opened',
+    session: { ...GOLDEN_SESSION_INFO, auth: { amr: [], acr: '', authTimeMs: undefined, provider: 'google' } },
+  },
+  {
+    kind: 'session.opened',
+    session: {
+      ...GOLDEN_SESSION_INFO,
+      onBehalfOf: undefined,
+      issuer: {
+        rule: 'pods',
+        issuer: 'https://kubernetes.default.svc',
+        subject: 'system:serviceaccount:payments:worker',
+      },
+    },
+  },
+];
+
 /** What access reviews read of a statement; fields that were added after the events above. */
 export const GOLDEN_REACHED: TrailEvent & { readonly kind: 'statement.judged' } = {
   kind: 'statement.judged',

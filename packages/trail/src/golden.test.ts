@@ -10,6 +10,7 @@ import {
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
+  GOLDEN_PROVEN,
   GOLDEN_REACHED,
   GOLDEN_SEAL_PRIVATE,
   GOLDEN_SECRET,
@@ -47,6 +48,17 @@ test('what a judged statement reaches keeps its golden bytes, and is absent from
   expect(row.event).toEqual(JSON.parse(JSON.stringify(GOLDEN_REACHED)));
   expect(encodeEventPayload(GOLDEN_REACHED).toString('hex')).toBe(row.payload);
   expect(decodeEventPayload('statement.judged', Buffer.from(row.payload, 'hex'))).toEqual(GOLDEN_REACHED);
+});
+
+test('how somebody signed in, and whose token opened a session, keep their golden bytes and are absent from older ones', () => {
+  const rows = JSON.parse(golden('proven.json')) as { event: object; payload: string }[];
+  expect(rows.length).toBe(GOLDEN_PROVEN.length);
+  for (const [i, event] of GOLDEN_PROVEN.entries()) {
+    const { payload } = rows[i]!;
+    expect(rows[i]!.event).toEqual(JSON.parse(JSON.stringify(event)));
+    expect(encodeEventPayload(event).toString('hex')).toBe(payload);
+    expect(decodeEventPayload('session.opened', Buffer.from(payload, 'hex'))).toEqual(event);
+  }
 });
 
 test('the golden segment is made again byte for byte from its key record', () => {

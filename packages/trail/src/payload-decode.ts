@@ -7,7 +7,9 @@ import {
   type Effect,
   PROTOCOLS,
   type PrincipalRef,
+  type SessionAuth,
   type SessionInfo,
+  type SessionIssuer,
   type ShadowHit,
   type StatementOutcome,
   type StatementParameter,
@@ -189,7 +191,27 @@ function readSession(f: Fields): SessionInfo {
     role: f.text(13),
     application: f.text(14),
     openedAt: f.integer(15),
+    ...optionalPart('auth', f.optional(16, readAuth)),
+    ...optionalPart('issuer', f.optional(17, readIssuer)),
   };
+}
+
+const optionalPart = <K extends string, T>(name: K, value: T | undefined): { readonly [P in K]?: T } =>
+  value === undefined ? {} : ({ [name]: value } as { readonly [P in K]: T });
+
+function readAuth(bytes: Buffer): SessionAuth {
+  const f = new Fields(bytes);
+  return {
+    amr: f.all(1).map((method) => method.toString('utf8')),
+    acr: f.text(2),
+    authTimeMs: f.integer(3) || undefined,
+    provider: f.text(4),
+  };
+}
+
+function readIssuer(bytes: Buffer): SessionIssuer {
+  const f = new Fields(bytes);
+  return { rule: f.text(1), issuer: f.text(2), subject: f.text(3) };
 }
 
 function protocolOf(text: string): SessionInfo['protocol'] {

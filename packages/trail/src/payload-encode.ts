@@ -162,4 +162,20 @@ function writeSession(out: FieldWriter, session: SessionInfo): void {
   out.text(13, session.role);
   out.text(14, session.application);
   out.integer(15, session.openedAt);
+  const { auth, issuer } = session;
+  if (auth !== undefined) {
+    const start = out.open(16);
+    for (const method of auth.amr) out.presentText(1, method);
+    out.text(2, auth.acr);
+    out.integer(3, auth.authTimeMs ?? 0);
+    out.text(4, auth.provider);
+    out.close(start);
+  }
+  if (issuer !== undefined) {
+    const start = out.open(17);
+    out.text(1, issuer.rule);
+    out.text(2, issuer.issuer);
+    out.text(3, issuer.subject);
+    out.close(start);
+  }
 }

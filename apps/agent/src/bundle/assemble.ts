@@ -19,6 +19,7 @@ export function assembleBundle(manifest: Manifest, body: (digest: string) => Uin
     grant: [],
     group: [],
     key: [],
+    issuer: [],
     revocations: [],
     settings: [],
   };
@@ -46,6 +47,7 @@ export function assembleBundle(manifest: Manifest, body: (digest: string) => Uin
     grants: parts.grant as Bundle['grants'],
     groups: parts.group as Bundle['groups'],
     keys: parts.key as Bundle['keys'],
+    issuers: parts.issuer as NonNullable<Bundle['issuers']>,
     revocations: (parts.revocations as Bundle['revocations'][]).flat(),
     settings,
   };

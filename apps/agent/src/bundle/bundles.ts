@@ -7,6 +7,7 @@ import type { Chunk, SignedManifest } from '@sallyport/contract';
 import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { Bundle, Resource } from '@sallyport/model';
 import { loadBundlePolicies, type PolicyEngine } from '@sallyport/policy';
+import { type KnownIssuer, knownIssuers } from '../signin/issuer-token.ts';
 import { assembleBundle } from './assemble.ts';
 import { type Manifest, verifyManifest } from './manifest.ts';
 import type { BundleStore } from './store.ts';
@@ -22,6 +23,8 @@ export interface InForce {
   readonly resourcesById: ReadonlyMap<string, Resource>;
   /** Public keys by `<use>/<kid>`. */
   readonly keys: ReadonlyMap<string, KeyObject>;
+  /** Whose own tokens may open sessions. */
+  readonly issuers: readonly KnownIssuer[];
 }
 
 export interface BundlesOptions {
@@ -155,6 +158,7 @@ export class Bundles {
       resourcesByName: new Map(bundle.resources.map((resource) => [resource.name, resource])),
       resourcesById: new Map(bundle.resources.map((resource) => [resource.id, resource])),
       keys: importKeys(bundle.keys),
+      issuers: knownIssuers(bundle.issuers ?? []),
     };
     if (keep) store.putManifest(signed, new Set(manifest.chunks.map(({ digest }) => digest)));
     this.#current = now;

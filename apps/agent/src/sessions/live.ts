@@ -4,11 +4,12 @@
  */
 import type { AgentMessage } from '@sallyport/contract';
 import { type ErrorCode, GatewayError, LIMITS, type Logger } from '@sallyport/core';
-import type { SessionReport } from '@sallyport/model';
+import type { Resource, SessionReport } from '@sallyport/model';
 import type { Connection } from '@sallyport/relay';
 import type { SessionKey } from '@sallyport/trail';
 import type { InForce } from '../bundle/bundles.ts';
 import type { SessionRecorder } from '../recording/recorder.ts';
+import { type IssuedProof, stillCounts } from '../signin/issuer-token.ts';
 import { RevocationIndex } from '../signin/revocations.ts';
 import { mustBeReadOnly, type SessionRoad } from './road.ts';
 import type { WatchableRecorder } from './watch.ts';
@@ -21,6 +22,8 @@ export interface LiveSession {
   readonly watchable: WatchableRecorder;
   /** When its token was issued, UTC ms. */
   readonly tokenIssuedAtMs: number;
+  /** What another issuer's token proved when it opened. */
+  readonly issued: IssuedProof | undefined;
   /** Counters last reported. */
   reported: number;
 }
@@ -40,6 +43,7 @@ export class LiveSessions {
   readonly #ending = new Set<Promise<void>>();
   #revocations = new RevocationIndex([]);
   #inForce: InForce | undefined;
+  readonly #counting = new WeakMap<IssuedProof, { readonly inForce: InForce; readonly counts: boolean }>();
 
   constructor(options: LiveOptions) {
     this.#options = options;
@@ -158,6 +162,8 @@ export class LiveSessions {
     const resource = inForce.resourcesById.get(info.resourceId);
     if (resource?.name !== info.resourceName) return 'session.revoked';
     if (resource.ssh !== undefined && !resource.ssh.logins.includes(info.role)) return 'session.revoked';
+    if (session.issued !== undefined && !this.#isStillIssued(session.issued, resource, inForce))
+      return 'session.revoked';
     const nowMs = this.#options.nowMs();
     if (inForce.engine.effectsFor(info, nowMs).length === 0) return 'session.revoked';
     if (askedRole !== undefined && !inForce.engine.rolesFor(info, nowMs).includes(askedRole)) return 'session.revoked';
@@ -166,8 +172,19 @@ export class LiveSessions {
     return this.#options.fresh(session) ? undefined : 'agent.stale';
   }
 
+  /** Asked anew with each bundle: in between the answer is the same. */
+  #isStillIssued(proof: IssuedProof, resource: Resource, inForce: InForce): boolean {
+    const known = this.#counting.get(proof);
+    if (known?.inForce === inForce) return known.counts;
+    const counts = resource.issuerTokens !== undefined && stillCounts(proof, inForce.bundle.issuers ?? []);
+    this.#counting.set(proof, { inForce, counts });
+    return counts;
+  }
+
   #report(session: LiveSession, closed?: { readonly reason: string }): void {
-    const { info, usage } = session.road;
+    const { usage } = session.road;
+    // How somebody signed in is the trail's to say; the report's reader is strict and knows no such field.
+    const { auth: _, issuer: __, ...info } = session.road.info;
     const end = closed === undefined ? {} : { closedAt: this.#options.nowMs(), reason: closed.reason };
     const report: SessionReport = { ...info, usage, ...end };
     this.#options.send({ body: 'session', session: { session: Buffer.from(JSON.stringify(report)) } });

@@ -75,7 +75,7 @@ function openSession(
     ports.signIn,
   );
   ports.live.requireRoom();
-  const { info, resource, role, tokenIssuedAtMs, reason } = admitted;
+  const { info, resource, role, tokenIssuedAtMs, issued, reason } = admitted;
   const { trail } = ports;
   const key = new SessionKey(info.id);
   trail.record({ kind: 'session.opened', session: info }, key);
@@ -96,7 +96,7 @@ function openSession(
     recordOutcome: (event) => trail.recordOutcome(event, key),
   });
   if (reason !== '') sayWhy(road, reason);
-  const session: LiveSession = { road, connection, key, recorder, watchable, tokenIssuedAtMs, reported: 0 };
+  const session: LiveSession = { road, connection, key, recorder, watchable, tokenIssuedAtMs, issued, reported: 0 };
   ports.live.add(session);
   connection.established();
   return session;

@@ -2,12 +2,13 @@
  * From a token to a session: verified offline against the bundle in force, with the same answer for everything that is
  * wrong. Refuses to send a token on, and to say to a client what was wrong with it: the record knows.
  */
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { GatewayError, type Logger, uuid7Bytes, uuidText } from '@sallyport/core';
-import type { AccessTokenClaims, PrincipalRef, Protocol, Resource, SessionInfo, TrailEvent } from '@sallyport/model';
+import type { AccessTokenClaims, Protocol, Resource, SessionInfo, TrailEvent } from '@sallyport/model';
 import type { SignInRequest } from '@sallyport/protocol-kit';
 import type { InForce } from '../bundle/bundles.ts';
 import { verifyAccessToken } from './access-token.ts';
+import { claimsIssuer, type IssuedProof, verifyIssuedToken } from './issuer-token.ts';
 import type { RevocationIndex } from './revocations.ts';
 
 export interface SignInPorts {
@@ -16,6 +17,8 @@ export interface SignInPorts {
   inForce(): InForce | undefined;
   revocations(): RevocationIndex;
   newSessionsAllowed(resource: Resource): boolean;
+  /** True while the control plane can be heard. */
+  linked(): boolean;
   nowMs(): number;
   /** Records `auth.failed`. */
   record(event: TrailEvent): void;
@@ -28,6 +31,8 @@ export interface Admitted {
   readonly resource: Resource;
   readonly role: string | undefined;
   readonly tokenIssuedAtMs: number;
+  /** What another issuer's token proved; undefined where an access token of ours opened it. */
+  readonly issued: IssuedProof | undefined;
   /** Why access was asked for; '' = nothing was said. */
   readonly reason: string;
 }
@@ -96,75 +101,121 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   const resource = inForce.resourcesByName.get(request.resource);
   if (resource === undefined) throw refused('no such resource here');
   if (resource.kind !== client.protocol) throw refused('another protocol');
-  const answer = verifyAccessToken(
-    request.token.reveal(),
-    {
-      issuer: bundle.settings.issuer,
-      projectId: bundle.projectId,
-      key: (kid) => {
-        const key = inForce.keys.get(`access_token/${kid}`);
-        const about = bundle.keys.find((candidate) => candidate.kid === kid && candidate.use === 'access_token');
-        return key === undefined || about === undefined ? undefined : { key, about };
-      },
-    },
-    resource.id,
-    nowMs,
-  );
-  if (answer.kind === 'bad') throw refused(answer.why);
-  const { claims } = answer;
-  const missing = unproven(claims.cnf, client, request.provenKey);
-  if (missing !== undefined) throw refused(missing);
-  const tokenIssuedAtMs = claims.iat * 1000;
-  const info = sessionInfo(claims, request, resource, client.address, ports.agentId, nowMs);
-  const principalIds = [claims.sub, ...(claims.obo === undefined ? [] : [claims.obo.sub])];
-  if (
-    ports.revocations().ends({ sessionId: undefined, tokenId: claims.jti, principalIds, issuedAtMs: tokenIssuedAtMs })
-  )
+  const shown = claimsIssuer(request.token.reveal(), bundle.settings.issuer)
+    ? ourToken(request, resource, client, inForce, nowMs)
+    : issuersToken(request, resource, inForce, ports);
+  if (shown.kind === 'bad') throw refused(shown.why);
+  const { tokenId, tokenIssuedAtMs } = shown;
+  const info: SessionInfo = {
+    ...shown.who,
+    id: uuidText(uuid7Bytes(nowMs, randomBytes(10))),
+    projectId: resource.projectId,
+    agentId: ports.agentId,
+    resourceId: resource.id,
+    resourceName: resource.name,
+    protocol: resource.kind,
+    tokenId,
+    clientAddress: client.address,
+    database: request.database,
+    // An SSH session always has a login; the resource's first is meant when none is named.
+    role: request.role ?? resource.ssh?.logins[0] ?? '',
+    application: request.application.slice(0, 200),
+    openedAt: nowMs,
+  };
+  const principalIds = [info.principal.id, ...(info.onBehalfOf === undefined ? [] : [info.onBehalfOf.id])];
+  if (ports.revocations().ends({ sessionId: undefined, tokenId, principalIds, issuedAtMs: tokenIssuedAtMs }))
     throw refused('revoked');
   if (engine.effectsFor(info, nowMs).length === 0) throw refused('no grant');
   if (resource.ssh !== undefined && !resource.ssh.logins.includes(info.role)) throw refused('no such login');
   const asked = request.role !== undefined && request.role !== resource.ssh?.logins[0] ? request.role : undefined;
   if (asked !== undefined && !engine.rolesFor(info, nowMs).includes(asked)) throw refused('role not granted');
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
-  return { info, resource, role: asked, tokenIssuedAtMs, reason: request.reason || (claims.rsn ?? '') };
+  const { issued, reason } = shown;
+  return { info, resource, role: asked, tokenIssuedAtMs, issued, reason: request.reason || reason };
 }
 
-function sessionInfo(
-  claims: AccessTokenClaims,
+/** What a token says, whoever issued it. */
+type Shown =
+  | {
+      readonly kind: 'good';
+      readonly who: Pick<SessionInfo, 'principal' | 'onBehalfOf' | 'grantIds' | 'auth' | 'issuer'>;
+      readonly tokenId: string;
+      readonly tokenIssuedAtMs: number;
+      readonly issued: IssuedProof | undefined;
+      readonly reason: string;
+    }
+  | { readonly kind: 'bad'; readonly why: string };
+
+function ourToken(
   request: SignInRequest,
   resource: Resource,
-  clientAddress: string,
-  agentId: string,
+  client: ClientFacts,
+  inForce: InForce,
   nowMs: number,
-): SessionInfo {
-  const onBehalfOf: PrincipalRef | undefined =
-    claims.obo === undefined ? undefined : { id: claims.obo.sub, name: claims.obo.nam, kind: claims.obo.knd };
+): Shown {
+  const { bundle } = inForce;
+  const trust = {
+    issuer: bundle.settings.issuer,
+    projectId: bundle.projectId,
+    key: (kid: string) => {
+      const key = inForce.keys.get(`access_token/${kid}`);
+      const about = bundle.keys.find((candidate) => candidate.kid === kid && candidate.use === 'access_token');
+      return key === undefined || about === undefined ? undefined : { key, about };
+    },
+  };
+  const answer = verifyAccessToken(request.token.reveal(), trust, resource.id, nowMs);
+  if (answer.kind === 'bad') return answer;
+  const { claims } = answer;
+  const missing = unproven(claims.cnf, client, request.provenKey);
+  if (missing !== undefined) return { kind: 'bad', why: missing };
+  const { obo, idp } = claims;
   return {
-    id: uuidText(uuid7Bytes(nowMs, randomBytes(10))),
-    projectId: resource.projectId,
-    agentId,
-    resourceId: resource.id,
-    resourceName: resource.name,
-    protocol: resource.kind,
-    principal: { id: claims.sub, name: claims.nam, kind: claims.knd },
-    onBehalfOf,
+    kind: 'good',
+    who: {
+      principal: { id: claims.sub, name: claims.nam, kind: claims.knd },
+      onBehalfOf: obo === undefined ? undefined : { id: obo.sub, name: obo.nam, kind: obo.knd },
+      grantIds: claims.gr.map(grantIdText),
+      ...(idp === undefined
+        ? {}
+        : {
+            auth: {
+              amr: claims.amr ?? [],
+              acr: claims.acr ?? '',
+              authTimeMs: claims.ath === undefined ? undefined : claims.ath * 1000,
+              provider: idp,
+            },
+          }),
+    },
     tokenId: claims.jti,
-    grantIds: claims.gr.map(grantIdText),
-    clientAddress,
-    database: request.database,
-    // An SSH session always has a login; the resource's first is meant when none is named.
-    role: request.role ?? resource.ssh?.logins[0] ?? '',
-    application: request.application.slice(0, 200),
-    openedAt: nowMs,
-    ...(claims.idp === undefined
-      ? {}
-      : {
-          auth: {
-            amr: claims.amr ?? [],
-            acr: claims.acr ?? '',
-            authTimeMs: claims.ath === undefined ? undefined : claims.ath * 1000,
-            provider: claims.idp,
-          },
-        }),
+    tokenIssuedAtMs: claims.iat * 1000,
+    issued: undefined,
+    reason: claims.rsn ?? '',
+  };
+}
+
+function issuersToken(request: SignInRequest, resource: Resource, inForce: InForce, ports: SignInPorts): Shown {
+  const { issuerTokens } = resource;
+  // Read only where the resource wants it: elsewhere it is one more text that is no token of ours.
+  if (issuerTokens === undefined) return { kind: 'bad', why: 'no access token' };
+  if (issuerTokens === 'offline' && ports.linked())
+    return { kind: 'bad', why: 'an issuer’s own token counts here only while the control plane is away' };
+  const token = request.token.reveal();
+  const answer = verifyIssuedToken(token, inForce.issuers, ports.nowMs());
+  if (answer.kind === 'bad') return answer;
+  const { proof, rule } = answer;
+  const { principal, payload } = proof;
+  return {
+    kind: 'good',
+    who: {
+      principal: { id: principal.id, name: principal.name, kind: principal.kind },
+      onBehalfOf: undefined,
+      grantIds: ['*'],
+      issuer: { rule: rule.name, issuer: rule.issuer.slice(0, 500), subject: String(payload['sub']).slice(0, 300) },
+    },
+    tokenId: `issued:${hash('sha256', token, 'base64url')}`,
+    // A token that does not say when it was issued is older than every revocation of its principal.
+    tokenIssuedAtMs: Number(payload['iat'] ?? 0) * 1000,
+    issued: proof,
+    reason: '',
   };
 }

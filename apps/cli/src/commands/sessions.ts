@@ -102,6 +102,7 @@ async function show(context: Context, id: string): Promise<void> {
       ['agent', session.agent.name],
       ['waits for', session.heldFor],
       ['opened', showInstant(session.openedAt)],
+      ['signed in', proofText(session)],
       [
         'closed',
         session.closedAt == null ? 'live' : `${showInstant(session.closedAt)} (${session.closeReason || 'closed'})`,
@@ -112,6 +113,16 @@ async function show(context: Context, id: string): Promise<void> {
       ['bytes', session.bytes],
       ['erased', session.erasedAt == null ? null : showInstant(session.erasedAt)],
     ]),
+  );
+}
+
+/** How somebody got in, where more than our access token says it. */
+function proofText({ auth, issuer }: Session): string | null {
+  if (issuer != null) return safeLine(`by ${issuer.subject} of ${issuer.issuer} (trust rule ${issuer.rule})`);
+  if (auth == null) return null;
+  const at = auth.at == null ? '' : ` at ${showInstant(auth.at)}`;
+  return safeLine(
+    [`by ${auth.provider}${at}`, auth.amr.join(' + '), auth.acr].filter((part) => part !== '').join(', '),
   );
 }
 

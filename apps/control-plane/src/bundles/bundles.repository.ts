@@ -18,6 +18,7 @@ import type {
 } from '../generated/prisma/client.ts';
 import { reviewState } from '../grants/review-state.ts';
 import type { BundleSource } from './compile.ts';
+import { readTrustedIssuers } from './trusted-issuers.ts';
 
 export interface StoredCredential {
   readonly version: number;
@@ -118,6 +119,7 @@ async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot>
     revocations: revocations.map(
       (row): Revocation => ({ kind: row.kind as Revocation['kind'], id: row.targetId, before: row.before.getTime() }),
     ),
+    issuers: await readTrustedIssuers(tx, projectId),
     credentials: new Map(credentials.map((row) => [row.id, { version: row.version, boxes: boxesOf(row) }])),
   };
 }

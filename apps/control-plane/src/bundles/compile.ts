@@ -18,6 +18,7 @@ import {
   type Policy,
   type Resource,
   type Revocation,
+  type TrustedIssuer,
   type VerificationKey,
 } from '@sallyport/model';
 import { canonicalJson } from './canonical.ts';
@@ -34,6 +35,8 @@ export interface BundleSource {
   readonly grants: readonly Grant[];
   readonly groups: readonly BundleGroup[];
   readonly keys: readonly VerificationKey[];
+  /** Absent = none. */
+  readonly issuers?: readonly TrustedIssuer[];
   readonly revocations: readonly Revocation[];
   readonly settings: BundleSettings;
 }
@@ -67,6 +70,7 @@ export function compileBundle(
   const hasSsh = resources.some((resource) => resource.kind !== 'postgres');
   // Every policy of the project: which resource one is about is the agent's to judge, and leaving one out would fail open.
   const policies = source.policies;
+  const issuers = resources.some(({ issuerTokens }) => issuerTokens !== undefined) ? (source.issuers ?? []) : [];
   const chunks = [
     ...resources.map((body) => chunk('resource', body.id, body)),
     ...policies.map((body) => chunk('policy', body.id, body)),
@@ -75,6 +79,7 @@ export function compileBundle(
     ...source.keys
       .filter((key) => key.notAfter > source.createdAt && (key.use !== 'ssh_user' || hasSsh))
       .map((body) => chunk('key', body.kid, body)),
+    ...issuers.map((body) => chunk('issuer', body.id, body)),
     chunk(
       'revocations',
       'all',
@@ -184,6 +189,7 @@ function requiredCapabilities(
       'session.limits.1',
       resources.some((resource) => resource.idleMsMax !== undefined || resource.sessionMsMax !== undefined),
     ],
+    ['identity.issuers.1', resources.some((resource) => resource.issuerTokens !== undefined)],
     ['review.1', grants.some((grant) => grant.reviewedUntil !== undefined || grant.confirmed !== undefined)],
   ];
   return wanted.filter(([, needed]) => needed).map(([name]) => name);

@@ -32,6 +32,7 @@ import { ClientKeys } from './machines/client-keys.service.ts';
 import { Dpop } from './machines/dpop.ts';
 import { IssuerKeys } from './machines/issuer-keys.ts';
 import { MachineSignIn } from './machines/machine-sign-in.ts';
+import { PublishedKeys } from './machines/published-keys.ts';
 import { ClientKeysController, TrustController } from './machines/trust.controller.ts';
 import { TrustRepository } from './machines/trust.repository.ts';
 import { TrustRules } from './machines/trust.service.ts';
@@ -109,6 +110,7 @@ import { TokenService } from './token.service.ts';
     Accounts,
     TrustRepository,
     IssuerKeys,
+    PublishedKeys,
     MachineSignIn,
     TrustRules,
     ClientKeys,

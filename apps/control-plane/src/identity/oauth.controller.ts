@@ -5,6 +5,7 @@
 import { Body, Controller, Header, HttpCode, Post, Req } from '@nestjs/common';
 import { ApiConsumes, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { GatewayError, LIMITS } from '@sallyport/core';
+import { ISSUED_TOKEN_BYTES_MAX } from '@sallyport/model';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ProjectDirectory } from '../db/project.ts';
@@ -17,7 +18,6 @@ import { DeviceFlow } from './device-flow.ts';
 import { Exchange, type GivenToken } from './exchange.service.ts';
 import { CodeFlow } from './login/code-flow.ts';
 import { CLIENT_ASSERTION_TYPE } from './machines/client-assertions.ts';
-import { ISSUED_TOKEN_BYTES_MAX } from './machines/issued-token.ts';
 import { MachineSignIn } from './machines/machine-sign-in.ts';
 
 const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';

@@ -2,7 +2,7 @@
  * A resource as people write it, in REST and in YAML alike, and its way to and from a row.
  * Pure: refuses to know the database. What agents get is the model's Resource, made from the row by bundles/.
  */
-import { RECORDING_LEVELS, TLS_MODES, UPSTREAM_AUTH_METHODS } from '@sallyport/model';
+import { ISSUER_TOKENS, RECORDING_LEVELS, TLS_MODES, UPSTREAM_AUTH_METHODS } from '@sallyport/model';
 import { z } from 'zod';
 import type { Resource as ResourceRow } from '../generated/prisma/client.ts';
 import { Duration, showDuration } from '../http/duration.ts';
@@ -67,6 +67,11 @@ export const ResourceDocument = z
         newSessions: Duration(OFFLINE_MS_MAX).default(24 * HOUR_MS),
       }),
     ).default({ sessions: 24 * HOUR_MS, newSessions: 24 * HOUR_MS }),
+    issuerTokens: open(z.enum(['never', ...ISSUER_TOKENS]))
+      .default('never')
+      .describe(
+        'Whether tokens of trusted issuers open sessions themselves: while the link is down, always, or never.',
+      ),
     agents: open(z.array(Name).max(1_000)).default([]).describe('Which agents guard it; empty = every one.'),
   })
   .meta({ id: 'ResourceDocument' });
@@ -82,6 +87,7 @@ export interface ResourceSpec {
   readonly holdInTransactionMsMax: number;
   readonly idleMsMax?: number;
   readonly sessionMsMax?: number;
+  readonly issuerTokens?: (typeof ISSUER_TOKENS)[number];
   readonly offline: { readonly sessionsMs: number; readonly newSessionsMs: number };
 }
 
@@ -95,6 +101,7 @@ export const specOf = (document: ResourceDocument): ResourceSpec => ({
   // Left out where there is none: an agent that knows no such limit then takes the resource as it always did.
   ...(document.idleMsMax == null ? {} : { idleMsMax: document.idleMsMax }),
   ...(document.sessionMsMax == null ? {} : { sessionMsMax: document.sessionMsMax }),
+  ...(document.issuerTokens === 'never' ? {} : { issuerTokens: document.issuerTokens }),
   offline: { sessionsMs: document.offline.sessions, newSessionsMs: document.offline.newSessions },
 });
 
@@ -116,6 +123,7 @@ export function documentOf(row: ResourceRow & { readonly credential: { readonly 
     idleMsMax: spec.idleMsMax === undefined ? null : showDuration(spec.idleMsMax),
     sessionMsMax: spec.sessionMsMax === undefined ? null : showDuration(spec.sessionMsMax),
     offline: { sessions: showDuration(spec.offline.sessionsMs), newSessions: showDuration(spec.offline.newSessionsMs) },
+    issuerTokens: spec.issuerTokens ?? 'never',
     agents: row.agents,
   };
 }

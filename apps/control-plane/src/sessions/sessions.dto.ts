@@ -40,6 +40,12 @@ export const SessionView = z
     bytes: open(z.number()),
     heldFor: open(z.string().nullable()).describe('Approval request it waits for.'),
     erasedAt: open(Instant.nullable()),
+    auth: open(
+      z.object({ provider: z.string(), amr: z.array(z.string()), acr: z.string(), at: Instant.nullable() }).nullable(),
+    ).describe('How the person behind it signed in; null where nobody said.'),
+    issuer: open(z.object({ rule: z.string(), issuer: z.string(), subject: z.string() }).nullable()).describe(
+      'The trust rule and the token of another issuer that opened it; null where an access token did.',
+    ),
   })
   .meta({ id: 'Session' });
 export type SessionView = z.infer<typeof SessionView>;

@@ -4,6 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
+import type { SessionInfo } from '@sallyport/model';
 import { decodeFrames, type RecordingFrame } from '@sallyport/trail';
 import { recordAct } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
@@ -297,8 +298,29 @@ export class SessionsService {
       bytes: Number(row.bytes),
       heldFor: held.get(row.id) ?? null,
       erasedAt: row.erasedAt?.toISOString() ?? null,
+      ...shownProof(row.proof as Proof | null),
     });
   }
+}
+
+/** As the ingest of the trail keeps it. */
+type Proof = Pick<SessionInfo, 'auth' | 'issuer'>;
+
+function shownProof(proof: Proof | null): Pick<SessionView, 'auth' | 'issuer'> {
+  const { auth, issuer } = proof ?? {};
+  const at = auth?.authTimeMs;
+  return {
+    auth:
+      auth === undefined
+        ? null
+        : {
+            provider: auth.provider,
+            amr: [...auth.amr],
+            acr: auth.acr,
+            at: at === undefined ? null : new Date(at).toISOString(),
+          },
+    issuer: issuer === undefined ? null : { rule: issuer.rule, issuer: issuer.issuer, subject: issuer.subject },
+  };
 }
 
 const ownedBy = (caller: Caller): Prisma.SessionWhereInput => ({

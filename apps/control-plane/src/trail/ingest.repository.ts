@@ -6,6 +6,7 @@ import { Injectable } from '@nestjs/common';
 import type { SessionInfo } from '@sallyport/model';
 import type { ChainIdentity, ChainPosition, Checkpoint, KeyRecord, SegmentHeader } from '@sallyport/trail';
 import { Database, type Tx } from '../db/database.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
 import type { ClosedSession, IndexRow, RecordedChunk } from './index-rows.ts';
 
 export interface StoredChain {
@@ -171,6 +172,7 @@ export class IngestRepository {
       role: session.role,
       application: session.application,
       openedAt: new Date(session.openedAt),
+      ...(session.auth === undefined && session.issuer === undefined ? {} : { proof: proofOf(session) }),
     };
     const { count } = await tx.session.updateMany({ where: { id: session.id, agentId: identity.agentId }, data: row });
     if (count === 0) await tx.session.createMany({ data: [{ id: session.id, ...row }], skipDuplicates: true });
@@ -243,3 +245,7 @@ export class IngestRepository {
     return rows.length > 0;
   }
 }
+
+/** Undefined values have no place in JSON. */
+const proofOf = ({ auth, issuer }: SessionInfo): Prisma.InputJsonObject =>
+  JSON.parse(JSON.stringify({ auth, issuer })) as Prisma.InputJsonObject;

@@ -1258,6 +1258,8 @@ export interface ResourceDocument {
     readonly sessions?: string | number;
     readonly newSessions?: string | number;
   };
+  /** Whether tokens of trusted issuers open sessions themselves: while the link is down, always, or never. */
+  readonly issuerTokens?: 'never' | 'offline' | 'always';
   /** Which agents guard it; empty = every one. */
   readonly agents?: readonly string[];
 }
@@ -1526,6 +1528,19 @@ export interface Session {
   /** Approval request it waits for. */
   readonly heldFor: string | null;
   readonly erasedAt: string | null;
+  /** How the person behind it signed in; null where nobody said. */
+  readonly auth: {
+    readonly provider: string;
+    readonly amr: readonly string[];
+    readonly acr: string;
+    readonly at: string | null;
+  } | null;
+  /** The trust rule and the token of another issuer that opened it; null where an access token did. */
+  readonly issuer: {
+    readonly rule: string;
+    readonly issuer: string;
+    readonly subject: string;
+  } | null;
 }
 
 export interface SignOutAnswer {
@@ -1668,6 +1683,8 @@ export interface TrustRule {
   };
   /** Older or longer-lived tokens are refused. */
   readonly maxAgeSeconds: number;
+  /** Each token is good once, by its `jti`; one without is refused. Agents then take no token of this issuer themselves. */
+  readonly oneTime: boolean;
   readonly enabled: boolean;
   readonly id: string;
   readonly lastUsedAt: string | null;
@@ -1695,6 +1712,8 @@ export interface TrustRuleDocument {
   };
   /** Older or longer-lived tokens are refused. */
   readonly maxAgeSeconds?: number;
+  /** Each token is good once, by its `jti`; one without is refused. Agents then take no token of this issuer themselves. */
+  readonly oneTime?: boolean;
   readonly enabled?: boolean;
 }
 

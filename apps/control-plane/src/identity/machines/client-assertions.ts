@@ -3,14 +3,13 @@
  * Each assertion is good once, at every replica. Every failure reads alike.
  */
 import { Injectable } from '@nestjs/common';
+import { ISSUED_ALGORITHMS, ISSUED_SKEW_S } from '@sallyport/model';
 import { createLocalJWKSet, decodeJwt, type JWK, jwtVerify } from 'jose';
 import type { Principal } from '../../generated/prisma/client.ts';
 import { OAuthError } from '../../http/invalid-request.ts';
 import { Log } from '../../http/problem.filter.ts';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
-import { SKEW_S } from './issued-token.ts';
-import { ALGORITHMS } from './public-keys.ts';
 import { TrustRepository } from './trust.repository.ts';
 
 export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
@@ -59,12 +58,12 @@ export class ClientAssertions {
       .map((key) => key.jwk as unknown as JWK);
     const base = this.listening.publicUrl();
     const { payload, protectedHeader } = await jwtVerify(assertion, createLocalJWKSet({ keys }), {
-      algorithms: [...ALGORITHMS],
+      algorithms: [...ISSUED_ALGORITHMS],
       issuer: iss,
       subject: iss,
       // RFC 7523 section 3: the token endpoint, or this server by its URL.
       audience: [`${base}/v1/oauth/token`, base],
-      clockTolerance: SKEW_S,
+      clockTolerance: ISSUED_SKEW_S,
       currentDate: now,
       requiredClaims: ['exp', 'jti'],
     });
@@ -72,9 +71,9 @@ export class ClientAssertions {
       throw new Error('not an assertion');
     const { jti, exp, iat } = payload;
     if (typeof jti !== 'string' || jti === '' || jti.length > 200) throw new Error('no id');
-    if (exp! > now.getTime() / 1000 + LIFE_S_MAX + SKEW_S) throw new Error('it lives too long');
-    if (iat !== undefined && iat > now.getTime() / 1000 + SKEW_S) throw new Error('issued in the future');
-    const until = new Date((exp! + SKEW_S + 1) * 1000);
+    if (exp! > now.getTime() / 1000 + LIFE_S_MAX + ISSUED_SKEW_S) throw new Error('it lives too long');
+    if (iat !== undefined && iat > now.getTime() / 1000 + ISSUED_SKEW_S) throw new Error('issued in the future');
+    const until = new Date((exp! + ISSUED_SKEW_S + 1) * 1000);
     if (!(await this.repository.useOnce(projectId, `client/${client.id}`, jti, until))) throw new Error('used twice');
     return client;
   }

@@ -5,12 +5,13 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
+import { ISSUED_ALGORITHMS } from '@sallyport/model';
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify } from 'jose';
 import { Project } from '../../db/project.ts';
 import { type DpopRequest, KeyProofs } from '../../http/caller.ts';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
-import { ALGORITHMS, isPrivate, usableKey } from './public-keys.ts';
+import { isPrivate, usableKey } from './public-keys.ts';
 import { TrustRepository } from './trust.repository.ts';
 
 const PROOF_BYTES_MAX = 4_096;
@@ -45,7 +46,7 @@ export class Dpop extends KeyProofs {
     // Here alone a key comes with what it signs: the proof says nothing but that its sender holds it.
     const { payload, protectedHeader } = await jwtVerify(proof, EmbeddedJWK, {
       typ: 'dpop+jwt',
-      algorithms: [...ALGORITHMS],
+      algorithms: [...ISSUED_ALGORITHMS],
     });
     const jwk = protectedHeader.jwk ?? {};
     if (isPrivate(jwk)) throw new Error('the proof holds a private key');

@@ -77,7 +77,7 @@ export class IssuerKeys {
   async #ask(kept: Kept, rule: TrustRuleDocument): Promise<void> {
     if (kept.asking === undefined && this.#age(kept.askedMs) < ASK_EVERY_MS) return;
     kept.askedMs = kept.asking === undefined ? this.clock.monotonicMs() : kept.askedMs;
-    kept.asking ??= this.#fetch(rule)
+    kept.asking ??= this.fetch(rule)
       .then(
         (keys) => {
           kept.keys = keys;
@@ -91,7 +91,8 @@ export class IssuerKeys {
     await kept.asking;
   }
 
-  async #fetch(rule: TrustRuleDocument): Promise<readonly JWK[]> {
+  /** Asks the issuer, whatever is kept. @throws when it is away or says nothing that can be used */
+  async fetch(rule: TrustRuleDocument): Promise<readonly JWK[]> {
     if (rule.keys.from === 'upload') return usableKeys(rule.keys.keys);
     const options = { ca: rule.keys.ca, loopback: this.config.issuerLoopback };
     if (rule.keys.from === 'url') return usableKeys(await fetchJson(rule.keys.url, options));

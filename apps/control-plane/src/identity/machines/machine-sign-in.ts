@@ -5,7 +5,13 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
-import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
+import {
+  type ExpectedIssue,
+  ISSUED_SKEW_S,
+  mapPrincipal,
+  type PrincipalKind,
+  type PrincipalRef,
+} from '@sallyport/model';
 import type { JWTPayload } from 'jose';
 import { recordAct } from '../../acts/acts.ts';
 import { BundleChanges } from '../../bundles/bundle-changes.ts';
@@ -17,7 +23,6 @@ import { Log } from '../../http/problem.filter.ts';
 import { SystemClock } from '../../time.ts';
 import { ApiTokens } from '../api-tokens.ts';
 import { IdentityRepository } from '../identity.repository.ts';
-import { failedCondition, mapPrincipal } from './claims.ts';
 import { claimedOrigin, verifyIssued } from './issued-token.ts';
 import { IssuerKeys } from './issuer-keys.ts';
 import { TrustRepository } from './trust.repository.ts';
@@ -35,7 +40,7 @@ export interface Judgement {
 interface Held {
   readonly row: TrustRule;
   readonly rule: TrustRuleDocument;
-  readonly payload: JWTPayload;
+  readonly payload: JWTPayload & { readonly exp: number };
   readonly name: string;
   readonly subject: string;
 }
@@ -59,6 +64,17 @@ export const sessionNameOf = (rule: string): string => `trust rule ${rule}`;
 export const documentOf = (row: TrustRule): TrustRuleDocument =>
   TrustRuleDocument.parse({ ...(row.document as object), name: row.name, issuer: row.issuer });
 
+/** What a rule asks of a token's claims. */
+export const expectedOf = (rule: TrustRuleDocument): ExpectedIssue => ({
+  kind: rule.kind === 'spiffe' ? 'svid' : 'jwt',
+  issuer: rule.issuer,
+  audiences: rule.audiences,
+  maxAgeS: rule.maxAgeSeconds,
+  claims: rule.claims,
+});
+
+const isTokenId = (jti: unknown): boolean => typeof jti === 'string' && jti !== '' && jti.length <= 500;
+
 @Injectable()
 export class MachineSignIn {
   constructor(
@@ -77,6 +93,7 @@ export class MachineSignIn {
     const { requestId } = options;
     try {
       const held = await this.#prove(projectId, token, options.clientId);
+      await this.#useUp(projectId, held);
       const made = await this.#open(projectId, held, options);
       const caller = await this.tokens.authenticate(made.token, requestId, options.boundKey);
       await this.repository.touchRule(held.row.id, this.clock.now());
@@ -133,28 +150,22 @@ export class MachineSignIn {
   async #judge(row: TrustRule, token: string): Promise<Held> {
     const rule = documentOf(row);
     if (!rule.enabled) throw new Error('the rule is off');
-    const expected = {
-      issuer: rule.issuer,
-      isSpiffe: rule.kind === 'spiffe',
-      audiences: rule.audiences,
-      maxAgeS: rule.maxAgeSeconds,
-    };
     const keys = this.issuerKeys.resolver(`${row.id}/${row.updatedAt.getTime()}`, rule);
-    const payload = await verifyIssued(token, expected, keys, this.clock.nowMs());
-    // OpenID Connect Core section 3.1.3.7: among several audiences `azp` says whose token it is.
-    if (
-      Array.isArray(payload.aud) &&
-      payload.aud.length > 1 &&
-      payload['azp'] !== undefined &&
-      rule.claims['azp'] === undefined
-    )
-      throw new Error('for several audiences, and the rule does not say whose (azp)');
-    const failed = failedCondition(payload, rule.claims);
-    if (failed !== undefined) throw new Error(`the claim ${failed} is not as the rule says`);
+    const payload = await verifyIssued(token, expectedOf(rule), keys, this.clock.nowMs());
+    if (rule.oneTime && !isTokenId(payload.jti))
+      throw new Error('each token is good once, and this one has no id (jti)');
     const mapped = mapPrincipal(rule.principal, payload);
     if (mapped === undefined) throw new Error('a claim that the principal’s name is made of is missing');
     if (!NAME.test(mapped.name)) throw new Error('no principal can have the name that comes out');
     return { row, rule, payload, ...mapped };
+  }
+
+  /** @throws Error when the rule's tokens are good once and this one was shown before, at whichever replica */
+  async #useUp(projectId: string, { row, rule, payload }: Held): Promise<void> {
+    if (!rule.oneTime) return;
+    const until = new Date((payload.exp + 2 * ISSUED_SKEW_S) * 1000);
+    if (!(await this.repository.useOnce(projectId, `trust/${row.id}`, payload.jti ?? '', until)))
+      throw new Error('shown before');
   }
 
   async #open(projectId: string, held: Held, options: MachineSignInOptions): Promise<Omit<MachineSession, 'caller'>> {
@@ -164,7 +175,7 @@ export class MachineSignIn {
       if (principal.kind === 'person' || principal.disabledAt !== null)
         throw new Error('the principal may not sign in so');
       const nowMs = this.clock.nowMs();
-      const seconds = Math.max(1, Math.min(SESSION_S, Math.floor(held.payload.exp! - nowMs / 1000)));
+      const seconds = Math.max(1, Math.min(SESSION_S, Math.floor(held.payload.exp - nowMs / 1000)));
       const { token } = await this.tokens.create(tx, {
         projectId,
         principalId: principal.id,
@@ -211,6 +222,8 @@ export class MachineSignIn {
     if (taken === null && rule.create === undefined)
       throw new Error('there is no such principal, and the rule makes none');
     const principal = taken ?? (await this.#make(tx, projectId, held, requestId));
+    // Agents know the principals of a rule by the values that make them.
+    await this.bundles.bump(tx, projectId);
     await this.identity.insertIdentity(tx, {
       id: this.clock.id(),
       projectId,
@@ -251,7 +264,6 @@ export class MachineSignIn {
       detail: { by: source, kind: rule.create!.kind, groups: groups.map((group) => group.name) },
       requestId,
     });
-    await this.bundles.bump(tx, projectId);
     return principal;
   }
 }

@@ -323,6 +323,20 @@ describe('a rule', () => {
     });
   });
 
+  test('whose tokens are good once takes each by its id once, and none without one', async () => {
+    await rule({ name: 'once', claims: { sub: 'job-once' }, principal: 'worker', oneTime: true });
+    const job = (more: object) => issuer.token({ sub: 'job-once', ...more });
+    const token = await job({ jti: 'run-1' });
+    expect((await plane.call<{ rules: unknown[] }>('POST', '/v1/trust-rules/preview', { token })).status).toBe(200);
+    const answers = await Promise.all([1, 2, 3].map(() => trade(token, { resource: 'db' })));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect((await trade(token)).body).toMatchObject({ error: 'invalid_grant', code: 'auth.failed' });
+    // Signed anew, with the same id: the id is what counts.
+    expect((await trade(await job({ jti: 'run-1', more: 1 }))).status).toBe(401);
+    expect((await trade(await job({ jti: 'run-2' }))).status).toBe(200);
+    for (const jti of [undefined, '', 7, 'x'.repeat(501)]) expect((await trade(await job({ jti }))).status).toBe(401);
+  });
+
   test('that is removed ends what it opened', async () => {
     await rule({ name: 'brief', claims: { sub: 'brief-1' }, principal: 'worker' });
     const token = await issuer.token({ sub: 'brief-1' });

@@ -2,27 +2,13 @@
  * Which of an issuer's published keys are believed: asymmetric signing keys of today's sizes, and none that is private.
  * Everything else in the set is left out, so that no algorithm can be talked into using it. Pure.
  */
+import { ISSUED_ALGORITHMS } from '@sallyport/model';
 import type { JWK } from 'jose';
 import { z } from 'zod';
 
 export const KEYS_MAX = 50;
 const RSA_BYTES_MIN = 256;
 const CURVES: ReadonlySet<string> = new Set(['P-256', 'P-384', 'P-521']);
-
-/** Asymmetric ones alone: `none` and HMAC (with a public key as its secret) are not among them. */
-export const ALGORITHMS: readonly string[] = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-];
 
 const Jwk = z.looseObject({ kty: z.string().max(20) });
 export const KeySet = z.looseObject({ keys: z.array(Jwk).max(KEYS_MAX) });
@@ -42,7 +28,7 @@ export function usableKey(jwk: Readonly<Record<string, unknown>>): JWK | undefin
     ...(text(jwk['alg']) === '' ? {} : { alg: text(jwk['alg']) }),
     use: 'sig',
   };
-  if ('alg' in named && !ALGORITHMS.includes(named.alg ?? '')) return undefined;
+  if ('alg' in named && !ISSUED_ALGORITHMS.includes(named.alg ?? '')) return undefined;
   switch (jwk['kty']) {
     case 'RSA': {
       const n = Buffer.from(text(jwk['n']), 'base64url');

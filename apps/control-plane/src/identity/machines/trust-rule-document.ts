@@ -2,9 +2,9 @@
  * A trust rule as it is written: whose tokens, for which audience, with which claims, and which principal they make.
  * Refuses a rule that would believe everybody of an issuer that serves the whole world.
  */
+import { placeholdersOf } from '@sallyport/model';
 import { z } from 'zod';
 import { GroupName, Name, open } from '../../http/schema.ts';
-import { placeholdersOf } from './claims.ts';
 import { isPrivate, KeySet, usableKey } from './public-keys.ts';
 
 export const TRUST_KINDS = ['oidc', 'kubernetes', 'github', 'gitlab', 'spiffe'] as const;
@@ -67,6 +67,9 @@ const Base = z.strictObject({
   ).describe('Principals of a template are made at their first sign-in.'),
   maxAgeSeconds: open(z.number().int().min(60).max(86_400).default(3_600)).describe(
     'Older or longer-lived tokens are refused.',
+  ),
+  oneTime: open(z.boolean().default(false)).describe(
+    'Each token is good once, by its `jti`; one without is refused. Agents then take no token of this issuer themselves.',
   ),
   enabled: open(z.boolean().default(true)),
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../../db/database.ts';
 import { idOrName } from '../../db/reference.ts';
-import type { ClientKey, Principal, Prisma, TrustRule } from '../../generated/prisma/client.ts';
+import type { ClientKey, IssuerKeySet, Principal, Prisma, TrustRule } from '../../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../../http/page.ts';
 
 @Injectable()
@@ -55,6 +55,45 @@ export class TrustRepository {
   /** How many subjects of a rule are this principal. */
   subjects(principalId: string, provider: string, tx: Tx): Promise<number> {
     return tx.identity.count({ where: { principalId, provider } });
+  }
+
+  // keys as agents get them
+  /** Rules of projects in which a resource lets such tokens in. */
+  async rulesForAgents(): Promise<(TrustRule & { keySet: IssuerKeySet | null })[]> {
+    const rows = await this.database.client.$queryRaw<{ id: string }[]>`
+      select project_id::text as id from resources where spec ? 'issuerTokens' group by project_id`;
+    if (rows.length === 0) return [];
+    return await this.database.client.trustRule.findMany({
+      where: { projectId: { in: rows.map(({ id }) => id) } },
+      include: { keySet: true },
+      orderBy: { id: 'asc' },
+    });
+  }
+  /** Takes it upon this replica to ask. Keys of another place than `source` are dropped at once. @returns false when another one did */
+  async takeKeySet({ id, projectId }: TrustRule, source: string, now: Date, again: Date): Promise<boolean> {
+    const taken = await this.database.client.$executeRaw`
+      insert into issuer_key_sets as k (rule_id, project_id, source, asked_at)
+      select r.id, r.project_id, ${source}, ${now}::timestamptz from trust_rules r where r.id = ${id}::uuid and r.project_id = ${projectId}::uuid
+      on conflict (rule_id) do update set asked_at = excluded.asked_at, source = excluded.source,
+        keys = case when k.source = excluded.source then k.keys else '[]' end,
+        fetched_at = case when k.source = excluded.source then k.fetched_at end
+      where k.asked_at < ${again}::timestamptz or k.source <> excluded.source`;
+    return taken === 1;
+  }
+  /** @returns true when they are others than before */
+  async keepKeys(tx: Tx, ruleId: string, source: string, keys: readonly object[], now: Date): Promise<boolean> {
+    const text = JSON.stringify(keys);
+    const [row] = await tx.$queryRaw<{ changed: boolean }[]>`
+      with before as (select rule_id, keys from issuer_key_sets where rule_id = ${ruleId}::uuid and source = ${source} for update)
+      update issuer_key_sets k set keys = ${text}::jsonb, fetched_at = ${now}::timestamptz from before
+      where k.rule_id = before.rule_id returning before.keys <> ${text}::jsonb as changed`;
+    return row?.changed ?? false;
+  }
+  /** Forgets keys that were last fetched before. @returns true when there were some */
+  async forgetKeys(tx: Tx, ruleId: string, before: Date): Promise<boolean> {
+    const gone = await tx.$executeRaw`update issuer_key_sets set keys = '[]', fetched_at = null
+      where rule_id = ${ruleId}::uuid and fetched_at < ${before}::timestamptz`;
+    return gone === 1;
   }
 
   // client keys

@@ -4,8 +4,10 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
+import { ISSUED_TOKEN_BYTES_MAX, placeholdersOf } from '@sallyport/model';
 import { z } from 'zod';
 import { recordActOf } from '../../acts/acts.ts';
+import { BundleChanges } from '../../bundles/bundle-changes.ts';
 import { Config } from '../../config.ts';
 import { Database, type Tx } from '../../db/database.ts';
 import type { TrustRule } from '../../generated/prisma/client.ts';
@@ -17,9 +19,7 @@ import { Instant, open, openFields, secret } from '../../http/schema.ts';
 import { SystemClock } from '../../time.ts';
 import { IdentityRepository } from '../identity.repository.ts';
 import { Revocations } from '../revocations.ts';
-import { placeholdersOf } from './claims.ts';
 import { whyNotFetched } from './guarded-fetch.ts';
-import { ISSUED_TOKEN_BYTES_MAX } from './issued-token.ts';
 import { documentOf, MachineSignIn, sessionNameOf } from './machine-sign-in.ts';
 import { TrustRepository } from './trust.repository.ts';
 import { type TrustRuleDocument, TrustRuleFields } from './trust-rule-document.ts';
@@ -60,6 +60,7 @@ export class TrustRules {
     private readonly identity: IdentityRepository,
     private readonly machines: MachineSignIn,
     private readonly revocations: Revocations,
+    private readonly bundles: BundleChanges,
     private readonly config: Config,
     private readonly clock: SystemClock,
   ) {}
@@ -83,6 +84,7 @@ export class TrustRules {
         issuer,
         document: json(document),
       });
+      await this.bundles.bump(tx, caller.projectId);
       await recordActOf(tx, caller, 'trust-rule.created', `trust-rule/${name}`, openFields(TrustRuleFields, input));
       return show(row);
     });
@@ -96,6 +98,7 @@ export class TrustRules {
       const { name, issuer, ...document } = input;
       const row = await this.repository.updateRule(tx, found.id, { issuer, document: json(document) });
       if (!input.enabled && documentOf(found).enabled) await this.#endSessions(tx, caller.projectId, name);
+      await this.bundles.bump(tx, caller.projectId);
       await recordActOf(tx, caller, 'trust-rule.updated', `trust-rule/${name}`, openFields(TrustRuleFields, input));
       return show(row);
     });
@@ -106,6 +109,7 @@ export class TrustRules {
       const found = await this.#find(caller, reference, tx);
       await this.repository.removeRule(tx, found.id);
       await this.#endSessions(tx, caller.projectId, found.name);
+      await this.bundles.bump(tx, caller.projectId);
       await recordActOf(tx, caller, 'trust-rule.deleted', `trust-rule/${found.name}`);
     });
   }

@@ -1,0 +1,140 @@
+/** Trust rules as they travel to agents: with keys that are looked after, whom they make, and nothing that must stay here. Real database. */
+import { parseTrustedIssuer } from '@sallyport/model';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { BundlesRepository } from '../../bundles/bundles.repository.ts';
+import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
+import { newKey, TestIssuer } from './issuer.fixture.ts';
+import { PublishedKeys } from './published-keys.ts';
+
+let plane: TestControlPlane;
+let issuer: TestIssuer;
+let projectId = '';
+beforeAll(async () => {
+  issuer = await TestIssuer.start();
+  plane = await startTestControlPlane({ SALLYPORT_ISSUER_LOOPBACK: 'on' });
+  await plane.call('POST', '/v1/principals', { name: 'worker', kind: 'service' });
+  const { body } = await plane.call<{ projectId: string }>('GET', '/v1/whoami');
+  const found = await plane.call<{ items: { id: string; name: string }[] }>('GET', '/v1/projects');
+  projectId = body.projectId ?? found.body.items.find(({ name }) => name === 'default')!.id;
+  await rule('pods', {});
+}, 60_000);
+afterAll(async () => {
+  await plane.stop();
+  await issuer.stop();
+});
+
+const rule = (name: string, more: object) =>
+  plane.call<{ id: string }>('POST', '/v1/trust-rules', {
+    name,
+    issuer: issuer.url,
+    audiences: ['sallyport'],
+    claims: { sub: `${name}-1` },
+    principal: 'worker',
+    ...more,
+  });
+const resource = (issuerTokens: string) => ({
+  name: 'db',
+  type: 'postgres',
+  postgres: { host: 'db.internal' },
+  issuerTokens,
+});
+const state = async () => {
+  const snapshot = await plane.controlPlane.app.get(BundlesRepository, { strict: false }).snapshot(projectId);
+  return { revision: snapshot.revision, issuers: (snapshot.issuers ?? []).map((one) => parseTrustedIssuer(one, '')) };
+};
+const look = () => plane.controlPlane.app.get(PublishedKeys, { strict: false }).run();
+const named = async (name: string) => (await state()).issuers.find((one) => one.name === name);
+
+test('nothing is asked of issuers and nothing travels until a resource takes their tokens', async () => {
+  await plane.call('POST', '/v1/resources', resource('never'));
+  const before = issuer.asked;
+  await look();
+  expect(issuer.asked).toBe(before);
+  expect((await state()).issuers).toEqual([]);
+});
+
+test('keys are fetched once among all who ask, and travel with the principal of the rule', async () => {
+  expect((await plane.call('PUT', '/v1/resources/db', resource('offline'))).status).toBe(200);
+  const before = issuer.asked;
+  await Promise.all([look(), look(), look()]);
+  expect(issuer.asked - before).toBeLessThanOrEqual(1);
+  expect(await named('pods')).toMatchObject({
+    kind: 'jwt',
+    issuer: issuer.url,
+    claims: { sub: ['pods-1'] },
+    principals: [{ subject: '', name: 'worker', kind: 'service' }],
+    keys: [{ kid: 'one' }],
+  });
+});
+
+test('a rotated key makes a revision, and the same keys make none', async () => {
+  const { revision } = await state();
+  plane.clock.offsetMs += 6 * 60_000;
+  await look();
+  expect((await state()).revision).toBe(revision);
+  issuer.keys = [await newKey('two')];
+  plane.clock.offsetMs += 6 * 60_000;
+  await look();
+  const after = await state();
+  expect(after.revision).toBeGreaterThan(revision);
+  expect((await named('pods'))?.keys.map(({ kid }) => kid)).toEqual(['two']);
+});
+
+test('an issuer that is away keeps its keys for a day, and then has none', async () => {
+  issuer.broken = { status: 500, body: '' };
+  plane.clock.offsetMs += 3_600_000;
+  await look();
+  expect((await named('pods'))?.keys).toHaveLength(1);
+  plane.clock.offsetMs += 24 * 3_600_000;
+  await look();
+  expect(await named('pods')).toBeUndefined();
+  issuer.broken = undefined;
+  plane.clock.offsetMs += 60_000;
+  await look();
+  expect((await named('pods'))?.keys).toHaveLength(1);
+});
+
+test('a rule that is given another issuer does not believe the keys of the one before', async () => {
+  const other = await TestIssuer.start();
+  const doc = { name: 'pods', audiences: ['sallyport'], claims: { sub: 'pods-1' }, principal: 'worker' };
+  expect((await plane.call('PUT', '/v1/trust-rules/pods', { ...doc, issuer: other.url })).status).toBe(200);
+  expect(await named('pods')).toBeUndefined();
+  await look();
+  expect((await named('pods'))?.issuer).toBe(other.url);
+  await plane.call('PUT', '/v1/trust-rules/pods', { ...doc, issuer: issuer.url });
+  await other.stop();
+});
+
+test('rules that are off, whose tokens are good once, and of disabled principals stay here', async () => {
+  await rule('off', { enabled: false });
+  await rule('once', { oneTime: true });
+  await plane.call('POST', '/v1/principals', { name: 'gone', kind: 'service' });
+  await rule('gone', { principal: 'gone' });
+  plane.clock.offsetMs += 60_000;
+  await look();
+  expect((await state()).issuers.map(({ name }) => name).sort()).toEqual(['gone', 'pods']);
+  expect((await plane.call('PATCH', '/v1/principals/gone', { disabled: true })).status).toBe(200);
+  expect((await state()).issuers.map(({ name }) => name)).toEqual(['pods']);
+});
+
+test('a template brings those who have signed in, by the values that make them', async () => {
+  await rule('ci', {
+    claims: { sub: 'ci-1' },
+    principal: 'ci-{project}',
+    create: { kind: 'service', groups: [] },
+    keys: { from: 'upload', keys: { keys: issuer.keys.map(({ jwk }) => jwk) } },
+  });
+  expect(await named('ci')).toBeUndefined();
+  const iat = Math.floor(plane.clock.nowMs() / 1000);
+  const { revision } = await state();
+  const { status } = await plane.oauth({
+    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+    subject_token: await issuer.token({ sub: 'ci-1', project: 'acme/x', iat, exp: iat + 300 }),
+    subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+  });
+  expect(status).toBe(200);
+  expect((await state()).revision).toBeGreaterThan(revision);
+  expect((await named('ci'))?.principals).toEqual([
+    { subject: '["acme/x"]', id: expect.any(String), name: 'ci-acme-x', kind: 'service' },
+  ]);
+});
