@@ -24,6 +24,7 @@ export const CREDENTIAL_KINDS = [
   'gcp_secret',
   'azure_key_vault',
   'ephemeral',
+  'ssh_ca',
 ] as const;
 export type CredentialKind = (typeof CREDENTIAL_KINDS)[number];
 

@@ -67,7 +67,7 @@ export function compileBundle(
     .map((entry) => entry.resource);
   const grants = source.grants.filter((grant) => isGrantUseful(grant, resources, source.createdAt));
   // An agent that knows PostgreSQL alone would refuse the word.
-  const hasSsh = resources.some((resource) => resource.kind !== 'postgres');
+  const hasSsh = resources.some((resource) => resource.kind === 'ssh');
   // Every policy of the project: which resource one is about is the agent's to judge, and leaving one out would fail open.
   const policies = source.policies;
   const issuers = resources.some(({ issuerTokens }) => issuerTokens !== undefined) ? (source.issuers ?? []) : [];

@@ -27,6 +27,8 @@ const SOURCES = openSources({
   variable: () => undefined,
   readText: () => Promise.reject(new Error('not here')),
 });
+/** `public_key` is ours to say. */
+const SSH_CA: Readonly<Record<string, RegExp>> = { ttl_seconds: /^[1-9]\d{1,3}$/, public_key: /^ssh-ed25519 / };
 const EPHEMERAL: Readonly<Record<string, RegExp>> = {
   template: /^(?!pg_)[^\0'\\]{1,63}$/,
   ttl_ms: /^[1-9]\d{3,8}$/,
@@ -72,6 +74,7 @@ function problemsOf(document: CredentialFields): readonly { readonly field: stri
   const add = (field: string, message: string): void => void problems.push({ field, message });
   const source = SOURCES.get(kind);
   if (kind === 'ephemeral') problems.push(...ephemeralProblems(settings));
+  else if (kind === 'ssh_ca') problems.push(...unknownSettings(settings, SSH_CA, 'an SSH CA'));
   else if (source === undefined) for (const name of Object.keys(settings)) add(`settings.${name}`, 'no such setting');
   else problems.push(...sourceProblems(document));
   if ((kind === 'ephemeral') !== (typeof admin === 'string'))
@@ -108,13 +111,17 @@ function sourceProblems({ kind, settings, reference }: CredentialFields): { fiel
     .map(({ setting, message }) => ({ field: `settings.${setting}`, message }));
 }
 
+const unknownSettings = (
+  settings: Settings,
+  known: Readonly<Record<string, RegExp>>,
+  what: string,
+): { field: string; message: string }[] =>
+  Object.keys(settings)
+    .filter((name) => !Object.hasOwn(known, name) || !known[name]!.test(settings[name]!))
+    .map((name) => ({ field: `settings.${name}`, message: `not a setting of ${what}, or not a value for it` }));
+
 function ephemeralProblems(settings: Settings): { field: string; message: string }[] {
-  const problems = Object.keys(settings)
-    .filter((name) => !Object.hasOwn(EPHEMERAL, name) || !EPHEMERAL[name]!.test(settings[name]!))
-    .map((name) => ({
-      field: `settings.${name}`,
-      message: 'not a setting of ephemeral accounts, or not a value for it',
-    }));
+  const problems = unknownSettings(settings, EPHEMERAL, 'ephemeral accounts');
   if (settings['template'] === undefined)
     problems.push({ field: 'settings.template', message: 'the template role is needed' });
   return problems;
@@ -206,4 +213,4 @@ export const documentOfCredential = (row: CredentialRow): CredentialFields => ({
 
 /** A secret of its own, put by a person: the value itself, or what opens its store for the agents. */
 export const takesSecret = ({ kind, resolveAt }: Pick<CredentialFields, 'kind' | 'resolveAt'>): boolean =>
-  kind === 'stored' || (kind === 'vault' && resolveAt === 'agent');
+  kind === 'stored' || kind === 'ssh_ca' || (kind === 'vault' && resolveAt === 'agent');

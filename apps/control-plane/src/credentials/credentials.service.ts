@@ -27,6 +27,7 @@ import {
   type UpdateCredential,
 } from './credential-document.ts';
 import { type CredentialRow, CredentialsRepository } from './credentials.repository.ts';
+import { newSshCa, sshCaLine } from './ssh-ca.ts';
 
 /** Context of the envelope; bundles/ opens with the same. */
 export const credentialContext = (id: string): string => `credential/${id}`;
@@ -54,8 +55,10 @@ export class Credentials {
   }
 
   async create(caller: Caller, input: z.infer<typeof CreateCredential>): Promise<CredentialView> {
-    const { secret: secretText, ...given } = input;
-    const document = parseWith(CredentialDocument, given);
+    const { secret: givenSecret, ...given } = input;
+    const parsed = parseWith(CredentialDocument, given);
+    const secretText = givenSecret ?? (parsed.kind === 'ssh_ca' ? newSshCa() : undefined);
+    const document = withPublicKey(parsed, secretText);
     if (secretText !== undefined && !takesSecret(document))
       throw new InvalidRequest([
         { field: 'secret', message: 'only a stored credential, or what opens a vault, has one' },
@@ -88,7 +91,12 @@ export class Credentials {
     return await this.database.transaction(async (tx) => {
       const found = await this.find(caller, reference, tx);
       const before = documentOfCredential(found);
-      const document = parseWith(CredentialDocument, { ...before, ...input });
+      if (((input.kind ?? before.kind) === 'ssh_ca') !== (before.kind === 'ssh_ca'))
+        throw new GatewayError('request.conflict', { reason: 'an SSH CA is made as one, and stays one' });
+      const given = parseWith(CredentialDocument, { ...before, ...input });
+      const publicKey = before.settings['public_key'];
+      const document =
+        publicKey === undefined ? given : { ...given, settings: { ...given.settings, public_key: publicKey } };
       const moved = document.kind !== found.kind || document.resolveAt !== found.resolveAt;
       const drops = moved && !(takesSecret(document) && document.kind === found.kind);
       const row = await this.repository.update(tx, found.id, {
@@ -113,9 +121,11 @@ export class Credentials {
         throw new GatewayError('request.conflict', {
           reason: 'only a stored credential, or what opens a vault, has a secret',
         });
+      const { settings } = withPublicKey(documentOfCredential(found), text);
       const sealed = this.envelope.seal(Buffer.from(text), credentialContext(found.id));
       const row = await this.repository.update(tx, found.id, {
         ...replaced(found, sealed, this.clock.nowMs()),
+        settings: settings as Prisma.InputJsonObject,
         nextSealed: null,
       });
       await recordActOf(tx, caller, 'credential.rotated', `credential/${row.name}`, { version: row.version });
@@ -175,6 +185,12 @@ export class Credentials {
     return row.id;
   }
 }
+
+/** An SSH CA says its public half, which hosts have to be told. */
+const withPublicKey = (document: CredentialFields, secretText: string | undefined): CredentialFields =>
+  document.kind !== 'ssh_ca' || secretText === undefined
+    ? document
+    : { ...document, settings: { ...document.settings, public_key: sshCaLine(secretText, document.name) } };
 
 /** The columns of a value that takes another's place: the one before stays to fall back to, for as long as the row says. */
 export function replaced(

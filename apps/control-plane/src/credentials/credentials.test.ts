@@ -1,6 +1,8 @@
 /** Credentials over REST: what each kind may say, what the control plane resolves itself, and what it must never read. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parsePublicKeyLine, publicKeyBlob } from '@sallyport/ssh-certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { Envelope } from '../keys/envelope.ts';
@@ -131,4 +133,35 @@ test('a change of part of it leaves the rest, and the secret', async () => {
     hasSecret: true,
   });
   expect((await plane.call('POST', '/v1/credentials/part/rotate')).status).toBe(409);
+});
+
+test('an SSH CA is made here, shows the line for hosts, and never its key', async () => {
+  const made = await plane.call<{ settings: Record<string, string>; hasSecret: boolean }>('POST', '/v1/credentials', {
+    name: 'hosts',
+    kind: 'ssh_ca',
+    settings: { ttl_seconds: '120', public_key: 'ssh-ed25519 AAAAmine' },
+  });
+  expect(made.body).toMatchObject({ hasSecret: true, settings: { ttl_seconds: '120' } });
+  const line = made.body.settings['public_key']!;
+  const secret = (await sealedOf('hosts'))!;
+  const own = publicKeyBlob(createPublicKey(createPrivateKey(secret)));
+  expect(parsePublicKeyLine(line).blob).toEqual(own);
+  expect(JSON.stringify(made.body)).not.toContain('PRIVATE KEY');
+  // Its public half cannot be made to say something else, and what is no Ed25519 key is refused.
+  await plane.call('PATCH', '/v1/credentials/hosts', { settings: { public_key: 'ssh-ed25519 AAAAmine' } });
+  const after = await plane.call<{ settings: Record<string, string> }>('GET', '/v1/credentials/hosts');
+  expect(after.body.settings['public_key']).toBe(line);
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+  for (const bad of [String(rsa), 'no key'])
+    expect(await plane.call('PUT', '/v1/credentials/hosts/secret', { secret: bad })).toMatchObject({ status: 400 });
+  const next = generateKeyPairSync('ed25519').privateKey;
+  const put = await plane.call<{ settings: Record<string, string> }>('PUT', '/v1/credentials/hosts/secret', {
+    secret: next.export({ type: 'pkcs8', format: 'pem' }),
+  });
+  expect(parsePublicKeyLine(put.body.settings['public_key']!).blob).toEqual(publicKeyBlob(createPublicKey(next)));
+  expect(await plane.call('PATCH', '/v1/credentials/hosts', { kind: 'none' })).toMatchObject({ status: 409 });
+  expect(await fieldsOf({ name: 'x', kind: 'ssh_ca', settings: { ttl_seconds: '1', ttl: '5' } })).toEqual([
+    'settings.ttl_seconds',
+    'settings.ttl',
+  ]);
 });

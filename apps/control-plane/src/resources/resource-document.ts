@@ -2,11 +2,19 @@
  * A resource as people write it, in REST and in YAML alike, and its way to and from a row.
  * Pure: refuses to know the database. What agents get is the model's Resource, made from the row by bundles/.
  */
-import { ISSUER_TOKENS, RECORDING_LEVELS, TLS_MODES, UPSTREAM_AUTH_METHODS } from '@sallyport/model';
+import {
+  ISSUER_TOKENS,
+  PROTOCOLS,
+  type Protocol,
+  RECORDING_LEVELS,
+  TLS_MODES,
+  UPSTREAM_AUTH_METHODS,
+} from '@sallyport/model';
 import { z } from 'zod';
 import type { Resource as ResourceRow } from '../generated/prisma/client.ts';
 import { Duration, showDuration } from '../http/duration.ts';
 import { Labels, Name, open, sensitive } from '../http/schema.ts';
+import { SshTarget } from './ssh-target-document.ts';
 
 const HOUR_MS = 3_600_000;
 /** An attacker who cuts the link keeps revoked rights this long at most. */
@@ -47,10 +55,11 @@ export const PostgresTarget = z
 export const ResourceDocument = z
   .strictObject({
     name: open(Name),
-    type: open(z.literal('postgres')),
+    type: open(z.enum(PROTOCOLS)),
     description: open(z.string().max(500)).default(''),
     labels: open(Labels).default({}),
-    postgres: sensitive(PostgresTarget),
+    postgres: sensitive(PostgresTarget.optional()).describe('Of a resource of type postgres.'),
+    ssh: sensitive(SshTarget.optional()).describe('Of a resource of type ssh.'),
     credential: open(Name.nullish()).describe('Name of the credential; none = the server asks for nothing.'),
     recording: open(z.enum(RECORDING_LEVELS)).default('results'),
     durability: open(z.enum(['standard', 'strict'])).default('standard'),
@@ -74,12 +83,20 @@ export const ResourceDocument = z
       ),
     agents: open(z.array(Name).max(1_000)).default([]).describe('Which agents guard it; empty = every one.'),
   })
+  .superRefine((document, context) => {
+    for (const protocol of PROTOCOLS) {
+      if ((document[protocol] !== undefined) === (protocol === document.type)) continue;
+      const message = protocol === document.type ? 'is needed' : `a resource of type ${document.type} has none`;
+      context.addIssue({ code: 'custom', path: [protocol], message });
+    }
+  })
   .meta({ id: 'ResourceDocument' });
 export type ResourceDocument = z.infer<typeof ResourceDocument>;
 
 /** The part of a row that holds the model's fields. */
 export interface ResourceSpec {
-  readonly postgres: z.infer<typeof PostgresTarget>;
+  readonly postgres?: z.infer<typeof PostgresTarget>;
+  readonly ssh?: z.infer<typeof SshTarget>;
   readonly recording: ResourceDocument['recording'];
   readonly durability: ResourceDocument['durability'];
   readonly approval: ResourceDocument['approval'];
@@ -92,7 +109,8 @@ export interface ResourceSpec {
 }
 
 export const specOf = (document: ResourceDocument): ResourceSpec => ({
-  postgres: document.postgres,
+  ...(document.postgres === undefined ? {} : { postgres: document.postgres }),
+  ...(document.ssh === undefined ? {} : { ssh: document.ssh }),
   recording: document.recording,
   durability: document.durability,
   approval: document.approval,
@@ -110,10 +128,11 @@ export function documentOf(row: ResourceRow & { readonly credential: { readonly 
   const spec = row.spec as unknown as ResourceSpec;
   return {
     name: row.name,
-    type: row.kind as 'postgres',
+    type: row.kind as Protocol,
     description: row.description,
     labels: row.labels as Record<string, string>,
-    postgres: spec.postgres,
+    ...(spec.postgres === undefined ? {} : { postgres: spec.postgres }),
+    ...(spec.ssh === undefined ? {} : { ssh: spec.ssh }),
     credential: row.credential?.name ?? null,
     recording: spec.recording,
     durability: spec.durability,

@@ -17,7 +17,7 @@ import { type Page, pageOf, pageQuery, toPage } from '../http/page.ts';
 import { Instant, Name, open, openFields, sensitive } from '../http/schema.ts';
 import { Exchange, isGrantOn } from '../identity/exchange.service.ts';
 import { SystemClock } from '../time.ts';
-import { documentOf, ResourceDocument, type ResourceSpec, specOf } from './resource-document.ts';
+import { documentOf, ResourceDocument, specOf } from './resource-document.ts';
 import { type ResourceRow, ResourcesRepository } from './resources.repository.ts';
 
 const Endpoint = z.object({ protocol: z.string(), address: z.string(), plaintext: z.boolean(), agent: z.string() });
@@ -30,6 +30,7 @@ export const ResourceView = z
     labels: open(z.record(z.string(), z.string())),
     endpoints: open(z.array(Endpoint)),
     databases: open(z.array(z.string())),
+    logins: open(z.array(z.string())).optional().describe('Accounts on an SSH host; the first is meant by default.'),
     effects: open(z.array(z.enum(EFFECTS)))
       .optional()
       .describe('What the caller may do there, where asked for.'),
@@ -46,6 +47,7 @@ export const ResourceView = z
     ),
     credential: open(z.string().nullable()).optional(),
     postgres: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
+    ssh: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
     agents: open(z.array(z.string())),
     createdAt: open(Instant),
     updatedAt: open(Instant),
@@ -219,7 +221,7 @@ function reachOf(row: ResourceRow, grants: readonly Grant[]): Reach | undefined 
 }
 
 function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): ResourceView {
-  const { postgres, credential, ...document } = documentOf(row);
+  const { postgres, ssh, credential, ...document } = documentOf(row);
   const guards = agents.filter((agent) => row.agents.length === 0 || row.agents.includes(agent.name));
   return {
     ...document,
@@ -234,8 +236,15 @@ function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): Res
           agent: agent.name,
         })),
     ),
-    databases: (row.spec as unknown as ResourceSpec).postgres.databases,
-    ...(seesAll ? { postgres: { ...postgres }, credential } : {}),
+    databases: postgres?.databases ?? [],
+    ...(ssh === undefined ? {} : { logins: ssh.logins }),
+    ...(seesAll
+      ? {
+          ...(postgres === undefined ? {} : { postgres: { ...postgres } }),
+          ...(ssh === undefined ? {} : { ssh: { ...ssh } }),
+          credential,
+        }
+      : {}),
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   };

@@ -556,7 +556,7 @@ export interface CreateClientKey {
 
 export interface CreateCredential {
   readonly name: string;
-  readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral';
+  readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral' | 'ssh_ca';
   /** Empty where the source knows it. */
   readonly username?: string;
   /** env: variable name; file: absolute path, both where it is resolved. */
@@ -682,7 +682,7 @@ export interface CreateWebhook {
 export interface Credential {
   readonly id: string;
   readonly name: string;
-  readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral';
+  readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral' | 'ssh_ca';
   readonly username: string;
   readonly reference: string | null;
   readonly certificate: boolean;
@@ -1203,6 +1203,8 @@ export interface Resource {
     readonly agent: string;
   }[];
   readonly databases: readonly string[];
+  /** Accounts on an SSH host; the first is meant by default. */
+  readonly logins?: readonly string[];
   /** What the caller may do there, where asked for. */
   readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles?: readonly string[];
@@ -1220,6 +1222,8 @@ export interface Resource {
   readonly credential?: string | null;
   /** Only with resource:read. */
   readonly postgres?: Readonly<Record<string, unknown>>;
+  /** Only with resource:read. */
+  readonly ssh?: Readonly<Record<string, unknown>>;
   readonly agents: readonly string[];
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -1227,10 +1231,11 @@ export interface Resource {
 
 export interface ResourceDocument {
   readonly name: string;
-  readonly type: 'postgres';
+  readonly type: 'postgres' | 'ssh';
   readonly description?: string;
   readonly labels?: Readonly<Record<string, string>>;
-  readonly postgres: {
+  /** Of a resource of type postgres. */
+  readonly postgres?: {
     readonly host?: string;
     readonly port?: number;
     /** Directory of the unix socket, instead of host and port. */
@@ -1242,6 +1247,40 @@ export interface ResourceDocument {
     readonly ca?: string;
     readonly serverName?: string;
     readonly auth?: readonly ('scram-sha-256' | 'scram-sha-256-plus' | 'certificate' | 'md5' | 'password' | 'trust')[];
+  };
+  /** Of a resource of type ssh. */
+  readonly ssh?: {
+    readonly host: string;
+    readonly port?: number;
+    /** Accounts on the host; the first is meant when a client names none. */
+    readonly logins: readonly string[];
+    /** Pinned, as `ssh-keyscan` prints them after the name. */
+    readonly hostKeys?: readonly string[];
+    /** Public keys of CAs that certify the host. */
+    readonly hostCas?: readonly string[];
+    /** Trust the key that is shown first, and only that one from then on. */
+    readonly acceptNewHostKey?: boolean;
+    /** What an interactive shell is: recorded, read line by line (command), or refused (none). */
+    readonly shell?: 'recorded' | 'command' | 'none';
+    /** What is typed is recorded too, without passwords. */
+    readonly inputRecorded?: boolean;
+    /** Environment variables that may be set; `*` at the end. */
+    readonly env?: readonly string[];
+    /** Programs that cannot be read and are let in by name. */
+    readonly opaque?: readonly ('ansible' | 'vscode')[];
+    /** Detectors are asked of stdout and stderr. */
+    readonly maskStreams?: boolean;
+    /** A file that is larger is not let out. */
+    readonly downloadBytesMax?: number;
+    /** A download in which one of these is found is cut. */
+    readonly downloadDetect?: readonly ('payment_card' | 'email' | 'national_id' | 'iban' | 'phone' | 'ip_address' | 'secret_key' | 'jwt')[];
+    /** Towards the host; what this version ships when left out. */
+    readonly algorithms?: {
+      readonly kex?: readonly string[];
+      readonly cipher?: readonly string[];
+      readonly mac?: readonly string[];
+      readonly hostKey?: readonly string[];
+    };
   };
   /** Name of the credential; none = the server asks for nothing. */
   readonly credential?: string | null;
@@ -1731,7 +1770,7 @@ export interface UpdateAccount {
 }
 
 export interface UpdateCredential {
-  readonly kind?: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral';
+  readonly kind?: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral' | 'ssh_ca';
   /** Empty where the source knows it. */
   readonly username?: string;
   /** env: variable name; file: absolute path, both where it is resolved. */
