@@ -1,10 +1,6 @@
 /** Credentials on a whole stack: rotated, refused and fallen back from, lent for one session, and swept after kill -9. */
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import { homedir } from 'node:os';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { hasVault, startVaultServer } from '@sallyport/credentials/testing';
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import { openSql } from '../../scripts/stack/sql-client.ts';
@@ -202,33 +198,14 @@ test('after kill -9 of the agent its accounts are swept when it is back, and cou
   expect(ended.some((lease) => lease.reason === 'swept')).toBe(true);
 }, 90_000);
 
-const vaultBinary = process.env['SALLYPORT_TEST_VAULT'] ?? path.join(homedir(), '.cache/sallyport/vault');
-
-test.skipIf(!existsSync(vaultBinary))(
+test.skipIf(!hasVault)(
   'an account of Vault lives as long as its session, and is revoked after kill -9 of the agent',
   async () => {
-    const { stack, dir } = running();
-    const port = await freePort();
-    const address = `http://127.0.0.1:${port}`;
-    const vault = spawn(
-      vaultBinary,
-      ['server', '-dev', '-dev-root-token-id=root', '-dev-no-store-token', `-dev-listen-address=127.0.0.1:${port}`],
-      {
-        stdio: 'ignore',
-        env: { HOME: dir, PATH: process.env['PATH'] ?? '' },
-      },
-    );
+    const { stack } = running();
+    const vault = await startVaultServer();
+    const { address } = vault;
     try {
-      const api = async (at: string, body?: unknown): Promise<true> => {
-        const answer = await fetch(`${address}/v1/${at}`, {
-          method: body === undefined ? 'GET' : 'POST',
-          headers: { 'x-vault-token': 'root' },
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        });
-        if (!answer.ok) throw new Error(`${at}: ${answer.status} ${await answer.text()}`);
-        return true;
-      };
-      await eventually(() => api('sys/health'), 30_000);
+      const api = (at: string, body: unknown): Promise<unknown> => vault.api('POST', at, body);
       const { host, port: pgPort, password } = stack.database.server;
       await api('sys/mounts/database', { type: 'database' });
       await api('database/config/pg', {
@@ -273,16 +250,8 @@ test.skipIf(!existsSync(vaultBinary))(
       await stack.restartAgent();
       await eventually(async () => ((await made()) === 0 ? true : undefined), 20_000);
     } finally {
-      vault.kill('SIGKILL');
+      vault.stop();
     }
   },
   120_000,
 );
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise<void>((done) => probe.close(() => done()));
-  return port;
-}

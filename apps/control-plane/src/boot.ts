@@ -26,8 +26,9 @@ import { answerUnrouted, type Log } from './http/problem.filter.ts';
 import { ConfiguredProviders } from './identity/configured-providers.ts';
 import { Envelope } from './keys/envelope.ts';
 import { httpsOptions } from './keys/https-options.ts';
-import { KeyRing, kekSource } from './keys/key-ring.ts';
+import { KeyRing } from './keys/key-ring.ts';
 import { Keys } from './keys/keys.ts';
+import { kekSources } from './keys/kms-keks.ts';
 import { Listening } from './listening.ts';
 import { nestLogger, ProcessLog } from './nest-log.ts';
 import { keepRawBody } from './slack/raw-body.ts';
@@ -63,7 +64,8 @@ async function createApp(
   log: Log,
   clock: SystemClock,
 ): Promise<NestFastifyApplication> {
-  const ring = KeyRing.from(kekSource(config, !(await holdsKeys(databaseUrl))));
+  const sources = kekSources(config, databaseUrl, () => clock.nowMs());
+  const ring = await KeyRing.open(sources, !(await holdsKeys(databaseUrl)));
   const adapter = new FastifyAdapter({
     ...httpsOptions(config.httpTls),
     bodyLimit: BODY_BYTES_MAX,

@@ -10,6 +10,7 @@ const refused = (argv: string[], env: Record<string, string> = {}): unknown => {
   }
   return 'accepted';
 };
+const KMS = '{"kind":"vault_transit","address":"https://vault","auth":"token","key":"k"}';
 
 test('without any setting it listens on loopback, in a folder of its own', () => {
   const config = parseConfig([], {});
@@ -19,6 +20,14 @@ test('without any setting it listens on loopback, in a folder of its own', () =>
     enroll: { port: 7402 },
     demoIdp: false,
   });
+});
+
+test('a KMS has a name, a kind and settings, and there may be several', () => {
+  const second = KMS.replace('{', '{"name":"second",');
+  expect(parseConfig([], { SALLYPORT_KMS: `[${KMS},${second}]` }).kms).toMatchObject([
+    { name: 'kms', kind: 'vault_transit', settings: { key: 'k' } },
+    { name: 'second' },
+  ]);
 });
 
 test('flags win over the environment', () => {
@@ -36,6 +45,15 @@ test.each([
   [[], { SALLYPORT_HTTP_PLAINTEXT: 'yes' }, 'SALLYPORT_HTTP_PLAINTEXT'],
   [[], { SALLYPORT_HTTP_TLS_CERT: '/tmp/x' }, 'SALLYPORT_HTTP_TLS_CERT'],
   [[], { SALLYPORT_KEK: 'short' }, 'SALLYPORT_KEK'],
+  [[], { SALLYPORT_KMS: 'vault' }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: '[]' }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: '{"kind":"magic"}' }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: '{"kind":"vault_transit","auth":"token","key":"k"}' }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: KMS.replace('"k"', '"../sys/raw"') }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: KMS.replace('{', '{"token":"t",') }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: KMS.replace('{', '{"key_env":"SALLYPORT_KEK",') }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: KMS.replace('{', '{"name":"file",') }, 'SALLYPORT_KMS'],
+  [[], { SALLYPORT_KMS: `[${KMS},${KMS}]` }, 'SALLYPORT_KMS'],
   [[], { DATABASE_URL: 'mysql://x' }, 'DATABASE_URL'],
   [[], { REDIS_URL: 'http://x' }, 'REDIS_URL'],
   [[], { SALLYPORT_DEMO_IDP: 'maybe' }, 'SALLYPORT_DEMO_IDP'],

@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { GatewayError, isDnsLabel, type LogLevel, requireKnownSettings, Secret } from '@sallyport/core';
-import { parseKeks } from './keys/key-ring.ts';
+import { parseKeks } from './keys/kek-sources.ts';
+import { type KmsConfig, parseKms } from './keys/kms-config.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -58,6 +59,8 @@ export class Config {
   /** Newest first when given by environment; otherwise `kekFile` is read or made. */
   readonly keks!: readonly Secret<Buffer>[];
   readonly kekFile!: string;
+  /** KMSs that wrap master keys, the preferred one first. */
+  readonly kms!: readonly KmsConfig[];
   /** Folder whose files credentials may name when the control plane resolves them; '' = none. */
   readonly secretsDir!: string;
   readonly demoIdp!: boolean;
@@ -95,6 +98,7 @@ const KNOWN = [
   'RECORDINGS_DIR',
   'KEK',
   'KEK_FILE',
+  'KMS',
   'SECRETS_DIR',
   'DEMO_IDP',
   'DEMO_IDP_LISTEN',
@@ -283,6 +287,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     redisUrl: redisUrl === undefined ? undefined : new Secret(redisUrl),
     keks: kek === undefined ? [] : parseKeks('SALLYPORT_KEK', kek),
     kekFile: path.resolve(get('KEK_FILE') ?? path.join(dataDir, 'kek')),
+    kms: parseKms('SALLYPORT_KMS', get('KMS')),
     secretsDir: get('SECRETS_DIR') === undefined ? '' : path.resolve(get('SECRETS_DIR')!),
     demoIdp: parseSwitch('SALLYPORT_DEMO_IDP', get('DEMO_IDP')),
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),

@@ -294,7 +294,8 @@ export interface ApiClient {
     list(query?: Query, max?: number): AsyncGenerator<Lease>;
     revoke(id: string): Promise<Lease>;
   };
-  rotateMasterKey(): Promise<RotatedMasterKey>;
+  /** @param to where the new key lies: `file`, `environment` or a KMS's name; the preferred one when absent */
+  rotateMasterKey(to?: string): Promise<RotatedMasterKey>;
   /** Changes that wait for a second admin. */
   readonly proposals: {
     list(query?: Query, max?: number): AsyncGenerator<ChangeProposal>;
@@ -481,7 +482,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       list: list('/v1/leases'),
       revoke: (id) => post(`/v1/leases/${at(id)}/revoke`),
     },
-    rotateMasterKey: () => transport.json('POST', '/v1/keys/master/rotate', { timeoutMs: REWRAP_MS, body: {} }),
+    rotateMasterKey: (to) =>
+      transport.json('POST', '/v1/keys/master/rotate', { timeoutMs: REWRAP_MS, body: to === undefined ? {} : { to } }),
     proposals: {
       list: list('/v1/change-proposals'),
       get: (id) => get(`/v1/change-proposals/${at(id)}`),

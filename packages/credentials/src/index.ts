@@ -7,6 +7,8 @@ import { envSource, fileSource } from './host-secrets.ts';
 import type { CredentialSource, SourceHost } from './source.ts';
 import { vaultSource } from './vault.ts';
 
+export type { Kms } from './kms.ts';
+export { kmsProblems, openKms } from './kms-kinds.ts';
 export {
   ASK_MS_MAX,
   type Ask,

@@ -84,14 +84,13 @@ export const unavailable = (kind: string, reason: string, cause?: unknown): Gate
 
 /** What is wrong with these settings, by name; empty = nothing. */
 export function settingProblems(
-  source: CredentialSource,
+  source: Pick<CredentialSource, 'kind' | 'settings' | 'check'>,
   settings: Settings,
 ): readonly { readonly setting: string; readonly message: string }[] {
   const problems: { setting: string; message: string }[] = [];
   for (const [name, value] of Object.entries(settings)) {
     const setting = Object.hasOwn(source.settings, name) ? source.settings[name] : undefined;
-    if (setting === undefined)
-      problems.push({ setting: name, message: `a ${source.kind} credential has no such setting` });
+    if (setting === undefined) problems.push({ setting: name, message: `${source.kind} has no such setting` });
     else if (value.length > 16_384 || !matchesWhole(setting.pattern, value))
       problems.push({ setting: name, message: `expected: ${setting.help}` });
   }

@@ -2,25 +2,21 @@
  * The Vault source against Vault itself, where SALLYPORT_TEST_VAULT names a binary or scripts/test-vault.ts has built one,
  * and against the fake that is held to it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcp } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError, Secret } from '@sallyport/core';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@sallyport/embedded-postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ask, CredentialSource, Fetched, Settings } from './source.ts';
-import { type FakeVault, startFakeVault } from './vault.fake.ts';
+import { type FakeVault, hasVault, startFakeVault, startVaultServer } from './testing/index.ts';
 import { vaultSource } from './vault.ts';
 
-const BUILT = path.join(homedir(), '.cache/sallyport/vault');
-const binary = process.env['SALLYPORT_TEST_VAULT'] ?? BUILT;
-const isHere = existsSync(binary);
+const isHere = hasVault;
 
 interface Store {
   readonly address: string;
@@ -260,45 +256,16 @@ async function startFake(): Promise<Store> {
   };
 }
 
-async function freePort(): Promise<number> {
-  const probe = createTcp();
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise<void>((done) => probe.close(() => done()));
-  return port;
-}
-
 async function startVault(): Promise<Store> {
   const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-vault-'));
   // PostgreSQL runs as nobody when the tests run as root.
   chmodSync(dir, 0o711);
   const postgres: EmbeddedPostgres = await startEmbeddedPostgres({ dir: path.join(dir, 'pg') });
   const reviewer = await startTokenReview();
-  const port = await freePort();
-  const address = `http://127.0.0.1:${port}`;
-  const child: ChildProcess = spawn(
-    binary,
-    ['server', '-dev', '-dev-root-token-id=root', '-dev-no-store-token', `-dev-listen-address=127.0.0.1:${port}`],
-    { stdio: 'ignore', env: { HOME: dir, PATH: process.env['PATH'] ?? '' } },
-  );
-  const api = async (method: string, at: string, body?: unknown): Promise<Record<string, unknown>> => {
-    const answer = await fetch(`${address}/v1/${at}`, {
-      method,
-      headers: { 'x-vault-token': 'root' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (!answer.ok) throw new Error(`${at}: ${answer.status} ${await answer.text()}`);
-    return answer.status === 204 ? {} : ((await answer.json()) as Record<string, unknown>);
-  };
-  for (let i = 0; ; i++) {
-    const up = await api('GET', 'sys/health').then(
-      () => true,
-      () => false,
-    );
-    if (up) break;
-    if (i > 300) throw new Error('Vault does not start');
-    await sleep(100);
-  }
+  const vault = await startVaultServer();
+  const { address } = vault;
+  const api = (method: string, at: string, body?: unknown): Promise<Record<string, unknown>> =>
+    vault.api(method, at, body);
   const admin = new pg.Client({ connectionString: postgres.url() });
   await admin.connect();
   await api('POST', 'secret/data/apps/db', { data: { password: 'kv-two-pass', user: 'kv-user' } });
@@ -362,7 +329,7 @@ async function startVault(): Promise<Store> {
       (await admin.query('select 1 from pg_roles where rolname = $1', [fetched.username])).rowCount === 1,
     forgetTokens: async () => void (await api('PUT', 'sys/leases/revoke-prefix/auth/approle')),
     stop: async () => {
-      child.kill('SIGKILL');
+      vault.stop();
       reviewer.stop();
       await admin.end();
       await postgres.stop();

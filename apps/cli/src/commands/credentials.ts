@@ -73,6 +73,10 @@ export function registerCredentials({ program, run }: Registry): void {
   program
     .command('rotate-master-key')
     .description('seal everything under another master key, while everything runs')
+    .option(
+      '--to <place>',
+      'where the new key lies: file, environment, or the name of a KMS (default: the preferred one)',
+    )
     .action(run(rotateMasterKey));
 }
 
@@ -171,11 +175,11 @@ async function revoke(context: Context, id: string): Promise<void> {
   context.answer(lease, () => [`${lease.account} at ${lease.resource} is being taken away.`]);
 }
 
-async function rotateMasterKey(context: Context): Promise<void> {
+async function rotateMasterKey(context: Context, options: { readonly to?: string }): Promise<void> {
   await context.requireToken();
-  const { keyId, rewrapped, unused } = await context.api.rotateMasterKey();
-  context.answer({ keyId, rewrapped, unused }, () => [
-    `Key ${keyId} seals now; ${rewrapped} secrets were wrapped anew.`,
+  const { keyId, from, rewrapped, unused } = await context.api.rotateMasterKey(options.to);
+  context.answer({ keyId, from, rewrapped, unused }, () => [
+    `Key ${keyId} (${from}) seals now; ${rewrapped} secrets were wrapped anew.`,
     ...(unused.length === 0
       ? ['The old key is still in use somewhere: run this again.']
       : [

@@ -24,10 +24,11 @@ const GLOBAL = [
   'TrailChain.agentId, instance, epoch',
 ];
 
-test('every table but the projects’ own, and the installation’s master key, carries the project', () => {
+test('every table but the projects’ own, and the installation’s master keys, carries the project', () => {
   expect(MODELS.length).toBeGreaterThan(25);
   expect(MODELS.filter(({ body }) => !/^ {2}projectId\s+String /m.test(body)).map(({ name }) => name)).toEqual([
     'Project',
+    'WrappedKey',
     'MasterKey',
   ]);
 });

@@ -28,7 +28,7 @@ function decrypt(key: Uint8Array, nonce: Uint8Array, box: Uint8Array, context: s
 export class Envelope {
   readonly ring: KeyRing;
   constructor(keys: Secret<Buffer> | KeyRing) {
-    this.ring = keys instanceof KeyRing ? keys : new KeyRing([keys]);
+    this.ring = keys instanceof KeyRing ? keys : KeyRing.of(keys);
   }
 
   /** @param context as `credential/<id>`; must be given again to open */

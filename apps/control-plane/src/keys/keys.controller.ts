@@ -10,9 +10,17 @@ import { SIGNING_PURPOSES } from './purposes.ts';
 
 const Jwks = z.object({ keys: z.array(z.record(z.string(), z.unknown())) }).meta({ id: 'KeySet' });
 const RotateKey = z.strictObject({ purpose: open(z.enum(SIGNING_PURPOSES)) }).meta({ id: 'RotateKey' });
+const RotateMasterKey = z
+  .strictObject({
+    to: open(z.string().max(63).optional()).describe(
+      'Where the new key lies: `file`, `environment`, or the name of a KMS; the preferred one when absent.',
+    ),
+  })
+  .meta({ id: 'RotateMasterKey' });
 const RotatedMasterKey = z
   .object({
     keyId: open(z.string()).describe('Of the key that seals now.'),
+    from: open(z.string()).describe('Where it lies: `file`, `environment`, or the name of a KMS.'),
     rewrapped: open(z.number()).describe('Boxes whose data key was wrapped anew.'),
     unused: open(z.array(z.string())).describe('Keys that may be taken away from every replica.'),
   })
@@ -63,7 +71,10 @@ export class KeysController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Seal everything under another master key, while everything runs.' })
   @Answers(RotatedMasterKey)
-  rotateMasterKey(@From() caller: Caller) {
-    return this.masterKey.rotate(caller);
+  rotateMasterKey(
+    @From() caller: Caller,
+    @Body({ schema: RotateMasterKey.optional() }) body: z.infer<typeof RotateMasterKey> | undefined,
+  ) {
+    return this.masterKey.rotate(caller, body?.to);
   }
 }

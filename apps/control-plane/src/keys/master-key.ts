@@ -9,11 +9,12 @@ import { GatewayError } from '@sallyport/core';
 import { recordActOf } from '../acts/acts.ts';
 import { Bus } from '../bus/bus.ts';
 import { publishWithin } from '../bus/pg.bus.ts';
-import { Database } from '../db/database.ts';
+import { Database, type Tx } from '../db/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { Log } from '../http/problem.filter.ts';
 import { SystemClock } from '../time.ts';
 import { Envelope } from './envelope.ts';
+import type { HeldKey } from './key-ring.ts';
 import { SEALED_COLUMNS, type SealedColumn } from './sealed-columns.ts';
 
 const LOOK_EVERY_MS = 30_000;
@@ -22,8 +23,16 @@ const BATCH = 200;
 const SETTLE_MS = 1_000;
 const ROUNDS_MAX = 20;
 
+/** A replica that misses a key looks for it this soon again. */
+const MISS_MS = 1_000;
+/** Keys that were unused for so long are forgotten where that is ours to do. */
+const FORGET_MS = 60_000;
+/** Of the advisory lock under which a key is chosen: two replicas that write one file would lose a key. */
+const LOCK = 2;
+
 export interface RotatedMasterKey {
   readonly keyId: string;
+  readonly from: string;
   readonly rewrapped: number;
   /** Keys that nothing is sealed under any more: they may be taken away. */
   readonly unused: readonly string[];
@@ -44,22 +53,32 @@ export class MasterKey implements OnApplicationBootstrap, OnModuleDestroy {
   async onApplicationBootstrap(): Promise<void> {
     const inUse = await this.#idsInUse();
     // Not the newest: another replica may not have been given that one yet.
-    const first = inUse.find((id) => this.envelope.ring.find(id) !== undefined) ?? this.envelope.ring.current.id;
+    const first = inUse.find((id) => this.envelope.ring.has(id)) ?? this.envelope.ring.current.id;
     await this.database.client
       .$executeRaw`insert into master_key (id, key_id) values (1, ${first}) on conflict do nothing`;
     await this.#look();
     for (const id of inUse) {
-      if (this.envelope.ring.find(id) !== undefined) continue;
+      if (this.envelope.ring.has(id)) continue;
       throw new GatewayError('config.invalid', {
         name: 'SALLYPORT_KEK',
         key: id,
         remedy: 'something is sealed under this key-encryption key: give it beside the others',
       });
     }
-    const look = (): void =>
-      void this.#look().catch((error: unknown) => this.log.error('the master key could not be looked up', { error }));
-    this.#ends = [this.bus.subscribe('masterKey', look), this.bus.onGap(look)];
-    this.#timer = setInterval(look, LOOK_EVERY_MS);
+    const look = (heard?: string): void =>
+      void this.#look(heard).catch((error: unknown) =>
+        this.log.error('the master key could not be looked up', { error }),
+      );
+    this.#ends = [this.bus.subscribe('masterKey', ({ keyId }) => look(keyId)), this.bus.onGap(() => look())];
+    let missedAt = 0;
+    this.envelope.ring.onMiss = () => {
+      if (this.clock.monotonicMs() - missedAt < MISS_MS) return;
+      missedAt = this.clock.monotonicMs();
+      void this.envelope.ring
+        .reload()
+        .catch((error: unknown) => this.log.error('master keys could not be read again', { error }));
+    };
+    this.#timer = setInterval(() => look(), LOOK_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -69,34 +88,40 @@ export class MasterKey implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /**
-   * Makes the newest key that is not in use the current one (a new one, where keys lie in a file) and wraps everything anew.
-   * @throws GatewayError `request.conflict` when there is no other key and none can be made here
+   * Makes another key the current one and wraps everything anew. One that was left half-way is finished first.
+   * @param to name of the source that is to have it; the preferred one when absent
+   * @throws GatewayError `request.conflict` when there is no other key and none can be made here, or somebody was quicker;
+   * `credential.unavailable` when a KMS cannot be asked: nothing has changed then
    */
-  async rotate(caller: Caller): Promise<RotatedMasterKey> {
-    const { ring } = this.envelope;
-    const before = ring.current.id;
-    const unfinished = (await this.#idsInUse()).some((id) => id !== before);
-    const newest = ring.ids[0]!;
-    // One that was left half-way is finished first.
-    const next = unfinished ? before : newest === before ? ring.add().id : newest;
+  async rotate(caller: Caller, to?: string): Promise<RotatedMasterKey> {
+    const { before, next, idle } = await this.#choose(to);
+    if (next.id !== before) {
+      // Every replica holds it before the first one seals under it.
+      await this.bus.publish('masterKey', { keyId: next.id });
+      await sleep(SETTLE_MS);
+    }
     let done: RotatedMasterKey | undefined;
     await this.database.transaction(async (tx) => {
+      await this.#lock(tx);
+      const row = await tx.masterKey.findUnique({ where: { id: 1 } });
+      if (row !== null && row.keyId !== before)
+        throw new GatewayError('request.conflict', { reason: 'another rotation was quicker' });
       await tx.masterKey.upsert({
         where: { id: 1 },
-        create: { id: 1, keyId: next },
-        update: { keyId: next, changedAt: this.clock.now() },
+        create: { id: 1, keyId: next.id },
+        update: { keyId: next.id, changedAt: this.clock.now() },
       });
-      await recordActOf(tx, caller, 'master-key.rotated', `master-key/${next}`, { before, after: next });
-      await publishWithin(tx, 'masterKey', { keyId: next });
+      await recordActOf(tx, caller, 'master-key.rotated', `master-key/${next.id}`, { before, after: next.id });
+      await publishWithin(tx, 'masterKey', { keyId: next.id });
       this.database.afterCommit(tx, async () => {
-        done = await this.#use(next);
+        done = await this.#use(next.id, idle);
       });
     });
     // Under dual control it is committed, and done, once this has answered.
-    return done ?? { keyId: next, rewrapped: 0, unused: [] };
+    return done ?? { keyId: next.id, from: next.from, rewrapped: 0, unused: [] };
   }
 
-  async #use(next: string): Promise<RotatedMasterKey> {
+  async #use(next: string, idle: readonly string[]): Promise<RotatedMasterKey> {
     const { ring } = this.envelope;
     if (!ring.use(next)) throw new GatewayError('internal', { reason: 'the key is gone' });
     let rewrapped = 0;
@@ -107,9 +132,29 @@ export class MasterKey implements OnApplicationBootstrap, OnModuleDestroy {
       await sleep(SETTLE_MS);
     }
     const used = new Set(await this.#idsInUse());
+    await ring.drop(idle.filter((id) => id !== next && !used.has(id)));
     this.log.info('the master key was rotated', { id: next, rewrapped });
-    return { keyId: next, rewrapped, unused: ring.ids.filter((id) => id !== next && !used.has(id)) };
+    const unused = ring.ids.filter((id) => id !== next && !used.has(id));
+    return { keyId: next, from: ring.current.from, rewrapped, unused };
   }
+
+  /** @returns the current key, the one to go to, and those that have been unused for a while */
+  async #choose(to: string | undefined): Promise<{ before: string; next: HeldKey; idle: readonly string[] }> {
+    const { ring } = this.envelope;
+    return await this.database.transaction(async (tx) => {
+      await this.#lock(tx);
+      await this.#look();
+      const before = ring.current.id;
+      const inUse = await this.#idsInUse();
+      const row = await tx.masterKey.findUnique({ where: { id: 1 } });
+      const rested = this.clock.nowMs() - (row?.changedAt.getTime() ?? 0) > FORGET_MS;
+      const idle = rested ? ring.ids.filter((id) => id !== before && !inUse.includes(id)) : [];
+      if (inUse.some((id) => id !== before)) return { before, next: ring.current, idle };
+      return { before, next: await ring.next(to), idle };
+    });
+  }
+
+  #lock = (tx: Tx): Promise<number> => tx.$executeRaw`select pg_advisory_xact_lock(7070, ${LOCK}::int)`;
 
   async #rewrapAll(): Promise<number> {
     let count = 0;
@@ -150,10 +195,13 @@ export class MasterKey implements OnApplicationBootstrap, OnModuleDestroy {
     return rows.map((row) => row.id);
   }
 
-  async #look(): Promise<void> {
+  /** @param heard a key that another replica has made, and may soon seal under */
+  async #look(heard?: string): Promise<void> {
     const row = await this.database.client.masterKey.findUnique({ where: { id: 1 } });
-    if (row === null || row.keyId === this.envelope.ring.current.id) return;
-    if (this.envelope.ring.use(row.keyId)) this.log.info('another master key seals now', { id: row.keyId });
+    const { ring } = this.envelope;
+    if ([row?.keyId, heard].some((id) => id !== undefined && !ring.has(id))) await ring.reload();
+    if (row === null || row.keyId === ring.current.id) return;
+    if (ring.use(row.keyId)) this.log.info('another master key seals now', { id: row.keyId });
     else this.log.error('the master key in use is not here: give it to this replica', { id: row.keyId });
   }
 }

@@ -12,9 +12,11 @@ import { Database, DatabaseUrl, type Tx } from '../db/database.ts';
 import { migrate } from '../db/migrate.ts';
 import { openDatabase } from '../db/open-database.ts';
 import type { SigningKey } from '../generated/prisma/client.ts';
+import { SystemClock } from '../time.ts';
 import { Envelope } from './envelope.ts';
-import { KeyRing, kekSource } from './key-ring.ts';
+import { KeyRing } from './key-ring.ts';
 import { KeysRepository } from './keys.repository.ts';
+import { kekSources } from './kms-keks.ts';
 
 export interface RootKeyFile {
   readonly path: string;
@@ -61,10 +63,16 @@ export async function bringRootBack(config: Config, file: RootKeyFile): Promise<
 }
 
 async function withRoot<T>(config: Config, work: (opened: Opened) => Promise<T>): Promise<T> {
-  const envelope = new Envelope(KeyRing.from(kekSource(config, false)));
+  const clock = new SystemClock();
   const server = await openDatabase(config);
   try {
     await migrate(server.url);
+    const envelope = new Envelope(
+      await KeyRing.open(
+        kekSources(config, server.url, () => clock.nowMs()),
+        false,
+      ),
+    );
     const database = new Database(new DatabaseUrl(new Secret(server.url)));
     try {
       const repository = new KeysRepository(database);

@@ -1502,6 +1502,11 @@ export interface RotateKey {
   readonly purpose: 'bundle' | 'trail' | 'access_token' | 'approval' | 'ssh_user_ca' | 'ssh_host_ca';
 }
 
+export interface RotateMasterKey {
+  /** Where the new key lies: `file`, `environment`, or the name of a KMS; the preferred one when absent. */
+  readonly to?: string;
+}
+
 export interface RotateSamlKey {
   /** Until then our metadata shows the new certificate and requests are signed by the old one. */
   readonly signsAfterSeconds?: number;
@@ -1514,6 +1519,8 @@ export interface RotatedKey {
 export interface RotatedMasterKey {
   /** Of the key that seals now. */
   readonly keyId: string;
+  /** Where it lies: `file`, `environment`, or the name of a KMS. */
+  readonly from: string;
   /** Boxes whose data key was wrapped anew. */
   readonly rewrapped: number;
   /** Keys that may be taken away from every replica. */

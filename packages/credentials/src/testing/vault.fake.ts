@@ -1,8 +1,8 @@
 /**
  * A fake: answers as HashiCorp Vault 1.21 does on the few paths Sallyport asks, for machines where Vault itself cannot run.
- * vault.test.ts runs the same cases against both, so that the fake is held to what the real one does.
+ * The same cases are run against both, so that the fake is held to what the real one does.
  */
-import { randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -16,6 +16,8 @@ export interface FakeVault {
   readonly appRole: { readonly roleId: string; readonly secretId: string };
   /** The service account token it believes. */
   readonly jwt: string;
+  /** It answers nothing but 503 from here on, or answers again. */
+  setAway(away: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -28,6 +30,9 @@ export async function startFakeVault(): Promise<FakeVault> {
   const appRole = { roleId: 'role-1', secretId: `secret-${randomBytes(8).toString('hex')}` };
   const jwt = `jwt-${randomBytes(8).toString('hex')}`;
 
+  let away = false;
+  const transit = startTransit();
+
   const login = (): Body => {
     const token = `hvs.${randomBytes(12).toString('hex')}`;
     tokens.add(token);
@@ -35,6 +40,7 @@ export async function startFakeVault(): Promise<FakeVault> {
   };
   const answer = (method: string, path: string, body: Body, token: string): readonly [number, Body | undefined] => {
     const bad = [400, { errors: ['invalid'] }] as const;
+    if (away) return [503, { errors: ['sealed'] }];
     if (path === 'auth/approle/login')
       return body['role_id'] === appRole.roleId && body['secret_id'] === appRole.secretId ? [200, login()] : bad;
     if (path === 'auth/kubernetes/login')
@@ -51,6 +57,7 @@ export async function startFakeVault(): Promise<FakeVault> {
       return leases.has(String(body['lease_id'])) ? [200, { lease_id: body['lease_id'], lease_duration: 60 }] : bad;
     if (path === 'sys/leases/revoke')
       return leases.delete(String(body['lease_id'])) ? [204, undefined] : [204, undefined];
+    if (path.startsWith('transit/')) return transit(path, body) ?? bad;
     const found = method === 'GET' ? secrets.get(path) : undefined;
     if (found === undefined) return [404, { errors: [] }];
     return [200, { data: path.startsWith('secret/data/') ? { data: found, metadata: { version: 1 } } : found }];
@@ -65,7 +72,40 @@ export async function startFakeVault(): Promise<FakeVault> {
     tokens,
     appRole,
     jwt,
+    setAway: (value) => {
+      away = value;
+    },
     stop: () => new Promise((done) => server.close(() => done())),
+  };
+}
+
+/** The transit engine: every key exists, made when it is first used. */
+function startTransit(): (path: string, body: Body) => readonly [number, Body] | undefined {
+  const keys = new Map<string, Buffer>();
+  return (path, body) => {
+    const [, verb = '', name = ''] = path.split('/');
+    const key = keys.get(name) ?? randomBytes(32);
+    keys.set(name, key);
+    const associated = Buffer.from(String(body['associated_data']), 'base64');
+    if (verb === 'encrypt') {
+      const nonce = randomBytes(12);
+      const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(associated);
+      const text = Buffer.concat([cipher.update(Buffer.from(String(body['plaintext']), 'base64')), cipher.final()]);
+      const whole = Buffer.concat([nonce, text, cipher.getAuthTag()]);
+      return [200, { data: { ciphertext: `vault:v1:${whole.toString('base64')}` } }];
+    }
+    if (verb !== 'decrypt') return undefined;
+    const whole = Buffer.from(String(body['ciphertext']).replace(/^vault:v1:/, ''), 'base64');
+    try {
+      const cipher = createDecipheriv('aes-256-gcm', key, whole.subarray(0, 12))
+        .setAAD(associated)
+        .setAuthTag(whole.subarray(-16));
+      const plain = Buffer.concat([cipher.update(whole.subarray(12, -16)), cipher.final()]);
+      return [200, { data: { plaintext: plain.toString('base64') } }];
+    } catch {
+      // As Vault: it does not say what is wrong.
+      return undefined;
+    }
   };
 }
 

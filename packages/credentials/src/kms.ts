@@ -1,0 +1,28 @@
+/**
+ * What a key-management service is to Sallyport: it wraps a master key and unwraps it again, and never gives its own key away.
+ * Refuses to know where wrapped keys are kept, and what is sealed under them.
+ */
+import type { Secret } from '@sallyport/core';
+import type { Setting, Settings, SourceHost } from './source.ts';
+
+/** Bound into what is wrapped, where the service can: what was wrapped for another purpose does not unwrap. */
+export const KMS_CONTEXT = 'sallyport/kek/1';
+export const WRAPPED_BYTES_MAX = 8 * 1024;
+
+export interface Kms {
+  /** As the operator named it: the wrapped key says by which one it was wrapped. */
+  readonly name: string;
+  /** @throws GatewayError `credential.unavailable`, with a reason that holds no secret */
+  wrap(key: Secret<Buffer>): Promise<string>;
+  /** @throws GatewayError as `wrap`, also for what it did not wrap */
+  unwrap(wrapped: string): Promise<Secret<Buffer>>;
+}
+
+export interface KmsKind {
+  readonly kind: string;
+  /** One line for docs. */
+  readonly about: string;
+  readonly settings: Readonly<Record<string, Setting>>;
+  check?(settings: Settings): { readonly setting: string; readonly message: string } | undefined;
+  open(name: string, settings: Settings, host: SourceHost): Kms;
+}

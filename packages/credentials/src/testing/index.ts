@@ -1,0 +1,3 @@
+/** For tests alone: Vault itself where it can run, and the fake that is held to it. */
+export { type FakeVault, startFakeVault } from './vault.fake.ts';
+export { hasVault, startVaultServer, type VaultServer } from './vault-server.ts';
