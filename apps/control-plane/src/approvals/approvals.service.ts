@@ -25,6 +25,7 @@ import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
 import { Revocations } from '../identity/revocations.ts';
 import { accountsOf } from '../identity/same-person.ts';
+import { lineageOf } from '../identity/token-lineage.ts';
 import { Keys } from '../keys/keys.ts';
 import { Listening } from '../listening.ts';
 import { hideDetected } from '../masking/detected.ts';
@@ -140,6 +141,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         reason: reason.slice(0, 500),
         answeredAt: this.clock.now(),
       });
+      // Where it was asked there is nothing left to press; who asked has gone by themselves.
+      await this.outbox.add(tx, known.projectId, 'approval.answered', { id, state: 'withdrawn', by: '', reason: '' });
       this.#answers.inc({ state: 'withdrawn' });
     });
   }
@@ -205,7 +208,10 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       // A second account of theirs is still the same person: not another approver, and never the requester's.
       const accounts = await accountsOf(tx, [caller.principal.id]);
       const seated = seat === undefined ? accounts : await accountsOf(tx, [seat]);
-      const isAsker = (id: string | null): boolean => id !== null && (accounts.has(id) || seated.has(id));
+      // A token that the requester made for another account is the requester's hand.
+      const hands = await accountsOf(tx, await lineageOf(tx, caller.tokenId));
+      const isAsker = (id: string | null): boolean =>
+        id !== null && (accounts.has(id) || seated.has(id) || hands.has(id));
       if (isAsker(row.principalId) || isAsker(row.onBehalfOfId))
         throw new GatewayError('approval.not_yours', { approval: id });
       const hasAnswered = row.votes.some(
@@ -262,6 +268,14 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       await this.repository.finish(tx, id, { state: 'revoked', revokedAt: this.clock.now() });
       await this.revocations.revoke(tx, row.projectId, 'approval', id);
       await recordActOf(tx, caller, 'approval.revoked', `approval/${id}`, { digest: row.digest, reason });
+      const told = { id, state: 'revoked', by: caller.principal.name, reason };
+      await this.outbox.add(
+        tx,
+        row.projectId,
+        'approval.answered',
+        told,
+        askersOf(row.body as unknown as ApprovalRequest),
+      );
       this.#answers.inc({ state: 'revoked' });
     });
     return await this.get(caller, id);

@@ -6,6 +6,7 @@ import type { ApprovalRequest } from '@sallyport/model';
 import { parseApproval } from '@sallyport/model';
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { isWebhookSigned, SIGNATURE_HEADER, TIMESTAMP_HEADER } from '../notify/signature.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
@@ -185,6 +186,16 @@ test('neither the requester, nor whom they act for, nor a stranger to the groups
   await deny(behalf.id, 'ana');
 });
 
+test('a token that the requester made for another account answers nothing of theirs', async () => {
+  const { body: me } = await plane.call<{ principal: { id: string } }>('GET', '/v1/whoami');
+  const own = await ask({ principal: { id: me.principal.id, name: 'admin', kind: 'person' } });
+  // Ana's token of this test was made by the administrator.
+  expect((await approve(own.id, 'ana')).body).toMatchObject({ code: 'approval.not_yours' });
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  await client.apiToken.updateMany({ where: { principalId: ids['ana']! }, data: { lineage: [] } });
+  expect((await approve(own.id, 'ana')).body).toMatchObject({ state: 'approved' });
+});
+
 test('a refusal needs a reason and refuses at once', async () => {
   const { id } = await ask({ approval: { groups: ['dba'], count: 2, expiresMs: 60_000 } });
   expect((await deny(id, 'ana', {})).status).toBe(400);
@@ -218,6 +229,8 @@ test('a withdrawn request cannot be answered', async () => {
   link.send({ withdrawn: { id, reason: 'the client left' } });
   await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${id}`)).body['state']).toBe('withdrawn');
   expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.answered' });
+  const told = () => hooks.find((hook) => hook.event === 'approval.answered' && hook.body.includes(id))?.body;
+  await expect.poll(told, { timeout: 10_000 }).toContain('withdrawn');
 });
 
 test('an answer given while the agent was away comes with its next announcement, and once', async () => {

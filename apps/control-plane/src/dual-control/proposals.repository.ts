@@ -59,10 +59,6 @@ export class ProposalsRepository {
     return tx.principal.findFirst({ where: { projectId, id } });
   }
 
-  async lineageOf(tx: Tx, tokenId: string): Promise<readonly string[]> {
-    return (await tx.apiToken.findUnique({ where: { id: tokenId }, select: { lineage: true } }))?.lineage ?? [];
-  }
-
   async areas(projectId: string): Promise<readonly string[]> {
     const row = await this.database.client.project.findUnique({ where: { id: projectId } });
     return row?.dualControl ?? [];

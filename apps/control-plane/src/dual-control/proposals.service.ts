@@ -17,6 +17,7 @@ import { type Page, toPage } from '../http/page.ts';
 import { isPermission, permissionsIn } from '../http/permissions.ts';
 import { Log } from '../http/problem.filter.ts';
 import { isSamePerson } from '../identity/same-person.ts';
+import { lineageOf } from '../identity/token-lineage.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { openJson, sealJson } from '../keys/sealed-json.ts';
 import { SystemClock } from '../time.ts';
@@ -152,7 +153,7 @@ export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
       if (row.proposerId !== caller.principal.id)
         throw new GatewayError('proposal.not_yours', { reason: 'its proposer' });
       const second = row.answeredById ?? row.proposerId;
-      for (const hand of await this.repository.lineageOf(tx, caller.tokenId))
+      for (const hand of await lineageOf(tx, caller.tokenId))
         if (await isSamePerson(tx, second, hand)) throw new GatewayError('proposal.not_yours', { reason: 'a token' });
       if (row.kept === null) throw new GatewayError('request.not_found', { proposal: id });
       const answer = openJson(this.envelope, row.kept, answerContext(id)) as ProposalAnswer;
@@ -267,7 +268,7 @@ export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
       throw new GatewayError('proposal.not_yours', { reason });
     };
     if (caller.principal.kind !== 'person') refuse('a person is needed');
-    const hands = [caller.principal.id, ...(await this.repository.lineageOf(tx, caller.tokenId))];
+    const hands = [caller.principal.id, ...(await lineageOf(tx, caller.tokenId))];
     for (const hand of hands) if (await isSamePerson(tx, row.proposerId, hand)) refuse('the proposer');
   }
 

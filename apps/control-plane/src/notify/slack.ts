@@ -10,6 +10,7 @@ import { oneLine, wordingOf } from './wording.ts';
 const STATEMENT_MAX = 2_500;
 const SECTION_MAX = 2_900;
 const LINE_MAX = 600;
+const LINES_MAX = 100;
 const PARAMETERS_MAX = 10;
 const PARAMETER_MAX = 60;
 
@@ -37,27 +38,23 @@ export function slackOf(event: string, body: unknown): object {
   const code = (key: string): string => codeOf(data[key]);
   switch (event) {
     case 'approval.requested':
-      return blocks(`Approval wanted: ${line('principal')} on ${line('resource')}`, [
-        `*${line('principal')}*${line('onBehalfOf') === '' ? '' : ` for *${line('onBehalfOf')}*`} asks to run this on *${line('resource')}*`,
-        `\`\`\`${codeOf(data['statement'], STATEMENT_MAX)}\`\`\``,
-        ...parametersOf(data['parameters']),
-        `Rule \`${code('rule')}\`: ${line('reason')}${data['wroteInTransaction'] === true ? '\nIts transaction has written already.' : ''}`,
-        `Expires ${line('expiresAt')}. Look and answer: \`sallyport approvals show ${code('id')}\``,
-      ]);
+    case 'approval.escalated':
+      return blocks(
+        `${event === 'approval.requested' ? 'Approval wanted' : 'Nobody has answered yet'}: ${line('principal')} on ${line('resource')}`,
+        [
+          `*${line('principal')}*${line('onBehalfOf') === '' ? '' : ` for *${line('onBehalfOf')}*`} asks to run this on *${line('resource')}*`,
+          `\`\`\`${codeOf(data['statement'], STATEMENT_MAX)}\`\`\``,
+          ...parametersOf(data['parameters']),
+          `Rule \`${code('rule')}\`: ${line('reason')}${data['wroteInTransaction'] === true ? '\nIts transaction has written already.' : ''}`,
+          ...(line('askedReason') === '' ? [] : [`They say: ${line('askedReason')}`]),
+          `Expires ${line('expiresAt')}. Look and answer: \`sallyport approvals show ${code('id')}\``,
+        ],
+      );
     case 'approval.answered': {
       const by = line('by') === '' ? '' : ` by ${line('by')}`;
       const reason = line('reason') === '' ? '' : `: ${line('reason')}`;
       return blocks(`Approval ${line('id')}: ${line('state')}`, [
         `*${line('id')}* was *${line('state')}*${by}${reason}`,
-      ]);
-    }
-    case 'access.requested':
-    case 'access.answered': {
-      const { title, lines, command } = wordingOf(event, body);
-      return blocks(textOf(oneLine(title)), [
-        `*${textOf(oneLine(title))}*`,
-        ...sectionsOf(lines.map((one) => `*${textOf(one.label)}*: ${textOf(one.text)}`)),
-        ...(command === undefined ? [] : [`Look and answer: \`${codeOf(oneLine(command))}\``]),
       ]);
     }
     case 'trail.alarm':
@@ -76,8 +73,15 @@ export function slackOf(event: string, body: unknown): object {
       return blocks(`Rotating credential ${line('credential')} failed`, [
         `:key: Rotating credential *${line('credential')}* failed: \`${code('code')}\` (${line('state')})`,
       ]);
-    default:
-      return blocks(`Sallyport: ${textOf(event)}`, [`Sallyport: \`${codeOf(event)}\``]);
+    default: {
+      const { title, lines, command } = wordingOf(event, body);
+      return blocks(textOf(oneLine(title)), [
+        `*${codeOf(oneLine(title))}*`,
+        // Slack takes 50 blocks.
+        ...sectionsOf(lines.slice(0, LINES_MAX).map((one) => `*${codeOf(one.label)}*: ${codeOf(one.text)}`)),
+        ...(command === undefined ? [] : [`Look and answer: \`${codeOf(oneLine(command))}\``]),
+      ]);
+    }
   }
 }
 

@@ -22,13 +22,15 @@ export function wordingOf(event: string, body: unknown): Wording {
   const none = { code: undefined, command: undefined };
   switch (event) {
     case 'approval.requested':
+    case 'approval.escalated':
       return {
-        title: `Approval wanted: ${text('principal')} on ${text('resource')}`,
+        title: `${event === 'approval.requested' ? 'Approval wanted' : 'Nobody has answered yet'}: ${text('principal')} on ${text('resource')}`,
         lines: lines(
           ['Who', text('onBehalfOf') === '' ? text('principal') : `${text('principal')} for ${text('onBehalfOf')}`],
           ['Resource', text('resource')],
           ['Rule', text('rule')],
           ['Why it is held', text('reason')],
+          ['They say', text('askedReason')],
           ['Parameters', parametersOf(data['parameters'])],
           ['Transaction', data['wroteInTransaction'] === true ? 'has written already' : ''],
           ['Expires', text('expiresAt')],
@@ -80,6 +82,47 @@ export function wordingOf(event: string, body: unknown): Wording {
         code: undefined,
         command: `sallyport requests show ${text('id')}`,
       };
+    case 'approval.delegated':
+      return {
+        title: `Approval ${text('id')}: ${text('by')} handed their seat to ${text('to')}`,
+        lines: lines(['By', text('by')], ['To', text('to')], ['Reason', text('reason')]),
+        code: undefined,
+        command: `sallyport approvals show ${text('id')}`,
+      };
+    case 'approval.commented':
+      return {
+        title: `Approval ${text('id')}: ${text('by')} said something`,
+        lines: lines(['By', text('by')], ['Comment', text('text')]),
+        code: undefined,
+        command: `sallyport approvals show ${text('id')}`,
+      };
+    case 'account.break_glass':
+      return {
+        title: `An account for emergencies was used: ${text('principal')}`,
+        lines: lines(['Who', text('principal')], ['At', text('at')]),
+        ...none,
+      };
+    case 'review.started':
+      return {
+        title: `Access review ${text('review')}: round ${text('round')} has begun`,
+        lines: lines(['Items', text('items')], ['Deadline', text('deadline')]),
+        code: undefined,
+        command: `sallyport reviews show ${text('review')}`,
+      };
+    case 'review.lapsed':
+      return {
+        title: `Access review ${text('review')}: the deadline of round ${text('round')} has passed`,
+        lines: lines(['Without an answer', text('unanswered')], ['What becomes of them', text('afterReview')]),
+        code: undefined,
+        command: `sallyport reviews show ${text('review')}`,
+      };
+    case 'drift.found':
+      return {
+        title: `Access has moved away from its last review: ${text('count')} findings`,
+        lines: findingsOf(data['findings']),
+        code: undefined,
+        command: 'sallyport reviews drift',
+      };
     case 'trail.alarm':
       return {
         title: 'An agent’s record needs a look',
@@ -113,6 +156,13 @@ function asText(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return Array.isArray(value) ? value.map(asText).join(', ') : '';
 }
+
+/** `kind: target: what`, one each. */
+const findingsOf = (value: unknown): readonly { readonly label: string; readonly text: string }[] =>
+  (Array.isArray(value) ? (value as readonly Readonly<Record<string, unknown>>[]) : []).map((one) => ({
+    label: asText(one['kind']),
+    text: `${asText(one['target'])}: ${asText(one['what'])}`,
+  }));
 
 function parametersOf(value: unknown): string {
   const all = Array.isArray(value) ? (value as readonly unknown[]) : [];

@@ -17,6 +17,13 @@ const EVENTS = [
   'approval.answered',
   'access.requested',
   'access.answered',
+  'approval.escalated',
+  'approval.delegated',
+  'approval.commented',
+  'review.started',
+  'review.lapsed',
+  'drift.found',
+  'account.break_glass',
   'trail.alarm',
   'other',
 ];
@@ -35,6 +42,11 @@ const bodyOf = (text: string) => ({
   state: text,
   by: text,
   alarm: text,
+  to: text,
+  text,
+  review: text,
+  askedReason: text,
+  findings: Array.from({ length: 50 }, () => ({ kind: text, target: text, what: text })),
 });
 
 /** Every object of a card. */

@@ -1,6 +1,5 @@
 /** The tables of access policies, requests and their votes. The only Prisma in this folder. */
 import { Injectable } from '@nestjs/common';
-import { parseUuid } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
 import { idOrName } from '../db/reference.ts';
@@ -186,12 +185,6 @@ export class AccessRequestsRepository {
       where s.project_id = ${projectId}::uuid and s.principal_id = any(${known}::uuid[])
         and s.opened_at >= ${since}::timestamptz and s.on_behalf_of_id is not null`;
     return [...(await accountsOf(tx, [...known, ...actedFor.map((row) => row.id)]))];
-  }
-
-  /** Who had a hand in making a token; a call without one has none. */
-  async lineageOf(tx: Tx, tokenId: string): Promise<readonly string[]> {
-    if (parseUuid(tokenId) === undefined) return [];
-    return (await tx.apiToken.findUnique({ where: { id: tokenId }, select: { lineage: true } }))?.lineage ?? [];
   }
 
   async #withGrants(

@@ -16,6 +16,7 @@ import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
 import { accountsOf } from '../identity/same-person.ts';
+import { lineageOf } from '../identity/token-lineage.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
 import { AccessOutcomes, narrowed } from './access-outcomes.ts';
@@ -206,7 +207,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       const involved = new Set([...row.involved, ...(await this.repository.behind(tx, row.projectId, asking, now))]);
       // A token that the requester made for another account is the requester's hand.
       const theirs = await accountsOf(tx, asking);
-      const hands = await this.repository.lineageOf(tx, caller.tokenId);
+      const hands = await lineageOf(tx, caller.tokenId);
       if (hands.some((hand) => theirs.has(hand))) throw new GatewayError('access.not_yours', { request: id });
       if (!mayAnswer(policy?.approve, involved, { ...me, enabled: true }))
         throw new GatewayError('access.not_yours', { request: id });
@@ -340,7 +341,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       involved: await this.repository.behind(
         tx,
         caller.projectId,
-        [fields.principalId, caller.principal.id, ...(await this.repository.lineageOf(tx, caller.tokenId))],
+        [fields.principalId, caller.principal.id, ...(await lineageOf(tx, caller.tokenId))],
         now,
       ),
       groups: approverGroups(policy),

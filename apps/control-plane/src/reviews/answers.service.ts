@@ -18,6 +18,8 @@ import { subjectDigest } from '../grants/review-state.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, toPage } from '../http/page.ts';
+import { accountsOf } from '../identity/same-person.ts';
+import { lineageOf } from '../identity/token-lineage.ts';
 import { SystemClock } from '../time.ts';
 import { Campaigns } from './campaigns.service.ts';
 import type {
@@ -226,7 +228,10 @@ export class Answers {
   }
 
   async #asker(caller: Caller): Promise<Asker> {
-    const accounts = await this.repository.accountsLike(caller.projectId, caller.principal.id);
+    const tx = this.database.client;
+    const hands = [caller.principal.id, ...(await lineageOf(tx, caller.tokenId))];
+    const alike = await this.repository.accountsLike(caller.projectId, caller.principal.id);
+    const accounts = [...new Set([...alike, ...(await accountsOf(tx, hands))])];
     return {
       caller,
       accounts,

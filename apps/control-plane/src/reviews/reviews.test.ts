@@ -334,6 +334,43 @@ describe('who may answer', () => {
     );
   });
 
+  test('answers nothing of a second account that an identity ties to them, nor by a token that the holder made', async () => {
+    const { client } = plane.controlPlane.app.get(Database, { strict: false });
+    await grant('ada-tied', { principal: 'ada', resource: 'pay-db' });
+    await review('tied', { scope: { resources: ['pay-db'], principalKinds: ['person'] } });
+    await start('tied');
+    const item = (await itemsOf('tied')).find((one) => one.grant === 'ada-tied')!;
+    const mayEva = async () =>
+      (await itemsOf('tied', '?answerable=true', tokenOf('eva'))).some((one) => one.id === item.id);
+    expect(await mayEva()).toBe(true);
+    const projectId = agent.identity.projectId!;
+    const tie = (name: string, subject: string) => ({
+      id: randomUUID(),
+      projectId,
+      principalId: people.get(name)!.id,
+      provider: 'okta',
+      subject,
+    });
+    // One address that the provider vouches for, under two accounts there.
+    const verifiedEmail = 'one@example.com';
+    await client.identity.create({ data: { ...tie('ada', 'a'), verifiedEmail } });
+    await client.identity.create({ data: { ...tie('eva', 'e'), verifiedEmail } });
+    expect(await mayEva()).toBe(false);
+    expect((await answer('tied', { items: [item.id], answer: 'keep' })).status).toBe(404);
+    await client.identity.deleteMany({ where: { provider: 'okta' } });
+    // Ada makes Eva a token.
+    await client.apiToken.updateMany({
+      where: { principalId: people.get('eva')!.id },
+      data: { lineage: [people.get('ada')!.id] },
+    });
+    expect(await mayEva()).toBe(false);
+    expect((await answer('tied', { items: [item.id], answer: 'keep' })).status).toBe(404);
+    await client.apiToken.updateMany({ where: { principalId: people.get('eva')!.id }, data: { lineage: [] } });
+    expect((await answer('tied', { items: [item.id], answer: 'keep' })).status).toBe(200);
+    await plane.call('POST', '/v1/reviews/tied/end');
+    await plane.call('DELETE', '/v1/grants/ada-tied');
+  });
+
   test('is refused as a whole when one item is not theirs, and nothing is answered', async () => {
     const items = await itemsOf('owners');
     const ids = ['ada-pay', 'ben-pay'].map((name) => items.find((item) => item.grant === name)!.id);
@@ -430,9 +467,12 @@ describe('a campaign', () => {
     plane.clock.offsetMs += 3 * DAY_MS;
     await keeper.run();
     await keeper.run();
-    const lapsed = await plane.call<{ items: object[] }>('GET', '/v1/trail/events?action=review.lapsed');
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    expect(lapsed.status).toBe(200);
+    // Told once, though the keeper looked twice, and drift from now on.
+    const { client } = plane.controlPlane.app.get(Database, { strict: false });
+    const acts = await client.controlAct.findMany({ where: { action: 'review.lapsed', target: 'review/sched' } });
+    expect(acts.map((act) => act.detail)).toMatchObject([{ round: 1, unanswered: 1, afterReview: 'hold' }]);
+    const drift = await plane.call<{ items: object[] }>('GET', '/v1/drift?kind=review_lapsed');
+    expect(drift.body.items).toContainEqual(expect.objectContaining({ target: 'grant/ada-sched' }));
     expect((await plane.call<{ round: { state: string } }>('GET', '/v1/reviews/sched')).body.round.state).toBe(
       'lapsed',
     );
@@ -501,8 +541,13 @@ describe('drift', () => {
     await keeper.lookForDrift();
     const since = (await kinds('?kind=used_beyond_review'))[0]!.since;
     expect(since).not.toBeNull();
+    const { client } = plane.controlPlane.app.get(Database, { strict: false });
+    const news = () => client.controlAct.findMany({ where: { action: 'drift.found' } });
+    const told = await news();
+    expect(JSON.stringify(told.map((act) => act.detail))).toContain('write on drift-db');
     await keeper.lookForDrift();
     expect((await kinds('?kind=used_beyond_review'))[0]!.since).toBe(since);
+    expect(await news()).toHaveLength(told.length);
   });
 
   test('use for another counts for both', async () => {

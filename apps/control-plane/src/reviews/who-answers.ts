@@ -1,6 +1,6 @@
 /**
  * Whether a caller may answer an item: its reviewer, a person, and nobody who holds the grant, then or now. Pure.
- * Refuses a second account with the caller's address like the caller, and anyone who acts by a token of an AI agent or service.
+ * Refuses a second account of the caller's like the caller, whoever made the caller's token, and AI agents and services.
  */
 import type { ReviewItem } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
@@ -9,7 +9,7 @@ import type { Reviewer } from './scope.ts';
 /** What is known of the caller, read once per request. */
 export interface Asker {
   readonly caller: Caller;
-  /** Ids of the caller and of other accounts with the same address. */
+  /** Ids of the caller, of other accounts of the same person, and of who had a hand in the caller's token. */
   readonly accounts: readonly string[];
   /** Groups of any of them. */
   readonly groupsOfAll: ReadonlySet<string>;
