@@ -51,7 +51,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'credentials',
     'ssh-certificates',
   ],
-  'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'mask'],
+  'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'mask', 'ssh-certificates'],
 };
 
 /** Bans on modules, from outside the workspace or across a wall. */

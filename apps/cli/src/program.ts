@@ -26,6 +26,7 @@ import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
 import { registerSlack } from './commands/slack.ts';
 import { registerSql } from './commands/sql.ts';
+import { registerSsh } from './commands/ssh.ts';
 import { registerTrail } from './commands/trail.ts';
 import { registerTrust } from './commands/trust.ts';
 import type { GlobalOptions } from './config/access.ts';
@@ -72,6 +73,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerResources(registry);
   registerConnect(registry);
   registerSql(registry);
+  registerSsh(registry);
   registerApprovals(registry);
   registerDelegations(registry);
   registerRequests(registry);

@@ -17,6 +17,7 @@ import type {
   ApprovalRequest,
   ApproverDelegation,
   Budget,
+  CertifiedKey,
   Change,
   ChangeProposal,
   CreateAccessRequest,
@@ -53,6 +54,7 @@ import type {
   RotatedSamlKey,
   Session,
   SlackLink,
+  SshAuthorities,
   TrailEvent,
   TreeHead,
   TrustPreview,
@@ -124,6 +126,12 @@ export interface ApiClient {
   whoami(): Promise<WhoAmI>;
   /** PEM of the root that agents' certificates chain to. */
   rootCertificate(): Promise<string>;
+  readonly ssh: {
+    /** @param publicKey as in a `.pub` file; the token is bound to it */
+    certify(publicKey: string, accessToken: string): Promise<CertifiedKey>;
+    /** Who certifies agents' host keys. */
+    authorities(): Promise<SshAuthorities>;
+  };
   readonly resources: {
     list(query?: Query, max?: number): AsyncGenerator<Resource>;
     get(name: string): Promise<Resource>;
@@ -357,6 +365,11 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     transport,
     oauth: oauthApi(transport, options.deviceClient ?? 'sallyport-cli'),
     whoami: () => get('/v1/whoami'),
+    ssh: {
+      certify: (publicKey, accessToken) =>
+        transport.json('POST', '/v1/ssh/certificates', { body: { publicKey, accessToken } }),
+      authorities: () => transport.json('GET', '/v1/ssh/authorities'),
+    },
     rootCertificate: async () => (await transport.raw('GET', '/v1/ca')).text(),
     resources: { list: list('/v1/resources'), get: (name) => get(`/v1/resources/${at(name)}`) },
     principals: {

@@ -34,6 +34,8 @@ export interface ExchangeRequest {
   readonly role?: string | undefined;
   /** Why, in the requester's words; it stands in the token. */
   readonly reason?: string | undefined;
+  /** RFC 7638 thumbprint of a key: whoever shows the token has to prove it. */
+  readonly keyThumbprint?: string | undefined;
 }
 
 export interface AuthorizeRequest {
@@ -128,6 +130,7 @@ export function oauthApi(transport: Transport, deviceClient: string): OAuthApi {
         actor_token_type: request.actorToken === undefined ? undefined : ACCESS_TOKEN,
         role: request.role,
         reason: request.reason,
+        cnf_jkt: request.keyThumbprint,
       }),
   };
 }

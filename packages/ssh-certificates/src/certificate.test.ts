@@ -14,6 +14,7 @@ import {
   checkCertificate,
   parseCertificate,
 } from './certificate.ts';
+import { opensshPrivateKey } from './private-key.ts';
 import {
   fingerprint,
   jwkThumbprint,
@@ -161,6 +162,16 @@ test('short RSA keys, DSA and foreign curves are not taken', () => {
   expect(() => parsePublicKey(Buffer.concat([wireString('ssh-dss'), wireString('x')]))).toThrow(ParseError);
   expect(() => parsePublicKey(Buffer.concat([wireString('ssh-ed25519'), wireString('short')]))).toThrow(ParseError);
   expect(() => parsePublicKey(Buffer.concat([wireString('constructor'), wireString('x')]))).toThrow(ParseError);
+});
+
+test.runIf(hasKeygen)('ssh-keygen reads the private keys we write', () => {
+  // The comment's length moves the padding.
+  for (const comment of ['', 'a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg']) {
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const file = path.join(dir, `private-${comment.length}`);
+    writeFileSync(file, opensshPrivateKey(privateKey, comment), { mode: 0o600 });
+    expect(parsePublicKeyLine(keygen('-y', '-f', file)).blob).toEqual(publicKeyBlob(publicKey));
+  }
 });
 
 test.runIf(hasKeygen)('ssh-keygen reads what we make', () => {

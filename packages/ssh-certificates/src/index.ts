@@ -13,6 +13,7 @@ export {
   parseCertificate,
   type SshCertificate,
 } from './certificate.ts';
+export { opensshPrivateKey } from './private-key.ts';
 export {
   fingerprint,
   jwkThumbprint,

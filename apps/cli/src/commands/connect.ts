@@ -1,14 +1,14 @@
 /** connect, proxy, token: the ways to a resource with one's own unchanged client. */
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { writePrivateFile } from '../config/private-file.ts';
 import type { Context } from '../context.ts';
-import { CliError, EXIT } from '../exit-codes.ts';
+import { CliError } from '../exit-codes.ts';
 import { makeLocalFolder } from '../proxy/local-folder.ts';
 import { type LocalProxy, openLocalProxy } from '../proxy/local-proxy.ts';
 import { accessTokensFor, openWayIn, reasonOf, type WayIn, type WayInOptions } from '../proxy/way-in.ts';
+import { spawnClient } from '../spawn-client.ts';
 import type { Registry } from './command.ts';
 
 export function registerConnect({ program, run }: Registry): void {
@@ -95,8 +95,7 @@ function runClient(
   database: string | undefined,
 ): Promise<number> {
   const { PGPASSWORD: _password, PGSERVICE: _service, PGHOSTADDR: _address, ...env } = context.terminal.env;
-  const child = spawn(command, [...args], {
-    stdio: 'inherit',
+  return spawnClient(context, command, args, {
     env: {
       ...env,
       PGHOST: dir,
@@ -106,24 +105,8 @@ function runClient(
       PGSSLMODE: 'disable',
       PGGSSENCMODE: 'disable',
     },
-  });
-  // The terminal sends Ctrl-C to the client too; it decides what that means.
-  const ignore = (): void => undefined;
-  process.on('SIGINT', ignore);
-  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
-  process.on('SIGTERM', pass);
-  process.on('SIGHUP', pass);
-  return new Promise<number>((resolve, reject) => {
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      const hint =
-        command === 'psql' ? 'Install PostgreSQL’s client, or use `sallyport sql`, which needs nothing.' : undefined;
-      reject(error.code === 'ENOENT' ? new CliError('usage', `There is no program ${command}.`, hint) : error);
-    });
-    child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? EXIT.interrupted : EXIT.failure)));
-  }).finally(() => {
-    process.off('SIGINT', ignore);
-    process.off('SIGTERM', pass);
-    process.off('SIGHUP', pass);
+    missing:
+      command === 'psql' ? 'Install PostgreSQL’s client, or use `sallyport sql`, which needs nothing.' : undefined,
   });
 }
 

@@ -57,13 +57,24 @@ export function accessTokensFor(
   options: WayInOptions,
   reason?: string,
 ): AccessTokens {
+  const tokens = exchangeTokens(context, options);
+  return accessTokens(
+    async () => context.api.oauth.exchange({ resource, role: options.role, reason, ...(await tokens()) }),
+    context.terminal.nowMs,
+  );
+}
+
+/** Whose rights an access token is to have, as the exchange takes them; asked for again at each exchange. */
+export function exchangeTokens(
+  context: Context,
+  options: WayInOptions,
+): () => Promise<{ readonly subjectToken: string; readonly actorToken?: string }> {
   const subject = subjectOf(context, options);
-  return accessTokens(async () => {
+  return async () => {
     const own = await context.requireToken();
     const other = await subject?.();
-    const tokens = other === undefined ? { subjectToken: own } : { subjectToken: other, actorToken: own };
-    return context.api.oauth.exchange({ resource, role: options.role, reason, ...tokens });
-  }, context.terminal.nowMs);
+    return other === undefined ? { subjectToken: own } : { subjectToken: other, actorToken: own };
+  };
 }
 
 /** @throws CliError when it is longer than agents keep */
