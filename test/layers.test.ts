@@ -148,6 +148,9 @@ const RANK: Record<string, number> = {
   record: 5,
   deny: 5,
   'copy-in': 5,
+  // What an open transaction did, for a COMMIT that is held: docs/adr/0025-hold-before-commit.md.
+  'row-sample': 5.2,
+  transaction: 5.4,
   // A connection of the gateway's own: docs/adr/0018-credentials.md.
   errand: 6,
   road: 6,

@@ -68,6 +68,18 @@ export const CODES = {
     http: 403,
     text: 'The statement reached more rows than its approval allows; the session was ended.',
   },
+  'approval.transaction_required': {
+    http: 403,
+    text: 'Its COMMIT has to be approved, and by itself it commits at once. Send BEGIN first, and COMMIT alone.',
+  },
+  'approval.transaction_limit': {
+    http: 403,
+    text: 'The transaction has as many statements as may wait for one approval. Send ROLLBACK, and less at a time.',
+  },
+  'approval.transaction_timeout': {
+    http: 408,
+    text: 'The transaction was open longer than its rule allows; it was rolled back, and the session was ended.',
+  },
   'approval.delegate': { http: 409, text: 'This person cannot take that seat.' },
   // budgets
   'budget.exceeded': { http: 429, text: 'A budget is used up.' },

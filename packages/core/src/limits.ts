@@ -59,6 +59,13 @@ export const LIMITS = {
   openAccessRequestsMax: 20,
   approvalNoticeEveryMs: 60_000,
   holdInTransactionMsDefault: 30_000,
+  /** A transaction whose COMMIT is to be held: how long it may stay open, and its statements. */
+  commitOpenMsMax: 60 * 60_000,
+  commitStatementsMax: 1_000,
+  /** Of its statements, what an approver and the trail are shown. */
+  commitListedMax: 100,
+  commitSampleRowsMax: 20,
+  commitSavepointsMax: 10_000,
   bundleChunkBytesMax: 256 * 1024,
   bundleBytesMax: 256 * 1024 * 1024,
   grpcMessageBytesMax: 4 * 1024 * 1024,

@@ -12,7 +12,9 @@ test.each([
   ['approval-once.json', parseApproval],
   ['approval-shape.json', parseApproval],
   ['approval-request.json', parseApprovalRequest],
+  ['approval-request-commit.json', parseApprovalRequest],
   ['policy-with-budgets.json', parsePolicy],
+  ['policy-at-commit.json', parsePolicy],
 ])('%s is read as it was written, and a field nobody knows is refused', (name, parse) => {
   const document = golden(name);
   expect(parse(document, '')).toEqual(document);

@@ -6,6 +6,7 @@ import { listOf, objectOf, oneOf, optional, parseBoolean, parseInteger, parseStr
 import { EFFECTS } from './effect.ts';
 import { parseApprovalSpec, parseStepUp } from './policy.ts';
 import { parsePrincipalRef } from './principal.ts';
+import { parseTransactionWork } from './transaction.ts';
 
 /** `once`: this statement digest, one time. `shape`: statements that differ from it in literals and parameters alone, for a time. */
 export const APPROVAL_SCOPES = ['once', 'shape'] as const;
@@ -55,6 +56,8 @@ export const parseApprovalRequest = objectOf({
   role: optional(parseString),
   /** Absent where the rule allows no shape, or the statement has none that is safe. */
   shape: optional(parseOfferedShape),
+  /** It is a COMMIT: what would be committed. */
+  work: optional(parseTransactionWork),
   requestedAt: parseInteger,
   expiresAt: parseInteger,
 });

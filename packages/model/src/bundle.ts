@@ -28,6 +28,7 @@ export const CAPABILITIES = [
   'credential.sources.1',
   'ssh.1',
   'identity.issuers.1',
+  'approval.commit.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

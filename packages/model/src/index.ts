@@ -127,6 +127,8 @@ export {
 export { SSH_LOGIN, SSH_OPAQUE, SSH_SHELL_MODES, type SshTarget } from './ssh-target.ts';
 export type {
   ColumnUse,
+  CommitWay,
+  HeldTransaction,
   RelationAccess,
   SqlColumnUse,
   SqlFacts,
@@ -139,4 +141,20 @@ export type {
 } from './statement.ts';
 export { type AccessTokenClaims, parseAccessTokenClaims } from './token.ts';
 export type { StatementOutcome, TrailEvent, TrailEventKind } from './trail-event.ts';
-export { type ColumnMask, type DetectMask, type MaskSet, NO_MASKS, type ShadowHit, type Verdict } from './verdict.ts';
+export {
+  parseRowSample,
+  parseTransactionWork,
+  parseWorkStatement,
+  type RowSample,
+  type TransactionWork,
+  type WorkStatement,
+} from './transaction.ts';
+export {
+  type ColumnMask,
+  type CommitHold,
+  type DetectMask,
+  type MaskSet,
+  NO_MASKS,
+  type ShadowHit,
+  type Verdict,
+} from './verdict.ts';

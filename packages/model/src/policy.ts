@@ -44,6 +44,11 @@ export const parseApprovalSpec = objectOf({
   requireReason: optional(parseBoolean),
   /** Members of these groups may answer too, once nobody has for so long. */
   escalate: optional(objectOf({ afterMs: parseInteger, groups: listOf(parseString, 100) })),
+  /**
+   * What writes runs in the client's own transaction, and its COMMIT waits for the answer; absent = a statement waits before it
+   * runs. From the first such statement on the transaction may stay open so long, and hold so many of them. ADR 0025.
+   */
+  commit: optional(objectOf({ openMsMax: parseInteger, statementsMax: parseInteger })),
   /** When nobody is expected to answer. Minutes of the day in `zone` (IANA); `days` are quiet from midnight to midnight. */
   quietHours: optional(
     objectOf({

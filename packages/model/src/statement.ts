@@ -5,6 +5,8 @@
 import type { Effect } from './effect.ts';
 import type { Protocol } from './protocol.ts';
 import type { FileFacts, ShellFacts, SshFacts } from './ssh-statement.ts';
+import type { TransactionWork } from './transaction.ts';
+import type { CommitHold } from './verdict.ts';
 
 export type RelationAccess = 'read' | 'write' | 'ddl';
 export interface SqlRelation {
@@ -65,6 +67,8 @@ export interface SqlStatementFacts {
   readonly settingLocal?: boolean;
   /** The prepared statement (PREPARE, EXECUTE, DEALLOCATE), cursor (DECLARE, FETCH, CLOSE) or savepoint it names. */
   readonly name?: string;
+  /** COMMIT or ROLLBACK AND CHAIN: another transaction begins at once. */
+  readonly chain?: boolean;
   /**
    * Statements inside this one: data-modifying CTEs, what EXPLAIN, PREPARE, COPY or CREATE SCHEMA carry. Their effects,
    * relations, functions and columns are in the outer facts too; rules see them as statements of their own.
@@ -122,4 +126,24 @@ export interface Statement {
   readonly undoable?: boolean;
   /** Only to be prepared, without its parameters; its execution is another statement. */
   readonly preparation?: boolean;
+  /** How what it changes is committed; absent = `itself`. */
+  readonly commit?: CommitWay;
+  /** Statements of the open transaction, before this one (the last of its text), that run until its COMMIT. */
+  readonly heldBefore?: number;
+  /** It commits a transaction in which rules let writes run until now. */
+  readonly commits?: HeldTransaction;
+}
+
+/**
+ * `apart`: by a statement of its own, still to come, that can be held. `itself`: with this statement, or by a COMMIT in the same
+ * text. `unseen`: by code that may commit, or whose changes nothing counts. `control`: it changes nothing; it begins or ends.
+ */
+export type CommitWay = 'apart' | 'itself' | 'unseen' | 'control';
+
+/** A transaction at its COMMIT. */
+export interface HeldTransaction {
+  readonly holds: readonly CommitHold[];
+  /** Of all its statements. */
+  readonly effects: readonly Effect[];
+  readonly work: TransactionWork;
 }

@@ -7,6 +7,7 @@ import type { Effect } from './effect.ts';
 import type { PrincipalRef } from './principal.ts';
 import type { SessionInfo } from './session.ts';
 import type { StatementParameter } from './statement.ts';
+import type { TransactionWork } from './transaction.ts';
 import type { ShadowHit } from './verdict.ts';
 
 export type TrailEvent =
@@ -48,6 +49,10 @@ export type TrailEvent =
       readonly reached?: readonly string[];
       /** Judged only to be prepared: its execution is a statement of its own. Absent = false. */
       readonly preparation?: boolean;
+      /** It ran, and its transaction's COMMIT waits for a person. Absent = false. */
+      readonly untilCommit?: boolean;
+      /** It is the COMMIT of such a transaction: what it would commit. */
+      readonly work?: TransactionWork;
     }
   /** What came back; may lag behind. Several may ride in one event. `error` is the SQLSTATE or '' */
   | { readonly kind: 'statement.finished'; readonly outcomes: readonly StatementOutcome[] }

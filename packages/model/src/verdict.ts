@@ -25,6 +25,13 @@ export interface ShadowHit {
   readonly verdict: 'allow' | 'hold' | 'deny';
 }
 
+/** A rule that holds the COMMIT of what it let run. */
+export interface CommitHold {
+  readonly rule: string;
+  readonly message?: string;
+  readonly approval: ApprovalSpec;
+}
+
 /** `rule` is `<policy>/<rule>`, `grant` when the grant itself decided, `review` when its access review did, or `none`. */
 export type Verdict =
   | {
@@ -34,6 +41,8 @@ export type Verdict =
       readonly shadow?: readonly ShadowHit[];
       /** At most so many rows may come back or be changed; beyond it the session ends. */
       readonly rowsMax?: number;
+      /** It may run, and its transaction's COMMIT waits for these. */
+      readonly untilCommit?: readonly CommitHold[];
     }
   | {
       readonly kind: 'hold';

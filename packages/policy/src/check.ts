@@ -125,7 +125,14 @@ function maskProblems(mask: Mask, field: string): readonly FieldProblem[] {
 const DAY_MS = 24 * 60 * 60_000;
 
 function approvalProblems(spec: ApprovalSpec, add: (name: string, message: string) => void): void {
-  const { count, expiresMs, shape, escalate, quietHours, stepUp } = spec;
+  const { count, expiresMs, shape, escalate, quietHours, stepUp, commit } = spec;
+  if (commit !== undefined) {
+    if (commit.openMsMax < 1_000 || commit.openMsMax > LIMITS.commitOpenMsMax)
+      add('approval.transaction.open', 'from 1s to 1h');
+    if (commit.statementsMax < 1 || commit.statementsMax > LIMITS.commitStatementsMax)
+      add('approval.transaction.statements', `from 1 to ${LIMITS.commitStatementsMax}`);
+    if (shape !== undefined) add('approval.shape', 'a COMMIT is approved by itself: no two transactions are alike');
+  }
   if (stepUp !== undefined && Object.keys(stepUp).length === 0)
     add('approval.step_up', 'says max_age, amr or acr; leave it out to ask nothing');
   if (count < 1 || count > APPROVALS_MAX) add('approval.count', `from 1 to ${APPROVALS_MAX}`);
@@ -177,6 +184,8 @@ function budgetProblems(budget: Budget, field: string, earlier: readonly Budget[
   } else if (budget.approval !== undefined) add('approval', 'goes with `exceeded: hold`');
   if (budget.approval !== undefined) {
     approvalProblems(budget.approval, add);
+    if (budget.approval.commit !== undefined)
+      add('approval.at', 'a statement beyond a budget waits before it runs; `at: commit` is for rules');
     if (budget.approval.shape !== undefined) add('approval.shape', 'a statement beyond a budget is approved by itself');
   }
   if ((budget.message ?? '').length > MESSAGE_CHARACTERS_MAX)

@@ -34,6 +34,8 @@ import { type FieldProblem, type PolicyProblem, policyProblems } from './check.t
 /** Documents beyond this are refused unread. */
 const DOCUMENT_BYTES_MAX = 256 * 1024;
 const APPROVAL_EXPIRES_MS_DEFAULT = 10 * 60_000;
+const COMMIT_OPEN_MS_DEFAULT = 10 * 60_000;
+const COMMIT_STATEMENTS_DEFAULT = 100;
 
 /** Everything that is wrong with a document. */
 export class PolicyDocumentError extends Error {
@@ -76,7 +78,7 @@ const parseTimeOfDay: Parser<number> = (value, path) => {
 const renderTimeOfDay = (minutes: number): string =>
   `${String(Math.floor(minutes / 60)).padStart(2, '0')}:${String(minutes % 60).padStart(2, '0')}`;
 
-const parseApproval = objectOf({
+const parseApprovalFields = objectOf({
   groups: listOf(parseString, 100),
   count: withDefault(parseInteger, 1),
   expires: withDefault(parseDuration, APPROVAL_EXPIRES_MS_DEFAULT),
@@ -88,6 +90,8 @@ const parseApproval = objectOf({
     }),
   ),
   shape: optional(objectOf({ for: parseDuration, rows: parseInteger })),
+  at: optional(oneOf('statement', 'commit')),
+  transaction: optional(objectOf({ open: optional(parseDuration), statements: optional(parseInteger) })),
   require_reason: optional(parseBoolean),
   escalate: optional(objectOf({ after: parseDuration, groups: listOf(parseString, 100) })),
   quiet_hours: optional(
@@ -100,7 +104,13 @@ const parseApproval = objectOf({
     }),
   ),
 });
-type ApprovalDocument = ReturnType<typeof parseApproval>;
+type ApprovalDocument = ReturnType<typeof parseApprovalFields>;
+const parseApproval: Parser<ApprovalDocument> = (value, path) => {
+  const approval = parseApprovalFields(value, path);
+  if (approval.transaction !== undefined && approval.at !== 'commit')
+    throw new ParseError(`${path}.transaction`, 'goes with `at: commit`');
+  return approval;
+};
 
 const parseBudgetDocument = objectOf({
   name: parseString,
@@ -185,11 +195,21 @@ const approvalOf = ({
   escalate,
   quiet_hours: quietHours,
   step_up: asked,
+  at,
+  transaction,
 }: ApprovalDocument): ApprovalSpec => ({
   groups,
   count,
   expiresMs: expires,
   ...(shape === undefined ? {} : { shape: { forMsMax: shape.for, rowsMax: shape.rows } }),
+  ...(at === 'commit'
+    ? {
+        commit: {
+          openMsMax: transaction?.open ?? COMMIT_OPEN_MS_DEFAULT,
+          statementsMax: transaction?.statements ?? COMMIT_STATEMENTS_DEFAULT,
+        },
+      }
+    : {}),
   ...(requireReason === undefined ? {} : { requireReason }),
   ...(escalate === undefined ? {} : { escalate: { afterMs: escalate.after, groups: escalate.groups } }),
   ...(quietHours === undefined ? {} : { quietHours }),
@@ -324,11 +344,14 @@ const renderApproval = ({
   escalate,
   quietHours,
   stepUp,
+  commit,
 }: ApprovalSpec): object => ({
   groups,
   count,
   expires: renderDuration(expiresMs),
   shape: shape === undefined ? undefined : { for: renderDuration(shape.forMsMax), rows: shape.rowsMax },
+  at: commit && 'commit',
+  transaction: commit && { open: renderDuration(commit.openMsMax), statements: commit.statementsMax },
   require_reason: requireReason,
   escalate: escalate === undefined ? undefined : { after: renderDuration(escalate.afterMs), groups: escalate.groups },
   quiet_hours:

@@ -16,6 +16,7 @@ import type {
   Verdict,
 } from '@sallyport/model';
 import type { BudgetStanding, SessionBudget } from './budgets.ts';
+import { holdsCommits } from './commit.ts';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
 import { authFact, FAMILIES, type Family, sqlFact, timeFact, usageFact } from './facts.ts';
@@ -59,6 +60,8 @@ export interface PolicyEngine {
   rolesFor(session: SessionInfo, nowMs: number): readonly string[];
   /** Masks in force for the session; the same object for the same policies as long as this engine lives. */
   masksFor(session: SessionInfo): MaskSet;
+  /** Whether rules may hold this session's COMMITs. */
+  holdsCommits(session: SessionInfo): boolean;
   /** Budgets about the session; the same object as long as this engine lives. */
   budgetsFor(session: SessionInfo): readonly SessionBudget[];
 }
@@ -142,6 +145,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       withHeld(rightsOf(views.of(session), session, nowMs)).every((effect) => effect === 'read'),
     rolesFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).roles,
     masksFor: (session) => views.of(session).masks,
+    holdsCommits: (session) => holdsCommits(views.of(session)),
     budgetsFor: (session) => views.of(session).budgets,
   };
 }

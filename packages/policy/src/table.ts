@@ -197,6 +197,7 @@ function statementOf(each: Case, extract: TestInput['extract']): Statement {
     understood,
     facts: understood ? { sql: reading } : {},
     inTransaction: each.in_transaction ?? false,
+    commit: each.in_transaction === true ? 'apart' : 'itself',
     wroteInTransaction: false,
   };
 }

@@ -6,6 +6,7 @@
 import { type ErrorCode, LIMITS } from '@sallyport/core';
 import type { Approval, ApprovalSpec, PrincipalRef, ShadowHit, Verdict } from '@sallyport/model';
 import type { BudgetStanding } from './budgets.ts';
+import { atItsCommit, commitDenial, waitsForCommit } from './commit.ts';
 import type { DecisionInput } from './engine.ts';
 import { quietUntil } from './quiet-hours.ts';
 import type { GrantBook, Rights } from './rights.ts';
@@ -31,6 +32,8 @@ interface Hold {
   readonly approval: ApprovalSpec;
 }
 
+const NO_HOLDS: readonly Hold[] = [];
+
 export function verdictOf({ input, view, rights, exceeded, unreviewed, findings, book }: Judgement): Verdict {
   const { budget } = input;
   const hits =
@@ -45,24 +48,53 @@ export function verdictOf({ input, view, rights, exceeded, unreviewed, findings,
     (budget.budget.exceeded === 'deny' || budget.unavailable === true)
   )
     return budgetDenial(budget, hits);
+  const { statement } = input;
+  const commits =
+    findings.holds.length === 0 ? NO_HOLDS : findings.holds.filter((hold) => waitsForCommit(hold, statement));
+  // What begins or ends a transaction changes nothing by itself.
+  const later = statement.commit === 'control' ? NO_HOLDS : commits;
   const holds: readonly Hold[] = [
     ...(unreviewed ? [REVIEW_HOLD] : []),
     ...(exceeded ? [GRANT_HOLD] : []),
-    ...findings.holds,
+    ...(commits.length === 0 ? findings.holds : findings.holds.filter((hold) => !commits.includes(hold))),
+    ...(statement.commits?.holds ?? []).map(atItsCommit),
     ...(budget === undefined || budget.budget.shadow ? [] : [budgetHold(budget)]),
   ];
-  if (holds.length === 0) return { kind: 'allow', rule: findings.allow?.id ?? 'grant', masks: view.masks, ...shadow };
+  if (holds.length === 0 && later.length === 0)
+    return { kind: 'allow', rule: findings.allow?.id ?? 'grant', masks: view.masks, ...shadow };
   const { approval } = input;
   const unanswered = approval === undefined ? holds : holds.filter((hold) => !answers(approval, hold, input, book));
   const first = unanswered[0];
-  if (first === undefined) {
-    const bound = approval?.scope === 'shape' ? { rowsMax: approval.shape?.rowsMax ?? 0 } : {};
-    return { kind: 'allow', rule: holds[0]!.id, masks: view.masks, ...bound, ...shadow };
-  }
-  const glass =
-    input.statement.effects.every((effect) => rights.breakGlass.includes(effect)) && rights.breakGlass.length > 0;
-  if (glass) return { kind: 'allow', rule: `break-glass:${first.id}`, masks: view.masks, ...shadow };
-  return asked(first, unanswered, input, hits);
+  const bound = approval?.scope === 'shape' && first === undefined ? { rowsMax: approval.shape?.rowsMax ?? 0 } : {};
+  const broken = first ?? later[0];
+  if (broken === undefined) return { kind: 'allow', rule: holds[0]!.id, masks: view.masks, ...bound, ...shadow };
+  const effects = statement.commits?.effects ?? statement.effects;
+  const glass = effects.every((effect) => rights.breakGlass.includes(effect)) && rights.breakGlass.length > 0;
+  if (glass) return { kind: 'allow', rule: `break-glass:${broken.id}`, masks: view.masks, ...shadow };
+  if (first !== undefined) return asked(first, unanswered, input, hits);
+  const refused = beforeCommit(later, view, input, hits);
+  if (refused !== undefined) return refused;
+  const untilCommit = later.map(({ id, message, approval: spec }) => ({
+    rule: id,
+    ...(message === undefined ? {} : { message }),
+    approval: spec,
+  }));
+  return { kind: 'allow', rule: later[0]!.id, masks: view.masks, ...bound, ...shadow, untilCommit };
+}
+
+/** Why it may not run until its COMMIT: nobody could answer that, or it has none that waits. */
+function beforeCommit(
+  later: readonly Hold[],
+  view: SessionView,
+  input: DecisionInput,
+  hits: readonly ShadowHit[],
+): Verdict | undefined {
+  // Preparing runs nothing; its execution is judged.
+  if (input.statement.preparation === true) return undefined;
+  const why = commitDenial(later[0]!, later, input.statement, view.resource);
+  if (why !== undefined) return denial(later[0]!.id, why.code, why.message, hits);
+  const question = asked(later[0]!, later, input, hits);
+  return question.kind === 'deny' ? question : undefined;
 }
 
 /** What nobody has answered: asked for, unless nobody is expected to answer or the requester has not said why. */

@@ -7,6 +7,7 @@
 import { type ErrorCode, GatewayError } from '@sallyport/core';
 import {
   type Approval,
+  type CommitHold,
   type MaskSet,
   NO_MASKS,
   type Statement,
@@ -26,14 +27,19 @@ export interface GatePorts {
   shape?(statement: Statement): StatementShape | undefined;
 }
 
+const NO_COMMIT_HOLDS: readonly CommitHold[] = [];
+
 /** Not exported: only this file makes one. The private field makes the type nominal. */
 class AdmittedPermit {
   readonly #masks: MaskSet;
   /** At most so many rows may come back or be changed under it. */
   readonly rowsMax: number;
-  constructor(masks: MaskSet, rowsMax = Number.POSITIVE_INFINITY) {
+  /** What it changes may not be committed before these are answered; none for nearly every permit. */
+  readonly untilCommit: readonly CommitHold[];
+  constructor(masks: MaskSet, rowsMax = Number.POSITIVE_INFINITY, untilCommit = NO_COMMIT_HOLDS) {
     this.#masks = masks;
     this.rowsMax = rowsMax;
+    this.untilCommit = untilCommit;
   }
   get masks(): MaskSet {
     return this.#masks;
@@ -72,7 +78,7 @@ export class Refusal extends GatewayError {
 }
 
 function permitOrThrow(verdict: Verdict): Permit {
-  if (verdict.kind === 'allow') return new AdmittedPermit(verdict.masks, verdict.rowsMax);
+  if (verdict.kind === 'allow') return new AdmittedPermit(verdict.masks, verdict.rowsMax, verdict.untilCommit);
   throw new Refusal(verdict.kind === 'deny' ? verdict.code : 'policy.denied', verdict);
 }
 

@@ -52,7 +52,7 @@ export interface ProtocolSession {
   bundleChanged(): void;
 }
 
-export type TimerName = 'login' | 'idle' | 'age' | 'notice' | 'held' | 'close';
+export type TimerName = 'login' | 'idle' | 'age' | 'notice' | 'held' | 'commit' | 'close';
 
 export interface ClientTls {
   /** SNI as sent; undefined without. */
@@ -207,6 +207,8 @@ export interface SignedIn {
    * is gone), or with `approval.expired` when its transaction may not wait longer.
    */
   cancelHeld(code?: 'approval.cancelled' | 'approval.expired', statement?: Statement): void;
+  /** Rules in force may hold this session's COMMITs: what its transactions do is to be kept. Absent: none do. */
+  holdsCommits?(): boolean;
   /** What came back; may lag. Called once per judged statement that was forwarded. */
   finished(outcome: StatementOutcome): void;
   /** Number of a statement given to the gate, or of the last one (from 1). */

@@ -31,6 +31,7 @@ const DATA_ROW = letter('D');
 const COPY_DATA = letter('d');
 /** Rows above this are passed on as they come where nothing looks into them. */
 const STREAM_BYTES_MIN = 256 * 1024;
+const NO_FORMATS: readonly number[] = [];
 const KEPT_DESCRIPTIONS_MAX = 200;
 const KEPT_DESCRIPTION_BYTES_MAX = 4 * 1024;
 
@@ -46,6 +47,8 @@ export class Answers {
   #streaming = 0;
   #rows: RowMasker | undefined;
   #copyOut = false;
+  /** Of a simple query's rows. */
+  #columnsNow: readonly FieldDescription[] | undefined;
   #whenWhole: Uint8Array[] = [];
   readonly #descriptions = new Map<string, readonly FieldDescription[]>();
   readonly #plans = new WeakMap<
@@ -218,8 +221,17 @@ export class Answers {
 
   /** Before the client gets them. */
   #recordRows(tally: Tally, bytes: Uint8Array, rows: number, isPiece = false): void {
+    if (!isPiece && !this.#copyOut) this.#sampleRows(tally, bytes);
     const { recorder } = this.#road.host;
     if (recorder.level !== 'statements') recorder.rows(tally.number, bytes, rows, isPiece);
+  }
+
+  /** Those of RETURNING, for the approver of a COMMIT. */
+  #sampleRows(tally: Tally, bytes: Uint8Array): void {
+    const { flight, transaction } = this.#road;
+    const portal = flight.first?.portal;
+    const columns = portal === undefined ? this.#columnsNow : (portal.columns ?? portal.prepared.columns);
+    transaction.rows(tally, bytes, columns, portal?.formats ?? NO_FORMATS);
   }
 
   /** What looks into the rows that come now; undefined when nothing has to. */
@@ -349,6 +361,7 @@ export class Answers {
       throw new GatewayError('mask.unvouched', { why: 'another answer than described' });
     }
     this.#rows = hasMasks(tally.guard.masks) ? this.#plan(columns, tally.guard) : undefined;
+    this.#columnsNow = columns;
     noteColumns(host.recorder, tally, columns);
     return 'keep';
   }
@@ -368,6 +381,8 @@ export class Answers {
   #complete(tag: string): Fate {
     const first = this.#road.flight.first;
     if (first?.own !== undefined) return this.#answered(first);
+    // A ROLLBACK in the place of a COMMIT that was refused.
+    if (first?.kind === 'query' && first.refusal !== undefined) return this.#shown(first.refusal, first);
     const { tally } = this.#expectRunning();
     this.#rows = undefined;
     this.#road.endCopyIn(false);
@@ -383,6 +398,7 @@ export class Answers {
     if (tally.rows === tally.rowsTagged) tally.rows += rowsChanged(tag);
     tally.rowsTagged = tally.rows;
     requireInBound(tally);
+    this.#road.transaction.completed(tally, tally.index, tag);
     tally.index++;
     if (first!.kind === 'execute') {
       this.#road.finish(tally);
@@ -400,6 +416,7 @@ export class Answers {
     const writes = tally?.facts?.statements.some(({ effects }) => effects.includes('write'));
     if (tally !== undefined && Number.isFinite(tally.guard.rowsMax) && writes !== false)
       throw new GatewayError('approval.rows', { number: tally.number });
+    if (tally !== undefined) this.#road.transaction.suspended(tally);
     this.#rows = undefined;
     return this.#answered(first);
   }
@@ -524,6 +541,7 @@ export class Answers {
     if (first === undefined || (first.kind !== 'query' && first.kind !== 'sync'))
       throw new GatewayError('upstream.protocol', { why: 'ReadyForQuery' });
     road.status = parseTransactionStatus(bytes, at, end);
+    road.transaction.ready(first.segment);
     this.#rows = undefined;
     if (first.tally !== undefined) road.finish(first.tally);
     if (first.own === undefined || road.status !== 'T') road.beginning = false;

@@ -380,11 +380,12 @@ export function parametersOf(bytes: Buffer, message: BindMessage, prepared: Prep
   });
 }
 
-const textOf = (value: Buffer): string =>
+/** Text of a value in text format; hex of what is none. */
+export const textOf = (value: Buffer): string =>
   isUtf8(value) && !value.includes(0) ? value.toString('utf8') : `\\x${value.toString('hex')}`;
 
 /** By type OID (pg_type.dat): the ones drivers send in binary most. */
-function binaryText(value: Buffer, type: number): string {
+export function binaryText(value: Buffer, type: number): string {
   switch (type) {
     case 16:
       if (value.length === 1) return value[0] === 0 ? 'false' : 'true';

@@ -23,6 +23,8 @@ const RETRY: Partial<Record<ErrorCode, string>> = {
   'trail.unavailable': 'later',
   'policy.unavailable': 'later',
   'approval.reason_required': 'with a reason',
+  'approval.transaction_required': 'inside BEGIN and COMMIT',
+  'approval.transaction_limit': 'with fewer statements',
   'approval.quiet': 'after resetAt',
   'budget.exceeded': 'after resetAt',
   'budget.unavailable': 'later',
@@ -90,6 +92,8 @@ const FATAL_STATES: Partial<Record<ErrorCode, string>> = {
   'trail.unavailable': '58030',
   'mask.unvouched': '42501',
   'approval.rows': '54000',
+  // transaction_timeout of a server's own says the same.
+  'approval.transaction_timeout': '25P04',
   internal: 'XX000',
 };
 

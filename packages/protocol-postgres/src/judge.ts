@@ -115,6 +115,12 @@ export class Judge {
     return shape;
   }
 
+  /** The statement with what the open transaction makes of it: how it is committed, and what it would commit. */
+  inTransaction(statement: Statement): Statement {
+    const { commit, ...rest } = this.#road.transaction.facets(statement, this.executed === 0);
+    return commit === undefined ? statement : { ...statement, commit, ...rest };
+  }
+
   /** Judges and records one statement that is about to run. */
   statement(statement: Statement, ways: Ways): void {
     const ready = this.#road.signed.ready?.();
@@ -129,6 +135,9 @@ export class Judge {
     const reason = this.#pinned(statement);
     if (reason !== undefined)
       return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/pinned', reason));
+    const ending = statement.facts.sql === undefined ? undefined : this.#road.transaction.refusal(statement.facts.sql);
+    if (ending !== undefined)
+      return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/commit', ending));
     let outcome: Permit | Promise<Permit>;
     this.#heldTooLong = false;
     try {
@@ -220,6 +229,7 @@ export class Judge {
     const { host, signed } = this.#road;
     this.#waiting = true;
     this.intake.block();
+    if (statement.commits !== undefined) this.#road.transaction.stopClock();
     // Nobody's locks wait for a person's lunch.
     if (statement.inTransaction) host.timers.set('held', signed.resource.holdInTransactionMsMax);
     const settled = (step: () => void): void =>
@@ -273,9 +283,10 @@ export class Judge {
   }
 
   /** Keeps what a forwarded statement does to the session's state. */
-  note(facts: SqlFacts | undefined): void {
+  note(facts: SqlFacts | undefined, statement: Statement, tally: Tally, permit: Permit): void {
     if (facts === undefined) return;
     const road = this.#road;
+    road.transaction.sent(statement, facts, tally, permit.untilCommit);
     for (const statement of facts.statements) {
       const { effects, transaction } = statement;
       if (movesNames(statement)) road.namesMoved = true;

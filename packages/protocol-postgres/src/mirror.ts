@@ -6,7 +6,7 @@
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
-import type { MaskSet, SqlFacts, StatementParameter } from '@sallyport/model';
+import type { MaskSet, SqlFacts, Statement, StatementParameter } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import type { Reach } from './catalog.ts';
 import type { FieldDescription } from './messages.ts';
@@ -54,6 +54,12 @@ export interface Portal {
   /** A Describe of this portal is under way or answered. */
   described: boolean;
   permit: Permit | undefined;
+  /** What its COMMIT was judged for, by the transaction's version. */
+  judgedWork: number;
+  /** Of its answer's columns: none = all text, one = for all, else one for each. */
+  readonly formats: readonly number[];
+  /** The statement as it was judged last. */
+  statement: Statement | undefined;
   /** Serial of the bundle it was judged under. */
   judgedUnder: number;
   /** Set once it was judged; a further Execute fetches more of the same answer. */

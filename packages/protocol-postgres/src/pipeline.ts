@@ -28,6 +28,8 @@ import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { hasMasks, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
 import {
+  bind,
+  close,
   describe,
   encodeFields,
   execute,
@@ -42,6 +44,7 @@ import {
 import { type Guard, type Portal, type Prepared, requireName, stepBack } from './mirror.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
+import { commits } from './transaction.ts';
 
 /** No client can have bound it (requireName), so executing it fails in every state. */
 const FAILING_EXECUTE = execute('sallyport_refused');
@@ -164,6 +167,7 @@ export class Pipeline {
     const existing = mirror.portals.get(name);
     if (this.#isUncertain(prepared) || (name !== '' && this.#isUncertain(existing)) || this.#mayLeaveFailure)
       return this.#waitAnswered();
+    if (this.#waitsForCounts(prepared?.facts)) return this.#waitAnswered();
     if (prepared === undefined)
       return this.#failPlain('26000', `prepared statement "${shown(message.statement)}" does not exist`);
     // Formats and values, as they are: two digests are equal only when the server would read the same.
@@ -183,6 +187,9 @@ export class Pipeline {
       columns: undefined,
       described: false,
       permit: undefined,
+      judgedWork: -1,
+      formats: message.resultFormats,
+      statement: undefined,
       judgedUnder: -1,
       tally: undefined,
       vouched: undefined,
@@ -259,9 +266,11 @@ export class Pipeline {
     const portal = this.#road.mirror.portals.get(message.portal);
     if (this.#isUncertain(portal) || this.#mayLeaveFailure) return this.#waitAnswered();
     if (portal === undefined) return this.#failPlain('34000', `portal "${shown(message.portal)}" does not exist`);
+    if (this.#waitsForCounts(portal.prepared.facts)) return this.#waitAnswered();
     let kept = bytes.subarray(at, end);
     // Going on with an answer under the bundle it was judged by is no new statement.
-    const continues = portal.permit !== undefined && portal.judgedUnder === this.#road.bundleSerial;
+    const continues =
+      portal.permit !== undefined && portal.judgedUnder === this.#road.bundleSerial && this.#isSameCommit(portal);
     if (!continues) {
       portal.permit = undefined;
       if (!this.#pending.judge.includes(portal)) {
@@ -347,7 +356,7 @@ export class Pipeline {
     if (hasMasks(permit.masks) && !portal.described) this.#describeOwn(portal);
     portal.started = true;
     this.#judge.executed++;
-    this.#judge.note(portal.prepared.facts);
+    this.#judge.note(portal.tally!.facts, portal.statement!, portal.tally!, permit);
     const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
     this.#add(message, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
     this.#pending.permit = permit;
@@ -382,6 +391,27 @@ export class Pipeline {
   get #mayLeaveFailure(): boolean {
     const { status, flight, signed } = this.#road;
     return status === 'E' && signed.masks().columns.length > 0 && flight.has('query', 'sync');
+  }
+
+  /**
+   * What runs until its COMMIT has to be certain of one; a COMMIT that may be held, of what it would commit. Both are known
+   * once what was sent before is answered.
+   */
+  #waitsForCounts(facts: SqlFacts | undefined): boolean {
+    const { transaction, flight } = this.#road;
+    if (transaction.isUncertain(facts)) return true;
+    const unanswered = flight.size > 0 || this.#pending.entries.some(({ kind }) => kind === 'execute');
+    return unanswered && commits(facts) && (transaction.isHeld || this.#pendingHolds);
+  }
+
+  /** Judged, and not sent: it may make a COMMIT wait. */
+  get #pendingHolds(): boolean {
+    return this.#pending.entries.some(({ portal }) => (portal?.permit?.untilCommit.length ?? 0) > 0);
+  }
+
+  /** Its yes was for what the transaction had done then. */
+  #isSameCommit(portal: Portal): boolean {
+    return !commits(portal.prepared.facts) || portal.judgedWork === this.#road.transaction.version;
   }
 
   /** Reads the client on once everything synced is answered: then the mirror is the server's truth. */
@@ -438,19 +468,23 @@ export class Pipeline {
   #judgePortal(portal: Portal, waits: () => void, done: () => void): void {
     const { prepared } = portal;
     const resolved = this.#resolved(prepared);
-    const statement = this.#statementOf(prepared, portal.digest, portal.parameters, resolved);
+    const statement = this.#judge.inTransaction(
+      this.#statementOf(prepared, portal.digest, portal.parameters, resolved),
+    );
+    portal.judgedWork = this.#road.transaction.version;
     const keep = (): void => {
       this.#pending.parts = this.#pending.parts.length === 0 ? [] : [Buffer.concat(this.#pending.parts)];
       waits();
     };
     this.#judge.statement(statement, {
       waits: keep,
-      refused: (refused) => this.#fail(refused),
+      refused: (refused) => this.#fail(refused, statement.commits !== undefined),
       allowed: (permit, number) => {
         const allow = (guard = this.#judge.plainGuard(permit)): void => {
           // Judged anew in the middle of its rows: what came so far is an outcome of its own.
           if (portal.tally !== undefined) this.#road.finish(portal.tally);
           portal.permit = permit;
+          portal.statement = statement;
           portal.judgedUnder = this.#road.bundleSerial;
           portal.tally = this.#judge.open(number, resolved, guard, undefined);
           done();
@@ -587,13 +621,22 @@ export class Pipeline {
     for (let i = entries.length - 1; i >= 0; i--) entries[i]!.undo?.(true);
   }
 
-  #fail({ fields, number }: Refused): void {
+  #rollBack(): void {
+    const { flight, segment } = this.#road;
+    const own = { left: 4, error: undefined, skipped: false, done: () => undefined };
+    for (const kind of ['parse', 'bind', 'execute', 'close'] as const) flight.push(entry(kind, segment, { own }));
+    this.#road.ownToServer(ROLLBACK_MESSAGES);
+  }
+
+  /** @param rollsBack it was a COMMIT: nothing of its transaction may stand, and no lock may stay */
+  #fail({ fields, number }: Refused, rollsBack = false): void {
     const road = this.#road;
     if (number > 0) noteFields(road.host.recorder, number, 'error', fields);
     // The server is skipping: the client has its error already.
     if (road.skipping) return this.#dropped();
     this.#discard();
     this.#dropping = true;
+    if (rollsBack) this.#rollBack();
     road.flight.push(entry('execute', road.segment, { refusal: fields }));
     if (this.#syncing) {
       road.ownToServer(FAILING_EXECUTE);
@@ -601,6 +644,15 @@ export class Pipeline {
     } else road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
   }
 }
+
+/** Its own names: an open portal or statement of the client's is not touched but by the transaction's end. */
+const ROLLBACK_NAME = 'sallyport_rollback';
+const ROLLBACK_MESSAGES = Buffer.concat([
+  parse(ROLLBACK_NAME, 'ROLLBACK'),
+  bind(ROLLBACK_NAME, ROLLBACK_NAME, []),
+  execute(ROLLBACK_NAME),
+  close({ kind: 'statement', name: ROLLBACK_NAME }),
+]);
 
 const isWritten = (facts: SqlFacts | undefined): boolean =>
   facts === undefined || facts.statements.some(({ effects }) => effects.includes('write'));

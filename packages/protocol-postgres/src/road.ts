@@ -11,6 +11,7 @@ import { type Entry, Flight } from './flight.ts';
 import type { TransactionStatus } from './messages.ts';
 import { Mirror, type Tally } from './mirror.ts';
 import { finish } from './record.ts';
+import { Transaction } from './transaction.ts';
 
 export class Road {
   readonly host: SessionHost;
@@ -23,6 +24,7 @@ export class Road {
   readonly flight = new Flight();
   readonly mirror = new Mirror();
   readonly catalog = new Catalog();
+  readonly transaction = new Transaction(this);
   /** As the last ReadyForQuery said. */
   status: TransactionStatus = 'I';
   /** The transaction wrote, as far as it was judged. */

@@ -166,6 +166,8 @@ export class PostgresSession implements ProtocolSession {
           // A statement that runs, or waits for a person, is no silence.
           if (phase.road.flight.size > 0 || phase.requests.judge.isHeld) return this.#moved(phase.road);
           return this.#fail(new GatewayError('session.idle'));
+        case 'commit':
+          return this.#fail(new GatewayError('approval.transaction_timeout'));
         case 'age':
           return this.#fail(new GatewayError('session.too_long'));
         default:

@@ -29,6 +29,7 @@ import type { Road } from './road.ts';
 
 /** Fails in every state of a session, and says in the server's log why. */
 const FAILING_QUERY = query('SALLYPORT REFUSED');
+const ROLLBACK_QUERY = query('ROLLBACK');
 /** Kinds that never answer with rows; everything else is described first while column masks are near. */
 const ROWLESS: ReadonlySet<string> = new Set(
   `begin commit rollback savepoint release rollback_to prepare_transaction commit_prepared rollback_prepared set reset
@@ -81,19 +82,21 @@ export class SimpleQueries {
   #judged(text: string, reading: Reading, lent: Buffer): void {
     const road = this.#road;
     const resolved = resolve(reading, text, road.mirror);
-    const statement = statementOf(text, digestOfText(text), NO_PARAMETERS, resolved, this.#judge.state);
+    const statement = this.#judge.inTransaction(
+      statementOf(text, digestOfText(text), NO_PARAMETERS, resolved, this.#judge.state),
+    );
     let message = lent;
     const keep = (): void => {
       if (message === lent) message = Buffer.from(lent);
     };
     this.#judge.statement(statement, {
       waits: keep,
-      refused: (refused) => this.fail(refused),
+      refused: (refused) => (statement.commits === undefined ? this.fail(refused) : this.#rollBack(refused)),
       allowed: (permit, number) => {
         if (reasonOf(resolved.facts) !== undefined) return this.#answerOwn(number, resolved, permit);
         const forward = (tally: Tally): void => {
           road.flight.push(entry('query', road.segment, { tally }));
-          this.#judge.note(resolved.facts);
+          this.#judge.note(resolved.facts, statement, tally, permit);
           this.#copies(permit);
           if (resolved.facts?.statements.some(movesNames) === true) this.#described.clear();
           road.toServer(permit, message);
@@ -121,6 +124,14 @@ export class SimpleQueries {
         if (this.#intake.isBlocked) keep();
       },
     });
+  }
+
+  /** Its COMMIT was refused: nothing of it may stand, and no lock may stay. The status is the server's own. */
+  #rollBack({ fields, number }: Refused): void {
+    const road = this.#road;
+    noteFields(road.host.recorder, number, 'error', fields);
+    road.flight.push(entry('query', road.segment, { refusal: fields }));
+    road.ownToServer(ROLLBACK_QUERY);
   }
 
   /** Done by the gateway itself. The server gets an empty query, so that the status the client is told is the server's own. */

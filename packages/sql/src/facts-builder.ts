@@ -47,6 +47,7 @@ export class FactsBuilder {
   settingValue: string | undefined;
   settingLocal: boolean | undefined;
   statementName: string | undefined;
+  chain = false;
   /** Calls of set_config, by setting; more than one cannot be mirrored and is opaque. */
   settingsByFunction = 0;
   readonly text: TextState;
@@ -168,6 +169,7 @@ export class FactsBuilder {
       ...(this.settingValue === undefined ? {} : { settingValue: this.settingValue }),
       ...(this.settingLocal === undefined ? {} : { settingLocal: this.settingLocal }),
       ...(this.statementName === undefined ? {} : { name: this.statementName }),
+      ...(this.chain ? { chain: true } : {}),
       ...(this.#nested.length === 0 ? {} : { nested: this.#nested }),
     };
   }

@@ -148,6 +148,7 @@ function readTransaction(fields: Fields, facts: FactsBuilder): void {
   if (meaning === undefined) throw new Refusal('construct', stringOf(fields.kind));
   [facts.kind, facts.transaction] = meaning;
   if (has(fields.savepoint_name)) facts.statementName = stringOf(fields.savepoint_name);
+  if (fields.chain === true) facts.chain = true;
   if (facts.kind.includes('prepare')) {
     // Two-phase commit outlives the session and can be finished by anyone.
     facts.effect('write');

@@ -37,6 +37,8 @@ export interface GatewayOptions {
   readonly credential: UpstreamCredential;
   /** Default: allow with no masks. */
   decide?(statement: Statement, approval: Approval | undefined): Verdict;
+  /** Keep account of transactions for COMMITs that are held. */
+  readonly holdsCommits?: boolean;
   readonly role?: string;
   readonly readOnly?: boolean;
   /** Fails every record from now on while true. */
@@ -309,6 +311,7 @@ function road(
     credential: () => Promise.resolve(options.credential),
     onHeld: undefined,
     cancelHeld: (code = 'approval.cancelled') => cancel?.(code),
+    holdsCommits: () => options.holdsCommits ?? false,
     finished: (outcome) => void kept.outcomes.push(outcome),
     statementNumber: () => number,
     hide: (text) => maskDetected(text, signed.masks().detect).text,

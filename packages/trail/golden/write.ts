@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { newSealKeyPair } from '@sallyport/core';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import {
+  GOLDEN_COMMIT,
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
@@ -16,6 +17,7 @@ import {
   GOLDEN_SECRET,
   GOLDEN_SESSION,
   GOLDEN_TIME_MS,
+  GOLDEN_UNTIL_COMMIT,
   goldenSegment,
   goldenSigningKey,
 } from '../src/golden.fixture.ts';
@@ -34,6 +36,8 @@ const key = new SessionKey(GOLDEN_SESSION, GOLDEN_SECRET);
 write('payloads.json', `${JSON.stringify(GOLDEN_EVENTS.map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') })), null, 1)}\n`);
 write('reached.json', `${JSON.stringify({ event: GOLDEN_REACHED, payload: encodeEventPayload(GOLDEN_REACHED).toString('hex') }, null, 1)}\n`);
 write('proven.json', `${JSON.stringify(GOLDEN_PROVEN.map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') })), null, 1)}\n`);
+const commits = [GOLDEN_UNTIL_COMMIT, GOLDEN_COMMIT].map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') }));
+write('commit.json', `${JSON.stringify(commits, null, 1)}\n`);
 write('segment.hex', hexLines(goldenSegment(key.sealTo(sealPublic))));
 const frames = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
 write('frames.hex', hexLines(frames));

@@ -194,6 +194,60 @@ export const GOLDEN_REACHED: TrailEvent & { readonly kind: 'statement.judged' } 
   preparation: true,
 };
 
+/** A COMMIT that was held: the fields of it were added after the ones above. */
+export const GOLDEN_COMMIT: TrailEvent & { readonly kind: 'statement.judged' } = {
+  kind: 'statement.judged',
+  number: 9,
+  verdict: 'hold',
+  rule: 'payments-prod/writes',
+  code: '',
+  digest: DIGEST,
+  effects: [],
+  text: 'COMMIT',
+  parameters: [],
+  approvalId: 'apr-7k2m9x4qdz',
+  shadow: [],
+  work: {
+    statements: [
+      {
+        number: 7,
+        rows: 2,
+        counted: true,
+        rolledBack: false,
+        sample: {
+          columns: ['id', 'note'],
+          rows: [
+            ['1', 'Größe'],
+            ['2', undefined],
+            ['', ''],
+          ],
+        },
+      },
+      { number: 8, rows: 300, counted: false, rolledBack: true },
+    ],
+    count: 3,
+    rows: 302,
+    rowsRolledBack: 300,
+    uncounted: 1,
+    since: GOLDEN_TIME_MS,
+  },
+};
+/** A write under such a rule. */
+export const GOLDEN_UNTIL_COMMIT: TrailEvent & { readonly kind: 'statement.judged' } = {
+  kind: 'statement.judged',
+  number: 7,
+  verdict: 'allow',
+  rule: 'payments-prod/writes',
+  code: '',
+  digest: DIGEST,
+  effects: ['write'],
+  text: 'update payments set note = null returning id, note',
+  parameters: [],
+  approvalId: '',
+  shadow: [],
+  untilCommit: true,
+};
+
 /** What a COPY leaves behind, both ways; frames that were added after the ones above. */
 export const GOLDEN_COPY_FRAMES: readonly RecordingFrame[] = [
   { kind: 'statement', atMs: 20, number: 1, text: 'copy customers from stdin' },

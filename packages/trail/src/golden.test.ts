@@ -7,6 +7,7 @@ import { checkpointHolds } from './checkpoint.ts';
 import { EventReader, type ReadEvent } from './event-reader.ts';
 import {
   GOLDEN_CHAIN,
+  GOLDEN_COMMIT,
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
@@ -15,6 +16,7 @@ import {
   GOLDEN_SEAL_PRIVATE,
   GOLDEN_SECRET,
   GOLDEN_SESSION,
+  GOLDEN_UNTIL_COMMIT,
   goldenSegment,
   goldenSigningKey,
 } from './golden.fixture.ts';
@@ -58,6 +60,16 @@ test('how somebody signed in, and whose token opened a session, keep their golde
     expect(rows[i]!.event).toEqual(JSON.parse(JSON.stringify(event)));
     expect(encodeEventPayload(event).toString('hex')).toBe(payload);
     expect(decodeEventPayload('session.opened', Buffer.from(payload, 'hex'))).toEqual(event);
+  }
+});
+
+test('a COMMIT that was held keeps its golden bytes, and so does what ran until then', () => {
+  const rows = JSON.parse(golden('commit.json')) as { event: object; payload: string }[];
+  for (const [i, event] of [GOLDEN_UNTIL_COMMIT, GOLDEN_COMMIT].entries()) {
+    const row = rows[i]!;
+    expect(row.event).toEqual(JSON.parse(JSON.stringify(event)));
+    expect(encodeEventPayload(event).toString('hex')).toBe(row.payload);
+    expect(decodeEventPayload('statement.judged', Buffer.from(row.payload, 'hex'))).toEqual(event);
   }
 });
 

@@ -7,6 +7,7 @@ import {
   type Effect,
   PROTOCOLS,
   type PrincipalRef,
+  type RowSample,
   type SessionAuth,
   type SessionInfo,
   type SessionIssuer,
@@ -15,6 +16,8 @@ import {
   type StatementParameter,
   type TrailEvent,
   type TrailEventKind,
+  type TransactionWork,
+  type WorkStatement,
 } from '@sallyport/model';
 import { broken } from './bytes.ts';
 import { FieldReader } from './fields.ts';
@@ -58,6 +61,7 @@ export function decodeEventPayload(kind: TrailEventKind, payload: Buffer): Trail
         approvalId: f.text(9),
         shadow: f.all(10).map(readShadow),
         ...readReached(f),
+        ...readCommit(f),
       };
     case 'statement.finished':
       return { kind, outcomes: f.all(1).map(readOutcome) };
@@ -159,6 +163,44 @@ function readReached(f: Fields): Pick<TrailEvent & { kind: 'statement.judged' },
   return {
     ...(all.length === 0 ? {} : { reached: all.map((what) => what.toString('utf8')) }),
     ...(f.integer(12) === 0 ? {} : { preparation: true }),
+  };
+}
+
+function readCommit(f: Fields): Pick<TrailEvent & { kind: 'statement.judged' }, 'untilCommit' | 'work'> {
+  const work = f.optional(14, readWork);
+  return { ...(f.integer(13) === 0 ? {} : { untilCommit: true }), ...(work === undefined ? {} : { work }) };
+}
+
+function readWork(bytes: Buffer): TransactionWork {
+  const f = new Fields(bytes);
+  return {
+    statements: f.all(1).map(readWorkStatement),
+    count: f.integer(2),
+    rows: f.integer(3),
+    rowsRolledBack: f.integer(4),
+    uncounted: f.integer(5),
+    since: f.integer(6),
+  };
+}
+
+function readWorkStatement(bytes: Buffer): WorkStatement {
+  const f = new Fields(bytes);
+  const sample = f.optional(5, readSample);
+  return {
+    number: f.integer(1),
+    rows: f.integer(2),
+    counted: f.integer(3) !== 0,
+    rolledBack: f.integer(4) !== 0,
+    ...(sample === undefined ? {} : { sample }),
+  };
+}
+
+function readSample(bytes: Buffer): RowSample {
+  const f = new Fields(bytes);
+  const cell = (value: Buffer): string | undefined => new Fields(value).optional(1, (text) => text.toString('utf8'));
+  return {
+    columns: f.all(1).map((column) => column.toString('utf8')),
+    rows: f.all(2).map((row) => new Fields(row).all(1).map(cell)),
   };
 }
 

@@ -2,7 +2,14 @@
  * Event → payload bytes, one branch per kind, written by hand because the statement kinds are on the hot path.
  * Refuses to know headers, keys and chains. Field numbers are fixed by docs/reference/trail-format.md.
  */
-import type { Effect, PrincipalRef, SessionInfo, StatementOutcome, TrailEvent } from '@sallyport/model';
+import type {
+  Effect,
+  PrincipalRef,
+  SessionInfo,
+  StatementOutcome,
+  TrailEvent,
+  TransactionWork,
+} from '@sallyport/model';
 import { FieldWriter } from './fields.ts';
 import { effectCode, principalCode, verdictCode } from './kinds.ts';
 
@@ -115,6 +122,43 @@ function writeJudged(out: FieldWriter, event: TrailEvent & { kind: 'statement.ju
   }
   for (const what of event.reached ?? []) out.presentText(11, what);
   out.boolean(12, event.preparation ?? false);
+  out.boolean(13, event.untilCommit ?? false);
+  if (event.work !== undefined) {
+    const start = out.open(14);
+    writeWork(out, event.work);
+    out.close(start);
+  }
+}
+
+/** Texts and parameters stand under their numbers. */
+function writeWork(out: FieldWriter, work: TransactionWork): void {
+  for (const statement of work.statements) {
+    const start = out.open(1);
+    out.integer(1, statement.number);
+    out.integer(2, statement.rows);
+    out.boolean(3, statement.counted);
+    out.boolean(4, statement.rolledBack);
+    if (statement.sample !== undefined) {
+      const sample = out.open(5);
+      for (const column of statement.sample.columns) out.presentText(1, column);
+      for (const row of statement.sample.rows) {
+        const cells = out.open(2);
+        for (const cell of row) {
+          const value = out.open(1);
+          if (cell !== undefined) out.presentText(1, cell);
+          out.close(value);
+        }
+        out.close(cells);
+      }
+      out.close(sample);
+    }
+    out.close(start);
+  }
+  out.integer(2, work.count);
+  out.integer(3, work.rows);
+  out.integer(4, work.rowsRolledBack);
+  out.integer(5, work.uncounted);
+  out.integer(6, work.since);
 }
 
 // Effects of cached facts are the same frozen list again and again.

@@ -4,7 +4,7 @@
  */
 
 import { maskDetected } from '@sallyport/mask';
-import { DETECTORS, type DetectMask, type Statement } from '@sallyport/model';
+import { DETECTORS, type DetectMask, type Statement, type TransactionWork } from '@sallyport/model';
 
 const ALL: readonly DetectMask[] = DETECTORS.map((detect) => ({ detect, with: 'partial' }));
 /** What an approver is shown of a statement, in UTF-16 units: its beginning, and of a longer one also its end. */
@@ -12,6 +12,8 @@ const STATEMENT_MAX = 64 * 1024;
 const STATEMENT_END_MAX = 16 * 1024;
 const PARAMETER_MAX = 1_024;
 const PARAMETERS_MAX = 100;
+/** Longer than a session keeps of a statement of its transaction. */
+const WORK_TEXT_MAX = 4 * 1024;
 /** Longer than any value with spaces in it that a detector knows. */
 const CUT_VALUE_MAX = 128;
 const BETWEEN = /[\s'"(),;]/;
@@ -38,6 +40,21 @@ export function hiddenParameters(statement: Statement): readonly (string | undef
     .slice(0, PARAMETERS_MAX)
     .map(({ text }) => (text === undefined ? undefined : hideAll(text, PARAMETER_MAX)));
   return parameters.length <= PARAMETERS_MAX ? shown : [...shown, left(parameters.length - PARAMETERS_MAX)];
+}
+
+/** What a COMMIT would commit: texts, parameters and the rows that came back, which the session's own masks have passed. */
+export function hiddenWork(work: TransactionWork): TransactionWork {
+  const cell = (text: string | undefined): string | undefined =>
+    text === undefined ? undefined : hideAll(text, PARAMETER_MAX);
+  return {
+    ...work,
+    statements: work.statements.map(({ text, parameters, sample, ...counts }) => ({
+      ...counts,
+      ...(text === undefined ? {} : { text: hideAll(text, WORK_TEXT_MAX) }),
+      ...(parameters === undefined ? {} : { parameters: parameters.map(cell) }),
+      ...(sample === undefined ? {} : { sample: { ...sample, rows: sample.rows.map((row) => row.map(cell)) } }),
+    })),
+  };
 }
 
 /** Without the end that may be a part of a value: as long as one with spaces, and on to where one without begins. */

@@ -26,7 +26,7 @@ import type { Shapes } from '../approvals/shapes.ts';
 import type { Tickets } from '../approvals/tickets.ts';
 import type { Ledger } from '../budgets/ledger.ts';
 import { SessionBudgets } from '../budgets/session-budgets.ts';
-import { hiddenParameters, hideAll, hideStatement } from './hidden.ts';
+import { hiddenParameters, hiddenWork, hideAll, hideStatement } from './hidden.ts';
 import { reachedBy } from './reached.ts';
 
 /** What the road needs of the agent. */
@@ -175,6 +175,8 @@ export class SessionRoad implements SignedIn, GatePorts {
       shadow: verdict.shadow ?? [],
       reached: reachedBy(statement.facts),
       preparation: statement.preparation ?? false,
+      ...(verdict.kind === 'allow' && verdict.untilCommit !== undefined ? { untilCommit: true } : {}),
+      ...(statement.commits === undefined ? {} : { work: statement.commits.work }),
     });
     this.#count(statement, verdict);
   }
@@ -273,7 +275,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       mode,
       text: hideStatement(statement.text),
       parameters: hiddenParameters(statement),
-      effects: statement.effects,
+      effects: statement.commits?.effects ?? statement.effects,
       rule: verdict.rule,
       reason: verdict.message ?? '',
       approval: verdict.approval,
@@ -287,6 +289,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       ...(this.#reason === '' ? {} : { askedReason: hideAll(this.#reason, REASON_TEXT_MAX) }),
       ...(info.role === '' ? {} : { role: info.role }),
       ...(shape === undefined ? {} : { shape: { ...shape, text: hideStatement(shape.text) } }),
+      ...(statement.commits === undefined ? {} : { work: hiddenWork(statement.commits.work) }),
       requestedAt: nowMs,
       expiresAt: nowMs + waitMs,
     };
@@ -294,6 +297,10 @@ export class SessionRoad implements SignedIn, GatePorts {
 
   masks(): MaskSet {
     return this.#ports.engine().masksFor(this.info);
+  }
+
+  holdsCommits(): boolean {
+    return this.#ports.engine().holdsCommits(this.info);
   }
 
   credential(): Promise<UpstreamCredential> {

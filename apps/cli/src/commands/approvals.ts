@@ -14,6 +14,8 @@ import { countOption, type Registry } from './command.ts';
 
 const WATCH_EVERY_MS = 1000;
 
+type Work = NonNullable<ApprovalRequest['work']>;
+
 /** `payments-bot for ana`. */
 export const whoText = (item: {
   readonly principal: { readonly name: string };
@@ -137,15 +139,35 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
     ]),
     '',
     styled(context.terminal, 'bold', 'statement'),
-    indent(safeText(item.statement)),
+    ...(item.work === null ? [indent(safeText(item.statement))] : workLines(item.work)),
     ...item.parameters.map((value, i) => `  $${i + 1} = ${value === null ? 'NULL' : safeLine(value)}`),
     ...(item.recentStatements.length === 0 ? [] : ['', 'before it']),
     ...item.recentStatements.map((text) => indent(safeLine(text))),
   ];
 }
 
-const shapeText = ({ text, minutesMax, rowsMax, bound }: NonNullable<ApprovalRequest['shape']>): string =>
-  `${safeLine(text)}\nby --shape: at most ${minutesMax} min and ${rowsMax} rows; beyond them ${bound === 'cut' ? 'the answer is cut' : 'the change is undone'}`;
+/** What a COMMIT would commit. */
+function workLines({ statements, count, rows, rowsRolledBack, uncounted, since, note }: Work): readonly string[] {
+  const cells = (row: readonly (string | null)[]): string =>
+    `      ${row.map((cell) => (cell === null ? 'NULL' : safeLine(cell))).join(' | ')}`;
+  return [
+    ...statements.flatMap((each) => [
+      `  ${safeLine(each.text)}`,
+      ...each.parameters.map((value, i) => `    $${i + 1} = ${value === null ? 'NULL' : safeLine(value)}`),
+      `    ${each.counted ? `${each.rows} rows` : `${each.rows} rows counted, and what nothing counts`}${each.rolledBack ? ', rolled back' : ''}`,
+      ...(each.sample === null ? [] : [cells(each.sample.columns), ...each.sample.rows.map(cells)]),
+    ]),
+    ...(count > statements.length ? [`  … ${count - statements.length} more`] : []),
+    '  COMMIT',
+    '',
+    `It would commit ${count} statements and ${rows} rows, of which ${rowsRolledBack} were rolled back, since ${showInstant(since)}.`,
+    ...(uncounted === 0 ? [] : [`${uncounted} of the statements are not counted, or not all of what they change.`]),
+    safeLine(note),
+  ];
+}
+
+const shapeText = ({ text, minutesMax, rowsMax, bound, note }: NonNullable<ApprovalRequest['shape']>): string =>
+  `${safeLine(text)}\nby --shape: at most ${minutesMax} min and ${rowsMax} rows; beyond them ${bound === 'cut' ? 'the answer is cut' : 'the change is undone'}\n${safeLine(note)}`;
 
 const indent = (text: string): string => text.replaceAll(/^/gm, '  ');
 

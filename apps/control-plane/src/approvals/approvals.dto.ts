@@ -4,6 +4,7 @@ import type { ApprovalRequest } from '@sallyport/model';
 import { z } from 'zod';
 import { Instant, open, sensitive } from '../http/schema.ts';
 import type { RequestWithVotes } from './approvals.repository.ts';
+import { NOT_COUNTED } from './work.ts';
 
 export const APPROVAL_STATES = [
   'pending',
@@ -60,9 +61,36 @@ export const ApprovalView = z
           bound: z.enum(['cut', 'undone']),
           minutesMax: z.number(),
           rowsMax: z.number(),
+          note: z.string(),
         })
         .nullable(),
     ).describe('What may be approved beside this one statement; null where the rule or the statement allows none.'),
+    work: sensitive(
+      z
+        .object({
+          statements: z.array(
+            z.object({
+              number: z.number().describe('In its session.'),
+              text: z.string(),
+              parameters: z.array(z.string().nullable()),
+              rows: z.number().describe('Changed, as the server counted.'),
+              counted: z.boolean().describe('`rows` is all that it changed by itself.'),
+              rolledBack: z.boolean(),
+              sample: z
+                .object({ columns: z.array(z.string()), rows: z.array(z.array(z.string().nullable())) })
+                .nullable()
+                .describe('The first rows of RETURNING, as the client saw them.'),
+            }),
+          ),
+          count: z.number().describe('Of statements; `statements` has the first of them.'),
+          rows: z.number(),
+          rowsRolledBack: z.number().describe('Of `rows`.'),
+          uncounted: z.number().describe('Statements of which not all is in `rows`.'),
+          since: Instant,
+          note: z.string(),
+        })
+        .nullable(),
+    ).describe('What a COMMIT would commit; null for any other statement.'),
     granted: open(
       z
         .object({ scope: z.enum(['once', 'shape']), until: Instant.nullable(), rowsMax: z.number().nullable() })
@@ -162,6 +190,7 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
     askedReason: request.askedReason ?? null,
     role: request.role ?? null,
     shape: shapeOf(request),
+    work: workOf(request),
     granted:
       row.state === 'approved' || row.state === 'consumed' || row.state === 'revoked'
         ? {
@@ -203,9 +232,25 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
   };
 }
 
+function workOf({ work }: ApprovalRequest): ApprovalView['work'] {
+  if (work === undefined) return null;
+  const list = (values: readonly (string | undefined)[]) => values.map((value) => value ?? null);
+  return {
+    ...work,
+    statements: work.statements.map(({ text = '', parameters = [], sample, ...counts }) => ({
+      ...counts,
+      text,
+      parameters: list(parameters),
+      sample: sample === undefined ? null : { columns: [...sample.columns], rows: sample.rows.map(list) },
+    })),
+    since: new Date(work.since).toISOString(),
+    note: NOT_COUNTED,
+  };
+}
+
 function shapeOf({ shape, approval }: ApprovalRequest): ApprovalView['shape'] {
   if (shape === undefined || approval.shape === undefined) return null;
   const { text, tables, bound } = shape;
   const minutesMax = Math.max(1, Math.floor(approval.shape.forMsMax / 60_000));
-  return { text, tables: [...tables], bound, minutesMax, rowsMax: approval.shape.rowsMax };
+  return { text, tables: [...tables], bound, minutesMax, rowsMax: approval.shape.rowsMax, note: NOT_COUNTED };
 }

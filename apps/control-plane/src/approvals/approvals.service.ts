@@ -11,6 +11,7 @@ import {
   type PrincipalKind,
   type PrincipalRef,
   parseApprovalRequest,
+  type TransactionWork,
 } from '@sallyport/model';
 import { Counter } from 'prom-client';
 import { recordAct, recordActOf } from '../acts/acts.ts';
@@ -36,6 +37,7 @@ import { ApprovalsRepository, type RequestWithVotes } from './approvals.reposito
 import { Seats } from './seats.service.ts';
 import { type HandedSeat, seatOf, seatsTaken, tally, type Voter } from './tally.ts';
 import { type GivenTerms, narrowest, readTerms, type ShapeTerms } from './terms.ts';
+import { shapeLine, workLine, workText } from './work.ts';
 
 const SWEEP_MS = 500;
 const SWEEP_BATCH = 50;
@@ -503,7 +505,9 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       database: request.database,
       sessionId: request.sessionId,
       mode: request.mode,
-      statement: request.text,
+      statement: request.work === undefined ? request.text : workText(request.work),
+      work: request.work === undefined ? '' : workLine(request.work),
+      shape: shapeLine(request),
       parameters: request.parameters.map((text) => text ?? null),
       effects: [...request.effects],
       inTransaction: request.inTransaction,
@@ -592,6 +596,21 @@ const askersOf = (request: Pick<ApprovalRequest, 'principal' | 'onBehalfOf'>): s
 /** PostgreSQL keeps no NUL in a text. */
 const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD');
 
+function shownWork(work: TransactionWork): TransactionWork {
+  const cell = (text: string | undefined): string | undefined => (text === undefined ? undefined : shown(text));
+  return {
+    ...work,
+    statements: work.statements.map(({ text, parameters, sample, ...counts }) => ({
+      ...counts,
+      ...(text === undefined ? {} : { text: shown(text) }),
+      ...(parameters === undefined ? {} : { parameters: parameters.map(cell) }),
+      ...(sample === undefined
+        ? {}
+        : { sample: { columns: sample.columns.map(shown), rows: sample.rows.map((row) => row.map(cell)) } }),
+    })),
+  };
+}
+
 function readRequest(source: AgentSource, bytes: Uint8Array): ApprovalRequest {
   if (bytes.length > REQUEST_BYTES_MAX) throw new GatewayError('frame.too_large', { what: 'approval' });
   try {
@@ -605,6 +624,7 @@ function readRequest(source: AgentSource, bytes: Uint8Array): ApprovalRequest {
       parameters: request.parameters.map((text) => (text === undefined ? undefined : shown(text))),
       recentStatements: request.recentStatements.map(shown),
       ...(request.askedReason === undefined ? {} : { askedReason: shown(request.askedReason) }),
+      ...(request.work === undefined ? {} : { work: shownWork(request.work) }),
       ...(request.shape === undefined ? {} : { shape: { ...request.shape, text: shown(request.shape.text) } }),
     };
   } catch (cause) {

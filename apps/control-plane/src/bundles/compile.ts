@@ -177,6 +177,7 @@ function requiredCapabilities(
       'approval.shape.1',
       approvals.some((spec) => spec.shape !== undefined) || revocations.some(({ kind }) => kind === 'approval'),
     ],
+    ['approval.commit.1', approvals.some((spec) => spec.commit !== undefined)],
     ['budget.1', policies.some((policy) => (policy.budgets?.length ?? 0) > 0)],
     ['credential.sources.1', resources.some((resource) => needsSources(resource.credential))],
     ['trail.1', true],

@@ -45,6 +45,8 @@ export function slackOf(event: string, body: unknown): object {
           `*${line('principal')}*${line('onBehalfOf') === '' ? '' : ` for *${line('onBehalfOf')}*`} asks to run this on *${line('resource')}*`,
           `\`\`\`${codeOf(data['statement'], STATEMENT_MAX)}\`\`\``,
           ...parametersOf(data['parameters']),
+          ...(line('shape') === '' ? [] : [`Also as a shape: ${line('shape')}`]),
+          ...(line('work') === '' ? [] : [`Would commit: ${line('work')}`]),
           `Rule \`${code('rule')}\`: ${line('reason')}${data['wroteInTransaction'] === true ? '\nIts transaction has written already.' : ''}`,
           ...(line('askedReason') === '' ? [] : [`They say: ${line('askedReason')}`]),
           `Expires ${line('expiresAt')}. Look and answer: \`sallyport approvals show ${code('id')}\``,

@@ -31,6 +31,8 @@ export function wordingOf(event: string, body: unknown): Wording {
           ['Rule', text('rule')],
           ['Why it is held', text('reason')],
           ['They say', text('askedReason')],
+          ['Would commit', text('work')],
+          ['Also as a shape', text('shape')],
           ['Parameters', parametersOf(data['parameters'])],
           ['Transaction', data['wroteInTransaction'] === true ? 'has written already' : ''],
           ['Expires', text('expiresAt')],

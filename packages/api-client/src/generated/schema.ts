@@ -339,6 +339,35 @@ export interface ApprovalRequest {
     readonly bound: 'cut' | 'undone';
     readonly minutesMax: number;
     readonly rowsMax: number;
+    readonly note: string;
+  } | null;
+  /** What a COMMIT would commit; null for any other statement. */
+  readonly work: {
+    readonly statements: readonly {
+      /** In its session. */
+      readonly number: number;
+      readonly text: string;
+      readonly parameters: readonly (string | null)[];
+      /** Changed, as the server counted. */
+      readonly rows: number;
+      /** `rows` is all that it changed by itself. */
+      readonly counted: boolean;
+      readonly rolledBack: boolean;
+      /** The first rows of RETURNING, as the client saw them. */
+      readonly sample: {
+        readonly columns: readonly string[];
+        readonly rows: readonly (readonly (string | null)[])[];
+      } | null;
+    }[];
+    /** Of statements; `statements` has the first of them. */
+    readonly count: number;
+    readonly rows: number;
+    /** Of `rows`. */
+    readonly rowsRolledBack: number;
+    /** Statements of which not all is in `rows`. */
+    readonly uncounted: number;
+    readonly since: string;
+    readonly note: string;
   } | null;
   /** How far a yes went. */
   readonly granted: {

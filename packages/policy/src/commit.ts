@@ -1,0 +1,64 @@
+/**
+ * Rules that hold a COMMIT: which statements they let run until then, and which they refuse because nothing would be left to
+ * hold. Refuses to know a protocol: how a statement is committed is its fact (model `CommitWay`). ADR 0025.
+ */
+import type { ErrorCode } from '@sallyport/core';
+import type { ApprovalSpec, CommitHold, Resource, Statement } from '@sallyport/model';
+import type { SessionView } from './session-view.ts';
+
+/**
+ * True where the rule lets the statement run and holds its COMMIT. What only reads has nothing to commit: it waits before it
+ * runs, as under any hold.
+ */
+export function waitsForCommit({ approval }: { readonly approval: ApprovalSpec }, statement: Statement): boolean {
+  if (approval.commit === undefined) return false;
+  return statement.commit === 'control' || statement.effects.some((effect) => effect !== 'read');
+}
+
+export const atItsCommit = ({
+  rule,
+  message,
+  approval,
+}: CommitHold): { id: string; message: string | undefined; approval: ApprovalSpec } => ({
+  id: rule,
+  message,
+  approval,
+});
+
+/** Why no COMMIT can be held for this statement; undefined where one can. */
+export function commitDenial(
+  rule: { readonly message: string | undefined },
+  rules: readonly { readonly approval: ApprovalSpec }[],
+  statement: Statement,
+  resource: Resource | undefined,
+): { readonly code: ErrorCode; readonly message: string | undefined } | undefined {
+  // A ticket is for the same statement later, and no transaction is the same later.
+  if (resource?.approval === 'ticket') return { code: 'approval.transaction_required', message: TICKET };
+  switch (statement.commit) {
+    case 'apart':
+      break;
+    case 'unseen':
+      return { code: 'statement.refused', message: UNSEEN };
+    case 'control':
+    case 'itself':
+    case undefined:
+      return { code: 'approval.transaction_required', message: withRule(rule.message) };
+    default:
+      return statement.commit satisfies never;
+  }
+  const most = Math.min(...rules.map(({ approval }) => approval.commit?.statementsMax ?? 0));
+  return (statement.heldBefore ?? 0) >= most ? { code: 'approval.transaction_limit', message: undefined } : undefined;
+}
+
+/** True when rules about the session hold COMMITs: its protocol then keeps account of its transactions. */
+export const holdsCommits = (view: SessionView): boolean =>
+  [...view.steadyRules, ...view.changingRules].some(
+    (rule) => rule.verdict === 'hold' && !rule.shadow && rule.approval.commit !== undefined,
+  );
+
+const TICKET =
+  'This resource answers by ticket, and a COMMIT cannot be asked for again: its approval has to be `wait`.';
+const UNSEEN =
+  'Its COMMIT has to be approved, and what CALL and DO change cannot be counted; send the statements themselves.';
+const FIRST = 'Send BEGIN first, and COMMIT by itself: it then waits for approval.';
+const withRule = (message: string | undefined): string => (message === undefined ? FIRST : `${message} ${FIRST}`);
