@@ -44,6 +44,7 @@ import { VERSION } from './version.ts';
 import { healthView, type Vitals } from './vitals.ts';
 
 const TICK_MS = 1_000;
+const DIGESTS_PER_ASK_MAX = 20_000;
 const STOP_MS_MAX = 5_000;
 const LAST_UPLOADS_MS_MAX = 1_000;
 /** For giving credentials back; what takes longer is swept at the next start. */
@@ -323,6 +324,14 @@ export class Agent {
     this.#reportBundle(now);
   }
 
+  /** Asks for chunks, in messages below the link's limit. @param digests hex */
+  #want(digests: readonly string[]): void {
+    for (let from = 0; from < digests.length; from += DIGESTS_PER_ASK_MAX) {
+      const some = digests.slice(from, from + DIGESTS_PER_ASK_MAX);
+      this.#link.send({ body: 'want', want: { digests: some.map((digest) => Buffer.from(digest, 'hex')) } });
+    }
+  }
+
   #reportBundle({ bundle: { epoch, revision } }: InForce): void {
     this.#link.send({ body: 'bundle', bundle: { epoch, revision, accepted: true } });
   }
@@ -403,14 +412,10 @@ export class Agent {
 
   #dispatch(message: ControlMessage): void {
     switch (message.body) {
-      case 'manifest': {
-        const wanted = this.#bundles.offer(message.manifest);
-        if (wanted.length > 0)
-          this.#link.send({ body: 'want', want: { digests: wanted.map((digest) => Buffer.from(digest, 'hex')) } });
-        return;
-      }
+      case 'manifest':
+        return this.#want(this.#bundles.offer(message.manifest));
       case 'chunk':
-        return this.#bundles.chunk(message.chunk);
+        return this.#want(this.#bundles.chunk(message.chunk));
       case 'credentials':
         return this.#credentials.replace(message.credentials);
       case 'answer':

@@ -29,11 +29,23 @@ export const CAPABILITIES = [
   'ssh.1',
   'identity.issuers.1',
   'approval.commit.1',
+  'bundle.pages.1',
+  'group.parts.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */
-export const parseBundleGroup = objectOf({ name: parseString, projectId: parseString, members: listOf(parseString) });
+export const parseBundleGroup = objectOf({
+  name: parseString,
+  projectId: parseString,
+  members: listOf(parseString),
+  /** The members of a large group come in so many chunks of their own, and none here. */
+  parts: optional(parseInteger),
+});
 export type BundleGroup = ReturnType<typeof parseBundleGroup>;
+
+/** Some of the members of a group that has parts. */
+export const parseGroupMembers = objectOf({ group: parseString, part: parseString, members: listOf(parseString) });
+export type GroupMembers = ReturnType<typeof parseGroupMembers>;
 
 /**
  * A public key that signs access tokens, approvals, or users' SSH certificates (JWK, EC P-256 or Ed25519), valid between the
@@ -84,6 +96,7 @@ export type BundleChunk =
   | { readonly kind: 'policy'; readonly body: Policy }
   | { readonly kind: 'grant'; readonly body: Grant }
   | { readonly kind: 'group'; readonly body: BundleGroup }
+  | { readonly kind: 'members'; readonly body: GroupMembers }
   | { readonly kind: 'key'; readonly body: VerificationKey }
   /** An issuer whose own tokens agents take (ADR 0023). */
   | { readonly kind: 'issuer'; readonly body: TrustedIssuer }
@@ -97,6 +110,7 @@ export const CHUNK_PARSERS: { readonly [K in BundleChunkKind]: Parser<Extract<Bu
   policy: parsePolicy,
   grant: parseGrant,
   group: parseBundleGroup,
+  members: parseGroupMembers,
   key: parseVerificationKey,
   issuer: parseTrustedIssuer,
   revocations: listOf(parseRevocation),

@@ -4,6 +4,7 @@
  */
 import {
   type Bundle,
+  type BundleGroup,
   EFFECTS,
   type Effect,
   type Grant,
@@ -25,18 +26,30 @@ export interface Rights {
   readonly until: number;
 }
 
+const PRINCIPALS_KEPT_MAX = 50_000;
+
+/** Members as a set; a group that another bundle holds too, as the same object, is not read again. */
+const MEMBERS = new WeakMap<BundleGroup, ReadonlySet<string>>();
+
+function membersOf(group: BundleGroup): ReadonlySet<string> {
+  let members = MEMBERS.get(group);
+  if (members === undefined) {
+    members = new Set(group.members);
+    MEMBERS.set(group, members);
+  }
+  return members;
+}
+
 /** Grants and groups of one bundle, by whom and what they are for. */
 export class GrantBook {
-  readonly #groups = new Map<string, Set<string>>();
-  readonly #memberships = new Map<string, string[]>();
+  readonly #groups = new Map<string, ReadonlySet<string>>();
+  /** Of those who were asked about. */
+  readonly #memberships = new Map<string, readonly string[]>();
   readonly #byPrincipal = new Map<string, Grant[]>();
   readonly #byGroup = new Map<string, Grant[]>();
 
   constructor(bundle: Pick<Bundle, 'grants' | 'groups'>) {
-    for (const group of bundle.groups) {
-      this.#groups.set(group.name, new Set(group.members));
-      for (const member of group.members) push(this.#memberships, member, group.name);
-    }
+    for (const group of bundle.groups) this.#groups.set(group.name, membersOf(group));
     for (const grant of bundle.grants) {
       // One with both or neither gives nothing: it is not clear whom to.
       if ((grant.principal === undefined) === (grant.group === undefined)) continue;
@@ -46,7 +59,12 @@ export class GrantBook {
   }
 
   groupsOf(principalId: string): readonly string[] {
-    return this.#memberships.get(principalId) ?? [];
+    let groups = this.#memberships.get(principalId);
+    if (groups === undefined) {
+      groups = [...this.#groups].filter(([, members]) => members.has(principalId)).map(([name]) => name);
+      if (this.#memberships.size < PRINCIPALS_KEPT_MAX) this.#memberships.set(principalId, groups);
+    }
+    return groups;
   }
 
   isMember(group: string, principalId: string): boolean {

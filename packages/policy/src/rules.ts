@@ -32,9 +32,16 @@ export type RuleOutcome = 'matched' | 'not_matched' | 'excepted' | 'not_applicab
 /** Who approves when nothing else is said: anyone who may approve here. */
 export const APPROVAL_DEFAULT: ApprovalSpec = { groups: [], count: 1, expiresMs: 10 * 60_000 };
 
+/** A policy is never changed in place, so what was made of one holds as long as it does. */
+const COMPILED = new WeakMap<Policy, CompiledPolicy>();
+
 /** @throws GatewayError `bundle.malformed` when a condition does not compile */
 export function compilePolicy(policy: Policy): CompiledPolicy {
-  return { policy, rules: policy.rules.map((rule) => compileRule(rule, policy)) };
+  const known = COMPILED.get(policy);
+  if (known !== undefined) return known;
+  const compiled = { policy, rules: policy.rules.map((rule) => compileRule(rule, policy)) };
+  COMPILED.set(policy, compiled);
+  return compiled;
 }
 
 function compileRule(rule: Rule, policy: Policy): CompiledRule {

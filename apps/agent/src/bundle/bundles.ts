@@ -8,8 +8,8 @@ import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { Bundle, Resource } from '@sallyport/model';
 import { loadBundlePolicies, type PolicyEngine } from '@sallyport/policy';
 import { type KnownIssuer, knownIssuers } from '../signin/issuer-token.ts';
-import { assembleBundle } from './assemble.ts';
-import { type Manifest, verifyManifest } from './manifest.ts';
+import { type Assembled, assembleBundle } from './assemble.ts';
+import { chunksOf, type Manifest, type ManifestChunk, readPage, verifyManifest } from './manifest.ts';
 import type { BundleStore } from './store.ts';
 import { importKeys } from './verification-keys.ts';
 
@@ -45,7 +45,17 @@ export interface BundlesOptions {
 interface Pending {
   readonly signed: SignedManifest;
   readonly manifest: Manifest;
+  /** By digest; empty when all that was asked for is here. */
   readonly missing: Map<string, { readonly size: number; parts: Buffer[]; got: number }>;
+}
+
+/** What is in force, as the next bundle starts from it. */
+interface Held {
+  readonly assembled: Assembled;
+  /** By digest. */
+  readonly pages: ReadonlyMap<string, readonly ManifestChunk[]>;
+  /** Sizes of all bodies of the bundle that are in the store, by digest. */
+  readonly stored: ReadonlyMap<string, number>;
 }
 
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -53,7 +63,11 @@ const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(byte
 export class Bundles {
   readonly #options: BundlesOptions;
   #current: InForce | undefined;
+  #held: Held | undefined;
   #pending: Pending | undefined;
+  /** Verified bodies that are not in force yet, by digest: a link that breaks off need not begin anew. */
+  readonly #fetched = new Map<string, Buffer>();
+  #fetchedBytes = 0;
 
   constructor(options: BundlesOptions) {
     this.#options = options;
@@ -69,12 +83,14 @@ export class Bundles {
     if (signed === undefined) return;
     try {
       const manifest = this.#verify(signed);
-      if (manifest.chunks.some(({ digest }) => this.#options.store.chunk(digest) === undefined)) {
-        throw new GatewayError('bundle.malformed', { reason: 'a stored chunk is damaged' });
-      }
+      for (const [digest, body] of this.#options.store.bodies()) this.#keep(digest, body);
+      const wanted = this.#wantedOf(manifest);
+      if (wanted.length > 0) throw new GatewayError('bundle.malformed', { reason: 'a stored chunk is damaged' });
       this.#apply(signed, manifest, false);
     } catch (error) {
       this.#refuse(error, 0, 0);
+    } finally {
+      this.#forgetFetched();
     }
   }
 
@@ -88,28 +104,19 @@ export class Bundles {
         this.#options.unchanged(current);
         return [];
       }
-      const missing = new Map<string, { readonly size: number; parts: Buffer[]; got: number }>();
-      for (const { digest, size } of manifest.chunks) {
-        if (this.#options.store.chunk(digest) === undefined) missing.set(digest, { size, parts: [], got: 0 });
-      }
-      if (missing.size === 0) {
-        this.#apply(signed, manifest, true);
-        return [];
-      }
-      this.#pending = { signed, manifest, missing };
-      return [...missing.keys()];
+      return this.#goOn(signed, manifest);
     } catch (error) {
       this.#refuse(error, 0, 0);
       return [];
     }
   }
 
-  /** A piece of a chunk arrived; pieces come in order. What nobody asked for is ignored. */
-  chunk(piece: Chunk): void {
+  /** A piece of a chunk arrived; pieces come in order. What nobody asked for is ignored. @returns as `offer` does */
+  chunk(piece: Chunk): readonly string[] {
     const pending = this.#pending;
     const digest = Buffer.from(piece.digest ?? new Uint8Array()).toString('hex');
     const wanted = pending?.missing.get(digest);
-    if (pending === undefined || wanted === undefined) return;
+    if (pending === undefined || wanted === undefined) return [];
     const { epoch, revision } = pending.manifest;
     try {
       const part = Buffer.from(piece.part ?? new Uint8Array());
@@ -122,19 +129,67 @@ export class Bundles {
       }
       wanted.parts.push(part);
       wanted.got += part.length;
-      if (piece.last !== true) return;
+      if (piece.last !== true) return [];
       const body = Buffer.concat(wanted.parts);
       if (body.length !== wanted.size || digestOf(body) !== digest)
         throw new GatewayError('bundle.malformed', { chunk: digest, reason: 'digest' });
-      this.#options.store.putChunk(digest, body);
+      this.#keep(digest, body);
       pending.missing.delete(digest);
-      if (pending.missing.size > 0) return;
-      this.#pending = undefined;
-      this.#apply(pending.signed, pending.manifest, true);
+      return pending.missing.size > 0 ? [] : this.#goOn(pending.signed, pending.manifest);
     } catch (error) {
       this.#pending = undefined;
       this.#refuse(error, epoch, revision);
+      return [];
     }
+  }
+
+  /** Asks for pages, then for the chunks they name; swaps when there is nothing more to ask for. */
+  #goOn(signed: SignedManifest, manifest: Manifest): readonly string[] {
+    const wanted = this.#wantedOf(manifest);
+    if (wanted.length > 0) {
+      const missing: Pending['missing'] = new Map(
+        wanted.map(({ digest, size }) => [digest, { size, parts: [], got: 0 }]),
+      );
+      this.#pending = { signed, manifest, missing };
+      return wanted.map(({ digest }) => digest);
+    }
+    this.#pending = undefined;
+    this.#apply(signed, manifest, true);
+    this.#forgetFetched();
+    return [];
+  }
+
+  #wantedOf(manifest: Manifest): readonly { readonly digest: string; readonly size: number }[] {
+    const held = this.#held;
+    const pages = manifest.pages.filter(({ digest }) => held?.pages.has(digest) !== true && !this.#fetched.has(digest));
+    if (pages.length > 0) return pages;
+    const wanted = chunksOf(manifest, (digest) => this.#page(digest)).filter(
+      ({ name, digest }) => held?.assembled.read.get(name)?.digest !== digest && !this.#fetched.has(digest),
+    );
+    return [...new Map(wanted.map((chunk) => [chunk.digest, chunk])).values()];
+  }
+
+  /** Of a page that is here. */
+  #page(digest: string): readonly ManifestChunk[] {
+    return this.#held?.pages.get(digest) ?? readPage(this.#body(digest));
+  }
+
+  #body(digest: string): Buffer {
+    const body = this.#fetched.get(digest);
+    if (body === undefined) throw new GatewayError('bundle.malformed', { chunk: digest, reason: 'missing' });
+    return body;
+  }
+
+  #keep(digest: string, body: Buffer): void {
+    // Of offers that were never finished; what is still wanted is asked for again.
+    if (this.#fetchedBytes + body.length > 2 * LIMITS.bundleBytesMax) this.#forgetFetched();
+    this.#fetched.set(digest, body);
+    this.#fetchedBytes += body.length;
+  }
+
+  #forgetFetched(): void {
+    this.#fetched.clear();
+    this.#fetchedBytes = 0;
   }
 
   #verify(signed: SignedManifest): Manifest {
@@ -143,14 +198,13 @@ export class Bundles {
     return verifyManifest(signed, { root, agentId, projectId, inForce, nowMs: this.#options.nowMs() });
   }
 
-  /** Everything that can fail comes before the swap. */
+  /** Everything that can fail comes before the swap. @param keep it is not in the store yet */
   #apply(signed: SignedManifest, manifest: Manifest, keep: boolean): void {
-    const { store } = this.#options;
-    const bundle = assembleBundle(manifest, (digest) => {
-      const body = store.chunk(digest);
-      if (body === undefined) throw new GatewayError('bundle.malformed', { chunk: digest, reason: 'missing' });
-      return body;
-    });
+    const held = this.#held;
+    const pages = new Map(manifest.pages.map(({ digest }) => [digest, this.#page(digest)]));
+    const chunks = chunksOf(manifest, (digest) => pages.get(digest) ?? []);
+    const assembled = assembleBundle(manifest, chunks, (digest) => this.#body(digest), held?.assembled);
+    const { bundle } = assembled;
     const now: InForce = {
       bundle,
       engine: loadBundlePolicies(bundle),
@@ -160,7 +214,16 @@ export class Bundles {
       keys: importKeys(bundle.keys),
       issuers: knownIssuers(bundle.issuers ?? []),
     };
-    if (keep) store.putManifest(signed, new Set(manifest.chunks.map(({ digest }) => digest)));
+    const sizes = new Map([...manifest.pages, ...chunks].map(({ digest, size }) => [digest, size]));
+    if (keep) {
+      const fresh = [...sizes.keys()].filter((digest) => held?.stored.has(digest) !== true);
+      this.#options.store.put(
+        signed,
+        fresh.map((digest) => this.#body(digest)),
+        sizes,
+      );
+    }
+    this.#held = { assembled, pages, stored: sizes };
     this.#current = now;
     this.#options.applied(now);
   }

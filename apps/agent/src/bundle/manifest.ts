@@ -4,7 +4,7 @@
  * docs/adr/0005; certificates as RFC 5280 section 6, narrowed to what our root issues.
  */
 import { verify, X509Certificate } from 'node:crypto';
-import { type SignedManifest, wire } from '@sallyport/contract';
+import { type ChunkRef, type SignedManifest, wire } from '@sallyport/contract';
 import { EKU_BUNDLE_SIGNING, GatewayError, LIMITS } from '@sallyport/core';
 import { CAPABILITIES } from '@sallyport/model';
 
@@ -23,7 +23,15 @@ export interface Manifest {
   readonly projectId: string;
   /** UTC ms. */
   readonly createdAt: number;
+  /** Of a large bundle none: its pages list them. */
   readonly chunks: readonly ManifestChunk[];
+  readonly pages: readonly ManifestPage[];
+}
+
+/** A run of chunk references that travels as a chunk. */
+export interface ManifestPage {
+  readonly digest: string;
+  readonly size: number;
 }
 
 export interface ManifestExpectations {
@@ -83,7 +91,6 @@ export function verifyManifest(signed: SignedManifest, expected: ManifestExpecta
 }
 
 function readManifest(bytes: Uint8Array, expected: ManifestExpectations): Manifest {
-  const malformed = (reason: string): GatewayError => new GatewayError('bundle.malformed', { reason });
   let manifest: ReturnType<typeof wire.BundleManifest.decode>;
   try {
     manifest = wire.BundleManifest.decode(bytes);
@@ -107,14 +114,51 @@ function readManifest(bytes: Uint8Array, expected: ManifestExpectations): Manife
   }
   const lacking = manifest.requires.find((name) => !(CAPABILITIES as readonly string[]).includes(name));
   if (lacking !== undefined) throw new GatewayError('bundle.capability', { epoch, revision, capability: lacking });
-  const chunks = manifest.chunks.map((chunk) => {
-    const digest = Buffer.from(chunk.digest ?? new Uint8Array());
-    if (digest.length !== 32 || !chunk.name) throw malformed('chunk');
-    return { name: chunk.name, digest: digest.toString('hex'), size: chunk.size ?? 0 };
-  });
-  if (chunks.reduce((sum, chunk) => sum + chunk.size, 0) > LIMITS.bundleBytesMax) throw malformed('size');
+  const chunks = manifest.chunks.map(readReference);
+  const pages = manifest.pages.map(({ digest, size }) => ({ digest: hexOf(digest), size: size ?? 0 }));
+  if (pages.length > 0 && chunks.length > 0) throw malformed('pages and chunks');
+  if (pages.some(({ size }) => size > LIMITS.bundleChunkBytesMax)) throw malformed('page size');
+  requireSize([...chunks, ...pages]);
   if (new Set(chunks.map((chunk) => chunk.name)).size !== chunks.length) throw malformed('duplicate chunk');
   const createdAt = Number(manifest.createdAt);
   if (!Number.isSafeInteger(createdAt)) throw malformed('created_at');
-  return { epoch, revision, projectId, createdAt, chunks };
+  return { epoch, revision, projectId, createdAt, chunks, pages };
+}
+
+/** @param body verified bytes of a page @throws GatewayError `bundle.malformed` */
+export function readPage(body: Uint8Array): readonly ManifestChunk[] {
+  try {
+    return wire.BundlePage.decode(body).chunks.map(readReference);
+  } catch (cause) {
+    throw cause instanceof GatewayError ? cause : malformed('page');
+  }
+}
+
+/** All chunks of a bundle whose pages are here. @throws GatewayError `bundle.malformed` */
+export function chunksOf(
+  manifest: Manifest,
+  page: (digest: string) => readonly ManifestChunk[],
+): readonly ManifestChunk[] {
+  if (manifest.pages.length === 0) return manifest.chunks;
+  const chunks = manifest.pages.flatMap(({ digest }) => page(digest));
+  requireSize(chunks);
+  if (new Set(chunks.map((chunk) => chunk.name)).size !== chunks.length) throw malformed('duplicate chunk');
+  return chunks;
+}
+
+const malformed = (reason: string): GatewayError => new GatewayError('bundle.malformed', { reason });
+
+function hexOf(digest: Uint8Array | null | undefined): string {
+  const bytes = Buffer.from(digest ?? new Uint8Array());
+  if (bytes.length !== 32) throw malformed('chunk');
+  return bytes.toString('hex');
+}
+
+function readReference({ name, digest, size }: ChunkRef): ManifestChunk {
+  if (!name) throw malformed('chunk');
+  return { name, digest: hexOf(digest), size: size ?? 0 };
+}
+
+function requireSize(parts: readonly { readonly size: number }[]): void {
+  if (parts.reduce((sum, part) => sum + part.size, 0) > LIMITS.bundleBytesMax) throw malformed('size');
 }

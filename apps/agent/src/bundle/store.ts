@@ -1,30 +1,45 @@
 /**
- * The last good bundle on disk: chunks by digest, and the signed manifest that names them, swapped in one rename.
- * Refuses to judge: what it gives back is verified again by who asked. A half-written store is no store.
+ * The last good bundle on disk: bodies in one file that grows, and the signed manifest, swapped in one rename after them.
+ * Refuses to judge: what it gives back is named by its own digest and verified again by who asked. What a crash cut short
+ * is left out.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { type SignedManifest, wire } from '@sallyport/contract';
 import { makePrivateDir, readIfThere, writeWhole } from '../files.ts';
 
+/** What no manifest names any more may fill this much before the file is written anew. */
+const WASTE_BYTES_MAX = 4 * 1024 * 1024;
+
 export class BundleStore {
   readonly #dir: string;
-  readonly #chunkDir: string;
+  readonly #pack: string;
+  /** Undefined until it was read. */
+  #packEnd: number | undefined;
 
   constructor(dataDir: string) {
     this.#dir = makePrivateDir(path.join(dataDir, 'bundle'));
-    this.#chunkDir = makePrivateDir(path.join(this.#dir, 'chunks'));
+    this.#pack = path.join(this.#dir, 'chunks.pack');
   }
 
-  /** A chunk's body; undefined when it is not here or is not what its name says. @param digest hex */
-  chunk(digest: string): Buffer | undefined {
-    const body = readIfThere(path.join(this.#chunkDir, digest));
-    return body !== undefined && createHash('sha256').update(body).digest('hex') === digest ? body : undefined;
-  }
-
-  putChunk(digest: string, body: Uint8Array): void {
-    writeWhole(path.join(this.#chunkDir, digest), body);
+  /** Every body there is, by the hex digest of its bytes. Called once at boot. */
+  bodies(): ReadonlyMap<string, Buffer> {
+    const bodies = new Map<string, Buffer>();
+    const put = (body: Buffer): void => void bodies.set(createHash('sha256').update(body).digest('hex'), body);
+    for (const body of this.#packed()) put(body);
+    for (const file of this.#singleFiles()) put(readIfThere(file) ?? Buffer.alloc(0));
+    return bodies;
   }
 
   manifest(): SignedManifest | undefined {
@@ -32,12 +47,62 @@ export class BundleStore {
     return bytes === undefined ? undefined : wire.SignedManifest.decode(bytes);
   }
 
-  /** Makes this manifest the one to start from, and drops chunks it does not name. @param digests hex of its chunks */
-  putManifest(signed: SignedManifest, digests: ReadonlySet<string>): void {
+  /**
+   * Makes this manifest the one to start from.
+   * @param fresh bodies that are not in the store yet
+   * @param digests hex of all that the manifest names, with their sizes
+   */
+  put(signed: SignedManifest, fresh: Iterable<Uint8Array>, digests: ReadonlyMap<string, number>): void {
+    this.#append([...fresh]);
     writeWhole(path.join(this.#dir, 'manifest.bin'), wire.SignedManifest.encode(signed).finish());
-    for (const name of readdirSync(this.#chunkDir)) {
-      if (!digests.has(name)) rmSync(path.join(this.#chunkDir, name), { force: true });
+    let named = 0;
+    for (const size of digests.values()) named += size + 4;
+    const old = this.#singleFiles();
+    if (old.length === 0 && (this.#packEnd ?? 0) <= 2 * named + WASTE_BYTES_MAX) return;
+    const bodies = this.bodies();
+    const records = recordsOf([...digests.keys()].flatMap((digest) => bodies.get(digest) ?? []));
+    writeWhole(this.#pack, records);
+    this.#packEnd = records.length;
+    if (old.length > 0) rmSync(path.join(this.#dir, 'chunks'), { recursive: true, force: true });
+  }
+
+  /** Bodies of whole records; where they end is where the next one goes. */
+  #packed(): readonly Buffer[] {
+    const pack = readIfThere(this.#pack) ?? Buffer.alloc(0);
+    const bodies: Buffer[] = [];
+    let at = 0;
+    while (at + 4 <= pack.length) {
+      const end = at + 4 + pack.readUInt32BE(at);
+      if (end > pack.length) break;
+      bodies.push(pack.subarray(at + 4, end));
+      at = end;
     }
+    this.#packEnd = at;
+    return bodies;
+  }
+
+  /** On disk when it returns. What an earlier crash cut short is written over. */
+  #append(bodies: readonly Uint8Array[]): void {
+    if (bodies.length === 0) return;
+    if (this.#packEnd === undefined) this.#packed();
+    const end = this.#packEnd ?? 0;
+    const records = recordsOf(bodies);
+    const fd = openSync(this.#pack, constants.O_WRONLY | constants.O_CREAT, 0o600);
+    try {
+      ftruncateSync(fd, end);
+      for (let at = 0; at < records.length; ) at += writeSync(fd, records, at, records.length - at, end + at);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    this.#packEnd = end + records.length;
+  }
+
+  /** One file per body, as earlier versions kept them. */
+  #singleFiles(): readonly string[] {
+    const dir = path.join(this.#dir, 'chunks');
+    if (statSync(dir, { throwIfNoEntry: false }) === undefined) return [];
+    return readdirSync(dir).map((name) => path.join(dir, name));
   }
 
   /** The sealed credentials of the last bundle: boxes only this agent's key opens. */
@@ -58,4 +123,15 @@ export class BundleStore {
   putLastContact(atMs: number): void {
     writeWhole(path.join(this.#dir, 'last-contact'), String(atMs));
   }
+}
+
+/** Each with its length before it. */
+function recordsOf(bodies: readonly Uint8Array[]): Buffer {
+  return Buffer.concat(
+    bodies.flatMap((body) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(body.length);
+      return [length, body];
+    }),
+  );
 }

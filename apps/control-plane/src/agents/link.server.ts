@@ -222,7 +222,16 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   readonly #features: LinkFeatures = {
-    bundleFor: (agent) => this.bundles.bundleFor(agent),
+    bundleFor: async (agent, pages) => {
+      try {
+        return await this.bundles.bundleFor(agent, pages);
+      } catch (cause) {
+        // Where an admin looks for it: what is in force stays, and does not follow the changes made since.
+        if (cause instanceof GatewayError && cause.code === 'bundle.malformed')
+          await this.agents.update(agent.id, { bundleError: notCompiled(cause) });
+        throw cause;
+      }
+    },
     credentialsFor: (agent, bundle) => this.bundles.credentialsFor(agent, bundle),
     hello: async (link, hello) => {
       const endpoints = (hello.endpoints ?? []).slice(0, 20).map(({ protocol, address, plaintext }) => ({
@@ -326,6 +335,11 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       this.sessions.frame(link.agent.id, sessionId ?? '', Buffer.from(frame ?? [])),
   };
 }
+
+const notCompiled = ({ code, detail }: GatewayError): string =>
+  `${code}: not compiled, ${Object.entries(detail)
+    .map(([name, value]) => `${name}=${String(value)}`)
+    .join(' ')}`.slice(0, TEXT_MAX * 5);
 
 function read<T>(parser: Parser<T>, bytes: Uint8Array): T {
   try {

@@ -1,7 +1,7 @@
 import { createHash, createPublicKey, sign, verify, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ServiceError } from '@grpc/grpc-js';
-import { enrollmentService, linkService } from '@sallyport/contract';
+import { enrollmentService, linkService, wire } from '@sallyport/contract';
 import { EKU_AGENT_IDENTITY, EKU_AGENT_TRAIL, EKU_BUNDLE_SIGNING, LIMITS, unseal } from '@sallyport/core';
 import { type BundleChunkKind, CHUNK_PARSERS } from '@sallyport/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -247,7 +247,32 @@ test('a name that joins again is another agent, and the former one is out', asyn
 });
 
 test('a large chunk travels in pieces far below the limit of a message, whole', { timeout: 60_000 }, async () => {
-  const members = 20_000;
+  const link = connect();
+  link.hello();
+  await link.bundle(30_000);
+  const source =
+    'kind: Policy\nname: large\nrules:\n  - name: rule\n    when: "true"\n    verdict: deny\n    message: x\n';
+  const made = await plane.call<{ id: string }>('POST', '/v1/policies', { source });
+  expect(made.status).toBe(201);
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  await client.$executeRaw`
+    update policies set compiled = compiled || jsonb_build_object('rules', (
+      select jsonb_agg(compiled->'rules'->0 || jsonb_build_object('name', 'rule-' || n, 'message', repeat('x', 2000)))
+      from generate_series(1, 300) n)) where name = 'large'`;
+  expect((await plane.call('POST', '/v1/groups', { name: 'after-large' })).status).toBe(201);
+  await link.bundleWith('group/after-large', 30_000);
+  const { bodies } = await link.bundle();
+  expect(bodies.get(`policy/${made.body.id}`)!['rules']).toHaveLength(300);
+  const parts = link.received.flatMap(({ chunk }) => (chunk == null ? [] : [chunk.part?.length ?? 0]));
+  expect(parts.filter((length) => length === LIMITS.bundleChunkBytesMax).length).toBeGreaterThan(1);
+  expect(Math.max(...parts)).toBeLessThanOrEqual(LIMITS.bundleChunkBytesMax);
+  expect((await plane.call('DELETE', '/v1/policies/large')).status).toBeLessThan(300);
+});
+
+test('a group of 120,000 members reaches an agent in parts, and one that joins moves kilobytes', {
+  timeout: 120_000,
+}, async () => {
+  const members = 120_000;
   const { client } = plane.controlPlane.app.get(Database, { strict: false });
   const { id: project } = await client.project.findFirstOrThrow();
   const group = (await plane.call<{ id: string }>('POST', '/v1/groups', { name: 'everybody' })).body.id;
@@ -259,11 +284,51 @@ test('a large chunk travels in pieces far below the limit of a message, whole', 
     insert into memberships (project_id, group_id, principal_id) select ${project}::uuid, ${group}::uuid, id from made`;
   const link = connect();
   link.hello();
-  await link.bundle(30_000);
+  await link.bundle(60_000);
   expect((await plane.call('POST', '/v1/groups', { name: 'after-everybody' })).status).toBe(201);
-  const { bodies } = await link.bundleWith('group/after-everybody');
-  expect(bodies.get('group/everybody')!['members']).toHaveLength(members);
-  const parts = link.received.flatMap(({ chunk }) => (chunk == null ? [] : [chunk.part?.length ?? 0]));
-  expect(parts.filter((length) => length === LIMITS.bundleChunkBytesMax).length).toBeGreaterThan(1);
-  expect(Math.max(...parts)).toBeLessThanOrEqual(LIMITS.bundleChunkBytesMax);
+  const { bodies } = await link.bundleWith('group/after-everybody', 60_000);
+  const read = [...bodies].flatMap(([name, body]) =>
+    name.startsWith('members/') && name.endsWith('/everybody') ? (body['members'] as string[]) : [],
+  );
+  expect(new Set(read).size).toBe(members);
+  // Somebody more.
+  const one = await plane.call<{ id: string }>('POST', '/v1/principals', { name: 'one-more', kind: 'service' });
+  const from = link.received.length;
+  expect((await plane.call('PUT', '/v1/groups/everybody/members/one-more')).status).toBeLessThan(300);
+  const isIn = (body: Record<string, unknown>): boolean =>
+    (body['members'] as string[] | undefined)?.includes(one.body.id) === true;
+  for (;;) {
+    const bundle = await link.bundle(60_000);
+    if ([...bundle.bodies.values()].some(isIn)) break;
+    await link.next('manifest', 30_000);
+  }
+  const bytes = link.received
+    .slice(from)
+    .reduce((sum, message) => sum + wire.ControlMessage.encode(message).finish().length, 0);
+  expect(bytes).toBeLessThan(200_000);
+});
+
+test('a state that cannot be compiled is said at the agents it does not reach', { timeout: 30_000 }, async () => {
+  const who = await enroll('uncompiled');
+  const link = connect(who);
+  link.hello();
+  await link.bundle();
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  const { id: project } = await client.project.findFirstOrThrow();
+  const errorOf = async (): Promise<string | null> =>
+    (await client.agent.findUniqueOrThrow({ where: { id: who.identity.agentId ?? '' } })).bundleError;
+  const broken = '0190b3a4-0000-7000-8000-0000000000bd';
+  await client.$executeRaw`
+    insert into grants (id, project_id, name, group_name, resource, effects, roles, updated_at)
+    values (${broken}::uuid, ${project}::uuid, 'broken', 'g', (select name from resources limit 1), '{fly}', '{}', now())`;
+  await client.$executeRaw`
+    insert into grants (id, project_id, name, group_name, labels, effects, roles, updated_at)
+    values (gen_random_uuid(), ${project}::uuid, 'broken-too', 'g', '{}', '{fly}', '{}', now())`;
+  expect((await plane.call('POST', '/v1/groups', { name: 'with-a-broken-grant' })).status).toBe(201);
+  await expect.poll(errorOf, { timeout: 15_000 }).toMatch(/^bundle\.malformed: .*grant\//);
+  await client.$executeRaw`delete from grants where name in ('broken', 'broken-too')`;
+  expect((await plane.call('POST', '/v1/groups', { name: 'mended' })).status).toBe(201);
+  await link.bundleWith('group/mended', 20_000);
+  link.send({ bundle: { epoch: 1, revision: 1, accepted: true } });
+  await expect.poll(errorOf, { timeout: 15_000 }).toBeNull();
 });

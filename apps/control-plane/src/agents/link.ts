@@ -19,7 +19,8 @@ const PIECE_BYTES = LIMITS.bundleChunkBytesMax;
 
 /** What the features do with an agent's messages; link.server.ts wires them. */
 export interface LinkFeatures {
-  bundleFor(agent: BundleAgent): Promise<AgentBundle>;
+  /** @param pages the agent reads manifests of pages */
+  bundleFor(agent: BundleAgent, pages: boolean): Promise<AgentBundle>;
   credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<SealedCredentialMessage[]>;
   hello(link: Link, hello: Hello): Promise<void>;
   heartbeat(link: Link, message: NonNullable<AgentMessage['heartbeat']>): Promise<void>;
@@ -58,8 +59,9 @@ export class Link {
   #chain = { instance: '', chainEpoch: 0 };
   /** Requests announced on this link; an answer goes only to the process that holds the statement, and once. */
   readonly #announced = new Map<string, 'open' | 'answered'>();
-  /** Bodies of the last two bundles offered, by digest: what may still be asked for. */
-  #bodies: readonly ReadonlyMap<string, Buffer>[] = [];
+  /** The last two bundles offered: what may still be asked for. */
+  #offered: readonly AgentBundle[] = [];
+  #readsPages = false;
 
   constructor(agent: BundleAgent, call: AgentCall, features: LinkFeatures, log: Logger) {
     this.agent = agent;
@@ -150,6 +152,7 @@ export class Link {
   async greet(nowMs: number, hello: Hello): Promise<void> {
     this.#has = { ...this.#has, epoch: hello.bundleEpoch ?? 0, revision: hello.bundleRevision ?? 0 };
     this.#chain = { instance: hello.instance ?? '', chainEpoch: hello.chainEpoch ?? 0 };
+    this.#readsPages = (hello.capabilities ?? []).includes('bundle.pages.1');
     this.send({ welcome: { now: String(nowMs) } });
     this.#greeted = true;
     this.#offers.push(() => this.#offerNow());
@@ -157,13 +160,13 @@ export class Link {
   }
 
   async #offerNow(): Promise<void> {
-    const bundle = await this.#features.bundleFor(this.agent).catch((cause: unknown) => {
+    const bundle = await this.#features.bundleFor(this.agent, this.#readsPages).catch((cause: unknown) => {
       // Said aloud by the compiler; what is in force at the agent stays.
       this.#log.debug('no bundle to offer', { cause });
       return undefined;
     });
     if (bundle === undefined) return;
-    this.#keepBodies(bundle);
+    this.#offered = [bundle, ...this.#offered.filter((one) => one !== bundle).slice(0, 1)];
     const newer =
       bundle.epoch > this.#has.epoch || (bundle.epoch === this.#has.epoch && bundle.revision > this.#has.revision);
     const older =
@@ -184,15 +187,10 @@ export class Link {
     };
   }
 
-  #keepBodies(bundle: AgentBundle): void {
-    const bodies = new Map(bundle.chunks.map((chunk) => [chunk.digest.toString('hex'), chunk.body]));
-    this.#bodies = [bodies, ...this.#bodies.slice(0, 1)];
-  }
-
   async #sendChunks(digests: readonly Uint8Array[]): Promise<void> {
     for (const digest of digests) {
       const hex = Buffer.from(digest).toString('hex');
-      const body = this.#bodies.map((bodies) => bodies.get(hex)).find((found) => found !== undefined);
+      const body = this.#bodyOf(hex);
       if (body === undefined) {
         this.#log.warn('an agent wants a chunk that it was not offered', { agent: this.agent.name, digest: hex });
         continue;
@@ -202,6 +200,14 @@ export class Link {
         await this.#written({ chunk: { digest, offset, part, last: offset + part.length >= body.length } });
       }
     }
+  }
+
+  #bodyOf(hex: string): Buffer | undefined {
+    for (const { edition } of this.#offered) {
+      const body = edition.body(hex);
+      if (body !== undefined) return body;
+    }
+    return undefined;
   }
 
   /** Writes and waits while the other side is slow. */

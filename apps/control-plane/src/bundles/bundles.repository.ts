@@ -18,18 +18,8 @@ import type {
 } from '../generated/prisma/client.ts';
 import { reviewState } from '../grants/review-state.ts';
 import type { BundleSource } from './compile.ts';
+import { type Marked, ProjectRows, type RowsRead, type StoredCredential } from './project-rows.ts';
 import { readTrustedIssuers } from './trusted-issuers.ts';
-
-export interface StoredCredential {
-  readonly version: number;
-  /** Under the envelope cipher, by the ending of the box they become ('' = the current value). */
-  readonly boxes: readonly { readonly ending: string; readonly sealed: Uint8Array; readonly notAfter?: number }[];
-}
-
-export interface ProjectSnapshot extends Omit<BundleSource, 'keys' | 'settings'> {
-  /** Stored credentials by id. */
-  readonly credentials: ReadonlyMap<string, StoredCredential>;
-}
 
 export interface BundleCounter {
   readonly epoch: number;
@@ -69,59 +59,189 @@ export class BundlesRepository {
     return { epoch: row.epoch, revision: row.revision };
   }
 
-  async snapshot(projectId: string): Promise<ProjectSnapshot> {
-    return await this.database.client.$transaction((tx) => readSnapshot(tx, projectId), {
+  /** The project's whole state, for who asks once. */
+  async snapshot(projectId: string): Promise<Omit<BundleSource, 'keys' | 'settings'>> {
+    return new ProjectRows(await this.read(projectId)).source();
+  }
+
+  /**
+   * Rows in one snapshot, so that a revision means one thing.
+   * @param since `seen` of an earlier read: what has changed from then on; everything when that is not known any more
+   */
+  async read(projectId: string, since?: string): Promise<RowsRead> {
+    return await this.database.client.$transaction((tx) => readRows(tx, projectId, since), {
       isolationLevel: 'RepeatableRead',
       timeout: 30_000,
     });
   }
 }
 
-async function readSnapshot(tx: Tx, projectId: string): Promise<ProjectSnapshot> {
-  const state = await tx.bundleState.findUnique({ where: { projectId } });
-  const createdAt = (state?.updatedAt ?? new Date(0)).getTime();
+/** More than this is read whole. */
+const MARKS_MAX = 5_000;
+
+async function readRows(tx: Tx, projectId: string, since: string | undefined): Promise<RowsRead> {
+  const [at] = await tx.$queryRaw<
+    [{ seen: string; epoch: number | null; revision: number | null; changed: Date | null; enabled: boolean | null }]
+  >`select pg_current_snapshot()::text as seen, b.epoch, b.revision, b.updated_at as changed, p.disabled_at is null as enabled
+    from (select ${projectId}::uuid as id) wanted
+      left join projects p on p.id = wanted.id left join bundle_state b on b.project_id = wanted.id`;
+  const createdAt = (at.changed ?? new Date(0)).getTime();
+  const marked = since === undefined ? undefined : await marksSince(tx, projectId, since);
   const where = { projectId };
-  const project = await tx.project.findUnique({ where: { id: projectId }, select: { disabledAt: true } });
-  const resources = await tx.resource.findMany({ where, include: { credential: { include: { admin: true } } } });
-  const policies = await tx.policy.findMany({ where });
-  // A disabled project gives nobody anything, so its live sessions end.
-  const grants = project?.disabledAt === null ? await tx.grant.findMany({ where: { ...where, revokedAt: null } }) : [];
+  const among = (ids: readonly string[] | undefined) =>
+    ids === undefined ? where : { ...where, id: { in: [...ids] } };
+  const skip = (ids: readonly string[] | undefined): boolean => ids?.length === 0;
+  const revoked = { revokedAt: null };
+  const policies = skip(marked?.policies) ? [] : await tx.policy.findMany({ where: among(marked?.policies) });
+  const revocations = skip(marked?.revocations)
+    ? []
+    : await tx.revocation.findMany({ where: among(marked?.revocations) });
+  const grants = skip(marked?.grants)
+    ? []
+    : await tx.grant.findMany({ where: { ...among(marked?.grants), ...revoked } });
+  const credentials = await credentialsOf(tx, projectId, marked);
+  return {
+    projectId,
+    epoch: at.epoch ?? 1,
+    revision: at.revision ?? 0,
+    createdAt,
+    seen: at.seen,
+    marked,
+    enabled: at.enabled === true,
+    resources: await resourcesOf(tx, projectId, marked),
+    policies: policies.map((row) => ({ id: row.id, policy: row.compiled as unknown as Policy })),
+    grants: await withReviews(tx, projectId, grants, marked),
+    groups: skip(marked?.groups)
+      ? []
+      : await tx.group.findMany({
+          where: among(marked?.groups),
+          select: { id: true, name: true },
+          orderBy: { name: 'asc' },
+        }),
+    members: await membersOf(tx, projectId, marked),
+    disabled: skip(marked?.principals)
+      ? []
+      : (
+          await tx.principal.findMany({
+            where: { ...among(marked?.principals), disabledAt: { not: null } },
+            select: { id: true },
+          })
+        ).map(({ id }) => id),
+    revocations: revocations.map((row) => ({
+      id: row.id,
+      revocation: { kind: row.kind as Revocation['kind'], id: row.targetId, before: row.before.getTime() },
+      keepUntil: row.keepUntil.getTime(),
+    })),
+    issuers: await readTrustedIssuers(tx, projectId),
+    credentials: credentials.map((row) => ({ id: row.id, stored: { version: row.version, boxes: boxesOf(row) } })),
+  };
+}
+
+/** @returns undefined when everything has to be read */
+async function marksSince(tx: Tx, projectId: string, since: string): Promise<Marked | undefined> {
+  const [{ known }] = await tx.$queryRaw<[{ known: boolean }]>`
+    select below < pg_snapshot_xmin(${since}::pg_snapshot) as known from marks.forgotten`;
+  if (!known) return undefined;
+  const marks = await tx.$queryRaw<{ kind: string; key: string }[]>`
+    select distinct kind, key from marks.bundle
+    where xid >= pg_snapshot_xmin(${since}::pg_snapshot) and not pg_visible_in_snapshot(xid, ${since}::pg_snapshot)
+      and project_id = ${projectId}::uuid limit ${MARKS_MAX + 1}`;
+  if (marks.length > MARKS_MAX) return undefined;
+  const of = (kind: string): readonly string[] => marks.filter((mark) => mark.kind === kind).map(({ key }) => key);
+  return {
+    resources: of('resource'),
+    policies: of('policy'),
+    grants: of('grant'),
+    groups: of('group'),
+    members: of('member'),
+    principals: of('principal'),
+    revocations: of('revocation'),
+    credentials: of('credential'),
+  };
+}
+
+async function credentialsOf(tx: Tx, projectId: string, marked: Marked | undefined): Promise<readonly Credential[]> {
+  if (marked?.credentials.length === 0) return [];
+  const id = marked === undefined ? {} : { id: { in: [...marked.credentials] } };
+  return await tx.credential.findMany({ where: { projectId, ...id, sealed: { not: null } } });
+}
+
+/** Each with its credential and that one's, read one after the other: a transaction has one connection. */
+async function resourcesOf(tx: Tx, projectId: string, marked: Marked | undefined): Promise<RowsRead['resources']> {
+  if (marked?.resources.length === 0 && marked.credentials.length === 0) return [];
+  const using = [...(marked?.credentials ?? [])];
+  const rows = await tx.resource.findMany({
+    where: {
+      projectId,
+      ...(marked === undefined
+        ? {}
+        : {
+            OR: [
+              { id: { in: [...marked.resources] } },
+              { credentialId: { in: using } },
+              { credential: { adminId: { in: using } } },
+            ],
+          }),
+    },
+  });
+  const byId = new Map<string, Credential>();
+  const look = async (ids: readonly (string | null)[]): Promise<void> => {
+    const wanted = [...new Set(ids)].filter((id) => id !== null && !byId.has(id)) as string[];
+    if (wanted.length === 0) return;
+    for (const row of await tx.credential.findMany({ where: { id: { in: wanted } } })) byId.set(row.id, row);
+  };
+  await look(rows.map((row) => row.credentialId));
+  await look([...byId.values()].map((row) => row.adminId));
+  return rows.map((row) => {
+    const credential = row.credentialId === null ? undefined : byId.get(row.credentialId);
+    const adminId = credential?.adminId ?? null;
+    const admin = adminId === null ? null : (byId.get(adminId) ?? null);
+    return {
+      resource: resourceOf(row, credential === undefined ? null : { ...credential, admin }),
+      agents: row.agents,
+    };
+  });
+}
+
+async function withReviews(
+  tx: Tx,
+  projectId: string,
+  grants: readonly GrantRow[],
+  marked: Marked | undefined,
+): Promise<readonly Grant[]> {
+  if (grants.length === 0) return [];
+  const those = marked === undefined ? {} : { grantId: { in: grants.map((row) => row.id) } };
   const reviews = new Map<string, GrantReview[]>();
-  for (const row of await tx.grantReview.findMany({ where })) {
+  for (const row of await tx.grantReview.findMany({ where: { projectId, ...those } })) {
     const known = reviews.get(row.grantId);
     if (known === undefined) reviews.set(row.grantId, [row]);
     else known.push(row);
   }
-  // One row a group: as an object each, the memberships of a large directory take seconds.
-  const groups = await tx.$queryRaw<{ name: string; members: string[] }[]>`
-    select g.name, coalesce(array_agg(distinct p.id::text) filter (where p.id is not null), '{}') as members
-    from groups g left join memberships m on m.group_id = g.id
-      left join principals p on p.id = m.principal_id and p.disabled_at is null
-    where g.project_id = ${projectId}::uuid group by g.id, g.name order by g.name`;
-  const disabled = await tx.principal.findMany({
-    where: { ...where, disabledAt: { not: null } },
-    select: { id: true },
-  });
-  const revocations = await tx.revocation.findMany({ where: { ...where, keepUntil: { gt: new Date(createdAt) } } });
-  const credentials = await tx.credential.findMany({ where: { ...where, sealed: { not: null } } });
-  const gone = new Set(disabled.map((row) => row.id));
-  return {
-    projectId,
-    epoch: state?.epoch ?? 1,
-    revision: state?.revision ?? 0,
-    createdAt,
-    resources: resources.map((row) => ({ resource: resourceOf(row, row.credential), agents: row.agents })),
-    policies: policies.map((row) => row.compiled as unknown as Policy),
-    grants: grants
-      .filter((row) => row.principalId === null || !gone.has(row.principalId))
-      .map((row) => grantOf(row, reviews.get(row.id) ?? [])),
-    groups: groups.map(({ name, members }) => ({ name, projectId, members })),
-    revocations: revocations.map(
-      (row): Revocation => ({ kind: row.kind as Revocation['kind'], id: row.targetId, before: row.before.getTime() }),
-    ),
-    issuers: await readTrustedIssuers(tx, projectId),
-    credentials: new Map(credentials.map((row) => [row.id, { version: row.version, boxes: boxesOf(row) }])),
-  };
+  return grants.map((row) => grantOf(row, reviews.get(row.id) ?? []));
+}
+
+/** One row a group: as an object each, the memberships of a large directory take seconds. */
+async function membersOf(tx: Tx, projectId: string, marked: Marked | undefined): Promise<RowsRead['members']> {
+  if (marked === undefined)
+    return await tx.$queryRaw<{ groupId: string; principalIds: string[] }[]>`
+      select g.id::text as "groupId", array_agg(distinct p.id::text) as "principalIds"
+      from groups g join memberships m on m.group_id = g.id
+        join principals p on p.id = m.principal_id and p.disabled_at is null
+      where g.project_id = ${projectId}::uuid group by g.id`;
+  const pairs = marked.members.map((pair) => pair.split('/'));
+  if (pairs.length === 0 && marked.principals.length === 0) return [];
+  return await tx.$queryRaw<{ groupId: string; principalIds: string[] }[]>`
+    select m.group_id::text as "groupId", array_agg(distinct m.principal_id::text) as "principalIds"
+    from (
+      select group_id, principal_id from memberships
+        join unnest(${pairs.map(([group]) => group)}::uuid[], ${pairs.map(([, member]) => member)}::uuid[])
+          as wanted (g, p) on group_id = g and principal_id = p
+      union select group_id, principal_id from memberships
+        where project_id = ${projectId}::uuid and principal_id = any (${[...marked.principals]}::uuid[])
+    ) m
+      join groups g on g.id = m.group_id and g.project_id = ${projectId}::uuid
+      join principals p on p.id = m.principal_id and p.disabled_at is null
+    group by m.group_id`;
 }
 
 function boxesOf(row: Credential): StoredCredential['boxes'] {

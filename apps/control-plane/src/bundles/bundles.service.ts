@@ -1,6 +1,6 @@
 /**
- * The bundle each connected agent should have: compiled once per revision of its project, signed, and offered when that
- * grows.
+ * The bundle each connected agent should have: its project's rows, catalog and views brought up to date per revision, signed,
+ * and offered when that grows. ADR 0024.
  * Refuses to know connections: links ask, and are told through `onChange`. A state that cannot be compiled changes
  * nothing at the agents: the last good one stays in force and the failure is said aloud.
  */
@@ -16,8 +16,10 @@ import { Metrics } from '../http/metrics.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { Keys } from '../keys/keys.ts';
-import { type BundleCounter, BundlesRepository, type ProjectSnapshot } from './bundles.repository.ts';
-import { type BundleSource, type CompiledBundle, compileBundle } from './compile.ts';
+import { type BundleCounter, BundlesRepository } from './bundles.repository.ts';
+import type { BundleSource } from './compile.ts';
+import { ProjectBundles } from './project-bundles.ts';
+import { type Edition, manifestFor } from './view.ts';
 
 /** Notifications are the quick way; this finds what a lost one did not say. */
 const POLL_MS = 5_000;
@@ -31,8 +33,12 @@ export interface BundleAgent {
   readonly sealKey: Uint8Array;
 }
 
-export interface AgentBundle extends CompiledBundle {
+export interface AgentBundle {
+  readonly epoch: number;
+  readonly revision: number;
   readonly signed: SignedManifest;
+  /** What the agent may ask for by digest. */
+  readonly edition: Edition;
   /** Changes exactly when the boxes an agent needs do. */
   readonly credentialsVersion: string;
 }
@@ -42,8 +48,6 @@ interface Compiled {
   readonly bundle: Promise<AgentBundle>;
 }
 
-type Read = Promise<{ readonly source: BundleSource; readonly state: ProjectSnapshot }>;
-
 const NO_CHANGE_YET: BundleCounter = { epoch: 1, revision: 0 };
 const isSame = (a: BundleCounter, b: BundleCounter): boolean => a.epoch === b.epoch && a.revision === b.revision;
 
@@ -52,7 +56,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #listeners = new Set<(projectId: string) => void>();
   readonly #compiled = new Map<string, Compiled>();
   /** By project. */
-  readonly #snapshots = new Map<string, Read>();
+  readonly #projects = new Map<string, ProjectBundles>();
   #counters: ReadonlyMap<string, BundleCounter> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
@@ -118,19 +122,23 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
       });
   }
 
-  /** @throws GatewayError `bundle.malformed` when the project's state cannot be compiled */
-  async bundleFor(agent: BundleAgent): Promise<AgentBundle> {
-    const known = this.#compiled.get(agent.id);
+  /**
+   * @param pages the agent reads manifests of pages
+   * @throws GatewayError `bundle.malformed` when the project's state cannot be compiled
+   */
+  async bundleFor(agent: BundleAgent, pages: boolean): Promise<AgentBundle> {
+    const key = `${agent.id}${pages ? '' : ' flat'}`;
+    const known = this.#compiled.get(key);
     const counter = this.#counterOf(agent.projectId);
     if (known !== undefined && isSame(known.counter, counter)) return await known.bundle;
-    const bundle = this.#make(agent);
-    this.#compiled.delete(agent.id);
+    const bundle = this.#make(agent, pages, counter);
+    this.#compiled.delete(key);
     if (this.#compiled.size >= COMPILED_MAX) this.#compiled.delete(this.#compiled.keys().next().value!);
-    this.#compiled.set(agent.id, { counter, bundle });
+    this.#compiled.set(key, { counter, bundle });
     try {
       return await bundle;
     } catch (cause) {
-      this.#compiled.delete(agent.id);
+      this.#compiled.delete(key);
       this.#failures.inc();
       this.log.error('a bundle could not be compiled', { agent: agent.name, error: cause });
       throw cause;
@@ -139,9 +147,9 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Stored credentials of a bundle, each sealed to the agent's own key. */
   async credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<SealedCredentialMessage[]> {
-    const { state } = await this.#read(agent.projectId);
-    return bundle.credentialIds.flatMap((id) => {
-      const boxes = state.credentials.get(id)?.boxes ?? [];
+    const { credentials } = await this.#projectOf(agent.projectId).at(this.#counterOf(agent.projectId));
+    return bundle.edition.credentialIds.flatMap((id) => {
+      const boxes = credentials.get(id)?.boxes ?? [];
       return boxes.map(({ ending, sealed, notAfter }) => ({
         id: id + ending,
         box: sealForAgent(this.envelope, id, id + ending, sealed, agent.sealKey),
@@ -154,7 +162,6 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     const before = this.#counters;
     this.#counters = await this.repository.counters();
     const changed = [...this.#counters].filter(([id, counter]) => !isSame(counter, before.get(id) ?? NO_CHANGE_YET));
-    for (const [projectId] of changed) this.#snapshots.delete(projectId);
     this.#revision.set(this.#counterOf(this.project.id).revision);
     for (const [projectId] of changed) for (const listener of this.#listeners) listener(projectId);
   }
@@ -163,40 +170,41 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     return this.#counters.get(projectId) ?? NO_CHANGE_YET;
   }
 
-  async #make(agent: BundleAgent): Promise<AgentBundle> {
-    const { source, state } = await this.#read(agent.projectId);
-    const compiled = compileBundle(source, agent);
-    const { signature, certificates } = await this.keys.sign('bundle', compiled.manifest);
+  async #make(agent: BundleAgent, pages: boolean, counter: BundleCounter): Promise<AgentBundle> {
+    const state = await this.#projectOf(agent.projectId).at(counter);
+    const edition = state.editionFor(agent.name);
+    const manifest = manifestFor(edition, { id: agent.id, pages });
+    const { signature, certificates } = await this.keys.sign('bundle', manifest);
     if (certificates.length === 0) throw new GatewayError('bundle.signature', { reason: 'no certificate' });
-    const versions = compiled.credentialIds.map((id) => `${id}/${state.credentials.get(id)?.version ?? 0}`);
+    const versions = edition.credentialIds.map((id) => `${id}/${state.credentials.get(id)?.version ?? 0}`);
     return {
-      ...compiled,
-      signed: { manifest: compiled.manifest, signature, certificates: [...certificates] },
+      epoch: edition.epoch,
+      revision: edition.revision,
+      edition,
+      signed: { manifest, signature, certificates: [...certificates] },
       credentialsVersion: versions.join(' '),
     };
   }
 
-  #read(projectId: string): Read {
-    const known = this.#snapshots.get(projectId);
-    if (known !== undefined) return known;
-    const reading = this.#readNow(projectId).catch((cause: unknown) => {
-      this.#snapshots.delete(projectId);
-      throw cause;
-    });
-    this.#snapshots.set(projectId, reading);
-    return reading;
+  #projectOf(projectId: string): ProjectBundles {
+    let project = this.#projects.get(projectId);
+    if (project === undefined) {
+      project = new ProjectBundles({
+        read: (since) => this.repository.read(projectId, since),
+        keysAndSettings: () => this.#keysAndSettings(),
+      });
+      this.#projects.set(projectId, project);
+    }
+    return project;
   }
 
-  async #readNow(projectId: string): Read {
-    const state = await this.repository.snapshot(projectId);
+  async #keysAndSettings(): Promise<Pick<BundleSource, 'keys' | 'settings'>> {
     // The change may be a key that another replica made: one left out here would be unknown to agents when it signs.
     this.keys.forget();
     const seals = await this.keys.trailSealKeys();
     const current = seals.find((key) => key.current);
     if (current === undefined) throw new GatewayError('internal', { reason: 'no trail seal key' });
-    const { credentials: _, ...rest } = state;
-    const source: BundleSource = {
-      ...rest,
+    return {
       keys: await this.keys.verificationKeys(),
       settings: {
         trailSealKey: current.keys.publicKey.toString('base64url'),
@@ -206,6 +214,5 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
         heartbeatMs: LIMITS.heartbeatEveryMs,
       },
     };
-    return { source, state };
   }
 }

@@ -10,7 +10,7 @@ const GOLDEN = path.join(import.meta.dirname, '../../../../packages/contract/gol
 const read = (name: string): string => readFileSync(path.join(GOLDEN, name), 'utf8').trim();
 
 const source = JSON.parse(read('bundle-source.json')) as BundleSource;
-const agent = { id: '0190b3a4-0000-7000-8000-00000000000a', name: 'north' };
+const agent = { id: '0190b3a4-0000-7000-8000-00000000000a', name: 'north', pages: true };
 const namesOf = (bundle: ReturnType<typeof compileBundle>): string[] => bundle.chunks.map((chunk) => chunk.name);
 
 test('the same state gives the same bytes, for good', () => {
@@ -35,7 +35,7 @@ test('the order of rows and of their members changes nothing', () => {
 });
 
 test('an agent gets its own resources, the grants on them, and every policy', () => {
-  const other = compileBundle(source, { id: agent.id, name: 'south' });
+  const other = compileBundle(source, { ...agent, name: 'south' });
   expect(namesOf(other).filter((name) => name.startsWith('resource/'))).toEqual([
     'resource/0190b3a4-0000-7000-8000-000000000102',
   ]);

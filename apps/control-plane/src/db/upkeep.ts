@@ -51,6 +51,12 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
       await tx.$executeRaw`delete from budget_shares where ends_at < ${now}::timestamptz - interval '1 day'`;
       await tx.$executeRaw`delete from slack_link_codes where expires_at < ${now}::timestamptz`;
       await tx.$executeRaw`delete from slack_messages where created_at < ${now}::timestamptz - interval '30 days'`;
+      await tx.$executeRaw`
+        with gone as (delete from marks.bundle where made_at < ${now}::timestamptz - interval '1 hour' returning xid)
+        update marks.forgotten set below = greatest(below, (select xid from gone order by xid desc limit 1))`;
+      // Of another server, whose dump this database was made from: no transaction here has such a number yet.
+      await tx.$executeRaw`delete from marks.bundle where xid >= pg_snapshot_xmax(pg_current_snapshot())`;
+      await tx.$executeRaw`update marks.forgotten set below = '0' where below >= pg_snapshot_xmax(pg_current_snapshot())`;
       await tx.$executeRaw`delete from revocations where keep_until < ${now}::timestamptz`;
       await tx.$executeRaw`
         delete from issued_access i where i.created_at < ${now}::timestamptz - interval '8 days'

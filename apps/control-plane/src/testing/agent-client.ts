@@ -242,12 +242,13 @@ export class TestLink {
   async bundle(ms?: number): Promise<ReadBundle> {
     const signed = await this.last('manifest', ms);
     const manifest = wire.BundleManifest.decode(signed.manifest ?? new Uint8Array());
-    const names = new Map(
-      (manifest.chunks ?? []).map((chunk) => [chunk.name ?? '', Buffer.from(chunk.digest ?? []).toString('hex')]),
-    );
-    const missing = [...names.values()].filter((digest) => !this.chunks.has(digest));
-    if (missing.length > 0) this.send({ want: { digests: missing.map((digest) => Buffer.from(digest, 'hex')) } });
-    await this.until(() => ([...names.values()].every((digest) => this.chunks.has(digest)) ? true : undefined), ms);
+    const hexOf = ({ digest }: { readonly digest?: Uint8Array | null }): string =>
+      Buffer.from(digest ?? []).toString('hex');
+    const pages = (manifest.pages ?? []).map(hexOf);
+    await this.#fetched(pages, ms);
+    const listed = pages.flatMap((digest) => wire.BundlePage.decode(this.chunks.get(digest)!).chunks);
+    const names = new Map([...(manifest.chunks ?? []), ...listed].map((chunk) => [chunk.name ?? '', hexOf(chunk)]));
+    await this.#fetched([...names.values()], ms);
     const bodies = new Map(
       [...names].map(([name, digest]) => [
         name,
@@ -257,14 +258,22 @@ export class TestLink {
     return { signed, manifest, bodies };
   }
 
+  /** Asks for bodies that are not here, and waits for them. */
+  async #fetched(digests: readonly string[], ms?: number): Promise<void> {
+    const missing = digests.filter((digest) => !this.chunks.has(digest));
+    if (missing.length > 0) this.send({ want: { digests: missing.map((digest) => Buffer.from(digest, 'hex')) } });
+    await this.until(() => (digests.every((digest) => this.chunks.has(digest)) ? true : undefined), ms);
+  }
+
   /** The first bundle that has a body of that name; manifests of earlier changes may come before it. */
-  async bundleWith(name: string): Promise<ReadBundle> {
+  async bundleWith(name: string, ms?: number): Promise<ReadBundle> {
     for (;;) {
       const from = this.received.filter((message) => message.manifest != null).length;
-      const bundle = await this.bundle();
+      const bundle = await this.bundle(ms);
       if (bundle.bodies.has(name)) return bundle;
-      await this.until(() =>
-        this.received.filter((message) => message.manifest != null).length > from ? true : undefined,
+      await this.until(
+        () => (this.received.filter((message) => message.manifest != null).length > from ? true : undefined),
+        ms,
       );
     }
   }

@@ -1,0 +1,232 @@
+/**
+ * What some agents see of a project's chunks: the resources they guard, the grants that reach those, and all the rest. Agents
+ * that see the same share one view; a change costs what it changes. ADR 0024. Pure.
+ * Refuses to make chunks, and to sign.
+ */
+import { hash } from 'node:crypto';
+import { wire } from '@sallyport/contract';
+import { type Grant, labelsMatch, type Resource } from '@sallyport/model';
+import { canonicalJson } from './canonical.ts';
+import { inManifestOrder, requiredCapabilities } from './capabilities.ts';
+import { boxesOf, type Document, type DocumentChange } from './catalog.ts';
+import { byKey, isSameList, type Part, placeOf, splitUp } from './split.ts';
+
+/** A run of chunk references, as a chunk of its own. */
+interface BundlePage {
+  readonly part: Part<Document>;
+  readonly digest: Buffer;
+  readonly body: Buffer;
+}
+
+/** One revision of a view; what it holds never changes. */
+export interface Edition {
+  readonly projectId: string;
+  readonly epoch: number;
+  readonly revision: number;
+  readonly createdAt: number;
+  /** In no order that means anything. */
+  readonly documents: readonly Document[];
+  readonly requires: readonly string[];
+  readonly credentialIds: readonly string[];
+  /** None for a small bundle, whose manifest lists its chunks itself. */
+  pages(): readonly { readonly digest: Buffer; readonly body: Buffer }[];
+  /** The manifest's list of chunks, encoded; the same for all agents of the view. @param paged the agent reads pages */
+  listed(paged: boolean): Buffer;
+  /** Body of a chunk or page of this edition. @param hex its digest */
+  body(hex: string): Buffer | undefined;
+}
+
+/** True when agents called so are among those that a resource names. */
+export const isGuardedBy = (agents: readonly string[], agent: string): boolean =>
+  agents.length === 0 || agents.includes(agent);
+
+/** Up to here a manifest lists its chunks itself. */
+const FLAT_CHUNKS_MAX = 256;
+const PAGE_CHUNKS_MAX = 128;
+const NO_PAGES: ReadonlyMap<string, BundlePage> = new Map();
+
+export class View {
+  readonly #agent: string;
+  readonly #names = new Set<string>();
+  readonly #resources: Resource[] = [];
+  /** By the labels that a grant asks for. */
+  readonly #labelled = new Map<string, boolean>();
+  /** By key. */
+  #documents: readonly Document[];
+  #pages: ReadonlyMap<string, BundlePage> = NO_PAGES;
+  #edition: Edition | undefined;
+
+  /** @param agent name of one of the agents that see this */
+  constructor(documents: Iterable<Document>, agent: string) {
+    this.#agent = agent;
+    const all = [...documents];
+    for (const { reach } of all) {
+      if (reach?.kind !== 'resource' || !isGuardedBy(reach.agents, agent)) continue;
+      this.#names.add(reach.resource.name);
+      this.#resources.push(reach.resource);
+    }
+    this.#documents = all.filter((document) => this.#sees(document)).sort(byKey);
+  }
+
+  /** Called with every change since the view was made, unless one changed which resources there are (`changesReach`). */
+  apply(changes: readonly DocumentChange[]): void {
+    let documents = this.#documents;
+    for (const { before, after } of changes) {
+      if (before !== undefined && documents[placeOf(documents, before)] === before)
+        documents = documents.toSpliced(placeOf(documents, before), 1);
+      if (after !== undefined && this.#sees(after))
+        documents = documents.toSpliced(placeOf(documents, after), 0, after);
+    }
+    if (documents !== this.#documents) this.#documents = documents;
+  }
+
+  /** @param at which revision of the project this is */
+  edition(at: Pick<Edition, 'projectId' | 'epoch' | 'revision' | 'createdAt'>): Edition {
+    const last = this.#edition;
+    const { projectId, epoch, revision, createdAt } = at;
+    if (last !== undefined && last.documents === this.#documents) {
+      if (last.epoch === epoch && last.revision === revision && last.createdAt === createdAt) return last;
+      this.#edition = { ...last, epoch, revision, createdAt };
+      return this.#edition;
+    }
+    const documents = this.#documents;
+    const isLarge = documents.length > FLAT_CHUNKS_MAX;
+    const before = this.#pages;
+    this.#pages = isLarge ? pagesOf(documents, before) : NO_PAGES;
+    const pages = [...this.#pages.values()];
+    const fresh = freshOf(before, pages);
+    let all: ReadonlyMap<string, Buffer> | undefined;
+    let flat: Buffer | undefined;
+    let paged: Buffer | undefined;
+    this.#edition = {
+      projectId,
+      epoch,
+      revision,
+      createdAt,
+      documents,
+      requires: requiresOf(documents),
+      credentialIds: credentialIdsOf(documents),
+      pages: () => pages,
+      listed: (asPages) => {
+        if (isLarge && asPages) return (paged ??= listOfPages(pages));
+        return (flat ??= listOfChunks(documents));
+      },
+      body: (hex) => fresh.get(hex) ?? (all ??= bodiesOf(documents, pages)).get(hex),
+    };
+    return this.#edition;
+  }
+
+  #sees({ reach }: Document): boolean {
+    if (reach === undefined) return true;
+    switch (reach.kind) {
+      case 'resource':
+        return isGuardedBy(reach.agents, this.#agent);
+      case 'grant':
+        return this.#isUseful(reach.grant);
+      case 'ssh':
+        return this.#resources.some(isSsh);
+      case 'issuer':
+        return this.#resources.some(takesIssuerTokens);
+      default:
+        return reach satisfies never;
+    }
+  }
+
+  #isUseful({ resource, labels }: Grant): boolean {
+    if (resource !== undefined && this.#names.has(resource)) return true;
+    if (labels === undefined) return false;
+    const wanted = canonicalJson(labels);
+    let found = this.#labelled.get(wanted);
+    if (found === undefined) {
+      found = this.#resources.some((one) => labelsMatch(labels, one.labels));
+      this.#labelled.set(wanted, found);
+    }
+    return found;
+  }
+}
+
+function requiresOf(documents: readonly Document[]): readonly string[] {
+  const needs = new Set(requiredCapabilities({}));
+  for (const document of documents) for (const need of document.needs) needs.add(need);
+  return inManifestOrder(needs);
+}
+
+const isSsh = ({ kind }: Resource): boolean => kind === 'ssh';
+const takesIssuerTokens = ({ issuerTokens }: Resource): boolean => issuerTokens !== undefined;
+
+/** True when an agent may see other chunks than before, so that views are made anew. */
+export function changesReach({ before, after }: DocumentChange): boolean {
+  const [old, now] = [before?.reach, after?.reach];
+  if (old?.kind !== 'resource' && now?.kind !== 'resource') return false;
+  if (old?.kind !== 'resource' || now?.kind !== 'resource') return true;
+  return (
+    old.resource.name !== now.resource.name ||
+    canonicalJson(old.resource.labels) !== canonicalJson(now.resource.labels) ||
+    canonicalJson(old.agents) !== canonicalJson(now.agents) ||
+    isSsh(old.resource) !== isSsh(now.resource) ||
+    takesIssuerTokens(old.resource) !== takesIssuerTokens(now.resource)
+  );
+}
+
+/** The bytes that are signed: what is the agent's own, and after it the list that all of its view share. */
+export function manifestFor(edition: Edition, agent: { readonly id: string; readonly pages: boolean }): Buffer {
+  const isPaged = agent.pages && edition.pages().length > 0;
+  const own = wire.BundleManifest.encode({
+    format: 1,
+    agentId: agent.id,
+    projectId: edition.projectId,
+    epoch: edition.epoch,
+    revision: edition.revision,
+    createdAt: String(edition.createdAt),
+    requires: isPaged ? [...edition.requires, 'bundle.pages.1'] : [...edition.requires],
+  }).finish();
+  return Buffer.concat([own, edition.listed(agent.pages)]);
+}
+
+const reference = ({ name, digest, body }: Document) => ({ name, digest, size: body.length });
+const byName = (a: Document, b: Document): number => (a.name < b.name ? -1 : 1);
+const listOfChunks = (documents: readonly Document[]): Buffer =>
+  Buffer.from(wire.BundleManifest.encode({ chunks: [...documents].sort(byName).map(reference) }).finish());
+const listOfPages = (pages: readonly BundlePage[]): Buffer =>
+  Buffer.from(
+    wire.BundleManifest.encode({ pages: pages.map(({ digest, body }) => ({ digest, size: body.length })) }).finish(),
+  );
+
+/** A part that holds what it held is the page it was. */
+function pagesOf(
+  documents: readonly Document[],
+  before: ReadonlyMap<string, BundlePage>,
+): ReadonlyMap<string, BundlePage> {
+  const pages = splitUp(documents, PAGE_CHUNKS_MAX).map((part): BundlePage => {
+    const known = before.get(part.prefix);
+    if (known !== undefined && isSameList(known.part.items, part.items)) return known;
+    const body = Buffer.from(wire.BundlePage.encode({ chunks: part.items.map(reference) }).finish());
+    return { part, digest: hash('sha256', body, 'buffer'), body };
+  });
+  return new Map(pages.map((page) => [page.part.prefix, page]));
+}
+
+/** Bodies of the pages that are new and of the chunks new in them: what is mostly asked for after a change. */
+function freshOf(before: ReadonlyMap<string, BundlePage>, pages: readonly BundlePage[]): ReadonlyMap<string, Buffer> {
+  const fresh = new Map<string, Buffer>();
+  if (before.size === 0) return fresh;
+  for (const page of pages) {
+    const old = before.get(page.part.prefix);
+    if (old === page) continue;
+    fresh.set(page.digest.toString('hex'), page.body);
+    const had = new Set(old?.part.items);
+    for (const item of page.part.items) if (!had.has(item)) fresh.set(item.hex, item.body);
+  }
+  return fresh;
+}
+
+const bodiesOf = (documents: readonly Document[], pages: readonly BundlePage[]): ReadonlyMap<string, Buffer> =>
+  new Map([
+    ...documents.map((one): [string, Buffer] => [one.hex, one.body]),
+    ...pages.map((page): [string, Buffer] => [page.digest.toString('hex'), page.body]),
+  ]);
+
+function credentialIdsOf(documents: readonly Document[]): readonly string[] {
+  const ids = documents.flatMap(({ reach }) => (reach?.kind === 'resource' ? boxesOf(reach.resource) : []));
+  return [...new Set(ids)].sort();
+}
