@@ -11,8 +11,8 @@ import path from 'node:path';
 import { staticChecks } from './check.ts';
 import { runTool } from './run-tool.ts';
 import { buildAll } from './stack/build.ts';
+import { installTestSdks, installTestServers } from './test-packages.ts';
 import { installTestPrograms } from './test-programs.ts';
-import { installTestServers } from './test-servers.ts';
 
 const SUITES = ['unit', 'laws', 'conformance', 'bypass', 'leaks', 'e2e', 'faults'] as const;
 
@@ -105,6 +105,7 @@ const programs = await installTestPrograms();
 const environment = { SALLYPORT_TEST_FLOOR: programs.installable ? '1' : '' };
 const failedFiles: FailedFile[] = [];
 if (suites.includes('conformance') || suites.includes('bypass')) installTestServers();
+if (suites.includes('unit')) installTestSdks();
 await buildAll((line) => console.log(`· ${line}`));
 if (wanted.length === 0) {
   for (const name of await staticChecks()) {

@@ -1,6 +1,6 @@
 /**
  * Where the servers of other majors lie that tests run against: npm's builds, which `npm test` brings into this folder.
- * Refuses to fetch anything; scripts/test-servers.ts does.
+ * Refuses to fetch anything; scripts/test-packages.ts does.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';

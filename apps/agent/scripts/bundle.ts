@@ -24,8 +24,6 @@ await build({
   target: 'node24',
   minifySyntax: true,
   minifyWhitespace: true,
-  // Large, and wanted by few: found beside the agent when somebody installs them there (docs/how-to/credentials.md).
-  external: ['@aws-sdk/*', '@azure/*', '@google-cloud/*'],
   legalComments: 'none',
   logLevel: 'error',
   // CommonJS inside asks for Node's own modules by require (grpc-js) and for its own folder (the parser).

@@ -117,6 +117,7 @@ export class Agent {
       agentId,
       instance: config.instance,
       dataDir: config.dataDir,
+      sdkDir: config.sdkDir,
       store: this.#store,
       keys: identity.sealKeys,
       log,

@@ -15,6 +15,8 @@ export interface Address {
 
 export interface AgentConfig {
   readonly dataDir: string;
+  /** Folder in which the clouds' SDKs are looked for. */
+  readonly sdkDir: string;
   /** Needed at the first start, and to enrol anew. */
   readonly joinToken: Secret<string> | undefined;
   readonly listenPostgres: Address;
@@ -38,6 +40,7 @@ export interface AgentConfig {
 const OPTIONS = {
   'join-token-file': { type: 'string' },
   'data-dir': { type: 'string' },
+  'sdk-dir': { type: 'string' },
   'listen-postgres': { type: 'string' },
   'listen-postgres-plaintext': { type: 'string' },
   'listen-ssh': { type: 'string' },
@@ -94,8 +97,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
   if (!LEVELS.includes(logLevel)) throw invalid('SALLYPORT_LOG_LEVEL', `one of ${LEVELS.join(', ')} is expected`);
   const instance = text('instance') ?? 'main';
   if (!isDnsLabel(instance)) throw invalid('SALLYPORT_INSTANCE', 'a DNS label is expected');
+  const dataDir = path.resolve(text('data-dir') ?? '/var/lib/sallyport-agent');
   return {
-    dataDir: path.resolve(text('data-dir') ?? '/var/lib/sallyport-agent'),
+    dataDir,
+    sdkDir: path.resolve(text('sdk-dir') ?? path.join(dataDir, 'sdk')),
     joinToken: joinToken(env['SALLYPORT_JOIN_TOKEN'], text('join-token-file')),
     listenPostgres,
     listenPostgresPlaintext:

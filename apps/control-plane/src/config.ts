@@ -63,6 +63,8 @@ export class Config {
   readonly kms!: readonly KmsConfig[];
   /** Folder whose files credentials may name when the control plane resolves them; '' = none. */
   readonly secretsDir!: string;
+  /** Folder in which the clouds' SDKs are looked for. */
+  readonly sdkDir!: string;
   readonly demoIdp!: boolean;
   readonly demoIdpListen!: HostPort;
   readonly oidc!: readonly OidcProviderConfig[];
@@ -100,6 +102,7 @@ const KNOWN = [
   'KEK_FILE',
   'KMS',
   'SECRETS_DIR',
+  'SDK_DIR',
   'DEMO_IDP',
   'DEMO_IDP_LISTEN',
   'OIDC_NAME',
@@ -289,6 +292,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     kekFile: path.resolve(get('KEK_FILE') ?? path.join(dataDir, 'kek')),
     kms: parseKms('SALLYPORT_KMS', get('KMS')),
     secretsDir: get('SECRETS_DIR') === undefined ? '' : path.resolve(get('SECRETS_DIR')!),
+    sdkDir: path.resolve(get('SDK_DIR') ?? path.join(dataDir, 'sdk')),
     demoIdp: parseSwitch('SALLYPORT_DEMO_IDP', get('DEMO_IDP')),
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
     oidc: parseOidc(get),

@@ -10,6 +10,16 @@ import { type CredentialSource, type SourceHost, unavailable } from './source.ts
 const KIND = 'aws_rds_iam';
 const LIFE_MS = 15 * 60_000;
 
+/** The part of the SDK that is used. */
+interface RdsSignerSdk {
+  readonly Signer: new (config: {
+    readonly hostname: string;
+    readonly port: number;
+    readonly username: string;
+    readonly region: string;
+  }) => { getAuthToken(): Promise<string> };
+}
+
 export function awsRdsIamSource(host: SourceHost): CredentialSource {
   return {
     kind: KIND,
@@ -25,7 +35,7 @@ export function awsRdsIamSource(host: SourceHost): CredentialSource {
       const port = Number(ask.settings['port'] ?? ask.target?.port ?? 5432);
       if (hostname === undefined || hostname === '') throw unavailable(KIND, 'the server’s name is not known');
       if (ask.username === '') throw unavailable(KIND, 'a user name is needed');
-      const { Signer } = await cloudSdk(KIND, '@aws-sdk/rds-signer', () => import('@aws-sdk/rds-signer'));
+      const [{ Signer }] = await cloudSdk<[RdsSignerSdk]>(host, KIND, ['@aws-sdk/rds-signer']);
       try {
         const signer = new Signer({ hostname, port, username: ask.username, region: ask.settings['region'] ?? '' });
         const token = await signer.getAuthToken();

@@ -3,12 +3,40 @@
  * pod, or variables). API: GetSecretValue.
  */
 import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
-import { ASK_MS_MAX, type CredentialSource, ENDPOINT, FIELD, pickFrom, USERNAME_FIELD, unavailable } from './source.ts';
+import {
+  ASK_MS_MAX,
+  type CredentialSource,
+  ENDPOINT,
+  FIELD,
+  pickFrom,
+  type SourceHost,
+  USERNAME_FIELD,
+  unavailable,
+} from './source.ts';
 
 const KIND = 'aws_secrets';
 export const AWS_REGION = { pattern: /[a-z]{2}(-[a-z]+)+-\d/, help: 'a region, as eu-central-1' };
 
-export function awsSecretsSource(): CredentialSource {
+/** The part of the SDK that is used. */
+interface SecretsManagerSdk {
+  readonly SecretsManagerClient: new (config: {
+    readonly region: string;
+    readonly maxAttempts: number;
+    readonly endpoint?: string;
+  }) => {
+    send(
+      command: object,
+      options: { readonly abortSignal: AbortSignal },
+    ): Promise<{ readonly SecretString?: string | undefined }>;
+    destroy(): void;
+  };
+  readonly GetSecretValueCommand: new (input: {
+    readonly SecretId: string | undefined;
+    readonly VersionStage?: string;
+  }) => object;
+}
+
+export function awsSecretsSource(host: SourceHost): CredentialSource {
   return {
     kind: KIND,
     about: 'AWS Secrets Manager.',
@@ -23,11 +51,7 @@ export function awsSecretsSource(): CredentialSource {
     perSession: () => false,
     fetch: async (ask) => {
       const { region, secret_id: secretId, version_stage: stage, endpoint } = ask.settings;
-      const sdk = await cloudSdk(
-        KIND,
-        '@aws-sdk/client-secrets-manager',
-        () => import('@aws-sdk/client-secrets-manager'),
-      );
+      const [sdk] = await cloudSdk<[SecretsManagerSdk]>(host, KIND, ['@aws-sdk/client-secrets-manager']);
       const client = new sdk.SecretsManagerClient({
         region: region ?? '',
         maxAttempts: 2,

@@ -4,18 +4,38 @@
  */
 import { isOurs } from './aws-secrets.ts';
 import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
-import { ASK_MS_MAX, type CredentialSource, ENDPOINT, FIELD, pickFrom, USERNAME_FIELD, unavailable } from './source.ts';
+import {
+  ASK_MS_MAX,
+  type CredentialSource,
+  ENDPOINT,
+  FIELD,
+  pickFrom,
+  type SourceHost,
+  USERNAME_FIELD,
+  unavailable,
+} from './source.ts';
 
 const KIND = 'azure_key_vault';
 
 /** The parts of the SDKs that are used. */
 export type AzureSdk = readonly [
-  Pick<typeof import('@azure/keyvault-secrets'), 'SecretClient'>,
-  Pick<typeof import('@azure/identity'), 'DefaultAzureCredential'>,
+  {
+    readonly SecretClient: new (
+      url: string,
+      credential: object,
+    ) => {
+      getSecret(
+        name: string,
+        options: { readonly version?: string; readonly abortSignal: AbortSignal },
+      ): Promise<{ readonly value?: string | undefined }>;
+    };
+  },
+  { readonly DefaultAzureCredential: new () => object },
 ];
 
 export function azureKeyVaultSource(
-  load: () => Promise<AzureSdk> = () => Promise.all([import('@azure/keyvault-secrets'), import('@azure/identity')]),
+  host: SourceHost,
+  load: () => Promise<AzureSdk> = () => cloudSdk<AzureSdk>(host, KIND, ['@azure/keyvault-secrets', '@azure/identity']),
 ): CredentialSource {
   return {
     kind: KIND,
@@ -30,8 +50,7 @@ export function azureKeyVaultSource(
     perSession: () => false,
     fetch: async (ask) => {
       const { vault_url: url, secret, version } = ask.settings;
-      const packages = '@azure/keyvault-secrets @azure/identity';
-      const [keyVault, identity] = await cloudSdk(KIND, packages, load);
+      const [keyVault, identity] = await load();
       try {
         const client = new keyVault.SecretClient(url ?? '', new identity.DefaultAzureCredential());
         const answer = await client.getSecret(secret ?? '', {

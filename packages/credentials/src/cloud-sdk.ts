@@ -1,19 +1,58 @@
 /**
- * The clouds' official SDKs, loaded at the first credential that needs one: they are large, so they are not part of an
- * agent unless somebody installs them beside it. Refuses to guess: a missing one is named with the command that adds it.
+ * The clouds' official SDKs, loaded at the first credential that needs one: they are large, so they are part of nothing
+ * that is installed. Found in the SDK folder of the process (SALLYPORT_SDK_DIR), or beside it. Refuses to guess: a missing
+ * one is named with the command that adds it, and a folder that others may write to is not read.
  */
-import { unavailable } from './source.ts';
+import { statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { type SourceHost, unavailable } from './source.ts';
+
+/** Versions the sources are tested with: test/sdks installs these, and a test compares. */
+export const SDK_VERSIONS = {
+  '@aws-sdk/client-secrets-manager': '3.1162.0',
+  '@aws-sdk/rds-signer': '3.1162.0',
+  '@azure/identity': '4.14.1',
+  '@azure/keyvault-secrets': '4.12.0',
+  '@google-cloud/secret-manager': '7.2.0',
+} as const;
+export type SdkPackage = keyof typeof SDK_VERSIONS;
 
 /**
- * @param load a literal `import()`, so that types and bundlers see it; bundles keep these names external
- * @throws GatewayError `credential.unavailable` when the SDK is not installed
+ * @returns the packages' exports, in order; the caller names the parts it uses
+ * @throws GatewayError `credential.unavailable` when one is not installed
  */
-export async function cloudSdk<T>(kind: string, packages: string, load: () => Promise<T>): Promise<T> {
+export async function cloudSdk<T extends readonly unknown[]>(
+  host: SourceHost,
+  kind: string,
+  packages: { readonly [K in keyof T]: SdkPackage },
+): Promise<T> {
+  const { sdkDir } = host;
+  if (isOpenToOthers(sdkDir)) throw unavailable(kind, `others may write to ${sdkDir}: chmod -R go-w ${sdkDir}`);
+  const names = packages as readonly SdkPackage[];
   try {
-    return await load();
+    const loaded: unknown[] = [];
+    for (const name of names) loaded.push(await load(sdkDir, name));
+    return loaded as unknown as T;
   } catch (cause) {
-    throw unavailable(kind, `its SDK is not installed here: npm install ${packages}`, cause);
+    const pinned = names.map((name) => `${name}@${SDK_VERSIONS[name]}`).join(' ');
+    throw unavailable(kind, `its SDK is not installed here: npm install --prefix ${sdkDir} ${pinned}`, cause);
   }
+}
+
+async function load(sdkDir: string, name: string): Promise<unknown> {
+  try {
+    return createRequire(path.join(sdkDir, 'package.json'))(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+    return await import(name);
+  }
+}
+
+/** What is loaded runs with our rights. A folder that is not there is no danger. */
+function isOpenToOthers(sdkDir: string): boolean {
+  const there = statSync(sdkDir, { throwIfNoEntry: false });
+  return there !== undefined && (there.mode & 0o022) !== 0;
 }
 
 /** An SDK's error without its words, which may quote a request: its name is enough to look it up. */

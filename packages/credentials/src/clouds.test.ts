@@ -3,18 +3,25 @@
  * documented algorithm, Google's and Azure's against SDKs that are fakes (none of the clouds can run here).
  */
 import { createHash, createHmac } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { GatewayError } from '@sallyport/core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { awsRdsIamSource } from './aws-rds-iam.ts';
 import { awsSecretsSource } from './aws-secrets.ts';
 import { type AzureSdk, azureKeyVaultSource } from './azure-key-vault.ts';
+import { cloudSdk, SDK_VERSIONS, type SdkPackage } from './cloud-sdk.ts';
 import { type GcpSdk, gcpSecretSource } from './gcp-secret.ts';
 import { openSources } from './index.ts';
 import { type Ask, type Settings, settingProblems } from './source.ts';
 
-const host = { nowMs: () => 0, variable: () => undefined, readText: () => Promise.reject(new Error('none')) };
+/** Where `npm test` puts the clouds' own SDKs. */
+const sdkDir = path.join(import.meta.dirname, '../../../test/sdks');
+const isHere = existsSync(path.join(sdkDir, 'node_modules/@azure/identity/package.json'));
+const host = { nowMs: () => 0, sdkDir, variable: () => undefined, readText: () => Promise.reject(new Error('none')) };
 const ask = (settings: Settings, username = 'app'): Ask => ({
   username,
   settings,
@@ -39,55 +46,63 @@ afterAll(() => {
   process.env = before;
 });
 
-test('a secret of AWS is asked by name and stage; what is refused says no word of the secret', async () => {
-  const asked: { target: string; body: Record<string, unknown> }[] = [];
-  const fake = createServer((request, response) => {
-    let text = '';
-    request.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    request.on('end', () => {
-      const body = JSON.parse(text) as Record<string, unknown>;
-      asked.push({ target: String(request.headers['x-amz-target']), body });
-      const known = body['SecretId'] === 'prod/db';
-      response.writeHead(known ? 200 : 400, { 'content-type': 'application/x-amz-json-1.1' });
-      response.end(
-        JSON.stringify(
-          known
-            ? { Name: 'prod/db', SecretString: '{"username":"svc","password":"aws-pass"}' }
-            : { __type: 'ResourceNotFoundException', message: 'canary words' },
-        ),
-      );
+test.skipIf(!isHere)(
+  'a secret of AWS is asked by name and stage; what is refused says no word of the secret',
+  async () => {
+    const asked: { target: string; body: Record<string, unknown> }[] = [];
+    const fake = createServer((request, response) => {
+      let text = '';
+      request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      request.on('end', () => {
+        const body = JSON.parse(text) as Record<string, unknown>;
+        asked.push({ target: String(request.headers['x-amz-target']), body });
+        const known = body['SecretId'] === 'prod/db';
+        response.writeHead(known ? 200 : 400, { 'content-type': 'application/x-amz-json-1.1' });
+        response.end(
+          JSON.stringify(
+            known
+              ? { Name: 'prod/db', SecretString: '{"username":"svc","password":"aws-pass"}' }
+              : { __type: 'ResourceNotFoundException', message: 'canary words' },
+          ),
+        );
+      });
     });
-  });
-  await new Promise<void>((done) => fake.listen(0, '127.0.0.1', done));
-  const endpoint = `http://127.0.0.1:${(fake.address() as AddressInfo).port}`;
-  const source = awsSecretsSource();
-  const settings = { region: 'eu-central-1', endpoint, secret_id: 'prod/db', version_stage: 'AWSPENDING' };
-  const fetched = await source.fetch(ask({ ...settings, field: 'password', username_field: 'username' }));
-  expect([fetched.username, fetched.secret.reveal()]).toEqual(['svc', 'aws-pass']);
-  expect(asked).toEqual([
-    { target: 'secretsmanager.GetSecretValue', body: { SecretId: 'prod/db', VersionStage: 'AWSPENDING' } },
-  ]);
-  const error = await errorOf(source.fetch(ask({ ...settings, secret_id: 'other' })));
-  expect(error.code).toBe('credential.unavailable');
-  expect(JSON.stringify(error.detail)).toContain('ResourceNotFoundException');
-  expect(JSON.stringify(error.detail)).not.toContain('canary');
-  fake.close();
-}, 30_000);
+    await new Promise<void>((done) => fake.listen(0, '127.0.0.1', done));
+    const endpoint = `http://127.0.0.1:${(fake.address() as AddressInfo).port}`;
+    const source = awsSecretsSource(host);
+    const settings = { region: 'eu-central-1', endpoint, secret_id: 'prod/db', version_stage: 'AWSPENDING' };
+    const fetched = await source.fetch(ask({ ...settings, field: 'password', username_field: 'username' }));
+    expect([fetched.username, fetched.secret.reveal()]).toEqual(['svc', 'aws-pass']);
+    expect(asked).toEqual([
+      { target: 'secretsmanager.GetSecretValue', body: { SecretId: 'prod/db', VersionStage: 'AWSPENDING' } },
+    ]);
+    const error = await errorOf(source.fetch(ask({ ...settings, secret_id: 'other' })));
+    expect(error.code).toBe('credential.unavailable');
+    expect(JSON.stringify(error.detail)).toContain('ResourceNotFoundException');
+    expect(JSON.stringify(error.detail)).not.toContain('canary');
+    fake.close();
+  },
+  30_000,
+);
 
-test('an RDS token carries the signature that AWS’s algorithm gives', async () => {
-  const fetched = await awsRdsIamSource(host).fetch(ask({ region: 'eu-central-1' }, 'app user'));
-  expect(fetched.expiresAtMs).toBe(15 * 60_000);
-  const url = new URL(`https://${fetched.secret.reveal()}`);
-  expect(url.host).toBe('db.abc.eu-central-1.rds.amazonaws.com:5432');
-  const query = Object.fromEntries(url.searchParams);
-  expect(query).toMatchObject({
-    Action: 'connect',
-    DBUser: 'app user',
-    'X-Amz-Expires': '900',
-    'X-Amz-SignedHeaders': 'host',
-  });
-  expect(query['X-Amz-Signature']).toBe(presigned(url, query));
-}, 30_000);
+test.skipIf(!isHere)(
+  'an RDS token carries the signature that AWS’s algorithm gives',
+  async () => {
+    const fetched = await awsRdsIamSource(host).fetch(ask({ region: 'eu-central-1' }, 'app user'));
+    expect(fetched.expiresAtMs).toBe(15 * 60_000);
+    const url = new URL(`https://${fetched.secret.reveal()}`);
+    expect(url.host).toBe('db.abc.eu-central-1.rds.amazonaws.com:5432');
+    const query = Object.fromEntries(url.searchParams);
+    expect(query).toMatchObject({
+      Action: 'connect',
+      DBUser: 'app user',
+      'X-Amz-Expires': '900',
+      'X-Amz-SignedHeaders': 'host',
+    });
+    expect(query['X-Amz-Signature']).toBe(presigned(url, query));
+  },
+  30_000,
+);
 
 /** AWS Signature Version 4, query form, for service rds-db: written from AWS's page "Create a signed AWS API request". */
 function presigned(url: URL, query: Readonly<Record<string, string>>): string {
@@ -130,7 +145,7 @@ const fakeGcp = (asked: string[]): GcpSdk =>
 
 test('a secret of Google is asked by project, name and version', async () => {
   const asked: string[] = [];
-  const source = gcpSecretSource(() => Promise.resolve(fakeGcp(asked)));
+  const source = gcpSecretSource(host, () => Promise.resolve([fakeGcp(asked)]));
   const fetched = await source.fetch(ask({ project: 'prod-1', secret: 'db' }));
   expect(fetched.secret.reveal()).toBe('gcp-pass');
   expect(asked).toEqual(['projects/prod-1/secrets/db/versions/latest']);
@@ -157,17 +172,56 @@ const fakeAzure = (asked: unknown[]): AzureSdk =>
 
 test('a secret of Azure is asked by vault, name and version', async () => {
   const asked: unknown[] = [];
-  const source = azureKeyVaultSource(() => Promise.resolve(fakeAzure(asked)));
+  const source = azureKeyVaultSource(host, () => Promise.resolve(fakeAzure(asked)));
   const settings = { vault_url: 'https://prod.vault.azure.net', secret: 'db', version: 'ab12', field: 'p' };
   expect((await source.fetch(ask(settings))).secret.reveal()).toBe('azure-pass');
   expect(asked).toEqual(['https://prod.vault.azure.net', 'db', 'ab12']);
 });
 
-test('an SDK that is not installed is named, with nothing else broken', async () => {
-  const source = gcpSecretSource(() => Promise.reject(new Error('Cannot find package')));
-  const error = await errorOf(source.fetch(ask({ project: 'p', secret: 's' })));
-  expect(error.detail['reason']).toBe('its SDK is not installed here: npm install @google-cloud/secret-manager');
+test('an SDK that is not installed is named with the command that adds it, and one that others may write to is not loaded', async () => {
+  const empty = mkdtempSync(path.join(tmpdir(), 'sallyport-sdk-'));
+  try {
+    const asked = { region: 'eu-central-1', secret_id: 'x', project: 'p', secret: 's', vault_url: 'https://v.example' };
+    const reasonOf = async (kind: string): Promise<unknown> => {
+      const error = await errorOf(
+        openSources({ ...host, sdkDir: empty })
+          .get(kind)!
+          .fetch(ask(asked)),
+      );
+      expect(error.code).toBe('credential.unavailable');
+      return error.detail['reason'];
+    };
+    const added = (...packages: readonly SdkPackage[]): string =>
+      `its SDK is not installed here: npm install --prefix ${empty} ${packages.map((name) => `${name}@${SDK_VERSIONS[name]}`).join(' ')}`;
+    expect(await reasonOf('aws_secrets')).toBe(added('@aws-sdk/client-secrets-manager'));
+    expect(await reasonOf('aws_rds_iam')).toBe(added('@aws-sdk/rds-signer'));
+    expect(await reasonOf('gcp_secret')).toBe(added('@google-cloud/secret-manager'));
+    expect(await reasonOf('azure_key_vault')).toBe(added('@azure/keyvault-secrets', '@azure/identity'));
+    chmodSync(empty, 0o777);
+    expect(await reasonOf('aws_secrets')).toBe(`others may write to ${empty}: chmod -R go-w ${empty}`);
+  } finally {
+    rmSync(empty, { recursive: true, force: true });
+  }
 });
+
+test('the versions that are named are those the tests run with', () => {
+  const { dependencies } = JSON.parse(readFileSync(path.join(sdkDir, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  expect(dependencies).toEqual(SDK_VERSIONS);
+});
+
+test.skipIf(!isHere)(
+  'every SDK is loaded from its folder, and has the parts that are used',
+  async () => {
+    const [gcp] = await cloudSdk<[GcpSdk]>(host, 'gcp_secret', ['@google-cloud/secret-manager']);
+    expect(typeof gcp.SecretManagerServiceClient.prototype.accessSecretVersion).toBe('function');
+    const [keyVault, identity] = await cloudSdk<AzureSdk>(host, 'x', ['@azure/keyvault-secrets', '@azure/identity']);
+    expect(typeof keyVault.SecretClient.prototype.getSecret).toBe('function');
+    expect(typeof new identity.DefaultAzureCredential()).toBe('object');
+  },
+  30_000,
+);
 
 test('a setting that a source does not know, or a value that leaves its mount, is refused by name', () => {
   const sources = openSources(host);

@@ -5,15 +5,36 @@
 
 import { isOurs } from './aws-secrets.ts';
 import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
-import { ASK_MS_MAX, type CredentialSource, FIELD, pickFrom, USERNAME_FIELD, unavailable } from './source.ts';
+import {
+  ASK_MS_MAX,
+  type CredentialSource,
+  FIELD,
+  pickFrom,
+  type SourceHost,
+  USERNAME_FIELD,
+  unavailable,
+} from './source.ts';
 
 const KIND = 'gcp_secret';
 
 /** The part of the SDK that is used. */
-export type GcpSdk = Pick<typeof import('@google-cloud/secret-manager'), 'SecretManagerServiceClient'>;
+export interface GcpSdk {
+  readonly SecretManagerServiceClient: new (options: {
+    readonly fallback: boolean;
+    readonly apiEndpoint?: string;
+    readonly port?: number;
+  }) => {
+    accessSecretVersion(
+      request: { readonly name: string },
+      options: { readonly timeout: number; readonly maxRetries: number },
+    ): Promise<readonly [{ readonly payload?: { readonly data?: Uint8Array | string | null } | null }, ...unknown[]]>;
+    close(): Promise<void>;
+  };
+}
 
 export function gcpSecretSource(
-  load: () => Promise<GcpSdk> = () => import('@google-cloud/secret-manager'),
+  host: SourceHost,
+  load: () => Promise<readonly [GcpSdk]> = () => cloudSdk<[GcpSdk]>(host, KIND, ['@google-cloud/secret-manager']),
 ): CredentialSource {
   return {
     kind: KIND,
@@ -29,7 +50,7 @@ export function gcpSecretSource(
     perSession: () => false,
     fetch: async (ask) => {
       const { project, secret, version = 'latest', endpoint } = ask.settings;
-      const sdk = await cloudSdk(KIND, '@google-cloud/secret-manager', load);
+      const [sdk] = await load();
       const [apiEndpoint, port] = (endpoint ?? '').split(':');
       const client = new sdk.SecretManagerServiceClient({
         // REST: no second gRPC stack beside the link's.

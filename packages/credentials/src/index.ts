@@ -28,10 +28,10 @@ export function openSources(host: SourceHost): ReadonlyMap<string, CredentialSou
     envSource(host),
     fileSource(host),
     vaultSource(host),
-    awsSecretsSource(),
+    awsSecretsSource(host),
     awsRdsIamSource(host),
-    gcpSecretSource(),
-    azureKeyVaultSource(),
+    gcpSecretSource(host),
+    azureKeyVaultSource(host),
   ];
   return new Map(sources.map((source) => [source.kind, source]));
 }

@@ -73,6 +73,8 @@ export interface CredentialSource {
 /** What sources may use of the host they run on. */
 export interface SourceHost {
   nowMs(): number;
+  /** Folder in which the clouds' SDKs are looked for. */
+  readonly sdkDir: string;
   /** A variable of this process; undefined when it is not there or not theirs to read. */
   variable(name: string): string | undefined;
   /** A file of this host, as text. @throws when it cannot be read */

@@ -59,6 +59,7 @@ describe.each([
     files.set('/jwt', store.jwt);
     source = vaultSource({
       nowMs: () => nowMs,
+      sdkDir: '',
       variable: (name) => (name === 'VAULT_KEY' ? 'root' : undefined),
       readText: async (file) => {
         const text = files.get(file);
@@ -158,6 +159,7 @@ describe('SSH', () => {
     store = await startVault();
     source = vaultSource({
       nowMs: () => Date.now(),
+      sdkDir: '',
       variable: () => undefined,
       readText: () => Promise.reject(new Error('none')),
     });
@@ -226,6 +228,7 @@ test('a redirect is not followed, and a store that is away is said so', async ()
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const source = vaultSource({
     nowMs: () => 0,
+    sdkDir: '',
     variable: () => undefined,
     readText: () => Promise.reject(new Error('none')),
   });

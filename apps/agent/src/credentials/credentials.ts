@@ -38,6 +38,7 @@ export interface CredentialOptions {
   readonly agentId: string;
   readonly instance: string;
   readonly dataDir: string;
+  readonly sdkDir: string;
   readonly store: BundleStore;
   readonly keys: SealKeyPair;
   readonly log: Logger;
@@ -64,7 +65,7 @@ export class Credentials {
   constructor(options: CredentialOptions) {
     this.#options = options;
     const { keys, nowMs, log, store } = options;
-    this.#sources = openSources(agentSourceHost(nowMs));
+    this.#sources = openSources(agentSourceHost(nowMs, options.sdkDir));
     this.#values = new Values({ keys, sources: this.#sources, nowMs, box: (id) => this.#boxes.get(id) });
     this.#ledger = new LeaseLedger(options.dataDir, options.send);
     this.#lending = new Lending({

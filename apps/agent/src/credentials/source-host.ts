@@ -2,8 +2,9 @@
 import { open } from 'node:fs/promises';
 import { SECRET_BYTES_MAX, type SourceHost } from '@sallyport/credentials';
 
-export const agentSourceHost = (nowMs: () => number): SourceHost => ({
+export const agentSourceHost = (nowMs: () => number, sdkDir: string): SourceHost => ({
   nowMs,
+  sdkDir,
   // A join token stands in a variable of ours: only those named for secrets are theirs.
   variable: (name) =>
     name.startsWith('SALLYPORT_') && !name.startsWith('SALLYPORT_SECRET_') ? undefined : process.env[name],

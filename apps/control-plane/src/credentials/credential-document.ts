@@ -24,6 +24,7 @@ const PLACES = ['agent', 'control_plane'] as const;
 /** For their settings alone: nothing is asked through these. */
 const SOURCES = openSources({
   nowMs: () => 0,
+  sdkDir: '',
   variable: () => undefined,
   readText: () => Promise.reject(new Error('not here')),
 });

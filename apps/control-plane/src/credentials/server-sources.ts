@@ -16,6 +16,7 @@ export class ServerSources {
   constructor(config: Config, clock: SystemClock) {
     this.#sources = openSources({
       nowMs: () => clock.nowMs(),
+      sdkDir: config.sdkDir,
       variable: (name) => (name.startsWith('SALLYPORT_SECRET_') ? process.env[name] : undefined),
       readText: (file) => readUnder(config.secretsDir, file),
     });

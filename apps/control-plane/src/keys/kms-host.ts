@@ -5,8 +5,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { SECRET_BYTES_MAX, type SourceHost } from '@sallyport/credentials';
 
-export const kmsHost = (nowMs: () => number): SourceHost => ({
+export const kmsHost = (nowMs: () => number, sdkDir: string): SourceHost => ({
   nowMs,
+  sdkDir,
   variable: (name) =>
     name.startsWith('SALLYPORT_') && !name.startsWith('SALLYPORT_SECRET_') ? undefined : process.env[name],
   readText: async (file) => {

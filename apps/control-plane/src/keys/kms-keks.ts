@@ -15,7 +15,7 @@ const LOCK = [7070, 1] as const;
 
 /** As the configuration says: KMSs in the order given, then the variable or the file. */
 export function kekSources(config: Config, databaseUrl: string, nowMs: () => number): readonly KekSource[] {
-  const host = kmsHost(nowMs);
+  const host = kmsHost(nowMs, config.sdkDir);
   return [
     ...config.kms.map(({ name, kind, settings }) => kmsSource(openKms(name, kind, settings, host), databaseUrl)),
     plainKekSource(config),
