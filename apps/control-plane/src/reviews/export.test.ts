@@ -1,4 +1,6 @@
-/** Exports for auditors: whatever a name holds, it runs nowhere. */
+/** Exports for auditors: whatever a name holds, it runs nowhere, and on paper nothing of it is lost. */
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { csvOf, type ExportedItem, type ExportedRound, htmlOf, jsonOf } from './export.ts';
 
@@ -91,3 +93,29 @@ test('HTML shows markup as text and lets nothing run', () => {
 test('JSON is the whole round', () => {
   expect(JSON.parse(jsonOf(round(item({}))))).toEqual(JSON.parse(JSON.stringify(round(item({})))));
 });
+
+const CHROMIUM = '/usr/bin/chromium';
+test.skipIf(!existsSync(CHROMIUM))(
+  'printed by Chromium nothing runs over the paper, and its first page sums it up',
+  async () => {
+    const long = 'x'.repeat(300);
+    const items = Array.from({ length: 30 }, (_, i) =>
+      item({ grant: `${i}-${long}`, reason: long, digest: 'ab'.repeat(32) }),
+    );
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    try {
+      // A4 landscape less its margins, at 96 dots per inch.
+      const page = await browser.newPage({ viewport: { width: 1_031, height: 703 } });
+      await page.emulateMedia({ media: 'print' });
+      await page.setContent(htmlOf(round(...items)));
+      const seen = await page.evaluate(
+        '({ over: document.documentElement.scrollWidth - innerWidth, rows: document.querySelectorAll("tbody tr").length, sections: document.querySelectorAll("section").length })',
+      );
+      expect(seen).toEqual({ over: 0, rows: 30, sections: 30 });
+      expect((await page.pdf({ preferCSSPageSize: true })).subarray(0, 5).toString()).toBe('%PDF-');
+    } finally {
+      await browser.close();
+    }
+  },
+  60_000,
+);

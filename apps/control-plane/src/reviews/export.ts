@@ -66,17 +66,58 @@ export const csvOf = (round: ExportedRound): string =>
 
 export const jsonOf = (round: ExportedRound): string => `${JSON.stringify(round, null, 2)}\n`;
 
+/** What an auditor looks for first, one line for each grant; the rest stands below. */
+const SUMMARY: readonly (readonly [title: string, show: (item: ExportedItem) => string])[] = [
+  ['grant', (item) => item.grant],
+  ['who', (item) => whoOf(item)],
+  ['on', (item) => onOf(item)],
+  ['gave', (item) => item.subject.effects.join(' ')],
+  ['answer', (item) => item.answer ?? item.state],
+  ['left', (item) => item.answerEffects.join(' ')],
+  ['answered by', (item) => item.answeredBy ?? ''],
+  ['at', (item) => (item.answeredAt ?? '').slice(0, 16).replace('T', ' ')],
+];
+/** Long: over the whole width of the page. */
+const WIDE = new Set([
+  'holders',
+  'reached',
+  'why proposed',
+  'reason',
+  'last use on trail',
+  'answer on trail',
+  'digest',
+]);
+
+const STYLE = `@page{size:A4 landscape;margin:12mm}body{font:10pt/1.35 system-ui,sans-serif;margin:2em;overflow-wrap:anywhere}h1{font-size:16pt;margin:0 0 .3em}
+h2{font-size:11pt;margin:0 0 .2em;break-after:avoid}table{border-collapse:collapse;width:100%;margin:1em 0}th,td{text-align:left;vertical-align:top;border-bottom:1px solid #ccc;padding:.2em .6em .2em 0}
+th{color:#555;font-weight:normal}tr{break-inside:avoid}section{border-top:1px solid #999;padding:.6em 0}
+dl{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:.1em 2em;margin:0}dl div{display:grid;grid-template-columns:9em minmax(0,1fr);break-inside:avoid}dl .wide{grid-column:1/-1}
+dt{color:#555}dd{margin:0}@media print{body{margin:0;font-size:9pt}}`;
+
 export function htmlOf(round: ExportedRound): string {
   const title = `Access review ${round.review}, round ${round.round}`;
   const answered = round.items.filter((item) => item.answer !== null).length;
+  const row = (tag: string, cells: readonly string[]): string =>
+    `<tr>${cells.map((text) => `<${tag}>${escaped(text)}</${tag}>`).join('')}</tr>`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${escaped(title)}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>@page{size:A4 landscape;margin:12mm}body{font:10pt/1.4 system-ui,sans-serif;margin:2em}h1{font-size:16pt}
-section{break-inside:avoid;border-top:1px solid #999;padding:.6em 0}h2{font-size:12pt;margin:0 0 .3em}dl{display:grid;grid-template-columns:10em 1fr;margin:0;gap:.1em 1em}
-dt{color:#555}dd{margin:0;overflow-wrap:anywhere}code{font-size:9pt}</style></head><body>
+<style>${STYLE}</style></head><body>
 <h1>${escaped(title)}</h1><p>${escaped(round.description)}</p>
 <dl>${pair('started', round.startedAt)}${pair('deadline', round.deadline)}${pair('after it', `a grant without an answer: ${round.afterReview}`)}${pair('answered', `${answered} of ${round.items.length}`)}${pair('exported', round.exportedAt)}</dl>
+<table><thead>${row(
+    'th',
+    SUMMARY.map(([column]) => column),
+  )}</thead><tbody>
+${round.items
+  .map((item) =>
+    row(
+      'td',
+      SUMMARY.map(([, show]) => show(item)),
+    ),
+  )
+  .join('\n')}
+</tbody></table>
 ${round.items.map(sectionOf).join('\n')}
 </body></html>
 `;
@@ -88,7 +129,9 @@ const sectionOf = (item: ExportedItem): string =>
     .join('')}</dl></section>`;
 
 const pair = (title: string, text: string): string =>
-  text === '' ? '' : `<dt>${escaped(title)}</dt><dd>${escaped(text)}</dd>`;
+  text === ''
+    ? ''
+    : `<div${WIDE.has(title) ? ' class="wide"' : ''}><dt>${escaped(title)}</dt><dd>${escaped(text)}</dd></div>`;
 
 const placeText = (place: TrailPlace | null): string => (place === null ? '' : `${place.chain}#${place.sequence}`);
 
