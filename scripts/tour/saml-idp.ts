@@ -3,6 +3,7 @@
  * exclusive C14N) what it says with a key of its own. Its XML is written in canonical form, so that signing is hashing a text.
  * Refuses to be a real provider: docs/how-to/identity-saml.md has those.
  */
+import 'reflect-metadata';
 import { createHash, createSign, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { inflateRawSync } from 'node:zlib';
