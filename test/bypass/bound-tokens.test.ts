@@ -1,7 +1,7 @@
 /** Access tokens that are bound to a certificate or a key: worth nothing to whoever only holds the token. Real psql. */
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
@@ -87,11 +87,47 @@ test('a token bound to a certificate opens a session over TLS with that certific
   ]);
 });
 
-test('a token bound to a key that the protocol cannot prove opens nothing', async () => {
+test('a token bound to a key that no certificate shown is of opens nothing', async () => {
   const from = gateway.logPosition();
   expect(await psql(await bound({ cnf_jkt: mine }), 'mine')).toContain(REFUSED);
   expect(await psql(await bound({ cnf_jkt: mine, cnf_x5t_s256: mine }), 'mine')).toContain(REFUSED);
   expect(await gateway.serverRan(from)).not.toContain('select 40');
+});
+
+test('a token bound to a key opens a session over TLS with a certificate of that key, and in no other way', async () => {
+  const { kty, crv, x, y } = new X509Certificate(readFileSync(file('mine.pem'))).publicKey.export({ format: 'jwk' });
+  const thumbprint = createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url');
+  const token = await bound({ cnf_jkt: thumbprint });
+  // Another certificate of the same key: nobody has to vouch for it.
+  execFileSync('openssl', [
+    'req',
+    '-x509',
+    '-key',
+    file('mine.key'),
+    '-days',
+    '2',
+    '-subj',
+    '/CN=again',
+    '-out',
+    file('again.pem'),
+  ]);
+  copyFileSync(file('mine.key'), file('again.key'));
+  // And the certificate's own words with a key of somebody else: TLS itself refuses to show it.
+  copyFileSync(file('mine.pem'), file('stolen.pem'));
+  copyFileSync(file('other.key'), file('stolen.key'));
+  const from = gateway.logPosition();
+  expect(await psql(token, 'mine')).toBe('42');
+  expect(await psql(token, 'again')).toBe('42');
+  expect(await psql(token, 'other')).toContain(REFUSED);
+  expect(await psql(token, undefined)).toContain(REFUSED);
+  expect(await psql(token, 'stolen')).not.toBe('42');
+  expect(await psql(token, 'mine', dev.agent.postgresPlaintext)).toContain(REFUSED);
+  const both = await bound({ cnf_jkt: thumbprint, cnf_x5t_s256: mine });
+  expect(await psql(both, 'mine')).toBe('42');
+  expect(await psql(both, 'again')).toContain(REFUSED);
+  expect((await gateway.serverRan(from)).match(/select 40 \+ 2 as [a-z]+/g)).toEqual(
+    ['mine', 'again', 'mine'].map((name) => `select 40 + 2 as ${name}`),
+  );
 });
 
 test('a token that is not bound opens a session with any certificate or none', async () => {

@@ -145,6 +145,7 @@ export interface ApiClient {
       readonly displayName?: string;
       readonly roles?: readonly string[];
     }): Promise<Principal>;
+    update(name: string, body: { readonly sameAs?: string | null }): Promise<Principal>;
     remove(name: string): Promise<void>;
     createToken(
       name: string,
@@ -376,6 +377,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       list: list('/v1/principals'),
       get: (name) => get(`/v1/principals/${at(name)}`),
       create: (body) => post('/v1/principals', body),
+      update: (name, body) => transport.json('PATCH', `/v1/principals/${at(name)}`, { body }),
       remove: (name) => remove(`/v1/principals/${at(name)}`),
       createToken: (name, body) => post(`/v1/principals/${at(name)}/tokens`, body),
       createSecret: (name) => post(`/v1/principals/${at(name)}/secrets`),

@@ -2,7 +2,7 @@
  * The client's side of one session: the first byte decides between direct TLS and the protocol's own words, then bytes go
  * to the session and back. Refuses to know the protocol.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 import type { ClientPort, ClientTls } from '@sallyport/protocol-kit';
 import type { ByteSocket } from './byte-socket.ts';
@@ -28,6 +28,8 @@ export interface ClientSideOwner {
 export class ClientSide implements ClientPort {
   /** SHA-256 of the DER of the certificate whose key the client proved to hold, base64url; undefined without. */
   certificateSha256: string | undefined;
+  /** That certificate itself. Nobody has vouched for what it says; its key is what was proven. */
+  certificate: X509Certificate | undefined;
   readonly #options: ClientSideOptions;
   readonly #owner: ClientSideOwner;
   #socket: ByteSocket | undefined;
@@ -72,8 +74,10 @@ export class ClientSide implements ClientPort {
       return;
     }
     const certificate = socket.getPeerX509Certificate();
-    if (certificate !== undefined)
+    if (certificate !== undefined) {
       this.certificateSha256 = createHash('sha256').update(certificate.raw).digest('base64url');
+      this.certificate = certificate;
+    }
     const name = (socket as tls.TLSSocket & { servername?: string | false | null }).servername;
     this.#owner.clientSecured({ serverName: typeof name === 'string' ? name : undefined, alpn });
   }

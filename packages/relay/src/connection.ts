@@ -3,6 +3,7 @@
  * Refuses to know protocols and policy; what the agent adds to the session's host (sign-in, cancel keys, recording) is
  * given by `HostParts`. A session that throws has broken an invariant: both its sides are destroyed, no other is touched.
  */
+import type { X509Certificate } from 'node:crypto';
 import type net from 'node:net';
 import type tls from 'node:tls';
 import { type ErrorCode, type GatewayError, LIMITS, type Logger } from '@sallyport/core';
@@ -162,6 +163,11 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
   /** See `ClientSide.certificateSha256`. */
   get clientCertificateSha256(): string | undefined {
     return this.#client.certificateSha256;
+  }
+
+  /** See `ClientSide.certificate`. */
+  get clientCertificate(): X509Certificate | undefined {
+    return this.#client.certificate;
   }
 
   // The client's socket.

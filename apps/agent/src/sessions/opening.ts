@@ -71,7 +71,12 @@ function openSession(
   if (ports.stopping()) throw new GatewayError('agent.stopping');
   const admitted: Admitted = admitSignIn(
     request,
-    { address: connection.address, protocol, certificateSha256: connection.clientCertificateSha256 },
+    {
+      address: connection.address,
+      protocol,
+      certificateSha256: connection.clientCertificateSha256,
+      certificate: connection.clientCertificate,
+    },
     ports.signIn,
   );
   ports.live.requireRoom();

@@ -2,10 +2,11 @@
  * From a token to a session: verified offline against the bundle in force, with the same answer for everything that is
  * wrong. Refuses to send a token on, and to say to a client what was wrong with it: the record knows.
  */
-import { hash, randomBytes } from 'node:crypto';
+import { hash, randomBytes, type X509Certificate } from 'node:crypto';
 import { GatewayError, type Logger, uuid7Bytes, uuidText } from '@sallyport/core';
 import type { AccessTokenClaims, Protocol, Resource, SessionInfo, TrailEvent } from '@sallyport/model';
 import type { SignInRequest } from '@sallyport/protocol-kit';
+import { jwkThumbprint } from '@sallyport/ssh-certificates';
 import type { InForce } from '../bundle/bundles.ts';
 import { verifyAccessToken } from './access-token.ts';
 import { claimsIssuer, type IssuedProof, verifyIssuedToken } from './issuer-token.ts';
@@ -60,20 +61,34 @@ export interface ClientFacts {
   readonly protocol: Protocol;
   /** Base64url. */
   readonly certificateSha256: string | undefined;
+  readonly certificate: X509Certificate | undefined;
 }
 
-/** @returns why what the token is bound to was not proven (RFC 8705 section 3.1), or undefined */
+/**
+ * RFC 8705 section 3.1, RFC 7800. A database's protocol has no place for a DPoP proof, but the TLS handshake is one: who
+ * shows a client certificate has signed with its key, so a certificate of the bound key, whoever made it, proves that key.
+ * @returns why what the token is bound to was not proven, or undefined
+ */
 function unproven(
   cnf: AccessTokenClaims['cnf'],
   client: ClientFacts,
   provenKey: string | undefined,
 ): string | undefined {
   if (cnf === undefined) return undefined;
-  // A database's protocol has no place for a proof of a key; a binding that cannot be checked is not met.
-  if (cnf.jkt !== undefined && cnf.jkt !== provenKey) return 'bound to a key that was not proven';
-  if (cnf.jkt !== undefined && cnf['x5t#S256'] === undefined) return undefined;
-  if (cnf['x5t#S256'] === undefined) return 'bound to nothing known here';
-  return cnf['x5t#S256'] === client.certificateSha256 ? undefined : 'bound to another certificate';
+  const { jkt, 'x5t#S256': x5t } = cnf;
+  if (jkt === undefined && x5t === undefined) return 'bound to nothing known here';
+  if (jkt !== undefined && jkt !== provenKey && jkt !== thumbprintOf(client.certificate))
+    return 'bound to a key that was not proven';
+  return x5t === undefined || x5t === client.certificateSha256 ? undefined : 'bound to another certificate';
+}
+
+function thumbprintOf(certificate: X509Certificate | undefined): string | undefined {
+  try {
+    return certificate === undefined ? undefined : jwkThumbprint(certificate.publicKey);
+  } catch {
+    // A key of a kind that has no thumbprint proves no bound key.
+    return undefined;
+  }
 }
 
 /**

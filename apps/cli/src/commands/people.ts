@@ -54,6 +54,17 @@ export function registerPeople({ program, run }: Registry): void {
     .description('remove a principal; its sessions end')
     .action(run(removePrincipal));
   principals
+    .command('link')
+    .argument('<name>')
+    .argument('<other>')
+    .description('say that two accounts are one person’s: neither answers for the other')
+    .action(run(linkAccounts));
+  principals
+    .command('unlink')
+    .argument('<name>')
+    .description('take an account out of those of one person again')
+    .action(run(async (context, name: string) => linkAccounts(context, name, null)));
+  principals
     .command('token')
     .argument('<name>')
     .description('make an API token; it is printed once')
@@ -117,6 +128,14 @@ async function removePrincipal(context: Context, name: string): Promise<void> {
   await context.requireToken();
   await context.api.principals.remove(name);
   context.answer({ name, removed: true }, () => [`Removed ${name}.`]);
+}
+
+async function linkAccounts(context: Context, name: string, other: string | null): Promise<void> {
+  await context.requireToken();
+  const { sameAs = [] } = await context.api.principals.update(name, { sameAs: other });
+  const text =
+    sameAs.length === 0 ? `${name} is nobody else’s account.` : `${name} is the same person as ${sameAs.join(', ')}.`;
+  context.answer({ name, sameAs }, () => [text]);
 }
 
 async function createToken(

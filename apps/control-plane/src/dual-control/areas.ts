@@ -16,10 +16,14 @@ export const AREA_NOTES: Readonly<Record<Area, string>> = {
   'identity-provider':
     'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys of machines and links to accounts',
   'master-key': 'signing keys, the master key and what they seal',
-  administrators: 'who is admin or owner; without it, an admin can make the second one',
+  administrators:
+    'who is admin or owner, and taking accounts of one person apart; without it, an admin can make the second one',
 };
 
 const always: Touches = () => true;
+/** Two accounts of one person could then answer each other. */
+const isTakenApart: Touches = (before, after) =>
+  before?.['personId'] != null && after !== null && before['personId'] !== after['personId'];
 
 /** By the tables' delegates, which all have to be watched (acts/watched.ts): what is not watched is not seen. */
 export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> = {
@@ -35,7 +39,8 @@ export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> 
   },
   'master-key': { signingKey: always, masterKey: always },
   administrators: {
-    principal: (before, after) => isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after),
+    principal: (before, after) =>
+      (isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after)) || isTakenApart(before, after),
   },
 };
 

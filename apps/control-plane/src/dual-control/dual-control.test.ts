@@ -35,11 +35,17 @@ beforeAll(async () => {
   await addPrincipal('bob', 'person', roles, { email: 'bob@example.com' });
   await addPrincipal('cat', 'person', ['auditor']);
   await addPrincipal('robot', 'ai_agent', roles);
-  await addPrincipal('ann-too', 'person', roles, { email: 'ann@EXAMPLE.com' });
+  await addPrincipal('ann-too', 'person', roles, { email: 'other@example.com' });
+  expect((await call('ann', 'PATCH', '/v1/principals/ann-too', { sameAs: 'ann' })).status).toBe(200);
   const areas = ['policy', 'master-key', 'administrators'];
   expect((await call('ann', 'PUT', '/v1/dual-control', { areas })).body).toEqual({ areas: areas.toSorted() });
 }, 60_000);
 afterAll(async () => await plane.stop());
+
+test('taking two accounts of one person apart needs a second admin, joining them does not', async () => {
+  expect((await call('ann', 'PATCH', '/v1/principals/ann-too', { sameAs: null })).status).toBe(202);
+  expect((await call('bob', 'GET', '/v1/principals/ann-too')).body).toMatchObject({ sameAs: ['ann'] });
+});
 
 test('a change under dual control is not made, and says what it would do', async () => {
   const id = await propose('ann', 'p1');

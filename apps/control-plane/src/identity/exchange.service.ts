@@ -69,6 +69,20 @@ export const isGrantOn = (grant: Grant, resource: GrantTarget): boolean =>
     ? labelsMatch((grant.labels ?? {}) as Record<string, string>, resource.labels)
     : grant.resource === resource.name;
 
+/**
+ * What an access token is bound to: whatever the client asks for, and the key of the sessions it is made from, so that a
+ * bound session never becomes a bearer token.
+ * @throws OAuthError `invalid_request` when another key is named than the one proven
+ */
+function confirmOf(asked: AccessTokenClaims['cnf'], from: readonly Caller[]): AccessTokenClaims['cnf'] {
+  const keys = [...new Set(from.flatMap(({ boundKey }) => boundKey ?? []))];
+  if (keys.length === 0) return asked;
+  // Both sessions were proven by the proof of this one request, so there is but one key.
+  if (keys.length > 1 || (asked?.jkt !== undefined && asked.jkt !== keys[0]))
+    throw new OAuthError('invalid_request', 'auth.forbidden');
+  return { ...asked, jkt: keys[0] };
+}
+
 @Injectable()
 export class Exchange {
   constructor(
@@ -92,6 +106,7 @@ export class Exchange {
     if (actor !== undefined && actor.projectId !== subject.projectId)
       throw new OAuthError('invalid_grant', 'auth.failed');
     const acting = actor ?? subject;
+    const confirm = confirmOf(input.confirm, [subject, acting]);
     const resource = await this.repository.resource(subject.projectId, input.resource);
     // No grant and no resource read alike, so that names cannot be guessed.
     if (resource === null) throw new OAuthError('invalid_target', 'grant.missing');
@@ -130,7 +145,7 @@ export class Exchange {
       gr: ['*'],
       ...(await this.#signInClaims(subject, resource.agents)),
       ...(reason === '' ? {} : { rsn: reason }),
-      ...(input.confirm === undefined ? {} : { cnf: input.confirm }),
+      ...(confirm === undefined ? {} : { cnf: confirm }),
     };
     const accessToken = await this.#sign(claims, grants);
     await this.database.transaction(async (tx) => {

@@ -22,6 +22,9 @@ export const PrincipalView = z
     manager: open(z.string().nullable()),
     roles: open(z.array(z.string())),
     groups: open(z.array(z.string())).optional(),
+    sameAs: open(z.array(z.string()))
+      .optional()
+      .describe('Other accounts that an administrator has said to be the same person’s.'),
     disabledAt: open(Instant.nullable()),
     createdAt: open(Instant),
   })
@@ -46,6 +49,9 @@ export const UpdatePrincipal = z
       'Name or address of the person who reviews what this one may do.',
     ),
     roles: open(Roles.optional()),
+    sameAs: open(PrincipalName.nullish()).describe(
+      'Another account of the same person: neither answers for the other. null takes this account out again.',
+    ),
     disabled: open(z.boolean().optional()),
   })
   .meta({ id: 'UpdatePrincipal' });

@@ -14,6 +14,7 @@ import { Passkeys } from './accounts/passkeys.ts';
 import { ApiTokens } from './api-tokens.ts';
 import { ClientCredentials } from './client-credentials.ts';
 import { ConfiguredProviders } from './configured-providers.ts';
+import { Cookies } from './cookies.ts';
 import { DemoIdp } from './demo-idp.ts';
 import { DeviceFlow } from './device-flow.ts';
 import { Exchange } from './exchange.service.ts';
@@ -75,6 +76,7 @@ import { TokenService } from './token.service.ts';
     SamlKeysController,
   ],
   providers: [
+    Cookies,
     IdentityRepository,
     ApiTokens,
     { provide: Authenticator, useExisting: ApiTokens },

@@ -284,6 +284,25 @@ export class IdentityRepository {
   async insertIdentity(tx: Tx, data: Prisma.IdentityUncheckedCreateInput): Promise<void> {
     await tx.identity.create({ data });
   }
+  /** Makes two accounts one person's, and whatever either was linked to before. @param fresh a mark, where neither has one */
+  async linkAccounts(tx: Tx, a: Principal, b: Principal, fresh: string): Promise<void> {
+    const mark = b.personId ?? a.personId ?? fresh;
+    const marks = [a.personId, b.personId].flatMap((one) => one ?? []);
+    await tx.principal.updateMany({
+      where: { projectId: a.projectId, OR: [{ id: { in: [a.id, b.id] } }, { personId: { in: marks } }] },
+      data: { personId: mark },
+    });
+  }
+  /** Names of the other accounts of the same person, as an administrator has said. */
+  async accountsLinked({ id, projectId, personId }: Principal): Promise<string[]> {
+    if (personId === null) return [];
+    const rows = await this.database.client.principal.findMany({
+      where: { projectId, personId, NOT: { id } },
+      select: { name: true },
+      orderBy: { name: 'asc' },
+    });
+    return rows.map(({ name }) => name);
+  }
   async touchIdentity(tx: Tx, id: string, at: Date, verifiedEmail: string | null): Promise<void> {
     await tx.identity.update({ where: { id }, data: { lastLoginAt: at, verifiedEmail } });
   }

@@ -15,26 +15,6 @@ const STYLE =
 export const htmlPage = (title: string, body: string): string =>
   `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,"><title>${escapeHtml(title)} – Sallyport</title><style>${STYLE}</style><h1>${escapeHtml(title)}</h1>${body}</html>`;
 
-export const SESSION_COOKIE = 'sallyport_session';
-
 /** The policy of a page whose form may end at one more origin: browsers hold a form’s redirects to `form-action` too. */
 export const formPolicy = (origin: string): string =>
   `default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' ${origin}`;
-
-/** Cookies of a request header. */
-export function readCookies(header: string | undefined): ReadonlyMap<string, string> {
-  return new Map(
-    (header ?? '').split(';').flatMap((part) => {
-      const at = part.indexOf('=');
-      return at < 0 ? [] : [[part.slice(0, at).trim(), part.slice(at + 1).trim()] as const];
-    }),
-  );
-}
-
-/** HttpOnly, SameSite=Lax. @param maxAgeS 0 removes it */
-export const setCookie = (
-  name: string,
-  value: string,
-  options: { readonly path: string; readonly maxAgeS: number; readonly secure: boolean },
-): string =>
-  `${name}=${value}; Path=${options.path}; Max-Age=${options.maxAgeS}; HttpOnly; SameSite=Lax${options.secure ? '; Secure' : ''}`;

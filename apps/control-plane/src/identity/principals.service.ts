@@ -11,6 +11,7 @@ import { Database, type Tx } from '../db/database.ts';
 import { Project } from '../db/project.ts';
 import type { Group, Principal, Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
+import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, toPage } from '../http/page.ts';
 import { permissionsOf } from '../http/permissions.ts';
 import { openFields } from '../http/schema.ts';
@@ -80,7 +81,11 @@ export class Principals {
   async get(caller: Caller, reference: string): Promise<PrincipalShape> {
     const row = await this.find(caller.projectId, reference);
     const groups = await this.repository.groupsOf(caller.projectId, row.id);
-    return { ...showPrincipal(row), groups: [...new Set(groups.map((group) => group.name))] };
+    return {
+      ...showPrincipal(row),
+      groups: [...new Set(groups.map((group) => group.name))],
+      sameAs: await this.repository.accountsLinked(row),
+    };
   }
 
   async create(caller: Caller, input: z.infer<typeof CreatePrincipal>): Promise<PrincipalShape> {
@@ -94,7 +99,7 @@ export class Principals {
         projectId: caller.projectId,
       });
       await recordActOf(tx, caller, 'principal.created', `principal/${row.name}`, openFields(CreatePrincipal, input));
-      return { ...showPrincipal(row), groups: [] };
+      return { ...showPrincipal(row), groups: [], sameAs: [] };
     });
   }
 
@@ -114,6 +119,7 @@ export class Principals {
           ? {}
           : { disabledAt: input.disabled ? (row.disabledAt ?? this.clock.now()) : null }),
       });
+      if (input.sameAs !== undefined) await this.#link(tx, row, input.sameAs);
       await this.#requireAnAdmin(tx, caller.projectId);
       if (disabling) await this.#endAll(tx, row);
       await recordActOf(
@@ -126,6 +132,18 @@ export class Principals {
       return updated;
     });
     return await this.get(caller, changed.id);
+  }
+
+  /** @param name of the other account; null = this one is nobody else's */
+  async #link(tx: Tx, row: Principal, name: string | null): Promise<void> {
+    if (name === null) {
+      await this.repository.updatePrincipal(tx, row.id, { personId: null });
+      return;
+    }
+    const other = await this.find(row.projectId, name, tx);
+    if (row.kind !== 'person' || other.kind !== 'person' || other.id === row.id)
+      throw new InvalidRequest([{ field: 'sameAs', message: 'the name of another person’s account is expected' }]);
+    await this.repository.linkAccounts(tx, row, other, this.clock.id());
   }
 
   async remove(caller: Caller, reference: string): Promise<void> {

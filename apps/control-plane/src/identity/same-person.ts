@@ -1,7 +1,8 @@
 /**
  * Which principals are one person under several accounts: the same identity at a provider (in this project or through
- * another one), or the same e-mail address, taken transitively. For every rule of "somebody else": approvals, access requests,
- * dual control. Refuses to be sure that two are not one: it errs towards "the same", and only ever takes a right away.
+ * another one), the same e-mail address that a provider has verified, or an administrator's word, taken transitively. For
+ * every rule of "somebody else": approvals, access requests, dual control. An address that anybody may write says nothing:
+ * with it, an account could take a stranger's voice away. It errs towards "the same", and only ever takes a right away.
  */
 import type { Tx } from '../db/database.ts';
 
@@ -15,7 +16,7 @@ export async function accountsOf(tx: Tx, principalIds: readonly string[]): Promi
       union all
       select principal_id, 'email:' || project_id || '|' || lower(verified_email) from identities where verified_email is not null
       union all
-      select id, 'email:' || project_id || '|' || lower(email) from principals where email is not null and kind = 'person'
+      select id, 'person:' || person_id from principals where person_id is not null
     ), same(id) as (
       select unnest(${ids}::uuid[])
       union

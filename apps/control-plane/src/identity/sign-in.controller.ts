@@ -11,15 +11,14 @@ import { z } from 'zod';
 import { ProjectDirectory } from '../db/project.ts';
 import { Public } from '../http/caller.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
-import { Listening } from '../listening.ts';
 import { AccountsRepository } from './accounts/accounts.repository.ts';
 import { LOCAL } from './accounts/local-sign-in.ts';
+import { Cookies, SESSION_COOKIE, STATE_COOKIE } from './cookies.ts';
 import { DeviceFlow, normalUserCode } from './device-flow.ts';
-import { escapeHtml, htmlPage, readCookies, SESSION_COOKIE, setCookie } from './pages.ts';
+import { escapeHtml, htmlPage } from './pages.ts';
 import { IdentityProviders } from './providers.ts';
 import { SIGN_IN_S, SignIn, safeReturnTo } from './sign-in.service.ts';
 
-export const STATE_COOKIE = 'sallyport_sign_in';
 const LoginQuery = z.object({
   return_to: z.string().max(1_200).optional(),
   provider: z.string().max(63).optional(),
@@ -52,7 +51,7 @@ export class SignInController {
     private readonly accounts: AccountsRepository,
     private readonly devices: DeviceFlow,
     private readonly limits: RateLimiter,
-    private readonly listening: Listening,
+    private readonly cookies: Cookies,
   ) {}
 
   /** Public: this is where one is not signed in yet. */
@@ -98,10 +97,7 @@ export class SignInController {
       maxAgeS: query.max_age,
       acrValues: query.acr_values,
     });
-    void reply.header(
-      'set-cookie',
-      setCookie(STATE_COOKIE, state, { path: '/v1/login', maxAgeS: SIGN_IN_S, secure: this.#secure }),
-    );
+    void reply.header('set-cookie', this.cookies.write(STATE_COOKIE, state, SIGN_IN_S));
     void reply.header('cache-control', 'no-store').redirect(url.href, 302);
   }
 
@@ -112,12 +108,12 @@ export class SignInController {
     await this.limits.take('sign-in', request.ip);
     const at = request.url.indexOf('?');
     const [path, query] = at < 0 ? [request.url, ''] : [request.url.slice(0, at), request.url.slice(at)];
-    const cookieState = readCookies(request.headers.cookie).get(STATE_COOKIE);
+    const cookieState = this.cookies.read(request, STATE_COOKIE);
     const state = new URLSearchParams(query).get('state') ?? '';
     const { token, sessionS, returnTo } = await this.signIn.finish({ path, query, state }, cookieState, request.id);
     void reply.header('set-cookie', [
-      setCookie(STATE_COOKIE, '', { path: '/v1/login', maxAgeS: 0, secure: this.#secure }),
-      setCookie(SESSION_COOKIE, token, { path: '/', maxAgeS: sessionS, secure: this.#secure }),
+      this.cookies.write(STATE_COOKIE, '', 0),
+      this.cookies.write(SESSION_COOKIE, token, sessionS),
     ]);
     void reply.header('cache-control', 'no-store').redirect(returnTo, 302);
   }
@@ -131,7 +127,7 @@ export class SignInController {
     @Query({ schema: DeviceQuery }) query: z.infer<typeof DeviceQuery>,
   ): Promise<void> {
     await this.limits.take('device-code', request.ip);
-    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
+    const session = this.cookies.read(request, SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     const code = query.user_code === undefined ? undefined : normalUserCode(query.user_code);
     const attempt = code === undefined ? null : await this.devices.pending(code);
@@ -178,7 +174,7 @@ export class SignInController {
     @Body({ schema: DeviceAnswer }) body: z.infer<typeof DeviceAnswer>,
   ): Promise<void> {
     await this.limits.take('device-code', request.ip);
-    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
+    const session = this.cookies.read(request, SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     const code = normalUserCode(body.user_code);
     if (person === undefined || session === undefined) throw new GatewayError('auth.required');
@@ -196,10 +192,6 @@ export class SignInController {
       granted ? 'Signed in' : 'Refused',
       granted ? '<p>The device is signed in. You can close this page.</p>' : '<p>The device was not signed in.</p>',
     );
-  }
-
-  get #secure(): boolean {
-    return this.listening.publicUrl().startsWith('https:');
   }
 
   #send(reply: FastifyReply, status: number, title: string, body: string): void {

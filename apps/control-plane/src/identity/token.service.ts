@@ -70,6 +70,8 @@ export class TokenService {
         scopes,
         lineage: await this.tokens.lineageFor(tx, caller),
         expiresAt,
+        // What a bound session makes for itself is bound as it is.
+        boundKey: principal.id === caller.principal.id ? caller.boundKey : undefined,
       });
       if (scim !== undefined) await this.repository.insertScimClient(tx, caller.projectId, made.id, scim);
       await recordActOf(tx, caller, 'token.created', `principal/${principal.name}`, {
@@ -123,6 +125,9 @@ export class TokenService {
   ): Promise<z.infer<typeof NewSecretView>> {
     const principal = await this.principals.find(caller.projectId, reference);
     if (principal.kind === 'person') throw new GatewayError('request.conflict', { reason: 'persons sign in' });
+    // A secret is worth something to whoever holds it: a session bound to a key must not become one.
+    if (caller.boundKey !== undefined && principal.id === caller.principal.id)
+      throw new GatewayError('auth.forbidden', { reason: 'this session is bound to a key' });
     for (const permission of permissionsOf(principal.roles))
       if (!caller.permissions.has(permission)) throw new GatewayError('auth.forbidden', { gives: permission });
     const clientSecret = `sps_${randomBytes(32).toString('base64url')}`;

@@ -13,6 +13,8 @@ export interface Person {
   readonly roles?: readonly string[];
   readonly groups: readonly string[];
   readonly email?: string;
+  /** Of whom it is a second account, as an administrator has said. */
+  readonly sameAs?: string;
 }
 
 export const PEOPLE: readonly Person[] = [
@@ -21,7 +23,7 @@ export const PEOPLE: readonly Person[] = [
   { name: 'sue', roles: ['member', 'approver'], groups: ['security'] },
   { name: 'carla', groups: ['developers'], email: 'carla@corp.example' },
   { name: 'dora', roles: ['member', 'approver'], groups: ['developers', 'dba'] },
-  { name: 'dora-too', roles: ['member', 'approver'], groups: ['dba'], email: 'Dora@corp.example' },
+  { name: 'dora-too', roles: ['member', 'approver'], groups: ['dba'], sameAs: 'dora' },
   { name: 'drone', kind: 'ai_agent', groups: ['developers'] },
   { name: 'bot', kind: 'ai_agent', roles: ['member', 'approver'], groups: ['developers', 'dba'] },
 ];
@@ -35,10 +37,11 @@ export async function settle(plane: TestControlPlane, people: readonly Person[] 
     return answer.body;
   };
   for (const group of new Set(people.flatMap((one) => one.groups))) await made('/v1/groups', { name: group });
-  for (const { name, kind = 'person', roles = ['member'], groups, email } of people) {
+  for (const { name, kind = 'person', roles = ['member'], groups, email, sameAs } of people) {
     ids[name] = String(
       (await made('/v1/principals', { name, kind, roles, ...(email === undefined ? {} : { email }) }))['id'],
     );
+    if (sameAs !== undefined) await plane.call('PATCH', `/v1/principals/${name}`, { sameAs });
     for (const group of groups) await plane.call('PUT', `/v1/groups/${group}/members/${name}`);
     tokens[name] = String((await made(`/v1/principals/${name}/tokens`, { name: 'test' }))['token']);
   }

@@ -1118,6 +1118,8 @@ export interface Principal {
   readonly manager: string | null;
   readonly roles: readonly string[];
   readonly groups?: readonly string[];
+  /** Other accounts that an administrator has said to be the same person’s. */
+  readonly sameAs?: readonly string[];
   readonly disabledAt: string | null;
   readonly createdAt: string;
 }
@@ -1859,6 +1861,8 @@ export interface UpdatePrincipal {
   /** Name or address of the person who reviews what this one may do. */
   readonly manager?: string | null;
   readonly roles?: readonly ('owner' | 'admin' | 'auditor' | 'approver' | 'provisioner' | 'member')[];
+  /** Another account of the same person: neither answers for the other. null takes this account out again. */
+  readonly sameAs?: string | null;
   readonly disabled?: boolean;
 }
 

@@ -13,16 +13,14 @@ import { Public } from '../../http/caller.ts';
 import { RateLimiter } from '../../http/rate-limit.ts';
 import { secret } from '../../http/schema.ts';
 import { Listening } from '../../listening.ts';
-import { escapeHtml, htmlPage, readCookies, setCookie } from '../pages.ts';
+import { CEREMONY_COOKIE, Cookies, SESSION_COOKIE } from '../cookies.ts';
+import { escapeHtml, htmlPage } from '../pages.ts';
 import { safeReturnTo } from '../sign-in.service.ts';
 import { AccountLinks } from './account-links.ts';
 import { type LocalSession, LocalSignIn } from './local-sign-in.ts';
 import { LOGIN_SCRIPT } from './login-script.ts';
 import { CEREMONY_S, Passkeys } from './passkeys.ts';
 import { PASSWORD_CHARS_MAX } from './password.ts';
-
-const CEREMONY_COOKIE = 'sallyport_passkey';
-const SESSION_COOKIE = 'sallyport_session';
 
 const Common = { return_to: z.string().max(600).optional(), project: z.string().max(63).optional() };
 const Base64 = z
@@ -76,6 +74,7 @@ export class LocalLoginController {
     private readonly links: AccountLinks,
     private readonly projects: ProjectDirectory,
     private readonly limits: RateLimiter,
+    private readonly cookies: Cookies,
     private readonly listening: Listening,
   ) {}
 
@@ -154,7 +153,7 @@ export class LocalLoginController {
   ) {
     await this.#guard(request);
     const { options, ceremony } = await this.passkeys.begin(await this.projects.idToSignIn(body.project));
-    this.#cookie(reply, CEREMONY_COOKIE, ceremony, '/v1/login/local', CEREMONY_S);
+    this.#cookie(reply, this.cookies.write(CEREMONY_COOKIE, ceremony, CEREMONY_S));
     return options;
   }
 
@@ -168,7 +167,7 @@ export class LocalLoginController {
     @Body({ schema: ByPasskey }) body: z.infer<typeof ByPasskey>,
   ) {
     await this.#guard(request);
-    const ceremony = readCookies(request.headers.cookie).get(CEREMONY_COOKIE);
+    const ceremony = this.cookies.read(request, CEREMONY_COOKIE);
     const session = await this.passkeys.finish(ceremony, body.response as AuthenticationResponseJSON, request.id);
     this.#setSession(reply, session);
     return { returnTo: safeReturnTo(body.return_to) };
@@ -228,14 +227,11 @@ export class LocalLoginController {
   }
 
   #setSession(reply: FastifyReply, session: LocalSession): void {
-    this.#cookie(reply, SESSION_COOKIE, session.token, '/', session.sessionS);
+    this.#cookie(reply, this.cookies.write(SESSION_COOKIE, session.token, session.sessionS));
   }
 
-  #cookie(reply: FastifyReply, name: string, value: string, path: string, maxAgeS: number): void {
-    const secure = this.listening.publicUrl().startsWith('https:');
-    void reply
-      .header('cache-control', 'no-store')
-      .header('set-cookie', setCookie(name, value, { path, maxAgeS, secure }));
+  #cookie(reply: FastifyReply, cookie: string): void {
+    void reply.header('cache-control', 'no-store').header('set-cookie', cookie);
   }
 
   #send(reply: FastifyReply, title: string, body: string): void {

@@ -14,7 +14,8 @@ import { RateLimiter } from '../../http/rate-limit.ts';
 import { isProven } from '../../http/step-up.ts';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
-import { escapeHtml, formPolicy, htmlPage, readCookies, SESSION_COOKIE } from '../pages.ts';
+import { Cookies, SESSION_COOKIE } from '../cookies.ts';
+import { escapeHtml, formPolicy, htmlPage } from '../pages.ts';
 import { SignIn } from '../sign-in.service.ts';
 import { CodeFlow } from './code-flow.ts';
 
@@ -53,6 +54,7 @@ export class AuthorizeController {
     private readonly signIn: SignIn,
     private readonly projects: ProjectDirectory,
     private readonly limits: RateLimiter,
+    private readonly cookies: Cookies,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
   ) {}
@@ -67,7 +69,7 @@ export class AuthorizeController {
   ): Promise<void> {
     await this.limits.take('sign-in', request.ip);
     const { redirectUri } = this.#check(query);
-    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
+    const session = this.cookies.read(request, SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     if (person === undefined || session === undefined || !(await this.#fits(person, query))) {
       if (query.tried !== undefined) throw new GatewayError('auth.step_up');
@@ -109,7 +111,7 @@ export class AuthorizeController {
     @Body({ schema: AuthorizeAnswer }) body: z.infer<typeof AuthorizeAnswer>,
   ): Promise<void> {
     await this.limits.take('sign-in', request.ip);
-    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE);
+    const session = this.cookies.read(request, SESSION_COOKIE);
     const person = await this.signIn.personOf(session);
     if (person === undefined || session === undefined) throw new GatewayError('auth.required');
     const { proof, answer, ...query } = body;

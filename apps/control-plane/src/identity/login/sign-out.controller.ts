@@ -12,7 +12,8 @@ import { Public } from '../../http/caller.ts';
 import { RateLimiter } from '../../http/rate-limit.ts';
 import { Answers, open, secret } from '../../http/schema.ts';
 import { Listening } from '../../listening.ts';
-import { escapeHtml, htmlPage, readCookies, SESSION_COOKIE, setCookie } from '../pages.ts';
+import { Cookies, SESSION_COOKIE } from '../cookies.ts';
+import { escapeHtml, htmlPage } from '../pages.ts';
 import { SignOut } from './sign-out.ts';
 
 const SignOutAnswer = z
@@ -32,6 +33,7 @@ export class SignOutController {
     private readonly signOut: SignOut,
     private readonly projects: ProjectDirectory,
     private readonly limits: RateLimiter,
+    private readonly cookies: Cookies,
     private readonly listening: Listening,
   ) {}
 
@@ -70,14 +72,13 @@ export class SignOutController {
     const { origin } = request.headers;
     if (origin !== undefined && origin !== new URL(this.listening.publicUrl()).origin)
       throw new GatewayError('auth.forbidden', { reason: 'another origin' });
-    const session = readCookies(request.headers.cookie).get(SESSION_COOKIE) ?? '';
+    const session = this.cookies.read(request, SESSION_COOKIE) ?? '';
     const url = await this.signOut.byToken(session, request.id).catch((error: unknown) => {
       // Who is not signed in is signed out.
       if (!(error instanceof GatewayError)) throw error;
       return undefined;
     });
-    const secure = this.listening.publicUrl().startsWith('https:');
-    void reply.header('set-cookie', setCookie(SESSION_COOKIE, '', { path: '/', maxAgeS: 0, secure }));
+    void reply.header('set-cookie', this.cookies.write(SESSION_COOKIE, '', 0));
     if (url === undefined) return this.done(reply);
     // Not a redirect: browsers hold those of a form to this page's own `form-action`.
     void reply.header('refresh', `0; url=${url.href}`);

@@ -1,7 +1,7 @@
 /** Assertions and proofs that machines sign themselves: private_key_jwt and DPoP, and what must not pass for them. */
 import { createHash, randomUUID } from 'node:crypto';
 import { parseAccessTokenClaims } from '@sallyport/model';
-import { decodeJwt, exportJWK, SignJWT } from 'jose';
+import { calculateJwkThumbprint, decodeJwt, exportJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
 import { type IssuerKey, newKey } from './issuer.fixture.ts';
@@ -185,6 +185,58 @@ describe('DPoP', () => {
     expect((await form(exchange)).status).toBe(401);
     expect((await form(exchange, await proof(evil))).status).toBe(401);
     expect((await form(exchange, await proof(mine))).status).toBe(200);
+  });
+
+  test('a bound session becomes no bearer token: what is made of it is bound to the same key', async () => {
+    const mine = await newKey('dpop');
+    const thumbprint = await calculateJwkThumbprint(mine.jwk);
+    await plane.call('PATCH', '/v1/principals/worker', { roles: ['member', 'admin'] });
+    const { body } = await bound(await proof(mine));
+    const exchange = (more: Record<string, string> = {}) => ({
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: body.access_token,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+      resource: 'db',
+      ...more,
+    });
+    const cnf = async (more: Record<string, string>) => {
+      const made = await form(exchange(more), await proof(mine));
+      return parseAccessTokenClaims(decodeJwt(made.body.access_token), '').cnf;
+    };
+    const x5t = createHash('sha256').update('certificate').digest('base64url');
+    expect(await cnf({})).toEqual({ jkt: thumbprint });
+    expect(await cnf({ cnf_jkt: thumbprint })).toEqual({ jkt: thumbprint });
+    expect(await cnf({ cnf_x5t_s256: x5t })).toEqual({ jkt: thumbprint, 'x5t#S256': x5t });
+    expect((await form(exchange({ cnf_jkt: x5t }), await proof(mine))).status).toBe(403);
+    // As the actor too.
+    await plane.call('POST', '/v1/principals', { name: 'whom', kind: 'service' });
+    await plane.call('POST', '/v1/grants', { name: 'g-whom', principal: 'whom', resource: 'db', effects: ['read'] });
+    const whom = await plane.call<{ token: string }>('POST', '/v1/principals/whom/tokens', { name: 't' });
+    const actor = {
+      subject_token: whom.body.token,
+      actor_token: body.access_token,
+      actor_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    };
+    expect(await cnf(actor)).toEqual({ jkt: thumbprint });
+    // And by REST: an API token for itself is bound, a client secret is refused.
+    const post = async (path: string, json: object) =>
+      await fetch(`${plane.url}${path}`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `DPoP ${body.access_token}`,
+          dpop: await proof(mine, { htu: `${plane.url}${path}`, ath: ath(body.access_token) }),
+        },
+        body: JSON.stringify(json),
+      });
+    const made = await post('/v1/principals/worker/tokens', { name: 'mine' });
+    expect(made.status).toBe(201);
+    const { token } = (await made.json()) as { token: string };
+    expect(await get('Bearer', token)).toBe(401);
+    const forGet = { htm: 'GET', htu: `${plane.url}/v1/whoami`, ath: ath(token) };
+    expect(await get('DPoP', token, await proof(mine, forGet))).toBe(200);
+    expect((await post('/v1/principals/worker/secrets', {})).status).toBe(403);
+    await plane.call('PATCH', '/v1/principals/worker', { roles: ['member'] });
   });
 
   test('a bad proof at the token endpoint is an error of its own, and gives no token', async () => {

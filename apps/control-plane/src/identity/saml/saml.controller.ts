@@ -13,9 +13,8 @@ import { Public } from '../../http/caller.ts';
 import { Log } from '../../http/problem.filter.ts';
 import { RateLimiter } from '../../http/rate-limit.ts';
 import { Listening } from '../../listening.ts';
-import { readCookies, SESSION_COOKIE, setCookie } from '../pages.ts';
+import { Cookies, SESSION_COOKIE, STATE_COOKIE } from '../cookies.ts';
 import { IdentityProviders } from '../providers.ts';
-import { STATE_COOKIE } from '../sign-in.controller.ts';
 import { SignIn } from '../sign-in.service.ts';
 import { PutBy } from './put-by.ts';
 import { SamlIdentityProvider } from './saml-provider.ts';
@@ -38,6 +37,7 @@ export class SamlController {
     private readonly putBy: PutBy,
     private readonly singleLogout: SingleLogout,
     private readonly limits: RateLimiter,
+    private readonly cookies: Cookies,
     private readonly listening: Listening,
     private readonly log: Log,
   ) {}
@@ -77,10 +77,7 @@ export class SamlController {
         this.log.warn('a sign-in failed', { requestId: request.id, cause });
         throw new GatewayError('auth.failed', {}, { cause });
       });
-    void reply.header(
-      'set-cookie',
-      setCookie(SESSION_COOKIE, arrival.token, { path: '/', maxAgeS: arrival.sessionS, secure: this.#secure }),
-    );
+    void reply.header('set-cookie', this.cookies.write(SESSION_COOKIE, arrival.token, arrival.sessionS));
     void reply.redirect('/device', 303);
   }
 
@@ -93,7 +90,7 @@ export class SamlController {
     @Query({ schema: Back }) { state }: z.infer<typeof Back>,
   ): Promise<void> {
     await this.limits.take('sign-in', request.ip);
-    const cookieState = readCookies(request.headers.cookie).get(STATE_COOKIE);
+    const cookieState = this.cookies.read(request, STATE_COOKIE);
     const kept = state === cookieState ? await this.putBy.take(state) : undefined;
     // Whoever finds no answer must not use up the sign-in of who has just taken it.
     if (kept === undefined) {
@@ -106,8 +103,8 @@ export class SamlController {
       request.id,
     );
     void reply.header('set-cookie', [
-      setCookie(STATE_COOKIE, '', { path: '/v1/login', maxAgeS: 0, secure: this.#secure }),
-      setCookie(SESSION_COOKIE, token, { path: '/', maxAgeS: sessionS, secure: this.#secure }),
+      this.cookies.write(STATE_COOKIE, '', 0),
+      this.cookies.write(SESSION_COOKIE, token, sessionS),
     ]);
     void reply.header('cache-control', 'no-store').redirect(returnTo, 302);
   }
@@ -127,10 +124,6 @@ export class SamlController {
     const { provider } = await this.#provider(params);
     const answer = await this.singleLogout.order(provider, query, request.id);
     void reply.redirect(answer?.href ?? '/v1/logout/done', 303);
-  }
-
-  get #secure(): boolean {
-    return this.listening.publicUrl().startsWith('https:');
   }
 
   /** @throws GatewayError `request.not_found` */
