@@ -16,13 +16,14 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'packages/contract': ['core', 'model'],
   'packages/sql': ['core', 'model'],
   'packages/policy': ['core', 'model'],
+  'packages/shell': ['core', 'model'],
   'packages/mask': ['core', 'model'],
   'packages/trail': ['core', 'model'],
   'packages/credentials': ['core', 'ssh-certificates'],
   'packages/ssh-certificates': ['core'],
   'packages/embedded-postgres': ['core'],
   'packages/protocol-kit': ['core', 'model', 'policy', 'mask', 'trail'],
-  'packages/protocol-*': ['core', 'model', 'sql', 'mask', 'protocol-kit', 'ssh-certificates'],
+  'packages/protocol-*': ['core', 'model', 'sql', 'shell', 'mask', 'protocol-kit', 'ssh-certificates'],
   'packages/relay': ['core', 'model', 'protocol-kit'],
   'packages/api-client': [],
   'apps/agent': [
@@ -31,6 +32,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'contract',
     'policy',
     'sql',
+    'shell',
     'mask',
     'trail',
     'protocol-kit',
@@ -45,19 +47,20 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'contract',
     'policy',
     'sql',
+    'shell',
     'mask',
     'trail',
     'embedded-postgres',
     'credentials',
     'ssh-certificates',
   ],
-  'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'mask', 'ssh-certificates'],
+  'apps/cli': ['core', 'model', 'api-client', 'trail', 'relay', 'policy', 'sql', 'shell', 'mask', 'ssh-certificates'],
 };
 
 /** Bans on modules, from outside the workspace or across a wall. */
 const BANNED: readonly { part: string; modules: RegExp; why: string }[] = [
   {
-    part: 'packages/{core,model,policy,mask,trail,protocol-*}',
+    part: 'packages/{core,model,policy,shell,mask,trail,protocol-*}',
     modules: /^node:(net|tls|fs|https?|child_process|dgram|worker_threads)(\/|$)/,
     why: 'pure: bytes and values in, values out; the relay owns sockets and the agent owns disks',
   },

@@ -13,6 +13,12 @@ test('every field of every family is documented', () => {
   const parts = [
     ...Object.keys(FACT_TYPES.SqlStatement).map((field) => `s.${field}`),
     ...Object.keys(FACT_TYPES.SqlRelation).map((field) => `r.${field}`),
+    ...Object.keys(FACT_TYPES.ShellCommand).map((field) => `c.${field}`),
+    ...Object.keys(FACT_TYPES.ShellAssignment).map((field) => `a.${field}`),
+    ...Object.keys(FACT_TYPES.ShellRedirect)
+      .filter((field) => field !== 'name')
+      .map((field) => `r.${field}`),
+    ...Object.keys(FACT_TYPES.SshForward).map((field) => `ssh.forward.${field}`),
     ...Object.keys(FACT_TYPES.SqlColumn).map((field) => `c.${field}`),
   ];
   expect([...fields, ...parts].filter((fact) => !PAGE.includes(`\`${fact}\``))).toEqual([]);

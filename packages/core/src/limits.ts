@@ -115,6 +115,17 @@ export const LIMITS = {
   /** Metadata of a SAML identity provider. */
   samlMetadataBytesMax: 1024 * 1024,
   celSourceBytesMax: 4 * 1024,
+  /** A command line: what Linux takes as one argument of a program. A longer one is refused. */
+  shellTextCharactersMax: 128 * 1024,
+  /** Substitutions, compound commands and texts in texts of one command line. */
+  shellNestingMax: 50,
+  /** Programs one command line runs, each call of a function and each turn of a short loop by itself. */
+  shellCommandsMax: 2_000,
+  shellStepsMax: 20_000,
+  /** Words that one word becomes, and words of one command. */
+  shellWordsMax: 10_000,
+  /** Characters that variables and inner texts of one command line become. */
+  shellExpandedCharactersMax: 1024 * 1024,
   rulesPerPolicyMax: 500,
   /** Relations and commands that a judged statement's event names, for access reviews, and the length of each. */
   reachedPerStatementMax: 20,

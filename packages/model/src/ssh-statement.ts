@@ -27,12 +27,12 @@ export interface SshFacts {
 
 /** One simple command, wherever in the line it stands. */
 export interface ShellCommand {
-  /** Base name of what runs; '' where it cannot be told. */
+  /** Base name of what runs. Where it is not `resolved`: what it would be with every unknown variable unset. */
   readonly program: string;
   /** As it is written, after quotes. */
   readonly path: string;
   readonly arguments: readonly string[];
-  /** Program and arguments are all known. */
+  /** The program is known for sure. */
   readonly resolved: boolean;
   /** Of substitutions and wrappers around it. */
   readonly depth: number;
@@ -40,8 +40,11 @@ export interface ShellCommand {
   readonly via: readonly string[];
   readonly assignments: readonly { readonly name: string; readonly value: string }[];
   readonly redirects: readonly { readonly op: string; readonly path: string }[];
-  /** Something in it is only known when it runs. */
+  /** Something in it is only known when it runs; such arguments stand as they are written (`$DIR`). */
   readonly dynamic: boolean;
+  /** Of this command alone: redirections, and what a known program does with its arguments. `~` is the home directory. */
+  readonly pathsWritten: readonly string[];
+  readonly pathsRead: readonly string[];
 }
 
 /** A command line as a shell reads it. */

@@ -19,7 +19,17 @@ import type { BudgetStanding, SessionBudget } from './budgets.ts';
 import { holdsCommits } from './commit.ts';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
-import { authFact, FAMILIES, type Family, sqlFact, timeFact, usageFact } from './facts.ts';
+import {
+  authFact,
+  FAMILIES,
+  type Family,
+  fileFact,
+  shellFact,
+  sqlFact,
+  sshFact,
+  timeFact,
+  usageFact,
+} from './facts.ts';
 import { GrantBook, isInForce, type Rights } from './rights.ts';
 import { evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
 import { type SessionView, SessionViews } from './session-view.ts';
@@ -168,7 +178,7 @@ function contextOf(
   { session, statement, usage, nowMs }: DecisionInput,
   reads: ReadonlySet<Family>,
 ): FactContext {
-  const sql = statement.facts.sql;
+  const { sql, ssh, shell, file } = statement.facts;
   let fact: object | undefined;
   if (sql !== undefined) {
     fact = view.sqlFacts.get(sql);
@@ -185,5 +195,8 @@ function contextOf(
     ...(reads.has('time') ? { time: timeFact(nowMs) } : {}),
     ...(reads.has('usage') ? { usage: usageFact(usage, session.openedAt, nowMs) } : {}),
     ...(fact === undefined ? {} : { sql: fact }),
+    ...(ssh === undefined ? {} : { ssh: sshFact(ssh) }),
+    ...(shell === undefined ? {} : { shell: shellFact(shell) }),
+    ...(file === undefined ? {} : { file: fileFact(file) }),
   };
 }

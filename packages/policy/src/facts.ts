@@ -4,6 +4,7 @@
  * docs/reference/policy.md lists every field; test/conformance compares the two.
  */
 import {
+  type FileFacts,
   isHiddenUse,
   type MaskSet,
   mayName,
@@ -11,10 +12,13 @@ import {
   type Resource,
   type SessionInfo,
   type SessionUsage,
+  type ShellCommand,
+  type ShellFacts,
   type SqlColumnUse,
   type SqlFacts,
   type SqlRelation,
   type SqlStatementFacts,
+  type SshFacts,
   WEEKDAYS,
 } from '@sallyport/model';
 
@@ -45,6 +49,35 @@ export const FACT_TYPES = {
     count: 'int',
     masked_columns_used: 'list<string>',
   },
+  ShellAssignment: { name: 'string', value: 'string' },
+  ShellRedirect: { op: 'string', path: 'string' },
+  ShellCommand: {
+    program: 'string',
+    path: 'string',
+    arguments: 'list<string>',
+    line: 'string',
+    resolved: 'bool',
+    dynamic: 'bool',
+    depth: 'int',
+    via: 'list<string>',
+    assignments: 'list<ShellAssignment>',
+    redirects: 'list<ShellRedirect>',
+    paths_written: 'list<string>',
+    paths_read: 'list<string>',
+  },
+  Shell: {
+    commands: 'list<ShellCommand>',
+    programs: 'list<string>',
+    paths_written: 'list<string>',
+    paths_read: 'list<string>',
+    privilege: 'bool',
+    network: 'bool',
+    background: 'bool',
+    opaque: 'list<string>',
+  },
+  SshForward: { present: 'bool', kind: 'string', host: 'string', port: 'int' },
+  Ssh: { channel: 'string', login: 'string', pty: 'bool', subsystem: 'string', forward: 'SshForward' },
+  File: { op: 'string', path: 'string', target: 'string', size: 'int', via: 'string' },
   Principal: { id: 'string', name: 'string', kind: 'string', groups: 'list<string>' },
   OnBehalfOf: { present: 'bool', id: 'string', name: 'string', kind: 'string', groups: 'list<string>' },
   Resource: { id: 'string', name: 'string', kind: 'string', labels: 'map<string, string>' },
@@ -63,6 +96,9 @@ export const FACT_TYPES = {
 /** The families by the name conditions use. */
 export const FAMILIES = {
   sql: 'Sql',
+  ssh: 'Ssh',
+  shell: 'Shell',
+  file: 'File',
   principal: 'Principal',
   on_behalf_of: 'OnBehalfOf',
   resource: 'Resource',
@@ -74,7 +110,7 @@ export const FAMILIES = {
 export type Family = keyof typeof FAMILIES;
 
 /** Families that are planned: a rule that reads one is refused with that reason. */
-export const LATER_FAMILIES: readonly string[] = ['plan', 'ssh', 'k8s', 'http'];
+export const LATER_FAMILIES: readonly string[] = ['plan', 'k8s', 'http'];
 
 /** A record that CEL knows by its class. Properties are set once; the registry lists which there are. */
 class Fact {
@@ -86,6 +122,13 @@ export class SqlColumnFact extends Fact {}
 export class SqlRelationFact extends Fact {}
 export class SqlStatementFact extends Fact {}
 export class SqlFact extends Fact {}
+export class ShellAssignmentFact extends Fact {}
+export class ShellRedirectFact extends Fact {}
+export class ShellCommandFact extends Fact {}
+export class ShellFact extends Fact {}
+export class SshForwardFact extends Fact {}
+export class SshFact extends Fact {}
+export class FileFact extends Fact {}
 export class PrincipalFact extends Fact {}
 export class OnBehalfOfFact extends Fact {}
 export class ResourceFact extends Fact {}
@@ -144,6 +187,52 @@ const columnFact = (use: SqlColumnUse, masks: MaskSet): SqlColumnFact =>
 
 const relationFact = ({ schema, name, access }: SqlRelation): SqlRelationFact =>
   new SqlRelationFact({ schema, name, access });
+
+/** A command line as a shell reads it. `line` is program and arguments with one blank between, for patterns over both. */
+export const shellFact = (facts: ShellFacts): ShellFact =>
+  new ShellFact({
+    commands: facts.commands.map(commandFact),
+    programs: facts.programs,
+    paths_written: facts.pathsWritten,
+    paths_read: facts.pathsRead,
+    privilege: facts.privilege,
+    network: facts.network,
+    background: facts.background,
+    opaque: facts.opaque,
+  });
+
+const commandFact = (command: ShellCommand): ShellCommandFact =>
+  new ShellCommandFact({
+    program: command.program,
+    path: command.path,
+    arguments: command.arguments,
+    line: [command.program, ...command.arguments].join(' '),
+    resolved: command.resolved,
+    dynamic: command.dynamic,
+    depth: BigInt(command.depth),
+    via: command.via,
+    assignments: command.assignments.map((each) => new ShellAssignmentFact(each)),
+    redirects: command.redirects.map((each) => new ShellRedirectFact(each)),
+    paths_written: command.pathsWritten,
+    paths_read: command.pathsRead,
+  });
+
+export const sshFact = ({ channel, login, pty, subsystem, forward }: SshFacts): SshFact =>
+  new SshFact({
+    channel,
+    login,
+    pty,
+    subsystem,
+    forward: new SshForwardFact({
+      present: forward !== undefined,
+      kind: forward?.kind ?? '',
+      host: forward?.host ?? '',
+      port: BigInt(forward?.port ?? 0),
+    }),
+  });
+
+export const fileFact = ({ op, path, target, size, via }: FileFacts): FileFact =>
+  new FileFact({ op, path, target, size: BigInt(size), via });
 
 /** Masked columns a statement uses other than as plain output, by name: a view's column of that name counts. */
 function maskedUses(uses: readonly SqlColumnUse[], masks: MaskSet): readonly string[] {

@@ -1,0 +1,93 @@
+/**
+ * What is known of a shell's state while a text is read: variables, positional parameters, functions, aliases, directory.
+ * A value that is not `exact` is a guess (an unknown variable is guessed to be unset), good for rules, never for trust.
+ */
+import type { Command } from './syntax.ts';
+
+export interface Value {
+  readonly text: string;
+  readonly exact: boolean;
+  /** Of an array; `text` is its first element. */
+  readonly list?: readonly string[];
+  /** A child process sees it. */
+  readonly exported?: boolean;
+  /** Came from outside: a file, the input, another program's output. */
+  readonly foreign?: boolean;
+}
+
+/** One word after expansion. */
+export interface Field {
+  /** As known, with what is not known in the spelling of the source (`$DIR`). */
+  readonly text: string;
+  /** As it is when every unknown variable is unset. */
+  readonly guess: string;
+  readonly exact: boolean;
+  /** Unquoted `*`, `?` or `[`: it stands for files. */
+  readonly glob: boolean;
+  /** Unquoted and unknown, so it may be no word at all, or many. */
+  readonly vanishes: boolean;
+}
+
+export const fieldOf = (text: string): Field => ({ text, guess: text, exact: true, glob: false, vanishes: false });
+
+export interface Alternatives {
+  readonly bodies: readonly Command[];
+}
+
+/** Shallow copies are made at branches; maps are replaced, never shared. */
+export class State {
+  readonly variables: Map<string, Value>;
+  readonly functions: Map<string, readonly Command[]>;
+  readonly aliases: Map<string, string>;
+  positional: readonly Field[];
+  positionalExact: boolean;
+  /** Where it may stand; empty = unknown. `~` is the home directory when its path is not known. */
+  directories: readonly string[];
+  /** Names that can be changed by another name: nothing is exact any more. */
+  aliased = false;
+
+  constructor(from?: State) {
+    this.variables = new Map(from?.variables);
+    this.functions = new Map(from?.functions);
+    this.aliases = new Map(from?.aliases);
+    this.positional = from?.positional ?? [];
+    this.positionalExact = from?.positionalExact ?? true;
+    this.directories = from?.directories ?? [];
+    this.aliased = from?.aliased ?? false;
+  }
+
+  copy(): State {
+    return new State(this);
+  }
+
+  /** Takes over what another way through the text left: what differs is a guess from now on. */
+  join(other: State): void {
+    for (const [name, value] of other.variables) {
+      const mine = this.variables.get(name);
+      if (mine === value) continue;
+      this.variables.set(name, mine !== undefined && same(mine, value) ? value : { ...value, exact: false });
+    }
+    for (const [name, value] of this.variables)
+      if (!other.variables.has(name)) this.variables.set(name, { ...value, exact: false });
+    for (const [name, bodies] of other.functions) {
+      const mine = this.functions.get(name);
+      this.functions.set(name, mine === undefined ? bodies : [...new Set([...mine, ...bodies])]);
+    }
+    for (const [name, text] of other.aliases) this.aliases.set(name, text);
+    if (other.positional !== this.positional) this.positionalExact = false;
+    this.directories = joinDirectories(this.directories, other.directories);
+    this.aliased ||= other.aliased;
+  }
+}
+
+const same = (a: Value, b: Value): boolean =>
+  a.text === b.text && a.exact && b.exact && a.list === b.list && a.exported === b.exported;
+
+const DIRECTORIES_MAX = 4;
+
+export function joinDirectories(a: readonly string[], b: readonly string[]): readonly string[] {
+  if (a === b) return a;
+  if (a.length === 0 || b.length === 0) return [];
+  const all = [...new Set([...a, ...b])];
+  return all.length > DIRECTORIES_MAX ? [] : all;
+}

@@ -1,0 +1,415 @@
+/**
+ * Walks a tree as a shell would run it, keeping what is known of variables, functions and the directory, and hands each program
+ * to programs.ts. Ways that may or may not be taken are joined: what differs is a guess from there on. Refuses to run anything.
+ * Longer than 200 lines: commands stand inside commands.
+ */
+import { LIMITS } from '@sallyport/core';
+import { noteEnvironment, uncertain } from './builtins.ts';
+import { changedIn } from './changes.ts';
+import type { Collector } from './collector.ts';
+import { calculate, type Expander, expandValue, expandWord, expandWords, readArithmetic } from './expand.ts';
+import { type Frame, inside, NO_PATHS, type Printed, type Runner } from './frame.ts';
+import { parseShell } from './grammar.ts';
+import { runProgram } from './programs.ts';
+import type { AndOr, Assignment, Command, Pipeline, Redirect, Script, SimpleCommand } from './syntax.ts';
+import { Unreadable } from './syntax.ts';
+import { type Field, joinDirectories, type State, type Value } from './values.ts';
+
+const UNROLLED_MAX = 8;
+/** Assignments before these stay. POSIX.1-2024 2.15. */
+const SPECIAL_BUILTINS = new Set([
+  ':',
+  '.',
+  'eval',
+  'exec',
+  'export',
+  'readonly',
+  'set',
+  'shift',
+  'times',
+  'trap',
+  'unset',
+  'source',
+  'break',
+  'continue',
+  'return',
+  'exit',
+]);
+
+export class Walker implements Runner {
+  readonly facts: Collector;
+  /** Texts inside that some `sh` reads are read as bash's. */
+  readonly #bash: boolean;
+  readonly #home: string;
+  /** Bodies of functions that are being read: one that calls itself is read once. */
+  readonly #active = new Set<Command>();
+  readonly #called = new Set<Command>();
+  readonly #defined: { readonly body: Command; readonly state: State; readonly frame: Frame; readonly name: string }[] =
+    [];
+  #differs = false;
+
+  constructor(facts: Collector, bash: boolean, home: string) {
+    this.facts = facts;
+    this.#bash = bash;
+    this.#home = home;
+  }
+
+  /** A text inside was read differently by bash and a POSIX shell. */
+  get differs(): boolean {
+    return this.#differs;
+  }
+
+  /** Functions that nothing called are read, too: a trap, a hook or a later line may call them. */
+  finish(): void {
+    for (const { body, state, frame, name } of this.#defined) {
+      if (this.#called.has(body)) continue;
+      const unknown = uncertain(state);
+      this.#command(body, inside(frame, name, { state: unknown, input: { kind: 'session' } }));
+    }
+  }
+
+  script(script: Script, frame: Frame): Printed {
+    let text = '';
+    let exact = true;
+    let known = true;
+    for (const andOr of script) {
+      const printed = this.#andOr(andOr, frame);
+      if (printed === undefined) known = false;
+      else {
+        text += printed.text;
+        exact &&= printed.exact;
+      }
+    }
+    return known ? { text, exact } : undefined;
+  }
+
+  #andOr(andOr: AndOr, outer: Frame): Printed {
+    if (andOr.background) {
+      this.facts.background = true;
+      const state = outer.state.copy();
+      this.#list(andOr, { ...outer, state });
+      outer.state.join(state);
+      return undefined;
+    }
+    return this.#list(andOr, outer);
+  }
+
+  #list({ first, rest }: AndOr, frame: Frame): Printed {
+    const { state } = frame;
+    const start = state.directories;
+    let printed = this.#pipeline(first, frame);
+    for (const { operator, pipeline } of rest) {
+      const skipped = state.copy();
+      if (operator === '||') state.directories = joinDirectories(start, state.directories);
+      const more = this.#pipeline(pipeline, frame);
+      printed =
+        printed === undefined || more === undefined ? undefined : { text: printed.text + more.text, exact: false };
+      state.join(skipped);
+    }
+    // A `cd` may have failed.
+    state.directories = joinDirectories(start, state.directories);
+    return printed;
+  }
+
+  #pipeline({ commands }: Pipeline, frame: Frame): Printed {
+    if (commands.length === 0) return undefined;
+    if (commands.length === 1) return this.#command(commands[0]!, frame);
+    let { input } = frame;
+    let printed: Printed;
+    const programs: string[] = [];
+    for (const command of commands) {
+      const state = frame.state.copy();
+      const before = this.facts.commands.length;
+      printed = this.#command(command, { ...frame, state, input });
+      for (const { program } of this.facts.commands.slice(before)) programs.push(program);
+      input = printed === undefined ? { kind: 'pipe', programs: [...programs] } : { kind: 'text', ...printed };
+      // The last one runs in this very shell in some of them.
+      frame.state.join(state);
+    }
+    return printed;
+  }
+
+  #command(command: Command, frame: Frame): Printed {
+    this.facts.step();
+    if (command.kind === 'simple') return this.#simple(command, frame);
+    if (command.kind === 'function') {
+      frame.state.functions.set(command.name, [command.body]);
+      this.#defined.push({ body: command.body, state: frame.state, frame, name: command.name });
+      return { text: '', exact: true };
+    }
+    if (command.kind === 'coprocess') {
+      this.facts.background = true;
+      this.#command(command.body, { ...frame, state: frame.state.copy() });
+      return undefined;
+    }
+    const { input } = this.#redirects(command.redirects, frame);
+    return this.#compound(command, { ...frame, input });
+  }
+
+  #compound(command: Exclude<Command, { kind: 'simple' | 'function' | 'coprocess' }>, frame: Frame): Printed {
+    const { state } = frame;
+    switch (command.kind) {
+      case 'group':
+        return this.script(command.body, frame);
+      case 'subshell':
+        return this.script(command.body, { ...frame, state: state.copy() });
+      case 'if': {
+        const ways: State[] = [];
+        for (const { test, body } of command.clauses) {
+          this.script(test, frame);
+          const taken = state.copy();
+          this.script(body, { ...frame, state: taken });
+          ways.push(taken);
+        }
+        if (command.otherwise !== undefined) this.script(command.otherwise, frame);
+        for (const way of ways) state.join(way);
+        return undefined;
+      }
+      case 'loop':
+        this.#forget([command.test, command.body], state);
+        this.script(command.test, frame);
+        this.#maybe(command.body, frame);
+        return undefined;
+      case 'count':
+        readArithmetic(command.parts, this.#expander(frame));
+        this.#forget([command.body], state);
+        this.#maybe(command.body, frame);
+        return undefined;
+      case 'for':
+        this.#for(command, frame);
+        return undefined;
+      case 'case': {
+        const expander = this.#expander(frame);
+        expandValue(command.word, expander);
+        const ways: State[] = [];
+        for (const { patterns, body } of command.arms) {
+          for (const pattern of patterns) expandValue(pattern, expander);
+          const taken = state.copy();
+          this.script(body, { ...frame, state: taken });
+          ways.push(taken);
+        }
+        for (const way of ways) state.join(way);
+        return undefined;
+      }
+      case 'test': {
+        const fields = command.words.map((word) => expandValue(word, this.#expander(frame)));
+        fields.forEach(({ guess }, at) => {
+          if (/^-(?:eq|ne|lt|le|gt|ge)$/.test(guess))
+            for (const side of [fields[at - 1], fields[at + 1]]) if (side !== undefined) this.#numeric(side, frame);
+          if (guess === '-v' && fields[at + 1] !== undefined) this.#numeric(fields[at + 1]!, frame);
+        });
+        return { text: '', exact: true };
+      }
+      case 'calculate':
+        readArithmetic(command.parts, this.#expander(frame));
+        return { text: '', exact: true };
+      default:
+        return command satisfies never;
+    }
+  }
+
+  #numeric({ guess, exact }: Field, { state }: Frame): void {
+    if (/[[$`]/.test(guess) || !exact) this.facts.note('arithmetic_code');
+    else calculate(guess, { state, note: this.facts.note });
+  }
+
+  #maybe(body: Script, frame: Frame): void {
+    const skipped = frame.state.copy();
+    this.script(body, frame);
+    frame.state.join(skipped);
+  }
+
+  /** What a loop changes is not known in it. */
+  #forget(bodies: readonly Script[], state: State): void {
+    const functions = [...state.functions.values()].flat();
+    const changed = changedIn([...bodies, ...functions]);
+    const names = changed === 'all' ? [...state.variables.keys()] : changed;
+    for (const name of names)
+      state.variables.set(name, { ...(state.variables.get(name) ?? { text: '' }), exact: false });
+    if (changed === 'all') state.positionalExact = false;
+    const moves = changed === 'all' || changed.has('cd');
+    if (moves) state.directories = [];
+    if (changed === 'all' || changed.has('shift')) state.positionalExact = false;
+  }
+
+  #for(command: Extract<Command, { kind: 'for' }>, frame: Frame): void {
+    const { state } = frame;
+    const fields = command.words === undefined ? state.positional : expandWords(command.words, this.#expander(frame));
+    this.#forget([command.body], state);
+    const sure =
+      fields.every((field) => field.exact && !field.glob) && (command.words !== undefined || state.positionalExact);
+    if (sure && !frame.unrolled && fields.length > 0 && fields.length <= UNROLLED_MAX) {
+      for (const field of fields) {
+        state.variables.set(command.name, { text: field.text, exact: true });
+        this.#maybe(command.body, { ...frame, unrolled: true });
+      }
+    } else {
+      const text = fields.find((field) => field.guess !== '')?.guess ?? '';
+      state.variables.set(command.name, { text, exact: false });
+      this.#maybe(command.body, frame);
+    }
+    const last = state.variables.get(command.name);
+    if (last !== undefined) state.variables.set(command.name, { ...last, exact: false });
+  }
+
+  #expander(frame: Frame): Expander {
+    return {
+      state: frame.state,
+      bash: frame.bash,
+      home: this.#home,
+      note: this.facts.note,
+      spend: this.facts.spend,
+      substitute: (body) => {
+        const inner = { ...frame, depth: frame.depth + 1, state: frame.state.copy() };
+        return this.script(body, inner)?.text.replace(/\n+$/, '');
+      },
+    };
+  }
+
+  #simple(command: SimpleCommand, frame: Frame): Printed {
+    const { state } = frame;
+    const expander = this.#expander(frame);
+    const fields = command.words.length === 0 ? [] : expandWords(command.words, expander);
+    const { input, redirects, redirected } = this.#redirects(command.redirects, frame);
+    if (command.assignments.length === 0) {
+      if (fields.length === 0) return { text: '', exact: true };
+      return this.run(fields, { ...frame, input, redirects, redirected, assignments: [] });
+    }
+    const values = command.assignments.map((assignment) => this.#assigned(assignment, expander));
+    const shown = command.assignments.map(({ name }, at) => ({ name, value: values[at]!.text }));
+    if (fields.every((field) => field.vanishes)) {
+      command.assignments.forEach(({ name }, at) => {
+        noteEnvironment(name, values[at]!.text, this.facts.note);
+        state.variables.set(name, values[at]!);
+      });
+      if (fields.length === 0) return { text: '', exact: true };
+    }
+    const child = state.copy();
+    command.assignments.forEach(({ name }, at) => {
+      noteEnvironment(name, values[at]!.text, this.facts.note);
+      child.variables.set(name, { ...values[at]!, exported: true });
+    });
+    const printed = this.run(fields, { ...frame, state: child, input, redirects, redirected, assignments: shown });
+    const program = fields[0]!.guess;
+    if (SPECIAL_BUILTINS.has(program) || state.functions.has(program)) state.join(child);
+    return printed;
+  }
+
+  #assigned({ name, append, index, value }: Assignment, expander: Expander): Value {
+    const before = expander.state.variables.get(name);
+    if (index !== undefined) readArithmetic(index.parts, expander);
+    if ('elements' in value) {
+      // `[2]=x` inside sets by number.
+      const numbered = value.elements.some((word) => word.source.startsWith('['));
+      const fields = value.elements.flatMap((word) => expandWord(word, expander));
+      const list = [...(append ? (before?.list ?? []) : []), ...fields.map((field) => field.guess)];
+      if (list.length > LIMITS.shellWordsMax) throw new Unreadable();
+      const exact = !numbered && !append && fields.every((field) => field.exact && !field.glob);
+      return { text: list[0] ?? '', exact, list };
+    }
+    const field = expandValue(value, expander, true);
+    const foreign = value.parts.some((part) => part.kind === 'command');
+    const text = append ? (before?.text ?? '') + field.guess : field.guess;
+    this.facts.spend(text.length);
+    const exact = field.exact && index === undefined && (!append || before?.exact === true);
+    const exported = before?.exported === true;
+    return { text, exact, ...(foreign ? { foreign } : {}), ...(exported ? { exported } : {}) };
+  }
+
+  #redirects(redirects: readonly Redirect[], frame: Frame): Pick<Frame, 'input' | 'redirects' | 'redirected'> {
+    if (redirects.length === 0) return { input: frame.input, redirects: [], redirected: NO_PATHS };
+    let { input } = frame;
+    const { facts } = this;
+    const shown: { op: string; path: string }[] = [];
+    const redirected = { written: [] as string[], read: [] as string[] };
+    const expander = this.#expander(frame);
+    for (const { operator, descriptor, target, body } of redirects) {
+      const standard = descriptor === '' || descriptor === '0';
+      if (operator === '<<') {
+        const value = body === undefined ? undefined : expandValue(body, expander);
+        if (standard && value !== undefined) input = { kind: 'text', text: value.guess, exact: value.exact };
+        else facts.note('descriptor');
+        shown.push({ op: '<<', path: '' });
+        continue;
+      }
+      const field = expandValue(target, expander);
+      if (operator === '<<<') {
+        if (standard) input = { kind: 'text', text: field.guess, exact: field.exact };
+        shown.push({ op: '<<<', path: '' });
+        continue;
+      }
+      shown.push({ op: operator, path: field.text });
+      const duplicates = (operator === '>&' || operator === '<&') && /^(?:\d+-?|-)$/.test(field.guess);
+      if (duplicates) {
+        if (operator === '<&' && standard) input = { kind: 'file' };
+        continue;
+      }
+      const { directories } = frame.state;
+      if (operator !== '<' && operator !== '<&') facts.writes(field, directories, redirected.written);
+      if (operator === '<' || operator === '<>' || operator === '<&') {
+        facts.reads(field, directories, redirected.read);
+        if (standard) input = { kind: 'file' };
+      }
+    }
+    return { input, redirects: shown, redirected };
+  }
+
+  run(fields: readonly Field[], frame: Frame): Printed {
+    this.facts.step();
+    if (frame.depth > LIMITS.shellNestingMax) throw new Unreadable();
+    const { state } = frame;
+    const bodies = state.functions.get(fields[0]!.guess) ?? [];
+    const printed = runProgram(fields, frame, this);
+    if (bodies.length === 0) return printed;
+    const name = fields[0]!.guess;
+    for (const body of bodies) {
+      this.#called.add(body);
+      if (this.#active.has(body)) {
+        this.facts.note('recursion');
+        continue;
+      }
+      this.#active.add(body);
+      const { positional, positionalExact } = state;
+      state.positional = fields.slice(1);
+      state.positionalExact = !frame.appended && state.positional.every((field) => field.exact && !field.glob);
+      this.#command(body, inside(frame, name));
+      state.positional = positional;
+      state.positionalExact = positionalExact;
+      this.#active.delete(body);
+    }
+    return undefined;
+  }
+
+  text(code: Field, frame: Frame, how: 'same' | 'child', words: readonly Field[] = []): void {
+    const { note } = this.facts;
+    if (!code.exact || code.glob) note('unknown_code');
+    if (code.guess === '') return;
+    this.facts.spend(code.guess.length);
+    if (frame.depth > LIMITS.shellNestingMax) throw new Unreadable();
+    const bash = how === 'same' ? frame.bash : frame.via.at(-1) === 'bash' || this.#bash;
+    const { script, complete, differs } = parseShell(code.guess, bash, frame.depth);
+    if (how === 'child' && frame.via.at(-1) !== 'bash') this.#differs ||= differs;
+    // A guess that is no shell text says nothing; a text that is run and cannot be read makes the whole line unreadable.
+    if (!complete && code.exact) throw new Unreadable();
+    if (!complete) note('unknown_code');
+    if (how === 'same') {
+      this.script(script, frame);
+      return;
+    }
+    const state = uncertain(frame.state);
+    for (const [name, value] of frame.state.variables) if (value.exported === true) state.variables.set(name, value);
+    const [zero, ...positional] = words;
+    state.positional = positional;
+    state.positionalExact = words.every((field) => field.exact && !field.glob) && !frame.appended;
+    if (zero !== undefined) state.variables.set('0', { text: zero.guess, exact: state.positionalExact });
+    this.script(script, {
+      ...frame,
+      state,
+      bash,
+      assignments: [],
+      redirects: [],
+      redirected: NO_PATHS,
+      appended: false,
+    });
+  }
+}
