@@ -4,7 +4,7 @@ import { hasVault, startVaultServer } from '@sallyport/credentials/testing';
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import { openSql } from '../../scripts/stack/sql-client.ts';
-import { eventually, truth, useStack } from './with-stack.ts';
+import { eventually, ownDatabase, truth, useStack } from './with-stack.ts';
 
 interface Credential {
   readonly version: number;
@@ -132,6 +132,67 @@ test('a new value the server refuses is reported, and the one before is used for
   await after.close();
 }, 60_000);
 
+test('the time to fall back ends: after it a session whose new value is refused does not open', async () => {
+  const { stack } = running();
+  await stack.admin.call('PATCH', '/v1/credentials/payments-app', { fallback: '20s' });
+  const kept = await session('carla');
+  const { fallbackUntil } = await stack.admin.call<{ fallbackUntil: string }>(
+    'PUT',
+    '/v1/credentials/payments-app/secret',
+    { secret: 'refused-for-twenty-seconds' },
+  );
+  const untilMs = Date.parse(fallbackUntil);
+  await eventually(async () => {
+    await (await openSql(stack.dev, 'carla')).close();
+    const { refusedAt } = await credential();
+    return refusedAt === null ? undefined : true;
+  }, untilMs - Date.now());
+  await eventually(
+    () =>
+      openSql(stack.dev, 'carla').then(
+        async (opened) => {
+          await opened.close();
+          return undefined;
+        },
+        (error: Error) => (/credential/.test(error.message) ? true : undefined),
+      ),
+    60_000,
+  );
+  expect(Date.now()).toBeGreaterThan(untilMs);
+  // Who was in stays in.
+  expect((await kept.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  await kept.close();
+  await stack.admin.call('PUT', '/v1/credentials/payments-app/secret', { secret: stack.database.password });
+  await (await session('carla')).close();
+}, 120_000);
+
+test('a password that is due by its schedule is changed with nobody asking, and sessions that run go on', async () => {
+  const { stack, dir } = running();
+  const old = await session('carla');
+  const verifier = `select rolpassword from pg_authid where rolname = 'payments_app'`;
+  const before = await truth(stack, verifier);
+  await stack.admin.call('PATCH', '/v1/credentials/payments-app', { rotateEvery: '1h' });
+  const { version } = await credential();
+  await ownDatabase(dir, (client) =>
+    client.query(`update credentials set rotated_at = now() - interval '2 hours', rotation_tried_at = null
+                  where name = 'payments-app'`),
+  );
+  await eventually(async () => ((await truth(stack, verifier)) === before ? undefined : true), 90_000);
+  await eventually(async () => ((await credential()).rotating ? undefined : true), 30_000);
+  const after = await credential();
+  expect(after.rotationError).toBe(null);
+  expect(after.version).toBeGreaterThan(version);
+  expect((await old.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  await (await session('carla')).close();
+  await old.close();
+  const { items } = await stack.admin.call<{ items: { target: string; actor?: unknown }[] }>(
+    'GET',
+    '/v1/acts?action=credential.rotated',
+  );
+  expect(items.map(({ target }) => target)).toContain('credential/payments-app');
+  await stack.admin.call('PATCH', '/v1/credentials/payments-app', { rotateEvery: null });
+}, 150_000);
+
 test('a rotation changes the password at the server, and disturbs nobody', async () => {
   const { stack } = running();
   const old = await session('carla');
@@ -197,6 +258,56 @@ test('after kill -9 of the agent its accounts are swept when it is back, and cou
   const ended = await leases('ended');
   expect(ended.some((lease) => lease.reason === 'swept')).toBe(true);
 }, 90_000);
+
+test('while the agent that was killed is away its accounts end by themselves, by VALID UNTIL', async () => {
+  const { stack } = running();
+  const SHORT_MS = 12_000;
+  await stack.admin.call('PATCH', '/v1/credentials/payments-accounts', {
+    settings: { template: 'app_template', ttl_ms: String(SHORT_MS), reuse_ms: '60000' },
+  });
+  const signsInAs = async (user: string): Promise<string> => {
+    const { host, port } = stack.database.server;
+    const { database } = stack.database;
+    const client = new pg.Client({
+      host,
+      port,
+      user,
+      password: 'set-by-the-test',
+      database,
+      ssl: { rejectUnauthorized: false },
+    });
+    client.on('error', () => undefined);
+    return await client.connect().then(
+      async () => {
+        await client.end();
+        return 'in';
+      },
+      (error: { code?: string }) => error.code ?? 'another error',
+    );
+  };
+  // The change has to reach the agent: until then accounts live for ten minutes.
+  const lent = await eventually(async () => {
+    const opened = await openSql(stack.dev, 'payments-bot', 'payments-lent');
+    const { rows } = await opened.client.query('select session_user as s');
+    const account = String(rows[0].s);
+    const left = await truth(
+      stack,
+      `select extract(epoch from rolvaliduntil - now()) from pg_roles where rolname = '${account}'`,
+    );
+    if (Number(left) * 1000 <= SHORT_MS) return { account };
+    await opened.close();
+    return undefined;
+  }, 30_000);
+  process.kill(stack.agent().pid, 'SIGKILL');
+  await truth(stack, `alter role "${lent.account}" password 'set-by-the-test'; select 1`);
+  const isOver = `select rolvaliduntil < now() from pg_roles where rolname = '${lent.account}'`;
+  const first = await signsInAs(lent.account);
+  if ((await truth(stack, isOver)) === 'false') expect(first).toBe('in');
+  await eventually(async () => ((await truth(stack, isOver)) === 'true' ? true : undefined), SHORT_MS * 3);
+  expect(await signsInAs(lent.account)).toBe('28P01');
+  await stack.restartAgent();
+  await eventually(async () => ((await accounts()) === 0 ? true : undefined), 30_000);
+}, 120_000);
 
 test.skipIf(!hasVault)(
   'an account of Vault lives as long as its session, and is revoked after kill -9 of the agent',

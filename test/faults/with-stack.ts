@@ -1,7 +1,8 @@
 /** A private stack for one file of fault tests, and ways to wait and to look. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { afterAll, beforeAll } from 'vitest';
 import { buildAll } from '../../scripts/stack/build.ts';
 import { type Rest, restClient } from '../../scripts/stack/rest.ts';
@@ -75,7 +76,6 @@ export async function eventually<T>(check: () => Promise<T | undefined> | T | un
 
 /** A query past Sallyport, as the demo database's superuser: the truth. */
 export async function truth(stack: Stack, sql: string): Promise<string> {
-  const { default: pg } = await import('pg');
   const client = new pg.Client({
     connectionString: stack.database.server.url(stack.database.database),
     ssl: { rejectUnauthorized: false },
@@ -86,6 +86,25 @@ export async function truth(stack: Stack, sql: string): Promise<string> {
     const results = [await client.query({ text: sql, rowMode: 'array' })].flat();
     const rows = (results.at(-1)?.rows ?? []) as unknown[][];
     return String(rows[0]?.[0]);
+  } finally {
+    await client.end();
+  }
+}
+
+/** The control plane's own PostgreSQL, past it: for what no interface says, and for time that has to have passed. */
+export async function ownDatabase<T>(dir: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const folder = path.join(dir, 'control-plane/postgres');
+  const [, , , port] = readFileSync(path.join(folder, 'data/postmaster.pid'), 'utf8').split('\n');
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: Number(port),
+    user: 'postgres',
+    password: readFileSync(path.join(folder, 'password'), 'utf8'),
+    database: 'postgres',
+  });
+  await client.connect();
+  try {
+    return await work(client);
   } finally {
     await client.end();
   }
