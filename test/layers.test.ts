@@ -38,6 +38,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'protocol-kit',
     'relay',
     'protocol-postgres',
+    'protocol-ssh',
     'credentials',
     'ssh-certificates',
   ],
@@ -138,6 +139,8 @@ test('banned modules stay out', () => {
 const RANK: Record<string, number> = {
   codec: 0,
   messages: 1,
+  // What SSH's nine files are made of besides: docs/adr/0024-ssh-protocol.md, "Files".
+  channels: 2,
   // What PostgreSQL's nine files are made of besides: docs/adr/0007-postgres-protocol.md, "Files".
   scram: 1,
   // The gateway's own setting: docs/adr/0017-approvals-and-budgets.md.
@@ -156,6 +159,9 @@ const RANK: Record<string, number> = {
   transaction: 5.4,
   // A connection of the gateway's own: docs/adr/0018-credentials.md.
   errand: 6,
+  upstream: 6,
+  work: 7,
+  pipe: 8,
   road: 6,
   answers: 7,
   intake: 7,
@@ -163,6 +169,7 @@ const RANK: Record<string, number> = {
   simple: 9,
   pipeline: 9,
   requests: 10,
+  'session-channel': 10,
   session: 11,
   index: 12,
 };

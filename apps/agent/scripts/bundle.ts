@@ -1,8 +1,9 @@
 /**
- * Bundles the agent into apps/agent/dist: agent.mjs, the SQL parser's worker, and the parser's WebAssembly beside them.
+ * Bundles the agent into apps/agent/dist: agent.mjs, the SQL parser's worker, and beside them the parser's
+ * WebAssembly and the addon of SSH's ciphers.
  * That directory is all another host needs, with Node 24. Prints nothing when all is well.
  */
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -24,6 +25,12 @@ await build({
   target: 'node24',
   minifySyntax: true,
   minifyWhitespace: true,
+<<<<<<< HEAD
+=======
+  // Large, and wanted by few: found beside the agent when somebody installs them there (docs/how-to/credentials.md).
+  // Native: ssh2's addon is copied beside, and the other only guesses which cipher is quick.
+  external: ['@aws-sdk/*', '@azure/*', '@google-cloud/*', '*.node', 'cpu-features'],
+>>>>>>> 7ee2323 (protocol-ssh, agent: SSH through the agent, a first path)
   legalComments: 'none',
   logLevel: 'error',
   // CommonJS inside asks for Node's own modules by require (grpc-js) and for its own folder (the parser).
@@ -39,3 +46,13 @@ await build({
 
 const parser = path.dirname(createRequire(path.join(root, 'packages/sql/package.json')).resolve('libpg-query'));
 copyFileSync(path.join(parser, 'libpg-query.wasm'), path.join(out, 'libpg-query.wasm'));
+
+// Absent where it could not be built: the agent says so at its start.
+const addon = 'crypto/build/Release/sshcrypto.node';
+const ssh = path.dirname(
+  createRequire(path.join(root, 'packages/protocol-ssh/package.json')).resolve('ssh2/package.json'),
+);
+const built = path.join(ssh, 'lib/protocol', addon);
+mkdirSync(path.dirname(path.join(out, addon)), { recursive: true });
+rmSync(path.join(out, addon), { force: true });
+if (existsSync(built)) copyFileSync(built, path.join(out, addon));

@@ -12,6 +12,7 @@ import type { AgentMessage, ControlMessage } from '@sallyport/contract';
 import { type Clock, GatewayError, isErrorCode, LIMITS, type Logger } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
 import { CAPABILITIES, type Protocol } from '@sallyport/model';
+import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { Admission, type Listener, listen } from '@sallyport/relay';
 import { keySigner } from '@sallyport/trail';
 import { readAnswer } from './approvals/answer.ts';
@@ -38,7 +39,10 @@ import { RecordingStore } from './recording/recording-store.ts';
 import { CancelKeys } from './sessions/cancel-keys.ts';
 import { LiveSessions } from './sessions/live.ts';
 import { hostParts, type OpeningPorts } from './sessions/opening.ts';
+import { LinkSignIns } from './signin/link-sign-ins.ts';
 import { openSpool, type Spool } from './spool/spool.ts';
+import { SshHostKey } from './ssh/host-key.ts';
+import { KnownHosts } from './ssh/known-hosts.ts';
 import { Trail } from './trail.ts';
 import { VERSION } from './version.ts';
 import { healthView, type Vitals } from './vitals.ts';
@@ -84,6 +88,10 @@ export class Agent {
   readonly #admission = new Admission();
   readonly #cancelKeys: CancelKeys;
   readonly #maskKey: MaskKey;
+  readonly #linkSignIns: LinkSignIns;
+  readonly #knownHosts: KnownHosts;
+  /** Undefined where SSH is not listened for. */
+  readonly #sshHostKey: SshHostKey | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #first = Promise.withResolvers<InForce>();
   /** Ends the process from inside: the trail is in doubt. */
@@ -112,6 +120,10 @@ export class Agent {
     this.#ledger = new Ledger({ nowMs, send, log });
     this.#cancelKeys = new CancelKeys(config.instance);
     this.#maskKey = loadMaskKey(config.dataDir);
+    this.#linkSignIns = new LinkSignIns(send);
+    this.#knownHosts = new KnownHosts(config.dataDir, log);
+    const { dataDir } = config;
+    this.#sshHostKey = config.listenSsh === undefined ? undefined : new SshHostKey({ dataDir, send, nowMs, log });
     const { agentId, projectId, root } = identity;
     this.#credentials = new Credentials({
       agentId,
@@ -228,6 +240,7 @@ export class Agent {
     return {
       live: this.#live,
       cancelKeys: this.#cancelKeys,
+      linkSignIns: this.#linkSignIns,
       trail,
       recordings,
       log,
@@ -250,6 +263,7 @@ export class Agent {
         credential: (resource, info) => this.#credentials.forSession(resource, info),
         refused: (resource, info, given) => this.#credentials.refused(resource, info, given),
         consumed: (id, sessionId) => this.#link.send({ body: 'consumed', consumed: { id, sessionId } }),
+        hostKeyRemembered: (at, blob) => this.#knownHosts.isKnownOrNew(at, blob),
         holds: this.#holds,
         tickets: this.#tickets,
         shapes: this.#shapes,
@@ -274,11 +288,12 @@ export class Agent {
       { protocol: 'postgres', at: listenPostgresPlaintext, plaintext: true },
       { protocol: 'ssh', at: listenSsh, plaintext: false },
     ] as const;
+    if (listenSsh !== undefined && this.#protocols.sshNative === false)
+      this.#log.error('the native addon of ssh2 is not there: SSH is three times slower than it could be', {});
     const listeners: ProtocolListener[] = [];
     for (const { protocol, at, plaintext } of wanted) {
-      const adapter = this.#protocols.adapters.find(({ name }) => name === protocol);
       if (at === undefined) continue;
-      if (adapter === undefined) throw new GatewayError('config.invalid', { reason: `no ${protocol} in this agent` });
+      const adapter = this.#adapter(protocol);
       const listener = await listen({
         ...at,
         adapter,
@@ -292,6 +307,17 @@ export class Agent {
       listeners.push({ protocol, plaintext, listener });
     }
     return listeners;
+  }
+
+  #adapter(protocol: Protocol): ProtocolAdapter {
+    const { adapters, ssh } = this.#protocols;
+    const key = this.#sshHostKey;
+    const adapter =
+      protocol === 'ssh' && ssh !== undefined && key !== undefined
+        ? ssh(() => key.current)
+        : adapters.find(({ name }) => name === protocol);
+    if (adapter === undefined) throw new GatewayError('config.invalid', { reason: `no ${protocol} in this agent` });
+    return adapter;
   }
 
   #writeReady(listeners: readonly ProtocolListener[]): void {
@@ -386,6 +412,7 @@ export class Agent {
     this.#ledger.linkOpened();
     this.#live.reportAll();
     this.#credentials.reportAll();
+    this.#sshHostKey?.tick();
     this.#heartbeat();
     this.#serving?.uploads.restart();
   }
@@ -394,6 +421,7 @@ export class Agent {
     this.#contact.linked = false;
     this.#live.unwatchAll();
     this.#ledger.linkClosed();
+    this.#linkSignIns.linkClosed();
   }
 
   #linkRefused(): void {
@@ -436,6 +464,12 @@ export class Agent {
         return this.#credentials.errand(message.errand.errand ?? new Uint8Array());
       case 'watch':
         return this.#live.watch(message.watch.sessionId ?? '', message.watch.on ?? false);
+      case 'sshHostCertificate':
+        return this.#sshHostKey?.certified(message.sshHostCertificate.certificate ?? new Uint8Array());
+      case 'signInOffer':
+        return this.#linkSignIns.offered(message.signInOffer);
+      case 'signInDone':
+        return this.#linkSignIns.done(message.signInDone);
       case 'budgetLease':
         return this.#ledger.leased(message.budgetLease);
       case 'welcome':
@@ -472,6 +506,7 @@ export class Agent {
   #tick(): void {
     this.#live.tick();
     this.#credentials.tick();
+    this.#sshHostKey?.tick();
     this.#serving?.spool.tick();
     this.#serving?.uploads.more();
   }
@@ -489,6 +524,7 @@ export class Agent {
       holds: () => this.#holds.count,
       refusedBundles: () => this.#refusedBundles,
       clockSkewMs: () => this.#clockSkewMs,
+      sshNative: () => this.#config.listenSsh === undefined || (this.#protocols.sshNative ?? false),
       certificateLeftMs: () => this.#identity.expiresAtMs - this.#clock.nowMs(),
     };
   }

@@ -1,10 +1,15 @@
 /** The protocols this agent speaks: one line each in `openProtocols`, with what their sessions share. */
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
+import { createSshAdapter, type HostKey, loadTransport } from '@sallyport/protocol-ssh';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
 
 export interface AgentProtocols {
   readonly adapters: readonly ProtocolAdapter[];
+  /** SSH has to be told who the agent is. */
+  readonly ssh?: (hostKey: () => HostKey) => ProtocolAdapter;
+  /** False: SSH's ciphers run without their native addon, three times slower. */
+  readonly sshNative?: boolean;
   /** Ends workers. */
   close(): Promise<void>;
 }
@@ -13,10 +18,12 @@ export interface AgentProtocols {
 const bundledWorker = import.meta.url.endsWith('/agent.mjs') ? new URL('./sql-worker.mjs', import.meta.url) : undefined;
 
 export async function openProtocols(): Promise<AgentProtocols> {
-  await loadSqlParser();
+  const [sshNative] = await Promise.all([loadTransport(), loadSqlParser()]);
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
     adapters: [createPostgresAdapter({ pool })],
+    ssh: (hostKey) => createSshAdapter({ hostKey, shell: undefined }),
+    sshNative,
     close: () => pool.close(),
   };
 }

@@ -18,6 +18,7 @@ const view = healthView({
   holds: () => 0,
   refusedBundles: () => 0,
   clockSkewMs: () => 0,
+  sshNative: () => true,
   certificateLeftMs: () => 3_600_000,
 });
 

@@ -19,6 +19,8 @@ export interface Vitals {
   holds(): number;
   refusedBundles(): number;
   clockSkewMs(): number;
+  /** False: SSH is listened for, and its ciphers run without their native addon. */
+  sshNative(): boolean;
   certificateLeftMs(): number;
 }
 
@@ -31,6 +33,7 @@ export function healthView(vitals: Vitals): HealthView {
     facts: () => ({
       linked: vitals.linked(),
       recording: recording(),
+      sshNative: vitals.sshNative(),
       bundleEpoch: vitals.bundle()?.epoch ?? 0,
       bundleRevision: vitals.bundle()?.revision ?? 0,
     }),
@@ -39,6 +42,9 @@ export function healthView(vitals: Vitals): HealthView {
       gauge('connections', 'Connections, signed in or not.', () => vitals.connections().all),
       gauge('half_open_connections', 'Connections that have not signed in.', () => vitals.connections().halfOpen),
       gauge('holds', 'Statements that wait for a person.', () => vitals.holds()),
+      gauge('ssh_native', '0 when SSH runs without its native addon, three times slower.', () =>
+        asNumber(vitals.sshNative()),
+      ),
       gauge('linked', '1 while the link to the control plane stands.', () => asNumber(vitals.linked())),
       gauge('silence_seconds', 'Seconds since the control plane was heard.', () => vitals.silentMs() / 1000),
       gauge('bundle_revision', 'Revision of the bundle in force.', () => vitals.bundle()?.revision ?? 0),

@@ -123,6 +123,7 @@ export const CODES = {
   // upstream
   'upstream.unreachable': { http: 502, text: 'The resource could not be reached.' },
   'upstream.tls': { http: 502, text: 'The resource did not prove its identity by TLS.' },
+  'upstream.host_key': { http: 502, text: 'The host did not prove its identity by a key that is known.' },
   'upstream.auth': { http: 502, text: 'The resource refused the gateway’s credential.' },
   'upstream.protocol': { http: 502, text: 'The resource answered in a way this gateway does not accept.' },
   'upstream.version': { http: 502, text: 'This gateway does not read SQL as the version of this resource does.' },

@@ -55,6 +55,19 @@ export const LIMITS = {
   /** Of one session; a database's connection never has more than one, an SSH connection one for each channel. */
   openApprovalsPerSessionMax: 10,
   openApprovalsMax: 1_000,
+  /** Channels of one SSH connection at a time. */
+  sshChannelsMax: 100,
+  /** What a peer may send on a channel before it was passed on. */
+  sshWindowBytes: 2 * 1024 * 1024,
+  /** Bytes under one set of SSH keys (RFC 4344 section 3.2); OpenSSH's own default lies near. */
+  sshRekeyBytes: 32 * 1024 * 1024 * 1024,
+  /** Attempts to sign in on one SSH connection, offers of keys counted, as sshd's MaxAuthTries. */
+  sshSignInsMax: 20,
+  /** From the key exchange to the end of signing in: for a password that is pasted, and with a link to a browser. */
+  sshPasswordMsMax: 60_000,
+  sshLoginMsMax: 5 * 60_000,
+  /** A command line that is judged. */
+  sshCommandBytesMax: 256 * 1024,
   /** Access requests of one requester that wait for an answer. */
   openAccessRequestsMax: 20,
   approvalNoticeEveryMs: 60_000,

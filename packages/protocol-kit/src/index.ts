@@ -15,6 +15,7 @@ export type {
   ClientPort,
   ClientTls,
   HeldNotice,
+  LinkSignIn,
   ProtocolAdapter,
   ProtocolSession,
   RecorderPort,

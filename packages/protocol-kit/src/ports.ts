@@ -3,6 +3,7 @@
  * the host's ports out; it never owns a socket, a timer, a file or a clock, and never awaits on the path of a statement.
  * All calls into a session and all calls it makes happen on one event loop; buffers given to it are only lent for the call.
  */
+import type { KeyObject } from 'node:crypto';
 import type { ErrorCode, GatewayError, Logger, Secret } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
 import type {
@@ -23,6 +24,8 @@ export interface ProtocolAdapter {
   readonly defaultPort: number;
   /** `relay`: the relay speaks TLS for it; `own`: the protocol brings its own encryption, and the relay passes bytes. */
   readonly transport: 'relay' | 'own';
+  /** How long a connection may take to sign in; absent: LIMITS.loginTimeoutMsMax. */
+  readonly loginMsMax?: number;
   /** ALPN names of direct TLS. */
   readonly alpn: readonly string[];
   /** Called by the relay for each accepted connection, before a byte is read. */
@@ -160,7 +163,23 @@ export interface SignInRequest {
   readonly reason?: string;
 }
 
+/** A sign-in by browser that has begun. */
+export interface LinkSignIn {
+  /** Rejects when there is no control plane that could offer one. */
+  readonly link: Promise<{ readonly url: string; readonly userCode: string }>;
+  /** Rejects when it was refused or nobody came. */
+  readonly token: Promise<Secret<string>>;
+  /** The client is gone, or does something else. */
+  cancel(): void;
+}
+
 export interface SignInPort {
+  /** Public keys of the CAs that certify users' SSH keys, as the bundle in force has them. */
+  userCas?(): readonly KeyObject[];
+  /** A proof was refused before it came to `signIn`: on the record with why, which no client is told. */
+  refused?(resource: string, why: string): void;
+  /** Offers a link to a browser; absent: there is none. */
+  askByLink?(resource: string): LinkSignIn;
   /** The resource a TLS server name `<resource>.<domain>` names; undefined for any other name. Absent: names by SNI are off. */
   resourceOf?(serverName: string): string | undefined;
   /**
@@ -191,6 +210,8 @@ export interface SignedIn {
    * Absent: there is never another one.
    */
   refused?(credential: UpstreamCredential): Promise<UpstreamCredential | undefined>;
+  /** A host key that nothing is known of: true when it is the one shown here first, or may be remembered from now on. */
+  hostKeyRemembered?(blob: Uint8Array): boolean;
   /** Told as soon as a hold waits: id and reason for the client's notice. Undefined before the first hold. */
   onHeld: ((held: HeldNotice) => void) | undefined;
   /** Set by the session: a statement's shape in the state the session is in. Asked for held statements alone. */

@@ -88,7 +88,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     // Slow or silent peers lose their place; `established` ends this deadline.
     this.#halfOpen = setTimeout(
       () => this.destroy('session.idle'),
-      LIMITS.loginTimeoutMsMax + LIMITS.closeTimeoutMsMax,
+      (adapter.loginMsMax ?? LIMITS.loginTimeoutMsMax) + LIMITS.closeTimeoutMsMax,
     );
     this.#socket.resume();
   }

@@ -11,6 +11,7 @@ import {
   type MaskSet,
   NO_MASKS,
   type Resource,
+  type SshTarget,
   type Statement,
   type StatementOutcome,
   type Verdict,
@@ -108,6 +109,32 @@ export function testResource(
     exceeded: 'deny',
     holdInTransactionMsMax: 500,
     offline: { sessionsMs: 0, newSessionsMs: 0 },
+    ...extra,
+  };
+}
+
+/** An SSH resource with defaults for tests: reached and trusted as `ssh` says. */
+export function testSshResource(
+  ssh: Partial<SshTarget> & Pick<SshTarget, 'port' | 'logins'>,
+  extra: Partial<Resource> = {},
+): Resource {
+  const { postgres: _, ...base } = testResource({});
+  return {
+    ...base,
+    name: 'web-1',
+    kind: 'ssh',
+    ssh: {
+      host: '127.0.0.1',
+      hostKeys: [],
+      hostCas: [],
+      acceptNewHostKey: false,
+      shell: 'recorded',
+      inputRecorded: false,
+      env: ['LC_*'],
+      opaque: [],
+      maskStreams: false,
+      ...ssh,
+    },
     ...extra,
   };
 }
@@ -248,20 +275,21 @@ function road(
     agentId: 'test',
     resourceId: options.resource.id,
     resourceName: options.resource.name,
-    protocol: 'postgres' as const,
+    protocol: options.resource.kind,
     principal,
     onBehalfOf: undefined,
     tokenId: 't',
     grantIds: ['*'],
     clientAddress: '127.0.0.1:1',
     database: request.database,
-    role: options.role ?? '',
+    role: options.role ?? options.resource.ssh?.logins[0] ?? '',
     application: request.application,
     openedAt: Date.now(),
   };
   let number = 0;
-  let heldStatement: Statement | undefined;
-  let cancel: ((code: ErrorCode) => void) | undefined;
+  const held = new Map<Statement, number>();
+  const numbers = new WeakMap<Statement, number>();
+  const cancels = new Map<Statement, (code: ErrorCode) => void>();
   const signed: SignedIn = {
     info,
     resource: options.resource,
@@ -275,14 +303,15 @@ function road(
           : { kind: 'deny', rule: 'none', code: 'statement.unknown' },
       record: (statement, verdict) => {
         if (options.spoolFull?.() === true) throw new GatewayError('trail.unavailable');
-        if (heldStatement !== statement) number++;
-        heldStatement = verdict.kind === 'hold' ? statement : undefined;
+        numbers.set(statement, held.get(statement) ?? ++number);
+        if (verdict.kind === 'hold') held.set(statement, number);
+        else held.delete(statement);
         kept.judged.push({ statement, verdict });
       },
       awaitApproval: (statement, verdict) =>
         new Promise<Approval>((resolve, reject) => {
           const expiresAt = Date.now() + verdict.approval.expiresMs;
-          cancel = (code) => reject(new GatewayError(code));
+          cancels.set(statement, (code) => reject(new GatewayError(code)));
           const answer = (granted: boolean): Approval => ({
             id: 'apr-test',
             digest: statement.digest,
@@ -310,10 +339,13 @@ function road(
     },
     credential: () => Promise.resolve(options.credential),
     onHeld: undefined,
-    cancelHeld: (code = 'approval.cancelled') => cancel?.(code),
+    cancelHeld: (code = 'approval.cancelled', statement) => {
+      if (statement !== undefined) cancels.get(statement)?.(code);
+      else for (const cancel of cancels.values()) cancel(code);
+    },
     holdsCommits: () => options.holdsCommits ?? false,
     finished: (outcome) => void kept.outcomes.push(outcome),
-    statementNumber: () => number,
+    statementNumber: (statement) => (statement === undefined ? undefined : numbers.get(statement)) ?? number,
     hide: (text) => maskDetected(text, signed.masks().detect).text,
   };
   return signed;

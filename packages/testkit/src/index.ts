@@ -11,8 +11,20 @@ export {
   type Recorded,
   startGateway,
   testResource,
+  testSshResource,
 } from './gateway.ts';
 export { TEST_TOKEN } from './login.ts';
+export {
+  freePort,
+  makeKey,
+  type Ran,
+  run,
+  type SshServer,
+  sshdMissing,
+  sshEnv,
+  sshOptions,
+  startSshd,
+} from './sshd.ts';
 export { startTap, type Tap } from './tap.ts';
 export { type Refused, type Seen } from './wire/answers.ts';
 export * as frames from './wire/frames.ts';

@@ -30,6 +30,7 @@ import { runErrand } from './errands.ts';
 import { LeaseLedger } from './lease-ledger.ts';
 import { Lending } from './lending.ts';
 import { agentSourceHost } from './source-host.ts';
+import { certifiedBy, credentialOf, newSessionKey } from './ssh-session-key.ts';
 import { type Box, type Value, Values } from './values.ts';
 
 type CredentialsMessage = NonNullable<Extract<ControlMessage, { body?: 'credentials' }>['credentials']>;
@@ -51,6 +52,8 @@ export interface CredentialOptions {
 
 /** Test accounts live this long when nothing drops them. */
 const TRIAL_MS = 60_000;
+/** What a source is asked to certify a session's key for. */
+const SESSION_CERTIFICATE_MS = 5 * 60_000;
 
 export class Credentials {
   readonly #options: CredentialOptions;
@@ -105,11 +108,27 @@ export class Credentials {
   /** For one sign-in at the server. @throws GatewayError `credential.unavailable` */
   async forSession(resource: Resource, info: SessionInfo): Promise<UpstreamCredential> {
     if (resource.credential.kind === 'ephemeral') return await this.#lending.ephemeral(resource, info);
+    const sessionKey = await this.#sessionKey(resource, info);
+    if (sessionKey !== undefined) return sessionKey;
     const [value, ...others] = await this.#values.of(resource.credential, resource);
     if (value === undefined) throw new GatewayError('credential.unavailable', { resource: resource.name });
     this.#lending.took(value, resource, info);
     this.#trying.set(info.id, { given: value, others });
     return value;
+  }
+
+  /** A key of this session alone, certified here or by a source that signs; undefined where the credential is another kind. */
+  async #sessionKey(resource: Resource, info: SessionInfo): Promise<UpstreamCredential | undefined> {
+    const { kind, settings = {} } = resource.credential;
+    const nowMs = this.#options.nowMs();
+    if (kind === 'ssh_ca') return certifiedBy(this.#values.sealed(resource), info, settings, nowMs);
+    const source = this.#sources.get(kind);
+    if (resource.kind !== 'ssh' || source?.sshCertificate === undefined || settings['engine'] !== 'ssh')
+      return undefined;
+    const key = newSessionKey();
+    const wanted = { publicKey: key.publicLine, principals: [info.role], ttlMs: SESSION_CERTIFICATE_MS };
+    const { line } = await source.sshCertificate(this.#values.ask(resource.credential, resource), wanted);
+    return credentialOf(info.role, key, line.split(' ')[1] ?? '');
   }
 
   /** The server refused it. @returns another value to try; it is said aloud either way */

@@ -78,7 +78,7 @@ export class Values {
         : source.kind === 'file'
           ? { path: source.reference ?? '', ...source.settings }
           : (source.settings ?? {});
-    const { host, port = 5432 } = resource.postgres ?? {};
+    const { host, port = 5432 } = resource.ssh ?? resource.postgres ?? {};
     const box = source.kind === 'env' || source.kind === 'file' ? undefined : this.#boxed(source.reference ?? '');
     return {
       username: source.username,
@@ -103,6 +103,14 @@ export class Values {
     const previous = this.#boxed(reference + PREVIOUS_BOX);
     if (previous !== undefined) values.push({ which: 'previous', username, secret: previous, certificate });
     return values;
+  }
+
+  /** The sealed secret of a resource's own credential. @throws GatewayError `credential.unavailable` */
+  sealed(resource: Resource): Secret<string> {
+    const { kind, reference = '' } = resource.credential;
+    const secret = this.#boxed(reference);
+    if (secret === undefined) throw unavailable(resource, kind, 'not here');
+    return secret;
   }
 
   #boxed(id: string): Secret<string> | undefined {

@@ -6,12 +6,19 @@
 import { hash, randomBytes } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import { NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
-import type { SignedIn, SignInRequest } from '@sallyport/protocol-kit';
+import type { SignedIn, SignInPort, SignInRequest } from '@sallyport/protocol-kit';
 import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
 import { SessionRecorder } from '../recording/recorder.ts';
 import type { RecordingStore } from '../recording/recording-store.ts';
-import { type Admitted, admitSignIn, resourceOfServerName, type SignInPorts } from '../signin/sign-in.ts';
+import type { LinkSignIns } from '../signin/link-sign-ins.ts';
+import {
+  type Admitted,
+  admitSignIn,
+  recordRefused,
+  resourceOfServerName,
+  type SignInPorts,
+} from '../signin/sign-in.ts';
 import type { Trail } from '../trail.ts';
 import type { CancelKeys } from './cancel-keys.ts';
 import type { LiveSession, LiveSessions } from './live.ts';
@@ -24,6 +31,7 @@ export interface OpeningPorts {
   readonly trail: Trail;
   readonly recordings: RecordingStore;
   readonly signIn: SignInPorts;
+  readonly linkSignIns: LinkSignIns;
   readonly road: Omit<RoadPorts, 'record' | 'recordOutcome'>;
   /** A session is over: what was lent to it comes back. */
   returned(sessionId: string): void;
@@ -45,6 +53,7 @@ export function hostParts(connection: Connection, protocol: Protocol, ports: Ope
     monotonicUs: () => performance.now() * 1000,
     randomBytes: (size) => randomBytes(size),
     signIn: {
+      ...(protocol === 'ssh' ? sshSignIn(connection, ports) : {}),
       resourceOf: (serverName) => resourceOfServerName(serverName, ports.signIn.inForce()),
       signIn: async (request) => {
         // A second sign-in on one connection would leave the first session without an end.
@@ -56,6 +65,30 @@ export function hostParts(connection: Connection, protocol: Protocol, ports: Ope
     closed: (code) => {
       cancel.close();
       if (session !== undefined) closeSession(session, code, ports);
+    },
+  };
+}
+
+/** What signing in over SSH needs besides. */
+function sshSignIn(connection: Connection, ports: OpeningPorts): Pick<SignInPort, 'userCas' | 'refused' | 'askByLink'> {
+  const { signIn } = ports;
+  return {
+    userCas: () => {
+      const inForce = signIn.inForce();
+      const nowMs = signIn.nowMs();
+      return (inForce?.bundle.keys ?? []).flatMap(({ use, kid, notBefore, notAfter }) => {
+        const key =
+          use === 'ssh_user' && notBefore <= nowMs && nowMs <= notAfter
+            ? inForce?.keys.get(`${use}/${kid}`)
+            : undefined;
+        return key === undefined ? [] : [key];
+      });
+    },
+    refused: (resource, why) => recordRefused({ clientAddress: connection.address, resource, why }, signIn),
+    askByLink: (name) => {
+      // Of a resource that is not here a link is offered alike, and nobody can confirm it.
+      const resource = signIn.inForce()?.resourcesByName.get(name);
+      return ports.linkSignIns.ask(resource?.kind === 'ssh' ? resource.id : '', connection.address);
     },
   };
 }

@@ -42,6 +42,8 @@ export interface RoadPorts {
   /** What already happened. @throws GatewayError `trail.unavailable` when the trail is in doubt */
   recordOutcome(event: TrailEvent): void;
   credential(resource: Resource, info: SessionInfo): Promise<UpstreamCredential>;
+  /** The first host key that is shown at this address, or the one from then on. */
+  hostKeyRemembered(at: string, blob: Uint8Array): boolean;
   /** The server refused that one: another to try, or undefined. */
   refused(resource: Resource, info: SessionInfo, given: UpstreamCredential): Promise<UpstreamCredential | undefined>;
   /** A ticket was used. */
@@ -307,13 +309,18 @@ export class SessionRoad implements SignedIn, GatePorts {
     return this.#ports.credential(this.#resource, this.info);
   }
 
+  hostKeyRemembered(blob: Uint8Array): boolean {
+    const { id, ssh } = this.#resource;
+    return ssh?.acceptNewHostKey === true && this.#ports.hostKeyRemembered(`${id} ${ssh.host}:${ssh.port}`, blob);
+  }
+
   refused(given: UpstreamCredential): Promise<UpstreamCredential | undefined> {
     return this.#ports.refused(this.#resource, this.info, given);
   }
 
   cancelHeld(code: 'approval.cancelled' | 'approval.expired' = 'approval.cancelled', statement?: Statement): void {
     if (statement !== undefined) this.#waiting.get(statement)?.hold?.cancel(code);
-    else for (const { hold } of [...this.#waiting.values()]) hold?.cancel(code);
+    else for (const { hold } of this.#waiting.values()) hold?.cancel(code);
   }
 
   finished(outcome: StatementOutcome): void {

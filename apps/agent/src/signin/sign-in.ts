@@ -74,6 +74,8 @@ function unproven(
   client: ClientFacts,
   provenKey: string | undefined,
 ): string | undefined {
+  // A certified key is a key that the token names (ADR 0023); a token without one came with somebody else's certificate.
+  if (provenKey !== undefined && cnf?.jkt !== provenKey) return 'not bound to the key that was proven';
   if (cnf === undefined) return undefined;
   const { jkt, 'x5t#S256': x5t } = cnf;
   if (jkt === undefined && x5t === undefined) return 'bound to nothing known here';
@@ -97,17 +99,7 @@ function thumbprintOf(certificate: X509Certificate | undefined): string | undefi
 export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: SignInPorts): Admitted {
   const nowMs = ports.nowMs();
   const refused = (why: string): GatewayError => {
-    try {
-      ports.record({
-        kind: 'auth.failed',
-        clientAddress: client.address,
-        resource: request.resource.slice(0, 100),
-        why,
-      });
-    } catch (error) {
-      // Nobody got in, so nothing unrecorded happened at a resource.
-      ports.log.warn('a refused sign-in could not be recorded', { error });
-    }
+    recordRefused({ clientAddress: client.address, resource: request.resource, why }, ports);
     return new GatewayError('auth.failed', { why });
   };
   const inForce = ports.inForce();
@@ -147,6 +139,18 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
   const { issued, reason } = shown;
   return { info, resource, role: asked, tokenIssuedAtMs, issued, reason: request.reason || reason };
+}
+
+export function recordRefused(
+  { clientAddress, resource, why }: { readonly clientAddress: string; readonly resource: string; readonly why: string },
+  ports: SignInPorts,
+): void {
+  try {
+    ports.record({ kind: 'auth.failed', clientAddress, resource: resource.slice(0, 100), why });
+  } catch (error) {
+    // Nobody got in, so nothing unrecorded happened at a resource.
+    ports.log.warn('a refused sign-in could not be recorded', { error });
+  }
 }
 
 /** What a token says, whoever issued it. */

@@ -1,0 +1,149 @@
+/**
+ * What is asked, as statements: a command line, a shell, a subsystem, a file operation, a forward. The digest is what an
+ * approval is bound to: protocol, login, channel, the words themselves. Refuses to know rules and bytes.
+ * A line that cannot be read has `understood: false`, and is refused whatever the rules say.
+ */
+import { hash } from 'node:crypto';
+import { EFFECTS, type Effect, type FileFacts, type ShellFacts, type SshFacts, type Statement } from '@sallyport/model';
+
+/** A shell's own words for a line; packages/shell. */
+export type ReadCommand = (text: string) => ShellFacts;
+
+/** A program that moves files and speaks its own protocol over stdin and stdout; packages/shell. */
+export interface Transfer {
+  readonly kind: 'scp' | 'rsync' | 'sftp-server' | 'git';
+  /** As the host sees it: `read` = files leave it. */
+  readonly direction?: 'read' | 'write';
+  readonly paths: readonly string[];
+}
+
+export interface Asker {
+  readonly login: string;
+  readonly pty: boolean;
+}
+
+const effectsIn = (wanted: readonly Effect[]): readonly Effect[] => EFFECTS.filter((effect) => wanted.includes(effect));
+
+function statement(
+  text: string,
+  effects: readonly Effect[],
+  facts: Statement['facts'],
+  ssh: SshFacts,
+  understood = true,
+): Statement {
+  return {
+    protocol: 'ssh',
+    digest: hash('sha256', JSON.stringify(['ssh', ssh.channel, ssh.login, ssh.subsystem, text]), 'hex'),
+    text,
+    parameters: [],
+    effects: effectsIn(effects),
+    understood,
+    facts: { ...facts, ssh },
+    inTransaction: false,
+    wroteInTransaction: false,
+  };
+}
+
+const sshFacts = (channel: SshFacts['channel'], { login, pty }: Asker, subsystem = ''): SshFacts => ({
+  channel,
+  login,
+  pty,
+  subsystem,
+});
+
+/** Decoding replaced bytes that are no UTF-8, or a NUL ends the line earlier for a shell than for us. */
+const isReadable = (text: string): boolean => !text.includes('\ufffd') && !text.includes('\0');
+
+/** @param channel `exec`, or `line` of a shell that is judged line by line */
+export function commandStatement(
+  text: string,
+  shell: ShellFacts,
+  asker: Asker,
+  channel: 'exec' | 'line' = 'exec',
+): Statement {
+  const effects: Effect[] = ['exec'];
+  if (shell.pathsWritten.length > 0) effects.push('write');
+  if (shell.privilege) effects.push('admin');
+  return statement(text, effects, { shell }, sshFacts(channel, asker), isReadable(text) && shell.understood);
+}
+
+/** One statement for each file a transfer program names; the program itself does nothing else. */
+export function transferStatements(
+  text: string,
+  transfer: Transfer,
+  shell: ShellFacts,
+  asker: Asker,
+): readonly Statement[] {
+  const via = transfer.kind === 'sftp-server' ? 'sftp' : transfer.kind;
+  const op = transfer.direction ?? 'write';
+  const ssh = sshFacts('exec', asker);
+  if (transfer.kind === 'sftp-server') return [statement(text, [], { shell }, ssh)];
+  const paths = transfer.paths.length === 0 ? ['.'] : transfer.paths;
+  return paths.map((path) =>
+    statement(text, [op], { shell, file: { op, path: normalPath(path), target: '', size: 0, via } }, ssh),
+  );
+}
+
+export const shellStatement = (asker: Asker): Statement => statement('(shell)', ['exec'], {}, sshFacts('shell', asker));
+
+/** Opening it does nothing yet: its operations are statements. Only sftp is opened at all. */
+export const subsystemStatement = (name: string, asker: Asker): Statement =>
+  name === 'sftp'
+    ? statement('(sftp)', [], {}, sshFacts('sftp', asker, name))
+    : statement(`(subsystem ${name})`, ['exec'], {}, sshFacts('subsystem', asker, name), false);
+
+export function forwardStatement(forward: NonNullable<SshFacts['forward']>, login: string): Statement {
+  const at = forward.kind === 'streamlocal' ? forward.host : `${forward.host}:${forward.port}`;
+  return statement(
+    `(forward ${forward.kind} ${at})`,
+    ['forward'],
+    {},
+    {
+      ...sshFacts('forward', { login, pty: false }),
+      forward,
+    },
+  );
+}
+
+const FILE_EFFECTS: Readonly<Record<FileFacts['op'], readonly Effect[]>> = {
+  open: ['read'],
+  read: ['read'],
+  list: ['read'],
+  stat: ['read'],
+  write: ['write'],
+  rename: ['write'],
+  remove: ['write'],
+  mkdir: ['write'],
+  rmdir: ['write'],
+  setstat: ['write'],
+  symlink: ['write'],
+  link: ['write'],
+};
+
+/** @param alsoReads a file that is opened for both */
+export function fileStatement(file: FileFacts, login: string, alsoReads = false): Statement {
+  const words = [file.op, file.path, ...(file.target === '' ? [] : [file.target])].map((word, at) =>
+    at === 0 ? word : JSON.stringify(word),
+  );
+  const effects = [...FILE_EFFECTS[file.op], ...(alsoReads ? (['read'] as const) : [])];
+  const readable = isReadable(file.path) && isReadable(file.target);
+  return statement(
+    `(${file.via} ${words.join(' ')})`,
+    effects,
+    { file },
+    sshFacts('sftp', { login, pty: false }),
+    readable,
+  );
+}
+
+/** `.`, `..` and doubled slashes resolved as text; a relative path stays relative, and never climbs out of sight. */
+export function normalPath(path: string): string {
+  const absolute = path.startsWith('/');
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..' && parts.length > 0 && parts.at(-1) !== '..') parts.pop();
+    else if (part !== '..' || !absolute) parts.push(part);
+  }
+  return absolute ? `/${parts.join('/')}` : parts.join('/') || '.';
+}

@@ -1,0 +1,33 @@
+/**
+ * What a session leaves behind of each statement: its outcome for the trail. Refuses to judge and to wait.
+ */
+import type { RecorderPort, SignedIn } from '@sallyport/protocol-kit';
+
+export class Tally {
+  readonly number: number;
+  readonly #signed: SignedIn;
+  readonly #startedUs: number;
+  bytes = 0;
+  masked = 0;
+  error = '';
+  #told = false;
+
+  constructor(number: number, signed: SignedIn, nowUs: number) {
+    this.number = number;
+    this.#signed = signed;
+    this.#startedUs = nowUs;
+  }
+
+  /** Tells the outcome, once. */
+  finish(nowUs: number): void {
+    if (this.#told) return;
+    this.#told = true;
+    const durationUs = Math.max(0, Math.round(nowUs - this.#startedUs));
+    const { number, bytes, error, masked } = this;
+    this.#signed.finished({ number, rows: 0, bytes, error, masked, durationUs });
+  }
+}
+
+export function noteEnd(recorder: RecorderPort, number: number, error: string, said: string): void {
+  recorder.note(number, error === '' ? 'complete' : 'error', said);
+}

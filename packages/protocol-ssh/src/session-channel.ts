@@ -1,0 +1,286 @@
+/**
+ * One `session` channel of a client (RFC 4254 section 6): what is set before, then the one thing that runs in it: a command,
+ * a shell, or sftp. Judged before the host hears of it; what the client sends meanwhile waits in its window.
+ * Refuses agent forwarding, X11 and environment variables that the resource does not name.
+ */
+import { GatewayError, LIMITS } from '@sallyport/core';
+import type { Statement } from '@sallyport/model';
+import type { HeldNotice } from '@sallyport/protocol-kit';
+import type { Channel, ChannelOwner } from './channels.ts';
+import { type Asker, commandStatement, shellStatement, subsystemStatement, transferStatements } from './classify.ts';
+import { forTerminal, heldText, refusedStatus } from './deny.ts';
+import { type ChannelRequest, parseExitSignal, parsePty, parseWindowChange, Reader } from './messages.ts';
+import { type Filter, Pipe } from './pipe.ts';
+import { noteEnd, type Tally } from './record.ts';
+import { requests } from './upstream.ts';
+import type { Judged, Work } from './work.ts';
+
+const ENV_MAX = 50;
+const CTRL_C = 0x03;
+
+/** What runs: the channel hands over to it what comes from the client. */
+export interface Running {
+  clientData(chunk: Buffer): void;
+  clientEof(): void;
+  clientClosed(): void;
+  clientDrained(): void;
+  resized?(columns: number, rows: number, data: Buffer): void;
+  signal?(data: Buffer): void;
+}
+
+export class SessionChannel implements ChannelOwner {
+  readonly #work: Work;
+  readonly #channel: Channel;
+  #env: (readonly [string, string])[] = [];
+  #pty: Buffer | undefined;
+  #size: Buffer | undefined;
+  #started = false;
+  #gone = false;
+  #running: Running | undefined;
+  /** What came before something runs; no more than the window. */
+  #early: Buffer[] = [];
+  #earlyEof = false;
+  /** What is being judged. */
+  #asking: Statement | undefined;
+
+  constructor(work: Work, channel: Channel) {
+    this.#work = work;
+    this.#channel = channel;
+    channel.owner = this;
+  }
+
+  get #asker(): Asker {
+    return { login: this.#work.signed.info.role, pty: this.#pty !== undefined };
+  }
+
+  request({ type, wantReply, data }: ChannelRequest): void {
+    const answer = (ok: boolean): void => {
+      if (wantReply) this.#channel.answer(ok);
+    };
+    switch (type) {
+      case 'env':
+        return answer(this.#setEnv(data));
+      case 'pty-req':
+        if (this.#started) return answer(false);
+        parsePty(data);
+        this.#pty = data;
+        return answer(true);
+      case 'window-change': {
+        const { columns, rows } = parseWindowChange(data);
+        this.#size = data;
+        this.#running?.resized?.(columns, rows, data);
+        return answer(true);
+      }
+      case 'signal':
+        this.#running?.signal?.(data);
+        return answer(this.#running?.signal !== undefined);
+      case 'exec':
+        return this.#start(answer, () => this.#exec(new Reader(data, 0).text()));
+      case 'shell':
+        return this.#start(answer, () => this.#shell());
+      case 'subsystem':
+        return this.#start(answer, () => this.#subsystem(new Reader(data, 0).text()));
+      default:
+        // auth-agent-req@openssh.com and x11-req are among them: nothing of the client's is opened to the host.
+        return answer(false);
+    }
+  }
+
+  #setEnv(data: Buffer): boolean {
+    const reader = new Reader(data, 0);
+    const [name, value] = [reader.text(), reader.text()];
+    const allowed = this.#work.signed.resource.ssh?.env ?? [];
+    if (this.#started || this.#env.length >= ENV_MAX || !allowed.some((glob) => matches(glob, name))) return false;
+    this.#env.push([name, value]);
+    return true;
+  }
+
+  #start(answer: (ok: boolean) => void, run: () => Promise<void>): void {
+    if (this.#started) return answer(false);
+    this.#started = true;
+    answer(true);
+    run().catch((error: unknown) => this.#refuse(error, this.#asking));
+  }
+
+  // What may run.
+
+  async #exec(command: string): Promise<void> {
+    const work = this.#work;
+    if (work.shell === undefined || Buffer.byteLength(command) > LIMITS.sshCommandBytesMax)
+      throw new GatewayError('statement.unknown', { reason: 'command line' });
+    const shell = work.shell.read(command);
+    const transfer = work.shell.transferOf(command);
+    if (transfer === undefined) {
+      const judged = await this.#judge(commandStatement(command, shell, this.#asker));
+      return await this.#runCommand(judged, command);
+    }
+    let judged: Judged | undefined;
+    for (const statement of transferStatements(command, transfer, shell, this.#asker)) {
+      judged?.tally.finish(work.host.monotonicUs());
+      judged = await this.#judge(statement);
+    }
+    if (judged !== undefined) await this.#runCommand(judged, command);
+  }
+
+  async #runCommand({ permit, tally, statement }: Judged, command: string): Promise<void> {
+    const host = await this.#openHost(permit);
+    this.#join(host, tally, statement);
+    host.request('exec', requests.exec(command), (ok) => {
+      if (!ok) this.#failed(tally, host, 'the host does not run commands');
+    });
+  }
+
+  async #shell(): Promise<void> {
+    const work = this.#work;
+    const mode = work.signed.resource.ssh?.shell ?? 'none';
+    const statement = shellStatement(this.#asker);
+    if (mode !== 'recorded') throw work.refuse(statement, 'gateway/shell', 'This resource opens no shells.');
+    const { permit, tally } = await this.#judge(statement);
+    const host = await this.#openHost(permit);
+    this.#join(host, tally, statement);
+    host.request('shell', new Uint8Array(), (ok) => {
+      if (!ok) this.#failed(tally, host, 'the host opens no shell');
+    });
+  }
+
+  async #subsystem(name: string): Promise<void> {
+    const work = this.#work;
+    throw work.refuse(
+      subsystemStatement(name, this.#asker),
+      'gateway/subsystem',
+      `There is no subsystem ${name} here.`,
+    );
+  }
+
+  async #judge(statement: Statement): Promise<Judged> {
+    this.#asking = statement;
+    const judged = await this.#work.judge(statement, { held: (notice) => this.#held(notice) });
+    if (this.#gone) throw new GatewayError('approval.cancelled');
+    this.#work.host.recorder.statement(judged.tally.number, statement.text);
+    return judged;
+  }
+
+  #held(notice: HeldNotice): void {
+    this.#say(heldText(notice, this.#work.host.nowMs()));
+  }
+
+  async #openHost(permit: Judged['permit']): Promise<Channel> {
+    const host = await this.#work.upstream.openSession(permit);
+    if (this.#gone) {
+      host.abort();
+      throw new GatewayError('approval.cancelled');
+    }
+    for (const [name, value] of this.#env) host.request('env', requests.env(name, value));
+    if (this.#pty !== undefined) host.request('pty-req', this.#pty, () => undefined);
+    if (this.#size !== undefined) host.request('window-change', this.#size);
+    return host;
+  }
+
+  #join(host: Channel, tally: Tally, statement: Statement): void {
+    const work = this.#work;
+    const filter: Filter = {
+      saturated: false,
+      down: (chunk) => {
+        tally.bytes += chunk.length;
+        return chunk;
+      },
+      rest: () => Buffer.alloc(0),
+    };
+    const over = Promise.withResolvers<void>();
+    const pipe = new Pipe(this.#channel, host, filter, {
+      exited: (request) => {
+        const said = exitText(request);
+        noteEnd(work.host.recorder, tally.number, '', said);
+      },
+      closed: () => {
+        tally.finish(work.host.monotonicUs());
+        over.resolve();
+      },
+    });
+    const ended = work.running(statement, (error) => {
+      this.#say(work.textOf(error, statement));
+      tally.error = error.code;
+      pipe.stop();
+    });
+    void over.promise.then(ended);
+    this.#run({
+      clientData: (chunk) => pipe.clientData(chunk),
+      clientEof: () => pipe.clientEof(),
+      clientClosed: () => pipe.clientClosed(),
+      clientDrained: () => pipe.clientDrained(),
+      resized: (_columns, _rows, data) => pipe.requestHost('window-change', data),
+      signal: (data) => pipe.requestHost('signal', data),
+    });
+  }
+
+  /** From here on the client's words go there. */
+  #run(running: Running): void {
+    this.#asking = undefined;
+    this.#running = running;
+    for (const chunk of this.#early.splice(0)) running.clientData(chunk);
+    if (this.#earlyEof) running.clientEof();
+  }
+
+  #failed(tally: Tally, host: Channel, reason: string): void {
+    tally.error = 'upstream.protocol';
+    host.abort();
+    this.#refuse(new GatewayError('upstream.protocol', { reason }), undefined);
+  }
+
+  #say(text: string): void {
+    const pty = this.#pty !== undefined;
+    this.#channel.write(forTerminal(text, pty), !pty);
+  }
+
+  #refuse(error: unknown, statement: Statement | undefined): void {
+    if (this.#gone) return;
+    this.#say(this.#work.textOf(error, statement));
+    this.#channel.request('exit-status', requests.exitStatus(refusedStatus(error)));
+    this.#channel.eof();
+    this.#channel.close();
+  }
+
+  // From the client.
+
+  data(chunk: Buffer): void {
+    if (this.#running !== undefined) return this.#running.clientData(chunk);
+    if (this.#asking !== undefined && this.#pty !== undefined && chunk.includes(CTRL_C))
+      this.#work.cancel(this.#asking);
+    this.#early.push(Buffer.from(chunk));
+  }
+
+  eof(): void {
+    if (this.#running === undefined) this.#earlyEof = true;
+    else this.#running.clientEof();
+  }
+
+  drained(): void {
+    this.#running?.clientDrained();
+  }
+
+  closed(): void {
+    this.#gone = true;
+    this.#early = [];
+    if (this.#asking !== undefined) this.#work.cancel(this.#asking);
+    this.#running?.clientClosed();
+  }
+}
+
+function exitText({ type, data }: ChannelRequest): string {
+  return type === 'exit-status' ? `exit ${new Reader(data, 0).uint32()}` : `signal ${parseExitSignal(data).signal}`;
+}
+
+/** `*` stands for any run of characters. */
+function matches(glob: string, name: string): boolean {
+  const parts = glob.split('*');
+  if (parts.length === 1) return glob === name;
+  const [first = '', last = ''] = [parts[0], parts.at(-1)];
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = name.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return at <= name.length - last.length;
+}

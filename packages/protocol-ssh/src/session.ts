@@ -1,0 +1,225 @@
+/**
+ * One SSH connection from the first byte to the last: keys, signing in, its channels, the end; and who may speak when.
+ * Refuses to know sockets, clocks and rules: everything goes through the host's ports. Every error ends this session only.
+ * Limits: LIMITS.loginTimeoutMsMax for the key exchange, LIMITS.sshLoginMsMax for signing in, LIMITS.closeTimeoutMsMax.
+ */
+import { CODES, type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
+import type {
+  ClientTls,
+  ProtocolSession,
+  SessionHost,
+  SignedIn,
+  TimerName,
+  UpstreamTls,
+} from '@sallyport/protocol-kit';
+import { Channels } from './channels.ts';
+import { type HostKey, MODERN, SshTransport } from './codec.ts';
+import { ClientLogin } from './login.ts';
+import { type ChannelOpen, DISCONNECT, MSG, OPEN_FAILURE } from './messages.ts';
+import { SessionChannel } from './session-channel.ts';
+import { Upstream } from './upstream.ts';
+import { type ShellReader, Work } from './work.ts';
+
+export interface SshOptions {
+  /** The agent's own key, and its certificate once it has one; asked for at each connection. */
+  hostKey(): HostKey;
+  readonly shell: ShellReader | undefined;
+}
+
+type Phase =
+  | { readonly kind: 'exchange' }
+  | { readonly kind: 'login'; readonly login: ClientLogin }
+  | {
+      readonly kind: 'open';
+      readonly channels: Channels;
+      readonly upstream: Upstream;
+      readonly work: Work;
+      readonly signed: SignedIn;
+    }
+  | { readonly kind: 'ended' };
+
+export class SshSession implements ProtocolSession {
+  readonly #host: SessionHost;
+  readonly #options: SshOptions;
+  readonly #transport: SshTransport;
+  #phase: Phase = { kind: 'exchange' };
+
+  constructor(host: SessionHost, options: SshOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.#transport = new SshTransport({ kind: 'server', hostKey: options.hostKey() }, MODERN, {
+      wire: (bytes) => void host.client.write(bytes),
+      exchanged: (first) => {
+        if (first) this.#exchanged();
+      },
+      message: (payload) => this.#message(payload),
+      broken: (error) => this.#fail(new GatewayError('protocol.malformed', {}, { cause: error })),
+    });
+    host.timers.set('login', LIMITS.loginTimeoutMsMax);
+    this.#transport.start();
+  }
+
+  clientBytes(chunk: Buffer): void {
+    if (this.#phase.kind === 'open') this.#moved();
+    if (this.#phase.kind !== 'ended') this.#transport.bytes(chunk);
+  }
+
+  clientSecured(_tls: ClientTls): void {
+    this.#host.client.destroy();
+  }
+
+  clientClosed(): void {
+    const phase = this.#phase;
+    if (phase.kind === 'ended') return;
+    this.#leave();
+  }
+
+  clientDrained(): void {}
+
+  upstreamBytes(chunk: Buffer): void {
+    const phase = this.#phase;
+    if (phase.kind !== 'open') return;
+    this.#moved();
+    phase.upstream.bytes(chunk);
+  }
+
+  upstreamSecured(_tls: UpstreamTls): void {}
+
+  upstreamClosed(error: GatewayError | undefined): void {
+    if (this.#phase.kind === 'open') this.#phase.upstream.closed(error);
+  }
+
+  upstreamDrained(): void {}
+
+  timer(name: TimerName): void {
+    switch (name) {
+      case 'login':
+        return this.#fail(new GatewayError('session.idle'));
+      case 'idle':
+        if (this.#phase.kind === 'open' && this.#phase.work.isBusy) return this.#moved();
+        return this.#fail(new GatewayError('session.idle'));
+      case 'age':
+        return this.#fail(new GatewayError('session.too_long'));
+      case 'notice':
+      case 'held':
+        return;
+      case 'close':
+        this.#host.client.destroy();
+        return this.#host.upstream.destroy();
+      default:
+        return name satisfies never;
+    }
+  }
+
+  end(code: ErrorCode): void {
+    this.#fail(new GatewayError(code));
+  }
+
+  bundleChanged(): void {
+    if (this.#phase.kind === 'open') this.#phase.work.bundleChanged();
+  }
+
+  #exchanged(): void {
+    const login = new ClientLogin({
+      signIn: this.#host.signIn,
+      address: this.#host.client.address,
+      sessionId: () => this.#transport.sessionId,
+      nowMs: () => this.#host.nowMs(),
+      send: (payload) => this.#transport.send(payload),
+      done: (signed) => this.#open(signed),
+      asked: () => this.#host.timers.set('login', LIMITS.sshLoginMsMax),
+      give: (error) => this.#fail(error),
+    });
+    this.#phase = { kind: 'login', login };
+    this.#host.timers.set('login', LIMITS.sshPasswordMsMax);
+  }
+
+  #open(signed: SignedIn): void {
+    const { timers } = this.#host;
+    timers.clear('login');
+    const channels = new Channels(this.#transport, {
+      opened: (open) => this.#opened(open),
+      globalRequest: (name, wantReply, data) => this.#global(name, wantReply, data),
+    });
+    const upstream = new Upstream(this.#host, signed, {
+      upstreamEnded: (error) => this.#upstreamEnded(error),
+      upstreamOpened: (open) => upstream.channels.refuse(open, OPEN_FAILURE.prohibited, 'not asked for'),
+    });
+    const work = new Work(this.#host, signed, upstream, this.#options.shell);
+    this.#phase = { kind: 'open', channels, upstream, work, signed };
+    const { sessionMsMax } = signed.resource;
+    if (sessionMsMax !== undefined) timers.set('age', sessionMsMax);
+    this.#moved();
+    void upstream.begin();
+  }
+
+  /** Something was said: the silence begins anew. */
+  #moved(): void {
+    if (this.#phase.kind !== 'open') return;
+    const { idleMsMax } = this.#phase.signed.resource;
+    if (idleMsMax !== undefined) this.#host.timers.set('idle', idleMsMax);
+  }
+
+  #message(payload: Buffer): void {
+    const phase = this.#phase;
+    try {
+      if (phase.kind === 'login') phase.login.message(payload);
+      else if (phase.kind === 'open') this.#connected(phase.channels, payload);
+      else if (phase.kind === 'exchange') throw new GatewayError('protocol.unexpected', { phase: 'exchange' });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #connected(channels: Channels, payload: Buffer): void {
+    const type = payload[0]!;
+    // Late requests to sign in are passed over (RFC 4252 section 5.3).
+    if (type < MSG.globalRequest) return;
+    channels.message(payload);
+  }
+
+  #opened(open: ChannelOpen): void {
+    const phase = this.#phase;
+    if (phase.kind !== 'open') return;
+    if (open.type !== 'session') return phase.channels.refuse(open, OPEN_FAILURE.prohibited, 'Sallyport: not granted');
+    const channel = phase.channels.accept(open);
+    if (channel !== undefined) new SessionChannel(phase.work, channel);
+  }
+
+  #global(name: string, wantReply: boolean, _data: Buffer): void {
+    if (this.#phase.kind !== 'open' || !wantReply) return;
+    this.#phase.channels.answerGlobal(name === 'no-more-sessions@openssh.com');
+  }
+
+  #upstreamEnded(error: GatewayError): void {
+    const phase = this.#phase;
+    if (phase.kind !== 'open') return;
+    // Channels that wait say why themselves; with none there is nobody left to tell.
+    this.#host.failed(error.code);
+    setImmediate(() => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#phase.kind === 'ended') return;
+    const code: ErrorCode = error instanceof GatewayError ? error.code : 'internal';
+    if (!(error instanceof GatewayError)) this.#host.log.error('an SSH session broke', { error });
+    this.#host.failed(code);
+    const wasOpen = this.#phase.kind === 'open';
+    this.#leave();
+    const reason = code.startsWith('protocol.') ? DISCONNECT.protocolError : DISCONNECT.byApplication;
+    this.#transport.disconnect(reason, wasOpen ? `Sallyport: ${CODES[code].text}` : CODES['auth.failed'].text);
+    this.#host.client.end();
+    this.#host.timers.set('close', LIMITS.closeTimeoutMsMax);
+  }
+
+  #leave(): void {
+    const phase = this.#phase;
+    this.#phase = { kind: 'ended' };
+    if (phase.kind === 'login') phase.login.close();
+    if (phase.kind === 'open') {
+      phase.signed.cancelHeld();
+      phase.channels.end();
+      phase.upstream.end();
+    } else this.#host.upstream.destroy();
+  }
+}
