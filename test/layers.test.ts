@@ -139,7 +139,7 @@ test('banned modules stay out', () => {
 const RANK: Record<string, number> = {
   codec: 0,
   messages: 1,
-  // What SSH's nine files are made of besides: docs/adr/0024-ssh-protocol.md, "Files".
+  // What SSH's nine files are made of besides: docs/adr/0026-ssh-protocol.md, "Files".
   channels: 2,
   // What PostgreSQL's nine files are made of besides: docs/adr/0007-postgres-protocol.md, "Files".
   scram: 1,

@@ -25,12 +25,8 @@ await build({
   target: 'node24',
   minifySyntax: true,
   minifyWhitespace: true,
-<<<<<<< HEAD
-=======
-  // Large, and wanted by few: found beside the agent when somebody installs them there (docs/how-to/credentials.md).
   // Native: ssh2's addon is copied beside, and the other only guesses which cipher is quick.
-  external: ['@aws-sdk/*', '@azure/*', '@google-cloud/*', '*.node', 'cpu-features'],
->>>>>>> 7ee2323 (protocol-ssh, agent: SSH through the agent, a first path)
+  external: ['*.node', 'cpu-features'],
   legalComments: 'none',
   logLevel: 'error',
   // CommonJS inside asks for Node's own modules by require (grpc-js) and for its own folder (the parser).

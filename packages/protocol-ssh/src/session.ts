@@ -102,6 +102,7 @@ export class SshSession implements ProtocolSession {
         return this.#fail(new GatewayError('session.too_long'));
       case 'notice':
       case 'held':
+      case 'commit':
         return;
       case 'close':
         this.#host.client.destroy();
