@@ -16,6 +16,7 @@ import { type GroupRow, ScimRepository } from './scim.repository.ts';
 import { ScimError } from './scim-error.ts';
 import { choose, isAsked, type ListQuery, listOf, windowOf } from './scim-list.ts';
 import { ScimMemberships } from './scim-memberships.ts';
+import type { ScimResources } from './scim-resources.ts';
 import { requireVersion, versionOf } from './scim-version.ts';
 
 type Members = readonly { readonly id: string; readonly name: string }[];
@@ -23,7 +24,7 @@ type Change = (document: Document) => Document;
 const taken = (): ScimError => new ScimError('uniqueness', 'Another group of this provider has this name.');
 
 @Injectable()
-export class ScimGroups {
+export class ScimGroups implements ScimResources {
   constructor(
     private readonly database: Database,
     private readonly repository: ScimRepository,
@@ -42,7 +43,8 @@ export class ScimGroups {
   }
 
   /** @throws GatewayError `request.not_found` */
-  async get(who: Provisioner, id: string, isWithMembers = true): Promise<object> {
+  async get(who: Provisioner, id: string, chosen: ListQuery = {}): Promise<object> {
+    const isWithMembers = isAsked(chosen, 'members');
     const row = await this.#find(who, id);
     const members = isWithMembers ? await this.repository.membersOf([row.id]) : undefined;
     return this.#show(row, members?.get(row.id) ?? []);
@@ -70,9 +72,10 @@ export class ScimGroups {
     return await this.get(who, id);
   }
 
-  async patch(who: Provisioner, id: string, body: unknown, ifMatch: string | undefined): Promise<void> {
+  async patch(who: Provisioner, id: string, body: unknown, ifMatch: string | undefined): Promise<undefined> {
     const operations = readOperations(body);
     await this.#change(who, id, ifMatch, (document) => applyPatch(GROUP_SCHEMA, document, operations));
+    return undefined;
   }
 
   async remove(who: Provisioner, id: string, ifMatch: string | undefined): Promise<void> {

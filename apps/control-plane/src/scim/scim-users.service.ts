@@ -22,6 +22,7 @@ import { ScimRepository, type UserRow } from './scim.repository.ts';
 import { ScimError } from './scim-error.ts';
 import { choose, isAsked, type ListQuery, listOf, windowOf } from './scim-list.ts';
 import { ScimMemberships } from './scim-memberships.ts';
+import type { ScimResources } from './scim-resources.ts';
 import { requireVersion, versionOf } from './scim-version.ts';
 
 const NAME_CHARS_MAX = 36;
@@ -29,7 +30,7 @@ type Emails = readonly Readonly<{ value?: string; type?: string; primary?: boole
 type Change = (document: Document) => Document;
 
 @Injectable()
-export class ScimUsers {
+export class ScimUsers implements ScimResources {
   constructor(
     private readonly database: Database,
     private readonly repository: ScimRepository,

@@ -29,7 +29,8 @@ import { isRecord } from './document.ts';
 import { Provisioners } from './provisioner.ts';
 import { SCIM_TYPE, ScimErrorFilter } from './scim-error.filter.ts';
 import { ScimGroups } from './scim-groups.service.ts';
-import { choose, isAsked, ListQuery, listOf } from './scim-list.ts';
+import { choose, ListQuery, listOf } from './scim-list.ts';
+import type { ScimResources } from './scim-resources.ts';
 import { ScimUsers } from './scim-users.service.ts';
 import { namesVersion } from './scim-version.ts';
 
@@ -75,138 +76,87 @@ export class ScimController {
     return `${this.listening.publicUrl()}/scim/v2`;
   }
 
-  // users
-  @Get('Users')
-  async listUsers(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Query({ schema: ListQuery }) query: ListQuery,
-  ) {
-    send(request, reply, await this.users.list(await this.#who(request), query), {});
-  }
-  @Post('Users/.search')
-  async searchUsers(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Body({ schema: ListQuery }) query: ListQuery,
-  ) {
-    send(request, reply, await this.users.list(await this.#who(request), query), {});
-  }
-  @Get('Users/:id')
-  async getUser(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Query({ schema: ListQuery }) query: ListQuery,
-  ) {
-    send(request, reply, await this.users.get(await this.#who(request), id), query);
-  }
-  @Post('Users')
-  async createUser(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Body({ schema: Any }) body: Any,
-    @Query({ schema: ListQuery }) query: ListQuery,
-  ) {
-    send(request, reply, await this.users.create(await this.#who(request), body), query, 201);
-  }
-  @Put('Users/:id')
-  async replaceUser(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Body({ schema: Any }) body: Any,
-    @Query({ schema: ListQuery }) query: ListQuery,
-    @Headers('if-match') ifMatch: string | undefined,
-  ) {
-    send(request, reply, await this.users.replace(await this.#who(request), id, body, ifMatch), query);
-  }
-  @Patch('Users/:id')
-  async patchUser(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Body({ schema: Any }) body: Any,
-    @Query({ schema: ListQuery }) query: ListQuery,
-    @Headers('if-match') ifMatch: string | undefined,
-  ) {
-    send(request, reply, await this.users.patch(await this.#who(request), id, body, ifMatch), query);
-  }
-  @Delete('Users/:id')
-  @HttpCode(204)
-  async removeUser(
-    @Req() request: FastifyRequest,
-    @Param('id') id: string,
-    @Headers('if-match') ifMatch: string | undefined,
-  ): Promise<void> {
-    await this.users.remove(await this.#who(request), id, ifMatch);
+  /** @throws GatewayError `request.not_found` for a type that there is not */
+  #resources(type: string): ScimResources {
+    if (type === 'Users') return this.users;
+    if (type === 'Groups') return this.groups;
+    throw new GatewayError('request.not_found');
   }
 
-  // groups
-  @Get('Groups')
-  async listGroups(
+  // Users and Groups alike
+  @Get(':type')
+  async list(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
+    @Param('type') type: string,
     @Query({ schema: ListQuery }) query: ListQuery,
   ) {
-    send(request, reply, await this.groups.list(await this.#who(request), query), {});
+    send(request, reply, await this.#resources(type).list(await this.#who(request), query), {});
   }
-  @Post('Groups/.search')
-  async searchGroups(
+  @Post(':type/.search')
+  async search(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
+    @Param('type') type: string,
     @Body({ schema: ListQuery }) query: ListQuery,
   ) {
-    send(request, reply, await this.groups.list(await this.#who(request), query), {});
+    send(request, reply, await this.#resources(type).list(await this.#who(request), query), {});
   }
-  @Get('Groups/:id')
-  async getGroup(
+  @Get(':type/:id')
+  async get(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
+    @Param('type') type: string,
     @Param('id') id: string,
     @Query({ schema: ListQuery }) query: ListQuery,
   ) {
-    send(request, reply, await this.groups.get(await this.#who(request), id, isAsked(query, 'members')), query);
+    send(request, reply, await this.#resources(type).get(await this.#who(request), id, query), query);
   }
-  @Post('Groups')
-  async createGroup(
+  @Post(':type')
+  async create(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
+    @Param('type') type: string,
     @Body({ schema: Any }) body: Any,
     @Query({ schema: ListQuery }) query: ListQuery,
   ) {
-    send(request, reply, await this.groups.create(await this.#who(request), body), query, 201);
+    send(request, reply, await this.#resources(type).create(await this.#who(request), body), query, 201);
   }
-  @Put('Groups/:id')
-  async replaceGroup(
+  @Put(':type/:id')
+  async replace(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
+    @Param('type') type: string,
     @Param('id') id: string,
     @Body({ schema: Any }) body: Any,
     @Query({ schema: ListQuery }) query: ListQuery,
     @Headers('if-match') ifMatch: string | undefined,
   ) {
-    send(request, reply, await this.groups.replace(await this.#who(request), id, body, ifMatch), query);
+    send(request, reply, await this.#resources(type).replace(await this.#who(request), id, body, ifMatch), query);
   }
-  /** Answers without a body: a group of thousands need not travel back for one more member. */
-  @Patch('Groups/:id')
-  @HttpCode(204)
-  async patchGroup(
+  @Patch(':type/:id')
+  async patch(
     @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('type') type: string,
     @Param('id') id: string,
     @Body({ schema: Any }) body: Any,
+    @Query({ schema: ListQuery }) query: ListQuery,
+    @Headers('if-match') ifMatch: string | undefined,
+  ) {
+    const after = await this.#resources(type).patch(await this.#who(request), id, body, ifMatch);
+    if (after === undefined) void reply.status(204).send();
+    else send(request, reply, after, query);
+  }
+  @Delete(':type/:id')
+  @HttpCode(204)
+  async remove(
+    @Req() request: FastifyRequest,
+    @Param('type') type: string,
+    @Param('id') id: string,
     @Headers('if-match') ifMatch: string | undefined,
   ): Promise<void> {
-    await this.groups.patch(await this.#who(request), id, body, ifMatch);
-  }
-  @Delete('Groups/:id')
-  @HttpCode(204)
-  async removeGroup(
-    @Req() request: FastifyRequest,
-    @Param('id') id: string,
-    @Headers('if-match') ifMatch: string | undefined,
-  ): Promise<void> {
-    await this.groups.remove(await this.#who(request), id, ifMatch);
+    await this.#resources(type).remove(await this.#who(request), id, ifMatch);
   }
 
   // about us
