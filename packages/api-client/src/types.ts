@@ -75,13 +75,29 @@ export interface Page<T> {
 /** One frame of a recording or of a live session. Times are milliseconds since the session opened. */
 export interface ReplayFrame {
   readonly atMs: number;
-  /** `statement`, `columns`, `rows`, `complete`, `error`, `notice`, `cut`, `input`, `input_cut`, `client` or `server`. */
+  /**
+   * `statement`, `columns`, `rows`, `complete`, `error`, `notice`, `cut`, `input`, `input_cut`, `client`, `server`, or of streams
+   * `terminal_output`, `terminal_input`, `resize`, `exit`, `stream_cut`, `file`.
+   */
   readonly kind: string;
   readonly number?: number;
   readonly text?: string;
   readonly columns?: readonly string[];
   /** Cells, `null` for SQL NULL, a line of COPY text in one; of `cut` and `input_cut`, how many are not there. */
   readonly rows?: readonly (readonly (string | null)[])[] | number;
-  /** Of `cut` and `input_cut`: how many; of `client` and `server`: base64. */
+  /** Of `cut`, `input_cut` and `stream_cut`: how many; of `client`, `server` and streams: base64. */
   readonly bytes?: number | string;
+  /** `stdout`, `stderr`, `pty` or `input`. */
+  readonly stream?: string;
+  /** Of `resize`: columns and rows. */
+  readonly size?: readonly [number, number] | number;
+  /** Of `exit`. */
+  readonly code?: number;
+  readonly signal?: string;
+  /** Of `file`: what was done, to what, by which program; `size` is its bytes. */
+  readonly op?: string;
+  readonly path?: string;
+  readonly target?: string;
+  readonly via?: string;
+  readonly digest?: string;
 }

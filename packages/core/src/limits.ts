@@ -26,6 +26,10 @@ export const LIMITS = {
   writeQueueBytesMax: 1024 * 1024,
   /** One row that a mask has to rebuild. */
   maskedRowBytesMax: 16 * 1024 * 1024,
+  /** Bytes of a masked stream that wait for what follows; what is longer is hidden to its end. */
+  streamHeldBytesMax: 16 * 1024,
+  /** A private key in a masked stream; what goes on behind is shown again. */
+  streamKeyBytesMax: 64 * 1024,
   loginTimeoutMsMax: 10_000,
   upstreamConnectMsMax: 10_000,
   closeTimeoutMsMax: 2_000,
@@ -92,6 +96,10 @@ export const LIMITS = {
   recordedRowBytesPerStatementMax: 64 * 1024,
   /** A line of COPY data that is gathered to be masked for the recording, or shown in a replay; a longer one is only named. */
   recordedLineBytesMax: 1024 * 1024,
+  /** Output and input of one command that `results` keeps, streams together; the rest is counted and digested. */
+  recordedStreamBytesPerStatementMax: 1024 * 1024,
+  /** The same of a terminal, which shows a person's whole day: keys, screens, resizes. */
+  recordedTerminalBytesPerStatementMax: 64 * 1024 * 1024,
   recordingChunkBytesMax: 256 * 1024,
   /** Recorded bytes of one session that are not on disk yet; beyond it `results` cuts and `full` throttles. */
   recordingQueueBytesMax: 4 * 1024 * 1024,

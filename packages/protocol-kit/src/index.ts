@@ -18,6 +18,7 @@ export type {
   LinkSignIn,
   ProtocolAdapter,
   ProtocolSession,
+  RecordedFile,
   RecorderPort,
   SessionHost,
   SignedIn,

@@ -284,4 +284,31 @@ export interface RecorderPort {
   inputCut(number: number, lines: number, bytes: number, digest: string): void;
   /** Command tag, error or notice text as the client sees it. */
   note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void;
+  /** The terminal of this statement has this size from here on. Called first before its first output. */
+  resize(number: number, columns: number, rows: number): void;
+  /**
+   * What a stream of this statement shows, as the client sees it (masked). Several statements may run at once; what is left
+   * out (level, limits, a writer that is behind) is counted and digested until `exit`.
+   */
+  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): void;
+  /** What the client sent to it: only where the resource has input recorded, and never while nothing is echoed. */
+  streamInput(number: number, bytes: Uint8Array): void;
+  /** The statement's streams have ended, last of all it said; with neither a code nor a signal when it just ended. */
+  exit(number: number, end: { readonly code?: number; readonly signal?: string }): void;
+  /** A file was read, written or changed, at every level; without its contents. */
+  file(number: number, file: RecordedFile): void;
+}
+
+export interface RecordedFile {
+  /** `read`, `write`, `rename`, … */
+  readonly op: string;
+  readonly path: string;
+  /** The other path of a rename or link; '' without. */
+  readonly target: string;
+  /** Bytes that went through; absent where none did. */
+  readonly size?: number;
+  /** Hex SHA-256 of what went through; '' where it is not known. */
+  readonly digest: string;
+  /** `sftp`, `scp`, `rsync`, `git`. */
+  readonly via: string;
 }

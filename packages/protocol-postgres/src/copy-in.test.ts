@@ -33,6 +33,11 @@ function copy(keeps: CopyInKeeps, room = Number.MAX_SAFE_INTEGER): { readonly to
     columns: () => undefined,
     rows: () => undefined,
     note: () => undefined,
+    resize: () => undefined,
+    streamOutput: () => undefined,
+    streamInput: () => undefined,
+    exit: () => undefined,
+    file: () => undefined,
     input: (_number, bytes, lines) => {
       if (bytes.length > kept.room) return false;
       kept.room -= bytes.length;

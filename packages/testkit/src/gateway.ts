@@ -16,9 +16,29 @@ import {
   type StatementOutcome,
   type Verdict,
 } from '@sallyport/model';
-import type { HoldVerdict, ProtocolAdapter, RecorderPort, SignedIn, UpstreamCredential } from '@sallyport/protocol-kit';
+import type {
+  HoldVerdict,
+  ProtocolAdapter,
+  RecordedFile,
+  RecorderPort,
+  SignedIn,
+  UpstreamCredential,
+} from '@sallyport/protocol-kit';
 import { Admission, type Connection, type HostParts, type Listener, listen, Turn } from '@sallyport/relay';
 import { isTestToken } from './login.ts';
+
+/** What a protocol told the recorder of a stream. */
+export type RecordedStream =
+  | { readonly kind: 'resize'; readonly number: number; readonly columns: number; readonly rows: number }
+  | {
+      readonly kind: 'output';
+      readonly number: number;
+      readonly stream: 'stdout' | 'stderr' | 'pty';
+      readonly bytes: Buffer;
+    }
+  | { readonly kind: 'input'; readonly number: number; readonly bytes: Buffer }
+  | { readonly kind: 'exit'; readonly number: number; readonly code?: number; readonly signal?: string }
+  | ({ readonly kind: 'file'; readonly number: number } & RecordedFile);
 
 export interface Judged {
   readonly statement: Statement;
@@ -56,6 +76,8 @@ export interface GatewayOptions {
 export interface Recorded {
   readonly statements: string[];
   readonly notes: string[];
+  /** Frames of streams, in order. */
+  readonly streams: RecordedStream[];
   /** Protocol bytes of rows as the client got them. */
   rows: Buffer;
   /** What clients loaded by COPY, masked. */
@@ -153,6 +175,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const recorded: Recorded = {
     statements: [],
     notes: [],
+    streams: [],
     rows: Buffer.alloc(0),
     input: Buffer.alloc(0),
     inputCuts: [],
@@ -187,6 +210,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     inputCut: (_number, lines, bytes, digest) => void recorded.inputCuts.push({ lines, bytes, digest }),
     note: (_number, kind, text) => void recorded.notes.push(`${kind}: ${text}`),
+    resize: (number, columns, rows) => void recorded.streams.push({ kind: 'resize', number, columns, rows }),
+    streamOutput: (number, stream, bytes) =>
+      void recorded.streams.push({ kind: 'output', number, stream, bytes: Buffer.from(bytes) }),
+    streamInput: (number, bytes) => void recorded.streams.push({ kind: 'input', number, bytes: Buffer.from(bytes) }),
+    exit: (number, end) => void recorded.streams.push({ kind: 'exit', number, ...end }),
+    file: (number, file) => void recorded.streams.push({ kind: 'file', number, ...file }),
   });
 
   const parts = (connection: Connection): HostParts => {

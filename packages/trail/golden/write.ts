@@ -16,6 +16,7 @@ import {
   GOLDEN_SEAL_PRIVATE,
   GOLDEN_SECRET,
   GOLDEN_SESSION,
+  GOLDEN_STREAM_FRAMES,
   GOLDEN_TIME_MS,
   GOLDEN_UNTIL_COMMIT,
   goldenSegment,
@@ -42,6 +43,7 @@ write('segment.hex', hexLines(goldenSegment(key.sealTo(sealPublic))));
 const frames = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
 write('frames.hex', hexLines(frames));
 write('copy-frames.hex', hexLines(Buffer.concat(GOLDEN_COPY_FRAMES.map((frame) => encodeFrame(frame, 20)))));
+write('stream-frames.hex', hexLines(Buffer.concat(GOLDEN_STREAM_FRAMES.map((frame) => encodeFrame(frame, 40)))));
 const head = { sessionId: GOLDEN_SESSION, keyId: key.keyId, index: 3, fromMs: 12, toMs: 90_210 };
 write('recording.hex', hexLines((await sealRecordingChunk(head, frames, key.recordingKey(), Buffer.alloc(12, 1))).bytes));
 const signer = keySigner(goldenSigningKey(6));

@@ -259,6 +259,36 @@ export const GOLDEN_COPY_FRAMES: readonly RecordingFrame[] = [
   { kind: 'complete', atMs: 31, number: 2, text: 'COPY 1' },
 ];
 
+/** What a terminal, a command and a file transfer leave behind; frames that were added after the ones above. */
+export const GOLDEN_STREAM_FRAMES: readonly RecordingFrame[] = [
+  { kind: 'statement', atMs: 40, number: 1, text: '' },
+  { kind: 'resize', atMs: 40, number: 1, columns: 120, rows: 40 },
+  { kind: 'terminal_output', atMs: 41, number: 1, stream: 'pty', bytes: Buffer.from('\u001b[1m$ \u001b[0m') },
+  { kind: 'terminal_input', atMs: 400, number: 1, bytes: Buffer.from('ls\r') },
+  { kind: 'resize', atMs: 500, number: 1, columns: 80, rows: 300 },
+  { kind: 'exit', atMs: 600, number: 1, signal: 'HUP' },
+  { kind: 'statement', atMs: 700, number: 2, text: 'make' },
+  { kind: 'terminal_output', atMs: 701, number: 2, stream: 'stdout', bytes: Buffer.of(0, 255, 10) },
+  { kind: 'terminal_output', atMs: 702, number: 2, stream: 'stderr', bytes: Buffer.from('a***@e***.com: no\n') },
+  { kind: 'stream_cut', atMs: 800, number: 2, stream: 'stdout', bytes: 2 ** 40, digest: DIGEST },
+  { kind: 'stream_cut', atMs: 800, number: 2, stream: 'input', bytes: 5, digest: DIGEST },
+  { kind: 'exit', atMs: 801, number: 2, code: 0 },
+  { kind: 'exit', atMs: 802, number: 3, code: 255 },
+  { kind: 'exit', atMs: 803, number: 4 },
+  {
+    kind: 'file',
+    atMs: 900,
+    number: 5,
+    op: 'write',
+    path: '/srv/Größe.txt',
+    target: '',
+    size: 0,
+    digest: DIGEST,
+    via: 'sftp',
+  },
+  { kind: 'file', atMs: 901, number: 6, op: 'rename', path: '/srv/a', target: '/srv/b', digest: '', via: 'scp' },
+];
+
 /** A closed segment with all golden events. `keyRecord` is an argument because sealing is random. */
 export function goldenSegment(keyRecord: Buffer): Buffer {
   const key = new SessionKey(GOLDEN_SESSION, GOLDEN_SECRET);

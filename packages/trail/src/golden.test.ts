@@ -16,6 +16,7 @@ import {
   GOLDEN_SEAL_PRIVATE,
   GOLDEN_SECRET,
   GOLDEN_SESSION,
+  GOLDEN_STREAM_FRAMES,
   GOLDEN_UNTIL_COMMIT,
   goldenSegment,
   goldenSigningKey,
@@ -132,6 +133,12 @@ test('the golden frames of a COPY read back and are made again byte for byte', (
   const bytes = bytesOf('copy-frames.hex');
   expect([...decodeFrames(bytes, 20)]).toEqual(GOLDEN_COPY_FRAMES);
   expect(Buffer.concat(GOLDEN_COPY_FRAMES.map((frame) => encodeFrame(frame, 20)))).toEqual(bytes);
+});
+
+test('the golden frames of streams read back and are made again byte for byte', () => {
+  const bytes = bytesOf('stream-frames.hex');
+  expect([...decodeFrames(bytes, 40)]).toEqual(GOLDEN_STREAM_FRAMES);
+  expect(Buffer.concat(GOLDEN_STREAM_FRAMES.map((frame) => encodeFrame(frame, 40)))).toEqual(bytes);
 });
 
 test('the golden tree head parses, verifies and prints as it was', () => {

@@ -72,6 +72,7 @@ export {
   type SyncSigner,
   signatureHolds,
 } from './signer.ts';
+export { FRAME_STREAMS, type FrameStream, type StreamFrame } from './stream-frame.ts';
 export { readTar, TAR_END, type TarEntry, tarEntry } from './tar.ts';
 export {
   formatTreeHead,

@@ -3,6 +3,8 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { ByteBatch, broken } from './bytes.ts';
+import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
+import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
 
 export type RecordingFrame =
   | { readonly kind: 'statement'; readonly atMs: number; readonly number: number; readonly text: string }
@@ -47,6 +49,7 @@ export type RecordingFrame =
       readonly bytes: number;
       readonly digest: string;
     }
+  | StreamFrame
   /** A stream that has no statements. */
   | { readonly kind: 'client' | 'server'; readonly atMs: number; readonly bytes: Buffer };
 
@@ -62,6 +65,7 @@ const TYPES = [
   'server',
   'input',
   'input_cut',
+  ...STREAM_FRAME_TYPES,
 ] as const;
 
 type NumberedText = 'statement' | 'complete' | 'error' | 'notice';
@@ -104,6 +108,15 @@ export class FrameWriter {
   }
   inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
     this.#numbered('input_cut', atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
+  }
+  /** Streams of a command, a terminal's included: the bytes are copied once. */
+  streamFrame(frame: StreamFrame): void {
+    const { numbers, tail } = streamFrameBody(frame);
+    let size = tail.length;
+    for (const one of numbers) size += varintSize(one);
+    const into = this.#open(frame.kind, frame.atMs, frame.number, 0, size);
+    for (const one of numbers) this.#at = writeVarint(into, one, this.#at);
+    into.set(tail, this.#at);
   }
   stream(kind: 'client' | 'server', atMs: number, bytes: Uint8Array): void {
     const into = this.#head(kind, atMs, bytes.length);
@@ -169,7 +182,7 @@ export function encodeFrame(frame: RecordingFrame, sinceMs: number): Buffer {
       out.stream(frame.kind, frame.atMs, frame.bytes);
       break;
     default:
-      frame satisfies never;
+      out.streamFrame(frame);
   }
   return Buffer.from(batch.view);
 }
@@ -228,41 +241,6 @@ function decodeBody(kind: RecordingFrame['kind'], atMs: number, body: Buffer): R
       return { kind, atMs, number, lines, bytes, digest: body.toString('hex', at.offset) };
     }
     default:
-      return kind satisfies never;
+      return decodeStreamFrame(kind, atMs, number, body, at);
   }
-}
-
-function varintSize(value: number): number {
-  if (!Number.isSafeInteger(value) || value < 0) throw broken('number');
-  let size = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
-  return size;
-}
-
-function writeVarint(into: Buffer, value: number, start: number): number {
-  let at = start;
-  let rest = value;
-  while (rest >= 128) {
-    into[at++] = (rest % 128) + 128;
-    rest = Math.floor(rest / 128);
-  }
-  into[at++] = rest;
-  return at;
-}
-
-function varint(value: number): number[] {
-  const bytes = Buffer.alloc(varintSize(value));
-  writeVarint(bytes, value, 0);
-  return [...bytes];
-}
-
-function readVarint(bytes: Buffer, at: { offset: number }): number {
-  let value = 0;
-  for (let scale = 1; scale <= 2 ** 49; scale *= 128) {
-    const byte = bytes[at.offset++];
-    if (byte === undefined) throw broken('frame');
-    value += (byte & 127) * scale;
-    if (byte < 128) return value;
-  }
-  throw broken('frame');
 }

@@ -1,6 +1,6 @@
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { expect, test } from 'vitest';
-import { GOLDEN_FRAMES, GOLDEN_SESSION } from './golden.fixture.ts';
+import { GOLDEN_FRAMES, GOLDEN_SESSION, GOLDEN_STREAM_FRAMES } from './golden.fixture.ts';
 import { openRecordingChunk, sealRecordingChunk } from './recording-chunk.ts';
 import { decodeFrames, encodeFrame, type RecordingFrame } from './recording-frame.ts';
 import { replayRecording } from './recording-reader.ts';
@@ -57,13 +57,15 @@ test('a chunk that is altered, swapped or under another key is refused', async (
 });
 
 test('frames cut at any byte are refused or end at a frame', () => {
-  const bytes = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
-  for (let cut = 0; cut < bytes.length; cut++) {
-    try {
-      const frames = [...decodeFrames(bytes.subarray(0, cut), 12)];
-      expect(frames).toEqual(GOLDEN_FRAMES.slice(0, frames.length));
-    } catch (error) {
-      expect(error).toBeInstanceOf(GatewayError);
+  for (const golden of [GOLDEN_FRAMES, GOLDEN_STREAM_FRAMES]) {
+    const bytes = Buffer.concat(golden.map((frame) => encodeFrame(frame, 12)));
+    for (let cut = 0; cut < bytes.length; cut++) {
+      try {
+        const frames = [...decodeFrames(bytes.subarray(0, cut), 12)];
+        expect(frames).toEqual(golden.slice(0, frames.length));
+      } catch (error) {
+        expect(error).toBeInstanceOf(GatewayError);
+      }
     }
   }
 });

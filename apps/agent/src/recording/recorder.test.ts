@@ -275,3 +275,87 @@ test('chunks go to the control plane once each, and again after a lost link, unt
   expect(readdirSync(join(dir, 'recordings'))).toEqual([]);
   expect(budget.used).toBe(0);
 });
+
+test('streams of several statements replay byte for byte beside each other, with sizes, ends and files', async () => {
+  const { recorder, clock, replay } = bench('results');
+  recorder.statement(1, '');
+  recorder.resize(1, 80, 24);
+  recorder.streamOutput(1, 'pty', Buffer.from('$ '));
+  clock.nowMs += 7;
+  recorder.statement(2, 'make');
+  recorder.streamOutput(2, 'stdout', Buffer.of(0, 255));
+  recorder.streamInput(1, Buffer.from('ls'));
+  recorder.streamOutput(2, 'stderr', Buffer.from('no rule'));
+  recorder.streamOutput(1, 'pty', Buffer.from('ls'));
+  recorder.exit(2, { code: 2 });
+  recorder.file(3, { op: 'write', path: '/a', target: '', size: 5, digest: 'ab'.repeat(32), via: 'sftp' });
+  recorder.exit(1, { signal: 'HUP' });
+  const frames = await replay();
+  expect(frames.map((frame) => [frame.kind, 'number' in frame ? frame.number : 0])).toEqual([
+    ['statement', 1],
+    ['resize', 1],
+    ['terminal_output', 1],
+    ['statement', 2],
+    ['terminal_output', 2],
+    ['terminal_input', 1],
+    ['terminal_output', 2],
+    ['terminal_output', 1],
+    ['exit', 2],
+    ['file', 3],
+    ['exit', 1],
+  ]);
+  expect(frames[4]).toMatchObject({ atMs: 7, stream: 'stdout', bytes: Buffer.of(0, 255) });
+  expect(frames[9]).toMatchObject({ path: '/a', size: 5, via: 'sftp' });
+});
+
+test('at level results a command keeps its first bytes, and the rest of each stream is counted and digested at its end', async () => {
+  const { recorder, replay } = bench('results');
+  const most = LIMITS.recordedStreamBytesPerStatementMax;
+  const out = Buffer.alloc(most + 1000, 'o');
+  recorder.statement(1, 'cat big');
+  recorder.streamOutput(1, 'stderr', Buffer.from('warning'));
+  for (let at = 0; at < out.length; at += 40_000) recorder.streamOutput(1, 'stdout', out.subarray(at, at + 40_000));
+  recorder.streamOutput(1, 'stderr', Buffer.from('late'));
+  recorder.exit(1, { code: 0 });
+  const frames = await replay();
+  const kept = frames.flatMap((frame) => (frame.kind === 'terminal_output' ? [frame.bytes] : []));
+  expect(Buffer.concat(kept).length).toBe(most);
+  const rest = out.subarray(most - 'warning'.length);
+  expect(frames.slice(-3)).toMatchObject([
+    {
+      kind: 'stream_cut',
+      stream: 'stdout',
+      bytes: rest.length,
+      digest: createHash('sha256').update(rest).digest('hex'),
+    },
+    { kind: 'stream_cut', stream: 'stderr', bytes: 4, digest: createHash('sha256').update('late').digest('hex') },
+    { kind: 'exit', code: 0 },
+  ]);
+});
+
+test('a terminal keeps more than a command, and level statements keeps no stream at all', async () => {
+  const terminal = bench('results');
+  terminal.recorder.resize(1, 80, 24);
+  const much = Buffer.alloc(3 * LIMITS.recordedStreamBytesPerStatementMax, 't');
+  terminal.recorder.streamOutput(1, 'pty', much);
+  const shown = (await terminal.replay()).flatMap((frame) => (frame.kind === 'terminal_output' ? [frame.bytes] : []));
+  expect(Buffer.concat(shown).equals(much)).toBe(true);
+  const none = bench('statements');
+  none.recorder.streamOutput(1, 'stdout', much);
+  none.recorder.exit(1, { code: 1 });
+  expect((await none.replay()).map((frame) => frame.kind)).toEqual(['exit']);
+});
+
+test('a session that ends without an exit still says what was left out, and full keeps everything it paused for', async () => {
+  const cut = bench('results');
+  cut.recorder.streamOutput(1, 'stdout', Buffer.alloc(LIMITS.recordedStreamBytesPerStatementMax + 9));
+  expect((await cut.replay()).at(-1)).toMatchObject({ kind: 'stream_cut', bytes: 9 });
+  const full = bench('full');
+  const bytes = Buffer.alloc(6 * 1024 * 1024, 'f');
+  for (let at = 0; at < bytes.length; at += 65_536) {
+    if (full.recorder.saturated) await new Promise<void>((resolve) => (full.recorder.onDrained = resolve));
+    full.recorder.streamOutput(1, 'stdout', bytes.subarray(at, at + 65_536));
+  }
+  const all = (await full.replay()).flatMap((frame) => (frame.kind === 'terminal_output' ? [frame.bytes] : []));
+  expect(Buffer.concat(all).equals(bytes)).toBe(true);
+});

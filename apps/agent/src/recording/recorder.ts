@@ -2,16 +2,24 @@
  * Records one session as its client saw it, and what it loaded, off the path of statements: frames gather in memory, a
  * full chunk is compressed in zlib's threads, encrypted, written, and named by a `recording.chunk` event. Memory is
  * bounded: when the writer is behind, `full` throttles, else it cuts with a mark. Refuses to mask: it is given masked bytes.
- * Limits: recordedRowBytesPerStatementMax, recordingChunkBytesMax, recordingQueueBytesMax, recordingChunkAgeMsMax.
+ * Limits: recordedRowBytesPerStatementMax, recordedStreamBytesPerStatementMax, recordingChunkBytesMax, recordingQueueBytesMax, recordingChunkAgeMsMax.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { LIMITS, type Logger } from '@sallyport/core';
 import type { RecordingLevel, TrailEvent } from '@sallyport/model';
-import type { RecorderPort } from '@sallyport/protocol-kit';
-import { ByteBatch, FrameWriter, type SessionKey, sealRecordingChunk } from '@sallyport/trail';
+import type { RecordedFile, RecorderPort } from '@sallyport/protocol-kit';
+import {
+  ByteBatch,
+  type FrameStream,
+  FrameWriter,
+  type SessionKey,
+  type StreamFrame,
+  sealRecordingChunk,
+} from '@sallyport/trail';
 import { fitMessages } from './fit-messages.ts';
 import type { RecordingStore } from './recording-store.ts';
+import { StreamTallies } from './stream-tallies.ts';
 
 export interface RecorderOptions {
   /** UUID text. */
@@ -60,6 +68,7 @@ export class SessionRecorder implements RecorderPort {
   #number = 0;
   #recordedBytes = 0;
   #cut: Cut | undefined;
+  readonly #streams = new StreamTallies();
   #closed = false;
 
   constructor(options: RecorderOptions) {
@@ -126,6 +135,26 @@ export class SessionRecorder implements RecorderPort {
     if (kind !== 'notice') this.#endCut();
     this.#text(kind, number, text);
   }
+  resize(number: number, columns: number, rows: number): void {
+    this.#streams.isTerminal(number);
+    this.#stream({ kind: 'resize', atMs: 0, number, columns, rows }, FRAME_ROOM);
+  }
+  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): void {
+    this.#streamed(number, stream, bytes);
+  }
+  streamInput(number: number, bytes: Uint8Array): void {
+    this.#streamed(number, 'input', bytes);
+  }
+  exit(number: number, end: { readonly code?: number; readonly signal?: string }): void {
+    this.#endStreams(number);
+    this.#stream({ kind: 'exit', atMs: 0, number, ...end }, FRAME_ROOM);
+  }
+  file(number: number, file: RecordedFile): void {
+    const bytes = FRAME_ROOM + Buffer.byteLength(file.path) + Buffer.byteLength(file.target);
+    // Paths are a few KiB at most everywhere; the statement has them whole.
+    const shown = bytes <= NUMBERED_TEXT_BYTES ? file : { ...file, path: '', target: '' };
+    this.#stream({ kind: 'file', atMs: 0, number, ...shown }, bytes);
+  }
 
   /** Lets a chunk of age leave memory, so that a running session can be watched. */
   tick(): void {
@@ -137,6 +166,7 @@ export class SessionRecorder implements RecorderPort {
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#endCut();
+      for (const number of this.#streams.open()) this.#endStreams(number);
       if (this.#batch.length > 0) this.#sealChunk();
       this.#closed = true;
     }
@@ -169,6 +199,34 @@ export class SessionRecorder implements RecorderPort {
   #inPieces(bytes: Uint8Array, write: (piece: Uint8Array, isLast: boolean) => void): void {
     for (let from = 0; from < bytes.length; from += NUMBERED_TEXT_BYTES)
       write(bytes.subarray(from, from + NUMBERED_TEXT_BYTES), from + NUMBERED_TEXT_BYTES >= bytes.length);
+  }
+
+  /** At `full` everything is kept: the caller pauses while `saturated`. */
+  #streamed(number: number, stream: FrameStream, bytes: Uint8Array): void {
+    if (this.level === 'statements' || this.#closed || bytes.length === 0) return;
+    const room = this.level === 'full' ? bytes.length : this.#streams.room(number, stream);
+    const kept = this.#hasRoom(bytes.length) ? Math.min(room, bytes.length) : 0;
+    this.#streams.count(number, kept);
+    // What came late never stands in the recording behind a hole that is not marked: once cut, a stream stays cut.
+    if (kept < bytes.length) this.#streams.leaveOut(number, stream, bytes.subarray(kept));
+    if (kept > 0)
+      this.#inPieces(bytes.subarray(0, kept), (piece) => {
+        this.#stream(
+          stream === 'input'
+            ? { kind: 'terminal_input', atMs: 0, number, bytes: piece }
+            : { kind: 'terminal_output', atMs: 0, number, stream, bytes: piece },
+          piece.length,
+        );
+      });
+  }
+  #endStreams(number: number): void {
+    for (const cut of this.#streams.end(number))
+      this.#stream({ kind: 'stream_cut', atMs: 0, number, ...cut }, FRAME_ROOM);
+  }
+  #stream(frame: StreamFrame, bytes: number): void {
+    if (this.#closed) return;
+    const atMs = this.#begin(bytes);
+    this.#frames.streamFrame({ ...frame, atMs });
   }
 
   #leaveOut(bytes: Uint8Array, rowCount: number): void {

@@ -2,8 +2,8 @@
  * Live view of a session: what is recorded, as recording frames, while someone who may see it watches. Refuses to keep
  * anything: frames that the link cannot take are gone, the recording has them.
  */
-import type { RecorderPort } from '@sallyport/protocol-kit';
-import { ByteBatch, FrameWriter } from '@sallyport/trail';
+import type { RecordedFile, RecorderPort } from '@sallyport/protocol-kit';
+import { ByteBatch, FrameWriter, type StreamFrame } from '@sallyport/trail';
 
 /** A recorder that can be watched; before sign-in it has nothing behind it and records nothing. */
 export class WatchableRecorder implements RecorderPort {
@@ -76,6 +76,35 @@ export class WatchableRecorder implements RecorderPort {
   note(number: number, kind: 'complete' | 'error' | 'notice', text: string): void {
     this.#recorder?.note(number, kind, text);
     if (this.#show !== undefined) this.#frame((atMs) => this.#frames.text(kind, atMs, number, text));
+  }
+
+  resize(number: number, columns: number, rows: number): void {
+    this.#recorder?.resize(number, columns, rows);
+    if (this.#show !== undefined) this.#stream({ kind: 'resize', atMs: 0, number, columns, rows });
+  }
+
+  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): void {
+    this.#recorder?.streamOutput(number, stream, bytes);
+    if (this.#show !== undefined) this.#stream({ kind: 'terminal_output', atMs: 0, number, stream, bytes });
+  }
+
+  streamInput(number: number, bytes: Uint8Array): void {
+    this.#recorder?.streamInput(number, bytes);
+    if (this.#show !== undefined) this.#stream({ kind: 'terminal_input', atMs: 0, number, bytes });
+  }
+
+  exit(number: number, end: { readonly code?: number; readonly signal?: string }): void {
+    this.#recorder?.exit(number, end);
+    if (this.#show !== undefined) this.#stream({ kind: 'exit', atMs: 0, number, ...end });
+  }
+
+  file(number: number, file: RecordedFile): void {
+    this.#recorder?.file(number, file);
+    if (this.#show !== undefined) this.#stream({ kind: 'file', atMs: 0, number, ...file });
+  }
+
+  #stream(frame: StreamFrame): void {
+    this.#frame((atMs) => this.#frames.streamFrame({ ...frame, atMs }));
   }
 
   #frame(write: (atMs: number) => void): void {

@@ -41,6 +41,37 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
       return [
         `${at} ${styled(terminal, 'cyan', '→')} … ${String(frame.bytes ?? '?')} bytes that were sent are not in the recording, only their digest`,
       ];
+    case 'terminal_output':
+    case 'terminal_input': {
+      const shown = Buffer.from(String(frame.bytes ?? ''), 'base64').toString('utf8');
+      const mark =
+        frame.kind === 'terminal_input'
+          ? styled(terminal, 'cyan', '→')
+          : frame.stream === 'stderr'
+            ? styled(terminal, 'red', '2')
+            : ' ';
+      return shown
+        .replace(/\r?\n$/, '')
+        .split(/\r?\n/)
+        .map((line) => `${at} ${mark} ${safeText(line)}`);
+    }
+    case 'resize':
+      return [`${at}   the terminal is ${String(frame.size)}`];
+    case 'exit':
+      return [
+        `${at} ${styled(terminal, 'green', '✓')} ${frame.signal === undefined ? `exit ${frame.code ?? ''}` : `ended by ${safeText(frame.signal)}`}`,
+      ];
+    case 'stream_cut':
+      return [
+        `${at}   … ${String(frame.bytes ?? '?')} more bytes of ${frame.stream ?? 'it'} are not in the recording, only their digest`,
+      ];
+    case 'file': {
+      const target = frame.target === undefined || frame.target === '' ? '' : ` → ${safeText(frame.target)}`;
+      const size = typeof frame.size === 'number' ? `, ${frame.size} bytes` : '';
+      return [
+        `${at} ${styled(terminal, 'cyan', '⇅')} ${safeText(frame.op ?? '')} ${safeText(frame.path ?? '')}${target}${size} (${frame.via ?? ''})`,
+      ];
+    }
     default:
       return [`${at}   ${frame.kind} ${text}`];
   }

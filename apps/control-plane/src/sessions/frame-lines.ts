@@ -2,8 +2,9 @@
  * Recording frames as lines of JSON for people's tools: statements, columns, rows as cells, what the client loaded, what
  * ended them. What the detectors find is shown in part unless it is asked for in clear. Refuses to know who asks.
  */
-import { type Cell, CopyReader, PostgresRowReader, type RecordingFrame } from '@sallyport/trail';
+import { type Cell, CopyReader, type FrameStream, PostgresRowReader, type RecordingFrame } from '@sallyport/trail';
 import { hideDetected } from '../masking/detected.ts';
+import { ShownStreams } from './shown-streams.ts';
 
 /** One per stream: rows may begin in one frame and end in the next. */
 export class FrameLines {
@@ -11,22 +12,35 @@ export class FrameLines {
   readonly #clear: boolean;
   readonly #rows = new PostgresRowReader();
   readonly #input = new CopyReader();
+  readonly #streams: ShownStreams;
   #number = 0;
+  #atMs = 0;
   constructor(clear: boolean) {
     this.#clear = clear;
+    this.#streams = new ShownStreams(clear);
     this.#show = clear ? (text) => text : hideDetected;
   }
 
   /** Lines with their newlines; '' when a frame only begins a row. */
   line(frame: RecordingFrame): string {
+    this.#atMs = frame.atMs;
     const ended = this.#ended(frame);
     const value = this.#valueOf(frame);
-    return [...ended, ...(value === undefined ? [] : [value])].map((line) => `${JSON.stringify(line)}\n`).join('');
+    return textOf([...ended, ...(value === undefined ? [] : [value])]);
+  }
+
+  /** What was kept back of streams and need not wait longer: while nothing comes, or at the end. */
+  rest(quietMs?: number): string {
+    const kept = quietMs === undefined ? this.#streams.end() : this.#streams.quiet(quietMs);
+    return textOf(kept.map((one) => streamLine(this.#atMs, one.number, one.stream, one.bytes)));
   }
 
   /** Last lines of a COPY may lack their ends: they are shown once a frame tells that nothing follows. */
   #ended(frame: RecordingFrame): readonly object[] {
     if (!('number' in frame)) return [];
+    if (frame.kind === 'exit' || frame.kind === 'stream_cut')
+      return this.#streams.end(frame.number).map((one) => streamLine(frame.atMs, one.number, one.stream, one.bytes));
+    if (isOfStream(frame)) return [];
     // A statement's answer may come while the next statement is judged already: only frames of data and of ends count.
     if (frame.kind === 'statement' || frame.kind === 'columns' || frame.kind === 'notice') return [];
     const { kind, atMs } = frame;
@@ -70,9 +84,40 @@ export class FrameLines {
       case 'client':
       case 'server':
         return { atMs, kind, bytes: frame.bytes.toString('base64') };
+      case 'terminal_output':
+        return this.#stream(frame.atMs, frame.number, frame.stream, frame.bytes);
+      case 'terminal_input':
+        return this.#stream(frame.atMs, frame.number, 'input', frame.bytes);
+      case 'resize':
+        return { atMs, kind, number: frame.number, size: [frame.columns, frame.rows] };
+      case 'exit':
+        return { atMs, kind, number: frame.number, code: frame.code, signal: frame.signal };
+      case 'stream_cut': {
+        const digest = this.#clear ? { digest: frame.digest } : {};
+        return { atMs, kind, number: frame.number, stream: frame.stream, bytes: frame.bytes, ...digest };
+      }
+      case 'file': {
+        const { number, op, size, digest, via } = frame;
+        return {
+          atMs,
+          kind,
+          number,
+          op,
+          path: this.#show(frame.path),
+          target: this.#show(frame.target),
+          size,
+          digest,
+          via,
+        };
+      }
       default:
         return frame satisfies never;
     }
+  }
+
+  #stream(atMs: number, number: number, stream: FrameStream, bytes: Uint8Array): object | undefined {
+    const shown = this.#streams.show(number, stream, atMs, bytes);
+    return shown.length === 0 ? undefined : streamLine(atMs, number, stream, shown);
   }
 
   #cells(rows: readonly (readonly Cell[])[]): readonly (readonly (string | null)[])[] {
@@ -86,3 +131,16 @@ export class FrameLines {
     return hideDetected(bytes) === bytes ? this.#show(cell) : '[redacted]';
   }
 }
+
+const textOf = (lines: readonly object[]): string => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+
+const streamLine = (atMs: number, number: number, stream: FrameStream, bytes: Uint8Array): object => ({
+  atMs,
+  kind: stream === 'input' ? 'terminal_input' : 'terminal_output',
+  number,
+  stream,
+  bytes: Buffer.from(bytes).toString('base64'),
+});
+
+const isOfStream = ({ kind }: RecordingFrame): boolean =>
+  kind === 'terminal_output' || kind === 'terminal_input' || kind === 'resize' || kind === 'file';

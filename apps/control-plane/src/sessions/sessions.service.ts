@@ -226,6 +226,7 @@ export class SessionsService {
           };
         });
         if (queue.length > 0) continue;
+        yield lines.rest(WATCH_LOOK_MS);
         const now = await this.repository.find(session.projectId, session.id);
         if (now === null || now.closedAt !== null) return;
       }
@@ -347,4 +348,5 @@ function shownOf(bytes: Buffer, lines: FrameLines): readonly string[] | undefine
 
 async function* linesOf(frames: AsyncGenerator<RecordingFrame>, lines: FrameLines): AsyncGenerator<string> {
   for await (const frame of frames) yield lines.line(frame);
+  yield lines.rest();
 }

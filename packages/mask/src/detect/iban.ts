@@ -2,8 +2,8 @@
  * IBANs (ISO 13616): country, two check digits, account, of the country's exact length, with the mod-97 rule, in any
  * case, alone or with single spaces. Refuses countries outside the registry's list below.
  */
-import { isAlphanumeric, isDigit, isLetter, isWord, SPACE, upper } from '../bytes.ts';
-import type { Scan } from '../span.ts';
+import { isAlphanumeric, isDigit, isLetter, SPACE, upper } from '../bytes.ts';
+import { isGluedAfter, isGluedBefore, type Scan } from '../span.ts';
 
 // SWIFT IBAN registry: country and total length.
 const REGISTRY =
@@ -20,7 +20,7 @@ for (const entry of REGISTRY.split(' ')) {
 
 const characters = new Uint8Array(34);
 
-function ibanEnd(text: Uint8Array, start: number, length: number): number {
+function ibanEnd(text: Uint8Array, start: number, length: number, seams: Uint8Array | undefined): number {
   let count = 0;
   let at = start;
   while (count < length) {
@@ -28,7 +28,7 @@ function ibanEnd(text: Uint8Array, start: number, length: number): number {
     else if (text[at] === SPACE && count > 0 && text[at - 1] !== SPACE) at++;
     else return -1;
   }
-  if (isWord(text[at])) return -1;
+  if (isGluedAfter(text, at, seams)) return -1;
   let rest = 0;
   for (let i = 0; i < length; i++) {
     const char = characters[(i + 4) % length]!;
@@ -37,12 +37,12 @@ function ibanEnd(text: Uint8Array, start: number, length: number): number {
   return rest === 1 ? at : -1;
 }
 
-export const scanIbans: Scan = (text, hit) => {
+export const scanIbans: Scan = (text, hit, seams) => {
   for (let at = 0; at + 15 <= text.length; at++) {
-    if (!isLetter(text[at]) || isWord(text[at - 1]) || !isLetter(text[at + 1])) continue;
+    if (!isLetter(text[at]) || isGluedBefore(text, at, seams) || !isLetter(text[at + 1])) continue;
     if (!isDigit(text[at + 2]) || !isDigit(text[at + 3])) continue;
     const length = IBAN_LENGTHS[(upper(text[at]!) - 65) * 26 + upper(text[at + 1]!) - 65]!;
-    const end = length === 0 ? -1 : ibanEnd(text, at, length);
+    const end = length === 0 ? -1 : ibanEnd(text, at, length, seams);
     if (end < 0) continue;
     hit(at, end);
     at = end - 1;

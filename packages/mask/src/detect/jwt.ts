@@ -9,15 +9,19 @@ import type { Scan } from '../span.ts';
 const isObjectStart = (text: Uint8Array, at: number): boolean =>
   text[at] === 101 && text[at + 1] === 121 && text[at + 2] === 74;
 
-export const scanJwts: Scan = (text, hit) => {
+export const scanJwts: Scan = (text, hit, seams) => {
   let at = 0;
   while (at < text.length) {
     if (!isToken(text[at])) {
       at++;
       continue;
     }
-    const start = at;
-    while (isToken(text[at])) at++;
+    let start = at;
+    while (isToken(text[at])) {
+      // Behind a seam another word may begin.
+      if (seams !== undefined && seams[at] === 1 && !isObjectStart(text, start)) start = at;
+      at++;
+    }
     if (at - start < 10 || text[at] !== DOT || !isObjectStart(text, start)) continue;
     let end = at;
     let parts = 1;

@@ -3,8 +3,8 @@
  * US SSN and ITIN (with dashes), UK NINO, Spanish DNI and NIE, French NIR, German tax id, Italian codice fiscale.
  * Refuses bare nine-digit numbers and what is glued to letters or digits.
  */
-import { DASH, isDigit, isLetter, isWord, SPACE, upper } from '../bytes.ts';
-import type { Scan } from '../span.ts';
+import { DASH, isDigit, isLetter, SPACE, upper } from '../bytes.ts';
+import { isGluedAfter, isGluedBefore, type Scan } from '../span.ts';
 
 const number = (text: Uint8Array, from: number, to: number): number => {
   let value = 0;
@@ -120,16 +120,16 @@ function codiceFiscaleEnd(text: Uint8Array, at: number): number {
 
 const FORMS = [ssnEnd, ninoEnd, dniEnd, nirEnd, steuerIdEnd, codiceFiscaleEnd] as const;
 
-export const scanNationalIds: Scan = (text, hit) => {
+export const scanNationalIds: Scan = (text, hit, seams) => {
   for (let at = 0; at + 9 <= text.length; at++) {
     const byte = text[at];
     const before = text[at - 1];
-    if (isWord(before) || (!isDigit(byte) && !isLetter(byte))) continue;
+    if (isGluedBefore(text, at, seams) || (!isDigit(byte) && !isLetter(byte))) continue;
     // A number that goes on with a dash is something longer: a phone number, a part number.
     if (before === DASH && isDigit(text[at - 2])) continue;
     for (const form of FORMS) {
       const end = form(text, at);
-      if (end < 0 || isWord(text[end]) || (text[end] === DASH && isDigit(text[end + 1]))) continue;
+      if (end < 0 || isGluedAfter(text, end, seams) || (text[end] === DASH && isDigit(text[end + 1]))) continue;
       hit(at, end);
       at = end - 1;
       break;

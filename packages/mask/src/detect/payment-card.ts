@@ -3,8 +3,8 @@
  * prefix of the right length (ISO/IEC 7812) and a good Luhn digit. Refuses numbers glued to letters or digits, which
  * are far more often hashes and ids, and fractions (`0.4111…`).
  */
-import { DASH, DOT, isDigit, isWord, SPACE } from '../bytes.ts';
-import type { Scan } from '../span.ts';
+import { DASH, DOT, isDigit, SPACE } from '../bytes.ts';
+import { isGluedAfter, isGluedBefore, type Scan } from '../span.ts';
 
 const lengths = (from: number, to = from): number => {
   let bits = 0;
@@ -45,11 +45,17 @@ function isLuhn(digits: Uint8Array, count: number): boolean {
 
 const digits = new Uint8Array(19);
 
+function isCard(count: number): boolean {
+  if (count < 13) return false;
+  const first4 = digits[0]! * 1000 + digits[1]! * 100 + digits[2]! * 10 + digits[3]!;
+  return (CARD_LENGTHS[first4]! & (1 << count)) !== 0 && isLuhn(digits, count);
+}
+
 /**
  * The end of the longest card number that starts at `start`, or -1.
  * `start` is the first digit of a group; a number may end only where a group ends and no word goes on.
  */
-function cardEnd(text: Uint8Array, start: number): number {
+function cardEnd(text: Uint8Array, start: number, seams: Uint8Array | undefined): number {
   let count = 0;
   let best = -1;
   let at = start;
@@ -58,18 +64,16 @@ function cardEnd(text: Uint8Array, start: number): number {
       if (count === 19) return best;
       digits[count++] = text[at]! - 48;
       at++;
+      if (seams !== undefined && seams[at] === 1 && isCard(count)) best = at;
     }
-    if (count >= 13 && !isWord(text[at])) {
-      const first4 = digits[0]! * 1000 + digits[1]! * 100 + digits[2]! * 10 + digits[3]!;
-      if ((CARD_LENGTHS[first4]! & (1 << count)) !== 0 && isLuhn(digits, count)) best = at;
-    }
+    if (!isGluedAfter(text, at, seams) && isCard(count)) best = at;
     const separator = text[at];
     if ((separator !== SPACE && separator !== DASH) || !isDigit(text[at + 1])) return best;
     at++;
   }
 }
 
-export const scanPaymentCards: Scan = (text, hit) => {
+export const scanPaymentCards: Scan = (text, hit, seams) => {
   let at = 0;
   while (at < text.length) {
     if (!isDigit(text[at])) {
@@ -78,12 +82,13 @@ export const scanPaymentCards: Scan = (text, hit) => {
     }
     const before = text[at - 1];
     const fraction = before === DOT && isDigit(text[at - 2]);
-    const end = isWord(before) || fraction ? -1 : cardEnd(text, at);
+    const end = isGluedBefore(text, at, seams) || fraction ? -1 : cardEnd(text, at, seams);
     if (end >= 0) {
       hit(at, end);
       at = end;
     } else {
-      while (isDigit(text[at])) at++;
+      do at++;
+      while (isDigit(text[at]) && (seams === undefined || seams[at] === 0));
     }
   }
 };

@@ -46,10 +46,10 @@ function withoutEscapes(text: Uint8Array): Uint8Array {
 }
 
 /** Everything the named detectors see in UTF-8 text, by start; spans of different detectors may overlap. */
-export function scanAll(text: Uint8Array, detectors: readonly Detector[]): Span[] {
+export function scanAll(text: Uint8Array, detectors: readonly Detector[], seams?: Uint8Array): Span[] {
   const spans: Span[] = [];
   const plain = withoutEscapes(text);
-  for (const kind of detectors) SCANS[kind](plain, (start, end) => spans.push({ start, end, kind }));
+  for (const kind of detectors) SCANS[kind](plain, (start, end) => spans.push({ start, end, kind }), seams);
   return spans.length < 2 ? spans : spans.sort((a, b) => a.start - b.start || b.end - a.end);
 }
 
@@ -77,7 +77,11 @@ export function strictest(detect: readonly DetectMask[], detector: Detector): Ma
  * their methods, and at least `redact`: a partial view of a merged stretch could show what one of them hides.
  */
 export function maskedSpans(text: Uint8Array, detect: readonly DetectMask[]): readonly MaskedSpan[] {
-  const spans = scanAll(text, [...new Set(detect.map((one) => one.detect))]);
+  return mergedSpans(scanAll(text, [...new Set(detect.map((one) => one.detect))]), detect);
+}
+
+/** As `maskedSpans`, over what `scanAll` saw. */
+export function mergedSpans(spans: readonly Span[], detect: readonly DetectMask[]): readonly MaskedSpan[] {
   const merged: MaskedSpan[] = [];
   for (const span of spans) {
     const method = strictest(detect, span.kind) ?? 'redact';

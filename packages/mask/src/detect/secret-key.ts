@@ -1,12 +1,12 @@
 /**
  * Keys that announce themselves: access keys with a vendor's prefix, and PEM private keys.
- * Refuses to guess at random-looking text. A key of a vendor that is not listed is not seen; add its line to FORMS.
+ * Refuses to guess at random-looking text. A key of a vendor that is not listed is not seen; add its line to SECRET_FORMS.
  */
 import { isAlphanumeric, isDigit, isToken, isUpper, isWord } from '../bytes.ts';
-import type { Scan } from '../span.ts';
+import { isGluedBefore, type Scan } from '../span.ts';
 
 type ByteTest = (byte: number | undefined) => boolean;
-interface Form {
+export interface SecretForm {
   readonly prefix: string;
   /** What follows the prefix, and how many of it at least. */
   readonly of: ByteTest;
@@ -15,10 +15,11 @@ interface Form {
 const isUpperOrDigit: ByteTest = (byte) => isUpper(byte) || isDigit(byte);
 const isDotted: ByteTest = (byte) => isToken(byte) || byte === 46;
 
-const form = (prefixes: string, of: ByteTest, min: number): readonly Form[] =>
+const form = (prefixes: string, of: ByteTest, min: number): readonly SecretForm[] =>
   prefixes.split(' ').map((prefix) => ({ prefix, of, min }));
 
-const FORMS: readonly Form[] = [
+/** What announces itself, and what follows it. */
+export const SECRET_FORMS: readonly SecretForm[] = [
   // AWS IAM identifiers
   ...form('AKIA ASIA ABIA ACCA', isUpperOrDigit, 16),
   // GitHub, GitLab
@@ -45,9 +46,9 @@ const FORMS: readonly Form[] = [
   ...form('shpat_ shpss_ shpca_', isAlphanumeric, 32),
 ];
 /** How each listed key begins; the kernel leaves a cell with one of them to this detector. */
-export const SECRET_PREFIXES: readonly string[] = FORMS.map((one) => one.prefix);
-const BY_FIRST = new Map<number, readonly Form[]>();
-for (const one of FORMS) {
+export const SECRET_PREFIXES: readonly string[] = SECRET_FORMS.map((one) => one.prefix);
+const BY_FIRST = new Map<number, readonly SecretForm[]>();
+for (const one of SECRET_FORMS) {
   const first = one.prefix.charCodeAt(0);
   BY_FIRST.set(first, [...(BY_FIRST.get(first) ?? []), one]);
 }
@@ -83,13 +84,13 @@ function pemEnd(text: Uint8Array, at: number, view: Buffer): number {
   return close < 0 ? text.length : close + 5;
 }
 
-export const scanSecretKeys: Scan = (text, hit) => {
+export const scanSecretKeys: Scan = (text, hit, seams) => {
   const view = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
   for (let at = 0; at < text.length; at++) {
     const byte = text[at]!;
     let end = -1;
     if (byte === 45) end = pemEnd(text, at, view);
-    else if (BY_FIRST.has(byte) && !isWord(text[at - 1])) end = keyEnd(text, at);
+    else if (BY_FIRST.has(byte) && !isGluedBefore(text, at, seams)) end = keyEnd(text, at);
     if (end < 0) continue;
     hit(at, end);
     at = end - 1;

@@ -1,0 +1,65 @@
+/**
+ * Whether bytes around a place are text. Random bytes look like a short address once in a few megabytes; a file that is read
+ * through a stream must not be changed by that, and a value in a database file must still be found.
+ * Refuses to know encodings but UTF-8 and ASCII.
+ */
+import { AT, DOT, isDomain, isLetter, isLocal } from '../bytes.ts';
+
+const NEAR_BYTES = 32;
+/** In what is no text shorter finds of these two forms are chance: one in gigabytes is left. */
+const CERTAIN_BYTES = 12;
+
+// Tab, line feed, form feed, carriage return, backspace, bell, escape
+const TEXT_CONTROLS = new Set([9, 10, 12, 13, 8, 7, 27]);
+
+const isTextByte = (byte: number): boolean => (byte >= 32 ? byte !== 127 : TEXT_CONTROLS.has(byte));
+
+/** The 32 bytes before `at` are no text. */
+export const isBinaryBefore = (input: Uint8Array, at: number): boolean =>
+  !isText(input, Math.max(0, at - NEAR_BYTES), at);
+
+/** The 32 bytes on either side are no text. */
+export const isBinaryAround = (input: Uint8Array, from: number, to: number): boolean =>
+  isBinaryBefore(input, from) || !isText(input, to, Math.min(input.length, to + NEAR_BYTES));
+
+/** A character that is cut by either end is taken for one. */
+function isText(input: Uint8Array, from: number, to: number): boolean {
+  let at = from;
+  while (at < to && at < from + 3 && (input[at]! & 0xc0) === 0x80) at++;
+  while (at < to) {
+    const byte = input[at]!;
+    if (byte < 0x80) {
+      if (!isTextByte(byte)) return false;
+      at++;
+      continue;
+    }
+    const more =
+      byte >= 0xc2 && byte <= 0xdf ? 1 : byte >= 0xe0 && byte <= 0xef ? 2 : byte >= 0xf0 && byte <= 0xf4 ? 3 : 0;
+    if (more === 0) return false;
+    for (let i = 1; i <= more && at + i < to; i++) if ((input[at + i]! & 0xc0) !== 0x80) return false;
+    at += more + 1;
+  }
+  return true;
+}
+
+/**
+ * What of an address is one for certain among bytes that are no text: ASCII alone, and long enough.
+ * @returns offsets into `text`, or undefined
+ */
+export function certainEmail(text: Uint8Array, start: number, end: number): { start: number; end: number } | undefined {
+  const at = text.lastIndexOf(AT, end - 1);
+  if (at < start) return undefined;
+  let from = at;
+  while (from > start && text[from - 1]! < 0x80 && isLocal(text[from - 1])) from--;
+  let to = at + 1;
+  while (to < end && text[to]! < 0x80 && isDomain(text[to])) to++;
+  while (to > at + 1 && !isLetter(text[to - 1])) to--;
+  const dot = text.lastIndexOf(DOT, to - 1);
+  if (from === at || dot <= at + 1 || to - dot <= 2 || !isLetter(text[dot + 1])) return undefined;
+  // A domain is written in one case.
+  const domain = Buffer.from(text.subarray(at + 1, to)).toString('latin1');
+  if (domain !== domain.toLowerCase() && domain !== domain.toUpperCase()) return undefined;
+  return to - from >= CERTAIN_BYTES ? { start: from, end: to } : undefined;
+}
+
+export const isCertainAddress = (start: number, end: number): boolean => end - start >= CERTAIN_BYTES;
