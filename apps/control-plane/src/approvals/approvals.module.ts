@@ -2,6 +2,7 @@
 import { Module } from '@nestjs/common';
 import { KeysModule } from '../keys/keys.module.ts';
 import { NotifyModule } from '../notify/notify.module.ts';
+import { ApprovalEnds } from './approval-ends.ts';
 import { ApprovalsController } from './approvals.controller.ts';
 import { ApprovalsRepository } from './approvals.repository.ts';
 import { Approvals } from './approvals.service.ts';
@@ -12,7 +13,7 @@ import { Seats } from './seats.service.ts';
 @Module({
   imports: [KeysModule, NotifyModule],
   controllers: [ApprovalsController, DelegationsController],
-  providers: [Approvals, ApprovalsRepository, Seats, SeatsRepository],
+  providers: [Approvals, ApprovalEnds, ApprovalsRepository, Seats, SeatsRepository],
   exports: [Approvals],
 })
 export class ApprovalsModule {}

@@ -4,46 +4,34 @@
  * agent that holds it. State is in the database alone: a restart on either side loses nothing.
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { GatewayError, LIMITS, ParseError } from '@sallyport/core';
-import {
-  type Approval,
-  type ApprovalRequest,
-  type PrincipalKind,
-  type PrincipalRef,
-  parseApprovalRequest,
-  type TransactionWork,
-} from '@sallyport/model';
-import { Counter } from 'prom-client';
+import { GatewayError, LIMITS } from '@sallyport/core';
+import type { ApprovalRequest } from '@sallyport/model';
 import { recordAct, recordActOf } from '../acts/acts.ts';
-import { publishWithin } from '../bus/pg.bus.ts';
 import { Database, type Tx } from '../db/database.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
-import { Metrics } from '../http/metrics.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
 import { Revocations } from '../identity/revocations.ts';
 import { accountsOf } from '../identity/same-person.ts';
 import { lineageOf } from '../identity/token-lineage.ts';
-import { Keys } from '../keys/keys.ts';
-import { Listening } from '../listening.ts';
-import { hideDetected } from '../masking/detected.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
+import { type AgentSource, readRequest, rowOf, shown } from './announced.ts';
+import { ApprovalEnds, askersOf, type CountedVote } from './approval-ends.ts';
 import { type ApprovalFilter, type ApprovalView, type Names, showApproval } from './approvals.dto.ts';
 import { ApprovalsRepository, type RequestWithVotes } from './approvals.repository.ts';
+import { type Approver, answerableBy, isAnswerable, isVisible, ownedBy } from './inbox.ts';
 import { Seats } from './seats.service.ts';
-import { type HandedSeat, seatOf, seatsTaken, tally, type Voter } from './tally.ts';
-import { type GivenTerms, narrowest, readTerms, type ShapeTerms } from './terms.ts';
-import { shapeLine, workLine, workText } from './work.ts';
+import { seatOf, seatsTaken, tally } from './tally.ts';
+import { type GivenTerms, readTerms } from './terms.ts';
 
 const SWEEP_MS = 500;
 const SWEEP_BATCH = 50;
 /** How long an agent that was away still gets an answer. */
 const ANSWERS_KEPT_MS = 24 * 60 * 60_000;
-const REQUEST_BYTES_MAX = 1024 * 1024;
 
 /** One person's answer. */
 export interface GivenAnswer extends GivenTerms {
@@ -51,49 +39,20 @@ export interface GivenAnswer extends GivenTerms {
   readonly reason: string;
 }
 
-/** Who asks, with what they may answer from. */
-interface Approver {
-  readonly voter: Voter;
-  readonly groups: ReadonlySet<string>;
-  readonly seats: readonly HandedSeat[];
-}
-
-type CountedVote = {
-  readonly principalId: string;
-  readonly granted: boolean;
-  readonly seatOfId: string | null;
-  readonly terms: unknown;
-};
-
-export interface AgentSource {
-  readonly agentId: string;
-  readonly projectId: string;
-}
-
 @Injectable()
 export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
   #timer: NodeJS.Timeout | undefined;
-  readonly #answers: Counter<'state'>;
   constructor(
     private readonly database: Database,
     private readonly repository: ApprovalsRepository,
-    private readonly keys: Keys,
+    private readonly ends: ApprovalEnds,
     private readonly outbox: Outbox,
     private readonly seats: Seats,
     private readonly revocations: Revocations,
-    private readonly listening: Listening,
     private readonly stepUps: StepUps,
     private readonly clock: SystemClock,
     private readonly log: Log,
-    metrics: Metrics,
-  ) {
-    this.#answers = new Counter({
-      name: 'sallyport_approvals_total',
-      help: 'Approval requests by how they ended.',
-      labelNames: ['state'],
-      registers: [metrics.registry],
-    });
-  }
+  ) {}
 
   onApplicationBootstrap(): void {
     this.#timer = setInterval(() => {
@@ -122,7 +81,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     const signed = await this.database.transaction(async (tx) => {
       const expiresAt = Math.min(request.expiresAt, this.clock.nowMs() + LIMITS.approvalWaitMsMax);
       if (await this.repository.insert(tx, rowOf(request, expiresAt, this.clock.nowMs()))) {
-        await this.#tell(tx, 'approval.requested', request, expiresAt);
+        await this.ends.tell(tx, 'approval.requested', request, expiresAt);
         return undefined;
       }
       const known = await this.repository.lock(tx, request.id);
@@ -144,8 +103,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         answeredAt: this.clock.now(),
       });
       // Where it was asked there is nothing left to press; who asked has gone by themselves.
-      await this.outbox.add(tx, known.projectId, 'approval.answered', { id, state: 'withdrawn', by: '', reason: '' });
-      this.#answers.inc({ state: 'withdrawn' });
+      await this.ends.tellEnd(tx, known, 'withdrawn', { name: '', reason: '' });
     });
   }
 
@@ -249,7 +207,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         ...(terms === undefined ? {} : { scope: 'shape', ...terms }),
       });
       const state = tally(row, votes);
-      if (state !== 'pending') await this.#finish(tx, row, state, votes, vote.reason ?? '');
+      if (state !== 'pending') await this.ends.finish(tx, row, state, votes, vote.reason ?? '');
     });
     return await this.get(caller, id);
   }
@@ -270,15 +228,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       await this.repository.finish(tx, id, { state: 'revoked', revokedAt: this.clock.now() });
       await this.revocations.revoke(tx, row.projectId, 'approval', id);
       await recordActOf(tx, caller, 'approval.revoked', `approval/${id}`, { digest: row.digest, reason });
-      const told = { id, state: 'revoked', by: caller.principal.name, reason };
-      await this.outbox.add(
-        tx,
-        row.projectId,
-        'approval.answered',
-        told,
-        askersOf(row.body as unknown as ApprovalRequest),
-      );
-      this.#answers.inc({ state: 'revoked' });
+      const asker = row.body as unknown as ApprovalRequest;
+      await this.ends.tellEnd(tx, row, 'revoked', { name: caller.principal.name, reason }, askersOf(asker));
     });
     return await this.get(caller, id);
   }
@@ -383,7 +334,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
           detail: { digest: row.digest, votes: row.votes.length, wanted: row.count },
           requestId: 'sweep',
         });
-        await this.#finish(tx, row, 'expired', row.votes, 'nobody answered in time');
+        await this.ends.finish(tx, row, 'expired', row.votes, 'nobody answered in time');
       }
     });
   }
@@ -408,7 +359,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
           detail: { digest: row.digest, groups: [...row.escalateGroups] },
           requestId: 'sweep',
         });
-        await this.#tell(
+        await this.ends.tell(
           tx,
           'approval.escalated',
           row.body as unknown as ApprovalRequest,
@@ -418,256 +369,4 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       }
     });
   }
-
-  async #finish(
-    tx: Tx,
-    row: RequestWithVotes,
-    state: 'approved' | 'denied' | 'expired',
-    votes: readonly CountedVote[],
-    reason: string,
-  ): Promise<void> {
-    const now = this.clock.nowMs();
-    const granted = state === 'approved';
-    const deciding = votes
-      .filter((vote) => vote.granted === granted || state === 'expired')
-      .map(({ principalId, seatOfId }) => ({ principalId, seatOfId }));
-    const known = await this.repository.principals(
-      deciding.flatMap(({ principalId, seatOfId }) => [principalId, ...(seatOfId === null ? [] : [seatOfId])]),
-      tx,
-    );
-    const person = (id: string | null): readonly PrincipalRef[] =>
-      known
-        .filter((entry) => entry.id === id)
-        .map((entry) => ({ id: entry.id, name: entry.name, kind: entry.kind as PrincipalKind }));
-    const by = deciding.flatMap(({ principalId }) => person(principalId));
-    const seats = deciding.flatMap(({ principalId, seatOfId }) =>
-      person(seatOfId).map((of) => ({ by: principalId, of })),
-    );
-    const request = row.body as unknown as ApprovalRequest;
-    const terms = granted ? narrowest(votes.filter((vote) => vote.granted).map((vote) => vote.terms)) : undefined;
-    const until = terms === undefined ? undefined : shapeEnd(request, terms, now);
-    const approval: Approval = {
-      id: row.id,
-      digest: row.digest,
-      scope: terms === undefined ? 'once' : 'shape',
-      agentId: row.agentId,
-      resourceId: row.resourceId,
-      principalId: row.principalId,
-      granted,
-      by: state === 'expired' ? [] : by,
-      ...(reason === '' ? {} : { reason }),
-      ...(granted && request.approval.stepUp !== undefined ? { stepUp: request.approval.stepUp } : {}),
-      ...(terms === undefined ? {} : { shape: boundShape(request, terms) }),
-      ...(row.escalatedAt === null ? {} : { escalatedTo: row.escalateGroups }),
-      ...(seats.length === 0 || state === 'expired' ? {} : { seats }),
-      answeredAt: now,
-      // A shape lasts as long as was said; a ticket is for a later run of the statement; a wait ends with the request.
-      expiresAt: until ?? (row.mode === 'ticket' ? now + request.approval.expiresMs : row.expiresAt.getTime()),
-    };
-    const signed = await this.keys.signJws('approval', 'sallyport-approval+jwt', approval);
-    await this.repository.finish(tx, row.id, {
-      state,
-      reason: reason === '' ? null : reason,
-      signed,
-      answeredAt: new Date(now),
-      ...(terms === undefined || until === undefined
-        ? {}
-        : { scope: 'shape', grantUntil: new Date(until), rowsMax: terms.rowsMax }),
-    });
-    await publishWithin(tx, 'approval', { agentId: row.agentId, requestId: row.id });
-    await this.outbox.add(
-      tx,
-      row.projectId,
-      'approval.answered',
-      {
-        id: row.id,
-        state,
-        by: by.map((entry) => entry.name).join(', '),
-        reason,
-      },
-      askersOf(request),
-    );
-    this.#answers.inc({ state });
-  }
-
-  async #tell(
-    tx: Tx,
-    event: 'approval.requested' | 'approval.escalated',
-    request: ApprovalRequest,
-    expiresAt: number,
-    groups: readonly string[] = request.approval.groups,
-  ): Promise<void> {
-    await this.outbox.add(tx, request.projectId, event, {
-      id: request.id,
-      principal: request.principal.name,
-      onBehalfOf: request.onBehalfOf?.name ?? '',
-      resource: await this.repository.resourceName(tx, request.projectId, request.resourceId),
-      database: request.database,
-      sessionId: request.sessionId,
-      mode: request.mode,
-      statement: request.work === undefined ? request.text : workText(request.work),
-      work: request.work === undefined ? '' : workLine(request.work),
-      shape: shapeLine(request),
-      parameters: request.parameters.map((text) => text ?? null),
-      effects: [...request.effects],
-      inTransaction: request.inTransaction,
-      wroteInTransaction: request.wroteInTransaction,
-      statementsBefore: request.statementsBefore,
-      writesBefore: request.writesBefore,
-      rule: request.rule,
-      reason: request.reason,
-      groups: [...groups],
-      askedReason: request.askedReason ?? '',
-      count: request.approval.count,
-      expiresAt: new Date(expiresAt).toISOString(),
-      url: `${this.listening.publicUrl()}/v1/approvals/${request.id}`,
-    });
-  }
 }
-
-const isAnswerable = (caller: Caller, { voter }: Approver, row: RequestWithVotes): boolean =>
-  caller.permissions.has('approval:answer') &&
-  row.state === 'pending' &&
-  seatOf(row, voter, seatsTaken(row.votes)) !== undefined &&
-  !row.votes.some((vote) => vote.principalId === caller.principal.id);
-
-const isVisible = (caller: Caller, { voter }: Approver, row: RequestWithVotes): boolean =>
-  row.principalId === caller.principal.id ||
-  row.onBehalfOfId === caller.principal.id ||
-  caller.permissions.has('session:read') ||
-  seatOf(row, voter) !== undefined;
-
-/** The end of a shape: as said, and within what the rule allowed when it was asked. */
-const shapeEnd = (request: ApprovalRequest, { minutes }: ShapeTerms, nowMs: number): number =>
-  nowMs + Math.min(minutes * 60_000, request.approval.shape?.forMsMax ?? 0, LIMITS.shapeMsMax);
-
-const boundShape = (request: ApprovalRequest, terms: ShapeTerms): NonNullable<Approval['shape']> => ({
-  digest: request.shape?.digest ?? '',
-  rowsMax: terms.rowsMax,
-  database: request.database,
-  role: request.role ?? '',
-  ...(terms.sessions === 'this' ? { sessionId: request.sessionId } : {}),
-});
-
-const ownedBy = (caller: Caller): Prisma.ApprovalRequestWhereInput => ({
-  OR: [{ principalId: caller.principal.id }, { onBehalfOfId: caller.principal.id }],
-});
-
-/** The same rule as `seatOf`, for the database; votes already given leave the inbox. */
-const answerableBy = (caller: Caller, { groups, seats }: Approver): Prisma.ApprovalRequestWhereInput => {
-  if (caller.principal.kind !== 'person') return { id: '' };
-  const notAsker = (id: string): Prisma.ApprovalRequestWhereInput => ({
-    principalId: { not: id },
-    OR: [{ onBehalfOfId: null }, { onBehalfOfId: { not: id } }],
-  });
-  const accepts = (of: ReadonlySet<string>): Prisma.ApprovalRequestWhereInput => ({
-    OR: [{ groups: { isEmpty: true } }, { groups: { hasSome: [...of] } }],
-  });
-  const answered = (id: string): Prisma.ApprovalVoteWhereInput => ({
-    OR: [{ principalId: id, seatOfId: null }, { seatOfId: id }],
-  });
-  const { id } = caller.principal;
-  return {
-    state: 'pending',
-    AND: [
-      notAsker(id),
-      {
-        OR: [
-          { AND: [accepts(groups), { votes: { none: answered(id) } }] },
-          ...seats.map(({ ofId, groups: theirs, requestId }) => ({
-            AND: [
-              notAsker(ofId),
-              accepts(theirs),
-              { votes: { none: answered(ofId) } },
-              requestId === undefined ? {} : { id: requestId },
-            ],
-          })),
-        ],
-      },
-    ],
-    votes: { none: { principalId: id } },
-  };
-};
-
-/** Persons who hear of the answer: who asks, and whom an agent asks for. */
-const askersOf = (request: Pick<ApprovalRequest, 'principal' | 'onBehalfOf'>): string[] =>
-  [request.principal, request.onBehalfOf].flatMap((who) => (who?.kind === 'person' ? [who.id] : []));
-
-/** PostgreSQL keeps no NUL in a text. */
-const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD');
-
-function shownWork(work: TransactionWork): TransactionWork {
-  const cell = (text: string | undefined): string | undefined => (text === undefined ? undefined : shown(text));
-  return {
-    ...work,
-    statements: work.statements.map(({ text, parameters, sample, ...counts }) => ({
-      ...counts,
-      ...(text === undefined ? {} : { text: shown(text) }),
-      ...(parameters === undefined ? {} : { parameters: parameters.map(cell) }),
-      ...(sample === undefined
-        ? {}
-        : { sample: { columns: sample.columns.map(shown), rows: sample.rows.map((row) => row.map(cell)) } }),
-    })),
-  };
-}
-
-function readRequest(source: AgentSource, bytes: Uint8Array): ApprovalRequest {
-  if (bytes.length > REQUEST_BYTES_MAX) throw new GatewayError('frame.too_large', { what: 'approval' });
-  try {
-    const request = parseApprovalRequest(JSON.parse(Buffer.from(bytes).toString('utf8')), '');
-    if (request.agentId !== source.agentId || request.projectId !== source.projectId)
-      throw new ParseError('agentId', 'another agent');
-    return {
-      ...request,
-      // They passed the agent's detectors already; an old agent may know fewer.
-      text: shown(request.text),
-      parameters: request.parameters.map((text) => (text === undefined ? undefined : shown(text))),
-      recentStatements: request.recentStatements.map(shown),
-      ...(request.askedReason === undefined ? {} : { askedReason: shown(request.askedReason) }),
-      ...(request.work === undefined ? {} : { work: shownWork(request.work) }),
-      ...(request.shape === undefined ? {} : { shape: { ...request.shape, text: shown(request.shape.text) } }),
-    };
-  } catch (cause) {
-    throw new GatewayError('protocol.malformed', { what: 'approval' }, { cause });
-  }
-}
-
-/** In quiet hours an escalation waits for nobody: its groups are asked with the rule's own. */
-const isEscalated = ({ approval }: ApprovalRequest): boolean => approval.escalate?.afterMs === 0;
-
-const askedAtOnce = (request: ApprovalRequest): ReadonlySet<string> =>
-  new Set([...request.approval.groups, ...(isEscalated(request) ? (request.approval.escalate?.groups ?? []) : [])]);
-
-function escalationOf(
-  request: ApprovalRequest,
-  nowMs: number,
-): Pick<Prisma.ApprovalRequestCreateManyInput, 'escalateAt' | 'escalateGroups' | 'escalatedAt'> {
-  const { escalate } = request.approval;
-  if (escalate === undefined) return {};
-  return {
-    escalateAt: new Date(request.requestedAt + escalate.afterMs),
-    escalateGroups: [...escalate.groups],
-    ...(isEscalated(request) ? { escalatedAt: new Date(nowMs) } : {}),
-  };
-}
-
-const rowOf = (request: ApprovalRequest, expiresAt: number, nowMs: number): Prisma.ApprovalRequestCreateManyInput => ({
-  id: request.id,
-  projectId: request.projectId,
-  agentId: request.agentId,
-  sessionId: request.sessionId,
-  resourceId: request.resourceId,
-  principalId: request.principal.id,
-  onBehalfOfId: request.onBehalfOf?.id ?? null,
-  digest: request.digest,
-  mode: request.mode,
-  rule: request.rule,
-  body: JSON.parse(
-    JSON.stringify({ ...request, parameters: request.parameters.map((text) => text ?? null) }),
-  ) as Prisma.InputJsonObject,
-  groups: [...askedAtOnce(request)],
-  ...escalationOf(request, nowMs),
-  count: Math.max(1, request.approval.count),
-  requestedAt: new Date(request.requestedAt),
-  expiresAt: new Date(expiresAt),
-});
