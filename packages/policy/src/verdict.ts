@@ -71,9 +71,9 @@ export function verdictOf({ input, view, rights, exceeded, unreviewed, findings,
   const effects = statement.commits?.effects ?? statement.effects;
   const glass = effects.every((effect) => rights.breakGlass.includes(effect)) && rights.breakGlass.length > 0;
   if (glass) return { kind: 'allow', rule: `break-glass:${broken.id}`, masks: view.masks, ...shadow };
-  if (first !== undefined) return asked(first, unanswered, input, hits);
-  const refused = beforeCommit(later, view, input, hits);
+  const refused = later.length === 0 ? undefined : beforeCommit(later, view, input, hits);
   if (refused !== undefined) return refused;
+  if (first !== undefined) return asked(first, unanswered, input, hits);
   const untilCommit = later.map(({ id, message, approval: spec }) => ({
     rule: id,
     ...(message === undefined ? {} : { message }),

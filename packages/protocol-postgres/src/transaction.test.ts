@@ -157,6 +157,33 @@ describe('a COMMIT that waits', () => {
     await run(client, 'select 1');
   });
 
+  test('is held in one pipeline where masks make the gateway look before it lets anything run', async () => {
+    const masks = {
+      columns: [{ schema: 'public', table: 'people', column: 'ssn', with: 'redact' as const }],
+      detect: [],
+    };
+    const to = await gateway({
+      decide: (statement, approval) => {
+        const verdict = decide(statement, approval);
+        return verdict.kind === 'allow' ? { ...verdict, masks } : verdict;
+      },
+    });
+    const client = await wire(to);
+    const frames = [
+      ...prepared('begin'),
+      ...prepared('delete from held where id = 1'),
+      ...prepared('commit'),
+      say.sync(),
+    ];
+    for (const id of [1, 2]) {
+      await heldBy(to, client, ...frames);
+      expect(to.holds.at(-1)!.statement.commits!.work.rows, String(id)).toBe(1);
+      to.holds.at(-1)!.deny();
+      expect(await answer(client)).toBe('E42501 ZI');
+    }
+    expect(await rows()).toBe(10);
+  });
+
   test('is asked about anew where more was written after a yes', async () => {
     const to = await gateway();
     const client = await wire(to);
