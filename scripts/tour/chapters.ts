@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type pg from 'pg';
 import { accessRequests } from './access-requests.ts';
+import { commits } from './commits.ts';
 import { eventually, refused, type TourContext } from './context.ts';
 import { credentials } from './credentials.ts';
 import { identity } from './identity.ts';
@@ -383,6 +384,7 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   ddlDenied,
   bulkDelete,
   shapes,
+  commits,
   deniedHold,
   expiredHold,
   revokedGrant,

@@ -123,7 +123,13 @@ describe('held', () => {
   });
 
   test('a COMMIT that is approved commits what was shown, and its answer is for no other', async () => {
-    const wire = await open('begin', 'savepoint s', 'delete from committed where id > 0', 'rollback to s', `${DELETE} returning id`);
+    const wire = await open(
+      'begin',
+      'savepoint s',
+      'delete from committed where id > 0',
+      'rollback to s',
+      `${DELETE} returning id`,
+    );
     const first = await ran(wire, [query('commit')]);
     const item = await shown(first.held[0]!);
     expect(item.work).toMatchObject({ rows: 14, rowsRolledBack: 10 });

@@ -154,17 +154,20 @@ function workLines({ statements, count, rows, rowsRolledBack, uncounted, since, 
     ...statements.flatMap((each) => [
       `  ${safeLine(each.text)}`,
       ...each.parameters.map((value, i) => `    $${i + 1} = ${value === null ? 'NULL' : safeLine(value)}`),
-      `    ${each.counted ? `${each.rows} rows` : `${each.rows} rows counted, and what nothing counts`}${each.rolledBack ? ', rolled back' : ''}`,
+      `    ${plural(each.rows, 'row')}${each.counted ? '' : ' counted, and what nothing counts'}${each.rolledBack ? ', rolled back' : ''}`,
       ...(each.sample === null ? [] : [cells(each.sample.columns), ...each.sample.rows.map(cells)]),
     ]),
     ...(count > statements.length ? [`  … ${count - statements.length} more`] : []),
     '  COMMIT',
     '',
-    `It would commit ${count} statements and ${rows} rows, of which ${rowsRolledBack} were rolled back, since ${showInstant(since)}.`,
-    ...(uncounted === 0 ? [] : [`${uncounted} of the statements are not counted, or not all of what they change.`]),
+    `It would commit ${plural(count, 'statement')} and ${plural(rows - rowsRolledBack, 'row')}, begun ${showInstant(since)}.`,
+    ...(rowsRolledBack === 0 ? [] : [`It has undone ${plural(rowsRolledBack, 'row')} itself (ROLLBACK TO).`]),
+    ...(uncounted === 0 ? [] : [`Not counted, or not all of it: ${plural(uncounted, 'statement')}.`]),
     safeLine(note),
   ];
 }
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const shapeText = ({ text, minutesMax, rowsMax, bound, note }: NonNullable<ApprovalRequest['shape']>): string =>
   `${safeLine(text)}\nby --shape: at most ${minutesMax} min and ${rowsMax} rows; beyond them ${bound === 'cut' ? 'the answer is cut' : 'the change is undone'}\n${safeLine(note)}`;
