@@ -1,9 +1,9 @@
 /**
  * Every route of the OpenAPI document, walked with two projects: an owner of one is told nothing of the other's things and
  * changes none; fields that are nobody's to set are refused; so is what is too long; and each write leaves its act. A route
- * that is added is walked by itself: where its body or its thing cannot be guessed, the test says what is missing here.
+ * that is added is walked by itself: where its body or its thing cannot be guessed, the test says what is missing in testing/walked-bodies.ts or walked-things.ts.
  */
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { UNWATCHED, WATCHED } from '../acts/watched.ts';
 import { Database } from '../db/database.ts';
@@ -17,18 +17,18 @@ import {
   parametersOf,
 } from '../testing/operations.ts';
 import { addProject, type SecondProject } from '../testing/second-project.ts';
+import {
+  BODIES,
+  CANARY,
+  CHANGES_NOTHING,
+  CHECKED_LATER,
+  NO_THING,
+  OWN_ANSWERS,
+  SAME_AS,
+  STREAMS,
+} from '../testing/walked-bodies.ts';
+import { makersOf, type Things } from '../testing/walked-things.ts';
 import { INSTALLATION_PERMISSIONS } from './permissions.ts';
-
-/** In every name of the other project's things, and nowhere else. */
-const CANARY = 'azure7q';
-
-interface Thing {
-  readonly id: string;
-  /** Where it has one. */
-  readonly name?: string;
-}
-/** A thing of each kind, by the segment before the parameter that names it. */
-type Things = Record<string, Thing>;
 
 let plane: TestControlPlane;
 let document: OpenApi;
@@ -41,290 +41,10 @@ const client = () => plane.controlPlane.app.get(Database, { strict: false }).cli
 const asBlue = (method: string, path: string, body?: unknown) =>
   plane.call<Record<string, unknown>>(method, path, body, blue.token);
 
-const POLICY = (name: string) =>
-  `kind: Policy\nname: ${name}\nrules:\n  - name: no-ddl\n    when: sql.effects.exists(e, e == "ddl")\n    verdict: deny\n`;
-
-/** Whose things a thing of that name may name. */
-const sideOf = (name: string): string => (name.startsWith(CANARY) ? CANARY : 'own');
-
-const trustRule = (name: string) => ({
-  name,
-  issuer: 'https://issuer.example',
-  audiences: ['sallyport'],
-  claims: { sub: 'walked' },
-  principal: `${sideOf(name)}-principals`,
-});
-
-/** Bodies that a schema alone does not tell; of a write to a thing of that name. */
-const ACCESS_POLICY = (name: string) => ({ name, requesters: {}, resources: {}, effects: ['read'], approve: {} });
-const BODIES: Readonly<Record<string, (name: string) => unknown>> = {
-  'POST /v1/principals': (name) => ({ name, kind: 'service' }),
-  'POST /v1/webhooks': (name) => ({ name, url: 'http://127.0.0.1:9/x', events: ['trail.head'] }),
-  'POST /v1/credentials': (name) => ({ name, kind: 'stored', username: 'u', secret: 's' }),
-  'POST /v1/resources': (name) => ({ name, type: 'postgres', postgres: { host: 'db.internal' } }),
-  'PUT /v1/resources/{resource}': (name) => ({
-    name,
-    description: 'put',
-    type: 'postgres',
-    postgres: { host: 'db.internal' },
-  }),
-  'PATCH /v1/resources/{resource}': () => ({ description: 'walked' }),
-  'POST /v1/grants': (name) => ({
-    name,
-    group: `${sideOf(name)}-groups`,
-    resource: `${sideOf(name)}-resources`,
-    effects: ['read'],
-  }),
-  'PUT /v1/grants/{grant}': (name) => ({
-    name,
-    group: `${sideOf(name)}-groups`,
-    resource: `${sideOf(name)}-resources`,
-    effects: ['ddl'],
-  }),
-  'PATCH /v1/grants/{grant}': () => ({ effects: ['read', 'write'] }),
-  'POST /v1/access-policies': (name) => ACCESS_POLICY(name),
-  'PUT /v1/access-policies/{policy}': (name) => ({ ...ACCESS_POLICY(name), durationMax: '2h' }),
-  'POST /v1/access-requests/{id}/extend': () => ({ duration: '1h', reason: 'walked' }),
-  'POST /v1/policies': (name) => ({ source: POLICY(name) }),
-  'POST /v1/policies/check': (name) => ({ source: POLICY(name) }),
-  'PUT /v1/policies/{policy}': (name) => ({ source: `${POLICY(name)}    message: No.\n` }),
-  'POST /v1/apply': (name) => ({ documents: [{ file: 'w.yaml', text: `kind: Group\nname: ${name}\n` }] }),
-  'PATCH /v1/principals/{principal}': () => ({ displayName: 'walked' }),
-  'PATCH /v1/groups/{group}': () => ({ description: 'walked' }),
-  'PATCH /v1/webhooks/{name}': () => ({ events: ['*'] }),
-  'PATCH /v1/credentials/{credential}': () => ({ username: 'walked' }),
-  'POST /v1/trust-rules': (name) => trustRule(name),
-  'PUT /v1/trust-rules/{rule}': (name) => ({ ...trustRule(name), audiences: ['walked'] }),
-  'PATCH /v1/accounts/{principal}': () => ({ breakGlass: true }),
-  'POST /v1/principals/{principal}/keys': () => ({
-    jwk: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }),
-  }),
-  'POST /v1/identity-providers': (name) => ({
-    name,
-    kind: 'oidc',
-    config: { issuer: 'https://127.0.0.1:9', clientId: 'c' },
-    secrets: { clientSecret: 's' },
-  }),
-  'PATCH /v1/identity-providers/{name}': () => ({ displayName: 'walked' }),
-  'POST /v1/identity-providers/{name}/preview': () => ({ claims: { sub: 's' } }),
-  'PUT /v1/reviews/{review}': (name) => ({
-    ...(exampleOf(document, { $ref: '#/components/schemas/ReviewDocument' }) as object),
-    name,
-    description: 'put',
-  }),
-  'PATCH /v1/projects/{project}': () => ({ description: 'walked' }),
-};
-/** Things that REST does not make. */
-const MAKERS: Readonly<Record<string, (projectId: string) => Promise<Thing>>> = {
-  agents: async (projectId) => {
-    const data = {
-      id: randomUUID(),
-      projectId,
-      name: `${CANARY}-agent`,
-      sealKey: new Uint8Array(32),
-      keyHash: new Uint8Array(32),
-    };
-    return await client().agent.create({ data, select: { id: true, name: true } });
-  },
-  sessions: async (projectId) => {
-    const none = { onBehalfOfId: null, onBehalfOfName: null, database: 'd', role: '', application: CANARY };
-    const data = {
-      ...none,
-      id: randomUUID(),
-      projectId,
-      agentId: things['agents']!.id,
-      resourceId: things['resources']!.id,
-      resourceName: things['resources']!.name!,
-      protocol: 'postgres',
-      principalId: things['principals']!.id,
-      principalName: things['principals']!.name!,
-      principalKind: 'service',
-      tokenId: 't',
-      clientAddress: '127.0.0.1:1',
-      openedAt: new Date(),
-    };
-    return await client().session.create({ data, select: { id: true } });
-  },
-  approvals: async (projectId) => {
-    const soon = new Date(Date.now() + 600_000);
-    const principal = { id: things['principals']!.id, name: things['principals']!.name!, kind: 'service' };
-    const body = {
-      principal,
-      text: `select ${CANARY}`,
-      parameters: [],
-      effects: ['write'],
-      approval: { groups: [], count: 1, expiresMs: 60_000 },
-      recentStatements: [],
-    };
-    const data = {
-      id: `apr-${CANARY}00000001`,
-      projectId,
-      agentId: things['agents']!.id,
-      sessionId: things['sessions']!.id,
-      resourceId: things['resources']!.id,
-      principalId: principal.id,
-      digest: 'd'.repeat(64),
-      mode: 'wait',
-      rule: 'a/b',
-      body,
-      groups: [],
-      count: 1,
-      requestedAt: new Date(),
-      expiresAt: soon,
-    };
-    return await client().approvalRequest.create({ data, select: { id: true } });
-  },
-  'access-requests': async (projectId) => {
-    const who = { principalId: things['principals']!.id, principalName: CANARY, principalKind: 'service' };
-    const data = {
-      ...who,
-      id: randomUUID(),
-      projectId,
-      policyId: things['access-policies']!.id,
-      policyName: CANARY,
-      requestedById: who.principalId,
-      requestedByName: CANARY,
-      requestedByKind: 'service',
-      resource: CANARY,
-      effects: ['read'],
-      durationMs: 60_000n,
-      reason: CANARY,
-      requestedAt: new Date(),
-      expiresAt: new Date(Date.now() + 600_000),
-    };
-    return await client().accessRequest.create({ data, select: { id: true } });
-  },
-  links: async (projectId) => {
-    const principal = await client().principal.findFirstOrThrow({ where: { projectId, name: `${CANARY}-admin` } });
-    const data = {
-      id: randomUUID(),
-      projectId,
-      webhookId: things['webhooks']!.id,
-      teamId: 'T0',
-      slackUserId: 'U0',
-      slackName: CANARY,
-      principalId: principal.id,
-    };
-    return await client().slackLink.create({ data, select: { id: true } });
-  },
-  'change-proposals': async (projectId) => {
-    const data = {
-      id: randomUUID(),
-      projectId,
-      areas: ['policy'],
-      method: 'POST',
-      path: `/v1/policies?${CANARY}`,
-      sealed: new Uint8Array(),
-      requires: ['policy:create'],
-      changes: [],
-      baseline: new Uint8Array(32),
-      proposerId: randomUUID(),
-      proposerName: `${CANARY}-proposer`,
-      permissions: [],
-      expiresAt: new Date(Date.now() + 600_000),
-    };
-    return await client().changeProposal.create({ data, select: { id: true } });
-  },
-  accounts: async (projectId) => {
-    const name = `${CANARY}-person`;
-    const { body } = await asBlue('POST', '/v1/principals', { name, kind: 'person' });
-    const id = String(body['id']);
-    await client().localAccount.create({ data: { id: randomUUID(), projectId, principalId: id } });
-    return { id, name };
-  },
-  passkeys: async (projectId) => {
-    const account = await client().localAccount.findFirstOrThrow({ where: { projectId } });
-    const key = { credentialId: new Uint8Array([1]), publicKey: new Uint8Array(), counter: 0n, transports: [] };
-    const data = { ...key, id: randomUUID(), projectId, accountId: account.id, name: CANARY };
-    return await client().passkey.create({ data, select: { id: true } });
-  },
-  keys: async () => {
-    const path = `/v1/principals/${CANARY}-principals/keys`;
-    const { body } = await asBlue('POST', path, BODIES['POST /v1/principals/{principal}/keys']!(''));
-    return { id: String(body['id']) };
-  },
-  leases: async (projectId) => {
-    const data = {
-      id: randomUUID(),
-      projectId,
-      agentId: things['agents']!.id,
-      kind: 'ephemeral',
-      credentialId: things['credentials']!.id,
-      resourceId: things['resources']!.id,
-      principalId: things['principals']!.id,
-      account: `${CANARY}-account`,
-      openedAt: new Date(),
-      expiresAt: new Date(Date.now() + 600_000),
-    };
-    return await client().credentialLease.create({ data, select: { id: true } });
-  },
-  'approver-delegations': async (projectId) => {
-    const data = {
-      id: randomUUID(),
-      projectId,
-      ofId: (await client().principal.findFirstOrThrow({ where: { projectId, kind: 'person' } })).id,
-      toId: things['principals']!.id,
-      startsAt: new Date(),
-      endsAt: new Date(Date.now() + 600_000),
-    };
-    return await client().approverDelegation.create({ data, select: { id: true } });
-  },
-  secrets: async () => {
-    const { body } = await asBlue('POST', `/v1/principals/${CANARY}-principals/secrets`, {});
-    return { id: String(body['id']) };
-  },
-  tokens: async () => {
-    const { body } = await asBlue('POST', `/v1/principals/${CANARY}-admin/tokens`, { name: 't' });
-    return { id: String(body['id']) };
-  },
-};
-/** Segments whose parameter names a thing made elsewhere, or no thing of a project. */
-const SAME_AS: Readonly<Record<string, string>> = { members: 'principals' };
-const NO_THING: Readonly<Record<string, string>> = { package: 'files of the agent’s package, alike for everybody' };
-/** Answers to a good request of the project's own admin that are no 2xx, with the reason. */
-const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
-  'GET /v1/sessions/{id}/recording': [404],
-  // The provider is one of OpenID Connect.
-  'POST /v1/identity-providers/{name}/saml-keys': [404],
-  // Another's: they ask, prolong and withdraw themselves; and what it names is not there.
-  'POST /v1/access-requests/{id}/approve': [403],
-  'POST /v1/access-requests/{id}/extend': [403],
-  'POST /v1/access-requests/{id}/withdraw': [403],
-  // Nothing came of it yet.
-  'POST /v1/access-requests/{id}/revoke': [409],
-  'POST /v1/sessions/{id}/erase': [409],
-  'POST /v1/change-proposals/{id}/approve': [409],
-  // Somebody else's.
-  'POST /v1/change-proposals/{id}/answer': [403],
-  // Answered by the call before.
-  'POST /v1/change-proposals/{id}/reject': [409],
-  'POST /v1/change-proposals/{id}/withdraw': [409],
-  'POST /v1/approvals/{id}/deny': [409],
-  'POST /v1/approvals/{id}/delegate': [409],
-  'POST /v1/approvals/{id}/revoke': [409],
-  // No agent that could try it is connected.
-  'POST /v1/credentials/{credential}/test': [409],
-  'POST /v1/credentials/{credential}/rotate': [409],
-  // No round has begun.
-  'GET /v1/reviews/{review}/export': [404],
-  'POST /v1/reviews/{review}/answers': [404],
-  'DELETE /v1/credentials/{credential}': [204],
-};
-/** Calls that change nothing, though they are no GET. */
-const CHANGES_NOTHING = new Set([
-  'POST /v1/identity-providers/{name}/test',
-  'POST /v1/identity-providers/{name}/preview',
-]);
-/** Streams that end when the client does. */
-const STREAMS = new Set(['GET /v1/sessions/{id}/watch']);
-
-/** Parts of a document, checked against its own schema once they are joined to the rest. */
-const CHECKED_LATER = ['PATCH /v1/grants/{grant}', 'PATCH /v1/resources/{resource}'];
-
 const segmentOf = (segment: string): string => SAME_AS[segment] ?? segment;
 function bodyOf(operation: Operation, name: string): unknown {
   if (operation.body === undefined) return undefined;
-  const known = BODIES[operation.label]?.(name);
+  const known = BODIES[operation.label]?.(name, document);
   if (known !== undefined) return known;
   const example = exampleOf(document, operation.body) as object;
   return 'name' in example ? { ...example, name } : example;
@@ -376,7 +96,8 @@ beforeAll(async () => {
     else refusals[segment] = `${status} ${JSON.stringify(body)}`;
     await plane.call('POST', operation.path, bodyOf(operation, `own-${segment}`));
   }
-  for (const [segment, make] of Object.entries(MAKERS)) things[segment] = await make(blue.id);
+  for (const [segment, make] of Object.entries(makersOf({ client, things, asBlue, document: () => document })))
+    things[segment] = await make(blue.id);
   things['projects'] = { id: blue.id, name: blue.name };
 }, 120_000);
 afterAll(async () => await plane.stop());
