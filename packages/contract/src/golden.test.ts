@@ -73,3 +73,22 @@ test('a trusted issuer is read as it was written, and an unknown field of it ref
     expect(() => CHUNK_PARSERS.issuer({ ...body, oneTime: true }, '')).toThrow(/oneTime/);
   }
 });
+
+test('every claim in use is read as it was written, stands in a golden token, and each token fits the limit', () => {
+  const tokens = JSON.parse(read('access-token-claims-in-use.json')) as Record<string, Record<string, unknown>>;
+  const seen = new Set<string>();
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  for (const [what, claims] of Object.entries(tokens)) {
+    expect(parseAccessTokenClaims(claims, ''), what).toEqual(claims);
+    for (const name of Object.keys(claims)) seen.add(name);
+    const token = `${part({ alg: 'ES256', typ: 'at+jwt', kid: 'access-token-0190b3a4-000777' })}.${part(claims)}.${'s'.repeat(86)}`;
+    expect(token.length, what).toBeLessThan(LIMITS.accessTokenBytesMax);
+  }
+  // Of what the parser takes nothing is missing here: a claim that is added adds its golden token.
+  const every = 'iss aud sub nam knd obo jti iat exp prj gr amr acr ath idp rsn cnf'.split(' ');
+  expect([...seen].toSorted()).toEqual(every.toSorted());
+  for (const name of every) {
+    const wrong = { ...Object.values(tokens)[1], [name]: { unknown: true } };
+    expect(() => parseAccessTokenClaims(wrong, ''), name).toThrow();
+  }
+});

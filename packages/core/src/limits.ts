@@ -8,7 +8,7 @@ export const LIMITS = {
   frameBytesMax: 64 * 1024 * 1024,
   /** A startup packet (PostgreSQL itself allows 10,000). */
   startupBytesMax: 10_000,
-  /** A password message: access tokens are under 700 bytes, cluster tokens a few KiB. */
+  /** A password message: access tokens are under 1,000 bytes, cluster tokens a few KiB. */
   passwordBytesMax: 16 * 1024,
   /** One statement's text; beyond it `statement.too_large`. */
   statementBytesMax: 8 * 1024 * 1024,
@@ -38,7 +38,8 @@ export const LIMITS = {
   halfOpenSessionsPerAddressMax: 64,
   /** Groups one sign-in may bring; beyond it the sign-in is refused, since half of them would be a wrong answer. */
   groupsPerSignInMax: 10_000,
-  accessTokenBytesMax: 700,
+  /** OpenSSH cuts a password at 1,023 bytes. */
+  accessTokenBytesMax: 1_000,
   /** Principals of one trust rule that agents know by its issuer's own tokens, the latest made; others exchange theirs. */
   issuerPrincipalsMax: 1_000,
   accessTokenTtlMsMax: 15 * 60_000,

@@ -1,6 +1,6 @@
 /**
  * Claims of an access token: a JWT (ES256, `typ: at+jwt`, RFC 9068) that opens sessions on one resource for minutes.
- * Under 700 bytes in all, since OpenSSH cuts a password at 1,023. docs/adr/0004 fixes the claims; a golden file pins them.
+ * Under 1,000 bytes in all, since OpenSSH cuts a password at 1,023. docs/adr/0004 fixes the claims; a golden file pins them.
  */
 import { listOf, objectOf, oneOf, optional, parseInteger, parseString } from '@sallyport/core';
 import { PRINCIPAL_KINDS } from './principal.ts';

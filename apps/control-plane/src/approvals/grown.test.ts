@@ -294,7 +294,7 @@ describe('words', () => {
     expect(body['askedReason']).toContain('refund for a***@');
   });
 
-  test('a reason given at the exchange is in the token; one that does not fit is refused by name', async () => {
+  test('a reason given at the exchange is in the token; a longer one than a reason may be is refused', async () => {
     await plane.call('POST', '/v1/resources', { name: 'db', type: 'postgres', postgres: { host: 'db.internal' } });
     await plane.call('POST', '/v1/grants', { name: 'bot-db', principal: 'bot', resource: 'db', effects: ['read'] });
     const exchange = (reason: string) =>
@@ -310,7 +310,7 @@ describe('words', () => {
       rsn: string;
     };
     expect(claims.rsn).toBe('T-1');
-    expect(made.body.access_token.length).toBeLessThan(700);
-    expect(JSON.stringify((await exchange('x'.repeat(190))).body)).toContain('auth.token_too_large');
+    expect((await exchange('x'.repeat(200))).status).toBe(200);
+    expect((await exchange('x'.repeat(201))).status).toBe(400);
   });
 });

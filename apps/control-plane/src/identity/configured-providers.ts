@@ -3,11 +3,11 @@
  * kept while the row stays as it is, so that its metadata and keys are; any replica sees a change at the next sign-in.
  */
 import { Injectable } from '@nestjs/common';
-import type { Secret } from '@sallyport/core';
+import { GatewayError, type Secret } from '@sallyport/core';
 import { Config } from '../config.ts';
 import { DEFAULT_PROJECT, ProjectDirectory } from '../db/project.ts';
 import { Envelope } from '../keys/envelope.ts';
-import { DemoIdp } from './demo-idp.ts';
+import { DEMO_PROVIDER, DemoIdp } from './demo-idp.ts';
 import { OidcKind } from './login/oidc-kind.ts';
 import { ProviderKinds } from './login/provider-kinds.ts';
 import { GroupMapping } from './mapping/group-mapping.ts';
@@ -31,8 +31,9 @@ export class ConfiguredProviders extends IdentityProviders {
     super();
   }
 
-  /** Called by boot once the REST port is bound. */
+  /** Called by boot once the REST port is bound. @throws GatewayError `config.invalid` when a name is taken twice */
   async start(): Promise<void> {
+    await this.#refuseShadows();
     if (this.config.demoIdp) this.#demo = this.oidc.makeGiven(await this.demo.start(), true);
   }
 
@@ -49,6 +50,23 @@ export class ConfiguredProviders extends IdentityProviders {
 
   override async find(projectId: string, name: string): Promise<IdentityProvider | undefined> {
     return (await this.list(projectId)).find((provider) => provider.name === name);
+  }
+
+  /**
+   * A provider of the environment would stand before one of the database with its name, and take its people in as its own.
+   * Making the second is refused where it is made; this is for a name that comes to the environment later.
+   */
+  async #refuseShadows(): Promise<void> {
+    const names = [...this.config.oidc.map(({ name }) => name), ...(this.config.demoIdp ? [DEMO_PROVIDER] : [])];
+    const rows = await this.repository.named(names);
+    if (rows.length === 0) return;
+    const taken = await Promise.all(
+      rows.map(async (row) => `${row.name} of project ${await this.projects.nameOf(row.projectId)}`),
+    );
+    throw new GatewayError('config.invalid', {
+      name: 'SALLYPORT_OIDC_NAME',
+      remedy: `a name that no identity provider of the database has: there is ${taken.join(', ')}`,
+    });
   }
 
   /** The provider of a row, kept while the row does not change. */

@@ -51,6 +51,8 @@ async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   return new URLSearchParams(text);
 }
 
+export const DEMO_PROVIDER = 'demo';
+
 @Injectable()
 export class DemoIdp implements OnModuleDestroy {
   #server: Server | undefined;
@@ -88,7 +90,13 @@ export class DemoIdp implements OnModuleDestroy {
         response.end(htmlPage('Sign-in', '<p>This sign-in is no longer open. Start again.</p>'));
       });
     });
-    return { name: 'demo', issuer, clientId: CLIENT_ID, clientSecret: new Secret(clientSecret), groupsClaim: 'groups' };
+    return {
+      name: DEMO_PROVIDER,
+      issuer,
+      clientId: CLIENT_ID,
+      clientSecret: new Secret(clientSecret),
+      groupsClaim: 'groups',
+    };
   }
 
   async onModuleDestroy(): Promise<void> {

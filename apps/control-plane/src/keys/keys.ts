@@ -90,7 +90,7 @@ export class Keys {
 
   /** `iss` of what we sign as JWT. */
   get issuer(): string {
-    // Short: it stands in every access token, which must stay under 700 bytes.
+    // Short: it stands in every access token, which must stay under 1,000 bytes.
     return `sallyport:${this.project.id.slice(0, 8)}`;
   }
 

@@ -55,7 +55,6 @@ export class GoogleDirectory implements GroupsSource {
 
   async groupsOf(person: { readonly email: string | undefined }): Promise<readonly string[]> {
     if (person.email === undefined) return refuse('the person has no e-mail address');
-    const token = await this.#accessToken();
     const groups: string[] = [];
     let page: string | undefined;
     do {
@@ -63,7 +62,7 @@ export class GoogleDirectory implements GroupsSource {
       url.searchParams.set('userKey', person.email);
       url.searchParams.set('maxResults', String(PAGE));
       if (page !== undefined) url.searchParams.set('pageToken', page);
-      const response = await providerFetch(url.href, { headers: { authorization: `Bearer ${token.reveal()}` } });
+      const response = await this.#get(url);
       if (response.status !== 200) return refuse('groups.list', response.status);
       const answer = GroupsAnswer.parse(await response.json());
       groups.push(...(answer.groups ?? []).map((group) => group.email.toLowerCase()));
@@ -72,6 +71,18 @@ export class GoogleDirectory implements GroupsSource {
       page = answer.nextPageToken;
     } while (page !== undefined);
     return groups;
+  }
+
+  /** A token that was taken back before its time is replaced once. */
+  async #get(url: URL): Promise<Response> {
+    const ask = async (): Promise<Response> => {
+      const token = await this.#accessToken();
+      return await providerFetch(url.href, { headers: { authorization: `Bearer ${token.reveal()}` } });
+    };
+    const response = await ask();
+    if (response.status !== 401) return response;
+    this.#token = undefined;
+    return await ask();
   }
 
   async #accessToken(): Promise<Secret<string>> {

@@ -277,6 +277,8 @@ test('an access token carries what it is bound to, and one that grows too large 
       (await plane.call<{ token: string }>('POST', `/v1/principals/${name}/tokens`, { name: 't' })).body.token,
     );
   }
-  const large = await ask({ subject_token: tokens[0]!, actor_token: tokens[1]!, cnf_x5t_s256: x5t, cnf_jkt: x5t });
+  const both = { subject_token: tokens[0]!, actor_token: tokens[1]!, cnf_x5t_s256: x5t, cnf_jkt: x5t };
+  expect((await ask(both)).status).toBe(200);
+  const large = await ask({ ...both, reason: 'x'.repeat(200) });
   expect(large).toMatchObject({ status: 400, body: { code: 'auth.token_too_large' } });
 });

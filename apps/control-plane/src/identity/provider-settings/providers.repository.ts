@@ -21,6 +21,13 @@ export class ProvidersRepository {
   find(projectId: string, reference: string, tx: Tx = this.database.client): Promise<ProviderRow | null> {
     return tx.identityProvider.findFirst({ where: { projectId, ...idOrName(reference) } });
   }
+  /** Of every project. */
+  named(names: readonly string[]): Promise<ProviderRow[]> {
+    return this.database.client.identityProvider.findMany({
+      where: { name: { in: [...names] } },
+      orderBy: { name: 'asc' },
+    });
+  }
   create(tx: Tx, data: Prisma.IdentityProviderUncheckedCreateInput): Promise<ProviderRow> {
     return tx.identityProvider.create({ data });
   }
