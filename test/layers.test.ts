@@ -140,6 +140,7 @@ const RANK: Record<string, number> = {
   codec: 0,
   messages: 1,
   // What SSH's nine files are made of besides: docs/adr/0026-ssh-protocol.md, "Files".
+  'sftp-messages': 2,
   channels: 2,
   // What PostgreSQL's nine files are made of besides: docs/adr/0007-postgres-protocol.md, "Files".
   scram: 1,
@@ -162,6 +163,7 @@ const RANK: Record<string, number> = {
   upstream: 6,
   work: 7,
   pipe: 8,
+  sftp: 8,
   road: 6,
   answers: 7,
   intake: 7,

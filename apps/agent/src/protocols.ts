@@ -22,7 +22,7 @@ export async function openProtocols(): Promise<AgentProtocols> {
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
     adapters: [createPostgresAdapter({ pool })],
-    ssh: (hostKey) => createSshAdapter({ hostKey, shell: undefined }),
+    ssh: (hostKey) => createSshAdapter({ hostKey }),
     sshNative,
     close: () => pool.close(),
   };

@@ -5,16 +5,36 @@
  */
 import { hash } from 'node:crypto';
 import { EFFECTS, type Effect, type FileFacts, type ShellFacts, type SshFacts, type Statement } from '@sallyport/model';
+import { effectsOfShell, parseCommandLine, type ShellTransfer, transferOf } from '@sallyport/shell';
 
-/** A shell's own words for a line; packages/shell. */
-export type ReadCommand = (text: string) => ShellFacts;
-
-/** A program that moves files and speaks its own protocol over stdin and stdout; packages/shell. */
+/** A program that moves files and speaks its own protocol over stdin and stdout. */
 export interface Transfer {
-  readonly kind: 'scp' | 'rsync' | 'sftp-server' | 'git';
-  /** As the host sees it: `read` = files leave it. */
-  readonly direction?: 'read' | 'write';
+  readonly kind: ShellTransfer['kind'];
+  /** `read` = files leave the host. */
+  readonly op: 'read' | 'write';
   readonly paths: readonly string[];
+}
+
+export const readCommand = (text: string): ShellFacts => parseCommandLine(text, { dialect: 'bash' });
+
+/** Where such a program lies on a host; one of that name elsewhere may be anything. */
+const PROGRAM_PLACE =
+  /^(?:\/(?:usr\/(?:local\/)?)?(?:bin|libexec(?:\/[a-z-]+)?|lib\/(?:openssh|ssh|git-core)|sbin)\/)?[a-z-]+$/;
+/** What rsync's client asks of its server without reaching for files that the line does not name; all else is a command. */
+const RSYNC_OPTION =
+  /^(?:--server|--sender|-[a-zA-Z]*(?:\.[a-zA-Z.]*)?|--(?:no-)?(?:delete(?:-[a-z]+)?|numeric-ids|inplace|partial|size-only|ignore-times|ignore-existing|existing|checksum|recursive|dirs|links|perms|times|group|owner|devices|specials|hard-links|sparse|whole-file|one-file-system|compress|inc-recursive|implied-dirs|omit-dir-times|safe-links|copy-links|keep-dirlinks|protect-args|secluded-args|stats|fsync|preallocate|msgs2stderr|use-qsort|force|max-delete=\d+|timeout=\d+|bwlimit=[\d.]+[a-zA-Z]*|block-size=\d+|modify-window=-?\d+|compress-level=\d+|compress-choice=[a-z0-9]+|checksum-choice=[a-z0-9,]+|skip-compress=[a-z0-9/]+|log-format=[%a-zA-Z]*|out-format=[%a-zA-Z]*|debug=[A-Z0-9,]*|info=[A-Z0-9,]*))$/i;
+
+/** A line that is one transfer program and nothing else. */
+export function transferIn(shell: ShellFacts): Transfer | undefined {
+  const found = transferOf(shell);
+  const [command] = shell.commands;
+  if (found === undefined || command === undefined) return undefined;
+  if (command.via.length > 0 || !PROGRAM_PLACE.test(command.path)) return undefined;
+  if (found.kind === 'rsync') {
+    const options = command.arguments.slice(0, command.arguments.indexOf('.'));
+    if (!options.every((option) => RSYNC_OPTION.test(option))) return undefined;
+  }
+  return { kind: found.kind, op: found.direction === 'send' ? 'read' : 'write', paths: found.paths };
 }
 
 export interface Asker {
@@ -61,10 +81,13 @@ export function commandStatement(
   asker: Asker,
   channel: 'exec' | 'line' = 'exec',
 ): Statement {
-  const effects: Effect[] = ['exec'];
-  if (shell.pathsWritten.length > 0) effects.push('write');
-  if (shell.privilege) effects.push('admin');
-  return statement(text, effects, { shell }, sshFacts(channel, asker), isReadable(text) && shell.understood);
+  return statement(
+    text,
+    effectsOfShell(shell),
+    { shell },
+    sshFacts(channel, asker),
+    isReadable(text) && shell.understood,
+  );
 }
 
 /** One statement for each file a transfer program names; the program itself does nothing else. */
@@ -75,7 +98,7 @@ export function transferStatements(
   asker: Asker,
 ): readonly Statement[] {
   const via = transfer.kind === 'sftp-server' ? 'sftp' : transfer.kind;
-  const op = transfer.direction ?? 'write';
+  const { op } = transfer;
   const ssh = sshFacts('exec', asker);
   if (transfer.kind === 'sftp-server') return [statement(text, [], { shell }, ssh)];
   const paths = transfer.paths.length === 0 ? ['.'] : transfer.paths;

@@ -4,10 +4,8 @@ import { LIMITS } from '@sallyport/core';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { type SshOptions, SshSession } from './session.ts';
 
-export type { Transfer } from './classify.ts';
 export { type HostKey, loadTransport, type PrivateKey, parsePrivateKey, privateKeyOf } from './codec.ts';
 export type { SshOptions } from './session.ts';
-export type { ShellReader } from './work.ts';
 
 /** SSH 2.0. `loadTransport()` must have resolved. */
 export const createSshAdapter = (options: SshOptions): ProtocolAdapter => ({

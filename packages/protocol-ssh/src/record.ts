@@ -1,6 +1,7 @@
 /**
  * What a session leaves behind of each statement: its outcome for the trail. Refuses to judge and to wait.
  */
+import type { FileFacts } from '@sallyport/model';
 import type { RecorderPort, SignedIn } from '@sallyport/protocol-kit';
 
 export class Tally {
@@ -30,4 +31,18 @@ export class Tally {
 
 export function noteEnd(recorder: RecorderPort, number: number, error: string, said: string): void {
   recorder.note(number, error === '' ? 'complete' : 'error', said);
+}
+
+/** @param digest hex SHA-256 of the content; '' where it did not move from front to back */
+export function noteFile(
+  recorder: RecorderPort,
+  { number, bytes, error }: Tally,
+  file: FileFacts,
+  digest: string,
+): void {
+  const what = [file.op, JSON.stringify(file.path), ...(file.target === '' ? [] : [JSON.stringify(file.target)])].join(
+    ' ',
+  );
+  const content = digest === '' ? '' : ` sha256 ${digest}`;
+  recorder.note(number, error === '' ? 'complete' : 'error', `${what}: ${bytes} bytes${content}`);
 }

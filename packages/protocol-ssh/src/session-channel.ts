@@ -7,11 +7,20 @@ import { GatewayError, LIMITS } from '@sallyport/core';
 import type { Statement } from '@sallyport/model';
 import type { HeldNotice } from '@sallyport/protocol-kit';
 import type { Channel, ChannelOwner } from './channels.ts';
-import { type Asker, commandStatement, shellStatement, subsystemStatement, transferStatements } from './classify.ts';
+import {
+  type Asker,
+  commandStatement,
+  readCommand,
+  shellStatement,
+  subsystemStatement,
+  transferIn,
+  transferStatements,
+} from './classify.ts';
 import { forTerminal, heldText, refusedStatus } from './deny.ts';
 import { type ChannelRequest, parseExitSignal, parsePty, parseWindowChange, Reader } from './messages.ts';
 import { type Filter, Pipe } from './pipe.ts';
 import { noteEnd, type Tally } from './record.ts';
+import { Sftp } from './sftp.ts';
 import { requests } from './upstream.ts';
 import type { Judged, Work } from './work.ts';
 
@@ -106,10 +115,9 @@ export class SessionChannel implements ChannelOwner {
 
   async #exec(command: string): Promise<void> {
     const work = this.#work;
-    if (work.shell === undefined || Buffer.byteLength(command) > LIMITS.sshCommandBytesMax)
-      throw new GatewayError('statement.unknown', { reason: 'command line' });
-    const shell = work.shell.read(command);
-    const transfer = work.shell.transferOf(command);
+    if (Buffer.byteLength(command) > LIMITS.sshCommandBytesMax) throw new GatewayError('statement.too_large');
+    const shell = readCommand(command);
+    const transfer = transferIn(shell);
     if (transfer === undefined) {
       const judged = await this.#judge(commandStatement(command, shell, this.#asker));
       return await this.#runCommand(judged, command);
@@ -145,11 +153,30 @@ export class SessionChannel implements ChannelOwner {
 
   async #subsystem(name: string): Promise<void> {
     const work = this.#work;
-    throw work.refuse(
-      subsystemStatement(name, this.#asker),
-      'gateway/subsystem',
-      `There is no subsystem ${name} here.`,
-    );
+    const statement = subsystemStatement(name, this.#asker);
+    if (name !== 'sftp') throw work.refuse(statement, 'gateway/subsystem', 'There is no such subsystem here.');
+    const { permit, tally } = await this.#judge(statement);
+    const host = await this.#openHost(permit);
+    this.#sftp(host, tally, statement);
+    host.request('subsystem', requests.subsystem(name), (ok) => {
+      if (!ok) this.#failed(tally, host, 'the host offers no sftp');
+    });
+  }
+
+  /** Operations of the client become statements of their own. */
+  #sftp(host: Channel, tally: Tally, statement: Statement): void {
+    const work = this.#work;
+    const over = Promise.withResolvers<void>();
+    const sftp = new Sftp(work, this.#channel, host, () => {
+      tally.finish(work.host.monotonicUs());
+      over.resolve();
+    });
+    const ended = work.running(statement, (error) => {
+      this.#say(work.textOf(error, statement));
+      sftp.stop();
+    });
+    void over.promise.then(ended);
+    this.#run(sftp);
   }
 
   async #judge(statement: Statement): Promise<Judged> {

@@ -1,96 +1,345 @@
-/** SSH through a real relay, between Debian's ssh and a real sshd. */
-
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
+/** SSH through a real relay, between Debian's ssh and a real sshd: what runs, what is refused, what comes back. */
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Secret } from '@sallyport/core';
-import type { ShellFacts } from '@sallyport/model';
-import {
-  deny,
-  type Gateway,
-  type GatewayOptions,
-  run,
-  type SshServer,
-  sshdMissing,
-  sshEnv,
-  sshOptions,
-  startGateway,
-  startSshd,
-  TEST_TOKEN,
-  testSshResource,
-} from '@sallyport/testkit';
+import { deny, hold, run, sshdMissing, sshOptions } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createSshAdapter, loadTransport, parsePrivateKey } from './index.ts';
+import { type Bench, openBench } from '../test/bench.fixture.ts';
 
-const pem = (): string => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
-
-/** Reads a line as one command of plain words. */
-const plainWords = (text: string): ShellFacts => ({
-  understood: true,
-  commands: [],
-  programs: [text.split(' ')[0] ?? ''],
-  pathsWritten: [],
-  pathsRead: [],
-  privilege: false,
-  network: false,
-  background: false,
-  opaque: [],
-});
+const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 describe.skipIf(sshdMissing)('SSH', () => {
-  let server: SshServer;
-  let dir: string;
-  let env: Record<string, string>;
-  const cleanUps: (() => unknown)[] = [];
+  let bench: Bench;
   beforeAll(async () => {
-    await loadTransport();
-    server = await startSshd();
-    dir = mkdtempSync(path.join(os.tmpdir(), 'sallyport-ssh-'));
-    env = sshEnv(dir, TEST_TOKEN);
+    bench = await openBench();
   });
-  afterAll(async () => {
-    await server?.stop();
-    rmSync(dir, { recursive: true, force: true });
-  });
-  afterEach(async () => {
-    for (const undo of cleanUps.splice(0).reverse()) await undo();
-  });
-
-  const hostKey = { key: parsePrivateKey(pem()), certificate: undefined };
-  async function gateway(options: Partial<GatewayOptions> = {}): Promise<Gateway> {
-    const started = await startGateway({
-      adapter: createSshAdapter({
-        hostKey: () => hostKey,
-        shell: { read: plainWords, transferOf: () => undefined },
-      }),
-      resource: testSshResource({ port: server.port, logins: [server.login], hostKeys: [server.hostKey] }),
-      credential: { username: server.login, secret: new Secret(server.clientKey), certificate: false },
-      ...options,
-    });
-    cleanUps.push(() => started.close());
-    return started;
-  }
-  const ssh = (at: Gateway, args: readonly string[], input?: Uint8Array) =>
-    run('ssh', [...sshOptions(at.port), 'web-1@127.0.0.1', ...args], {
-      env,
-      ...(input === undefined ? {} : { input }),
-    });
+  afterEach(() => bench.tidy());
+  afterAll(() => bench?.stop());
 
   test('a command runs, and its output, errors and exit status come back', async () => {
-    const at = await gateway();
-    const ran = await ssh(at, ['echo out; echo err >&2; exit 7']);
+    const at = await bench.gateway();
+    const ran = await bench.ssh(at, ['echo out; echo err >&2; exit 7']);
     expect(ran).toMatchObject({ code: 7, stderr: 'err\n' });
     expect(ran.stdout.toString()).toBe('out\n');
     expect(at.judged.map(({ statement }) => statement.text)).toEqual(['echo out; echo err >&2; exit 7']);
-    expect(at.judged[0]?.statement.effects).toEqual(['exec']);
+    expect(at.judged[0]?.statement.facts.shell?.programs).toEqual(['echo', 'exit']);
+    await expect.poll(() => at.outcomes).toHaveLength(1);
   });
 
   test('a denied command never runs, and the refusal is readable', async () => {
-    const at = await gateway({ decide: () => deny('Ask the platform team.') });
-    const ran = await ssh(at, [`touch ${dir}/never`]);
+    const at = await bench.gateway({ decide: () => deny('Ask the platform team.') });
+    const ran = await bench.ssh(at, [`touch ${bench.dir}/never`]);
     expect(ran.code).toBe(126);
     expect(ran.stderr).toContain('Ask the platform team.');
     expect(ran.stderr).toContain('test/deny');
+    expect(existsSync(path.join(bench.dir, 'never'))).toBe(false);
+  });
+
+  test('a line that cannot be read is refused whatever the rules say', async () => {
+    const at = await bench.gateway();
+    const ran = await bench.ssh(at, [`touch ${bench.dir}/unread; echo 'open`]);
+    expect(ran.code).toBe(126);
+    expect(ran.stderr).toContain('statement.unknown');
+    expect(existsSync(path.join(bench.dir, 'unread'))).toBe(false);
+  });
+
+  test('a held command waits with a notice on stderr, and runs once it is approved', async () => {
+    const at = await bench.gateway({
+      decide: (_statement, approval) =>
+        approval === undefined ? hold('Restarts need a second pair of eyes.') : allowed,
+    });
+    const file = path.join(bench.dir, 'held');
+    const ran = bench.ssh(at, [`touch ${file}`]);
+    await expect.poll(() => at.holds).toHaveLength(1);
+    expect(existsSync(file)).toBe(false);
+    at.holds[0]?.approve();
+    const { code, stderr } = await ran;
+    expect({ code, notice: stderr.includes('apr-test'), why: stderr.includes('second pair of eyes') }).toEqual({
+      code: 0,
+      notice: true,
+      why: true,
+    });
+    expect(existsSync(file)).toBe(true);
+  });
+
+  test('binary streams of many megabytes pass unchanged both ways', async () => {
+    const at = await bench.gateway();
+    const bytes = randomBytes(24 * 1024 * 1024);
+    const up = await bench.ssh(at, ['sha256sum'], bytes);
+    expect(up.stdout.toString()).toBe(`${sha(bytes)}  -\n`);
+    const echoed = await bench.ssh(at, ['cat'], bytes);
+    expect(sha(echoed.stdout)).toBe(sha(bytes));
+  });
+
+  test('stdout and stderr that both fill their window are neither mixed nor repeated', async () => {
+    const at = await bench.gateway();
+    const script =
+      "for i in $(seq 40); do head -c 200000 /dev/zero | tr '\\0' o; head -c 200000 /dev/zero | tr '\\0' e >&2; done";
+    const ran = await bench.ssh(at, [script]);
+    expect(ran.stdout.equals(Buffer.alloc(8_000_000, 'o'))).toBe(true);
+    expect(ran.stderr === 'e'.repeat(8_000_000)).toBe(true);
+  });
+
+  test('a terminal has its type and its modes, and Ctrl-C reaches the program', async () => {
+    const at = await bench.gateway();
+    const talking = bench.talk(at, [
+      '-tt',
+      'web-1@127.0.0.1',
+      "trap 'echo caught; exit 9' INT; echo up-$TERM; sleep 60 & wait",
+    ]);
+    await talking.heard('up-');
+    talking.say('\x03');
+    expect((await talking.ended).code).toBe(9);
+    expect(talking.said).toContain('caught');
+  });
+
+  test('a program that a signal ends says so', async () => {
+    const at = await bench.gateway();
+    const ran = await bench.ssh(at, ['kill -TERM $$']);
+    // OpenSSH's client has no status for a signal: it says 255.
+    expect(ran.code).toBe(255);
+    await expect.poll(() => at.recorded.notes).toEqual([expect.stringContaining('signal TERM')]);
+  });
+
+  test('variables that the resource names are set, others are not', async () => {
+    const at = await bench.gateway({}, { env: ['LC_*'] });
+    const args = [
+      '-o',
+      'SetEnv=LC_TEST=one SALLYPORT_TEST_X=two',
+      'web-1@127.0.0.1',
+      'echo "$LC_TEST-$SALLYPORT_TEST_X"',
+    ];
+    const ran = await bench.program(at, 'ssh', args);
+    expect(ran.stdout.toString()).toBe('one-\n');
+  });
+
+  test('many channels share one connection, each judged by itself', async () => {
+    const at = await bench.gateway({
+      decide: ({ text }) => (text.includes('forbidden') ? deny() : allowed),
+    });
+    const control = path.join(bench.dir, 'mux');
+    const master = await bench.program(at, 'ssh', [
+      '-M',
+      '-N',
+      '-f',
+      '-o',
+      `ControlPath=${control}`,
+      '-o',
+      'ControlPersist=30',
+      'web-1@127.0.0.1',
+    ]);
+    expect(master.code).toBe(0);
+    const through = (command: string) =>
+      run('ssh', ['-F', '/dev/null', '-o', `ControlPath=${control}`, 'web-1@127.0.0.1', command]);
+    const ran = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => through(i === 7 ? 'echo forbidden' : `echo ${i}`)),
+    );
+    expect(ran.map(({ code }) => code)).toEqual(Array.from({ length: 20 }, (_, i) => (i === 7 ? 126 : 0)));
+    expect(ran[3]?.stdout.toString()).toBe('3\n');
+    await run('ssh', ['-F', '/dev/null', '-o', `ControlPath=${control}`, '-O', 'exit', 'web-1@127.0.0.1']);
+    expect(at.judged).toHaveLength(20);
+  });
+
+  test('a shell opens where the resource says so, and nowhere else', async () => {
+    const open = await bench.gateway();
+    const ran = await bench.program(
+      open,
+      'ssh',
+      ['-tt', 'web-1@127.0.0.1'],
+      Buffer.from('echo in-$((40+2))\nexit 5\n'),
+    );
+    expect(ran.code).toBe(5);
+    expect(ran.stdout.toString()).toContain('in-42');
+    const shut = await bench.gateway({}, { shell: 'none' });
+    const refused = await bench.program(shut, 'ssh', ['-tt', 'web-1@127.0.0.1'], Buffer.from('echo in-$((40+2))\n'));
+    expect(refused.code).toBe(126);
+    expect(refused.stdout.toString()).not.toContain('in-42');
+  });
+
+  test('a wrong token and a plain key sign nobody in', async () => {
+    const at = await bench.gateway();
+    const args = ['-o', 'BatchMode=no', 'web-1@127.0.0.1', 'true'];
+    const wrong = await run('ssh', [...sshOptions(at.port), ...args], {
+      env: { ...bench.env, TEST_TOKEN: 'nonsense' },
+    });
+    expect(wrong.code).toBe(255);
+    expect(wrong.stderr).toContain('Permission denied');
+    const key = path.join(bench.server.dir, 'client_key');
+    const keyed = await run('ssh', [
+      ...sshOptions(at.port),
+      '-o',
+      'PreferredAuthentications=publickey',
+      '-i',
+      key,
+      ...args,
+    ]);
+    expect(keyed.code).toBe(255);
+    expect(at.judged).toHaveLength(0);
+  });
+
+  test('a host that shows another key gets nothing, not even the credential', async () => {
+    const at = await bench.gateway(
+      {},
+      { hostKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL31pHrCRCWh2f57RQ5UlfqXN9+1xjsQLjp5UCMBOTZ6'] },
+    );
+    const ran = await bench.ssh(at, ['true']);
+    expect(ran.code).toBe(255);
+    expect(ran.stderr).toContain('upstream.host_key');
+    expect(bench.server.log()).not.toContain('Accepted publickey for nobody');
+    await expect.poll(() => at.closed).toEqual(['upstream.host_key']);
+  });
+
+  test('agent forwarding and X11 are not carried, and the session goes on', async () => {
+    const at = await bench.gateway();
+    const ran = await bench.program(at, 'ssh', [
+      '-A',
+      '-X',
+      'web-1@127.0.0.1',
+      'echo "agent=$SSH_AUTH_SOCK display=$DISPLAY"',
+    ]);
+    expect(ran.stdout.toString()).toBe('agent= display=\n');
+  });
+
+  test('a kill ends both sides', async () => {
+    const at = await bench.gateway();
+    const ran = bench.ssh(at, ['echo up; sleep 600']);
+    await expect.poll(() => at.judged).toHaveLength(1);
+    at.end('session.killed');
+    expect((await ran).code).toBe(255);
+    await expect.poll(() => at.closed).toEqual(['session.killed']);
+  });
+
+  test('sftp moves files both ways unchanged, each operation a statement with its real path', async () => {
+    const at = await bench.gateway();
+    const content = randomBytes(3_000_000);
+    const local = path.join(bench.dir, 'local');
+    writeFileSync(local, content);
+    const batch = `cd ${bench.dir}\nput ${local} uploaded\nget uploaded ${local}.back\nrename uploaded moved\nmkdir d\nsymlink moved d/link\nls -l d\nrm d/link\nrmdir d\n`;
+    const ran = await bench.program(at, 'sftp', ['-b', '-', 'web-1@127.0.0.1'], Buffer.from(batch));
+    expect(ran.stderr).toBe('');
+    expect(ran.code).toBe(0);
+    expect(sha(readFileSync(path.join(bench.dir, 'moved')))).toBe(sha(content));
+    expect(sha(readFileSync(`${local}.back`))).toBe(sha(content));
+    const files = at.judged.flatMap(({ statement: { facts } }) => (facts.file === undefined ? [] : [facts.file]));
+    expect(files).toContainEqual({ op: 'write', path: `${bench.dir}/uploaded`, target: '', size: 0, via: 'sftp' });
+    expect(files).toContainEqual({
+      op: 'read',
+      path: `${bench.dir}/uploaded`,
+      target: '',
+      size: 3_000_000,
+      via: 'sftp',
+    });
+    expect(files).toContainEqual({
+      op: 'rename',
+      path: `${bench.dir}/uploaded`,
+      target: `${bench.dir}/moved`,
+      size: 0,
+      via: 'sftp',
+    });
+    expect(files).toContainEqual({
+      op: 'symlink',
+      path: `${bench.dir}/d/link`,
+      target: `${bench.dir}/d/moved`,
+      size: 0,
+      via: 'sftp',
+    });
+    expect(at.recorded.notes.filter((note) => note.includes(sha(content)))).toHaveLength(2);
+  });
+
+  test('links and `..` do not hide a path from a rule, and a denied operation never happens', async () => {
+    const at = await bench.gateway({
+      decide: ({ facts }) => (facts.file?.path.startsWith(`${bench.dir}/secret`) ? deny('Not these files.') : allowed),
+    });
+    mkdirSync(path.join(bench.dir, 'secret'), { recursive: true });
+    writeFileSync(path.join(bench.dir, 'secret/key'), 'sesame');
+    symlinkSync('secret', path.join(bench.dir, 'open'));
+    symlinkSync('secret/key', path.join(bench.dir, 'innocent'));
+    const got = path.join(bench.dir, 'got');
+    for (const asked of [
+      'secret/key',
+      'x/../secret/key',
+      'open/key',
+      'innocent',
+      './/secret/./key',
+      'open/../secret/key',
+    ]) {
+      const ran = await bench.program(
+        at,
+        'sftp',
+        ['-b', '-', 'web-1@127.0.0.1'],
+        Buffer.from(`cd ${bench.dir}\nget ${asked} ${got}\n`),
+      );
+      expect({ asked, code: ran.code, got: existsSync(got) }).toEqual({ asked, code: 1, got: false });
+    }
+    const ran = await bench.program(
+      at,
+      'sftp',
+      ['-b', '-', 'web-1@127.0.0.1'],
+      Buffer.from(`rm ${bench.dir}/open/key\n`),
+    );
+    expect(ran.stderr).toContain('Not these files.');
+    expect(existsSync(path.join(bench.dir, 'secret/key'))).toBe(true);
+  });
+
+  test('scp moves files in both of its protocols', async () => {
+    const at = await bench.gateway();
+    const content = randomBytes(2_000_000);
+    const local = path.join(bench.dir, 'scp-local');
+    writeFileSync(local, content);
+    for (const mode of [['-s'], ['-O']]) {
+      const there = path.join(bench.dir, `scp-there${mode[0]}`);
+      const up = await bench.program(at, 'scp', [...mode, local, `web-1@127.0.0.1:${there}`]);
+      expect(up).toMatchObject({ code: 0, stderr: '' });
+      expect(sha(readFileSync(there))).toBe(sha(content));
+      const down = await bench.program(at, 'scp', [...mode, `web-1@127.0.0.1:${there}`, `${there}.back`]);
+      expect(down).toMatchObject({ code: 0, stderr: '' });
+      expect(sha(readFileSync(`${there}.back`))).toBe(sha(content));
+    }
+    const files = at.judged.flatMap(({ statement: { facts } }) => (facts.file === undefined ? [] : [facts.file]));
+    expect(files.some(({ via, op, path: at }) => via === 'scp' && op === 'write' && at.endsWith('scp-there-O'))).toBe(
+      true,
+    );
+    expect(files.some(({ via, op, path: at }) => via === 'scp' && op === 'read' && at.endsWith('scp-there-O'))).toBe(
+      true,
+    );
+  });
+
+  test('rsync and git move what they move, as file statements', async () => {
+    const at = await bench.gateway();
+    const source = path.join(bench.dir, 'tree');
+    mkdirSync(source);
+    for (let i = 0; i < 300; i++) writeFileSync(path.join(source, `f${i}`), `content ${i}\n`);
+    const rsync = (from: string, to: string) =>
+      run('rsync', ['-a', '-e', bench.sshCommand(at), from, to], { env: bench.env });
+    expect(await rsync(`${source}/`, `web-1@127.0.0.1:${bench.dir}/there/`)).toMatchObject({ code: 0, stderr: '' });
+    expect(await rsync(`web-1@127.0.0.1:${bench.dir}/there/`, `${bench.dir}/back/`)).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+    expect(readFileSync(path.join(bench.dir, 'back/f299'), 'utf8')).toBe('content 299\n');
+    const git = (args: readonly string[], cwd: string) =>
+      run('git', ['-c', 'user.name=t', '-c', 'user.email=t@t', '-c', 'init.defaultBranch=main', ...args], {
+        cwd,
+        env: { ...bench.env, GIT_SSH_COMMAND: bench.sshCommand(at) },
+      });
+    await git(['init', '-q', '--bare', 'repo.git'], bench.dir);
+    expect(await git(['clone', '-q', `web-1@127.0.0.1:${bench.dir}/repo.git`, 'clone'], bench.dir)).toMatchObject({
+      code: 0,
+    });
+    writeFileSync(path.join(bench.dir, 'clone/a'), 'a');
+    await git(['add', 'a'], path.join(bench.dir, 'clone'));
+    await git(['commit', '-qm', 'one'], path.join(bench.dir, 'clone'));
+    expect(await git(['push', '-q', 'origin', 'HEAD:main'], path.join(bench.dir, 'clone'))).toMatchObject({ code: 0 });
+    expect((await git(['log', '--format=%s', 'main'], path.join(bench.dir, 'repo.git'))).stdout.toString()).toBe(
+      'one\n',
+    );
+    const seen = at.judged.map(
+      ({ statement: { facts, effects } }) => `${facts.file?.via} ${facts.file?.op} ${effects.join()}`,
+    );
+    expect(new Set(seen)).toEqual(
+      new Set(['rsync write write', 'rsync read read', 'git read read', 'git write write']),
+    );
   });
 });
+
+const allowed = { kind: 'allow', rule: 'test/allow', masks: { columns: [], detect: [] } } as const;

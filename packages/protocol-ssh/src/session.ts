@@ -18,12 +18,11 @@ import { ClientLogin } from './login.ts';
 import { type ChannelOpen, DISCONNECT, MSG, OPEN_FAILURE } from './messages.ts';
 import { SessionChannel } from './session-channel.ts';
 import { Upstream } from './upstream.ts';
-import { type ShellReader, Work } from './work.ts';
+import { Work } from './work.ts';
 
 export interface SshOptions {
   /** The agent's own key, and its certificate once it has one; asked for at each connection. */
   hostKey(): HostKey;
-  readonly shell: ShellReader | undefined;
 }
 
 type Phase =
@@ -40,13 +39,11 @@ type Phase =
 
 export class SshSession implements ProtocolSession {
   readonly #host: SessionHost;
-  readonly #options: SshOptions;
   readonly #transport: SshTransport;
   #phase: Phase = { kind: 'exchange' };
 
   constructor(host: SessionHost, options: SshOptions) {
     this.#host = host;
-    this.#options = options;
     this.#transport = new SshTransport({ kind: 'server', hostKey: options.hostKey() }, MODERN, {
       wire: (bytes) => void host.client.write(bytes),
       exchanged: (first) => {
@@ -146,7 +143,7 @@ export class SshSession implements ProtocolSession {
       upstreamEnded: (error) => this.#upstreamEnded(error),
       upstreamOpened: (open) => upstream.channels.refuse(open, OPEN_FAILURE.prohibited, 'not asked for'),
     });
-    const work = new Work(this.#host, signed, upstream, this.#options.shell);
+    const work = new Work(this.#host, signed, upstream);
     this.#phase = { kind: 'open', channels, upstream, work, signed };
     const { sessionMsMax } = signed.resource;
     if (sessionMsMax !== undefined) timers.set('age', sessionMsMax);

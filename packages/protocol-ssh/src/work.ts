@@ -2,7 +2,7 @@
  * What all channels of one signed-in session share: judging, notices of holds, the host, counters. Refuses to know channels.
  */
 import { GatewayError } from '@sallyport/core';
-import type { Statement } from '@sallyport/model';
+import type { FileFacts, Statement } from '@sallyport/model';
 import {
   admit,
   type HeldNotice,
@@ -12,16 +12,9 @@ import {
   type SessionHost,
   type SignedIn,
 } from '@sallyport/protocol-kit';
-import type { ReadCommand, Transfer } from './classify.ts';
 import { refusalText } from './deny.ts';
-import { Tally } from './record.ts';
+import { noteFile, Tally } from './record.ts';
 import type { Upstream } from './upstream.ts';
-
-/** What the adapter is given, for all sessions of the process. */
-export interface ShellReader {
-  readonly read: ReadCommand;
-  transferOf(text: string): Transfer | undefined;
-}
 
 export interface Waiter {
   /** The statement waits for a person. */
@@ -38,18 +31,16 @@ export class Work {
   readonly host: SessionHost;
   readonly signed: SignedIn;
   readonly upstream: Upstream;
-  readonly shell: ShellReader | undefined;
   readonly #waiters = new Map<Statement, Waiter>();
   /** What runs on for long, to be asked about again when rules change. */
   readonly #running = new Map<Statement, (error: Refusal) => void>();
   #busy = 0;
   onIdle: ((idle: boolean) => void) | undefined;
 
-  constructor(host: SessionHost, signed: SignedIn, upstream: Upstream, shell: ShellReader | undefined) {
+  constructor(host: SessionHost, signed: SignedIn, upstream: Upstream) {
     this.host = host;
     this.signed = signed;
     this.upstream = upstream;
-    this.shell = shell;
     signed.onHeld = (notice) => this.#waiters.get(notice.statement)?.held(notice);
   }
 
@@ -100,6 +91,12 @@ export class Work {
     return () => {
       if (this.#running.delete(statement)) this.busy(-1);
     };
+  }
+
+  /** A file operation is over: what moved, and the digest of it where it moved from front to back. */
+  fileEnded(tally: Tally, file: FileFacts, digest: string): void {
+    noteFile(this.host.recorder, tally, file, digest);
+    tally.finish(this.host.monotonicUs());
   }
 
   busy(by: 1 | -1): void {

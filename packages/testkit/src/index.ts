@@ -24,6 +24,8 @@ export {
   sshEnv,
   sshOptions,
   startSshd,
+  type Talk,
+  talk,
 } from './sshd.ts';
 export { startTap, type Tap } from './tap.ts';
 export { type Refused, type Seen } from './wire/answers.ts';

@@ -148,6 +148,45 @@ export function run(
   });
 }
 
+/** A program one talks to. */
+export interface Talk {
+  /** Everything it has said on both streams. */
+  readonly said: string;
+  say(text: string): void;
+  /** Resolves when it has said that. */
+  heard(text: string): Promise<void>;
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  kill(signal?: NodeJS.Signals): void;
+}
+
+export function talk(program: string, args: readonly string[], env: Readonly<Record<string, string>>): Talk {
+  const child = spawn(program, args, { env: { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...env } });
+  let said = '';
+  const hear = (chunk: Buffer): void => {
+    said += chunk.toString('latin1');
+  };
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
+  child.stdin.on('error', () => undefined);
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  return {
+    get said() {
+      return said;
+    },
+    say: (text) => void child.stdin.write(text),
+    heard: async (text) => {
+      for (const until = Date.now() + 20_000; !said.includes(text); ) {
+        if (Date.now() > until) throw new Error(`not heard: ${text}; but: ${said}`);
+        await new Promise((next) => setTimeout(next, 10));
+      }
+    },
+    ended,
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
 /**
  * Options of ssh, scp and sftp that reach a gateway on loopback with a token as password, and touch nothing of the user's.
  * `SSH_ASKPASS` prints the token: give `sshEnv` as environment.
@@ -167,6 +206,9 @@ export const sshOptions = (port: number, knownHosts = '/dev/null'): readonly str
   'LogLevel=ERROR',
   '-o',
   'NumberOfPasswordPrompts=1',
+  // `sftp -b` would forbid passwords; what stands first counts.
+  '-o',
+  'BatchMode=no',
 ];
 
 /** @param dir where the helper that prints the token is written */
