@@ -24,6 +24,7 @@ const USAGE = `npm start -- [options]
   --enroll-port N       agents: enrolment               (default 7402)
   --postgres-port N     the agent's PostgreSQL listener (default 7432)
   --plaintext-port N    the same without TLS, loopback  (default 7433)
+  --ssh-port N          the agent's SSH listener        (default 7435)
   --demo-port N         the demo database itself        (default 7434)`;
 
 const values = parseOptions(
@@ -37,6 +38,7 @@ const values = parseOptions(
     'enroll-port': { type: 'string', default: '7402' },
     'postgres-port': { type: 'string', default: '7432' },
     'plaintext-port': { type: 'string', default: '7433' },
+    'ssh-port': { type: 'string', default: '7435' },
     'demo-port': { type: 'string', default: '7434' },
   },
   USAGE,
@@ -51,7 +53,7 @@ const devFile = path.join(dir, 'dev.json');
 const isOurs = (): boolean => existsSync(pidFile) && readFileSync(pidFile, 'utf8') === String(process.pid);
 
 function port(
-  name: 'rest-port' | 'link-port' | 'enroll-port' | 'postgres-port' | 'plaintext-port' | 'demo-port',
+  name: 'rest-port' | 'link-port' | 'enroll-port' | 'postgres-port' | 'plaintext-port' | 'ssh-port' | 'demo-port',
 ): number {
   const text = values[name];
   const value = Number(text);
@@ -65,6 +67,7 @@ const ports = (): StackPorts => ({
   enroll: port('enroll-port'),
   postgres: port('postgres-port'),
   postgresPlaintext: port('plaintext-port'),
+  ssh: port('ssh-port'),
   demo: port('demo-port'),
 });
 

@@ -26,6 +26,7 @@ export interface DevFile {
     readonly host: string;
     readonly postgres: number;
     readonly postgresPlaintext: number | undefined;
+    readonly ssh: number;
     readonly health: string;
     readonly dataDir: string;
   };

@@ -23,9 +23,18 @@ export interface StackPorts {
   readonly enroll: number;
   readonly postgres: number;
   readonly postgresPlaintext: number;
+  readonly ssh: number;
   readonly demo: number;
 }
-export const ANY_PORTS: StackPorts = { rest: 0, link: 0, enroll: 0, postgres: 0, postgresPlaintext: 0, demo: 0 };
+export const ANY_PORTS: StackPorts = {
+  rest: 0,
+  link: 0,
+  enroll: 0,
+  postgres: 0,
+  postgresPlaintext: 0,
+  ssh: 0,
+  demo: 0,
+};
 
 export interface StackOptions {
   readonly dir: string;
@@ -132,6 +141,7 @@ function agentPlan(
       SALLYPORT_DATA_DIR: dataDir,
       SALLYPORT_LISTEN_POSTGRES: on(ports.postgres),
       SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: on(ports.postgresPlaintext),
+      SALLYPORT_LISTEN_SSH: on(ports.ssh),
       SALLYPORT_ADVERTISE: '127.0.0.1',
       SALLYPORT_HEALTH: on(0),
       ...(joinToken === undefined ? {} : { SALLYPORT_JOIN_TOKEN: joinToken }),
@@ -230,6 +240,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       enroll: portOf(controlPlane.ready['enroll']),
       postgres: portOf(agent.ready['postgres']),
       postgresPlaintext: portOf(agent.ready['postgresPlaintext']),
+      ssh: portOf(agent.ready['ssh']),
       demo: database.server.port,
     };
     const dev = (): DevFile => ({
@@ -244,6 +255,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         host: '127.0.0.1',
         postgres: ports.postgres,
         postgresPlaintext: ports.postgresPlaintext,
+        ssh: ports.ssh,
         health: `http://${String(agent.ready['health'])}`,
         dataDir: path.join(dir, 'agent'),
       },

@@ -12,7 +12,7 @@ export function whatToTry(dev: DevFile, devFile: string, end: string): string {
   // `./sallyport` looks where `npm start` keeps its stack when it is not told otherwise.
   const elsewhere = file === path.join('.sallyport', 'dev.json') ? '' : `\n\n     export SALLYPORT_DEV_FILE=${devFile}`;
   return `
-Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)
+Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)   SSH listener 127.0.0.1:${dev.agent.ssh}
 Tokens of the demo principals: ${file} (readable by you alone)
 
 Five things to try, in this folder:${elsewhere}

@@ -412,7 +412,7 @@ export class Agent {
     this.#ledger.linkOpened();
     this.#live.reportAll();
     this.#credentials.reportAll();
-    this.#sshHostKey?.tick();
+    this.#sshHostKey?.linkOpened();
     this.#heartbeat();
     this.#serving?.uploads.restart();
   }

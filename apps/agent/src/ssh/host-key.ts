@@ -53,7 +53,13 @@ export class SshHostKey {
     return { key: this.#key, certificate: this.#ports.nowMs() < this.#until ? this.#certificate : undefined };
   }
 
-  /** Called every second, and when the link stands. */
+  /** What was asked on an earlier link may never be answered. */
+  linkOpened(): void {
+    this.#asked = Number.NEGATIVE_INFINITY;
+    this.tick();
+  }
+
+  /** Called every second. */
   tick(): void {
     const now = this.#ports.nowMs();
     const left = this.#until - now;
