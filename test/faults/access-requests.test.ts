@@ -83,10 +83,10 @@ test('a grant for seconds begins with the answer and ends to the second, for liv
   await Promise.all([first, second, after].map((session) => session.close()));
 });
 
-test('a prolonged grant disturbs no live session, and giving it back or revoking it cuts them at once', async () => {
+test('a prolonged grant disturbs no live session, and giving it back or revoking it, by an admin or an approver, cuts them at once', async () => {
   const { stack, as } = running();
   const [carla, ben] = [await as('carla'), await as('ben')];
-  for (const way of ['withdraw', 'revoke']) {
+  for (const way of ['withdraw', 'revoke', 'approver']) {
     const { id } = await ask(carla, { duration: '30m' });
     const { grant } = await approve(ben, id);
     const session = await openWriting();
@@ -101,7 +101,8 @@ test('a prolonged grant disturbs no live session, and giving it back or revoking
     expect(await writes(session)).toBe(true);
     const started = Date.now();
     if (way === 'withdraw') await carla.call('POST', `/v1/access-requests/${id}/withdraw`, {});
-    else await stack.admin.call('POST', `/v1/grants/jit-${id}/revoke`, {});
+    else if (way === 'revoke') await stack.admin.call('POST', `/v1/grants/jit-${id}/revoke`, {});
+    else await ben.call('POST', `/v1/access-requests/${id}/revoke`, { reason: 'It is over.' });
     await eventually(() => session.ended(), 5_000);
     expect(Date.now() - started, way).toBeLessThan(2_500);
     await session.close();
