@@ -198,6 +198,25 @@ test('a session with such facts stands in the live table while it is open', asyn
   await session.client.end();
 });
 
+test('a membership that is taken away ends the session that rested on it, and opens none', async () => {
+  const { stack } = running();
+  await stack.admin.call('POST', '/v1/groups', { name: 'guests' });
+  await stack.admin.call('POST', '/v1/principals', { name: 'gus', kind: 'person' });
+  await stack.admin.call('PUT', '/v1/groups/guests/members/gus');
+  await stack.admin.call('POST', '/v1/grants', {
+    name: 'guests',
+    group: 'guests',
+    resource: 'payments-db',
+    effects: ['read'],
+  });
+  const { token } = await stack.admin.call<{ token: string }>('POST', '/v1/principals/gus/tokens', { name: 't' });
+  const session = await eventually(() => open(token), 30_000);
+  expect((await session.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+  await stack.admin.call('DELETE', '/v1/groups/guests/members/gus');
+  await eventually(() => (session.ended() > 0 ? true : undefined), 20_000);
+  await expect(open(token)).rejects.toThrow();
+});
+
 test('the provider’s order to log out cuts a session at the agent', async ({ annotate }) => {
   const { stack } = running();
   op.says = { sub: 'p-1', preferred_username: 'paula', amr: ['pwd', 'otp'] };

@@ -174,6 +174,21 @@ test('two yeses need two persons: one in two groups counts once', async () => {
   expect((await read(await answerOf(id))).by.map((one) => one.name)).toEqual(['ana', 'ben']);
 });
 
+test('of two answers that come in at once one counts, and the agent hears that one alone', async () => {
+  for (let i = 0; i < 5; i++) {
+    const { id } = await ask();
+    const answers = await Promise.all([approve(id, 'ana'), deny(id, 'ben'), approve(id, 'ana')]);
+    const counted = answers.filter(({ status }) => status === 200);
+    expect(counted).toHaveLength(1);
+    for (const { status, body } of answers)
+      if (status !== 200) expect(body).toMatchObject({ code: 'approval.answered' });
+    const told = await read(await answerOf(id));
+    expect(told.granted).toBe(counted[0]?.body['state'] === 'approved');
+    expect(told.by).toHaveLength(1);
+    expect(link.received.filter(({ answer }) => answer?.id === id)).toHaveLength(1);
+  }
+});
+
 test('neither the requester, nor whom they act for, nor a stranger to the groups, nor a machine may answer', async () => {
   const own = await ask({ principal: { id: ids['ana']!, name: 'ana', kind: 'person' } });
   expect((await approve(own.id, 'ana')).body).toMatchObject({ code: 'approval.not_yours' });

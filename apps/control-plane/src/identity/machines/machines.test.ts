@@ -177,6 +177,26 @@ describe('everything that is wrong with a token reads alike', () => {
     await refused(body.access_token);
     await refused(plane.adminToken);
   });
+
+  test('a chain deeper than one: a token in which somebody acts for another acts for nobody, and nobody for it', async () => {
+    await rule({ name: 'chain', claims: { sub: 'chain-1' }, principal: 'robot' });
+    const robot = await issuer.token({ sub: 'chain-1' });
+    const first = await trade(await issuer.token(POD), { resource: 'db', actor_token: robot, actor_token_type: JWT });
+    expect(parseAccessTokenClaims(decodeJwt(first.body.access_token), '').obo?.nam).toBe('worker');
+    const deep = first.body.access_token;
+    for (const type of [JWT, ACCESS]) {
+      const asSubject = { subject_token: deep, subject_token_type: type, actor_token: robot, actor_token_type: JWT };
+      const asActor = { actor_token: deep, actor_token_type: type };
+      for (const more of [asSubject, { ...asSubject, resource: 'db' }, { ...asActor, resource: 'db' }])
+        await refused(await issuer.token(POD), { resource: 'db', ...more });
+    }
+    // And what another issuer says of its own chain.
+    const act = { sub: 'b', act: { sub: 'c' } };
+    await refused(await issuer.token({ ...POD, act }), { actor_token: robot, actor_token_type: JWT });
+    const acted = await issuer.token({ sub: 'chain-1', act });
+    await refused(await issuer.token(POD), { actor_token: acted, actor_token_type: JWT });
+    await plane.call('DELETE', '/v1/trust-rules/chain');
+  });
 });
 
 describe('a rule', () => {

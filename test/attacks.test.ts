@@ -1,0 +1,48 @@
+/** docs/reference/attacks.md says which test shows each attack: the file is there, and a test of that title in it. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const ROWS = [
+  ...readFileSync(path.join(ROOT, 'docs/reference/attacks.md'), 'utf8').matchAll(/^\| (.+?) \| (.+?) \| `(.+?)` \|$/gm),
+].map(([, attack, title, file]) => ({ attack: attack!, title: title!, file: file! }));
+
+test('each attack of the page has its test', () => {
+  expect(ROWS.length).toBeGreaterThan(50);
+  const missing = ROWS.filter(({ title, file }) => {
+    const at = path.join(ROOT, file);
+    return !existsSync(at) || !readFileSync(at, 'utf8').includes(`'${title}'`);
+  });
+  expect(missing).toEqual([]);
+});
+
+test('nothing that the page has to show is left out', () => {
+  const page = ROWS.map(({ attack }) => attack.toLowerCase()).join('\n');
+  for (const attack of [
+    'algorithm confusion and `none`',
+    'wrong `iss`, `aud`, `azp`, `nonce`',
+    'expired and future tokens',
+    'key-id injection',
+    'mix-up between providers',
+    'open redirect',
+    'csrf on login',
+    'session fixation',
+    'saml wrapping',
+    'saml comment tricks',
+    'scim filter injection',
+    'second account',
+    'approval race',
+    'expired request answered',
+    'group removed while a session runs',
+    'provider down at login',
+    'provider keys rotated',
+    'clock skew ±',
+    '10,000 groups',
+    'chains deeper than one',
+    'idor over every rest route',
+    'mass assignment',
+    'over-long input',
+  ])
+    expect(page).toContain(attack);
+});
