@@ -71,6 +71,8 @@ export const LIMITS = {
   /** From the key exchange to the end of signing in: for a password that is pasted, and with a link to a browser. */
   sshPasswordMsMax: 60_000,
   sshLoginMsMax: 5 * 60_000,
+  /** A peer that was silent so long is asked for a word, and is gone after three without an answer. */
+  sshAliveMs: 30_000,
   /** One SFTP packet; OpenSSH's own limit (SFTP_MAX_MSG_LENGTH). */
   sftpPacketBytesMax: 256 * 1024,
   /** A command line that is judged. */

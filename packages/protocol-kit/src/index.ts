@@ -16,6 +16,8 @@ export type {
   ClientTls,
   HeldNotice,
   LinkSignIn,
+  NestedClient,
+  NestedWire,
   ProtocolAdapter,
   ProtocolSession,
   RecordedFile,

@@ -55,7 +55,7 @@ export interface ProtocolSession {
   bundleChanged(): void;
 }
 
-export type TimerName = 'login' | 'idle' | 'age' | 'notice' | 'held' | 'commit' | 'close';
+export type TimerName = 'alive' | 'login' | 'idle' | 'age' | 'notice' | 'held' | 'commit' | 'close';
 
 export interface ClientTls {
   /** SNI as sent; undefined without. */
@@ -77,12 +77,35 @@ export interface SessionHost {
   readonly cancel: CancelPort;
   readonly recorder: RecorderPort;
   readonly log: Logger;
+  /**
+   * A byte stream inside this session becomes a client of its own at the same listener, signed in by itself.
+   * @returns what is told of the stream; undefined when there is no room. Absent: nothing nests here.
+   */
+  nest?(wire: NestedWire): NestedClient | undefined;
   /** The session ends by an error of its own: the code stands in the trail, where the first one counts. */
   failed(code: ErrorCode): void;
   nowMs(): number;
   /** Monotonic microseconds, for durations. */
   monotonicUs(): number;
   randomBytes(size: number): Buffer;
+}
+
+/** The outer session's end of a nested client. */
+export interface NestedWire {
+  /** Takes the bytes at once; false = stop until `drained`. */
+  write(bytes: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then closes. */
+  end(): void;
+  destroy(): void;
+}
+
+export interface NestedClient {
+  /** Lent for the call. */
+  bytes(chunk: Buffer): void;
+  drained(): void;
+  closed(): void;
 }
 
 export interface ClientPort {
@@ -174,6 +197,8 @@ export interface LinkSignIn {
 }
 
 export interface SignInPort {
+  /** A resource of this protocol has that name here. */
+  isResource?(name: string): boolean;
   /** Public keys of the CAs that certify users' SSH keys, as the bundle in force has them. */
   userCas?(): readonly KeyObject[];
   /** A proof was refused before it came to `signIn`: on the record with why, which no client is told. */

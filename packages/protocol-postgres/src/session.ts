@@ -155,6 +155,8 @@ export class PostgresSession implements ProtocolSession {
           if (phase.kind === 'client') this.#fail(new GatewayError('session.idle'));
           else if (phase.kind === 'opening') this.#fail(new GatewayError('upstream.unreachable'));
           return;
+        case 'alive':
+          return;
         case 'notice':
           if (phase.kind === 'open') phase.requests.judge.remind();
           return;

@@ -14,8 +14,9 @@ import type {
 } from '@sallyport/protocol-kit';
 import { Channels } from './channels.ts';
 import { type HostKey, MODERN, SshTransport } from './codec.ts';
+import { Forwards } from './forward.ts';
 import { ClientLogin } from './login.ts';
-import { type ChannelOpen, DISCONNECT, MSG, OPEN_FAILURE } from './messages.ts';
+import { type ChannelOpen, DISCONNECT, MSG } from './messages.ts';
 import { SessionChannel } from './session-channel.ts';
 import { Upstream } from './upstream.ts';
 import { Work } from './work.ts';
@@ -34,13 +35,20 @@ type Phase =
       readonly upstream: Upstream;
       readonly work: Work;
       readonly signed: SignedIn;
+      readonly forwards: Forwards;
     }
   | { readonly kind: 'ended' };
+
+const KEEPALIVE = 'keepalive@openssh.com';
+const NOTHING = new Uint8Array();
+const SILENCES_MAX = 3;
 
 export class SshSession implements ProtocolSession {
   readonly #host: SessionHost;
   readonly #transport: SshTransport;
   #phase: Phase = { kind: 'exchange' };
+  /** How often each was asked since it said something. */
+  readonly #silence = { client: 0, upstream: 0 };
 
   constructor(host: SessionHost, options: SshOptions) {
     this.#host = host;
@@ -57,6 +65,7 @@ export class SshSession implements ProtocolSession {
   }
 
   clientBytes(chunk: Buffer): void {
+    this.#silence.client = 0;
     if (this.#phase.kind === 'open') this.#moved();
     if (this.#phase.kind !== 'ended') this.#transport.bytes(chunk);
   }
@@ -76,6 +85,7 @@ export class SshSession implements ProtocolSession {
   upstreamBytes(chunk: Buffer): void {
     const phase = this.#phase;
     if (phase.kind !== 'open') return;
+    this.#silence.upstream = 0;
     this.#moved();
     phase.upstream.bytes(chunk);
   }
@@ -97,6 +107,8 @@ export class SshSession implements ProtocolSession {
         return this.#fail(new GatewayError('session.idle'));
       case 'age':
         return this.#fail(new GatewayError('session.too_long'));
+      case 'alive':
+        return this.#askAlive();
       case 'notice':
       case 'held':
       case 'commit':
@@ -141,14 +153,29 @@ export class SshSession implements ProtocolSession {
     });
     const upstream = new Upstream(this.#host, signed, {
       upstreamEnded: (error) => this.#upstreamEnded(error),
-      upstreamOpened: (open) => upstream.channels.refuse(open, OPEN_FAILURE.prohibited, 'not asked for'),
+      upstreamOpened: (open) => forwards.fromHost(open),
     });
     const work = new Work(this.#host, signed, upstream);
-    this.#phase = { kind: 'open', channels, upstream, work, signed };
+    const forwards = new Forwards(work, channels);
+    this.#phase = { kind: 'open', channels, upstream, work, signed, forwards };
     const { sessionMsMax } = signed.resource;
     if (sessionMsMax !== undefined) timers.set('age', sessionMsMax);
     this.#moved();
+    timers.set('alive', LIMITS.sshAliveMs);
     void upstream.begin();
+  }
+
+  /** Each peer that was silent is asked for a word; one that stays silent is gone. */
+  #askAlive(): void {
+    const phase = this.#phase;
+    if (phase.kind !== 'open') return;
+    this.#host.timers.set('alive', LIMITS.sshAliveMs);
+    if (this.#silence.client >= SILENCES_MAX || this.#silence.upstream >= SILENCES_MAX)
+      return this.#fail(
+        new GatewayError(this.#silence.client >= SILENCES_MAX ? 'session.idle' : 'upstream.unreachable'),
+      );
+    if (this.#silence.client++ > 0) phase.channels.globalRequest(KEEPALIVE, NOTHING, () => undefined);
+    if (this.#silence.upstream++ > 0) phase.upstream.askAlive();
   }
 
   /** Something was said: the silence begins anew. */
@@ -179,14 +206,13 @@ export class SshSession implements ProtocolSession {
   #opened(open: ChannelOpen): void {
     const phase = this.#phase;
     if (phase.kind !== 'open') return;
-    if (open.type !== 'session') return phase.channels.refuse(open, OPEN_FAILURE.prohibited, 'Sallyport: not granted');
+    if (open.type !== 'session') return phase.forwards.open(open);
     const channel = phase.channels.accept(open);
     if (channel !== undefined) new SessionChannel(phase.work, channel);
   }
 
-  #global(name: string, wantReply: boolean, _data: Buffer): void {
-    if (this.#phase.kind !== 'open' || !wantReply) return;
-    this.#phase.channels.answerGlobal(name === 'no-more-sessions@openssh.com');
+  #global(name: string, wantReply: boolean, data: Buffer): void {
+    if (this.#phase.kind === 'open') this.#phase.forwards.request(name, wantReply, data);
   }
 
   #upstreamEnded(error: GatewayError): void {
@@ -216,6 +242,7 @@ export class SshSession implements ProtocolSession {
     if (phase.kind === 'login') phase.login.close();
     if (phase.kind === 'open') {
       phase.signed.cancelHeld();
+      phase.forwards.close();
       phase.channels.end();
       phase.upstream.end();
     } else this.#host.upstream.destroy();

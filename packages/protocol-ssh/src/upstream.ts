@@ -2,7 +2,7 @@
  * The host's side of one session: reached, verified, signed in, and its channels. Whatever is asked of the host here needs
  * the permit of the statement it belongs to. Refuses to know clients.
  */
-import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
+import { type ErrorCode, GatewayError } from '@sallyport/core';
 import {
   isPermit,
   OWN_PERMIT,
@@ -15,13 +15,18 @@ import { parsePublicKeyLine } from '@sallyport/ssh-certificates';
 import { type Channel, Channels, type ChannelsOwner } from './channels.ts';
 import { type Algorithms, MODERN, SshTransport } from './codec.ts';
 import { isTrustedHost, UpstreamLogin } from './login.ts';
-import { bool, byte, type ChannelOpen, encode, MSG, OPEN_FAILURE, string, uint32 } from './messages.ts';
+import { bool, type ChannelOpen, encode, OPEN_FAILURE, string, uint32 } from './messages.ts';
 
 export interface UpstreamOwner {
   /** The connection is gone, or never came to be. Called once. */
   upstreamEnded(error: GatewayError): void;
   /** The host opens a channel: of a forward it was asked for, or it is refused. */
   upstreamOpened(open: ChannelOpen): void;
+}
+
+export interface GlobalAnswer {
+  readonly ok: boolean;
+  readonly data: Buffer;
 }
 
 export class Upstream implements ChannelsOwner {
@@ -211,17 +216,30 @@ export class Upstream implements ChannelsOwner {
     });
   }
 
-  /** RFC 4254 section 7.1. @returns what the host answered @throws GatewayError `upstream.*` */
+  /**
+   * RFC 4254 section 7.1. @param answered in the very turn in which the host answers: what it says next may hang on it
+   * @throws GatewayError `upstream.*`
+   */
   async global(
     permit: Permit,
     name: string,
     data: Uint8Array,
-  ): Promise<{ readonly ok: boolean; readonly data: Buffer }> {
+    answered?: (answer: GlobalAnswer) => void,
+  ): Promise<GlobalAnswer> {
     requirePermit(permit);
     await this.ready;
     return await new Promise((resolve) => {
-      this.channels.globalRequest(name, data, (ok, answer) => resolve({ ok, data: answer }));
+      this.channels.globalRequest(name, data, (ok, rest) => {
+        const answer = { ok, data: rest };
+        answered?.(answer);
+        resolve(answer);
+      });
     });
+  }
+
+  /** Asks the host for any word at all. */
+  askAlive(): void {
+    this.#channels?.globalRequest('keepalive@openssh.com', new Uint8Array(), () => undefined);
   }
 
   // From the host.
@@ -261,6 +279,3 @@ function algorithmsOf(
     hostKey: chosen?.hostKey ?? MODERN.hostKey,
   };
 }
-
-export const CONNECT_MS_MAX = LIMITS.upstreamConnectMsMax + LIMITS.loginTimeoutMsMax;
-export const MESSAGE_KEEPALIVE = encode(byte(MSG.globalRequest), string('keepalive@openssh.com'), bool(true));

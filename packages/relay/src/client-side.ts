@@ -5,10 +5,21 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import type tls from 'node:tls';
 import type { ClientPort, ClientTls } from '@sallyport/protocol-kit';
-import type { ByteSocket } from './byte-socket.ts';
 
 /** A TLS record of type handshake (RFC 8446 section 5.1): no protocol here starts a message with this byte (SSH: `S`). */
 const TLS_HANDSHAKE = 0x16;
+
+/** What carries a client: a socket, or a stream inside another session. */
+export interface ClientSocket {
+  /** More is queued than `LIMITS.writeQueueBytesMax`. */
+  readonly full: boolean;
+  write(bytes: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  end(): void;
+  destroy(): void;
+  startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer): void;
+}
 
 export interface ClientSideOptions {
   readonly address: string;
@@ -32,7 +43,7 @@ export class ClientSide implements ClientPort {
   certificate: X509Certificate | undefined;
   readonly #options: ClientSideOptions;
   readonly #owner: ClientSideOwner;
-  #socket: ByteSocket | undefined;
+  #socket: ClientSocket | undefined;
   #first = true;
   #direct = false;
 
@@ -42,7 +53,7 @@ export class ClientSide implements ClientPort {
   }
 
   /** Called once, before any byte. */
-  attach(socket: ByteSocket): void {
+  attach(socket: ClientSocket): void {
     this.#socket = socket;
   }
 

@@ -10,6 +10,8 @@ import { type ErrorCode, type GatewayError, LIMITS, type Logger } from '@sallypo
 import type {
   CancelPort,
   ClientTls,
+  NestedClient,
+  NestedWire,
   ProtocolAdapter,
   ProtocolSession,
   RecorderPort,
@@ -19,7 +21,7 @@ import type {
 } from '@sallyport/protocol-kit';
 import type { AdmissionTicket } from './admission.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
-import { ClientSide, type ClientSideOwner } from './client-side.ts';
+import { ClientSide, type ClientSideOwner, type ClientSocket } from './client-side.ts';
 import { SessionTimers } from './timers.ts';
 import type { Turn } from './turn.ts';
 import { UpstreamSide, type UpstreamSideOwner } from './upstream-side.ts';
@@ -44,7 +46,14 @@ export interface ConnectionOptions {
   readonly tlsContext: (() => tls.SecureContext) | undefined;
   readonly admission: AdmissionTicket;
   readonly log: Logger;
+  /** A client inside this one's session. */
+  readonly nest?: (wire: NestedWire, address: string) => NestedClient | undefined;
 }
+
+/** Where a client comes in: an accepted socket, or a stream of a session, with the address of who is at its other end. */
+export type ClientSource =
+  | { readonly kind: 'socket'; readonly socket: net.Socket }
+  | { readonly kind: 'nested'; readonly address: string; open(owner: ByteSocketOwner): ClientSocket };
 
 /** A kill ends both sides within a second, whatever the client reads and the server runs. */
 const END_MS_MAX = 800;
@@ -56,7 +65,8 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
   readonly #parts: HostParts;
   readonly #admission: AdmissionTicket;
   readonly #log: Logger;
-  readonly #socket: ByteSocket;
+  readonly #socket: ClientSocket;
+  readonly #nest: ConnectionOptions['nest'];
   readonly #session: ProtocolSession;
   #halfOpen: NodeJS.Timeout | undefined;
   #endCode: ErrorCode | '' = '';
@@ -68,8 +78,11 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
   #upstreamFull = false;
 
   /** @param parts made for this connection; may call back only after the constructor returned */
-  constructor(socket: net.Socket, options: ConnectionOptions, parts: (connection: Connection) => HostParts) {
-    const address = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+  constructor(source: ClientSource, options: ConnectionOptions, parts: (connection: Connection) => HostParts) {
+    const address =
+      source.kind === 'nested'
+        ? source.address
+        : `${source.socket.remoteAddress ?? ''}:${source.socket.remotePort ?? 0}`;
     const { adapter, plaintextAllowed, tlsContext } = options;
     this.#log = options.log;
     this.#admission = options.admission;
@@ -77,7 +90,11 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     this.#upstream = new UpstreamSide(options.turn, this, adapter.alpn, options.log);
     this.#timers = new SessionTimers((name) => this.#guarded(() => this.#session.timer(name)));
     this.#parts = parts(this);
-    this.#socket = ByteSocket.accept(socket, this, adapter.transport === 'relay' && !plaintextAllowed);
+    this.#nest = options.nest;
+    this.#socket =
+      source.kind === 'nested'
+        ? source.open(this)
+        : ByteSocket.accept(source.socket, this, adapter.transport === 'relay' && !plaintextAllowed);
     this.#client.attach(this.#socket);
     try {
       this.#session = adapter.openSession(this.#host());
@@ -103,6 +120,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
       cancel: parts.cancel,
       recorder: parts.recorder,
       log: parts.log,
+      ...(this.#nest === undefined ? {} : { nest: (wire: NestedWire) => this.#nest?.(wire, this.address) }),
       failed: (code) => {
         if (this.#endCode === '') this.#endCode = code;
       },

@@ -5,9 +5,10 @@
 import net from 'node:net';
 import type tls from 'node:tls';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
-import type { ProtocolAdapter } from '@sallyport/protocol-kit';
+import type { NestedClient, NestedWire, ProtocolAdapter } from '@sallyport/protocol-kit';
 import type { Admission } from './admission.ts';
-import { Connection, type HostParts } from './connection.ts';
+import { type ClientSource, Connection, type HostParts } from './connection.ts';
+import { NestedSocket } from './nested-socket.ts';
 import type { Turn } from './turn.ts';
 
 export interface ListenOptions {
@@ -61,15 +62,13 @@ export function listen(options: ListenOptions): Promise<Listener> {
       },
     };
   };
-  const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
-    const admission = options.admission.enter(socket.remoteAddress ?? '');
-    if (admission === undefined) {
-      socket.destroy();
-      return;
-    }
+  /** @returns false when there is no room or it could not be opened */
+  const open = (source: ClientSource, address: string): boolean => {
+    const admission = options.admission.enter(address);
+    if (admission === undefined) return false;
     try {
       new Connection(
-        socket,
+        source,
         {
           adapter: options.adapter,
           turn: options.turn,
@@ -77,14 +76,31 @@ export function listen(options: ListenOptions): Promise<Listener> {
           tlsContext: options.adapter.transport === 'relay' ? options.tlsContext : undefined,
           admission,
           log: options.log,
+          nest,
         },
         parts,
       );
+      return true;
     } catch (error) {
       options.log.error('a connection could not be opened', { error });
       admission.leave();
-      socket.destroy();
+      return false;
     }
+  };
+  const nest = (wire: NestedWire, address: string): NestedClient | undefined => {
+    let nested: NestedSocket | undefined;
+    const source: ClientSource = {
+      kind: 'nested',
+      address,
+      open: (owner) => {
+        nested = new NestedSocket(wire, owner);
+        return nested;
+      },
+    };
+    return open(source, address.slice(0, address.lastIndexOf(':'))) ? nested : undefined;
+  };
+  const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    if (!open({ kind: 'socket', socket }, socket.remoteAddress ?? '')) socket.destroy();
   });
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {

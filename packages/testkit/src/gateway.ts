@@ -236,6 +236,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     recorders.push(port);
     return {
       signIn: {
+        isResource: (name) => name === options.resource.name,
         ...(options.resourceOf === undefined ? {} : { resourceOf: (name: string) => options.resourceOf?.(name) }),
         signIn: async (request) => {
           if (!isTestToken(request.token) || request.resource !== options.resource.name)

@@ -70,9 +70,13 @@ export function hostParts(connection: Connection, protocol: Protocol, ports: Ope
 }
 
 /** What signing in over SSH needs besides. */
-function sshSignIn(connection: Connection, ports: OpeningPorts): Pick<SignInPort, 'userCas' | 'refused' | 'askByLink'> {
+function sshSignIn(
+  connection: Connection,
+  ports: OpeningPorts,
+): Pick<SignInPort, 'isResource' | 'userCas' | 'refused' | 'askByLink'> {
   const { signIn } = ports;
   return {
+    isResource: (name) => signIn.inForce()?.resourcesByName.get(name)?.kind === 'ssh',
     userCas: () => {
       const inForce = signIn.inForce();
       const nowMs = signIn.nowMs();
