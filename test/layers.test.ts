@@ -168,6 +168,8 @@ const RANK: Record<string, number> = {
   road: 6,
   answers: 7,
   intake: 7,
+  // A transaction of the gateway's own: docs/adr/0025-hold-before-commit.md.
+  wrap: 7.5,
   judge: 8,
   simple: 9,
   pipeline: 9,

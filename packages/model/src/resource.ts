@@ -9,6 +9,7 @@ import {
   optional,
   ParseError,
   type Parser,
+  parseBoolean,
   parseInteger,
   parseString,
   recordOf,
@@ -68,6 +69,8 @@ const parseBase = objectOf({
   /** What happens to a statement whose effects exceed the grant. */
   exceeded: oneOf('deny', 'hold'),
   holdInTransactionMsMax: parseInteger,
+  /** A write that commits by itself, where a rule holds COMMITs, runs in a transaction of the gateway's; absent = it is refused. */
+  wrapAutocommit: optional(parseBoolean),
   /** A session in which nothing runs and nothing is said ends after this long; absent = never. */
   idleMsMax: optional(parseInteger),
   /** A session ends at this age, whatever it does; absent = never. */

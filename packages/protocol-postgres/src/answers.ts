@@ -405,6 +405,12 @@ export class Answers {
       this.#road.flight.shift();
       first!.confirm?.();
     }
+    const { wrapped } = first!;
+    if (wrapped !== undefined) {
+      const before = wrapped.tag;
+      wrapped.tag = commandComplete(tag);
+      return before === undefined ? 'drop' : Buffer.from(before);
+    }
     return first!.tag === undefined ? 'keep' : commandComplete(first!.tag);
   }
 
@@ -556,7 +562,10 @@ export class Answers {
         road.catalog.invalidate();
       }
     }
-    return this.#answered(first);
+    const fate = this.#answered(first);
+    if (first.wrapped === undefined) return fate;
+    this.#ownAnswered(first.wrapped.own);
+    return 'drop';
   }
 }
 

@@ -21,6 +21,13 @@ export interface OwnQuestion {
   done(): void;
 }
 
+/** A simple query whose end the client has not been told. */
+export interface Wrapped {
+  readonly own: OwnQuestion;
+  /** CommandComplete of its last statement. */
+  tag: Uint8Array | undefined;
+}
+
 export interface Entry {
   readonly kind: 'query' | 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'sync';
   readonly segment: number;
@@ -33,6 +40,8 @@ export interface Entry {
   readonly refusal: Fields | undefined;
   /** Set: an empty statement stands in for what the gateway did itself; the client gets this command tag. */
   readonly tag: string | undefined;
+  /** Set: a simple query in a transaction of ours; its end and its last tag wait for that one's. */
+  readonly wrapped: Wrapped | undefined;
   /** Called when the server did what was asked. */
   readonly confirm: (() => void) | undefined;
   /** Called when it did not: `skipped` because of an earlier error, or failed by itself. Newest first. */
@@ -52,6 +61,7 @@ export const entry = (
   tally: parts.tally,
   refusal: parts.refusal,
   tag: parts.tag,
+  wrapped: parts.wrapped,
   confirm: parts.confirm,
   undo: parts.undo,
 });

@@ -28,11 +28,10 @@ import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { hasMasks, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
 import {
-  bind,
-  close,
   describe,
   encodeFields,
   execute,
+  type Fields,
   flush,
   parse,
   parseBind,
@@ -45,6 +44,7 @@ import { type Guard, type Portal, type Prepared, requireName, stepBack } from '.
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
 import { commits } from './transaction.ts';
+import { OWN_MESSAGES, ownCommit, ownTransaction } from './wrap.ts';
 
 /** No client can have bound it (requireName), so executing it fails in every state. */
 const FAILING_EXECUTE = execute('sallyport_refused');
@@ -295,14 +295,59 @@ export class Pipeline {
     });
   }
 
-  sync(): void {
+  /** False = not taken: a transaction of ours is to end with it, and its counts are not known. */
+  sync(): boolean {
+    const { transaction, flight } = this.#road;
     if (this.isDropping) {
       this.#discard();
+      if (transaction.wrapped) this.#endFailed();
       this.#sendSync();
-      return;
+      return true;
+    }
+    if (transaction.wrapped) {
+      if (flight.size > 0 || !this.isEmpty) return this.#waitAnswered();
+      this.#syncing = true;
+      this.#commitWrapped();
+      return true;
     }
     this.#syncing = true;
     this.#judgePending(() => this.#sendSync());
+    return true;
+  }
+
+  /** The transaction of ours has failed: the client's Sync is to find none. */
+  #endFailed(): void {
+    const { segment } = this.#road;
+    const own = { left: 1, error: undefined, skipped: false, done: () => undefined };
+    this.#add(sync(), entry('sync', segment, { own }));
+    for (const { bytes, item } of ownTransaction('ROLLBACK', segment)) this.#add(bytes, item);
+  }
+
+  #commitWrapped(): void {
+    const road = this.#road;
+    const made = ownCommit(road, this.#judge.pipelineState);
+    if (made === undefined) throw new GatewayError('internal', { why: 'COMMIT' });
+    const { resolved } = made;
+    const statement = this.#judge.inTransaction(made.statement);
+    this.#judge.statement(statement, {
+      waits: () => undefined,
+      refused: (refused) => this.#fail(refused, true),
+      allowed: (permit, number) => {
+        const tally = this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined);
+        const own = {
+          left: OWN_MESSAGES,
+          error: undefined as Fields | undefined,
+          skipped: false,
+          tells: true,
+          done: () => {
+            tally.error = own.error?.get('C') ?? '';
+            road.finish(tally);
+          },
+        };
+        for (const { bytes, item } of ownTransaction('COMMIT', road.segment, own)) this.#add(bytes, item);
+        this.#sendSync();
+      },
+    });
   }
 
   // --- sending -------------------------------------------------------------------------------------------------------------
@@ -355,6 +400,10 @@ export class Pipeline {
     const permit = portal.permit!;
     if (hasMasks(permit.masks) && !portal.described) this.#describeOwn(portal);
     portal.started = true;
+    if (road.transaction.needsBegin(portal.tally!.facts, permit.untilCommit)) {
+      for (const { bytes, item } of ownTransaction('BEGIN', road.segment)) this.#add(bytes, item);
+      road.transaction.wrap();
+    }
     this.#judge.executed++;
     this.#judge.note(portal.tally!.facts, portal.statement!, portal.tally!, permit);
     const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
@@ -622,10 +671,9 @@ export class Pipeline {
   }
 
   #rollBack(): void {
-    const { flight, segment } = this.#road;
-    const own = { left: 4, error: undefined, skipped: false, done: () => undefined };
-    for (const kind of ['parse', 'bind', 'execute', 'close'] as const) flight.push(entry(kind, segment, { own }));
-    this.#road.ownToServer(ROLLBACK_MESSAGES);
+    const said = ownTransaction('ROLLBACK', this.#road.segment);
+    for (const { item } of said) this.#road.flight.push(item);
+    this.#road.ownToServer(Buffer.concat(said.map(({ bytes }) => bytes)));
   }
 
   /** @param rollsBack it was a COMMIT: nothing of its transaction may stand, and no lock may stay */
@@ -644,15 +692,6 @@ export class Pipeline {
     } else road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
   }
 }
-
-/** Its own names: an open portal or statement of the client's is not touched but by the transaction's end. */
-const ROLLBACK_NAME = 'sallyport_rollback';
-const ROLLBACK_MESSAGES = Buffer.concat([
-  parse(ROLLBACK_NAME, 'ROLLBACK'),
-  bind(ROLLBACK_NAME, ROLLBACK_NAME, []),
-  execute(ROLLBACK_NAME),
-  close({ kind: 'statement', name: ROLLBACK_NAME }),
-]);
 
 const isWritten = (facts: SqlFacts | undefined): boolean =>
   facts === undefined || facts.statements.some(({ effects }) => effects.includes('write'));

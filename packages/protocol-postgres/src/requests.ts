@@ -85,8 +85,7 @@ export class Requests {
         return true;
       case 'S':
         requireBare(at, end);
-        this.#pipeline.sync();
-        return true;
+        return this.#pipeline.sync();
       case 'X':
         this.#terminate();
         return true;

@@ -18,7 +18,8 @@ import {
   statementOf,
 } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
-import { entry } from './flight.ts';
+import { plainError } from './deny.ts';
+import { entry, type OwnQuestion, type Wrapped } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { touches, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
@@ -26,9 +27,11 @@ import { describe, encodeFields, type FieldDescription, parse, query, readyForQu
 import type { Tally } from './mirror.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
+import { OWN_MESSAGES, ownCommit, ownTransaction } from './wrap.ts';
 
 /** Fails in every state of a session, and says in the server's log why. */
 const FAILING_QUERY = query('SALLYPORT REFUSED');
+const UNSYNCED = 'The COMMIT of the pipeline before it waits for approval: send Sync first.';
 const ROLLBACK_QUERY = query('ROLLBACK');
 /** Kinds that never answer with rows; everything else is described first while column masks are near. */
 const ROWLESS: ReadonlySet<string> = new Set(
@@ -72,6 +75,9 @@ export class SimpleQueries {
     this.#road.mirror.prepared.delete('');
     const sql = bytes.subarray(at + HEAD_BYTES, end - 1);
     if (sql.length > LIMITS.statementBytesMax) return this.tooLarge();
+    // The pipeline before it did not end, and a transaction of ours with it.
+    if (this.#road.transaction.wrapped)
+      return this.#rollBack(this.#judge.refusal(sql.toString(), 'statement.refused', 'gateway/commit', UNSYNCED));
     const { text, reading } = readSql(this.#road, sql);
     if (!(reading instanceof Promise)) return this.#judged(text, reading, bytes.subarray(at, end));
     const copy = Buffer.from(bytes.subarray(at, end));
@@ -94,8 +100,10 @@ export class SimpleQueries {
       refused: (refused) => (statement.commits === undefined ? this.fail(refused) : this.#rollBack(refused)),
       allowed: (permit, number) => {
         if (reasonOf(resolved.facts) !== undefined) return this.#answerOwn(number, resolved, permit);
+        const wraps = road.transaction.needsBegin(resolved.facts, permit.untilCommit);
         const forward = (tally: Tally): void => {
-          road.flight.push(entry('query', road.segment, { tally }));
+          const wrapped = wraps ? this.#wrap() : undefined;
+          road.flight.push(entry('query', road.segment, { tally, wrapped }));
           this.#judge.note(resolved.facts, statement, tally, permit);
           this.#copies(permit);
           if (resolved.facts?.statements.some(movesNames) === true) this.#described.clear();
@@ -103,7 +111,7 @@ export class SimpleQueries {
           // Names that stand for something else from here on, or data that may follow at once: what comes behind waits.
           const copies = resolved.facts?.statements.some((each) => each.kind === 'copy' && each.object === 'from');
           const bounded = Number.isFinite(permit.rowsMax);
-          if (copies === true || bounded || tally.changes.length > 0)
+          if (wrapped === undefined && (copies === true || bounded || tally.changes.length > 0))
             this.#intake.block(() => road.copyIn !== undefined || road.flight.size === 0);
         };
         const facts = resolved.facts;
@@ -124,6 +132,57 @@ export class SimpleQueries {
         if (this.#intake.isBlocked) keep();
       },
     });
+  }
+
+  /** A BEGIN of ours goes before it; once it has ended, so does that transaction. */
+  #wrap(): Wrapped {
+    const wrapped: Wrapped = {
+      own: this.#judge.ask({ left: 1 }, () =>
+        this.#road.status === 'T' ? this.#commitWrapped(wrapped) : this.#endWrapped('ROLLBACK', Buffer.alloc(0)),
+      ),
+      tag: undefined,
+    };
+    this.#sayOwn('BEGIN', { left: OWN_MESSAGES + 1, error: undefined, skipped: false, done: () => undefined });
+    return wrapped;
+  }
+
+  /** Between two messages of the client's. */
+  #sayOwn(what: 'BEGIN' | 'COMMIT' | 'ROLLBACK', own: OwnQuestion): void {
+    const road = this.#road;
+    const said = ownTransaction(what, road.segment, own);
+    for (const { item } of said) road.flight.push(item);
+    road.flight.push(entry('sync', road.segment, { own }));
+    road.ownToServer(Buffer.concat([...said.map(({ bytes }) => bytes), sync()]));
+  }
+
+  #commitWrapped(wrapped: Wrapped): void {
+    const made = ownCommit(this.#road, this.#judge.state);
+    if (made === undefined) return this.#endWrapped('ROLLBACK', encodeFields('E', plainError('XX000', 'COMMIT')));
+    const { resolved } = made;
+    this.#judge.statement(this.#judge.inTransaction(made.statement), {
+      waits: () => undefined,
+      refused: ({ fields, number }) => {
+        noteFields(this.#road.host.recorder, number, 'error', fields);
+        this.#endWrapped('ROLLBACK', encodeFields('E', fields));
+      },
+      allowed: (permit, number) => {
+        const tally = this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined);
+        this.#endWrapped('COMMIT', Buffer.from(wrapped.tag ?? Buffer.alloc(0)), tally);
+      },
+    });
+  }
+
+  /** @param said what the client is told where the server does as it is told */
+  #endWrapped(how: 'COMMIT' | 'ROLLBACK', said: Buffer, tally?: Tally): void {
+    const own = this.#judge.ask({ left: OWN_MESSAGES + 1 }, (error) => {
+      if (tally !== undefined) {
+        tally.error = error?.get('C') ?? '';
+        this.#road.finish(tally);
+      }
+      const told = error === undefined ? said : encodeFields('E', this.#answers.hidden(error, 'read'));
+      this.#answers.interject(Buffer.concat([told, readyForQuery(this.#road.status)]));
+    });
+    this.#sayOwn(how, own);
   }
 
   /** Its COMMIT was refused: nothing of it may stand, and no lock may stay. The status is the server's own. */

@@ -376,6 +376,111 @@ describe('no COMMIT to hold', () => {
   });
 });
 
+describe('a write by itself, where the resource wraps it', () => {
+  const wrapping = (): Promise<Gateway> =>
+    gateway({
+      resource: testResource({ port: database.server.port }, { holdInTransactionMsMax: 20_000, wrapAutocommit: true }),
+    });
+
+  test('runs, waits, and is committed or undone as if it had committed by itself', async () => {
+    const to = await wrapping();
+    const client = await wire(to);
+    const { work } = await heldBy(to, client, say.query('delete from held where id <= 2 returning id'));
+    expect(work).toMatchObject({ rows: 2, statements: [{ sample: { rows: [['1'], ['2']] } }] });
+    expect(await rows()).toBe(10);
+    to.holds[0]!.approve();
+    expect(await answer(client)).toBe('C(DELETE 2) ZI');
+    expect(await rows()).toBe(8);
+    await heldBy(to, client, say.query('select 1; delete from held where id = 3; delete from held where id = 4'));
+    expect(to.holds[1]!.statement.commits!.work.rows).toBe(2);
+    to.holds[1]!.deny();
+    expect(await answer(client)).toBe('E42501 ZI');
+    expect(await rows()).toBe(8);
+    await run(client, 'select 1', 'begin', 'delete from held where id = 5');
+    await heldBy(to, client, say.query('commit'));
+    to.holds[2]!.approve();
+    expect(await answer(client)).toBe('C(COMMIT) ZI');
+    expect(await rows()).toBe(7);
+  });
+
+  test('does so by the extended protocol, whose Sync waits', async () => {
+    const to = await wrapping();
+    const client = await wire(to);
+    client.send(say.parse('d', 'delete from held where id = $1'), say.sync());
+    await client.until('Z');
+    client.send(say.bind('', 'd', ['1']), say.execute(''), say.bind('', 'd', ['2']), say.execute(''), say.sync());
+    const before = digestOfAnswer(await client.until('N'));
+    expect(before).toBe('2 C(DELETE 1) 2 C(DELETE 1) N');
+    expect(to.holds[0]!.statement.commits!.work.rows).toBe(2);
+    expect(await rows()).toBe(10);
+    to.holds[0]!.approve();
+    expect(await answer(client)).toBe('ZI');
+    expect(await rows()).toBe(8);
+    await heldBy(to, client, say.bind('', 'd', ['3']), say.execute(''), say.sync());
+    to.holds[1]!.deny();
+    expect(await answer(client)).toBe('E42501 ZI');
+    expect(await rows()).toBe(8);
+    await run(client, 'select 1');
+  });
+
+  test('leaves no transaction where it fails, or where the COMMIT does', async () => {
+    const to = await wrapping();
+    const client = await wire(to);
+    expect(digestOfAnswer(await client.query("insert into held values (1, 'twice')"))).toBe('E23505 ZI');
+    client.send(...prepared("insert into held values (1, 'twice')"), say.sync());
+    expect(await answer(client)).toBe('1 2 E23505 ZI');
+    await run(client, 'select 1');
+    client.send(...prepared('delete from held where id = 2'), ...prepared('select 1/0'), say.sync());
+    expect(await answer(client)).toContain('E22012 ZI');
+    expect(await rows()).toBe(10);
+    const late = 'insert into free values (404); delete from held where id = 1';
+    await heldBy(to, client, say.query(late));
+    to.holds.at(-1)!.approve();
+    expect(await answer(client)).toBe('E23503 ZI');
+    await heldBy(
+      to,
+      client,
+      ...prepared('insert into free values (404)'),
+      ...prepared('delete from held where id = 1'),
+      say.sync(),
+    );
+    to.holds.at(-1)!.approve();
+    expect(await answer(client)).toBe('E23503 ZI');
+    expect(await rows()).toBe(10);
+    await run(client, 'select 1');
+  });
+
+  test('is refused still where it hides its COMMIT, or brings its data later', async () => {
+    const to = await wrapping();
+    const client = await wire(to);
+    for (const text of [
+      'begin; delete from held; commit',
+      'copy held from stdin',
+      'do $$begin delete from held; end$$; delete from held',
+    ])
+      expect(digestOfAnswer(await client.query(text)), text).toMatch(/E42501 ZI$/);
+    client.send(...prepared('delete from held where id = 1'), say.query('select 1'));
+    expect(await answer(client)).toMatch(/E42501 ZI$/);
+    expect(await rows()).toBe(10);
+    expect(to.holds).toEqual([]);
+  });
+
+  test('is cancelled by its client, and by its end', async () => {
+    const to = await wrapping();
+    const client = await wire(to);
+    await heldBy(to, client, say.query('delete from held'));
+    const other = await connectWire(to.port);
+    other.send(say.cancel(client.processId, client.secret));
+    expect(await answer(client)).toBe('E57014 ZI');
+    await heldBy(to, client, ...prepared('delete from held'), say.sync());
+    client.end();
+    await expect
+      .poll(() => rows("select count(*)::int n from pg_stat_activity where state like 'idle in trans%'"))
+      .toBe(0);
+    expect(await rows()).toBe(10);
+  });
+});
+
 describe('counts', () => {
   const counted = async (...texts: string[]): Promise<HeldTransaction['work']> => {
     const to = await gateway();

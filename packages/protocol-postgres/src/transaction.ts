@@ -61,7 +61,7 @@ interface Sent {
 /** The session it is in. */
 export interface AroundTransaction {
   readonly host: Pick<SessionHost, 'nowMs' | 'timers'>;
-  readonly signed: Pick<SignedIn, 'info' | 'holdsCommits'>;
+  readonly signed: Pick<SignedIn, 'info' | 'resource' | 'holdsCommits'>;
   readonly flight: Flight;
   readonly segment: number;
   readonly status: TransactionStatus;
@@ -94,6 +94,8 @@ export class Transaction {
   /** UTC ms of the first statement that runs until COMMIT; 0 = none. */
   #since = 0;
   #until = Number.POSITIVE_INFINITY;
+  /** The gateway began it, around what would commit by itself. */
+  wrapped = false;
   /** Grows with each statement sent: what was judged before may be another COMMIT. */
   version = 0;
 
@@ -166,7 +168,27 @@ export class Transaction {
     if (controls.length > (begins ? 1 : 0)) return 'itself';
     if (begins) return 'apart';
     if (!this.#isCertain) return 'itself';
-    return (this.#control ?? this.#road.status !== 'I') ? 'apart' : 'itself';
+    if (this.#isOpen) return 'apart';
+    // Data that follows could not be read while the gateway waits for its own BEGIN.
+    const wraps = this.#road.signed.resource.wrapAutocommit === true && statements.every(({ kind }) => kind !== 'copy');
+    return wraps ? 'apart' : 'itself';
+  }
+
+  /** As far as is known: asked where it is certain. */
+  get #isOpen(): boolean {
+    return this.#control ?? this.#road.status !== 'I';
+  }
+
+  /** What is about to be sent runs until a COMMIT, and would commit by itself: a BEGIN of ours has to go before it. */
+  needsBegin(facts: SqlFacts | undefined, holds: readonly CommitHold[]): boolean {
+    return holds.length > 0 && !this.#isOpen && facts?.statements[0]?.transaction !== 'begin';
+  }
+
+  /** That BEGIN is on its way, in a pipeline. */
+  wrap(): void {
+    this.wrapped = true;
+    this.#control = true;
+    this.#controlSegment = this.#road.segment;
   }
 
   /** Told of every statement that goes to the server. */
@@ -174,6 +196,8 @@ export class Transaction {
     if (facts === undefined) return;
     for (const each of facts.statements) {
       if (!isControl(each)) continue;
+      // The client has taken it over, or ended it.
+      this.wrapped = false;
       this.#control = each.transaction === 'begin' || each.chain === true;
       this.#controlSegment = this.#road.segment;
     }
@@ -235,6 +259,7 @@ export class Transaction {
   /** ReadyForQuery of a segment. */
   ready(segment: number): void {
     if (this.#controlSegment <= segment) this.#control = undefined;
+    if (this.#road.status === 'I') this.wrapped = false;
     if (this.#road.status === 'I' && (this.#since > 0 || this.#works.length > 0)) this.#ended();
   }
 

@@ -71,7 +71,11 @@ function capabilitiesOf(
       'approval.shape.1',
       approvals.some((spec) => spec.shape !== undefined) || revocations.some(({ kind }) => kind === 'approval'),
     ],
-    ['approval.commit.1', approvals.some((spec) => spec.commit !== undefined)],
+    [
+      'approval.commit.1',
+      approvals.some((spec) => spec.commit !== undefined) ||
+        resources.some((resource) => resource.wrapAutocommit === true),
+    ],
     ['budget.1', policies.some((policy) => (policy.budgets?.length ?? 0) > 0)],
     ['credential.sources.1', resources.some((resource) => needsSources(resource.credential))],
     // Of every bundle, whatever is in it.

@@ -66,6 +66,9 @@ export const ResourceDocument = z
     approval: open(z.enum(['wait', 'ticket'])).default('wait'),
     exceeded: open(z.enum(['deny', 'hold'])).default('deny'),
     holdInTransactionMsMax: open(Duration(HOLD_IN_TRANSACTION_MS_MAX)).default(30_000),
+    wrapAutocommit: open(z.boolean())
+      .default(false)
+      .describe('A write that commits by itself, where a rule holds COMMITs, runs in a transaction of the gateway’s.'),
     idleMsMax: open(SessionLength.nullish()).describe(
       'A session in which nothing happens ends after this; none = never.',
     ),
@@ -102,6 +105,7 @@ export interface ResourceSpec {
   readonly approval: ResourceDocument['approval'];
   readonly exceeded: ResourceDocument['exceeded'];
   readonly holdInTransactionMsMax: number;
+  readonly wrapAutocommit?: true;
   readonly idleMsMax?: number;
   readonly sessionMsMax?: number;
   readonly issuerTokens?: (typeof ISSUER_TOKENS)[number];
@@ -116,6 +120,7 @@ export const specOf = (document: ResourceDocument): ResourceSpec => ({
   approval: document.approval,
   exceeded: document.exceeded,
   holdInTransactionMsMax: document.holdInTransactionMsMax,
+  ...(document.wrapAutocommit ? { wrapAutocommit: true as const } : {}),
   // Left out where there is none: an agent that knows no such limit then takes the resource as it always did.
   ...(document.idleMsMax == null ? {} : { idleMsMax: document.idleMsMax }),
   ...(document.sessionMsMax == null ? {} : { sessionMsMax: document.sessionMsMax }),
@@ -139,6 +144,7 @@ export function documentOf(row: ResourceRow & { readonly credential: { readonly 
     approval: spec.approval,
     exceeded: spec.exceeded,
     holdInTransactionMsMax: showDuration(spec.holdInTransactionMsMax),
+    wrapAutocommit: spec.wrapAutocommit ?? false,
     idleMsMax: spec.idleMsMax === undefined ? null : showDuration(spec.idleMsMax),
     sessionMsMax: spec.sessionMsMax === undefined ? null : showDuration(spec.sessionMsMax),
     offline: { sessions: showDuration(spec.offline.sessionsMs), newSessions: showDuration(spec.offline.newSessionsMs) },

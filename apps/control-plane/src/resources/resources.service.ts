@@ -40,6 +40,7 @@ export const ResourceView = z
     approval: open(z.string()),
     exceeded: open(z.string()),
     holdInTransactionMsMax: open(z.union([z.string(), z.number()])),
+    wrapAutocommit: open(z.boolean()),
     idleMsMax: open(z.union([z.string(), z.number()]).nullable()),
     sessionMsMax: open(z.union([z.string(), z.number()]).nullable()),
     offline: open(

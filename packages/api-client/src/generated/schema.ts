@@ -1244,6 +1244,7 @@ export interface Resource {
   readonly approval: string;
   readonly exceeded: string;
   readonly holdInTransactionMsMax: string | number;
+  readonly wrapAutocommit: boolean;
   readonly idleMsMax: string | number | null;
   readonly sessionMsMax: string | number | null;
   readonly offline: {
@@ -1320,6 +1321,8 @@ export interface ResourceDocument {
   readonly approval?: 'wait' | 'ticket';
   readonly exceeded?: 'deny' | 'hold';
   readonly holdInTransactionMsMax?: string | number;
+  /** A write that commits by itself, where a rule holds COMMITs, runs in a transaction of the gateway’s. */
+  readonly wrapAutocommit?: boolean;
   /** A session in which nothing happens ends after this; none = never. */
   readonly idleMsMax?: string | number | null;
   /** A session ends at this age; none = never. */
