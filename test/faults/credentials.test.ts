@@ -223,6 +223,7 @@ test('an account is made for one session, owns nothing, and is kept a while for 
     5_000,
   );
   expect(lease).toMatchObject({ account: rows[0].s, sessionId: expect.any(String) });
+  expect(await stack.admin.call('GET', `/v1/leases/${lease?.id}`)).toEqual(lease);
   await first.close();
   await eventually(async () => ((await leases('live'))[0]?.sessionId === null ? true : undefined), 5_000);
   const again = await openSql(stack.dev, 'payments-bot', 'payments-lent');

@@ -301,6 +301,7 @@ export interface ApiClient {
   };
   readonly leases: {
     list(query?: Query, max?: number): AsyncGenerator<Lease>;
+    get(id: string): Promise<Lease>;
     revoke(id: string): Promise<Lease>;
   };
   /** @param to where the new key lies: `file`, `environment` or a KMS's name; the preferred one when absent */
@@ -495,6 +496,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     },
     leases: {
       list: list('/v1/leases'),
+      get: (id) => get(`/v1/leases/${at(id)}`),
       revoke: (id) => post(`/v1/leases/${at(id)}/revoke`),
     },
     rotateMasterKey: (to) =>

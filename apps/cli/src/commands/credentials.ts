@@ -1,4 +1,4 @@
-/** credentials ls, show, put, rotate, test; leases ls, revoke; rotate-master-key. A secret is read, never an argument. */
+/** credentials ls, show, put, rotate, test; leases ls, show, revoke; rotate-master-key. A secret is read, never an argument. */
 import type { Credential, CredentialErrandResult, Lease } from '@sallyport/api-client';
 import { readSecretFile } from '../config/private-file.ts';
 import { type Context, collect } from '../context.ts';
@@ -64,7 +64,9 @@ export function registerCredentials({ program, run }: Registry): void {
     .command('ls', { isDefault: true })
     .description('list live leases')
     .option('--ended', 'those that have ended')
+    .option('--session <id>', 'those of one session')
     .action(run(listLeases));
+  leases.command('show').argument('<lease>').description('show one, live or ended').action(run(showLease));
   leases
     .command('revoke')
     .argument('<lease>')
@@ -163,10 +165,36 @@ async function test(context: Context, name: string): Promise<void> {
     throw new CliError('unavailable', `${name} does not sign in everywhere.`);
 }
 
-async function listLeases(context: Context, options: { readonly ended?: boolean }): Promise<void> {
+async function listLeases(
+  context: Context,
+  options: { readonly ended?: boolean; readonly session?: string },
+): Promise<void> {
   await context.requireToken();
-  const items = await collect(context.api.leases.list({ state: options.ended === true ? 'ended' : 'live' }));
+  const { ended, session } = options;
+  const query = { state: ended === true ? 'ended' : 'live', ...(session === undefined ? {} : { session }) };
+  const items = await collect(context.api.leases.list(query));
   context.list(items, leaseColumns(context.terminal.nowMs()), 'No leases.');
+}
+
+async function showLease(context: Context, id: string): Promise<void> {
+  await context.requireToken();
+  const lease = await context.api.leases.get(id);
+  const nowMs = context.terminal.nowMs();
+  context.answer(lease, () =>
+    renderFields([
+      ['lease', lease.id],
+      ['kind', lease.kind],
+      ['credential', lease.credential],
+      ['resource', lease.resource],
+      ['principal', lease.principal],
+      ['account', lease.account],
+      ['agent', lease.agent],
+      ['session', lease.sessionId ?? 'waits for its principal’s next one'],
+      ['lent', showDistance(lease.openedAt, nowMs)],
+      [lease.endedAt === null ? 'ends' : 'ended', showDistance(lease.endedAt ?? lease.expiresAt, nowMs)],
+      ['why', lease.reason],
+    ]),
+  );
 }
 
 async function revoke(context: Context, id: string): Promise<void> {

@@ -19,6 +19,14 @@ export class LeasesController {
     return this.leases.list(caller, query);
   }
 
+  @Requires('lease:read')
+  @Get(':lease')
+  @ApiOperation({ summary: 'One upstream credential that was lent to a session.' })
+  @Answers(LeaseView)
+  get(@From() caller: Caller, @Param('lease') id: string) {
+    return this.leases.get(caller, id);
+  }
+
   @Requires('lease:revoke')
   @Post(':lease/revoke')
   @HttpCode(202)

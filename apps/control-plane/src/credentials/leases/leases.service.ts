@@ -62,16 +62,27 @@ export class Leases {
     return toPage(rows, query, (row) => show(row, names));
   }
 
+  /** @throws GatewayError `request.not_found` */
+  async get(caller: Caller, id: string): Promise<LeaseView> {
+    const row = await this.#require(caller, id);
+    return show(row, await this.repository.names([row]));
+  }
+
   /** Its session ends, and the server forgets the account; said to the agent, wherever it is connected. */
   async revoke(caller: Caller, id: string): Promise<LeaseView> {
-    const row = UUID.test(id) ? await this.repository.find(caller.projectId, id.toLowerCase()) : null;
-    if (row === null) throw new GatewayError('request.not_found', { lease: id });
+    const row = await this.#require(caller, id);
     if (row.endedAt !== null) throw new GatewayError('request.conflict', { reason: 'it has ended' });
     await this.database.transaction(async (tx) => {
       await recordActOf(tx, caller, 'lease.revoked', `lease/${row.id}`, { sessionId: row.sessionId ?? '' });
       await publishWithin(tx, 'lease', { agentId: row.agentId, leaseId: row.id });
     });
     return show(row, await this.repository.names([row]));
+  }
+
+  async #require(caller: Caller, id: string): Promise<CredentialLease> {
+    const row = UUID.test(id) ? await this.repository.find(caller.projectId, id.toLowerCase()) : null;
+    if (row === null) throw new GatewayError('request.not_found', { lease: id });
+    return row;
   }
 
   /** What an agent tells of one. @throws GatewayError `protocol.malformed` when it is not of its project */
