@@ -45,25 +45,28 @@ export async function recordAct(tx: Tx, act: ControlActInput): Promise<void> {
       : { agreedBy: { id: agreed.by.id, name: agreed.by.name }, changeProposal: agreed.proposalId }),
   };
   const detail = changes?.take(given) ?? given;
-  const { id } = await tx.controlAct.create({
-    select: { id: true },
-    data: {
-      projectId: act.projectId,
-      principalId: act.principal?.id ?? null,
-      principalName: act.principal?.name ?? null,
-      principalKind: act.principal?.kind ?? null,
-      onBehalfOfId: act.onBehalfOf?.id ?? null,
-      onBehalfOfName: act.onBehalfOf?.name ?? null,
-      onBehalfOfKind: act.onBehalfOf?.kind ?? null,
-      action: act.action,
-      target: act.target,
-      detail,
-      requestId: act.requestId,
-      sessionId: act.sessionId ?? null,
-    },
-  });
+  const { id } = await tx.controlAct.create({ select: { id: true }, data: { ...rowOf(act), detail } });
   changes?.acted(id, detail);
 }
+
+/** An act as its row. */
+export type ActRow = ReturnType<typeof rowOf>;
+
+/** For a statement of its own that writes the act along with the one thing it tells of; nothing watched may change in it. */
+export const rowOf = (act: ControlActInput) => ({
+  projectId: act.projectId,
+  principalId: act.principal?.id ?? null,
+  principalName: act.principal?.name ?? null,
+  principalKind: act.principal?.kind ?? null,
+  onBehalfOfId: act.onBehalfOf?.id ?? null,
+  onBehalfOfName: act.onBehalfOf?.name ?? null,
+  onBehalfOfKind: act.onBehalfOf?.kind ?? null,
+  action: act.action,
+  target: act.target,
+  detail: act.detail ?? {},
+  requestId: act.requestId,
+  sessionId: act.sessionId ?? null,
+});
 
 /** The same, with who asks taken from an actor. */
 export const recordActOf = (

@@ -42,15 +42,14 @@ export interface DocumentChange {
   readonly after: Document | undefined;
 }
 
-interface Made {
-  readonly from: unknown;
-  readonly documents: readonly Document[];
-}
+/** Documents by the row they were made of. */
+type Made = ReadonlyMap<object, readonly Document[]>;
 
 /** A longer list of members or revocations goes in parts. */
 const LIST_MAX = 512;
 
 export class Catalog {
+  /** By what the rows are, as the source calls it. */
   #made: ReadonlyMap<string, Made> = new Map();
   /** Members with their keys, for as long as one is in a large group. */
   readonly #members = new Map<string, Keyed>();
@@ -58,7 +57,7 @@ export class Catalog {
 
   /** In no order. */
   *documents(): Iterable<Document> {
-    for (const { documents } of this.#made.values()) yield* documents;
+    for (const made of this.#made.values()) for (const documents of made.values()) yield* documents;
   }
 
   /**
@@ -66,33 +65,30 @@ export class Catalog {
    * @returns what differs from the state before @throws GatewayError `bundle.malformed`
    */
   update(source: BundleSource): readonly DocumentChange[] {
+    const { createdAt } = source;
     const made = new Map<string, Made>();
     const changes: DocumentChange[] = [];
-    const put = (slot: string, from: unknown, make: (before: ByName) => readonly Document[]): void => {
-      const known = this.#made.get(slot);
-      if (known !== undefined && isSame(known.from, from)) {
-        made.set(slot, known);
-        return;
-      }
-      const before = byNameOf(known?.documents ?? []);
-      const documents = make(before).map((one) => sameAs(before.get(one.name), one));
-      made.set(slot, { from, documents });
-      compare(before, documents, changes);
-    };
-    for (const entry of source.resources) put(`resource/${entry.resource.id}`, entry, () => [resourceDocument(entry)]);
-    for (const policy of source.policies) put(`policy/${policy.id}`, policy, () => [policyDocument(policy)]);
-    for (const grant of source.grants)
-      if (grant.notAfter === undefined || grant.notAfter > source.createdAt)
-        put(`grant/${grant.id}`, grant, () => [grantDocument(grant)]);
-    for (const group of source.groups)
-      put(`group/${group.name}`, group, (before) => this.#groupDocuments(group, before));
-    for (const key of source.keys)
-      if (key.notAfter > source.createdAt) put(`key/${key.kid}`, key, () => [keyDocument(key)]);
-    for (const issuer of source.issuers ?? [])
-      put(`issuer/${issuer.id}`, issuer, () => [document('issuer', issuer.id, issuer, { reach: ISSUER })]);
-    put('revocations', source.revocations, () => revocationDocuments(source.revocations));
-    put('settings', source.settings, () => [document('settings', 'all', source.settings)]);
-    for (const [slot, { documents }] of this.#made) if (!made.has(slot)) compare(byNameOf(documents), [], changes);
+    const put = <T extends object>(
+      what: string,
+      rows: readonly T[],
+      make: (row: T, before: ByName) => readonly Document[],
+    ): void => void made.set(what, remade(this.#made.get(what) ?? NOTHING, rows, make, changes));
+    put('resources', source.resources, (entry) => [resourceDocument(entry)]);
+    put('policies', source.policies, (policy) => [policyDocument(policy)]);
+    put(
+      'grants',
+      source.grants.filter(({ notAfter }) => notAfter === undefined || notAfter > createdAt),
+      (grant) => [grantDocument(grant)],
+    );
+    put('groups', source.groups, (group, before) => this.#groupDocuments(group, before));
+    put(
+      'keys',
+      source.keys.filter(({ notAfter }) => notAfter > createdAt),
+      (key) => [keyDocument(key)],
+    );
+    put('issuers', source.issuers ?? [], (issuer) => [document('issuer', issuer.id, issuer, { reach: ISSUER })]);
+    put('revocations', [source.revocations], revocationDocuments);
+    put('settings', [source.settings], (settings) => [document('settings', 'all', settings)]);
     this.#made = made;
     return changes;
   }
@@ -128,19 +124,41 @@ export class Catalog {
 }
 
 type ByName = ReadonlyMap<string, Document>;
-const byNameOf = (documents: readonly Document[]): ByName => new Map(documents.map((one) => [one.name, one]));
 const nameOf = ({ name }: Keyed): string => name;
-const isSame = (a: unknown, b: unknown): boolean =>
-  a === b || (Array.isArray(a) && Array.isArray(b) && isSameList(a, b));
-
 /** A row that was read again and says the same keeps its document, so that nothing moves for it. */
 const sameAs = (known: Document | undefined, made: Document): Document =>
   known !== undefined && known.hex === made.hex && known.reach === made.reach ? known : made;
 
-function compare(before: ByName, after: readonly Document[], changes: DocumentChange[]): void {
-  const names = new Set(after.map(nameOf));
-  for (const one of after) if (before.get(one.name) !== one) changes.push({ before: before.get(one.name), after: one });
-  for (const one of before.values()) if (!names.has(one.name)) changes.push({ before: one, after: undefined });
+const NOTHING: Made = new Map();
+
+/** The documents of these rows: those of rows that were there before, and new ones of the others. */
+function remade<T extends object>(
+  before: Made,
+  rows: readonly T[],
+  make: (row: T, before: ByName) => readonly Document[],
+  changes: DocumentChange[],
+): Made {
+  const made = new Map<object, readonly Document[]>();
+  const fresh: T[] = [];
+  for (const row of rows) {
+    const known = before.get(row);
+    if (known === undefined) fresh.push(row);
+    else made.set(row, known);
+  }
+  if (fresh.length === 0 && made.size === before.size) return before;
+  const gone = new Map<string, Document>();
+  for (const [row, documents] of before) if (!made.has(row)) for (const one of documents) gone.set(one.name, one);
+  for (const row of fresh) {
+    const documents = make(row, gone).map((one) => sameAs(gone.get(one.name), one));
+    made.set(row, documents);
+    for (const one of documents) {
+      const known = gone.get(one.name);
+      gone.delete(one.name);
+      if (known !== one) changes.push({ before: known, after: one });
+    }
+  }
+  for (const one of gone.values()) changes.push({ before: one, after: undefined });
+  return made;
 }
 
 /** @throws GatewayError `bundle.malformed` when the agents' parser refuses the value */

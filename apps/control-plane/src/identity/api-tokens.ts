@@ -8,11 +8,10 @@ import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
 import type { Tx } from '../db/database.ts';
 import { ProjectDirectory } from '../db/project.ts';
-import type { PersonSession } from '../generated/prisma/client.ts';
 import { Authenticator, type Caller, type CallerSignIn } from '../http/caller.ts';
 import { permissionsIn } from '../http/permissions.ts';
 import { SystemClock } from '../time.ts';
-import { IdentityRepository } from './identity.repository.ts';
+import { IdentityRepository, type TokenHolder } from './identity.repository.ts';
 
 const TOKEN = /^sp_[A-Za-z0-9_-]{43}$/;
 /** How stale `lastUsedAt` may be: one write a minute and token at most. */
@@ -92,7 +91,7 @@ export class ApiTokens extends Authenticator {
   }
 }
 
-const signInOf = (session: PersonSession): CallerSignIn => ({
+const signInOf = (session: NonNullable<TokenHolder['personSession']>): CallerSignIn => ({
   sessionId: session.id,
   provider: session.provider,
   amr: session.amr,

@@ -8,8 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GatewayError, LIMITS, parseUuid } from '@sallyport/core';
 import { type AccessTokenClaims, labelsMatch } from '@sallyport/model';
-import { recordAct } from '../acts/acts.ts';
-import { Database } from '../db/database.ts';
+import { rowOf } from '../acts/acts.ts';
 import { ProjectDirectory } from '../db/project.ts';
 import type { Grant } from '../generated/prisma/client.ts';
 import { Authenticator, type Caller, requirePermission } from '../http/caller.ts';
@@ -90,7 +89,6 @@ export class Exchange {
     private readonly machines: MachineSignIn,
     private readonly projects: ProjectDirectory,
     private readonly repository: IdentityRepository,
-    private readonly database: Database,
     private readonly keys: Keys,
     private readonly clock: SystemClock,
   ) {}
@@ -148,18 +146,16 @@ export class Exchange {
       ...(confirm === undefined ? {} : { cnf: confirm }),
     };
     const accessToken = await this.#sign(claims, grants);
-    await this.database.transaction(async (tx) => {
-      for (const token of new Set([subject.tokenId, acting.tokenId])) {
-        const jti = token === acting.tokenId ? claims.jti : `${claims.jti}~subject`;
-        await this.repository.recordAccess(tx, {
-          jti,
-          projectId: subject.projectId,
-          apiTokenId: token,
-          resourceId: resource.id,
-          expiresAt: new Date(claims.exp * 1000),
-        });
-      }
-      await recordAct(tx, {
+    const tokens = [...new Set([subject.tokenId, acting.tokenId])].map((apiTokenId) => ({
+      jti: apiTokenId === acting.tokenId ? claims.jti : `${claims.jti}~subject`,
+      projectId: subject.projectId,
+      apiTokenId,
+      resourceId: resource.id,
+      expiresAt: new Date(claims.exp * 1000),
+    }));
+    await this.repository.recordAccess(
+      tokens,
+      rowOf({
         projectId: subject.projectId,
         principal: acting.principal,
         onBehalfOf: actor === undefined ? undefined : subject.principal,
@@ -173,8 +169,8 @@ export class Exchange {
           ...(reason === '' ? {} : { reason: hideDetected(reason) }),
         },
         requestId: input.requestId,
-      });
-    });
+      }),
+    );
     return { accessToken, expiresInSeconds: ttl };
   }
 
@@ -190,13 +186,7 @@ export class Exchange {
 
   /** The same on any resource; `isGrantOn` tells which. */
   async grantsOf(projectId: string, principalId: string, nowMs: number): Promise<readonly Grant[]> {
-    const groups = await this.repository.groupsOf(projectId, principalId);
-    return await this.repository.grantsInForce(
-      projectId,
-      principalId,
-      groups.map((group) => group.name),
-      new Date(nowMs),
-    );
+    return await this.repository.grantsInForce(projectId, principalId, new Date(nowMs));
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Tables of principals, groups, tokens and sign-ins. The only Prisma in this folder. */
 import { Injectable } from '@nestjs/common';
+import type { ActRow } from '../acts/acts.ts';
 import { Database, type Tx } from '../db/database.ts';
 import { idOrName } from '../db/reference.ts';
 import type {
@@ -17,7 +18,22 @@ import type {
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
 export type TokenWithPrincipal = ApiToken & { readonly principal: Principal };
-export type TokenWithSession = TokenWithPrincipal & { readonly personSession: PersonSession | null };
+
+/** What a bearer token is worth, read at every request. */
+export type TokenHolder = Pick<ApiToken, 'id' | 'projectId' | 'scopes' | 'expiresAt' | 'revokedAt' | 'lastUsedAt'> &
+  Pick<ApiToken, 'boundKey'> & {
+    readonly principal: Pick<Principal, 'id' | 'name' | 'kind' | 'roles' | 'disabledAt'>;
+    readonly personSession: Pick<PersonSession, 'id' | 'provider' | 'amr' | 'acr' | 'authTime' | 'endedAt'> | null;
+  };
+
+/** Times as text in JSON would lose their type: they stand beside. */
+type TokenRow = Omit<TokenHolder, 'principal' | 'personSession'> & {
+  readonly principal: Omit<TokenHolder['principal'], 'disabledAt'>;
+  readonly disabledAt: Date | null;
+  readonly session: Pick<PersonSession, 'id' | 'provider' | 'amr' | 'acr'> | null;
+  readonly authTime: Date | null;
+  readonly endedAt: Date | null;
+};
 
 @Injectable()
 export class IdentityRepository {
@@ -119,8 +135,25 @@ export class IdentityRepository {
   }
 
   // tokens and secrets
-  tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenWithSession | null> {
-    return this.db.apiToken.findUnique({ where: { hash }, include: { principal: true, personSession: true } });
+  /** In one query: it is asked at every request. */
+  async tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenHolder | null> {
+    const [row] = await this.db.$queryRaw<TokenRow[]>`
+      select t.id, t.project_id as "projectId", t.scopes, t.expires_at as "expiresAt", t.revoked_at as "revokedAt",
+        t.last_used_at as "lastUsedAt", t.bound_key as "boundKey", p.disabled_at as "disabledAt",
+        jsonb_build_object('id', p.id, 'name', p.name, 'kind', p.kind, 'roles', p.roles) as principal,
+        case when s.id is not null then
+          jsonb_build_object('id', s.id, 'provider', s.provider, 'amr', s.amr, 'acr', s.acr) end as session,
+        s.auth_time as "authTime", s.ended_at as "endedAt"
+      from api_tokens t join principals p on p.id = t.principal_id
+        left join person_sessions s on s.id = t.person_session_id
+      where t.hash = ${hash}`;
+    if (row === undefined) return null;
+    const { principal, disabledAt, session, authTime, endedAt, ...token } = row;
+    return {
+      ...token,
+      principal: { ...principal, disabledAt },
+      personSession: session === null ? null : { ...session, authTime, endedAt },
+    };
   }
   token(projectId: string, id: string, tx: Tx = this.db): Promise<TokenWithPrincipal | null> {
     return tx.apiToken.findFirst({ where: { projectId, id }, include: { principal: true } });
@@ -186,19 +219,19 @@ export class IdentityRepository {
     });
     return old !== null;
   }
-  grantsInForce(projectId: string, principalId: string, groups: readonly string[], now: Date): Promise<Grant[]> {
-    return this.db.grant.findMany({
-      where: {
-        projectId,
-        revokedAt: null,
-        AND: [
-          { OR: [{ principalId }, { groupName: { in: [...groups] } }] },
-          { OR: [{ notBefore: null }, { notBefore: { lte: now } }] },
-          { OR: [{ notAfter: null }, { notAfter: { gt: now } }] },
-        ],
-      },
-      orderBy: { id: 'asc' },
-    });
+  /** Own and by group, in force at `now`; in one query: it is asked at every token exchange. */
+  async grantsInForce(projectId: string, principalId: string, now: Date): Promise<Grant[]> {
+    return await this.db.$queryRaw<Grant[]>`
+      select id, project_id as "projectId", name, principal_id as "principalId", group_name as "groupName", resource,
+        labels, effects, roles, kind, source, request_id as "requestId", not_before as "notBefore",
+        not_after as "notAfter", revoked_at as "revokedAt", created_at as "createdAt", updated_at as "updatedAt"
+      from grants
+      where project_id = ${projectId}::uuid and revoked_at is null
+        and (principal_id = ${principalId}::uuid or group_name = any (array(
+          select g.name from memberships m join groups g on g.id = m.group_id
+          where m.project_id = ${projectId}::uuid and m.principal_id = ${principalId}::uuid)))
+        and (not_before is null or not_before <= ${now}) and (not_after is null or not_after > ${now})
+      order by id`;
   }
 
   // sign-ins that last
@@ -258,8 +291,21 @@ export class IdentityRepository {
   }
 
   // access tokens issued
-  async recordAccess(tx: Tx, data: Prisma.IssuedAccessUncheckedCreateInput): Promise<void> {
-    await tx.issuedAccess.create({ data });
+  /** With the act that tells of it, as one statement: both or neither, and one turn to the database for each exchange. */
+  async recordAccess(tokens: readonly Prisma.IssuedAccessUncheckedCreateInput[], act: ActRow): Promise<void> {
+    const [first] = tokens;
+    if (first === undefined) return;
+    const { projectId, resourceId, expiresAt } = first;
+    await this.db.$executeRaw`
+      with issued as (
+        insert into issued_access (jti, project_id, api_token_id, resource_id, expires_at)
+        select jti, ${projectId}::uuid, token, ${resourceId}::uuid, ${expiresAt}
+        from unnest(${tokens.map(({ jti }) => jti)}::text[], ${tokens.map((one) => one.apiTokenId)}::uuid[]) as t (jti, token))
+      insert into control_acts (project_id, principal_id, principal_name, principal_kind, on_behalf_of_id, on_behalf_of_name,
+        on_behalf_of_kind, action, target, detail, request_id)
+      values (${act.projectId}::uuid, ${act.principalId}::uuid, ${act.principalName}, ${act.principalKind},
+        ${act.onBehalfOfId}::uuid, ${act.onBehalfOfName}, ${act.onBehalfOfKind}, ${act.action}, ${act.target},
+        ${JSON.stringify(act.detail)}::jsonb, ${act.requestId})`;
   }
   /** Access tokens of an API token that are unexpired or still hold a session open. */
   async liveAccess(tx: Tx, apiTokenId: string, now: Date): Promise<string[]> {

@@ -1,0 +1,102 @@
+/**
+ * The pieces of the control plane and the agent that the bench runs in its own process: the very code, taken from where it
+ * lies, under the types that the bench needs of it. Refuses to copy any.
+ */
+import path from 'node:path';
+import type { SignedManifest } from '@sallyport/contract';
+import type { Bundle } from '@sallyport/model';
+import type { PolicyEngine } from '@sallyport/policy';
+import { ROOT } from '../../scripts/stack/build.ts';
+
+interface BodyOf {
+  readonly digest: Buffer;
+  readonly body: Buffer;
+}
+export interface Edition {
+  readonly documents: readonly (BodyOf & { readonly name: string })[];
+  pages(): readonly BodyOf[];
+  body(hex: string): Buffer | undefined;
+}
+export interface Projects {
+  at(counter: { readonly epoch: number; readonly revision: number }): Promise<{
+    editionFor(agentName: string): Edition;
+  }>;
+}
+export interface ControlPlaneParts {
+  /** @returns what Bundles keeps of a project, on a database of its own connection */
+  projects(databaseUrl: string, projectId: string): Promise<{
+    make(): Projects;
+    /** Of the last update, what went by until the rows were here. */
+    readMs(): number;
+    end(): Promise<void>;
+  }>;
+  manifestFor(edition: Edition, agent: { readonly id: string; readonly pages: boolean }): Buffer;
+}
+
+const dist = (file: string): string => path.join(ROOT, 'apps/control-plane/dist', file);
+const agent = (file: string): string => path.join(ROOT, 'apps/agent/src', file);
+
+export async function controlPlaneParts(): Promise<ControlPlaneParts> {
+  const { Database, DatabaseUrl } = await import(dist('db/database.js'));
+  const { BundlesRepository } = await import(dist('bundles/bundles.repository.js'));
+  const { ProjectBundles } = await import(dist('bundles/project-bundles.js'));
+  const { manifestFor } = await import(dist('bundles/view.js'));
+  const { Secret } = await import('@sallyport/core');
+  const settings = { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 5_000 };
+  return {
+    manifestFor,
+    projects: async (databaseUrl, projectId) => {
+      const database = new Database(new DatabaseUrl(new Secret(databaseUrl)));
+      const repository = new BundlesRepository(database);
+      let readMs = 0;
+      return {
+        readMs: () => readMs,
+        make: () =>
+          new ProjectBundles({
+            read: async (since: string | undefined) => {
+              const started = performance.now();
+              const read = await repository.read(projectId, since);
+              readMs = performance.now() - started;
+              return read;
+            },
+            keysAndSettings: async () => ({ keys: [], settings }),
+          }) as Projects,
+        end: () => database.onModuleDestroy() as Promise<void>,
+      };
+    },
+  };
+}
+
+/** The agent's own reader, store and swap. */
+export interface AgentBundles {
+  readonly current: { readonly bundle: Bundle; readonly engine: PolicyEngine } | undefined;
+  offer(signed: SignedManifest): readonly string[];
+  chunk(piece: { digest: Uint8Array; offset: number; part: Uint8Array; last: boolean }): readonly string[];
+}
+export interface AgentParts {
+  bundles(options: {
+    readonly dataDir: string;
+    readonly root: unknown;
+    readonly agentId: string;
+    readonly projectId: string;
+    applied(): void;
+    refused(error: Error): void;
+  }): AgentBundles;
+}
+
+export async function agentParts(): Promise<AgentParts> {
+  const { Bundles } = await import(agent('bundle/bundles.ts'));
+  const { BundleStore } = await import(agent('bundle/store.ts'));
+  const silent = () => undefined;
+  const log = { debug: silent, info: silent, warn: silent, error: silent, child: () => log };
+  return {
+    bundles: (options) =>
+      new Bundles({
+        ...options,
+        store: new BundleStore(options.dataDir),
+        nowMs: Date.now,
+        log,
+        unchanged: silent,
+      }) as AgentBundles,
+  };
+}
