@@ -167,34 +167,38 @@ class World {
   }
 }
 
-test.each([1, 2, 3])('after any changes a kept catalog and its views give the bytes of a new one (seed %i)', (seed) => {
-  const world = new World(seed);
-  const catalog = new Catalog();
-  catalog.update(world.source());
-  let views = agents.map(({ name }) => new View(catalog.documents(), name));
-  const layouts = new Set<string>();
-  for (let i = 0; i < 60; i++) {
-    // Several changes may come in one revision.
-    for (let j = 0; j <= i % 3; j++) world.step();
-    const source = world.source();
-    const changes = catalog.update(source);
-    if (changes.some(changesReach)) views = agents.map(({ name }) => new View(catalog.documents(), name));
-    else for (const view of views) view.apply(changes);
-    for (const [n, agent] of agents.entries()) {
-      const edition = views[n]!.edition(source);
-      const whole = compileBundle(source, agent);
-      const manifest = manifestFor(edition, agent);
-      expect(manifest.equals(whole.manifest)).toBe(true);
-      expect(edition.credentialIds).toEqual(whole.credentialIds);
-      for (const { digest, body } of [...whole.chunks, ...whole.pages])
-        expect(edition.body(digest.toString('hex'))?.equals(body)).toBe(true);
-      layouts.add(
-        `${edition.pages().length > 0 ? 'pages' : 'flat'} ${whole.chunks.some(({ name }) => name.startsWith('members/'))}`,
-      );
+test.each([1, 2, 3])(
+  'after any changes a kept catalog and its views give the bytes of a new one (seed %i)',
+  { timeout: 180_000 },
+  (seed) => {
+    const world = new World(seed);
+    const catalog = new Catalog();
+    catalog.update(world.source());
+    let views = agents.map(({ name }) => new View(catalog.documents(), name));
+    const layouts = new Set<string>();
+    for (let i = 0; i < 60; i++) {
+      // Several changes may come in one revision.
+      for (let j = 0; j <= i % 3; j++) world.step();
+      const source = world.source();
+      const changes = catalog.update(source);
+      if (changes.some(changesReach)) views = agents.map(({ name }) => new View(catalog.documents(), name));
+      else for (const view of views) view.apply(changes);
+      for (const [n, agent] of agents.entries()) {
+        const edition = views[n]!.edition(source);
+        const whole = compileBundle(source, agent);
+        const manifest = manifestFor(edition, agent);
+        expect(manifest.equals(whole.manifest)).toBe(true);
+        expect(edition.credentialIds).toEqual(whole.credentialIds);
+        for (const { digest, body } of [...whole.chunks, ...whole.pages])
+          expect(edition.body(digest.toString('hex'))?.equals(body)).toBe(true);
+        layouts.add(
+          `${edition.pages().length > 0 ? 'pages' : 'flat'} ${whole.chunks.some(({ name }) => name.startsWith('members/'))}`,
+        );
+      }
     }
-  }
-  expect(layouts.size).toBeGreaterThan(1);
-});
+    expect(layouts.size).toBeGreaterThan(1);
+  },
+);
 
 test('one changed membership, grant, rule or revocation moves a page or two and a chunk or two', () => {
   const world = new World(7);
@@ -211,7 +215,9 @@ test('one changed membership, grant, rule or revocation moves a page or two and 
   }
 });
 
-test('a group with more members than one chunk takes goes in parts, and an agent must know how to read them', () => {
+test('a group with more members than one chunk takes goes in parts, and an agent must know how to read them', {
+  timeout: 60_000,
+}, () => {
   const members = Array.from({ length: 150_000 }, (_, n) => uuid(4, n));
   const source = { ...golden, groups: [{ name: 'everyone', projectId: golden.projectId, members }] };
   const bundle = compileBundle(source, agents[0]!);

@@ -130,43 +130,47 @@ const plain = (rows: ProjectRows): unknown => {
   };
 };
 
-test.each([1, 2, 3])('what is read of the changes alone adds up to what is read whole (seed %i)', async (seed) => {
-  const next = chance(seed);
-  const kept = new ProjectRows(await repository.read(project));
-  const open: pg.PoolClient[] = [];
-  const ends = async (client: pg.PoolClient): Promise<void> => {
-    await client.query(next(4) === 0 ? 'rollback' : 'commit');
-    client.release();
-  };
-  for (let i = 0; i < 250; i++) {
-    // Transactions that began earlier may end later, and a read in between must miss nothing of either.
-    if (open.length < 3 && next(5) === 0) {
-      const client = await pool.connect();
-      await client.query("begin; set local lock_timeout = '20ms'");
-      open.push(client);
+test.each([1, 2, 3])(
+  'what is read of the changes alone adds up to what is read whole (seed %i)',
+  { timeout: 180_000 },
+  async (seed) => {
+    const next = chance(seed);
+    const kept = new ProjectRows(await repository.read(project));
+    const open: pg.PoolClient[] = [];
+    const ends = async (client: pg.PoolClient): Promise<void> => {
+      await client.query(next(4) === 0 ? 'rollback' : 'commit');
+      client.release();
+    };
+    for (let i = 0; i < 120; i++) {
+      // Transactions that began earlier may end later, and a read in between must miss nothing of either.
+      if (open.length < 3 && next(5) === 0) {
+        const client = await pool.connect();
+        await client.query("begin; set local lock_timeout = '20ms'");
+        open.push(client);
+      }
+      const client = open[next(open.length + 1)] ?? pool;
+      const { text, values } = change(next);
+      try {
+        if (client !== pool) await client.query('savepoint s');
+        else await client.query("set lock_timeout = '20ms'");
+        await client.query(text, values);
+      } catch (error) {
+        // Two that want one row, or a row that is still in use: no change.
+        expect((error as pg.DatabaseError).code).toMatch(/^(55P03|23503|40P01|23505)$/);
+        if (client !== pool) await client.query('rollback to savepoint s');
+      }
+      if (open.length > 0 && next(4) === 0) await ends(open.splice(next(open.length), 1)[0]!);
+      if (next(3) !== 0) continue;
+      const read = await repository.read(project, kept.seen);
+      expect(read.marked).toBeDefined();
+      kept.apply(read);
+      expect(plain(kept)).toEqual(plain(new ProjectRows(await repository.read(project))));
     }
-    const client = open[next(open.length + 1)] ?? pool;
-    const { text, values } = change(next);
-    try {
-      if (client !== pool) await client.query('savepoint s');
-      else await client.query("set lock_timeout = '20ms'");
-      await client.query(text, values);
-    } catch (error) {
-      // Two that want one row, or a row that is still in use: no change.
-      expect((error as pg.DatabaseError).code).toMatch(/^(55P03|23503|40P01|23505)$/);
-      if (client !== pool) await client.query('rollback to savepoint s');
-    }
-    if (open.length > 0 && next(4) === 0) await ends(open.splice(next(open.length), 1)[0]!);
-    if (next(3) !== 0) continue;
-    const read = await repository.read(project, kept.seen);
-    expect(read.marked).toBeDefined();
-    kept.apply(read);
-    expect(plain(kept)).toEqual(plain(new ProjectRows(await repository.read(project))));
-  }
-  for (const client of open) await ends(client);
-});
+    for (const client of open) await ends(client);
+  },
+);
 
-test('marks that the upkeep removed make the next read whole', async () => {
+test('marks that the upkeep removed make the next read whole', { timeout: 60_000 }, async () => {
   const before = await repository.read(project);
   const group = (name: string) => plane.call('POST', '/v1/groups', { name });
   expect((await group('while-nobody-looked')).status).toBe(201);
