@@ -100,6 +100,8 @@ export function wrongClaim(payload: Claims, expected: ExpectedIssue, nowMs: numb
   if (exp - issuedAt > expected.maxAgeS + ISSUED_SKEW_S) return 'it lives too long';
   // RFC 8693 section 4.1: a token of a delegation already has somebody behind it. One level, and it is ours to make.
   if (payload['act'] !== undefined || payload['may_act'] !== undefined) return 'it acts for somebody already';
+  // RFC 7800: bound to a key of its holder, which nobody has proven here. As a bearer token it is worth nothing.
+  if (payload['cnf'] !== undefined) return 'it is bound to a key';
   // OpenID Connect Core section 3.1.3.7: among several audiences `azp` says whose token it is.
   if (audiences.length > 1 && payload['azp'] !== undefined && expected.claims['azp'] === undefined)
     return 'for several audiences, and the rule does not say whose (azp)';

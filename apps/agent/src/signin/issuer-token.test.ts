@@ -96,6 +96,7 @@ describe('refused', () => {
     ['a beginning that is a text', { nbf: 'x' }],
     ['issued in the future', { iat: NOW + ISSUED_SKEW_S + 1 }],
     ['issued too long ago', { iat: NOW - 3_600 - ISSUED_SKEW_S - 1 }],
+    ['issued too long ago, with an end that only the skew still allows', { iat: NOW - 3_640, exp: NOW - 15 }],
     ['not said when', { iat: undefined }],
     ['a life that is too long', { exp: NOW + 3_600 + ISSUED_SKEW_S }],
     ['another namespace', { 'kubernetes.io': { namespace: 'payments2' } }],
@@ -103,6 +104,7 @@ describe('refused', () => {
     ['no namespace', { 'kubernetes.io': undefined }],
     ['a token that acts for somebody already', { act: { sub: 'x' } }],
     ['a token that says who may act', { may_act: { sub: 'x' } }],
+    ['a token that is bound to a key', { cnf: { jkt: 'x' } }],
     ['several audiences and a party the rule does not name', { aud: ['sallyport', 'b'], azp: 'b' }],
   ])('%s', (_what, claims) => expect(kind(jwt(claims))).toBe('bad'));
 
@@ -136,6 +138,12 @@ describe('refused', () => {
     const input = `${part({ alg: 'HS256', kid: 'one' })}.${part(POD)}`;
     for (const secret of [JSON.stringify(rule().keys[0]), String(rule().keys[0]!.x)])
       expect(kind(`${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`)).toBe('bad');
+  });
+
+  test('an algorithm of the right key that is not on the list: RSA with SHA-1', () => {
+    const rules = [rule({ keys: [jwkOf(rsa.publicKey, { kid: 'one' })] })];
+    expect(kind(jwt({}, { alg: 'RS256' }, rsa.privateKey), rules)).toBe('good');
+    expect(kind(jwt({}, { alg: 'RS1' }, rsa.privateKey), rules)).toBe('bad');
   });
 
   test('a key too short to sign, and one that cannot be read, which do not keep the others away', () => {
@@ -192,6 +200,11 @@ test('a JWT-SVID goes by its subject’s trust domain', () => {
   expect(svid('spiffe://example.org/ns/payments/sa/worker')).toBe('good');
   expect(svid('spiffe://example.com/ns/payments/sa/worker')).toBe('bad');
   expect(svid('spiffe://example.org/ns/payments/sa/a/b')).toBe('bad');
+  // What it says of its issuer does not make it one of the domain, however wide the rule is.
+  const wide = rule({ kind: 'svid', issuer: 'spiffe://example.org', claims: { sub: ['spiffe://**'] } });
+  const foreign = { sub: 'spiffe://evil.example/ns/payments/sa/worker', iss: 'spiffe://example.org' };
+  expect(kind(jwt(foreign), [wide])).toBe('bad');
+  expect(kind(jwt({ ...foreign, sub: 'spiffe://example.org/x' }), [wide])).toBe('good');
 });
 
 test('one that names our own issuer is never asked of others', () => {

@@ -117,6 +117,7 @@ describe('everything that is wrong with a token reads alike', () => {
     ['a namespace written at the top', { 'kubernetes.io': undefined, namespace: 'payments' }],
     ['a token that acts for somebody already', { act: { sub: 'x' } }],
     ['a token that says who may act', { may_act: { sub: 'x' } }],
+    ['a token that is bound to a key', { cnf: { jkt: 'x' } }],
     ['several audiences and a party the rule does not name', { aud: ['sallyport', 'other'], azp: 'other' }],
   ])('%s', async (_what, claims) => {
     const iss = claims['iss'] === 'slash' ? `${issuer.url}/` : undefined;

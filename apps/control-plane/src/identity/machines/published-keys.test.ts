@@ -67,6 +67,16 @@ test('keys are fetched once among all who ask, and travel with the principal of 
   });
 });
 
+test('rules of one issuer ask it once for all of them', async () => {
+  await rule('second', {});
+  await rule('third', {});
+  const before = issuer.asked;
+  await look();
+  expect(issuer.asked - before).toBe(1);
+  expect((await named('third'))?.keys).toHaveLength(1);
+  for (const name of ['second', 'third']) await plane.call('DELETE', `/v1/trust-rules/${name}`);
+});
+
 test('a rotated key makes a revision, and the same keys make none', async () => {
   const { revision } = await state();
   plane.clock.offsetMs += 6 * 60_000;

@@ -80,12 +80,17 @@ export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Asks every issuer that is due. One replica asks each. */
   async run(): Promise<void> {
+    // Rules of one issuer have the same keys: it is asked once for all of them that are due.
+    const asked = new Map<string, Promise<readonly JWK[] | undefined>>();
     for (const row of await this.repository.rulesForAgents()) {
       const rule = documentOf(row);
       if (!isForAgents(rule) || rule.keys.from === 'upload' || !this.#isDue(rule, row.keySet)) continue;
       const again = new Date(this.clock.nowMs() - AGAIN_MS);
       const isOurs = await this.repository.takeKeySet(row, sourceOf(rule), this.clock.now(), again);
-      if (isOurs) await this.#ask(row, rule);
+      if (!isOurs) continue;
+      const keys = asked.get(sourceOf(rule)) ?? this.#fetch(rule);
+      asked.set(sourceOf(rule), keys);
+      await this.#keep(row, rule, await keys);
     }
   }
 
@@ -94,13 +99,17 @@ export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
     return kept.fetchedAt === null || this.clock.nowMs() - kept.fetchedAt.getTime() > FRESH_MS;
   }
 
-  async #ask(row: TrustRule, rule: TrustRuleDocument): Promise<void> {
-    let keys: readonly JWK[] | undefined;
+  /** @returns undefined when the issuer gave none */
+  async #fetch(rule: TrustRuleDocument): Promise<readonly JWK[] | undefined> {
     try {
-      keys = keysForAgents(await this.issuerKeys.fetch(rule));
+      return keysForAgents(await this.issuerKeys.fetch(rule));
     } catch (cause) {
       this.log.warn('the keys of an issuer could not be fetched for agents', { rule: rule.name, cause });
+      return undefined;
     }
+  }
+
+  async #keep(row: TrustRule, rule: TrustRuleDocument, keys: readonly JWK[] | undefined): Promise<void> {
     const now = this.clock.now();
     await this.database.transaction(async (tx) => {
       const changed =
