@@ -170,6 +170,24 @@ describe('by somebody else', () => {
     wire.destroy();
   });
 
+  test('a token that who asks made for another approver answers nothing of theirs', async () => {
+    // Ana's token of the demo was made by the administrator, who asks here. Ana's own sign-in would do.
+    await admin.call('PUT', '/v1/groups/payments-bots/members/admin');
+    try {
+      const wire = await expect
+        .poll(() => gateway.signedIn('admin').catch(() => undefined), { timeout: 20_000 })
+        .toBeDefined()
+        .then(() => gateway.signedIn('admin'));
+      const id = await held(wire, query(HARMLESS(10)));
+      const mark = wire.mark();
+      for (const who of ['ana', 'ben']) expect(await answer(who, id, 'approve')).toBe(403);
+      expect((await wire.until((seen) => seen.tags.length > 0, { mark, ms: 300 })).tags).toEqual([]);
+      wire.destroy();
+    } finally {
+      await admin.call('DELETE', '/v1/groups/payments-bots/members/admin');
+    }
+  });
+
   describe('two of two groups', () => {
     const name = 'two-people';
     beforeAll(async () => {
