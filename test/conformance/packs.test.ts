@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parsePolicyDocument, renderPolicyDocument, testPolicies, testPolicyFiles } from '@sallyport/policy';
+import { readCommand } from '@sallyport/shell';
 import { extractSqlFacts, loadSqlParser } from '@sallyport/sql';
 import { beforeAll, expect, test } from 'vitest';
 
@@ -14,7 +15,12 @@ beforeAll(loadSqlParser);
 
 test.each(packs)('every verdict of the table beside %s is the one expected', (file) => {
   const table = `tests/${basename(file)}`;
-  const report = testPolicies({ policies, tables: [{ file: table, source: read(table) }], extract: extractSqlFacts });
+  const report = testPolicies({
+    policies,
+    tables: [{ file: table, source: read(table) }],
+    extract: extractSqlFacts,
+    readCommand,
+  });
   expect(report.results.filter((result) => !result.passed)).toEqual([]);
   expect(report.passed).toBeGreaterThan(9);
 });
@@ -29,7 +35,7 @@ test('each rule of each pack speaks in some table', () => {
 
 test('a folder runs as a whole, as `sallyport policy test` runs it', () => {
   const files = globSync('**/*.yaml', { cwd: FOLDER }).map((file) => ({ file, source: read(file) }));
-  expect(testPolicyFiles(files, extractSqlFacts)).toMatchObject({ failed: 0 });
+  expect(testPolicyFiles(files, extractSqlFacts, readCommand)).toMatchObject({ failed: 0 });
 });
 
 test('a pack written out again means the same', () => {

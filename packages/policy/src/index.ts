@@ -10,4 +10,11 @@ export {
 export { type DecisionInput, loadBundlePolicies, type PolicyEngine } from './engine.ts';
 export type { Explanation, RuleExplanation } from './explain.ts';
 export { FACT_TYPES, FAMILIES } from './facts.ts';
-export { type CaseResult, type TestInput, type TestReport, testPolicies, testPolicyFiles } from './table.ts';
+export {
+  type CaseResult,
+  type ReadCommand,
+  type TestInput,
+  type TestReport,
+  testPolicies,
+  testPolicyFiles,
+} from './table.ts';

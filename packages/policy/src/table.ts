@@ -1,6 +1,7 @@
 /**
  * Tables of statements with the verdicts a team expects (kind PolicyTest), run against policies offline, through the same
- * engine an agent runs. Refuses to parse SQL: packages/sql's extractor is an argument, since engines do not import each other.
+ * engine an agent runs. Refuses to parse: the readers of packages/sql and packages/shell are arguments, since engines do not
+ * import each other.
  * Longer than 200 lines: a table's fields and the bundle they stand for read best together.
  */
 import {
@@ -18,13 +19,16 @@ import {
   type Bundle,
   EFFECTS,
   type Effect,
+  FILE_OPERATIONS,
   type Policy,
   PRINCIPAL_KINDS,
   parseEffects,
   parseMask,
   type SessionInfo,
+  type ShellFacts,
   type SqlFacts,
   type Statement,
+  type StatementFacts,
   VERDICT_KINDS,
 } from '@sallyport/model';
 import { orProblems, PolicyDocumentError, parsePolicyDocument, readYaml } from './document.ts';
@@ -51,7 +55,10 @@ export interface TestInput {
   readonly tables: readonly { readonly file: string; readonly source: string }[];
   /** packages/sql's `extractSqlFacts`, its parser loaded. */
   readonly extract: (text: string) => SqlFacts | { readonly unknown: string };
+  /** packages/shell's `readCommand`, for cases with a `command`. */
+  readonly readCommand?: ReadCommand;
 }
+export type ReadCommand = (text: string) => { readonly facts: ShellFacts; readonly effects: readonly Effect[] };
 
 const SETTING = {
   principal: optional(parseString),
@@ -71,10 +78,27 @@ const SETTING = {
   rows: optional(parseInteger),
   writes: optional(parseInteger),
   seconds: optional(parseInteger),
+  /** Of what is asked over SSH. */
+  login: optional(parseString),
+  pty: optional(parseBoolean),
 };
 const parseCase = objectOf({
   ...SETTING,
-  statement: parseString,
+  /** One of these four: SQL, a command line over SSH, a file operation, a forward. */
+  statement: optional(parseString),
+  command: optional(parseString),
+  file: optional(
+    objectOf({
+      op: oneOf(...FILE_OPERATIONS),
+      path: parseString,
+      target: optional(parseString),
+      size: optional(parseInteger),
+      via: optional(oneOf('sftp', 'scp', 'rsync', 'git')),
+    }),
+  ),
+  forward: optional(
+    objectOf({ kind: oneOf('local', 'remote', 'streamlocal'), host: parseString, port: optional(parseInteger) }),
+  ),
   expect: oneOf(...VERDICT_KINDS),
   rule: optional(parseString),
 });
@@ -88,6 +112,7 @@ const parseTable = objectOf({
   cases: listOf(parseCase, 10_000),
 });
 type Case = ReturnType<typeof parseCase>;
+type Readers = Pick<TestInput, 'extract' | 'readCommand'>;
 
 const MASKS_ONLY: Policy = {
   id: 'table',
@@ -110,6 +135,7 @@ const NOW_DEFAULT = '2026-01-07T12:00:00Z';
 export function testPolicyFiles(
   files: readonly { readonly file: string; readonly source: string }[],
   extract: TestInput['extract'],
+  readCommand?: ReadCommand,
 ): TestReport {
   const kindOf = ({ file, source }: { readonly file: string; readonly source: string }): unknown =>
     (readYaml(source, file).value as { readonly kind?: unknown } | null)?.kind;
@@ -119,11 +145,12 @@ export function testPolicyFiles(
       .map(({ file, source }) => parsePolicyDocument(source, file)),
     tables: files.filter((entry) => kindOf(entry) === 'PolicyTest'),
     extract,
+    ...(readCommand === undefined ? {} : { readCommand }),
   });
 }
 
 /** @throws PolicyDocumentError when a table cannot be read */
-export function testPolicies({ policies, tables, extract }: TestInput): TestReport {
+export function testPolicies({ policies, tables, ...readers }: TestInput): TestReport {
   const results = tables.flatMap(({ file, source }) => {
     const reading = readYaml(source, file);
     const table = orProblems(() => parseTable(reading.value, ''), reading);
@@ -134,8 +161,9 @@ export function testPolicies({ policies, tables, extract }: TestInput): TestRepo
     const about = policies.filter((policy) => table.policies?.includes(policy.name) ?? true);
     if (table.masks.length > 0) about.push({ ...MASKS_ONLY, masks: table.masks });
     return table.cases.map((each, at) => {
-      const { line } = reading.place({ field: `cases[${at}]`, message: '' });
-      return { file, line, ...runCase({ ...table.defaults, ...each }, about, extract) };
+      const place = reading.place({ field: `cases[${at}]`, message: 'give one of statement, command, file, forward' });
+      if (askedFor(each) === undefined) throw new PolicyDocumentError([place]);
+      return { file, line: place.line, ...runCase({ ...table.defaults, ...each }, about, readers) };
     });
   });
   const passed = results.filter((result) => result.passed).length;
@@ -145,20 +173,20 @@ export function testPolicies({ policies, tables, extract }: TestInput): TestRepo
 function runCase(
   each: Case,
   policies: readonly Policy[],
-  extract: TestInput['extract'],
+  readers: Readers,
 ): Pick<CaseResult, 'statement' | 'expected' | 'got' | 'passed'> {
   const nowMs = Date.parse(each.at ?? NOW_DEFAULT);
   const session = sessionOf(each, nowMs);
   const engine = loadBundlePolicies(bundleOf(each, session, policies));
   const verdict = engine.decide({
     session,
-    statement: statementOf(each, extract),
+    statement: statementOf(each, readers),
     usage: { statements: 0, writes: each.writes ?? 0, rows: each.rows ?? 0, bytes: 0 },
     nowMs,
   });
   const expected = each.rule === undefined ? each.expect : `${each.expect} by ${each.rule}`;
   const passed = verdict.kind === each.expect && (each.rule === undefined || verdict.rule === each.rule);
-  return { statement: each.statement, expected, got: `${verdict.kind} by ${verdict.rule}`, passed };
+  return { statement: askedFor(each)!, expected, got: `${verdict.kind} by ${verdict.rule}`, passed };
 }
 
 function sessionOf(each: Case, nowMs: number): SessionInfo {
@@ -169,38 +197,75 @@ function sessionOf(each: Case, nowMs: number): SessionInfo {
     agentId: 'agent',
     resourceId: 'resource',
     resourceName: each.resource ?? 'resource',
-    protocol: 'postgres',
+    protocol: each.statement === undefined ? 'ssh' : 'postgres',
     principal: { id: name, name, kind: each.kind ?? 'person' },
     onBehalfOf: undefined,
     tokenId: 'token',
     grantIds: ['*'],
     clientAddress: '127.0.0.1:1',
-    database: each.database ?? 'app',
-    role: each.role ?? 'app',
+    database: each.database ?? (each.statement === undefined ? '' : 'app'),
+    role: each.role ?? each.login ?? 'app',
     application: each.application ?? '',
     openedAt: nowMs - (each.seconds ?? 0) * 1000,
   };
 }
 
-function statementOf(each: Case, extract: TestInput['extract']): Statement {
-  const reading = extract(each.statement);
-  const understood = !('unknown' in reading);
-  const effects: readonly Effect[] = understood
-    ? EFFECTS.filter((effect) => reading.statements.some((statement) => statement.effects.includes(effect)))
-    : [];
+/** What is asked, for people; undefined when it is nothing, or several things. */
+function askedFor({ statement, command, file, forward }: Case): string | undefined {
+  const asked = [
+    statement,
+    command,
+    file === undefined ? undefined : `${file.op} ${file.path}${file.target === undefined ? '' : ` ${file.target}`}`,
+    forward === undefined ? undefined : `forward ${forward.kind} ${forward.host}:${forward.port ?? 0}`,
+  ].filter((text) => text !== undefined);
+  return asked.length === 1 ? asked[0] : undefined;
+}
+
+interface Read {
+  readonly understood: boolean;
+  readonly effects: readonly Effect[];
+  readonly facts: StatementFacts;
+}
+
+function statementOf(each: Case, readers: Readers): Statement {
+  const { understood, effects, facts } = readingOf(each, readers);
   return {
-    protocol: 'postgres',
+    protocol: each.statement === undefined ? 'ssh' : 'postgres',
     digest: '',
-    text: each.statement,
+    text: askedFor(each)!,
     parameters: [],
     effects,
     understood,
-    facts: understood ? { sql: reading } : {},
+    facts,
     inTransaction: each.in_transaction ?? false,
-    commit: each.in_transaction === true ? 'apart' : 'itself',
     wroteInTransaction: false,
   };
 }
+
+function readingOf(each: Case, { extract, readCommand }: Readers): Read {
+  const { statement, command, file, forward } = each;
+  if (statement !== undefined) {
+    const reading = extract(statement);
+    if ('unknown' in reading) return { understood: false, effects: [], facts: {} };
+    const effects = EFFECTS.filter((effect) => reading.statements.some((one) => one.effects.includes(effect)));
+    return { understood: true, effects, facts: { sql: reading } };
+  }
+  const ssh = { login: each.login ?? 'app', pty: each.pty ?? false, subsystem: '' };
+  if (file !== undefined) {
+    const facts = { via: 'sftp', target: '', size: 0, ...file } as const;
+    const effects: readonly Effect[] = READING_OPERATIONS.has(file.op) ? ['read'] : ['write'];
+    return { understood: true, effects, facts: { ssh: { ...ssh, channel: 'sftp' }, file: facts } };
+  }
+  if (forward !== undefined) {
+    const facts = { port: 0, ...forward };
+    return { understood: true, effects: ['forward'], facts: { ssh: { ...ssh, channel: 'forward', forward: facts } } };
+  }
+  // Without its reader nothing is known of it, as of any text that is not understood.
+  const read = readCommand?.(command ?? '');
+  if (read?.facts.understood !== true) return { understood: false, effects: [], facts: {} };
+  return { understood: true, effects: read.effects, facts: { ssh: { ...ssh, channel: 'exec' }, shell: read.facts } };
+}
+const READING_OPERATIONS: ReadonlySet<string> = new Set(['open', 'read', 'list', 'stat']);
 
 function bundleOf(each: Case, session: SessionInfo, policies: readonly Policy[]): Bundle {
   return {
@@ -213,7 +278,7 @@ function bundleOf(each: Case, session: SessionInfo, policies: readonly Policy[])
         id: session.resourceId,
         projectId: '',
         name: session.resourceName,
-        kind: 'postgres',
+        kind: session.protocol,
         labels: each.labels ?? {},
         credential: { kind: 'none', username: '' },
         recording: 'statements',

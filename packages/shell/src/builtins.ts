@@ -50,7 +50,10 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   popd: (_args, { state }) => {
     state.directories = [];
   },
-  set: (args, { state }) => setPositional(args, state),
+  set: (args, { state }, { facts }) => {
+    if (args.some(({ guess }) => /^(?:history|histexpand)$/.test(guess))) facts.note('history');
+    setPositional(args, state);
+  },
   shift: (args, { state }) => {
     const count = args[0] === undefined ? 1 : Number(args[0].guess);
     if (!Number.isInteger(count) || args[0]?.exact === false) state.positionalExact = false;
@@ -61,8 +64,9 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   declare,
   typeset: declare,
   local: declare,
-  unset: (args, { state }) => {
+  unset: (args, { state }, { facts }) => {
     for (const { guess } of operands(args)) {
+      if (HISTORY.test(guess)) facts.note('history');
       // It may be read-only, and an unset name may be set outside.
       state.variables.set(guess, { text: '', exact: false });
     }
@@ -104,8 +108,8 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   trap: (args, frame, runner) => {
     const words = args.filter((field) => !/^(?:--|-[lp])$/.test(field.guess));
     const code = words[0];
+    if (code?.exact === false) runner.facts.note('eval');
     if (code === undefined || words.length < 2 || code.guess === '-' || code.guess === '') return;
-    if (!code.exact) runner.facts.note('eval');
     // It runs later, with whatever is set then.
     runner.text(code, inside(frame, 'trap', { state: uncertain(frame.state) }), 'child');
   },

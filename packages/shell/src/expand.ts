@@ -5,6 +5,7 @@
  */
 import { LIMITS } from '@sallyport/core';
 import { expandBraces } from './braces.ts';
+import type { Input } from './frame.ts';
 import { type ParameterPart, type Part, type Script, Unreadable, type Word } from './syntax.ts';
 import type { Field, State, Value } from './values.ts';
 
@@ -12,8 +13,8 @@ import type { Field, State, Value } from './values.ts';
 export interface Expander {
   readonly state: State;
   readonly bash: boolean;
-  /** Reads the commands of a substitution. @returns what they print, where that is plain */
-  substitute(body: Script): string | undefined;
+  /** Reads the commands of a substitution. @returns what they print, as what reads it would find it */
+  substitute(body: Script): Input;
   note(reason: string): void;
   /** Counts what was made, so that values cannot double without end. @throws Unreadable */
   spend(characters: number): void;
@@ -35,6 +36,12 @@ interface Builder {
   present: boolean;
   /** Something unknown and unquoted is in it. */
   open: boolean;
+  /** "$@" of nothing is in it, which is no word at all where it stands alone. */
+  nothing: boolean;
+  /** `[` is in it, a pattern where `]` follows. */
+  bracket: boolean;
+  /** What `<(…)` in it prints. */
+  process: Input | undefined;
 }
 
 export function expandWords(words: readonly Word[], expander: Expander): Field[] {
@@ -53,21 +60,43 @@ export function expandWord(word: Word, expander: Expander): readonly Field[] {
   return words.length === 1 ? expandOne(words[0]!, expander) : words.flatMap((each) => expandOne(each, expander));
 }
 const SPECIAL = /[*?[{~]/;
-const GLOB = /[*?[]/;
+const GLOB = /[*?]/;
 
 function expandOne(word: Word, expander: Expander): readonly Field[] {
-  const b: Builder = { fields: [], text: '', guess: '', exact: true, glob: false, present: false, open: false };
+  const b: Builder = {
+    fields: [],
+    text: '',
+    guess: '',
+    exact: true,
+    glob: false,
+    present: false,
+    open: false,
+    nothing: false,
+    bracket: false,
+    process: undefined,
+  };
   word.parts.forEach((part, at) => {
     if (at === 0 && part.kind === 'bare' && part.text.startsWith('~')) bare(b, part.text, word, expander, true);
     else addPart(b, part, expander);
   });
-  flush(b);
+  flush(b, word.parts.length <= 2);
   return b.fields;
 }
 
 /** As one value: right of an assignment, a redirection's target, a here-document, `case`'s word. */
 export function expandValue(word: Word, expander: Expander, assigned = false): Field {
-  const b: Builder = { fields: [], text: '', guess: '', exact: true, glob: false, present: false, open: false };
+  const b: Builder = {
+    fields: [],
+    text: '',
+    guess: '',
+    exact: true,
+    glob: false,
+    present: false,
+    open: false,
+    nothing: false,
+    bracket: false,
+    process: undefined,
+  };
   word.parts.forEach((part, at) => {
     if (part.kind === 'bare' && (at === 0 || assigned) && part.text.includes('~')) {
       part.text.split(assigned ? /(?<=:)/ : /(?!)/).forEach((piece, index) => {
@@ -82,7 +111,8 @@ export function expandValue(word: Word, expander: Expander, assigned = false): F
       );
   });
   // Several fields come of "$@" alone; a value joins them.
-  const all = [...b.fields, { text: b.text, guess: b.guess, exact: b.exact, glob: b.glob, vanishes: false }];
+  const last = { text: b.text, guess: b.guess, exact: b.exact, glob: isPattern(b), vanishes: false };
+  const all = [...b.fields, b.process === undefined ? last : { ...last, process: b.process }];
   if (all.length === 1) return all[0]!;
   return {
     text: all.map((field) => field.text).join(' '),
@@ -93,19 +123,51 @@ export function expandValue(word: Word, expander: Expander, assigned = false): F
   };
 }
 
-function flush(b: Builder): void {
+function flush(b: Builder, alone = false): void {
+  if (b.nothing && b.text === '') {
+    // Beside other quotes shells differ on whether a word stays.
+    if (!alone) b.fields.push({ text: '', guess: '', exact: false, glob: false, vanishes: true });
+    Object.assign(b, {
+      text: '',
+      guess: '',
+      exact: true,
+      glob: false,
+      present: false,
+      open: false,
+      nothing: false,
+      bracket: false,
+      process: undefined,
+    });
+    return;
+  }
   if (!b.present && !b.open && b.text === '') return;
   const vanishes = b.open && !b.present && b.guess === '';
-  b.fields.push({ text: b.text, guess: b.guess, exact: b.exact, glob: b.glob, vanishes });
-  Object.assign(b, { text: '', guess: '', exact: true, glob: false, present: false, open: false });
+  const field = { text: b.text, guess: b.guess, exact: b.exact, glob: isPattern(b), vanishes };
+  b.fields.push(b.process === undefined ? field : { ...field, process: b.process });
+  Object.assign(b, {
+    text: '',
+    guess: '',
+    exact: true,
+    glob: false,
+    present: false,
+    open: false,
+    nothing: false,
+    bracket: false,
+    process: undefined,
+  });
 }
 
 function addText(b: Builder, text: string, quoted: boolean): void {
   b.text += text;
   b.guess += text;
   b.present = true;
-  if (!quoted && GLOB.test(text)) b.glob = true;
+  if (quoted) return;
+  if (GLOB.test(text)) b.glob = true;
+  if (text.includes('[')) b.bracket = true;
 }
+
+const isPattern = ({ glob, bracket, guess }: Builder): boolean =>
+  glob || (bracket && guess.indexOf(']') > guess.indexOf('['));
 
 function bare(b: Builder, text: string, word: Word, expander: Expander, tilde: boolean): void {
   const slash = text.indexOf('/');
@@ -139,7 +201,13 @@ function addPart(b: Builder, part: Part, expander: Expander): void {
       return;
     case 'command': {
       const printed = expander.substitute(part.body);
-      addValue(b, { text: printed ?? '', exact: false }, part.quoted, part.source, expander);
+      addValue(
+        b,
+        { text: printed.kind === 'text' ? printed.text : '', exact: false },
+        part.quoted,
+        part.source,
+        expander,
+      );
       return;
     }
     case 'arithmetic': {
@@ -148,7 +216,7 @@ function addPart(b: Builder, part: Part, expander: Expander): void {
       return;
     }
     case 'process':
-      expander.substitute(part.body);
+      b.process = expander.substitute(part.body);
       addValue(b, { text: '/dev/fd/63', exact: false }, true, part.source);
       return;
     default:
@@ -338,6 +406,7 @@ function list(b: Builder, part: ParameterPart, expander: Expander): void {
     b.exact = false;
     b.open = true;
   }
+  if (values.length === 0 && part.quoted) b.nothing = true;
   const separate = !part.quoted || part.name === '@' || part.index?.source === '@';
   values.forEach((field, at) => {
     if (at > 0) {

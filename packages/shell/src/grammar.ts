@@ -1,24 +1,20 @@
 /**
- * Reads commands: lists, pipelines, compound commands, redirections, here-documents. POSIX.1-2024 2.3, 2.7, 2.9, 2.10; bash
- * manual, "Shell Commands". Refuses (Unreadable) what neither grammar has. Recursive descent, one pass.
+ * Reads commands: lists, pipelines, compound commands. POSIX.1-2024 2.3, 2.9, 2.10; bash manual,
+ * "Shell Commands". Refuses (Unreadable) what neither grammar has. Recursive descent, one pass.
  * Longer than 200 lines: commands stand inside commands.
  */
-import {
-  type AndOr,
-  type Assignment,
-  type Command,
-  type Pipeline,
-  type Redirect,
-  type Script,
-  Unreadable,
-  type Word,
-} from './syntax.ts';
-import { WordReader } from './words.ts';
+
+import { BLANK, SimpleReader } from './simple-commands.ts';
+import { type AndOr, BashOnly, type Command, type Pipeline, type Script, Unreadable, type Word } from './syntax.ts';
 
 export interface ParsedText {
   readonly script: Script;
   /** False: only what stands before the error, on lines of its own, is in `script`. A shell runs that much, too. */
   readonly complete: boolean;
+  /** Not complete by our limits: nothing is known of it. */
+  readonly beyond: boolean;
+  /** Not complete, and a POSIX shell would refuse it there, too: it has a construct of bash in it. */
+  readonly refused: boolean;
   /** Bash and a POSIX shell read it differently. */
   readonly differs: boolean;
 }
@@ -29,32 +25,20 @@ export function parseShell(text: string, bash: boolean, depth = 0): ParsedText {
   const done: AndOr[] = [];
   try {
     grammar.program(done);
-    return { script: done, complete: true, differs: grammar.differs };
+    return { script: done, complete: true, beyond: false, refused: false, differs: grammar.differs };
   } catch (error) {
     if (!(error instanceof Unreadable)) throw error;
-    return { script: done, complete: false, differs: grammar.differs };
+    const refused = error instanceof BashOnly;
+    return { script: done, complete: false, beyond: grammar.refused, refused, differs: grammar.differs };
   }
 }
 
 const CLOSERS = new Set(['then', 'elif', 'else', 'fi', 'do', 'done', 'esac', '}']);
 const OPENERS = new Set(['{', '!', 'if', 'while', 'until', 'for', 'case', 'in']);
 const BASH_WORDS = new Set(['[[', 'function', 'select', 'coproc', 'time']);
-const REDIRECT = /[0-9]*(?:<<<|<<-|<<|<>|<&|<|>>|>\||>&|>)|&>>|&>/y;
-const NAMED_DESCRIPTOR = /\{[A-Za-z_][A-Za-z0-9_]*\}(?=[<>])/y;
-const ASSIGNED = /([A-Za-z_][A-Za-z0-9_]*)(\+?=|(?=\[))/y;
-const BLANK = /(?:[ \t]|\\\n)+/y;
 const KEYWORD = /[^ \t\n|&;<>()\\'"`$]+/y;
 
-class Grammar extends WordReader {
-  private readonly pending: {
-    readonly redirect: Redirect;
-    readonly end: string;
-    readonly tabs: boolean;
-    readonly quoted: boolean;
-  }[] = [];
-  /** Here-documents of the text around wait for a newline that stands in here: shells differ. */
-  private outer = 0;
-
+class Grammar extends SimpleReader {
   program(out: AndOr[]): void {
     this.skipLines();
     while (this.peek() !== '') {
@@ -159,7 +143,7 @@ class Grammar extends WordReader {
       this.at++;
       if (this.peek() === '&') {
         this.differs = true;
-        if (!this.bash) this.fail();
+        if (!this.bash) this.bashOnly();
         this.at++;
       }
       this.skipLines();
@@ -315,7 +299,7 @@ class Grammar extends WordReader {
     this.blanks();
     if (this.startsWith('((')) {
       this.differs = true;
-      if (!this.bash) this.fail();
+      if (!this.bash) this.bashOnly();
       this.at++;
       const parts = this.arithmetic() ?? this.fail();
       this.separator();
@@ -362,8 +346,9 @@ class Grammar extends WordReader {
       arms.push({ patterns, body });
       this.skipLines();
       if (this.keyword() === 'esac') break;
-      if (this.startsWith(';;&')) this.at += 3;
-      else if (this.startsWith(';;') || this.startsWith(';&')) this.at += 2;
+      if (this.startsWith(';;&')) this.at += this.bash ? 3 : this.bashOnly();
+      else if (this.startsWith(';;')) this.at += 2;
+      else if (this.startsWith(';&')) this.at += this.bash ? 2 : this.bashOnly();
       else this.fail();
     }
     this.at += 4;
@@ -402,7 +387,7 @@ class Grammar extends WordReader {
     return { kind: 'function', name, body: this.functionBody() };
   }
 
-  private functionBody(): Command {
+  protected functionBody(): Command {
     const body = this.command();
     if (body.kind === 'simple' && this.bash) this.fail();
     return body;
@@ -423,220 +408,6 @@ class Grammar extends WordReader {
     return { kind: 'coprocess', body: this.command() };
   }
 
-  private simple(): Command {
-    const assignments: Assignment[] = [];
-    const words: Word[] = [];
-    const redirects: Redirect[] = [];
-    for (;;) {
-      this.blanks();
-      const redirect = this.redirect();
-      if (redirect !== undefined) {
-        redirects.push(redirect);
-        continue;
-      }
-      const assignment = words.length === 0 ? this.assignment() : undefined;
-      if (assignment !== undefined) {
-        assignments.push(assignment);
-        continue;
-      }
-      const start = this.at;
-      const word = this.word();
-      if (word === undefined) {
-        if (this.peek() !== '(' || words.length !== 1 || assignments.length + redirects.length > 0) break;
-        return this.definition(words[0]!);
-      }
-      words.push(word);
-      // `declare a=(…)` and its like take an array where a word stands.
-      if (this.peek() === '(' && words.length > 1 && /^[A-Za-z_][A-Za-z0-9_]*\+?=$/.test(word.source)) {
-        words.pop();
-        this.at = start;
-        const declared = this.assignment() ?? this.fail();
-        assignments.push(declared);
-        words.push({ parts: [{ kind: 'bare', text: declared.name }], source: declared.name });
-      }
-    }
-    if (assignments.length + words.length + redirects.length === 0) this.fail();
-    return { kind: 'simple', assignments, words, redirects };
-  }
-
-  private definition(name: Word): Command {
-    this.at++;
-    this.blanks();
-    if (this.peek() !== ')') this.fail();
-    this.at++;
-    this.skipLines();
-    const text = name.parts.map((part) => (part.kind === 'bare' ? part.text : this.fail())).join('');
-    return { kind: 'function', name: text, body: this.deeper(() => this.functionBody()) };
-  }
-
-  private assignment(): Assignment | undefined {
-    ASSIGNED.lastIndex = this.at;
-    const found = ASSIGNED.exec(this.text);
-    if (found === null) return undefined;
-    const [all, name, sign] = found as unknown as [string, string, string];
-    const start = this.at;
-    this.at += all.length;
-    let index: Word | undefined;
-    let append = sign === '+=';
-    if (append || sign === '') this.differs = true;
-    if (append && !this.bash) {
-      this.at = start;
-      return undefined;
-    }
-    if (sign === '') {
-      const close = this.bash ? this.indexed() : undefined;
-      if (close === undefined) {
-        this.at = start;
-        return undefined;
-      }
-      index = close.index;
-      append = close.append;
-    }
-    if (this.peek() === '(' && index === undefined) {
-      this.differs = true;
-      if (!this.bash) this.fail();
-      return { name, append, index, value: { elements: this.deeper(() => this.elements()) } };
-    }
-    return { name, append, index, value: this.word() ?? { parts: [], source: '' } };
-  }
-
-  /** `[…]=` behind a name; undefined where it is no assignment but a pattern. */
-  private indexed(): { readonly index: Word; readonly append: boolean } | undefined {
-    const start = this.at;
-    this.at++;
-    try {
-      const index = this.subscript();
-      this.at++;
-      const sign = this.match(/\+?=/y);
-      if (sign !== undefined) return { index, append: sign === '+=' };
-    } catch (error) {
-      if (!(error instanceof Unreadable)) throw error;
-      // A subscript that does not end, as in `a[ x`: shells read on, so this one does not.
-      this.fail();
-    }
-    this.at = start;
-    return undefined;
-  }
-
-  private elements(): readonly Word[] {
-    this.at++;
-    const words: Word[] = [];
-    for (;;) {
-      this.skipLines();
-      if (this.peek() === ')') break;
-      words.push(this.word() ?? this.fail());
-    }
-    this.at++;
-    return words;
-  }
-
-  private redirects(): readonly Redirect[] {
-    const found: Redirect[] = [];
-    for (;;) {
-      this.blanks();
-      const redirect = this.redirect();
-      if (redirect === undefined) return found;
-      found.push(redirect);
-    }
-  }
-
-  private redirect(): Redirect | undefined {
-    let descriptor = '';
-    const start = this.at;
-    if (this.peek() === '{') {
-      const named = this.match(NAMED_DESCRIPTOR);
-      if (named !== undefined) {
-        this.differs = true;
-        if (this.bash) descriptor = named;
-        else this.at = start;
-      }
-    }
-    const process = (this.peek() === '<' || this.peek() === '>') && this.peek(1) === '(' && this.bash;
-    const found = process ? undefined : this.match(REDIRECT);
-    if (found === undefined) {
-      this.at = start;
-      return undefined;
-    }
-    const digits = /^[0-9]*/.exec(found)![0];
-    const operator = found.slice(digits.length);
-    if (descriptor === '') descriptor = digits;
-    if (operator === '<<<' || operator.startsWith('&>')) {
-      this.differs = true;
-      if (!this.bash) {
-        if (operator === '<<<') this.fail();
-        this.at = start;
-        return undefined;
-      }
-    }
-    if (operator === '>&' || operator === '<&') {
-      // `>&file` is bash's alone.
-      this.differs ||= !/[0-9-]/.test(this.peek());
-    }
-    this.blanks();
-    const target = this.word() ?? this.fail();
-    if (operator === '<<' || operator === '<<-') return this.here(descriptor, operator, target);
-    return { operator, descriptor, target, body: undefined };
-  }
-
-  private here(descriptor: string, operator: string, target: Word): Redirect {
-    const quoted = target.parts.some((part) => part.kind === 'quote');
-    const end = target.parts
-      .map((part) => (part.kind === 'bare' || part.kind === 'quote' ? part.text : this.fail()))
-      .join('');
-    const redirect: Redirect = { operator: '<<', descriptor, target, body: undefined };
-    this.pending.push({ redirect, end, tabs: operator === '<<-', quoted });
-    return redirect;
-  }
-
-  /** Blanks, and comments where they may begin. */
-  protected blanks(): void {
-    this.match(BLANK);
-    if (this.peek() === '#') {
-      const end = this.text.indexOf('\n', this.at);
-      this.at = end < 0 ? this.text.length : end;
-    }
-  }
-
-  /** Blanks, comments and newlines; here-documents begin at the first newline. */
-  private skipLines(): void {
-    for (;;) {
-      this.blanks();
-      if (this.peek() !== '\n') return;
-      if (this.outer > 0) this.fail();
-      this.at++;
-      if (this.pending.length > 0) this.documents();
-    }
-  }
-
-  private documents(): void {
-    for (const { redirect, end, tabs, quoted } of this.pending.splice(0)) {
-      let body = '';
-      let joins = false;
-      for (;;) {
-        if (this.at >= this.text.length) this.fail();
-        const newline = this.text.indexOf('\n', this.at);
-        let line = this.text.slice(this.at, newline < 0 ? this.text.length : newline);
-        this.at = newline < 0 ? this.text.length : newline + 1;
-        if (tabs) line = line.replace(/^\t+/, '');
-        if (line === end) {
-          // Joined to the line before by its backslash, it does not end the document in every shell.
-          if (joins) this.fail();
-          break;
-        }
-        joins = !quoted && /(?:^|[^\\])(?:\\\\)*\\$/.test(line);
-        body += `${line}\n`;
-      }
-      redirect.body = quoted ? { parts: [{ kind: 'quote', text: body }], source: '' } : this.expanded(body);
-    }
-  }
-
-  private expanded(body: string): Word {
-    const reader = new Grammar(body, this.bash, this.depth + 1);
-    const word = reader.document();
-    this.differs ||= reader.differs;
-    return word;
-  }
-
   protected substitution(): Script {
     const waiting = this.pending.splice(0);
     this.outer += waiting.length;
@@ -655,8 +426,22 @@ class Grammar extends WordReader {
   protected nested(text: string): Script {
     const reader = new Grammar(text, this.bash, this.depth);
     const out: AndOr[] = [];
-    reader.program(out);
+    try {
+      reader.program(out);
+    } finally {
+      this.refused ||= reader.refused;
+    }
     this.differs ||= reader.differs;
     return out;
+  }
+
+  protected expanded(body: string): Word {
+    const reader = new Grammar(body, this.bash, this.depth + 1);
+    try {
+      return reader.document();
+    } finally {
+      this.refused ||= reader.refused;
+      this.differs ||= reader.differs;
+    }
   }
 }

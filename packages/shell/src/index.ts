@@ -1,2 +1,2 @@
-export { effectsOfShell, parseCommandLine, type ShellDialect, type ShellOptions } from './shell-facts.ts';
+export { effectsOfShell, parseCommandLine, readCommand, type ShellDialect, type ShellOptions } from './shell-facts.ts';
 export { type ShellTransfer, transferOf } from './transfer.ts';

@@ -21,7 +21,10 @@ export function placesOf(path: string, directories: readonly string[]): readonly
   if (path.startsWith('/') || path.startsWith('~')) return [normalPath(path)];
   // Something unknown in front may be an absolute path.
   if (path.startsWith('$') || path.startsWith('`')) return [path];
-  if (directories.length === 0) return [normalPath(`./${path}`)];
+  if (directories.length === 0) {
+    const normal = normalPath(path);
+    return [normal === '.' || normal.startsWith('..') ? normal : `./${normal}`];
+  }
   return directories.map((directory) => normalPath(`${directory}/${path}`));
 }
 

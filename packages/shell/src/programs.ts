@@ -151,7 +151,7 @@ function wrapped(
   }
   const own = rest.findIndex((field) => !field.vanishes);
   if (own < 0) {
-    if (frame.appended) facts.note('variable_program');
+    if (frame.appended || args.some((field) => field.vanishes)) facts.note('variable_program');
     // sudo -s, chroot, unshare, env -i … without a program: a shell on what stands on its input, or nothing.
     else if (
       STARTS_SHELL.has(program) ||
@@ -295,12 +295,8 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
       const inner: Field[] = [];
       for (at++; at < args.length; at++) {
         const each = args[at]!;
-        if (each.guess === ';' || (each.guess === '+' && inner.at(-1)?.guess === '{}')) break;
-        inner.push(
-          each.guess.includes('{}')
-            ? { ...each, exact: false, guess: each.guess.replaceAll('{}', starts[0]?.guess ?? '.') }
-            : each,
-        );
+        if (each.guess === ';' || (each.guess === '+' && args[at - 1]!.guess === '{}')) break;
+        inner.push(each.guess.includes('{}') ? foundBy(each, word.endsWith('dir') ? undefined : starts[0]) : each);
       }
       if (inner.length > 0) runner.run(inner, inside(frame, 'find'));
     } else if (word === '-delete') {
@@ -319,5 +315,10 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
     // An expression that is not known may be -delete or -exec.
     if (expression && !field.exact && word === '') facts.note('wrapper');
   }
+}
+/** `{}` of `find /srv -exec` is some file below /srv. */
+function foundBy(field: Field, start: Field | undefined): Field {
+  const text = field.guess.replaceAll('{}', `${(start?.guess ?? '.').replace(/\/$/, '')}/{}`);
+  return { ...field, text, guess: text, exact: false };
 }
 const HERE: Field = { text: '.', guess: '.', exact: true, glob: false, vanishes: false };

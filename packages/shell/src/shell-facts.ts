@@ -74,9 +74,10 @@ function read(
   home: string,
   facts: Collector,
 ): { readonly outer: boolean; readonly inner: boolean } {
-  const { script, complete, differs } = parseShell(text, bash);
+  const { script, complete, beyond, refused, differs } = parseShell(text, bash);
   // What a POSIX shell refuses it refuses line by line: what it ran before counts.
-  if (!complete && bash) throw new Unreadable();
+  if (beyond || (!complete && bash)) throw new Unreadable();
+  if (!complete && !refused) facts.note('dialect');
   const walker = new Walker(facts, innerBash, home);
   const state = new State();
   state.directories = [home];
@@ -104,4 +105,10 @@ export function effectsOfShell(facts: ShellFacts): readonly Effect[] {
   effects.push('exec');
   if (facts.privilege) effects.push('admin');
   return effects;
+}
+
+/** Facts and effects of a line whose account may have any shell of the Bourne family: for tables and explanations. */
+export function readCommand(text: string): { readonly facts: ShellFacts; readonly effects: readonly Effect[] } {
+  const facts = parseCommandLine(text, { dialect: 'posix' });
+  return { facts, effects: facts.understood ? effectsOfShell(facts) : [] };
 }

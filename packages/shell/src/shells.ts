@@ -99,7 +99,7 @@ export function readShell(program: string, args: readonly Field[], frame: Frame,
   let at = 0;
   for (; at < args.length; at++) {
     const field = args[at]!;
-    if (!field.exact || field.glob) note('unknown_code');
+    if ((!field.exact || field.glob) && field.process === undefined) note('unknown_code');
     const word = field.guess;
     if (field.vanishes) continue;
     if (word === '--' || word === '-') {
@@ -128,6 +128,7 @@ export function readShell(program: string, args: readonly Field[], frame: Frame,
     const code = rest[0];
     if (code === undefined || (frame.appended && rest.length === 0)) {
       if (frame.appended) note('unknown_code');
+      if (frame.appended && frame.input.kind === 'pipe') note(reasonOf(frame.input.programs));
       return;
     }
     if (frame.appended && rest.length === 1) note('unknown_code');
@@ -136,7 +137,8 @@ export function readShell(program: string, args: readonly Field[], frame: Frame,
   }
   const script = stdin ? undefined : rest.find((field) => !field.vanishes);
   if (script !== undefined && !OWN_INPUT.test(script.guess)) {
-    note(script.text.startsWith('<(') ? 'download_to_shell' : 'script');
+    if (script.process !== undefined) return readInput({ ...child, input: script.process }, runner, 'child');
+    note('script');
     runner.facts.reads(script, frame.state.directories);
     return;
   }
@@ -149,6 +151,7 @@ export function readSource(args: readonly Field[], frame: Frame, runner: Runner)
   const file = args.find((field) => field.guess !== '--' && !field.vanishes);
   if (file === undefined) return runner.facts.note('source');
   if (OWN_INPUT.test(file.guess) && file.exact) return readInput(inside(frame, 'source'), runner, 'same');
+  if (file.process !== undefined) return readInput(inside(frame, 'source', { input: file.process }), runner, 'same');
   runner.facts.note('source');
   runner.facts.reads(file, frame.state.directories);
 }

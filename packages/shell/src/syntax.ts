@@ -109,3 +109,6 @@ export type Script = readonly AndOr[];
 
 /** The text is not a shell's, or not one that is read here: the statement is refused. Never leaves this package. */
 export class Unreadable extends Error {}
+
+/** Bash's alone: a POSIX shell refuses the line it stands in, and has run the lines before it. */
+export class BashOnly extends Unreadable {}

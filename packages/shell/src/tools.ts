@@ -154,7 +154,7 @@ const ssh: Tool = (args, frame, runner, program) => {
 };
 
 function readSshOptions(args: readonly Field[], frame: Frame, runner: Runner, program: string): void {
-  options(args, /^-[a-zA-Z0-9]*o(.*)$/s, (value, text) => {
+  options(args, /^-[46AaCfGgKkMNnqsTtVvXxYy3rBp]*o(.*)$/s, (value, text) => {
     const match =
       /^\s*(ProxyCommand|LocalCommand|KnownHostsCommand|RemoteCommand|PKCS11Provider|SecurityKeyProvider|XAuthLocation|ProxyUseFdpass|Include)\s*[=\s]\s*(.*)$/is.exec(
         text,

@@ -2,6 +2,7 @@
  * What is known of a shell's state while a text is read: variables, positional parameters, functions, aliases, directory.
  * A value that is not `exact` is a guess (an unknown variable is guessed to be unset), good for rules, never for trust.
  */
+import type { Input } from './frame.ts';
 import type { Command } from './syntax.ts';
 
 export interface Value {
@@ -26,6 +27,8 @@ export interface Field {
   readonly glob: boolean;
   /** Unquoted and unknown, so it may be no word at all, or many. */
   readonly vanishes: boolean;
+  /** It is a process substitution: what is read from it. */
+  readonly process?: Input;
 }
 
 export const fieldOf = (text: string): Field => ({ text, guess: text, exact: true, glob: false, vanishes: false });

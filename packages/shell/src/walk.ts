@@ -261,7 +261,11 @@ export class Walker implements Runner {
       spend: this.facts.spend,
       substitute: (body) => {
         const inner = { ...frame, depth: frame.depth + 1, state: frame.state.copy() };
-        return this.script(body, inner)?.text.replace(/\n+$/, '');
+        const from = this.facts.commands.length;
+        const printed = this.script(body, inner);
+        if (printed !== undefined)
+          return { kind: 'text', text: printed.text.replace(/\n+$/, ''), exact: printed.exact };
+        return { kind: 'pipe', programs: this.facts.commands.slice(from).map(({ program }) => program) };
       },
     };
   }
@@ -348,7 +352,7 @@ export class Walker implements Runner {
       if (operator !== '<' && operator !== '<&') facts.writes(field, directories, redirected.written);
       if (operator === '<' || operator === '<>' || operator === '<&') {
         facts.reads(field, directories, redirected.read);
-        if (standard) input = { kind: 'file' };
+        if (standard) input = field.process ?? { kind: 'file' };
       }
     }
     return { input, redirects: shown, redirected };
@@ -387,11 +391,13 @@ export class Walker implements Runner {
     this.facts.spend(code.guess.length);
     if (frame.depth > LIMITS.shellNestingMax) throw new Unreadable();
     const bash = how === 'same' ? frame.bash : frame.via.at(-1) === 'bash' || this.#bash;
-    const { script, complete, differs } = parseShell(code.guess, bash, frame.depth);
+    const { script, complete, beyond, refused, differs } = parseShell(code.guess, bash, frame.depth);
     if (how === 'child' && frame.via.at(-1) !== 'bash') this.#differs ||= differs;
     // A guess that is no shell text says nothing; a text that is run and cannot be read makes the whole line unreadable.
-    if (!complete && code.exact) throw new Unreadable();
-    if (!complete) note('unknown_code');
+    if (beyond || (!complete && code.exact && bash)) throw new Unreadable();
+    // A POSIX shell refuses what only bash's grammar has, line by line: what stood before it has run.
+    if (!complete && !code.exact) note('unknown_code');
+    else if (!complete && !refused) note('dialect');
     if (how === 'same') {
       this.script(script, frame);
       return;

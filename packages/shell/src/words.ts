@@ -26,7 +26,8 @@ export abstract class WordReader {
   differs = false;
   protected at = 0;
   protected depth: number;
-  private refused = false;
+  /** Nobody's grammar but our limits ended it. */
+  refused = false;
   private retries = 0;
 
   constructor(text: string, bash: boolean, depth: number) {
@@ -45,13 +46,13 @@ export abstract class WordReader {
   }
 
   /** Not even another reading of the same text may go on. */
-  private refuse(): never {
+  protected refuse(): never {
     this.refused = true;
     throw new Unreadable();
   }
 
   protected deeper<T>(work: () => T): T {
-    if (++this.depth > LIMITS.shellNestingMax) this.fail();
+    if (++this.depth > LIMITS.shellNestingMax) this.refuse();
     const result = work();
     this.depth--;
     return result;
@@ -77,6 +78,7 @@ export abstract class WordReader {
     const start = this.at;
     const parts: Part[] = [];
     this.parts(parts, inside, '');
+    if (mayBrace(parts)) this.differs = true;
     return parts.length === 0 ? undefined : { parts, source: this.text.slice(start, this.at) };
   }
 
@@ -367,6 +369,17 @@ export abstract class WordReader {
   protected subscript(): Word {
     return this.deeper(() => this.enclosed('subscript', ']'));
   }
+}
+
+/** Bash may make several words of it. */
+function mayBrace(parts: readonly Part[]): boolean {
+  let open = false;
+  for (const part of parts) {
+    if (part.kind !== 'bare') continue;
+    open ||= part.text.includes('{');
+    if (open && (part.text.includes(',') || part.text.includes('..'))) return true;
+  }
+  return false;
 }
 
 function plainParameter(name: string, quoted: boolean, source: string): ParameterPart {

@@ -12,6 +12,7 @@ import { readDocuments, splitDocuments } from './documents.ts';
 // Loaded when a command needs them: the grammar and CEL are most of this program's size.
 const loadEngine = () => import('@sallyport/policy');
 const loadSql = () => import('@sallyport/sql');
+const loadShell = () => import('@sallyport/shell');
 
 export function registerPolicy({ program, run }: Registry): void {
   const policy = program.command('policy').description('rules: test them offline, check them, ask why');
@@ -53,10 +54,8 @@ async function list(context: Context): Promise<void> {
 
 async function test(context: Context, dir: string, options: { readonly verbose?: boolean }): Promise<void> {
   const documents = splitDocuments(await readDocuments(context.terminal, dir));
-  const [{ testPolicies, parsePolicyDocument }, { extractSqlFacts, loadSqlParser }] = await Promise.all([
-    loadEngine(),
-    loadSql(),
-  ]);
+  const [{ testPolicies, parsePolicyDocument }, { extractSqlFacts, loadSqlParser }, { readCommand }] =
+    await Promise.all([loadEngine(), loadSql(), loadShell()]);
   await loadSqlParser();
   const report = await orProblems(context, () =>
     testPolicies({
@@ -65,6 +64,7 @@ async function test(context: Context, dir: string, options: { readonly verbose?:
         .map(({ file, text }) => parsePolicyDocument(text, file)),
       tables: documents.filter(({ kind }) => kind === 'PolicyTest').map(({ file, text }) => ({ file, source: text })),
       extract: extractSqlFacts,
+      readCommand,
     }),
   );
   if (report === undefined) return;

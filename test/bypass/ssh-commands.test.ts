@@ -1,0 +1,38 @@
+/** Every row of rows/ssh-commands.ts against the shipped rules, through the reader and the engine an agent runs. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parsePolicyDocument, testPolicies } from '@sallyport/policy';
+import { readCommand } from '@sallyport/shell';
+import { describe, expect, test } from 'vitest';
+import { type CommandRow, SSH_COMMANDS } from './rows/ssh-commands.ts';
+
+const POLICY = parsePolicyDocument(
+  readFileSync(join(import.meta.dirname, '../../policies/ssh-baseline.yaml'), 'utf8'),
+  'ssh-baseline.yaml',
+);
+const STRICTNESS = { allow: 0, hold: 1, deny: 2 } as const;
+
+function verdictOf({ command, pty }: CommandRow): { readonly kind: keyof typeof STRICTNESS; readonly by: string } {
+  const source = JSON.stringify({ kind: 'PolicyTest', cases: [{ command, pty: pty ?? false, expect: 'allow' }] });
+  const [result] = testPolicies({
+    policies: [POLICY],
+    tables: [{ file: 'row', source }],
+    extract: () => ({ unknown: 'not SQL' }),
+    readCommand,
+  }).results;
+  const [kind, by = ''] = result!.got.split(' by ');
+  return { kind: kind as keyof typeof STRICTNESS, by };
+}
+
+for (const [title, rows] of Object.entries(SSH_COMMANDS)) {
+  describe(title, () => {
+    test.each(rows.map((row) => ({ ...row, name: JSON.stringify(row.command).slice(0, 120) })))(
+      '$name: $expect',
+      (row) => {
+        const { kind, by } = verdictOf(row);
+        if (row.expect === 'allow') expect(`${kind} by ${by}`).toBe('allow by grant');
+        else expect(STRICTNESS[kind], `${kind} by ${by}`).toBeGreaterThanOrEqual(STRICTNESS[row.expect]);
+      },
+    );
+  });
+}
