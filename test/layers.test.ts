@@ -164,6 +164,7 @@ const RANK: Record<string, number> = {
   work: 7,
   pipe: 8,
   sftp: 8,
+  running: 9,
   forward: 9,
   road: 6,
   answers: 7,

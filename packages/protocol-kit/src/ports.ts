@@ -55,7 +55,7 @@ export interface ProtocolSession {
   bundleChanged(): void;
 }
 
-export type TimerName = 'alive' | 'login' | 'idle' | 'age' | 'notice' | 'held' | 'commit' | 'close';
+export type TimerName = 'alive' | 'mask' | 'login' | 'idle' | 'age' | 'notice' | 'held' | 'commit' | 'close';
 
 export interface ClientTls {
   /** SNI as sent; undefined without. */

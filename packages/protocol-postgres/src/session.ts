@@ -156,6 +156,7 @@ export class PostgresSession implements ProtocolSession {
           else if (phase.kind === 'opening') this.#fail(new GatewayError('upstream.unreachable'));
           return;
         case 'alive':
+        case 'mask':
           return;
         case 'notice':
           if (phase.kind === 'open') phase.requests.judge.remind();

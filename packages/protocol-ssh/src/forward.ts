@@ -8,6 +8,7 @@ import type { SshForward } from '@sallyport/model';
 import { type NestedClient, type Permit, Refusal } from '@sallyport/protocol-kit';
 import type { Channel, Channels } from './channels.ts';
 import { forwardStatement } from './classify.ts';
+import { countedFilter } from './mask.ts';
 import { type ChannelOpen, encode, OPEN_FAILURE, parseTcpAddresses, Reader, string, uint32 } from './messages.ts';
 import { Pipe } from './pipe.ts';
 import type { GlobalAnswer } from './upstream.ts';
@@ -74,14 +75,9 @@ export class Forwards {
     const pipe = new Pipe(
       client,
       host,
-      {
-        saturated: false,
-        down: (chunk) => {
-          tally.bytes += chunk.length;
-          return chunk;
-        },
-        rest: () => Buffer.alloc(0),
-      },
+      countedFilter((bytes, up) => {
+        if (!up) tally.bytes += bytes;
+      }),
       {
         exited: () => undefined,
         closed: () => {

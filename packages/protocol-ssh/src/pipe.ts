@@ -4,19 +4,8 @@
  * Back-pressure: a side gets window for what the other side took.
  */
 import type { Channel, ChannelOwner } from './channels.ts';
+import type { Filter } from './mask.ts';
 import type { ChannelRequest } from './messages.ts';
-
-/** What is done with bytes on their way; each returns what goes on, lent for the call. */
-export interface Filter {
-  /** From the host. */
-  down(chunk: Buffer, isStderr: boolean): Buffer;
-  /** From the client; absent: as it comes. */
-  up?(chunk: Buffer): Buffer;
-  /** The host says no more on either stream: what was held back. */
-  rest(isStderr: boolean): Buffer;
-  /** True while the record of it is behind: the host gets no window. */
-  readonly saturated: boolean;
-}
 
 export interface PipeOwner {
   /** `exit-status` or `exit-signal`, as the host said. */
@@ -47,7 +36,7 @@ export class Pipe implements ChannelOwner {
   // From the client, by its channel's owner.
 
   clientData(chunk: Buffer): void {
-    const bytes = this.#filter.up?.(chunk) ?? chunk;
+    const bytes = this.#filter.up(chunk);
     if (this.#host.write(bytes) && this.#owedUp === 0) this.#client.took(chunk.length);
     else this.#owedUp += chunk.length;
   }
@@ -132,7 +121,7 @@ export class Pipe implements ChannelOwner {
     switch (request.type) {
       case 'exit-status':
       case 'exit-signal':
-        this.#flushFilter();
+        // Not the end of what it says: data may come behind it.
         this.#client.request(request.type, request.data);
         this.#owner.exited(request);
         break;

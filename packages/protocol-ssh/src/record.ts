@@ -1,5 +1,5 @@
 /**
- * What a session leaves behind of each statement: its outcome for the trail. Refuses to judge and to wait.
+ * What a session leaves behind of each statement: its outcome for the trail, its files for replay. Refuses to judge and to wait.
  */
 import type { FileFacts } from '@sallyport/model';
 import type { RecorderPort, SignedIn } from '@sallyport/protocol-kit';
@@ -29,20 +29,9 @@ export class Tally {
   }
 }
 
-export function noteEnd(recorder: RecorderPort, number: number, error: string, said: string): void {
-  recorder.note(number, error === '' ? 'complete' : 'error', said);
-}
-
 /** @param digest hex SHA-256 of the content; '' where it did not move from front to back */
-export function noteFile(
-  recorder: RecorderPort,
-  { number, bytes, error }: Tally,
-  file: FileFacts,
-  digest: string,
-): void {
-  const what = [file.op, JSON.stringify(file.path), ...(file.target === '' ? [] : [JSON.stringify(file.target)])].join(
-    ' ',
-  );
-  const content = digest === '' ? '' : ` sha256 ${digest}`;
-  recorder.note(number, error === '' ? 'complete' : 'error', `${what}: ${bytes} bytes${content}`);
+export function recordFile(recorder: RecorderPort, { number, bytes }: Tally, file: FileFacts, digest: string): void {
+  const { op, path, target, via } = file;
+  const moves = op === 'read' || op === 'write';
+  recorder.file(number, { op, path, target, digest, via, ...(moves ? { size: bytes } : {}) });
 }

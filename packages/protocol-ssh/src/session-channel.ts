@@ -13,13 +13,14 @@ import {
   readCommand,
   shellStatement,
   subsystemStatement,
+  type Transfer,
   transferIn,
   transferStatements,
 } from './classify.ts';
 import { forTerminal, heldText, refusedStatus } from './deny.ts';
-import { type ChannelRequest, parseExitSignal, parsePty, parseWindowChange, Reader } from './messages.ts';
-import { type Filter, Pipe } from './pipe.ts';
-import { noteEnd, type Tally } from './record.ts';
+import { type ChannelRequest, parsePty, parseWindowChange, Reader } from './messages.ts';
+import type { Tally } from './record.ts';
+import { RunningStream } from './running.ts';
 import { Sftp } from './sftp.ts';
 import { requests } from './upstream.ts';
 import type { Judged, Work } from './work.ts';
@@ -33,7 +34,7 @@ export interface Running {
   clientEof(): void;
   clientClosed(): void;
   clientDrained(): void;
-  resized?(columns: number, rows: number, data: Buffer): void;
+  resized?(data: Buffer): void;
   signal?(data: Buffer): void;
 }
 
@@ -74,12 +75,11 @@ export class SessionChannel implements ChannelOwner {
         parsePty(data);
         this.#pty = data;
         return answer(true);
-      case 'window-change': {
-        const { columns, rows } = parseWindowChange(data);
+      case 'window-change':
+        parseWindowChange(data);
         this.#size = data;
-        this.#running?.resized?.(columns, rows, data);
+        this.#running?.resized?.(data);
         return answer(true);
-      }
       case 'signal':
         this.#running?.signal?.(data);
         return answer(this.#running?.signal !== undefined);
@@ -127,14 +127,16 @@ export class SessionChannel implements ChannelOwner {
       judged?.tally.finish(work.host.monotonicUs());
       judged = await this.#judge(statement);
     }
-    if (judged !== undefined) await this.#runCommand(judged, command);
+    if (judged !== undefined) await this.#runCommand(judged, command, transfer);
   }
 
-  async #runCommand({ permit, tally, statement }: Judged, command: string): Promise<void> {
-    const host = await this.#openHost(permit);
-    this.#join(host, tally, statement);
+  async #runCommand(judged: Judged, command: string, transfer?: Transfer): Promise<void> {
+    const host = await this.#openHost(judged.permit);
+    // The same server as the subsystem's, so the same operations.
+    if (transfer?.kind === 'sftp-server') this.#sftp(host, judged.tally, judged.statement);
+    else this.#join(host, judged, transfer);
     host.request('exec', requests.exec(command), (ok) => {
-      if (!ok) this.#failed(tally, host, 'the host does not run commands');
+      if (!ok) this.#failed(judged.tally, host, 'the host does not run commands');
     });
   }
 
@@ -143,11 +145,11 @@ export class SessionChannel implements ChannelOwner {
     const mode = work.signed.resource.ssh?.shell ?? 'none';
     const statement = shellStatement(this.#asker);
     if (mode !== 'recorded') throw work.refuse(statement, 'gateway/shell', 'This resource opens no shells.');
-    const { permit, tally } = await this.#judge(statement);
-    const host = await this.#openHost(permit);
-    this.#join(host, tally, statement);
+    const judged = await this.#judge(statement);
+    const host = await this.#openHost(judged.permit);
+    this.#join(host, judged);
     host.request('shell', new Uint8Array(), (ok) => {
-      if (!ok) this.#failed(tally, host, 'the host opens no shell');
+      if (!ok) this.#failed(judged.tally, host, 'the host opens no shell');
     });
   }
 
@@ -203,41 +205,23 @@ export class SessionChannel implements ChannelOwner {
     return host;
   }
 
-  #join(host: Channel, tally: Tally, statement: Statement): void {
-    const work = this.#work;
-    const filter: Filter = {
-      saturated: false,
-      down: (chunk) => {
-        tally.bytes += chunk.length;
-        return chunk;
-      },
-      rest: () => Buffer.alloc(0),
-    };
-    const over = Promise.withResolvers<void>();
-    const pipe = new Pipe(this.#channel, host, filter, {
-      exited: (request) => {
-        const said = exitText(request);
-        noteEnd(work.host.recorder, tally.number, '', said);
-      },
-      closed: () => {
-        tally.finish(work.host.monotonicUs());
-        over.resolve();
-      },
-    });
-    const ended = work.running(statement, (error) => {
-      this.#say(work.textOf(error, statement));
-      tally.error = error.code;
-      pipe.stop();
-    });
-    void over.promise.then(ended);
-    this.#run({
-      clientData: (chunk) => pipe.clientData(chunk),
-      clientEof: () => pipe.clientEof(),
-      clientClosed: () => pipe.clientClosed(),
-      clientDrained: () => pipe.clientDrained(),
-      resized: (_columns, _rows, data) => pipe.requestHost('window-change', data),
-      signal: (data) => pipe.requestHost('signal', data),
-    });
+  #join(host: Channel, judged: Judged, transfer?: Transfer): void {
+    const { statement } = judged;
+    const recorded = this.#work.signed.resource.ssh?.inputRecorded === true && this.#pty === undefined;
+    this.#run(
+      new RunningStream({
+        work: this.#work,
+        client: this.#channel,
+        host,
+        judged,
+        pty: this.#pty,
+        transfer,
+        ...(recorded
+          ? { recordInput: (chunk: Buffer) => this.#work.host.recorder.streamInput(judged.tally.number, chunk) }
+          : {}),
+        forbidden: (error) => this.#say(this.#work.textOf(error, statement)),
+      }),
+    );
   }
 
   /** From here on the client's words go there. */
@@ -291,10 +275,6 @@ export class SessionChannel implements ChannelOwner {
     if (this.#asking !== undefined) this.#work.cancel(this.#asking);
     this.#running?.clientClosed();
   }
-}
-
-function exitText({ type, data }: ChannelRequest): string {
-  return type === 'exit-status' ? `exit ${new Reader(data, 0).uint32()}` : `signal ${parseExitSignal(data).signal}`;
 }
 
 /** `*` stands for any run of characters. */

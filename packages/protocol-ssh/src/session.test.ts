@@ -98,7 +98,7 @@ describe.skipIf(sshdMissing)('SSH', () => {
     const ran = await bench.ssh(at, ['kill -TERM $$']);
     // OpenSSH's client has no status for a signal: it says 255.
     expect(ran.code).toBe(255);
-    await expect.poll(() => at.recorded.notes).toEqual([expect.stringContaining('signal TERM')]);
+    await expect.poll(() => at.recorded.streams.at(-1)).toMatchObject({ kind: 'exit', signal: 'TERM' });
   });
 
   test('variables that the resource names are set, others are not', async () => {
@@ -200,6 +200,45 @@ describe.skipIf(sshdMissing)('SSH', () => {
     expect(ran.stdout.toString()).toBe('agent= display=\n');
   });
 
+  test('what detectors find is masked on both streams, and the record is what the client saw', async () => {
+    const masks = { columns: [], detect: [{ detect: 'email', with: 'redact' }] } as const;
+    const at = await bench.gateway(
+      { decide: () => ({ kind: 'allow', rule: 'test/allow', masks }) },
+      { maskStreams: true },
+    );
+    const ran = await bench.ssh(at, [
+      "printf 'to ana@exam'; sleep 0.1; printf 'ple.com now\\n'; echo 'cc bob@example.org' >&2; seq 3",
+    ]);
+    expect(ran.stdout.toString()).not.toContain('example.com');
+    expect(ran.stdout.toString()).toMatch(/^to .* now\n1\n2\n3\n$/);
+    expect(ran.stderr).not.toContain('bob@');
+    const shown = (stream: string) =>
+      Buffer.concat(
+        at.recorded.streams.flatMap((frame) =>
+          frame.kind === 'output' && frame.stream === stream ? [frame.bytes] : [],
+        ),
+      );
+    await expect.poll(() => at.recorded.streams.at(-1)).toMatchObject({ kind: 'exit', code: 0 });
+    expect(shown('stdout').equals(ran.stdout)).toBe(true);
+    expect(shown('stderr').toString()).toBe(ran.stderr);
+    expect(at.outcomes[0]?.masked).toBe(2);
+  });
+
+  test('a recording that is behind holds the host up, and loses nothing', async () => {
+    let behind = true;
+    const at = await bench.gateway({ saturated: () => behind });
+    const ran = bench.ssh(at, ['head -c 20000000 /dev/zero']);
+    const recorded = (): number =>
+      at.recorded.streams.reduce((sum, frame) => sum + (frame.kind === 'output' ? frame.bytes.length : 0), 0);
+    await expect.poll(recorded).toBeGreaterThan(1_000_000);
+    await new Promise((next) => setTimeout(next, 300));
+    expect(recorded()).toBeLessThan(3_000_000);
+    behind = false;
+    at.recorderDrained();
+    expect((await ran).stdout).toHaveLength(20_000_000);
+    expect(recorded()).toBe(20_000_000);
+  });
+
   test('a kill ends both sides', async () => {
     const at = await bench.gateway();
     const ran = bench.ssh(at, ['echo up; sleep 600']);
@@ -243,7 +282,8 @@ describe.skipIf(sshdMissing)('SSH', () => {
       size: 0,
       via: 'sftp',
     });
-    expect(at.recorded.notes.filter((note) => note.includes(sha(content)))).toHaveLength(2);
+    const digests = at.recorded.streams.flatMap((frame) => (frame.kind === 'file' ? [frame.digest] : []));
+    expect(digests.filter((digest) => digest === sha(content))).toHaveLength(2);
   });
 
   test('links and `..` do not hide a path from a rule, and a denied operation never happens', async () => {

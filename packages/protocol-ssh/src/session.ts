@@ -109,6 +109,9 @@ export class SshSession implements ProtocolSession {
         return this.#fail(new GatewayError('session.too_long'));
       case 'alive':
         return this.#askAlive();
+      case 'mask':
+        if (this.#phase.kind === 'open') this.#phase.work.quiet();
+        return;
       case 'notice':
       case 'held':
       case 'commit':

@@ -13,13 +13,24 @@ import {
   type SignedIn,
 } from '@sallyport/protocol-kit';
 import { refusalText } from './deny.ts';
-import { noteFile, Tally } from './record.ts';
+import { recordFile, Tally } from './record.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface Waiter {
   /** The statement waits for a person. */
   held(notice: HeldNotice): void;
 }
+
+/** A stream that holds something back. */
+export interface Holding {
+  /** Nothing came for a moment. @returns true when it still holds something */
+  quiet(): boolean;
+  /** Other masks may be in force. */
+  remask(): void;
+}
+
+/** A masked stream waits so long for what follows; less than a keystroke's echo is noticed after. */
+const QUIET_MS = 15;
 
 export interface Judged {
   readonly statement: Statement;
@@ -35,12 +46,19 @@ export class Work {
   /** What runs on for long, to be asked about again when rules change. */
   readonly #running = new Map<Statement, (error: Refusal) => void>();
   #busy = 0;
-  onIdle: ((idle: boolean) => void) | undefined;
+  /** Masked streams that hold something back. */
+  readonly #holding = new Set<Holding>();
+  readonly #streams = new Set<Holding>();
+  #quietSet = false;
+  readonly #recorded = new Set<() => void>();
 
   constructor(host: SessionHost, signed: SignedIn, upstream: Upstream) {
     this.host = host;
     this.signed = signed;
     this.upstream = upstream;
+    host.recorder.onDrained = () => {
+      for (const caughtUp of this.#recorded) caughtUp();
+    };
     signed.onHeld = (notice) => this.#waiters.get(notice.statement)?.held(notice);
   }
 
@@ -95,20 +113,52 @@ export class Work {
 
   /** A file operation is over: what moved, and the digest of it where it moved from front to back. */
   fileEnded(tally: Tally, file: FileFacts, digest: string): void {
-    noteFile(this.host.recorder, tally, file, digest);
+    recordFile(this.host.recorder, tally, file, digest);
     tally.finish(this.host.monotonicUs());
   }
 
   busy(by: 1 | -1): void {
     this.#busy += by;
-    this.onIdle?.(this.#busy === 0);
   }
 
   get isBusy(): boolean {
     return this.#busy > 0 || this.#waiters.size > 0;
   }
 
+  /** Asked to let go what need not wait, soon. */
+  holds(holding: Holding): void {
+    this.#holding.add(holding);
+    if (this.#quietSet) return;
+    this.#quietSet = true;
+    this.host.timers.set('mask', QUIET_MS);
+  }
+
+  /** The deadline of `holds` has come. */
+  quiet(): void {
+    this.#quietSet = false;
+    for (const holding of this.#holding) {
+      this.#holding.delete(holding);
+      if (holding.quiet()) this.holds(holding);
+    }
+  }
+
+  /** @returns to be called at its end */
+  stream(stream: Holding): () => void {
+    this.#streams.add(stream);
+    return () => {
+      this.#streams.delete(stream);
+      this.#holding.delete(stream);
+    };
+  }
+
+  /** @param caughtUp the record is not behind any more @returns to be called at the end */
+  recorded(caughtUp: () => void): () => void {
+    this.#recorded.add(caughtUp);
+    return () => void this.#recorded.delete(caughtUp);
+  }
+
   bundleChanged(): void {
+    for (const stream of this.#streams) stream.remask();
     for (const [statement, stop] of this.#running) {
       const verdict = this.signed.gate.decide(statement);
       // A hold was answered when it began.

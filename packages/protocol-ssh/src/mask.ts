@@ -1,0 +1,127 @@
+/**
+ * What is done with a stream on its way: masked as it comes, recorded as the client sees it, counted. Refuses to mask what
+ * is a transfer's protocol: that is given to `countedFilter`. A masked stream may wait a moment for what follows.
+ */
+import { createStreamMasker, type MaskKey, type StreamMasker } from '@sallyport/mask';
+import type { DetectMask } from '@sallyport/model';
+import type { RecorderPort } from '@sallyport/protocol-kit';
+
+/** Each returns what goes on, lent for the call. */
+export interface Filter {
+  /** From the host. */
+  down(chunk: Buffer, isStderr: boolean): Buffer;
+  /** From the client. */
+  up(chunk: Buffer): Buffer;
+  /** The host says no more on either stream: what was held back. */
+  rest(isStderr: boolean): Buffer;
+  /** True while the record of it is behind: the host gets no window. */
+  readonly saturated: boolean;
+}
+
+export interface StreamFilterOptions {
+  readonly recorder: RecorderPort;
+  readonly number: number;
+  readonly pty: boolean;
+  /** Of what the client sends, what may be recorded as it goes; absent: nothing. */
+  recordInput?(chunk: Buffer): void;
+  readonly detect: readonly DetectMask[];
+  readonly key: MaskKey | undefined;
+  /** Bytes of the host, and how many stretches of them were masked so far. */
+  counted(bytes: number, masked: number): void;
+  /** Something is held back: ask `quiet` in a moment. */
+  holds(): void;
+  nowMs(): number;
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const NOTHING = Buffer.alloc(0);
+
+export class StreamFilter implements Filter {
+  readonly #options: StreamFilterOptions;
+  #out: StreamMasker;
+  #err: StreamMasker;
+  #masked = 0;
+  #lastMs = 0;
+
+  constructor(options: StreamFilterOptions) {
+    this.#options = options;
+    this.#out = this.#masker(options.detect);
+    this.#err = this.#masker(options.detect);
+  }
+
+  #masker(detect: readonly DetectMask[]): StreamMasker {
+    return createStreamMasker(detect, this.#options.key, { keepWidth: this.#options.pty });
+  }
+
+  get saturated(): boolean {
+    return this.#options.recorder.saturated;
+  }
+
+  get holds(): boolean {
+    return this.#out.heldBytes > 0 || this.#err.heldBytes > 0;
+  }
+
+  /** Other masks are in force: what was held back under the ones before goes by them. */
+  remask(detect: readonly DetectMask[]): readonly [Buffer, Buffer] {
+    const left = [this.rest(false), this.rest(true)] as const;
+    this.#masked += this.#out.hits + this.#err.hits;
+    this.#out = this.#masker(detect);
+    this.#err = this.#masker(detect);
+    return left;
+  }
+
+  down(chunk: Buffer, isStderr: boolean): Buffer {
+    const masker = isStderr ? this.#err : this.#out;
+    const bytes = asBuffer(masker.push(chunk));
+    this.#record(bytes, isStderr);
+    this.#options.counted(chunk.length, this.#masked + this.#out.hits + this.#err.hits);
+    if (masker.heldBytes > 0) {
+      this.#lastMs = this.#options.nowMs();
+      this.#options.holds();
+    }
+    return bytes;
+  }
+
+  up(chunk: Buffer): Buffer {
+    if (this.#options.pty) this.#out.typed(chunk);
+    this.#options.recordInput?.(chunk);
+    return chunk;
+  }
+
+  rest(isStderr: boolean): Buffer {
+    const bytes = asBuffer((isStderr ? this.#err : this.#out).flush());
+    this.#record(bytes, isStderr);
+    this.#options.counted(0, this.#masked + this.#out.hits + this.#err.hits);
+    return bytes;
+  }
+
+  /** Nothing came since `holds` was said. @returns what need not wait longer, of stdout and of stderr */
+  quiet(): readonly [Buffer, Buffer] {
+    const quietMs = this.#options.nowMs() - this.#lastMs;
+    const out = asBuffer(this.#out.idle(quietMs));
+    const err = asBuffer(this.#err.idle(quietMs));
+    this.#record(out, false);
+    this.#record(err, true);
+    return [out, err];
+  }
+
+  #record(bytes: Buffer, isStderr: boolean): void {
+    if (bytes.length === 0) return;
+    const stream = this.#options.pty ? 'pty' : isStderr ? 'stderr' : 'stdout';
+    this.#options.recorder.streamOutput(this.#options.number, stream, bytes);
+  }
+}
+
+/** Bytes pass as they are, and are counted. */
+export const countedFilter = (counted: (bytes: number, up: boolean) => void): Filter => ({
+  saturated: false,
+  down: (chunk) => {
+    counted(chunk.length, false);
+    return chunk;
+  },
+  up: (chunk) => {
+    counted(chunk.length, true);
+    return chunk;
+  },
+  rest: () => NOTHING,
+});
