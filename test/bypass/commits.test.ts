@@ -303,3 +303,59 @@ test('an approver is never the requester, and a COMMIT answered twice counts onc
   expect(await left()).toBe('6');
   wire.destroy();
 });
+
+describe('wrapped, where the resource says so', () => {
+  const wrap = async (wrapAutocommit: boolean): Promise<void> => {
+    await admin.call('PATCH', '/v1/resources/payments-db', { wrapAutocommit });
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  };
+  beforeAll(() => wrap(true));
+  afterAll(() => wrap(false));
+
+  test.each([
+    ['a write by itself', [query(DELETE)]],
+    ['a write behind others in one message', [query(`select 1; ${DELETE}`)]],
+    ['a prepared write by itself', [...prepared(DELETE), sync()]],
+    ['a write in WITH', [query(`with d as (${DELETE} returning 1) select count(*) from d`)]],
+    ['a write, and a COMMIT before its answer', [query(DELETE), query('commit')]],
+    ['a pipeline, and a COMMIT before its answer', [...prepared(DELETE), sync(), query('commit')]],
+    [
+      'a write behind the end of a transaction in its pipeline',
+      [...prepared('begin'), ...prepared('commit'), ...prepared(DELETE), sync()],
+    ],
+  ])('%s is held, and undone once it is denied', async (_what, frame) => {
+    const wire = await open();
+    const seen = await ran(wire, frame);
+    expect(seen.held.length, JSON.stringify(seen)).toBe(1);
+    expect(seen.tags.filter((tag) => tag.startsWith('DELETE') && frame.length < 3)).toEqual([]);
+    expect(await left()).toBe('10');
+    const end = await answered(wire, seen.held[0]!, 'deny');
+    expect(end.errors[0]).toMatchObject({ sqlstate: '42501', reason: 'approval.denied' });
+    expect(end.ready[0]).toBe('I');
+    expect(await left()).toBe('10');
+    wire.destroy();
+  });
+
+  test('a write by itself that is approved is committed, and told as if it had been by itself', async () => {
+    const wire = await open();
+    const seen = await ran(wire, [query(DELETE)]);
+    const end = await answered(wire, seen.held[0]!, 'approve');
+    expect(end).toMatchObject({ tags: ['DELETE 4'], ready: 'I', errors: [] });
+    expect(await left()).toBe('6');
+    wire.destroy();
+  });
+
+  test.each([
+    ['a whole transaction in one message', [query(`begin; ${DELETE}; commit`)]],
+    ['COPY', [query('copy committed from stdin')]],
+    ['a pipeline without its Sync', [...prepared(DELETE), query('select 1')]],
+    ['CALL', [query('call commits_inside()')]],
+  ])('%s is refused still', async (_what, frame) => {
+    const wire = await open();
+    const seen = await ran(wire, frame);
+    expect(seen.errors.at(-1), JSON.stringify(seen)).toMatchObject({ sqlstate: '42501' });
+    expect(seen.ready.at(-1)).toBe('I');
+    expect(await left()).toBe('10');
+    wire.destroy();
+  });
+});

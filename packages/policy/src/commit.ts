@@ -3,8 +3,8 @@
  * hold. Refuses to know a protocol: how a statement is committed is its fact (model `CommitWay`). ADR 0025.
  */
 import type { ErrorCode } from '@sallyport/core';
-import type { ApprovalSpec, CommitHold, Resource, Statement } from '@sallyport/model';
-import type { SessionView } from './session-view.ts';
+import type { ApprovalSpec, CommitHold, Policy, Resource, Statement } from '@sallyport/model';
+import { isAboutResource, type SessionView } from './session-view.ts';
 
 /**
  * True where the rule lets the statement run and holds its COMMIT. What only reads has nothing to commit: it waits before it
@@ -55,6 +55,15 @@ export const holdsCommits = (view: SessionView): boolean =>
   [...view.steadyRules, ...view.changingRules].some(
     (rule) => rule.verdict === 'hold' && !rule.shadow && rule.approval.commit !== undefined,
   );
+
+/** The first resource under a policy whose COMMITs could never be answered: said when it is saved. Undefined = none. */
+export function ticketConflict(
+  policy: Policy,
+  resources: readonly Pick<Resource, 'name' | 'labels' | 'projectId' | 'approval'>[],
+): string | undefined {
+  if (!policy.rules.some((rule) => rule.approval?.commit !== undefined && rule.mode !== 'shadow')) return undefined;
+  return resources.find((resource) => resource.approval === 'ticket' && isAboutResource(policy, resource))?.name;
+}
 
 const TICKET =
   'This resource answers by ticket, and a COMMIT cannot be asked for again: its approval has to be `wait`.';

@@ -127,7 +127,10 @@ export function isAboutPrincipal({ subjects }: Policy, who: PrincipalRef, groups
   return subjects.kinds === undefined || subjects.kinds.includes(who.kind);
 }
 
-export function isAboutResource({ resources, projectId }: Policy, resource: Resource): boolean {
+export function isAboutResource(
+  { resources, projectId }: Policy,
+  resource: Pick<Resource, 'name' | 'labels' | 'projectId'>,
+): boolean {
   if (projectId !== resource.projectId) return false;
   if (resources.names !== undefined && !resources.names.includes(resource.name)) return false;
   return resources.labels === undefined || labelsMatch(resources.labels, resource.labels);

@@ -1,5 +1,6 @@
 /** Tables of policies and their revisions. The only Prisma in this folder. */
 import { Injectable } from '@nestjs/common';
+import type { Resource as ModelResource } from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
 import { idOrName } from '../db/reference.ts';
 import type { Policy, PolicyRevision, Prisma } from '../generated/prisma/client.ts';
@@ -18,6 +19,23 @@ export class PoliciesRepository {
   }
   find(projectId: string, reference: string, tx: Tx = this.database.client): Promise<Policy | null> {
     return tx.policy.findFirst({ where: { projectId, ...idOrName(reference) } });
+  }
+  /** What a policy may be about, as far as a rule about COMMITs has to know. */
+  async resources(
+    projectId: string,
+    tx: Tx,
+  ): Promise<Pick<ModelResource, 'name' | 'labels' | 'projectId' | 'approval'>[]> {
+    const rows = await tx.resource.findMany({
+      where: { projectId },
+      select: { name: true, labels: true, spec: true },
+      orderBy: { name: 'asc' },
+    });
+    return rows.map(({ name, labels, spec }) => ({
+      name,
+      projectId,
+      labels: labels as ModelResource['labels'],
+      approval: (spec as unknown as Pick<ModelResource, 'approval'>).approval,
+    }));
   }
   async insert(tx: Tx, data: Prisma.PolicyUncheckedCreateInput, byId: string | null): Promise<Policy> {
     const row = await tx.policy.create({ data });

@@ -5,7 +5,7 @@
 import { Injectable } from '@nestjs/common';
 import { GatewayError, isDnsLabel } from '@sallyport/core';
 import type { Policy as CompiledPolicy } from '@sallyport/model';
-import { PolicyDocumentError, parsePolicyDocument } from '@sallyport/policy';
+import { PolicyDocumentError, parsePolicyDocument, ticketConflict } from '@sallyport/policy';
 import { z } from 'zod';
 import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
@@ -163,6 +163,7 @@ export class Policies {
   async insert(tx: Tx, actor: Actor, source: string, file: string): Promise<PolicyRow> {
     const id = this.clock.id();
     const compiled = compilePolicy(source, file, { id, projectId: actor.projectId });
+    await this.#requireAnswerable(tx, compiled, file);
     const row = await this.repository.insert(
       tx,
       { id, projectId: actor.projectId, name: compiled.name, source, compiled: json(compiled) },
@@ -175,6 +176,7 @@ export class Policies {
     const compiled = compilePolicy(source, file, { id: found.id, projectId: actor.projectId });
     if (compiled.name !== found.name)
       throw new InvalidRequest([{ field: 'name', message: 'a policy keeps its name', file }], 'policy.invalid');
+    await this.#requireAnswerable(tx, compiled, file);
     const row = await this.repository.update(
       tx,
       found.id,
@@ -187,6 +189,15 @@ export class Policies {
   async delete(tx: Tx, actor: Actor, found: PolicyRow): Promise<void> {
     await this.repository.remove(tx, found.id);
     await this.#changed(tx, actor, 'policy.deleted', found);
+  }
+
+  /** A COMMIT cannot be asked for again later. @throws InvalidRequest `policy.invalid` */
+  async #requireAnswerable(tx: Tx, compiled: CompiledPolicy, file: string): Promise<void> {
+    if (compiled.rules.every((rule) => rule.approval?.commit === undefined)) return;
+    const resource = ticketConflict(compiled, await this.repository.resources(compiled.projectId, tx));
+    if (resource === undefined) return;
+    const message = `the resource ${resource} has \`approval: ticket\`, and \`at: commit\` needs \`approval: wait\``;
+    throw new InvalidRequest([{ field: 'resources', message, file }], 'policy.invalid');
   }
 
   async #changed(tx: Tx, actor: Actor, action: string, row: PolicyRow): Promise<void> {

@@ -40,6 +40,31 @@ test('a policy is checked when saved: a wrong line is named and nothing is kept'
   expect((await plane.call('GET', '/v1/policies/prod')).status).toBe(404);
 });
 
+test('a rule that holds COMMITs is not kept for a resource that answers by ticket', async () => {
+  await plane.call('POST', '/v1/resources', {
+    name: 'by-ticket',
+    type: 'postgres',
+    labels: { env: 'tickets' },
+    approval: 'ticket',
+    postgres: { host: 'x' },
+  });
+  const source = (env: string): string => `kind: Policy
+name: at-commit
+resources: { labels: { env: ${env} } }
+rules:
+  - name: writes
+    when: sql.effects.exists(e, e == "write")
+    verdict: hold
+    approval: { groups: [], at: commit }
+`;
+  const answer = await plane.call('POST', '/v1/policies', { source: source('tickets') });
+  expect(answer).toMatchObject({ status: 422, body: { errors: [{ field: 'resources' }] } });
+  expect((await plane.call('POST', '/v1/policies', { source: source('prod') })).status).toBe(201);
+  expect((await plane.call('PUT', '/v1/policies/at-commit', { source: source('tickets') })).status).toBe(422);
+  expect((await plane.call('DELETE', '/v1/policies/at-commit')).status).toBe(204);
+  await plane.call('DELETE', '/v1/resources/by-ticket');
+});
+
 test('every revision is kept, with who wrote it', async () => {
   expect((await plane.call('POST', '/v1/policies', { source: SOURCE('deny') })).status).toBe(201);
   expect((await plane.call('POST', '/v1/policies', { source: SOURCE('deny') })).body).toMatchObject({
