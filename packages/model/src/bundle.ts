@@ -98,7 +98,7 @@ export type BundleChunk =
   | { readonly kind: 'group'; readonly body: BundleGroup }
   | { readonly kind: 'members'; readonly body: GroupMembers }
   | { readonly kind: 'key'; readonly body: VerificationKey }
-  /** An issuer whose own tokens agents take (ADR 0027). */
+  /** An issuer whose own tokens agents take (ADR 0028). */
   | { readonly kind: 'issuer'; readonly body: TrustedIssuer }
   | { readonly kind: 'revocations'; readonly body: readonly Revocation[] }
   | { readonly kind: 'settings'; readonly body: BundleSettings };

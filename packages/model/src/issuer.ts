@@ -1,6 +1,6 @@
 /**
  * An issuer whose own tokens open sessions at an agent: a trust rule as a bundle carries it, and what is asked of such a
- * token beside its signature. The control plane's exchange asks the same, by the same functions. ADR 0027.
+ * token beside its signature. The control plane's exchange asks the same, by the same functions. ADR 0028.
  * Refuses to know signatures and who may sign in; the clock is an argument. RFC 7519 section 4.1, SPIFFE JWT-SVID section 3.
  */
 import { LIMITS, listOf, objectOf, oneOf, optional, parseInteger, parseString, recordOf } from '@sallyport/core';

@@ -1,5 +1,5 @@
 /**
- * A cluster's, CI system's or other issuer's own token, verified by the issuers and claim rules of the bundle (ADR 0027):
+ * A cluster's, CI system's or other issuer's own token, verified by the issuers and claim rules of the bundle (ADR 0028):
  * one list of asymmetric algorithms, keys from the bundle alone (what the token says of keys is not looked at), then the
  * claims by the same functions as the control plane's exchange. Refuses to make principals, and to say why to a client. Pure.
  */

@@ -1,5 +1,5 @@
 /**
- * Trust rules as agents get them (ADR 0027): with the keys that were last fetched and the principals they make. Read in the
+ * Trust rules as agents get them (ADR 0028): with the keys that were last fetched and the principals they make. Read in the
  * snapshot of a bundle. Rules that are off, whose tokens are good once, without keys, or that make nobody are left out.
  */
 import { LIMITS } from '@sallyport/core';
