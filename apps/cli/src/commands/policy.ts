@@ -31,7 +31,7 @@ export function registerPolicy({ program, run }: Registry): void {
   policy
     .command('explain')
     .argument('<resource>')
-    .argument('<sql>', 'statement (`-` = stdin)')
+    .argument('<statement>', 'SQL, or a command line for an ssh resource (`-` = stdin)')
     .description('tell what would be decided about a statement, and which rules said so')
     .option('--principal <name>', 'as this principal')
     .option('--group <name>', 'as a member of this group (repeatable)', repeated)
@@ -145,14 +145,27 @@ async function explain(
 const STYLES = { allow: 'green', hold: 'yellow', deny: 'red' } as const;
 
 function renderExplanation(context: Context, answer: Explanation): readonly string[] {
-  const { verdict, effects, statementEffects, grants, unknown } = answer;
+  const { verdict, effects, statementEffects, grants, unknown, shell } = answer;
   const rules = answer.rules.filter((rule) => rule.outcome !== 'other_subject' && rule.outcome !== 'other_resource');
   const message = typeof verdict['message'] === 'string' ? `: ${safeText(verdict['message'])}` : '';
   return [
     `${styled(context.terminal, STYLES[verdict.kind], verdict.kind)} by ${safeLine(verdict.rule)}${message}`,
     ...(unknown === null ? [] : [`The statement could not be understood (${unknown}), so it is refused.`]),
     `the statement does: ${statementEffects.join(', ') || 'nothing known'}; granted: ${effects.join(', ') || 'nothing'} (${grants.length} ${grants.length === 1 ? 'grant' : 'grants'})`,
+    ...(shell === null ? [] : renderShell(shell)),
     ...(rules.length === 0 ? [] : ['', ...renderTable(rules, RULES, context.terminal.columns())]),
+  ];
+}
+
+function renderShell(shell: NonNullable<Explanation['shell']>): readonly string[] {
+  const { commands, pathsWritten, pathsRead, opaque } = shell;
+  const line = (title: string, words: readonly string[]): readonly string[] =>
+    words.length === 0 ? [] : [`${title}: ${words.map(safeLine).join(', ')}`];
+  return [
+    ...commands.map((command) => `runs: ${safeLine(command)}`),
+    ...line('writes', pathsWritten),
+    ...line('reads', pathsRead),
+    ...line('cannot be told', opaque),
   ];
 }
 

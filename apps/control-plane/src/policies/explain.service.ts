@@ -4,9 +4,8 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
-import { type Bundle, EFFECTS, type PrincipalKind, type Statement } from '@sallyport/model';
+import { type Bundle, EFFECTS, type PrincipalKind, type Resource, type Statement } from '@sallyport/model';
 import { loadBundlePolicies } from '@sallyport/policy';
-import { effectsOf, extractSqlFacts, isUnknownSql, loadSqlParser } from '@sallyport/sql';
 import { z } from 'zod';
 import { BundlesRepository } from '../bundles/bundles.repository.ts';
 import { type Caller, requirePermission } from '../http/caller.ts';
@@ -15,6 +14,7 @@ import { Exchange } from '../identity/exchange.service.ts';
 import { Principals } from '../identity/principals.service.ts';
 import { Resources } from '../resources/resources.service.ts';
 import { SystemClock } from '../time.ts';
+import { readStatement, shownCommands } from './explain-reading.ts';
 
 const STATEMENT_CHARS_MAX = 100_000;
 
@@ -33,6 +33,18 @@ export const ExplainAnswer = z
     verdict: open(z.looseObject({ kind: z.enum(['allow', 'hold', 'deny']), rule: z.string() })),
     understood: open(z.boolean()),
     unknown: open(z.string().nullable()).describe('Why the text has no facts.'),
+    shell: open(
+      z
+        .object({
+          commands: sensitive(z.array(z.string())).describe(
+            'Every program that would run, with what runs it in front.',
+          ),
+          pathsWritten: sensitive(z.array(z.string())),
+          pathsRead: sensitive(z.array(z.string())),
+          opaque: open(z.array(z.string())).describe('Why something cannot be told before it runs.'),
+        })
+        .nullable(),
+    ).describe('How a command line over SSH is read; null for anything else.'),
     statementEffects: open(z.array(z.enum(EFFECTS))),
     effects: open(z.array(z.enum(EFFECTS))).describe('What the principal may do there.'),
     grants: open(z.array(z.object({ id: z.uuid(), kind: z.string(), effects: z.array(z.string()) }))),
@@ -69,18 +81,20 @@ export class Explain {
       const grants = await this.exchange.grantsOn(caller.projectId, caller.principal.id, target, now);
       if (grants.length === 0) throw new GatewayError('request.not_found', { resource: input.resource });
     }
-    await loadSqlParser();
-    const reading = extractSqlFacts(input.statement);
-    const unknown = isUnknownSql(reading);
-    const statementEffects = unknown ? [] : effectsOf(reading);
+    const protocol = resource.kind as Resource['kind'];
+    const {
+      unknown,
+      effects: statementEffects,
+      facts,
+    } = await readStatement(input.statement, protocol, input.role ?? '');
     const statement: Statement = {
-      protocol: 'postgres',
+      protocol,
       digest: '',
       text: input.statement,
       parameters: [],
       effects: statementEffects,
-      understood: !unknown,
-      facts: unknown ? {} : { sql: reading },
+      understood: unknown === undefined,
+      facts,
       inTransaction: false,
       wroteInTransaction: false,
     };
@@ -104,7 +118,7 @@ export class Explain {
         agentId: '',
         resourceId: resource.id,
         resourceName: resource.name,
-        protocol: 'postgres',
+        protocol,
         principal: { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind },
         onBehalfOf: undefined,
         tokenId: '',
@@ -121,8 +135,9 @@ export class Explain {
     });
     return {
       verdict: { ...explanation.verdict },
-      understood: !unknown,
-      unknown: unknown ? reading.unknown : null,
+      understood: unknown === undefined,
+      unknown: unknown ?? null,
+      shell: shownCommands(facts.shell),
       statementEffects: [...statementEffects],
       effects: [...explanation.effects],
       grants: explanation.grants.map((grant) => ({ id: grant.id, kind: grant.kind, effects: [...grant.effects] })),

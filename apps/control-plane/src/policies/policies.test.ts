@@ -166,3 +166,32 @@ test('a credential in use stays, and a resource with a wrong one is refused', as
     errors: [{ field: 'credential' }],
   });
 });
+
+test.each([
+  ['uptime', 'allow', 'grant', ['uptime']],
+  ["sudo sh -c 'rm -rf /'", 'deny', 'no-rm/rm', ['sudo sh -c rm -rf /', 'sudo sh rm -rf /']],
+  ['ls "', 'deny', 'none', undefined],
+])('explain reads the command line %j for an ssh resource', async (statement, kind, rule, commands) => {
+  await plane.call('POST', '/v1/resources', {
+    name: 'web-1',
+    type: 'ssh',
+    ssh: { host: 'web-1', logins: ['app'], acceptNewHostKey: true },
+  });
+  await plane.call('POST', '/v1/grants', {
+    name: 'bot-web',
+    principal: 'bot',
+    resource: 'web-1',
+    effects: ['exec', 'write', 'admin'],
+  });
+  await plane.call('POST', '/v1/policies', {
+    source:
+      'kind: Policy\nname: no-rm\nrules:\n  - { name: rm, when: \'shell.programs.exists(p, p == "rm")\', verdict: deny }\n',
+  });
+  const { body } = await plane.call<{ shell: { commands: string[] } | null }>('POST', '/v1/policies/explain', {
+    resource: 'web-1',
+    statement,
+    principal: 'bot',
+  });
+  expect(body).toMatchObject({ verdict: { kind, rule }, understood: commands !== undefined });
+  for (const command of commands ?? []) expect(body.shell?.commands).toContain(command);
+});

@@ -831,6 +831,15 @@ export interface Explanation {
   readonly understood: boolean;
   /** Why the text has no facts. */
   readonly unknown: string | null;
+  /** How a command line over SSH is read; null for anything else. */
+  readonly shell: {
+    /** Every program that would run, with what runs it in front. */
+    readonly commands: readonly string[];
+    readonly pathsWritten: readonly string[];
+    readonly pathsRead: readonly string[];
+    /** Why something cannot be told before it runs. */
+    readonly opaque: readonly string[];
+  } | null;
   readonly statementEffects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   /** What the principal may do there. */
   readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
