@@ -1,4 +1,4 @@
-/** `npm run bench`: hands over to test/bench. Options: --quick (a minute), --json. */
+/** `npm run bench`: hands over to test/bench. Options: --quick (a minute), --json, --only control-plane. */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
- * Options: --quick (a minute), --json (the report as JSON instead of the table).
+ * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane (its own table instead).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -9,6 +9,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { buildAll } from '../../scripts/stack/build.ts';
+import { benchControlPlane } from './control-plane.ts';
+import { renderControlPlane } from './control-plane-report.ts';
 import {
   measureBigResult,
   measureLatency,
@@ -25,7 +27,11 @@ import { DATABASE, DIRECT_USER, startTarget } from './target.ts';
 
 const { values } = parseArgs({
   args: process.argv.slice(2).filter((argument) => argument !== '--'),
-  options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    only: { type: 'string' },
+  },
 });
 const PLAN = values.quick
   ? {
@@ -133,8 +139,16 @@ async function cleanUp(): Promise<void> {
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(130)));
-let code = 1;
-try {
+/** @returns exit code */
+async function only(part: string): Promise<number> {
+  if (part !== 'control-plane') throw new Error('--only takes: control-plane');
+  await buildAll(say);
+  const report = await whenStarted(benchControlPlane(dir, values.quick, say));
+  console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderControlPlane(report)}`);
+  return 0;
+}
+
+async function everything(): Promise<number> {
   const report = await bench(dir);
   console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderReport(report)}`);
   const cells = [
@@ -143,7 +157,12 @@ try {
     ...report.throughput.map((row) => row.ways),
     { own: report.perSessionBytes },
   ];
-  code = cells.some((one) => failuresOf('', one).length > 0) ? 1 : 0;
+  return cells.some((one) => failuresOf('', one).length > 0) ? 1 : 0;
+}
+
+let code = 1;
+try {
+  code = await (values.only === undefined ? everything() : only(values.only));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
 } finally {

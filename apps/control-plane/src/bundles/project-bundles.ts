@@ -2,6 +2,7 @@
  * One project's bundles in memory: rows, catalog and the views of its agents, one update at a time. An update reads what
  * changed; after one that failed everything is read anew. Refuses to know agents' ids, keys, and when to look.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BundleCounter } from './bundles.repository.ts';
 import { Catalog } from './catalog.ts';
 import type { BundleSource } from './compile.ts';
@@ -30,6 +31,9 @@ interface Loaded {
   source: BundleSource;
 }
 
+/** A revocation waits no longer than this for the update before it. */
+const PAUSE_MS_MAX = 150;
+
 const covers = (have: BundleCounter, wanted: BundleCounter): boolean =>
   have.epoch > wanted.epoch || (have.epoch === wanted.epoch && have.revision >= wanted.revision);
 
@@ -37,6 +41,8 @@ export class ProjectBundles {
   readonly #sources: ProjectSources;
   #loaded: Loaded | undefined;
   #updating: Promise<unknown> = Promise.resolve();
+  /** Monotonic ms. */
+  #earliest = 0;
 
   constructor(sources: ProjectSources) {
     this.#sources = sources;
@@ -45,7 +51,7 @@ export class ProjectBundles {
   /** The project at that revision or a later one. @throws GatewayError `bundle.malformed` */
   async at(counter: BundleCounter): Promise<ProjectState> {
     const mine = this.#updating.then(async () => {
-      if (this.#loaded === undefined || !covers(this.#loaded.source, counter)) this.#loaded = await this.#update();
+      if (this.#loaded === undefined || !covers(this.#loaded.source, counter)) this.#loaded = await this.#updateInTime();
       return this.#loaded;
     });
     this.#updating = mine.catch(() => undefined);
@@ -54,6 +60,19 @@ export class ProjectBundles {
       credentials: loaded.rows.credentials,
       editionFor: (agentName) => viewFor(loaded, agentName).edition(loaded.source),
     };
+  }
+
+  /** Changes that come faster than they can be made out are taken together: an update in three of its own times. */
+  async #updateInTime(): Promise<Loaded> {
+    const now = performance.now();
+    if (this.#earliest > now) await sleep(this.#earliest - now);
+    const started = performance.now();
+    try {
+      return await this.#update();
+    } finally {
+      const ended = performance.now();
+      this.#earliest = ended + Math.min(PAUSE_MS_MAX, 2 * (ended - started));
+    }
   }
 
   async #update(): Promise<Loaded> {

@@ -62,7 +62,6 @@ export class Arrivals {
     if (principal.disabledAt !== null || principal.kind !== 'person')
       throw new GatewayError('auth.failed', { reason: 'the principal may not sign in' });
     const who: PrincipalRef = { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind };
-    await this.syncGroups(tx, proven, who);
     const { sessionId, token } = await this.sessions.open(
       tx,
       principal,
@@ -81,6 +80,8 @@ export class Arrivals {
       },
       requestId,
     });
+    // Last: a change of groups takes the project's revision, and others wait for that until this commits.
+    await this.syncGroups(tx, proven, who);
     return { principal: who, sessionId, token, sessionS: provider.sessionS };
   }
 
@@ -129,7 +130,7 @@ export class Arrivals {
   /** Only groups that exist here, and only this provider's memberships: those of other sources stay. */
   async syncGroups(tx: Tx, { projectId, provider, person, requestId }: Proven, who: PrincipalRef): Promise<void> {
     const source = sourceOf(provider);
-    const all = new Map((await this.repository.allGroups(projectId, tx)).map((group) => [group.name, group.id]));
+    const all = await this.repository.groupIds(projectId, tx);
     const wanted = new Set(mapGroups(provider.mapping, person.groups, new Set(all.keys())).groups);
     const had = new Set(
       (await this.repository.groupsOf(projectId, who.id, tx))
@@ -143,12 +144,11 @@ export class Arrivals {
       tx,
       added.map((name) => ({ projectId, groupId: all.get(name)!, principalId: who.id, source })),
     );
-    await this.repository.removeMembers(tx, {
-      principalId: who.id,
-      source,
-      groupId: { in: removed.map((name) => all.get(name)!) },
-    });
-    if (removed.length > 0) await this.revocations.revoke(tx, projectId, 'principal', who.id);
+    if (removed.length > 0) {
+      const groupId = { in: removed.map((name) => all.get(name)!) };
+      await this.repository.removeMembers(tx, { principalId: who.id, source, groupId });
+      await this.revocations.revoke(tx, projectId, 'principal', who.id);
+    }
     await recordAct(tx, {
       projectId,
       principal: who,

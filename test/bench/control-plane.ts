@@ -1,0 +1,156 @@
+/**
+ * `npm run bench -- --only control-plane`: how fast rights are compiled, taken back, and handed out, with a company's worth of
+ * rows. The control plane, its PostgreSQL, the agents and whoever asks are all on this machine.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { startEmbeddedPostgres } from '@sallyport/embedded-postgres';
+import pg from 'pg';
+import { ANY_PORTS, type Stack, startStack } from '../../scripts/stack/stack.ts';
+import { measureCallbacks, startIdp } from './control-plane-callbacks.ts';
+import { measureCompile } from './control-plane-compile.ts';
+import { COMPANY, type Content, SMALL, writeContent } from './control-plane-content.ts';
+import { measureExchange } from './control-plane-exchange.ts';
+import { openLinks } from './control-plane-links.ts';
+import type { ControlPlaneReport } from './control-plane-report.ts';
+import { KINDS, measureRevoke, prepare, type RevokeTimes } from './control-plane-revoke.ts';
+
+interface Plan {
+  readonly content: Content;
+  readonly agents: number;
+  readonly rounds: number;
+  readonly sessions: number;
+  readonly requests: number;
+}
+const FULL: Plan = { content: COMPANY, agents: 200, rounds: 3, sessions: 5, requests: 3_000 };
+const QUICK: Plan = { content: SMALL, agents: 40, rounds: 2, sessions: 3, requests: 1_000 };
+const PER_SECOND = 100;
+
+/** User and system time of a process, ms. */
+function cpuMsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+interface Ground {
+  readonly stack: Stack;
+  readonly sql: pg.Pool;
+  readonly url: string;
+  readonly projectId: string;
+  readonly dir: string;
+}
+
+/** A stack of its own for each part, so that one part's backlog is not the next one's. */
+async function on<T>(
+  dir: string,
+  content: Content,
+  say: (line: string) => void,
+  work: (ground: Ground) => Promise<T>,
+): Promise<T> {
+  mkdirSync(dir, { mode: 0o711 });
+  const server = await startEmbeddedPostgres({ dir: path.join(dir, 'database') });
+  try {
+    const controlPlaneEnv = { DATABASE_URL: server.url(), SALLYPORT_HTTP_PLAINTEXT: 'behind-proxy' };
+    const stack = await startStack({
+      dir: path.join(dir, 'stack'),
+      ports: ANY_PORTS,
+      fresh: true,
+      say,
+      controlPlaneEnv,
+    });
+    const sql = new pg.Pool({ connectionString: server.url(), max: 4 });
+    sql.on('error', () => undefined);
+    try {
+      const { rows } = await sql.query<{ id: string }>("select id from projects where name = 'default'");
+      const projectId = rows[0]!.id;
+      await writeContent(sql, stack.admin, projectId, content);
+      return await work({ stack, sql, url: server.url(), projectId, dir });
+    } finally {
+      await sql.end();
+      await stack.stop();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+async function revocations(ground: Ground, plan: Plan): Promise<{ times: readonly RevokeTimes[]; bytes: number }> {
+  const { stack, sql, projectId, dir } = ground;
+  const nameOf = (i: number): string => `bench-${i}`;
+  // Each guards its share.
+  await sql.query(
+    "update resources set agents = array['bench-' || (substr(name, 9)::int % $1::int)] where name like 'company-%'",
+    [plan.agents],
+  );
+  mkdirSync(path.join(dir, 'links'));
+  const links = await openLinks(plan.agents, path.join(dir, 'links'), stack.admin, nameOf);
+  await prepare(stack, sql, projectId, links);
+  const received = (): number => links.reduce((sum, link) => sum + link.received(), 0);
+  const times: RevokeTimes[] = [];
+  let bytes = 0;
+  for (const kind of KINDS) {
+    const one = await measureRevoke(stack, links, kind, plan.rounds, plan.sessions, received);
+    times.push(one.times);
+    bytes = Math.max(bytes, one.bytesEach);
+  }
+  await Promise.all(links.map((link) => link.close()));
+  return { times, bytes };
+}
+
+export async function benchControlPlane(
+  dir: string,
+  quick: boolean,
+  say: (line: string) => void,
+): Promise<ControlPlaneReport> {
+  const started = performance.now();
+  const plan = quick ? QUICK : FULL;
+  const loads = { compile: 0, revoke: 0, exchange: 0, callback: 0 };
+  const load = (): number => loadavg()[0]!;
+  say('Bundles of a company');
+  const compile = await on(
+    path.join(dir, 'compile'),
+    plan.content,
+    say,
+    async ({ url, sql, stack, projectId, dir: own }) => {
+      loads.compile = load();
+      return await measureCompile(url, sql, stack.admin, projectId, own);
+    },
+  );
+  say(`Revocations at ${plan.agents} agents`);
+  // A fifth of the company: what an agent holds is held by all of them in this one process.
+  const revoke = await on(path.join(dir, 'revoke'), SMALL, say, (ground) => {
+    loads.revoke = load();
+    return revocations(ground, plan);
+  });
+  say(`Tokens and sign-ins, ${PER_SECOND} a second`);
+  const rates = await on(path.join(dir, 'rates'), plan.content, say, async ({ sql, stack }) => {
+    const { pid } = stack.controlPlane();
+    const costing = async <T extends { readonly count: number }>(
+      work: () => Promise<T>,
+    ): Promise<T & { cpuMs: number }> => {
+      const before = cpuMsOf(pid);
+      const result = await work();
+      return { ...result, cpuMs: (cpuMsOf(pid) - before) / result.count };
+    };
+    loads.exchange = load();
+    const exchange = await costing(() => measureExchange(sql, stack.admin, stack.dev.rest, plan.requests, PER_SECOND));
+    const idp = await startIdp();
+    loads.callback = load();
+    const callback = await costing(() =>
+      measureCallbacks(idp, stack.admin, stack.dev.rest, plan.requests / 2, PER_SECOND),
+    ).finally(() => idp.stop());
+    return { exchange, callback };
+  });
+  return {
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, Linux ${release()}, Node ${process.version}`,
+    quick,
+    loads,
+    compile,
+    revoke: revoke.times,
+    revokeBytes: revoke.bytes,
+    ...rates,
+    seconds: (performance.now() - started) / 1_000,
+  };
+}
