@@ -1,0 +1,311 @@
+/**
+ * `npm run bench -- --only ssh`: bulk, files, connecting, typing and memory through the agent, beside sshd itself and an
+ * OpenSSH relay, interleaved in one run. Refuses to judge beyond the aims it prints.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuMs, rssBytes } from './process-stat.ts';
+import {
+  EVERYTHING,
+  PLAIN,
+  RECORDED,
+  RELAY,
+  ran,
+  SSHD,
+  type SshBench,
+  type SshWay,
+  startSshBench,
+} from './ssh-ways.ts';
+
+interface Plan {
+  readonly bulkMb: number;
+  readonly rounds: number;
+  readonly smallFiles: number;
+  readonly connects: number;
+  readonly keys: number;
+  readonly idle: number;
+}
+const FULL: Plan = { bulkMb: 1_000, rounds: 3, smallFiles: 10_000, connects: 15, keys: 400, idle: 100 };
+const QUICK: Plan = { bulkMb: 200, rounds: 1, smallFiles: 1_000, connects: 5, keys: 100, idle: 20 };
+
+/** A row says what it is, one text per way, and its aim. */
+interface Row {
+  readonly what: string;
+  readonly cells: Readonly<Record<string, string>>;
+  readonly aim: string;
+}
+type Numbers = Readonly<Record<string, number>>;
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const quantile = (values: readonly number[], q: number): number =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]!;
+
+/** Seconds a program takes, its output thrown away by the kernel. @throws Error when it fails */
+function timed(program: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const started = performance.now();
+    const child = spawn(program, [...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let err = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+    });
+    child.once('error', reject);
+    child.once('close', (code) =>
+      code === 0
+        ? resolve((performance.now() - started) / 1_000)
+        : reject(new Error(`${program} ended with ${code}: ${err.slice(0, 300)}`)),
+    );
+  });
+}
+
+/** Medians over rounds, the ways in turn. A way that fails is left out and named. */
+async function inTurn(
+  ways: readonly SshWay[],
+  rounds: number,
+  failed: string[],
+  what: string,
+  measure: (way: SshWay) => Promise<number>,
+): Promise<Numbers> {
+  const all: Record<string, number[]> = {};
+  for (let round = 0; round < rounds; round++) {
+    for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+      try {
+        (all[way.name] ??= []).push(await measure(way));
+      } catch (error) {
+        const line = `${what}, ${way.name}: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`;
+        if (!failed.includes(line)) failed.push(line);
+      }
+    }
+  }
+  return Object.fromEntries(Object.entries(all).map(([name, values]) => [name, median(values)]));
+}
+
+const cellsOf = (numbers: Numbers, show: (value: number, direct: number | undefined) => string): Row['cells'] =>
+  Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, show(value, numbers[SSHD])]));
+const rate = (mb: number) => (seconds: number, direct: number | undefined) =>
+  `${(mb / seconds).toFixed(0)} MB/s${direct === undefined ? '' : ` ${(direct / seconds).toFixed(2)}×`}`;
+
+/** @returns whether every way worked */
+export async function benchSsh(quick: boolean, say: (line: string) => void): Promise<boolean> {
+  const plan = quick ? QUICK : FULL;
+  const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-ssh-'));
+  // PostgreSQL's own user must be able to pass through.
+  chmodSync(dir, 0o711);
+  let bench: SshBench | undefined;
+  const failed: string[] = [];
+  const rows: Row[] = [];
+  const stop = async (): Promise<void> => {
+    await bench?.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().then(() => process.exit(130)));
+  const loadBefore = loadavg()[0]!;
+  try {
+    bench = await startSshBench(dir, say);
+    await bench.renew();
+    await sleep(2_000);
+    const { ways } = bench;
+    const ours = ways.filter(({ name }) => name !== RELAY);
+    const big = path.join(dir, 'big');
+    writeRandom(big, plan.bulkMb);
+    say('Bulk through exec');
+    const agent = bench.stack.agent().pid;
+    const cpu: Record<string, number[]> = {};
+    const bulk = await inTurn(ways, plan.rounds, failed, 'bulk', async (way) => {
+      const before = cpuMs(agent);
+      const seconds = await timed('ssh', [...way.options, way.host, `cat ${big}`]);
+      (cpu[way.name] ??= []).push(cpuMs(agent) - before);
+      return seconds;
+    });
+    rows.push({
+      what: `cat of ${plan.bulkMb} MB, aes128-gcm`,
+      cells: cellsOf(bulk, rate(plan.bulkMb)),
+      aim: `plain ≥ 0.55× sshd, everything ≥ 0.5×; ≥ 1.1× the relay${
+        bulk[RELAY] === undefined || bulk[EVERYTHING] === undefined
+          ? ''
+          : ` (is ${(bulk[RELAY] / bulk[EVERYTHING]).toFixed(2)}×)`
+      }`,
+    });
+    rows.push({
+      what: '  agent’s CPU seconds per GB',
+      cells: Object.fromEntries(
+        [PLAIN, RECORDED, EVERYTHING].flatMap((name) =>
+          cpu[name] === undefined ? [] : [[name, (median(cpu[name]) / plan.bulkMb).toFixed(2)]],
+        ),
+      ),
+      aim: '–',
+    });
+    rows.push({
+      what: '  recording on, incompressible, default cap',
+      cells:
+        bulk[RECORDED] === undefined || bulk[PLAIN] === undefined
+          ? {}
+          : { [RECORDED]: `${((bulk[RECORDED] / bulk[PLAIN] - 1) * 100).toFixed(0)} % slower than plain` },
+      aim: '≤ 15 %',
+    });
+    await bench.renew();
+    say('Files by sftp');
+    for (const direction of ['get', 'put'] as const) {
+      const batch = path.join(dir, `batch-${direction}`);
+      writeFileSync(batch, `${direction} ${big} ${path.join(dir, `copy-${direction}`)}\n`);
+      const times = await inTurn(ours, plan.rounds, failed, `sftp ${direction}`, (way) =>
+        timed('sftp', [...way.options, '-b', batch, way.host]),
+      );
+      rows.push({
+        what: `sftp ${direction} of ${plan.bulkMb} MB`,
+        cells: cellsOf(times, rate(plan.bulkMb)),
+        aim: '≥ 0.55×',
+      });
+      rmSync(path.join(dir, `copy-${direction}`), { force: true });
+    }
+    await bench.renew();
+    say('Small files by rsync');
+    const small = path.join(dir, 'small');
+    writeSmall(small, plan.smallFiles);
+    let copies = 0;
+    const synced = await inTurn(ours, 1, failed, 'rsync', async (way) => {
+      const to = path.join(dir, `synced-${copies++}`);
+      const shell = ['ssh', ...way.options].join(' ');
+      const seconds = await timed('rsync', ['-a', '-e', shell, `${small}/`, `${way.host}:${to}/`]);
+      rmSync(to, { recursive: true, force: true });
+      return seconds;
+    });
+    rows.push({
+      what: `rsync of ${plan.smallFiles} small files`,
+      cells: cellsOf(synced, (s, direct) => `${s.toFixed(1)} s ${((direct ?? s) / s).toFixed(2)}×`),
+      aim: '≥ 0.7×',
+    });
+    await bench.renew();
+    say('Connecting');
+    const connects = await inTurn(ways, plan.connects, failed, 'connect', (way) =>
+      timed('ssh', [...way.options, way.host, 'true']),
+    );
+    rows.push({
+      what: 'connect + true, wall, p50',
+      cells: cellsOf(
+        connects,
+        (s, direct) =>
+          `${(s * 1_000).toFixed(0)} ms ${(s / (direct ?? s)).toFixed(2)}× +${((s - (direct ?? s)) * 1_000).toFixed(0)}`,
+      ),
+      aim: '≤ 1.2×; ≤ +25 ms',
+    });
+    say('Typing');
+    const echoes: Record<string, readonly number[]> = {};
+    for (const way of ours) {
+      try {
+        echoes[way.name] = await typed(way, plan.keys);
+      } catch (error) {
+        failed.push(`typing, ${way.name}: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`);
+      }
+    }
+    const direct = echoes[SSHD] ?? [0];
+    rows.push({
+      what: 'keystroke to echo, p50 / p99',
+      cells: Object.fromEntries(
+        Object.entries(echoes).map(([name, ms]) => [
+          name,
+          `${median(ms).toFixed(2)} / ${quantile(ms, 0.99).toFixed(2)} ms (+${(quantile(ms, 0.99) - quantile(direct, 0.99)).toFixed(2)})`,
+        ]),
+      ),
+      aim: 'p99 ≤ +3 ms',
+    });
+    await bench.renew();
+    say('Idle sessions');
+    rows.push(await idleSessions(bench, plan.idle, failed));
+    rows.push({ what: 'agent, resident', cells: { [PLAIN]: `${(rssBytes(agent) / 1e6).toFixed(0)} MB` }, aim: '–' });
+  } finally {
+    await stop();
+  }
+  console.log(
+    render(
+      rows,
+      `${cpus().length} × ${cpus()[0]?.model ?? ''}, Node ${process.version}; load ${loadBefore.toFixed(1)} before`,
+    ),
+  );
+  for (const line of failed) console.log(`FAILED   ${line}`);
+  return failed.length === 0;
+}
+
+function writeRandom(file: string, mb: number): void {
+  const handle = openSync(file, 'w');
+  for (let i = 0; i < mb; i++) writeSync(handle, randomBytes(1_000_000));
+  closeSync(handle);
+}
+
+function writeSmall(dir: string, count: number): void {
+  for (let i = 0; i < count; i++) {
+    const folder = path.join(dir, String(i % 100));
+    if (i < 100) mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, `f${i}`), randomBytes(500 + (i % 3_000)));
+  }
+}
+
+/** Milliseconds from a key to its echo, by a terminal in which `cat` waits. */
+async function typed({ options, host }: SshWay, keys: number): Promise<readonly number[]> {
+  const child = spawn('ssh', ['-tt', ...options, host, 'cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const times: number[] = [];
+  try {
+    let heard: (() => void) | undefined;
+    child.stdout.on('data', () => heard?.());
+    const press = (key: string): Promise<void> =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error('no echo within 10 s')), 10_000);
+        heard = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        child.stdin.write(key);
+      });
+    await press('a');
+    await sleep(300);
+    for (let i = 0; i < keys; i++) {
+      const started = performance.now();
+      await press(i % 40 === 39 ? '\n' : 'x');
+      times.push(performance.now() - started);
+      await sleep(5);
+    }
+  } finally {
+    child.kill();
+  }
+  return times;
+}
+
+async function idleSessions(bench: SshBench, count: number, failed: string[]): Promise<Row> {
+  const way = bench.ways.find(({ name }) => name === PLAIN)!;
+  const agent = bench.stack.agent().pid;
+  const before = rssBytes(agent);
+  const children = Array.from({ length: count }, () =>
+    spawn('ssh', [...way.options, way.host, 'sleep 60'], { stdio: 'ignore' }),
+  );
+  // Each has a host of its own behind it by then.
+  await sleep(Math.max(4_000, count * 120));
+  const alive = children.filter(({ exitCode }) => exitCode === null).length;
+  if (alive < count) failed.push(`idle sessions: ${count - alive} of ${count} ended`);
+  const each = (rssBytes(agent) - before) / Math.max(1, alive);
+  for (const child of children) child.kill();
+  await ran('true', []);
+  return {
+    what: `memory per session, ${alive} idle`,
+    cells: { [PLAIN]: `${(each / 1024).toFixed(0)} KB` },
+    aim: '≤ 150 KB',
+  };
+}
+
+function render(rows: readonly Row[], machine: string): string {
+  const names = [SSHD, RELAY, PLAIN, RECORDED, EVERYTHING];
+  const lines = rows.map(
+    ({ what, cells, aim }) => `| ${what} | ${names.map((name) => cells[name] ?? '–').join(' | ')} | ${aim} |`,
+  );
+  return [
+    `SSH: ${machine}`,
+    '',
+    `| | ${names.join(' | ')} | aim |`,
+    `|---${'|---'.repeat(names.length)}|---|`,
+    ...lines,
+  ].join('\n');
+}
