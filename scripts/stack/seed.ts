@@ -23,7 +23,7 @@ const PRINCIPALS: readonly PrincipalPlan[] = [
     kind: 'person',
     displayName: 'Ana, database administrator',
     roles: ['member', 'approver'],
-    groups: ['dba'],
+    groups: ['dba', 'ops'],
   },
   {
     name: 'ben',

@@ -9,6 +9,7 @@ import { credentials } from './credentials.ts';
 import { identity } from './identity.ts';
 import { reviews } from './reviews.ts';
 import { shapes } from './shapes.ts';
+import { ssh } from './ssh.ts';
 import { type Chapter, promise } from './story.ts';
 
 const APPROVAL_POLICY = (name: string, expires: string): string => `kind: Policy
@@ -393,5 +394,6 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   credentials,
   reviews,
   identity,
+  ssh,
   verify,
 ];

@@ -29,16 +29,26 @@ export interface TourContext {
   /** Waits until somebody's held statement shows in `principal`'s inbox. */
   pending(principal: string): Promise<PendingApproval>;
   cli(principal: string, ...args: string[]): Promise<CliResult>;
+  /** What the command line reads of who one is; for programs that call it. */
+  cliEnv(principal: string): Promise<NodeJS.ProcessEnv>;
 }
 
 export function tourContext(stack: Stack, dir: string, truth: (sql: string) => Promise<string>): TourContext {
   const as = async (principal: string): Promise<Rest> =>
     restClient(stack.dev.rest, await apiToken(stack.dev, principal));
+  const cliEnv = async (principal: string): Promise<NodeJS.ProcessEnv> => ({
+    ...process.env,
+    SALLYPORT_URL: stack.dev.rest,
+    SALLYPORT_TOKEN: await apiToken(stack.dev, principal),
+    SALLYPORT_CONFIG: path.join(dir, 'cli.json'),
+    NO_COLOR: '1',
+  });
   return {
     stack,
     dir,
     truth,
     as,
+    cliEnv,
     sql: (principal) => openSql(stack.dev, principal),
     pending: async (principal) => {
       const rest = await as(principal);
@@ -53,14 +63,7 @@ export function tourContext(stack: Stack, dir: string, truth: (sql: string) => P
       throw new Error(`Nothing came to ${principal}'s inbox within 5 seconds.`);
     },
     cli: async (principal, ...args) => {
-      const token = await apiToken(stack.dev, principal);
-      const env = {
-        ...process.env,
-        SALLYPORT_URL: stack.dev.rest,
-        SALLYPORT_TOKEN: token,
-        SALLYPORT_CONFIG: path.join(dir, 'cli.json'),
-        NO_COLOR: '1',
-      };
+      const env = await cliEnv(principal);
       return new Promise((resolve) => {
         execFile(
           process.execPath,
