@@ -153,7 +153,7 @@ async function lastSession(tour: TourContext): Promise<string> {
   return await eventually(
     async () => {
       const { items } = await tour.stack.admin.call<{
-        items: { id: string; closedAt: string | null; resource: string }[];
+        items: { id: string; closedAt: string | null; resource: { name: string } }[];
       }>('GET', '/v1/sessions?principal=payments-bot&sort=-openedAt&limit=1');
       const last = items[0];
       return last?.closedAt != null && last.resource.name === HOST ? last.id : undefined;

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { LineMaker } from './shell-lines.ts';
 import { openSandbox, type Ran, type SandboxShell } from './shell-sandbox.ts';
 
-const LINES = Number(process.env['SALLYPORT_SHELL_LINES'] ?? 100);
+const LINES = Number(process.env['SALLYPORT_TEST_LINES'] ?? 100);
 const sandbox = openSandbox();
 afterAll(() => sandbox?.close());
 
