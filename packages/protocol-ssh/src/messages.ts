@@ -90,7 +90,7 @@ export class Reader {
   }
 }
 
-type Field =
+export type Field =
   | { readonly kind: 'byte'; readonly value: number }
   | { readonly kind: 'uint32'; readonly value: number }
   | { readonly kind: 'string'; readonly value: Uint8Array }

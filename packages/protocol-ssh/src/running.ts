@@ -89,10 +89,9 @@ export class RunningStream implements Holding {
 
   /** What is shown is told to whoever reads the screen along. */
   #tapped(stream: StreamFilter): Filter {
-    const { shown } = this.#options;
-    if (shown === undefined) return stream;
+    if (this.#options.shown === undefined) return stream;
     const tap = (bytes: Buffer): Buffer => {
-      if (bytes.length > 0) shown.call(this.#options, bytes);
+      if (bytes.length > 0) this.#options.shown?.(bytes);
       return bytes;
     };
     return {
