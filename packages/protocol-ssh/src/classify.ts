@@ -4,7 +4,16 @@
  * A line that cannot be read has `understood: false`, and is refused whatever the rules say.
  */
 import { hash } from 'node:crypto';
-import { EFFECTS, type Effect, type FileFacts, type ShellFacts, type SshFacts, type Statement } from '@sallyport/model';
+import {
+  EFFECTS,
+  type Effect,
+  type FileFacts,
+  type ShellCommand,
+  type ShellFacts,
+  type SshFacts,
+  type SshTarget,
+  type Statement,
+} from '@sallyport/model';
 import { effectsOfShell, parseCommandLine, type ShellTransfer, transferOf } from '@sallyport/shell';
 
 /** A program that moves files and speaks its own protocol over stdin and stdout. */
@@ -15,7 +24,25 @@ export interface Transfer {
   readonly paths: readonly string[];
 }
 
-export const readCommand = (text: string): ShellFacts => parseCommandLine(text, { dialect: 'bash' });
+/** Files that Ansible copies and runs: nobody reads what is in them. */
+const ANSIBLE_MODULE = /\/\.ansible\/tmp\/ansible-tmp-[\d.-]+\/(?:AnsiballZ_)?\w+(?:\.py)?$/;
+
+/**
+ * A line as a shell reads it. What is opaque by nature and let in by name is not said to be opaque: Ansible's modules, and
+ * the bare shell that VS Code's server is started through.
+ */
+export function readCommand(text: string, letIn: readonly SshTarget['opaque'][number][] = []): ShellFacts {
+  const facts = parseCommandLine(text, { dialect: 'bash' });
+  if (facts.opaque.length === 0 || letIn.length === 0) return facts;
+  const isLetIn =
+    (letIn.includes('ansible') && facts.opaque.every((why) => why === 'script') && facts.commands.every(isAnsible)) ||
+    (letIn.includes('vscode') && /^(?:\/bin\/)?(?:ba)?sh(?: -l)?$/.test(text.trim()));
+  return isLetIn ? { ...facts, opaque: [] } : facts;
+}
+
+/** An interpreter of a module, or a command that runs no file of its own. */
+const isAnsible = ({ program, arguments: args }: ShellCommand): boolean =>
+  /^python[\d.]*$/.test(program) ? ANSIBLE_MODULE.test(args[0] ?? '') : /^(?:sh|sleep|true|echo)$/.test(program);
 
 /** Where such a program lies on a host; one of that name elsewhere may be anything. */
 const PROGRAM_PLACE =

@@ -116,7 +116,7 @@ export class SessionChannel implements ChannelOwner {
   async #exec(command: string): Promise<void> {
     const work = this.#work;
     if (Buffer.byteLength(command) > LIMITS.sshCommandBytesMax) throw new GatewayError('statement.too_large');
-    const shell = readCommand(command);
+    const shell = readCommand(command, this.#work.signed.resource.ssh?.opaque);
     const transfer = transferIn(shell);
     if (transfer === undefined) {
       const judged = await this.#judge(commandStatement(command, shell, this.#asker));

@@ -13,7 +13,7 @@ import {
 } from '@sallyport/protocol-kit';
 import { parsePublicKeyLine } from '@sallyport/ssh-certificates';
 import { type Channel, Channels, type ChannelsOwner } from './channels.ts';
-import { type Algorithms, MODERN, SshTransport } from './codec.ts';
+import { ALSO_KNOWN, type Algorithms, MODERN, SshTransport } from './codec.ts';
 import { isTrustedHost, UpstreamLogin } from './login.ts';
 import { bool, type ChannelOpen, encode, OPEN_FAILURE, string, uint32 } from './messages.ts';
 
@@ -269,13 +269,13 @@ export const requests = {
   exitSignal: (signal: string): Uint8Array => encode(string(signal), bool(false), string(''), string('')),
 };
 
+/** Names that are not known here, or not modern enough, are left out: a list of nothing else reaches no host. */
 function algorithmsOf(
   chosen: Partial<{ readonly [K in keyof Algorithms]: readonly string[] | undefined }> | undefined,
 ): Algorithms {
-  return {
-    kex: chosen?.kex ?? MODERN.kex,
-    cipher: chosen?.cipher ?? MODERN.cipher,
-    mac: chosen?.mac ?? MODERN.mac,
-    hostKey: chosen?.hostKey ?? MODERN.hostKey,
+  const of = (kind: keyof Algorithms): readonly string[] => {
+    const known = [...MODERN[kind], ...ALSO_KNOWN[kind]];
+    return chosen?.[kind]?.filter((name) => known.includes(name)) ?? MODERN[kind];
   };
+  return { kex: of('kex'), cipher: of('cipher'), mac: of('mac'), hostKey: of('hostKey') };
 }
