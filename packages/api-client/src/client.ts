@@ -26,6 +26,8 @@ import type {
   Drift,
   DualControl,
   Explanation,
+  FilmEvent,
+  FilmHeader,
   Grant,
   GrantDocument,
   Group,
@@ -53,6 +55,7 @@ import type {
   RotatedMasterKey,
   RotatedSamlKey,
   Session,
+  SessionCommand,
   SlackLink,
   SshAuthorities,
   TrailEvent,
@@ -268,6 +271,9 @@ export interface ApiClient {
     statements(id: string, query?: Query, max?: number): AsyncGenerator<RecordedStatement>;
     recording(id: string, query?: Query, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
     watch(id: string, signal?: AbortSignal): AsyncGenerator<ReplayFrame>;
+    /** asciicast v2: the header, then events. */
+    film(id: string, query?: Query): AsyncGenerator<FilmHeader | FilmEvent>;
+    commands(id: string, query?: Query, max?: number): AsyncGenerator<SessionCommand>;
     kill(id: string, reason: string): Promise<Session>;
     /** Destroys the session's key; it cannot be undone. */
     erase(id: string, reason: string): Promise<Session>;
@@ -350,17 +356,17 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
     (query?: Query, max?: number): AsyncGenerator<T> =>
       allItems<T>(transport, path, query, max);
   // A session may be silent for hours: only the caller ends these.
-  const stream = async function* (
+  const stream = async function* <T = ReplayFrame>(
     path: string,
     query: Query | undefined,
     signal: AbortSignal | undefined,
-  ): AsyncGenerator<ReplayFrame> {
+  ): AsyncGenerator<T> {
     const response = await transport.raw('GET', path, {
       timeoutMs: undefined,
       ...(query === undefined ? {} : { query }),
       ...(signal === undefined ? {} : { signal }),
     });
-    yield* jsonLines<ReplayFrame>(response);
+    yield* jsonLines<T>(response);
   };
 
   return {
@@ -470,6 +476,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       get: (id) => get(`/v1/sessions/${at(id)}`),
       statements: (id, query, max) => allItems(transport, `/v1/sessions/${at(id)}/statements`, query, max),
       recording: (id, query, signal) => stream(`/v1/sessions/${at(id)}/recording`, query, signal),
+      film: (id, query) => stream(`/v1/sessions/${at(id)}/film`, query, undefined),
+      commands: (id, query, max) => list<SessionCommand>(`/v1/sessions/${at(id)}/commands`)(query, max),
       watch: (id, signal) => stream(`/v1/sessions/${at(id)}/watch`, undefined, signal),
       kill: (id, reason) => post(`/v1/sessions/${at(id)}/kill`, { reason }),
       erase: (id, reason) => post(`/v1/sessions/${at(id)}/erase`, { reason }),

@@ -53,6 +53,7 @@ export type {
   RotatedMasterKey,
   RotatedSamlKey,
   Session,
+  SessionCommand,
   SlackLink,
   SshAuthorities,
   TrailEvent,
@@ -71,6 +72,17 @@ export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor?: string | null;
 }
+
+/** First line of asciicast v2. */
+export interface FilmHeader {
+  readonly version: 2;
+  readonly width: number;
+  readonly height: number;
+  readonly timestamp: number;
+  readonly title: string;
+}
+/** Seconds; `o` output, `i` input, `r` size as COLUMNSxROWS, `m` mark; its text. */
+export type FilmEvent = readonly [number, 'o' | 'i' | 'r' | 'm', string];
 
 /** One frame of a recording or of a live session. Times are milliseconds since the session opened. */
 export interface ReplayFrame {

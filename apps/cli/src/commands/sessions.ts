@@ -1,10 +1,12 @@
-/** sessions ls, show, statements, replay, watch, kill, erase. Viewing a recording is itself recorded; the control plane sees to that. */
-import type { RecordedStatement, Session } from '@sallyport/api-client';
+/** sessions ls, show, statements, commands, replay, watch, kill, erase. Viewing a recording is itself recorded; the control plane sees to that. */
+import type { RecordedStatement, ReplayFrame, Session, SessionCommand } from '@sallyport/api-client';
+import { SafeScreen, SCREEN_RESET } from '@sallyport/film';
 import { type Context, collect } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
 import { safeLine } from '../output/safe-text.ts';
 import { type Column, renderFields } from '../output/table.ts';
 import { parseSince, parseSpan, showInstant, showSpan } from '../output/time.ts';
+import { playFilm } from '../replay/play-film.ts';
 import { renderFrame } from '../replay/render-frame.ts';
 import { replay as play } from '../replay/replay.ts';
 import { whoText } from './approvals.ts';
@@ -52,13 +54,29 @@ export function registerSessions({ program, run }: Registry): void {
   sessions
     .command('replay')
     .argument('<id>')
-    .description('play back what the client sent and saw, in its own time')
+    .description('play back what the client sent and saw, in its own time; in a terminal, a terminal session as a film')
     .option('--speed <n>', 'so many times faster; 0 = at once', '1')
     .option('--from <time>', 'begin there: 90s, 10m', '0')
     .option('--pause-max <time>', 'never wait longer than this between two frames', '2s')
+    .option('--idle-max <time>', 'the same as --pause-max')
+    .option('--statement <n>', 'the film of this shell or command')
+    .option('--format <format>', 'film, text or asciicast (v2, for other players)')
     .option('--clear', 'with what the detectors hide; needs a permission of its own, and is recorded as such')
     .action(run(replay));
-  sessions.command('watch').argument('<id>').description('follow a live session').action(run(watch));
+  sessions
+    .command('commands')
+    .argument('<id>')
+    .description('list the commands of a session with their times in its film')
+    .option('--search <text>', 'only those with this text in them')
+    .option('--limit <n>', 'at most so many', '200')
+    .option('--clear', 'with what the detectors hide; needs a permission of its own, and is recorded as such')
+    .action(run(commands));
+  sessions
+    .command('watch')
+    .argument('<id>')
+    .description('follow a live session; in a terminal, a terminal session as it is shown')
+    .option('--format <format>', 'film or text')
+    .action(run(watch));
   sessions
     .command('kill')
     .argument('<id>')
@@ -152,15 +170,43 @@ async function statements(
   context.list(items, STATEMENTS, 'No statements.');
 }
 
-async function replay(
-  context: Context,
-  id: string,
-  options: { readonly speed: string; readonly from: string; readonly pauseMax: string; readonly clear?: boolean },
-): Promise<void> {
+interface ReplayOptions {
+  readonly speed: string;
+  readonly from: string;
+  readonly pauseMax: string;
+  readonly idleMax?: string;
+  readonly statement?: string;
+  readonly format?: string;
+  readonly clear?: boolean;
+}
+
+async function replay(context: Context, id: string, options: ReplayOptions): Promise<void> {
   await context.requireToken();
   const speed = Number(options.speed);
   if (!(speed >= 0)) throw new CliError('usage', '--speed takes a number from 0 on.');
   const fromMs = parseSpan(options.from);
+  const pauseMsMax = parseSpan(options.idleMax ?? options.pauseMax);
+  const format = await formatOf(context, id, options.format);
+  if (format !== 'text') {
+    const statement = options.statement === undefined ? undefined : countOption(options.statement);
+    const query = { clear: options.clear, ...(statement === undefined ? {} : { statement }) };
+    if (format === 'film') {
+      const only = statement ?? (await firstTerminal(context, id));
+      await playFilm(
+        context,
+        context.api.sessions.film(id, { ...query, ...(only === undefined ? {} : { statement: only }) }),
+        {
+          speed,
+          fromMs,
+          pauseMsMax,
+        },
+      );
+      return;
+    }
+    const from = fromMs === 0 ? {} : { from: fromMs };
+    for await (const line of context.api.sessions.film(id, { ...query, ...from })) context.say(JSON.stringify(line));
+    return;
+  }
   const frames = context.api.sessions.recording(id, {
     clear: options.clear,
     ...(fromMs === 0 ? {} : { from: fromMs }),
@@ -169,22 +215,77 @@ async function replay(
     for await (const frame of frames) if (frame.atMs >= fromMs) context.say(JSON.stringify(frame));
     return;
   }
-  await play(frames, {
-    speed,
-    fromMs,
-    pauseMsMax: parseSpan(options.pauseMax),
-    write: (line) => context.say(line),
-    terminal: context.terminal,
-  });
+  await play(frames, { speed, fromMs, pauseMsMax, write: (line) => context.say(line), terminal: context.terminal });
 }
 
-async function watch(context: Context, id: string): Promise<void> {
+const FORMATS = ['film', 'text', 'asciicast'] as const;
+type Format = (typeof FORMATS)[number];
+
+/** A film where there is a terminal to play it in and one to be played. */
+async function formatOf(context: Context, id: string, asked: string | undefined): Promise<Format> {
+  const format = FORMATS.find((one) => one === asked);
+  if (asked !== undefined && format === undefined)
+    throw new CliError('usage', `--format is one of ${FORMATS.join(', ')}.`);
+  if (format !== undefined) return format;
+  if (context.json || context.terminal.columns() === undefined) return 'text';
+  const session = await context.api.sessions.get(id);
+  return session.protocol === 'postgres' ? 'text' : 'film';
+}
+
+/** What a person means by the film of a session: its first shell. */
+async function firstTerminal(context: Context, id: string): Promise<number | undefined> {
+  for await (const command of context.api.sessions.commands(id)) if (command.terminal) return command.number;
+  return undefined;
+}
+
+const COMMANDS: readonly Column<SessionCommand>[] = [
+  { title: '#', show: (command) => command.number },
+  { title: 'at', show: (command) => showInstant(command.at) },
+  { title: 'from', show: (command) => `${(command.atMs / 1000).toFixed(1)}s` },
+  { title: 'took', show: (command) => (command.endMs === null ? undefined : showSpan(command.endMs - command.atMs)) },
+  { title: 'end', show: (command) => command.signal ?? command.code ?? undefined },
+  { title: 'shown', show: (command) => command.shownBytes },
+  { title: 'command', show: (command) => command.text || (command.terminal ? '(shell)' : ''), least: 24 },
+];
+
+async function commands(
+  context: Context,
+  id: string,
+  options: { readonly search?: string; readonly limit: string; readonly clear?: boolean },
+): Promise<void> {
   await context.requireToken();
-  for await (const frame of context.api.sessions.watch(id)) {
-    if (context.json) context.say(JSON.stringify(frame));
-    else context.say(...renderFrame(frame, context.terminal));
+  const query = { clear: options.clear, ...(options.search === undefined ? {} : { q: options.search }) };
+  const items = await collect(context.api.sessions.commands(id, query, countOption(options.limit)));
+  context.list(items, COMMANDS, 'No commands.');
+}
+
+async function watch(context: Context, id: string, options: { readonly format?: string }): Promise<void> {
+  await context.requireToken();
+  const film = (await formatOf(context, id, options.format)) === 'film' ? new LiveFilm() : undefined;
+  try {
+    for await (const frame of context.api.sessions.watch(id)) {
+      const shown = film?.shownOf(frame);
+      if (context.json) context.say(JSON.stringify(frame));
+      else if (shown !== undefined) context.terminal.stdout.write(shown);
+      else context.say(...renderFrame(frame, context.terminal));
+    }
+  } finally {
+    if (film?.hasShown === true) context.terminal.stdout.write(SCREEN_RESET);
   }
   context.note('The session has ended.');
+}
+
+/** The terminal of a live session as it goes on; everything else of the session is told in lines. */
+class LiveFilm {
+  readonly #screen = new SafeScreen();
+  readonly #decoder = new TextDecoder();
+  hasShown = false;
+
+  shownOf(frame: ReplayFrame): string | undefined {
+    if (frame.kind !== 'terminal_output' || frame.stream !== 'pty') return undefined;
+    this.hasShown = true;
+    return this.#screen.push(this.#decoder.decode(Buffer.from(String(frame.bytes ?? ''), 'base64'), { stream: true }));
+  }
 }
 
 async function kill(context: Context, id: string, options: { readonly reason: string }): Promise<void> {

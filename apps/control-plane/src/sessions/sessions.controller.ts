@@ -7,8 +7,12 @@ import type { z } from 'zod';
 import { type Caller, From, Requires } from '../http/caller.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
 import { Answers } from '../http/schema.ts';
+import { SessionFilms } from './session-films.ts';
 import {
+  CommandPage,
+  CommandsQuery,
   EraseBody,
+  FilmQuery,
   KillBody,
   RecordingQuery,
   SessionFilter,
@@ -20,17 +24,21 @@ import { SessionsService } from './sessions.service.ts';
 
 const ListQuery = pageQuery(['openedAt'], '-openedAt').extend(SessionFilter.shape);
 const NDJSON = 'application/x-ndjson';
+const ASCIICAST = 'application/x-asciicast';
 
 async function* bytesOf(lines: AsyncGenerator<string>): AsyncGenerator<Buffer> {
   for await (const line of lines) if (line !== '') yield Buffer.from(line);
 }
-const stream = (lines: AsyncGenerator<string>): StreamableFile =>
-  new StreamableFile(Readable.from(bytesOf(lines)), { type: NDJSON });
+const stream = (lines: AsyncGenerator<string>, type = NDJSON): StreamableFile =>
+  new StreamableFile(Readable.from(bytesOf(lines)), { type });
 
 @ApiTags('sessions')
 @Controller('/v1/sessions')
 export class SessionsController {
-  constructor(private readonly sessions: SessionsService) {}
+  constructor(
+    private readonly sessions: SessionsService,
+    private readonly films: SessionFilms,
+  ) {}
 
   @Requires('session:read', 'session:own')
   @Get()
@@ -70,6 +78,24 @@ export class SessionsController {
     @Query({ schema: RecordingQuery }) query: RecordingQuery,
   ) {
     return stream(await this.sessions.recording(caller, id, query));
+  }
+
+  @Requires('session:view', 'session:own')
+  @Get(':id/film')
+  @ApiOperation({ summary: 'What terminals and commands showed, as asciicast v2. Viewing is an event.' })
+  @ApiProduces(ASCIICAST)
+  async film(@From() caller: Caller, @Param('id') id: string, @Query({ schema: FilmQuery }) query: FilmQuery) {
+    return stream(await this.films.film(caller, id, query), ASCIICAST);
+  }
+
+  @Requires('session:view', 'session:own')
+  @Get(':id/commands')
+  @ApiOperation({
+    summary: 'Commands of a recording with their times and ends, to find a place in its film. Viewing is an event.',
+  })
+  @Answers(CommandPage)
+  commands(@From() caller: Caller, @Param('id') id: string, @Query({ schema: CommandsQuery }) query: CommandsQuery) {
+    return this.films.commands(caller, id, query);
   }
 
   @Requires('session:watch')

@@ -100,3 +100,43 @@ export const RecordingQuery = z.object({
   clear: flag.describe('Values that the detectors know in clear; needs session:view-clear.'),
 });
 export type RecordingQuery = z.infer<typeof RecordingQuery>;
+
+export const FilmQuery = z.object({
+  statement: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('Only the streams of this statement: one shell or command. Without it all on one screen.'),
+  from: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe('ms since the session opened: what was shown before stands at the film’s beginning, all at once.'),
+  clear: flag.describe('Values that the detectors know in clear; needs session:view-clear.'),
+});
+export type FilmQuery = z.infer<typeof FilmQuery>;
+
+export const CommandsQuery = StatementsQuery.extend({
+  q: z.string().max(200).optional().describe('Only commands with this text in them, in any case, as they are shown.'),
+});
+export type CommandsQuery = z.infer<typeof CommandsQuery>;
+
+export const CommandView = z
+  .object({
+    number: open(z.number()),
+    at: open(Instant),
+    atMs: open(z.number()).describe('ms since the session opened: where its film shows it.'),
+    text: sensitive(z.string()),
+    endMs: open(z.number().nullable()),
+    code: open(z.number().nullable()),
+    signal: open(z.string().nullable()),
+    shownBytes: open(z.number()),
+    terminal: open(z.boolean()),
+  })
+  .meta({ id: 'SessionCommand' });
+export type CommandView = z.infer<typeof CommandView>;
+export const CommandPage = z
+  .object({ items: z.array(CommandView), nextCursor: z.string().nullable() })
+  .meta({ id: 'SessionCommands' });

@@ -4,6 +4,7 @@ import { NotifyModule } from '../notify/notify.module.ts';
 import { RecordingsModule } from '../recordings/recordings.module.ts';
 import { TrailModule } from '../trail/trail.module.ts';
 import { LiveSessions } from './live-sessions.ts';
+import { SessionFilms } from './session-films.ts';
 import { SessionsController } from './sessions.controller.ts';
 import { SessionsRepository } from './sessions.repository.ts';
 import { SessionsService } from './sessions.service.ts';
@@ -11,7 +12,7 @@ import { SessionsService } from './sessions.service.ts';
 @Module({
   imports: [TrailModule, RecordingsModule, NotifyModule],
   controllers: [SessionsController],
-  providers: [SessionsService, SessionsRepository, LiveSessions],
+  providers: [SessionsService, SessionFilms, SessionsRepository, LiveSessions],
   exports: [LiveSessions],
 })
 export class SessionsModule {}

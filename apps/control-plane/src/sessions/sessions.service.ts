@@ -78,7 +78,7 @@ export class SessionsService {
 
   /** The recorded statements of a session, decoded from the trail. */
   async statements(caller: Caller, id: string, query: StatementsQuery) {
-    const session = await this.#view(caller, id, query.clear === true, 'statements.viewed', {});
+    const session = await this.view(caller, id, query.clear === true, 'statements.viewed', {});
     const show = query.clear === true ? (text: string) => text : hideDetected;
     const page = await this.trail.statements(session, Number(query.cursor ?? '0'), query.limit);
     const items = page.items.map(
@@ -111,7 +111,7 @@ export class SessionsService {
 
   /** Lines of JSON of the recording. @throws GatewayError `recording.unavailable` */
   async recording(caller: Caller, id: string, query: RecordingQuery): Promise<AsyncGenerator<string>> {
-    const session = await this.#view(caller, id, query.clear === true, 'recording.viewed', { fromMs: query.from });
+    const session = await this.view(caller, id, query.clear === true, 'recording.viewed', { fromMs: query.from });
     return linesOf(await this.recordings.replay(session.id, query.from), new FrameLines(query.clear === true));
   }
 
@@ -239,7 +239,7 @@ export class SessionsService {
    * Who may view what was said in a session; the view is on the record before anything is shown.
    * @throws GatewayError `recording.erased`
    */
-  async #view(
+  async view(
     caller: Caller,
     id: string,
     clear: boolean,

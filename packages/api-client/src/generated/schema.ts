@@ -1632,6 +1632,24 @@ export interface Session {
   } | null;
 }
 
+export interface SessionCommand {
+  readonly number: number;
+  readonly at: string;
+  /** ms since the session opened: where its film shows it. */
+  readonly atMs: number;
+  readonly text: string;
+  readonly endMs: number | null;
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly shownBytes: number;
+  readonly terminal: boolean;
+}
+
+export interface SessionCommands {
+  readonly items: readonly SessionCommand[];
+  readonly nextCursor: string | null;
+}
+
 export interface SignOutAnswer {
   /** Where to sign out at the provider too; null where it offers none. */
   readonly providerUrl: string | null;

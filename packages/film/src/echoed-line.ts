@@ -1,0 +1,259 @@
+/**
+ * The command line of an interactive shell as it stands on the screen when Enter is pressed: what the shell echoed, edited
+ * by whatever keys, behind the prompt. What is typed and not echoed (a password) is never part of it.
+ * Refuses to be a terminal: only the line with the cursor is kept, over its wraps. It is advice, not proof: a program can draw
+ * anything. ECMA-48 §8.3 for the sequences. Costs nothing for output without a cursor line: all before the last line end.
+ */
+import { TextDecoder } from 'node:util';
+
+export interface EnteredLine {
+  /** Behind the prompt, without the spaces at its end. */
+  readonly text: string;
+  /** Something was typed and nothing of it came back: a password, or a program that does not echo. */
+  readonly hidden: boolean;
+  /** A program has taken the whole screen (an editor, a pager): Enter is no command's. */
+  readonly fullScreen: boolean;
+}
+
+/** Characters of one line over its wraps. */
+const LINE_UNITS_MAX = 16_384;
+/** Of output with so much behind its last line end only that is read. */
+const TAIL_BYTES_MAX = 65_536;
+const ESC = 0x1b;
+const LF = 10;
+
+type State = 'text' | 'escape' | 'inter' | 'csi' | 'string' | 'string-escape';
+
+export class EchoedLine {
+  #columns: number;
+  #cells: string[] = [];
+  #cursor = 0;
+  /** Where the prompt ends: the cursor when the first key of this line was typed; -1 before. */
+  #begin = -1;
+  #fullScreen = false;
+  /** Characters typed on this line that did not come back yet. */
+  #awaited: string[] = [];
+  #typed = 0;
+  #echoed = 0;
+  #state: State = 'text';
+  #parameters = '';
+  #decoder = new TextDecoder();
+
+  constructor(columns = 80) {
+    this.#columns = columns || 80;
+  }
+
+  resize(columns: number): void {
+    this.#columns = columns || this.#columns;
+  }
+
+  /** How many typed characters have not been echoed: wait a moment for them before Enter is judged. */
+  get awaited(): number {
+    return this.#awaited.length;
+  }
+
+  get isFullScreen(): boolean {
+    return this.#fullScreen;
+  }
+
+  /** What the client typed, up to Enter and without it. */
+  input(bytes: Uint8Array): void {
+    if (this.#begin < 0) this.#begin = this.#cursor;
+    for (const character of Array.from(Buffer.from(bytes).toString('utf8'))) {
+      if (character < ' ' || character === '\u007f') continue;
+      this.#typed++;
+      if (this.#awaited.length < LINE_UNITS_MAX) this.#awaited.push(character);
+    }
+  }
+
+  /** What the terminal shows, in order with `input`. */
+  output(bytes: Uint8Array): void {
+    const line = bytes.lastIndexOf(LF);
+    // What scrolled by is no part of the line with the cursor; a screen switch in it counts.
+    if (line > TAIL_BYTES_MAX) {
+      this.#switches(bytes.subarray(0, line));
+      this.#read(bytes.subarray(line));
+    } else this.#read(bytes);
+  }
+
+  /** Enter was pressed. The next line begins. */
+  enter(): EnteredLine {
+    const begin = Math.max(0, this.#begin);
+    const text = this.#begin < 0 ? '' : this.#cells.slice(begin).join('').trimEnd();
+    const hidden = this.#typed > 0 && this.#echoed === 0 && text === '';
+    const entered = { text: this.#fullScreen ? '' : text, hidden, fullScreen: this.#fullScreen };
+    this.#begin = -1;
+    this.#typed = this.#echoed = 0;
+    this.#awaited = [];
+    return entered;
+  }
+
+  #switches(bytes: Uint8Array): void {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (const mode of ['?1049', '?1047', '?47']) {
+      const on = text.lastIndexOf(`\u001b[${mode}h`);
+      const off = text.lastIndexOf(`\u001b[${mode}l`);
+      if (on !== off) this.#fullScreen = on > off;
+    }
+    this.#newLine();
+    this.#state = 'text';
+  }
+
+  #read(bytes: Uint8Array): void {
+    for (const character of this.#decoder.decode(bytes, { stream: true })) this.#character(character);
+  }
+
+  #character(character: string): void {
+    switch (this.#state) {
+      case 'text':
+        this.#text(character);
+        break;
+      case 'escape':
+        this.#state =
+          character === '[' ? 'csi' : 'PX]^_'.includes(character) ? 'string' : character < '0' ? 'inter' : 'text';
+        this.#parameters = '';
+        if (character === 'c') this.#newLine();
+        break;
+      case 'inter':
+        if (character >= '0') this.#state = 'text';
+        break;
+      case 'csi':
+        if (character >= '@' && character <= '~') {
+          this.#state = 'text';
+          this.#control(character);
+        } else if (character.charCodeAt(0) === ESC) this.#state = 'escape';
+        else if (this.#parameters.length < 64) this.#parameters += character;
+        break;
+      case 'string':
+        if (character === '\u0007') this.#state = 'text';
+        else if (character.charCodeAt(0) === ESC) this.#state = 'string-escape';
+        break;
+      case 'string-escape':
+        this.#state = 'text';
+        if (character !== '\\') {
+          this.#state = 'escape';
+          this.#character(character);
+        }
+        break;
+      default:
+        this.#state satisfies never;
+    }
+  }
+
+  #text(character: string): void {
+    switch (character) {
+      case '\u001b':
+        this.#state = 'escape';
+        return;
+      case '\r':
+        this.#cursor = this.#rowStart();
+        return;
+      case '\n':
+        this.#lineFeed();
+        return;
+      case '\b':
+        if (this.#cursor > 0) this.#cursor--;
+        return;
+      case '\t':
+        this.#cursor = Math.min(LINE_UNITS_MAX, this.#rowStart() + (Math.floor(this.#column() / 8) + 1) * 8);
+        return;
+      default:
+        if (character >= ' ' && character !== '\u007f') this.#put(character);
+    }
+  }
+
+  #put(character: string): void {
+    if (this.#cursor >= LINE_UNITS_MAX) return;
+    while (this.#cells.length < this.#cursor) this.#cells.push(' ');
+    this.#cells[this.#cursor++] = character;
+    if (this.#awaited[0] !== character) return;
+    this.#awaited.shift();
+    this.#echoed++;
+  }
+
+  /** A line feed inside what is being typed goes to the line's next row, else to a line of its own. */
+  #lineFeed(): void {
+    if (this.#begin >= 0 && this.#cursor < this.#cells.length && this.#rowStart() + this.#columns < this.#cells.length)
+      this.#cursor += this.#columns;
+    else this.#newLine();
+  }
+
+  #newLine(): void {
+    this.#cells = [];
+    this.#cursor = 0;
+    if (this.#begin >= 0) this.#begin = 0;
+  }
+
+  #control(final: string): void {
+    const [first = '', second = ''] = this.#parameters.split(';');
+    const count = Math.max(1, Number(first) || 0);
+    switch (final) {
+      case 'C':
+        this.#cursor = Math.min(LINE_UNITS_MAX, this.#cursor + count);
+        break;
+      case 'D':
+        this.#cursor = Math.max(0, this.#cursor - count);
+        break;
+      case 'A':
+        this.#cursor = Math.max(this.#column(), this.#cursor - count * this.#columns);
+        break;
+      case 'B':
+        this.#cursor = Math.min(LINE_UNITS_MAX, this.#cursor + count * this.#columns);
+        break;
+      case 'G':
+      case '`':
+        this.#cursor = this.#rowStart() + count - 1;
+        break;
+      case 'K':
+        this.#erase(first);
+        break;
+      case 'J':
+        if (first === '2' || first === '3') this.#newLine();
+        else this.#cells.length = Math.min(this.#cells.length, this.#cursor);
+        break;
+      case 'P':
+        this.#cells.splice(this.#cursor, count);
+        break;
+      case '@':
+        this.#cells.splice(this.#cursor, 0, ...Array<string>(Math.min(count, LINE_UNITS_MAX)).fill(' '));
+        break;
+      case 'X':
+        for (let i = this.#cursor; i < Math.min(this.#cells.length, this.#cursor + count); i++) this.#cells[i] = ' ';
+        break;
+      case 'H':
+      case 'f':
+        // Another place of the screen: whatever is drawn there is a line of its own.
+        this.#newLine();
+        this.#cursor = Math.min(LINE_UNITS_MAX, Math.max(1, Number(second) || 1) - 1);
+        break;
+      case 'h':
+      case 'l':
+        if (/^\?(1049|1047|47)$/.test(this.#parameters)) {
+          this.#fullScreen = final === 'h';
+          this.#newLine();
+        }
+        break;
+      default:
+    }
+    if (this.#cells.length > LINE_UNITS_MAX) this.#cells.length = LINE_UNITS_MAX;
+  }
+
+  #erase(how: string): void {
+    if (how === '1')
+      for (let i = this.#rowStart(); i <= this.#cursor && i < this.#cells.length; i++) this.#cells[i] = ' ';
+    else if (how === '2') for (let i = this.#rowStart(); i < this.#cells.length; i++) this.#cells[i] = ' ';
+    else {
+      // To the row's end; rows below stay.
+      const end = Math.min(this.#cells.length, this.#rowStart() + this.#columns);
+      if (end === this.#cells.length) this.#cells.length = Math.min(this.#cells.length, this.#cursor);
+      else for (let i = this.#cursor; i < end; i++) this.#cells[i] = ' ';
+    }
+  }
+
+  #column(): number {
+    return this.#cursor % this.#columns;
+  }
+  #rowStart(): number {
+    return this.#cursor - this.#column();
+  }
+}
