@@ -139,4 +139,4 @@ export const CommandView = z
 export type CommandView = z.infer<typeof CommandView>;
 export const CommandPage = z
   .object({ items: z.array(CommandView), nextCursor: z.string().nullable() })
-  .meta({ id: 'SessionCommands' });
+  .meta({ id: 'SessionCommandPage' });

@@ -1645,7 +1645,7 @@ export interface SessionCommand {
   readonly terminal: boolean;
 }
 
-export interface SessionCommands {
+export interface SessionCommandPage {
   readonly items: readonly SessionCommand[];
   readonly nextCursor: string | null;
 }

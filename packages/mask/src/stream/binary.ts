@@ -22,6 +22,29 @@ export const isBinaryBefore = (input: Uint8Array, at: number): boolean =>
 export const isBinaryAround = (input: Uint8Array, from: number, to: number): boolean =>
   isBinaryBefore(input, from) || !isText(input, to, Math.min(input.length, to + NEAR_BYTES));
 
+/** Bytes that are judged as text or not at once. */
+export const BLOCK_BYTES = 256;
+/** Nothing that is found for certain among bytes that are no text has fewer bytes of ASCII side by side. */
+const RUN_BYTES = 7;
+
+/** Nowhere in the block are 32 bytes text: then only runs of ASCII are looked at. */
+export function isBinaryBlock(input: Uint8Array, from: number): boolean {
+  for (let at = from; at < from + BLOCK_BYTES; at += NEAR_BYTES) if (isText(input, at, at + NEAR_BYTES)) return false;
+  return true;
+}
+
+/** Where the next run of ASCII begins that is long enough, or goes on behind `to`; controls count as ASCII here. */
+export function nextRun(input: Uint8Array, from: number, to: number): number {
+  let at = from;
+  while (at < to) {
+    let last = Math.min(at + RUN_BYTES, to) - 1;
+    while (last >= at && input[last]! < 0x80) last--;
+    if (last < at) return at;
+    at = last + 1;
+  }
+  return at;
+}
+
 /** A character that is cut by either end is taken for one. */
 function isText(input: Uint8Array, from: number, to: number): boolean {
   let at = from;

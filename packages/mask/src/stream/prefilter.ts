@@ -4,7 +4,7 @@
  * Refuses to know terminals: a byte that a terminal acts upon stops it, an ignored one leaves it where it is.
  */
 import type { Detector } from '@sallyport/model';
-import { isAlphanumeric, isDigit, isDomain, isHex, isLetter, isLocal, isToken } from '../bytes.ts';
+import { isAlphanumeric, isDigit, isDomain, isHex, isLetter, isLocal, isToken, isWord } from '../bytes.ts';
 import { SECRET_FORMS } from '../detect/secret-key.ts';
 
 type Set256 = (byte: number) => boolean;
@@ -36,7 +36,7 @@ const letter = one(isLetter);
 const groupOf = [...digit, ...maybe(isDigit), ...maybe(isDigit)];
 const hexGroup = [...one(isHex), ...maybe(isHex), ...maybe(isHex), ...maybe(isHex)];
 
-/** What a find of the detector always has in it, in this order and side by side. */
+/** What a find of the detector always has in it, in this order and side by side; it begins where a word does, but for ANYWHERE. */
 const PATTERNS: { readonly [K in Detector]: readonly Pattern[] } = {
   payment_card: [[...digit, ...times(12, [...maybe(GROUP), ...digit])]],
   email: [
@@ -78,6 +78,10 @@ const PATTERNS: { readonly [K in Detector]: readonly Pattern[] } = {
   jwt: [[...word('eyJ'), ...times(7, one(isToken))]],
 };
 
+/** These begin inside words too: a run that is looked at from its middle, or no word at all. */
+const ANYWHERE: ReadonlySet<Detector> = new Set<Detector>(['email', 'jwt', 'ip_address']);
+const isAnywhere = (detector: Detector, pattern: Pattern): boolean => ANYWHERE.has(detector) || pattern[0]!.of(45);
+
 /** Entries of the table from here on are no states. */
 export const STOP = 0xf000;
 /** The byte ends something that a detector may see. */
@@ -85,71 +89,104 @@ export const MAY_HOLD = 0xf001;
 /** ESC, backspace, carriage return, and the first byte of UTF-8's C1 controls. */
 export const ACTS = 0xf002;
 const UNKNOWN = 0xf003;
-const STATES_MAX = 4_096;
+const STATES_MAX = 900;
+export const CLASS_BITS = 6;
 
 const isActing = (byte: number): boolean => byte === 0x1b || byte === 8 || byte === 13 || byte === 0xc2;
 /** A terminal shows nothing for these, so what is before and after them stands side by side. */
 export const isIgnored = (byte: number): boolean =>
   (byte < 32 && byte !== 9 && byte !== 10 && byte !== 11 && byte !== 12 && !isActing(byte)) || byte === 127;
 
-/** Walk it: `next = table[(state << 8) | byte]`; below `STOP` it is the next state, else ask `step`. */
+/** Text as a terminal would show it, with what is not shown between. */
+export interface Walked {
+  readonly text: Uint8Array;
+  readonly seams: Uint8Array;
+}
+
+/** Walk it: `next = table[(state << CLASS_BITS) | classOf[byte]]`; below `STOP` it is the next state, else ask `step`. */
 export class Prefilter {
   /** Grows when a state is met for the first time; read it again after `step`. */
-  table: Uint16Array = new Uint16Array(64 * 256).fill(UNKNOWN);
+  table: Uint16Array = new Uint16Array(64 << CLASS_BITS).fill(UNKNOWN);
   #generation = 0;
   readonly #items: readonly Item[];
   /** Positions behind the last item of a pattern. */
-  readonly #ends: Uint8Array;
+  readonly #ends = new Map<number, Detector>();
+  readonly #marks: Uint8Array;
   readonly #starts: readonly number[];
-  /** Bytes that all items treat alike share a class; the first byte of each, and its bytes. */
-  readonly #classOf: Uint8Array;
-  readonly #classes: readonly (readonly number[])[];
+  /** Of them, what may begin behind a character of a word. */
+  readonly #anywhere: readonly number[];
+  /** Bytes that are treated alike share a class: so the table fits into the processor's nearest memory. */
+  readonly classOf: Uint8Array;
   readonly #ids = new Map<string, number>();
   readonly #behind = new Map<number, number>();
+  readonly #seams = new Int16Array(STATES_MAX).fill(-1);
   readonly #sets: (readonly number[])[] = [];
 
   constructor(detectors: readonly Detector[]) {
     const items: Item[] = [];
     const starts: number[] = [];
-    const ends: number[] = [];
+    const anywhere: number[] = [];
     const never: Item = { of: () => false, times: '1' };
-    for (const pattern of detectors.flatMap((detector) => PATTERNS[detector])) {
-      starts.push(items.length);
-      items.push(...pattern);
-      ends.push(items.length);
-      items.push(never);
+    for (const detector of detectors) {
+      for (const pattern of PATTERNS[detector]) {
+        (isAnywhere(detector, pattern) ? anywhere : starts).push(items.length);
+        items.push(...pattern);
+        this.#ends.set(items.length, detector);
+        items.push(never);
+      }
     }
     this.#items = items;
-    this.#starts = starts;
-    this.#ends = new Uint8Array(items.length);
-    for (const end of ends) this.#ends[end] = 1;
-    [this.#classOf, this.#classes] = classesOf(items);
-    this.#idOf(this.#closed(starts));
+    this.#marks = new Uint8Array(items.length + 1);
+    this.#starts = [...anywhere, ...starts];
+    this.#anywhere = anywhere;
+    this.classOf = classesOf(items);
+    this.#idOf(this.#closed(this.#starts));
   }
 
   /** The state after one byte that stopped the walk at `state`: MAY_HOLD or ACTS where it is one, else a state. */
   step(state: number, byte: number): number {
-    const known = this.table[(state << 8) | byte]!;
+    const at = (state << CLASS_BITS) | this.classOf[byte]!;
+    const known = this.table[at]!;
     if (known !== UNKNOWN) return known;
-    if (isActing(byte)) return this.#learn(state, [byte], ACTS);
-    if (isIgnored(byte)) return this.#learn(state, [byte], state);
-    const alike = this.#classes[this.#classOf[byte]!]!;
     const generation = this.#generation;
-    const set = this.#reached(state, byte);
-    const next = set.some((position) => this.#ends[position] === 1) ? MAY_HOLD : this.#idOf(set);
+    const next = this.#next(state, byte);
     // The table may have been begun anew.
-    return this.#generation === generation ? this.#learn(state, alike, next) : next;
+    if (this.#generation === generation) this.table[at] = next;
+    return next;
   }
 
-  /** Walks over text that no longer counts, to stand where it ended. */
-  walk(text: Uint8Array): number {
+  /** Something that is not shown stood here: what follows may be a word of its own. */
+  seam(state: number): number {
+    let next = this.#seams[state]!;
+    if (next < 0) {
+      const generation = this.#generation;
+      next = this.#idOf(this.#closed([...this.#sets[state]!, ...this.#starts]));
+      if (this.#generation === generation) this.#seams[state] = next;
+    }
+    return next;
+  }
+
+  /** Walks over text that no longer counts, to stand where it ended. @param seen collects whose finds it may hold */
+  walk({ text, seams }: Walked, seen?: Set<Detector>): number {
     let state = 0;
-    for (const byte of text) {
+    for (let i = 0; i < text.length; i++) {
+      if (seams[i] === 1) state = this.seam(state);
+      const byte = text[i]!;
       const next = this.step(state, byte);
       if (next < STOP) state = next;
-      else if (next === MAY_HOLD) state = this.#through(state, byte);
+      else if (next === MAY_HOLD) {
+        if (seen !== undefined) this.#collect(state, byte, seen);
+        state = this.#through(state, byte);
+      }
     }
     return state;
+  }
+
+  #collect(state: number, byte: number, seen: Set<Detector>): void {
+    for (const position of this.#reached(state, byte)) {
+      const detector = this.#ends.get(position);
+      if (detector !== undefined) seen.add(detector);
+    }
   }
 
   /** The state behind a byte that ends something. */
@@ -164,31 +201,42 @@ export class Prefilter {
     return next;
   }
 
-  #learn(state: number, bytes: readonly number[], next: number): number {
-    for (const byte of bytes) this.table[(state << 8) | byte] = next;
-    return next;
+  #next(state: number, byte: number): number {
+    if (isActing(byte)) return ACTS;
+    if (isIgnored(byte)) return this.seam(state);
+    const set = this.#reached(state, byte);
+    return set.some((position) => this.#ends.has(position)) ? MAY_HOLD : this.#idOf(set);
   }
 
   #reached(state: number, byte: number): readonly number[] {
-    const reached: number[] = [...this.#starts];
+    const items = this.#items;
+    const marks = this.#marks;
     for (const position of this.#sets[state]!) {
-      const item = this.#items[position]!;
+      const item = items[position]!;
       if (!item.of(byte)) continue;
-      if (item.times === '*') reached.push(position);
-      reached.push(position + 1);
+      if (item.times === '*') marks[position] = 1;
+      marks[position + 1] = 1;
     }
-    return this.#closed(reached);
+    return this.#closed(isWord(byte) ? this.#anywhere : this.#starts);
   }
 
-  /** With what may be skipped. */
+  /** What is marked and what is given, with what may be skipped, in order. */
   #closed(positions: readonly number[]): readonly number[] {
-    const all = new Set(positions);
-    for (const position of all) if (this.#items[position]!.times !== '1') all.add(position + 1);
-    return [...all].sort((a, b) => a - b);
+    const items = this.#items;
+    const marks = this.#marks;
+    for (const position of positions) marks[position] = 1;
+    const set: number[] = [];
+    for (let position = 0; position < items.length; position++) {
+      if (marks[position] === 0) continue;
+      marks[position] = 0;
+      set.push(position);
+      if (items[position]!.times !== '1') marks[position + 1] = 1;
+    }
+    return set;
   }
 
   #idOf(set: readonly number[]): number {
-    const key = set.join(' ');
+    const key = String.fromCharCode(...set);
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     if (this.#sets.length === STATES_MAX) {
@@ -197,6 +245,7 @@ export class Prefilter {
       this.#generation++;
       this.#ids.clear();
       this.#behind.clear();
+      this.#seams.fill(-1);
       this.#sets.length = 0;
       this.table.fill(UNKNOWN);
       this.#idOf(start!);
@@ -205,7 +254,7 @@ export class Prefilter {
     const id = this.#sets.length;
     this.#ids.set(key, id);
     this.#sets.push(set);
-    if (this.#sets.length * 256 > this.table.length) {
+    if (this.#sets.length << CLASS_BITS > this.table.length) {
       const grown = new Uint16Array(this.table.length * 2).fill(UNKNOWN);
       grown.set(this.table);
       this.table = grown;
@@ -214,20 +263,17 @@ export class Prefilter {
   }
 }
 
-function classesOf(items: readonly Item[]): [Uint8Array, readonly (readonly number[])[]] {
-  const tests = [...new Set(items.map((item) => item.of))];
-  const byKey = new Map<string, number[]>();
-  for (let byte = 0; byte < 256; byte++) {
-    if (isActing(byte) || isIgnored(byte)) continue;
-    const key = tests.map((of) => (of(byte) ? '1' : '0')).join('');
-    byKey.set(key, [...(byKey.get(key) ?? []), byte]);
-  }
+function classesOf(items: readonly Item[]): Uint8Array {
+  const tests = [...new Set([isActing, isIgnored, isWord, ...items.map((item) => item.of)])];
+  const byKey = new Map<string, number>();
   const classOf = new Uint8Array(256);
-  const classes = [...byKey.values()];
-  classes.forEach((bytes, i) => {
-    for (const byte of bytes) classOf[byte] = i;
-  });
-  return [classOf, classes];
+  for (let byte = 0; byte < 256; byte++) {
+    const key = tests.map((of) => (of(byte) ? '1' : '0')).join('');
+    if (!byKey.has(key)) byKey.set(key, byKey.size);
+    classOf[byte] = byKey.get(key)!;
+  }
+  if (byKey.size > 1 << CLASS_BITS) throw new RangeError('more classes of bytes than the table has room for');
+  return classOf;
 }
 
 const prefilters = new Map<string, Prefilter>();

@@ -8,13 +8,14 @@ import { LIMITS } from '@sallyport/core';
 import type { DetectMask, Detector } from '@sallyport/model';
 import { scanAll } from '../detect/registry.ts';
 import { type MaskKey, REDACTED } from '../methods.ts';
+import { BLOCK_BYTES, isBinaryBlock, nextRun } from './binary.ts';
 import { escapesOf, passOver } from './controls.ts';
 import { EchoTrack } from './echo.ts';
 import { type EscapeMark, EscapeReader } from './escapes.ts';
 import { type Hidden, hiddenIn } from './hidden.ts';
 import { Lane, NOTHING_SHOWN } from './lane.ts';
 import { isKeyLike, openTail } from './open-tail.ts';
-import { ACTS, type Prefilter, prefilterOf, STOP } from './prefilter.ts';
+import { ACTS, CLASS_BITS, type Prefilter, prefilterOf, STOP } from './prefilter.ts';
 import { Swallow } from './swallow.ts';
 
 export interface StreamMaskerOptions {
@@ -54,6 +55,7 @@ const LOOK_BACK_ESCAPED_BYTES = 8_192;
 const REGION_BYTES = 4_096;
 const PATIENCE_MS = 1_000;
 const LF = 10;
+const CR = 13;
 const ESC = 0x1b;
 const GROUND: EscapeMark = { state: 'ground', parameter: 0 };
 const IN_STRING: EscapeMark = { state: 'string', parameter: 0 };
@@ -172,17 +174,35 @@ class Masker implements StreamMasker {
   #pass(input: Uint8Array, start: number, end: End): number {
     if (this.#reader.state !== 'ground') return this.#advance(input, start, this.#escapeEnd(input, start), end);
     const prefilter = this.#prefilter;
-    let state = prefilter.walk(this.#shown.text);
+    let state = this.#walkShown();
+    const { classOf } = prefilter;
     let { table } = prefilter;
     /** Sent up to here. */
     let sent = start;
     let at = start;
+    /** Up to here all bytes are judged alike: text, or none. */
+    let block = at;
+    let isBinary = false;
     while (at < input.length) {
-      let next = table[(state << 8) | input[at]!]!;
-      if (next >= STOP) {
-        next = prefilter.step(state, input[at]!);
-        table = prefilter.table;
+      if (at >= block) {
+        block = Math.min(input.length, at + BLOCK_BYTES);
+        isBinary = block === at + BLOCK_BYTES && isBinaryBlock(input, at);
       }
+      if (isBinary && input[at]! >= 0x80) {
+        at = nextRun(input, at, block);
+        state = 0;
+      }
+      let next = 0;
+      while (at < block) {
+        const byte = input[at]!;
+        next = table[(state << CLASS_BITS) | classOf[byte]!]!;
+        if (next >= STOP || (isBinary && byte >= 0x80)) break;
+        state = next;
+        at++;
+      }
+      if (at === block || (isBinary && input[at]! >= 0x80)) continue;
+      next = prefilter.step(state, input[at]!);
+      table = prefilter.table;
       if (next < STOP) {
         state = next;
         at++;
@@ -190,6 +210,10 @@ class Masker implements StreamMasker {
       }
       const over = next === ACTS ? passOver(input, at) : 0;
       if (over > 0) {
+        if (input[at] !== CR || input[at + 1] !== LF) {
+          state = prefilter.seam(state);
+          table = prefilter.table;
+        }
         at += over;
         continue;
       }
@@ -197,12 +221,20 @@ class Masker implements StreamMasker {
       const to = regionEnd(input, at);
       at = sent = this.#advance(input, from, to, end);
       if (this.#swallow !== undefined || this.#reader.state !== 'ground' || at === input.length) return at;
-      state = prefilter.walk(this.#shown.text);
+      state = this.#walkShown();
       table = prefilter.table;
     }
     // The line that has not ended: what may be a beginning in it stays.
     const from = this.#leaveUpTo(input, sent, input.length);
     return from === input.length ? from : this.#region(input, from, input.length, end, false);
+  }
+
+  /** Where the automaton stands behind what has left of this line. */
+  #walkShown(): number {
+    const { text, isSeam } = this.#shown;
+    if (text.length === 0) return 0;
+    const state = this.#prefilter.walk(this.#shown);
+    return isSeam ? this.#prefilter.seam(state) : state;
   }
 
   /** Sends what is before the line that `at` is in, or far before it. @returns where reading begins; never inside an escape */
@@ -281,7 +313,10 @@ class Masker implements StreamMasker {
     const echoed = isEnd ? this.#echo.count : 0;
     for (const lane of [this.#main, this.#string]) {
       for (const showing of [...lane.before, lane.showing()]) {
-        all.push(...hiddenIn(input, showing, this.#detect, this.#detectors, echoed, this.#key, this.#keepWidth));
+        const seen = new Set<Detector>();
+        this.#prefilter.walk(showing, seen);
+        if (seen.size === 0) continue;
+        all.push(...hiddenIn(input, showing, this.#detect, [...seen], echoed, this.#key, this.#keepWidth));
       }
     }
     if (all.length < 2) return all;
