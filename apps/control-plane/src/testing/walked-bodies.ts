@@ -89,6 +89,8 @@ export const NO_THING: Readonly<Record<string, string>> = {
 /** Answers to a good request of the project's own admin that are no 2xx, with the reason. */
 export const OWN_ANSWERS: Readonly<Record<string, readonly number[]>> = {
   'GET /v1/sessions/{id}/recording': [404],
+  'GET /v1/sessions/{id}/film': [404],
+  'GET /v1/sessions/{id}/commands': [404],
   // The provider is one of OpenID Connect.
   'POST /v1/identity-providers/{name}/saml-keys': [404],
   // Another's: they ask, prolong and withdraw themselves; and what it names is not there.
