@@ -2,13 +2,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { AsciicastWriter, EchoedLine, type EnteredLine, type FilmFrame, SafeScreen } from '@sallyport/film';
 import { Terminal } from '@xterm/headless';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { AsciicastWriter } from './asciicast.ts';
-import { EchoedLine, type EnteredLine } from './echoed-line.ts';
-import type { FilmFrame } from './film-frame.ts';
-import { PtyProgram, type Shown } from './pty.fixture.ts';
-import { SafeScreen } from './safe-screen.ts';
+import { PtyProgram, type Shown } from './pty-program.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'film-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
