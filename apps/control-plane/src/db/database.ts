@@ -3,12 +3,12 @@
  * Refuses to know any table; repositories of the features do.
  */
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { PrismaPg } from '@prisma/adapter-pg';
 import { Secret } from '@sallyport/core';
 import { watch } from '../acts/changes.ts';
 import { requireSecondAdmin } from '../dual-control/second-admin.ts';
 import { type Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { ambient } from './ambient.ts';
+import { PgAdapter } from './pg-adapter.ts';
 import { watchedClient } from './watched-client.ts';
 
 /** A transaction's client; also fits the plain client for reads. */
@@ -22,6 +22,8 @@ export class DatabaseUrl {
   }
 }
 
+const CONNECTIONS_MAX = 20;
+
 type AfterCommit = () => void | Promise<void>;
 
 @Injectable()
@@ -30,8 +32,7 @@ export class Database implements OnModuleDestroy {
   readonly #waiting = new WeakMap<object, AfterCommit[]>();
 
   constructor(database: DatabaseUrl) {
-    const adapter = new PrismaPg({ connectionString: database.url.reveal(), application_name: 'sallyport', max: 20 });
-    this.#client = new PrismaClient({ adapter });
+    this.#client = new PrismaClient({ adapter: new PgAdapter(database.url.reveal(), CONNECTIONS_MAX) });
   }
 
   /** For reads outside a transaction. While an agreed change is carried out all of it belongs to that change's own. */

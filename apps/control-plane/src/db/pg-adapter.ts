@@ -1,0 +1,62 @@
+/**
+ * Prisma's way to PostgreSQL, with two things it leaves open. Statements are prepared once per connection, since parsing and
+ * planning them costs the server more than running them. And a transaction sends one at a time: Prisma reads the relations of
+ * one query side by side, which the driver takes on one connection for now, with a warning, and will refuse.
+ */
+import { hash } from 'node:crypto';
+import { PrismaPg } from '@prisma/adapter-pg';
+
+type Adapter = Awaited<ReturnType<PrismaPg['connect']>>;
+type Transaction = Awaited<ReturnType<Adapter['startTransaction']>>;
+
+/** Texts that get a name; lists of many lengths would make ever more of them, so the later ones go without. */
+const NAMED_MAX = 1_000;
+const NAMED_CHARS_MAX = 8_000;
+
+function statementNames(): (query: { readonly sql: string }) => string {
+  const names = new Map<string, string>();
+  return ({ sql }) => {
+    const known = names.get(sql);
+    if (known !== undefined) return known;
+    // Without a name the driver does as it always did.
+    if (names.size >= NAMED_MAX || sql.length > NAMED_CHARS_MAX) return '';
+    const name = `s${hash('sha256', sql).slice(0, 30)}`;
+    names.set(sql, name);
+    return name;
+  };
+}
+
+export class PgAdapter extends PrismaPg {
+  /** @param url of the database @param connectionsMax in the pool */
+  constructor(url: string, connectionsMax: number) {
+    super(
+      { connectionString: url, application_name: 'sallyport', max: connectionsMax },
+      { statementNameGenerator: statementNames() },
+    );
+  }
+
+  override async connect(): Promise<Adapter> {
+    const adapter = await super.connect();
+    const start = adapter.startTransaction.bind(adapter);
+    adapter.startTransaction = async (level) => inTurn(await start(level));
+    return adapter;
+  }
+}
+
+/** The same transaction; what is asked of it while it is busy waits. */
+function inTurn(transaction: Transaction): Transaction {
+  let last: Promise<unknown> = Promise.resolve();
+  const after = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = last.then(work);
+    // One that failed is its caller's to hear of.
+    last = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    return mine;
+  };
+  const { queryRaw, executeRaw } = transaction;
+  transaction.queryRaw = (query) => after(() => queryRaw.call(transaction, query));
+  transaction.executeRaw = (query) => after(() => executeRaw.call(transaction, query));
+  return transaction;
+}
