@@ -42,8 +42,11 @@ export interface DocumentChange {
   readonly after: Document | undefined;
 }
 
-/** Documents by the row they were made of. */
-type Made = ReadonlyMap<object, readonly Document[]>;
+interface Made {
+  readonly rows: readonly object[];
+  /** Documents by the row they were made of. */
+  readonly documents: ReadonlyMap<object, readonly Document[]>;
+}
 
 /** A longer list of members or revocations goes in parts. */
 const LIST_MAX = 512;
@@ -57,7 +60,7 @@ export class Catalog {
 
   /** In no order. */
   *documents(): Iterable<Document> {
-    for (const made of this.#made.values()) for (const documents of made.values()) yield* documents;
+    for (const made of this.#made.values()) for (const documents of made.documents.values()) yield* documents;
   }
 
   /**
@@ -129,7 +132,7 @@ const nameOf = ({ name }: Keyed): string => name;
 const sameAs = (known: Document | undefined, made: Document): Document =>
   known !== undefined && known.hex === made.hex && known.reach === made.reach ? known : made;
 
-const NOTHING: Made = new Map();
+const NOTHING: Made = { rows: [], documents: new Map() };
 
 /** The documents of these rows: those of rows that were there before, and new ones of the others. */
 function remade<T extends object>(
@@ -138,16 +141,17 @@ function remade<T extends object>(
   make: (row: T, before: ByName) => readonly Document[],
   changes: DocumentChange[],
 ): Made {
+  if (isSameList(before.rows, rows)) return before;
   const made = new Map<object, readonly Document[]>();
   const fresh: T[] = [];
   for (const row of rows) {
-    const known = before.get(row);
+    const known = before.documents.get(row);
     if (known === undefined) fresh.push(row);
     else made.set(row, known);
   }
-  if (fresh.length === 0 && made.size === before.size) return before;
   const gone = new Map<string, Document>();
-  for (const [row, documents] of before) if (!made.has(row)) for (const one of documents) gone.set(one.name, one);
+  for (const [row, documents] of before.documents)
+    if (!made.has(row)) for (const one of documents) gone.set(one.name, one);
   for (const row of fresh) {
     const documents = make(row, gone).map((one) => sameAs(gone.get(one.name), one));
     made.set(row, documents);
@@ -158,7 +162,7 @@ function remade<T extends object>(
     }
   }
   for (const one of gone.values()) changes.push({ before: one, after: undefined });
-  return made;
+  return { rows, documents: made };
 }
 
 /** @throws GatewayError `bundle.malformed` when the agents' parser refuses the value */
@@ -184,7 +188,8 @@ function needsOf(parts: BundleParts): readonly string[] {
   const needs = requiredCapabilities(parts);
   return needs.length === ALWAYS.length ? ALWAYS : needs;
 }
-const ALWAYS = requiredCapabilities({});
+/** The same object for all documents that need nothing more. */
+export const ALWAYS = requiredCapabilities({});
 
 const SSH = { kind: 'ssh' } as const;
 const ISSUER = { kind: 'issuer' } as const;

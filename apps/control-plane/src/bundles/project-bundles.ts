@@ -51,7 +51,8 @@ export class ProjectBundles {
   /** The project at that revision or a later one. @throws GatewayError `bundle.malformed` */
   async at(counter: BundleCounter): Promise<ProjectState> {
     const mine = this.#updating.then(async () => {
-      if (this.#loaded === undefined || !covers(this.#loaded.source, counter)) this.#loaded = await this.#updateInTime();
+      if (this.#loaded === undefined || !covers(this.#loaded.source, counter))
+        this.#loaded = await this.#updateInTime();
       return this.#loaded;
     });
     this.#updating = mine.catch(() => undefined);

@@ -7,8 +7,8 @@ import { hash } from 'node:crypto';
 import { wire } from '@sallyport/contract';
 import { type Grant, labelsMatch, type Resource } from '@sallyport/model';
 import { canonicalJson } from './canonical.ts';
-import { inManifestOrder, requiredCapabilities } from './capabilities.ts';
-import { boxesOf, type Document, type DocumentChange } from './catalog.ts';
+import { inManifestOrder } from './capabilities.ts';
+import { ALWAYS, boxesOf, type Document, type DocumentChange } from './catalog.ts';
 import { byKey, isSameList, type Part, placeOf, splitUp } from './split.ts';
 
 /** A run of chunk references, as a chunk of its own. */
@@ -43,6 +43,19 @@ export const isGuardedBy = (agents: readonly string[], agent: string): boolean =
 /** Up to here a manifest lists its chunks itself. */
 const FLAT_CHUNKS_MAX = 256;
 const PAGE_CHUNKS_MAX = 128;
+/** Editions whose new bodies are at hand. */
+const EDITIONS_KEPT = 8;
+
+type Bodies = ReadonlyMap<string, Buffer>;
+
+function bodyIn(editions: readonly Bodies[], hex: string): Buffer | undefined {
+  for (const bodies of editions) {
+    const body = bodies.get(hex);
+    if (body !== undefined) return body;
+  }
+  return undefined;
+}
+
 const NO_PAGES: ReadonlyMap<string, BundlePage> = new Map();
 
 export class View {
@@ -55,6 +68,7 @@ export class View {
   #documents: readonly Document[];
   #pages: ReadonlyMap<string, BundlePage> = NO_PAGES;
   #edition: Edition | undefined;
+  #fresh: readonly Bodies[] = [];
 
   /** @param agent name of one of the agents that see this */
   constructor(documents: Iterable<Document>, agent: string) {
@@ -94,7 +108,9 @@ export class View {
     const before = this.#pages;
     this.#pages = isLarge ? pagesOf(documents, before) : NO_PAGES;
     const pages = [...this.#pages.values()];
-    const fresh = freshOf(before, pages);
+    // Of the last editions too: an agent that is some revisions behind asks for what came since.
+    this.#fresh = [freshOf(before, pages), ...this.#fresh].slice(0, EDITIONS_KEPT);
+    const fresh = this.#fresh;
     let all: ReadonlyMap<string, Buffer> | undefined;
     let flat: Buffer | undefined;
     let paged: Buffer | undefined;
@@ -111,7 +127,7 @@ export class View {
         if (isLarge && asPages) return (paged ??= listOfPages(pages));
         return (flat ??= listOfChunks(documents));
       },
-      body: (hex) => fresh.get(hex) ?? (all ??= bodiesOf(documents, pages)).get(hex),
+      body: (hex) => bodyIn(fresh, hex) ?? (all ??= bodiesOf(documents, pages)).get(hex),
     };
     return this.#edition;
   }
@@ -146,8 +162,8 @@ export class View {
 }
 
 function requiresOf(documents: readonly Document[]): readonly string[] {
-  const needs = new Set(requiredCapabilities({}));
-  for (const document of documents) for (const need of document.needs) needs.add(need);
+  const needs = new Set(ALWAYS);
+  for (const { needs: own } of documents) if (own !== ALWAYS) for (const need of own) needs.add(need);
   return inManifestOrder(needs);
 }
 
@@ -227,6 +243,8 @@ const bodiesOf = (documents: readonly Document[], pages: readonly BundlePage[]):
   ]);
 
 function credentialIdsOf(documents: readonly Document[]): readonly string[] {
-  const ids = documents.flatMap(({ reach }) => (reach?.kind === 'resource' ? boxesOf(reach.resource) : []));
-  return [...new Set(ids)].sort();
+  const ids = new Set<string>();
+  for (const { reach } of documents)
+    if (reach?.kind === 'resource') for (const id of boxesOf(reach.resource)) ids.add(id);
+  return [...ids].sort();
 }

@@ -85,11 +85,9 @@ export class IdentityRepository {
   }
   /** Ids of all groups by name, as one row: it is asked at every sign-in. */
   async groupIds(projectId: string, tx: Tx): Promise<ReadonlyMap<string, string>> {
-    const [row] = await tx.$queryRaw<{ names: string[] | null; ids: string[] | null }[]>`
-      select array_agg(name order by id) as names, array_agg(id::text order by id) as ids
-      from groups where project_id = ${projectId}::uuid`;
-    const { names, ids } = row ?? { names: null, ids: null };
-    return new Map((names ?? []).map((name, i) => [name, ids![i]!]));
+    const [row] = await tx.$queryRaw<{ ids: Readonly<Record<string, string>> | null }[]>`
+      select jsonb_object_agg(name, id) as ids from groups where project_id = ${projectId}::uuid`;
+    return new Map(Object.entries(row?.ids ?? {}));
   }
   group(projectId: string, reference: string, tx: Tx = this.db): Promise<Group | null> {
     return tx.group.findFirst({ where: { projectId, ...idOrName(reference) } });
