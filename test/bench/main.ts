@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
- * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane (its own table instead).
+ * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh (its own table
+ * instead).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -22,6 +23,7 @@ import {
 import { findPrograms, startHaproxy } from './programs.ts';
 import { measurePush } from './push.ts';
 import { type BenchReport, DIRECT, EVERYTHING_WAY, failuresOf, HAPROXY, PLAIN_WAY, renderReport } from './report.ts';
+import { benchSsh, renderSsh } from './ssh.ts';
 import { type BenchStack, EVERYTHING, PLAIN, startBenchStack } from './stack.ts';
 import { DATABASE, DIRECT_USER, startTarget } from './target.ts';
 
@@ -141,8 +143,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(130)));
 /** @returns exit code */
 async function only(part: string): Promise<number> {
-  if (part !== 'control-plane') throw new Error('--only takes: control-plane');
+  if (part !== 'control-plane' && part !== 'ssh') throw new Error('--only takes: control-plane, ssh');
   await buildAll(say);
+  if (part === 'ssh') {
+    const report = await benchSsh(dir, values.quick, say, (stop) => void stops.push(stop));
+    console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderSsh(report)}`);
+    return report.failed.length > 0 ? 1 : 0;
+  }
   const report = await whenStarted(benchControlPlane(dir, values.quick, say));
   console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderControlPlane(report)}`);
   return 0;

@@ -96,8 +96,16 @@ export async function startSshBench(dir: string, say: (line: string) => void): P
     ];
     const plainSsh = (port: number): readonly string[] => [
       ...base,
-      ...['-o', 'UserKnownHostsFile=/dev/null', '-o', `IdentityFile=${key}`, '-o', 'IdentitiesOnly=yes'],
-      ...['-o', `Port=${port}`, '-o', `User=${server.login}`],
+      '-o',
+      'UserKnownHostsFile=/dev/null',
+      '-o',
+      `IdentityFile=${key}`,
+      '-o',
+      'IdentitiesOnly=yes',
+      '-o',
+      `Port=${port}`,
+      '-o',
+      `User=${server.login}`,
     ];
     const onward = ['ssh', ...plainSsh(server.port), '127.0.0.1'].join(' ');
     const relay = await startSshd([`ForceCommand ${onward} "$SSH_ORIGINAL_COMMAND"`]);

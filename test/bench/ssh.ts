@@ -4,22 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMs, rssBytes } from './process-stat.ts';
-import {
-  EVERYTHING,
-  PLAIN,
-  RECORDED,
-  RELAY,
-  ran,
-  SSHD,
-  type SshBench,
-  type SshWay,
-  startSshBench,
-} from './ssh-ways.ts';
+import { EVERYTHING, PLAIN, RECORDED, RELAY, SSHD, type SshBench, type SshWay, startSshBench } from './ssh-ways.ts';
 
 interface Plan {
   readonly bulkMb: number;
@@ -89,24 +79,30 @@ const cellsOf = (numbers: Numbers, show: (value: number, direct: number | undefi
 const rate = (mb: number) => (seconds: number, direct: number | undefined) =>
   `${(mb / seconds).toFixed(0)} MB/s${direct === undefined ? '' : ` ${(direct / seconds).toFixed(2)}×`}`;
 
-/** @returns whether every way worked */
-export async function benchSsh(quick: boolean, say: (line: string) => void): Promise<boolean> {
+export interface SshReport {
+  readonly machine: string;
+  readonly rows: readonly Row[];
+  /** What could not be measured, and why. */
+  readonly failed: readonly string[];
+}
+
+/**
+ * @param dir of its own, which PostgreSQL's user can pass through
+ * @param started told how to end what has been started, for whoever is interrupted
+ */
+export async function benchSsh(
+  dir: string,
+  quick: boolean,
+  say: (line: string) => void,
+  started: (stop: () => Promise<void>) => void,
+): Promise<SshReport> {
   const plan = quick ? QUICK : FULL;
-  const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-ssh-'));
-  // PostgreSQL's own user must be able to pass through.
-  chmodSync(dir, 0o711);
-  let bench: SshBench | undefined;
   const failed: string[] = [];
   const rows: Row[] = [];
-  const stop = async (): Promise<void> => {
-    await bench?.stop();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => void stop().then(() => process.exit(130)));
   const loadBefore = loadavg()[0]!;
+  const bench = await startSshBench(dir, say);
+  started(() => bench.stop());
   try {
-    bench = await startSshBench(dir, say);
     await bench.renew();
     await sleep(2_000);
     const { ways } = bench;
@@ -219,16 +215,10 @@ export async function benchSsh(quick: boolean, say: (line: string) => void): Pro
     rows.push(await idleSessions(bench, plan.idle, failed));
     rows.push({ what: 'agent, resident', cells: { [PLAIN]: `${(rssBytes(agent) / 1e6).toFixed(0)} MB` }, aim: '–' });
   } finally {
-    await stop();
+    await bench.stop();
   }
-  console.log(
-    render(
-      rows,
-      `${cpus().length} × ${cpus()[0]?.model ?? ''}, Node ${process.version}; load ${loadBefore.toFixed(1)} before`,
-    ),
-  );
-  for (const line of failed) console.log(`FAILED   ${line}`);
-  return failed.length === 0;
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? ''}, Linux ${release()}, Node ${process.version}; load ${loadBefore.toFixed(1)} before`;
+  return { machine, rows, failed };
 }
 
 function writeRandom(file: string, mb: number): void {
@@ -288,7 +278,6 @@ async function idleSessions(bench: SshBench, count: number, failed: string[]): P
   if (alive < count) failed.push(`idle sessions: ${count - alive} of ${count} ended`);
   const each = (rssBytes(agent) - before) / Math.max(1, alive);
   for (const child of children) child.kill();
-  await ran('true', []);
   return {
     what: `memory per session, ${alive} idle`,
     cells: { [PLAIN]: `${(each / 1024).toFixed(0)} KB` },
@@ -296,7 +285,7 @@ async function idleSessions(bench: SshBench, count: number, failed: string[]): P
   };
 }
 
-function render(rows: readonly Row[], machine: string): string {
+export function renderSsh({ rows, machine, failed }: SshReport): string {
   const names = [SSHD, RELAY, PLAIN, RECORDED, EVERYTHING];
   const lines = rows.map(
     ({ what, cells, aim }) => `| ${what} | ${names.map((name) => cells[name] ?? '–').join(' | ')} | ${aim} |`,
@@ -307,5 +296,6 @@ function render(rows: readonly Row[], machine: string): string {
     `| | ${names.join(' | ')} | aim |`,
     `|---${'|---'.repeat(names.length)}|---|`,
     ...lines,
+    ...failed.map((line) => `FAILED   ${line}`),
   ].join('\n');
 }
