@@ -180,6 +180,8 @@ const RANK: Record<string, number> = {
   pipe: 8,
   sftp: 8,
   running: 9,
+  'line-editor': 2,
+  'command-shell': 9,
   forward: 9,
   road: 6,
   answers: 7,

@@ -32,7 +32,7 @@ const ANSIBLE_MODULE = /\/\.ansible\/tmp\/ansible-tmp-[\d.-]+\/(?:AnsiballZ_)?\w
  * the bare shell that VS Code's server is started through.
  */
 export function readCommand(text: string, letIn: readonly SshTarget['opaque'][number][] = []): ShellFacts {
-  const facts = parseCommandLine(text, { dialect: 'bash' });
+  const facts = parseCommandLine(text, { dialect: 'posix' });
   if (facts.opaque.length === 0 || letIn.length === 0) return facts;
   const isLetIn =
     (letIn.includes('ansible') && facts.opaque.every((why) => why === 'script') && facts.commands.every(isAnsible)) ||

@@ -17,6 +17,7 @@ import {
   transferIn,
   transferStatements,
 } from './classify.ts';
+import { CommandShell, KEPT_SHELL } from './command-shell.ts';
 import { forTerminal, heldText, refusedStatus } from './deny.ts';
 import { type ChannelRequest, parsePty, parseWindowChange, Reader } from './messages.ts';
 import type { Tally } from './record.ts';
@@ -144,13 +145,36 @@ export class SessionChannel implements ChannelOwner {
     const work = this.#work;
     const mode = work.signed.resource.ssh?.shell ?? 'none';
     const statement = shellStatement(this.#asker);
-    if (mode !== 'recorded') throw work.refuse(statement, 'gateway/shell', 'This resource opens no shells.');
+    if (mode === 'none') throw work.refuse(statement, 'gateway/shell', 'This resource opens no shells.');
     const judged = await this.#judge(statement);
+    if (mode === 'command') return await this.#commandShell(judged);
     const host = await this.#openHost(judged.permit);
     this.#join(host, judged);
     host.request('shell', new Uint8Array(), (ok) => {
       if (!ok) this.#failed(judged.tally, host, 'the host opens no shell');
     });
+  }
+
+  /** Lines are commands: what is kept on the host has no terminal. */
+  async #commandShell({ permit, tally, statement }: Judged): Promise<void> {
+    const work = this.#work;
+    const host = await work.upstream.openSession(permit);
+    const over = Promise.withResolvers<void>();
+    const shell = new CommandShell(work, this.#channel, host, permit, this.#asker, () => {
+      tally.finish(work.host.monotonicUs());
+      over.resolve();
+    });
+    const ended = work.running(statement, (error) => {
+      this.#say(work.textOf(error, statement));
+      shell.stop();
+    });
+    void over.promise.then(ended);
+    for (const [name, value] of this.#env) host.request('env', requests.env(name, value));
+    host.request('exec', requests.exec(KEPT_SHELL), (ok) => {
+      if (ok) shell.start();
+      else this.#failed(tally, host, 'the host runs no commands');
+    });
+    this.#run(shell);
   }
 
   async #subsystem(name: string): Promise<void> {

@@ -1,0 +1,116 @@
+/** A shell that is read line by line, on a real host: what runs, what is kept, what is refused. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Statement, Verdict } from '@sallyport/model';
+import { deny, hold, sshdMissing } from '@sallyport/testkit';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Bench, openBench } from '../test/bench.fixture.ts';
+
+const allowed: Verdict = { kind: 'allow', rule: 'test/allow', masks: { columns: [], detect: [] } };
+
+describe.skipIf(sshdMissing)('a shell read line by line', () => {
+  let bench: Bench;
+  beforeAll(async () => {
+    bench = await openBench();
+  });
+  afterEach(() => bench.tidy());
+  afterAll(() => bench?.stop());
+  const open = (decide: (statement: Statement, approval: unknown) => Verdict = () => allowed) =>
+    bench.gateway({ decide }, { shell: 'command' });
+  const lines = (at: Awaited<ReturnType<typeof open>>, text: string) =>
+    bench.program(at, 'ssh', ['-T', 'web-1@127.0.0.1'], Buffer.from(text));
+
+  test('lines run one after another in one shell, each a statement of its own', async () => {
+    const at = await open();
+    const ran = await lines(
+      at,
+      `cd ${bench.dir}\nanswer=42\necho "at $PWD: $answer"\nfalse\necho $?\necho err >&2\nprintf 'no end'\nexit 7\n`,
+    );
+    expect(ran.stdout.toString()).toBe(`at ${bench.dir}: 42\n1\nno end`);
+    expect(ran.stderr).toBe('err\n');
+    expect(ran.code).toBe(7);
+    expect(at.judged.map(({ statement }) => statement.facts.ssh?.channel)).toEqual(['shell', ...Array(8).fill('line')]);
+    await expect.poll(() => at.outcomes).toHaveLength(9);
+  });
+
+  test('a denied line never runs, and the shell goes on', async () => {
+    const at = await open(({ text }) => (text.includes('touch') ? deny('Nothing is made here.') : allowed));
+    const ran = await lines(at, `touch ${bench.dir}/made\necho "then"\n`);
+    expect(ran.stderr).toContain('Nothing is made here.');
+    expect(ran.stdout.toString()).toBe('then\n');
+    expect(existsSync(path.join(bench.dir, 'made'))).toBe(false);
+  });
+
+  test('what runs gets no input: later lines are lines, not its food', async () => {
+    const at = await open();
+    const ran = await lines(at, 'cat\nread x; echo "got [$x]"\necho still here\n');
+    expect(ran.stdout.toString()).toBe('got []\nstill here\n');
+    expect(at.judged).toHaveLength(4);
+  });
+
+  test('a line that would change what later lines mean is refused', async () => {
+    const at = await open();
+    const tricks = [
+      "alias ls='touch x'",
+      'ls() { touch x; }',
+      'PATH=/tmp:$PATH',
+      'export PATH=/tmp',
+      'exec 3<&0',
+      'trap "touch x" EXIT',
+      'enable -n cd',
+      'hash -p /tmp/x ls',
+      '. /tmp/x',
+      'set -x',
+      'read IFS < /dev/null',
+      'shopt -s expand_aliases',
+      'for PATH in /tmp; do :; done',
+      'declare -n ref=PA""TH',
+      'printf -v "$name" x',
+      '$program x',
+    ];
+    const ran = await lines(at, `${tricks.join('\n')}\necho end\n`);
+    expect(ran.stdout.toString()).toBe('end\n');
+    expect(ran.stderr.match(/gateway\/shell-state/g)).toHaveLength(tricks.length);
+  });
+
+  test('quotes, line ends and half a command are one line, and never more', async () => {
+    const at = await open();
+    const ran = await lines(at, "echo 'a'\\''b' \"c'd\"\necho 'open\necho ')' ; echo fine\n");
+    expect(ran.stdout.toString()).toBe("a'b c'd\n)\nfine\n");
+    expect(ran.stderr).toContain('statement.unknown');
+  });
+
+  test('a held line waits with its notice, and Ctrl-C gives it up', async () => {
+    const at = await open(({ text }, approval) => (text.includes('risk') && approval === undefined ? hold() : allowed));
+    const talking = bench.talk(at, ['-tt', 'web-1@127.0.0.1']);
+    await talking.heard('$ ');
+    talking.say('echo risky\r');
+    await talking.heard('apr-test');
+    talking.say('\u0003');
+    await talking.heard('approval.cancelled');
+    talking.say('echo ris');
+    talking.say('\u007f\u007f\u007fri\u001b[D\u001b[Cskier\r');
+    await expect.poll(() => at.holds).toHaveLength(2);
+    at.holds[1]?.approve();
+    await talking.heard('\r\nriskier\r\n');
+    talking.say('sleep 60\r');
+    await expect.poll(() => at.judged.some(({ statement }) => statement.text === 'sleep 60')).toBe(true);
+    talking.say('\u0003');
+    await new Promise((next) => setTimeout(next, 300));
+    talking.say('\u0003');
+    talking.say('echo again\r');
+    await talking.heard('\r\nagain\r\n');
+    talking.say('\u0004');
+    expect((await talking.ended).code).toBe(0);
+  });
+
+  test('the directory a line starts in is part of how its paths are read', async () => {
+    const at = await open();
+    await lines(
+      at,
+      'cd /etc\ntee passwd-of-nobody < /dev/null > /dev/null 2>&1 || true\nrm -f /etc/passwd-of-nobody\n',
+    );
+    const tee = at.judged.find(({ statement }) => statement.text.startsWith('tee'));
+    expect(tee?.statement.facts.shell?.pathsWritten).toContain('/etc/passwd-of-nobody');
+  });
+});
