@@ -15,11 +15,15 @@ const SIMPLE: Readonly<Record<string, string>> = {
   '"': '"',
   '?': '?',
 };
-const NUMBERS = /^(?:([0-7]{1,3})|x\{?([0-9a-fA-F]{1,2})\}?|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8}))/;
+const NUMBERS = /^(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8}))/;
 
-/** @param text between the quotes, escapes as written */
-export function unescapeAnsi(text: string): string {
+/**
+ * @param text between the quotes, escapes as written
+ * @returns undefined where versions of bash differ (`\x{`, `\c`), and for single bytes of characters
+ */
+export function unescapeAnsi(text: string): string | undefined {
   if (!text.includes('\\')) return text;
+  if (text.includes('\\x{')) return undefined;
   let out = '';
   for (let at = 0; at < text.length; at++) {
     const char = text[at]!;
@@ -34,11 +38,7 @@ export function unescapeAnsi(text: string): string {
       at++;
       continue;
     }
-    if (next === 'c' && at + 2 < text.length) {
-      out += String.fromCharCode(text.charCodeAt(at + 2) & 0x1f);
-      at += 2;
-      continue;
-    }
+    if (next === 'c') return undefined;
     const match = NUMBERS.exec(text.slice(at + 1, at + 12));
     if (match === null) {
       out += char;
@@ -47,6 +47,8 @@ export function unescapeAnsi(text: string): string {
     const [all, octal, hex, short, long] = match;
     const code = octal === undefined ? Number.parseInt((hex ?? short ?? long)!, 16) : Number.parseInt(octal, 8) & 0xff;
     if (code === 0) return out;
+    // A byte, of which several make a character.
+    if (code > 0x7f && short === undefined && long === undefined) return undefined;
     out += code > 0x10ffff ? '\ufffd' : String.fromCodePoint(code);
     at += all.length;
   }

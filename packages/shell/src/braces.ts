@@ -45,7 +45,12 @@ function expand(atoms: readonly Atom[], depth: number): readonly (readonly Atom[
   if (depth > LIMITS.shellNestingMax) throw new Unreadable();
   for (let open = atoms.indexOf('{'); open >= 0; open = atoms.indexOf('{', open + 1)) {
     const found = choices(atoms, open);
-    if (found === undefined) continue;
+    if (found === undefined) {
+      // Bash looks on past a brace that does not match, by rules of its own: `{a}}b,c}`.
+      const comma = atoms.indexOf(',', open);
+      if (comma >= 0 && atoms.includes('}', comma)) throw new Unreadable();
+      continue;
+    }
     const before = atoms.slice(0, open);
     const middles = found.items.flatMap((item) => expand(item, depth + 1));
     const afters = expand(atoms.slice(found.end + 1), depth + 1);

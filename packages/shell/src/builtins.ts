@@ -5,7 +5,7 @@
 import { type Frame, inside, type Runner } from './frame.ts';
 import { placesOf } from './paths.ts';
 import { joinFields, readEval, readSource } from './shells.ts';
-import type { Field, State } from './values.ts';
+import { type Field, type State, uncertain } from './values.ts';
 
 type Builtin = (args: readonly Field[], frame: Frame, runner: Runner) => void;
 
@@ -52,6 +52,8 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
   },
   set: (args, { state }, { facts }) => {
     if (args.some(({ guess }) => /^(?:history|histexpand)$/.test(guess))) facts.note('history');
+    if (args.some(({ guess, exact }) => /^(?:-[a-z]*k|keyword|posix)/.test(guess) || (!exact && guess === '')))
+      facts.note('shell_option');
     setPositional(args, state);
   },
   shift: (args, { state }) => {
@@ -68,7 +70,7 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
     for (const { guess } of operands(args)) {
       if (HISTORY.test(guess)) facts.note('history');
       // It may be read-only, and an unset name may be set outside.
-      state.variables.set(guess, { text: '', exact: false });
+      state.set(guess, { text: '', exact: false });
     }
   },
   read: (args, { state }) => {
@@ -84,14 +86,14 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
     if (args[0]?.guess.startsWith('-v') !== true) return;
     const name = args[0].guess === '-v' ? args[1]?.guess : args[0].guess.slice(2);
     const words = args.slice(args[0].guess === '-v' ? 2 : 1);
-    if (name !== undefined) state.variables.set(name, { text: printedBy(words)?.text ?? '', exact: false });
+    if (name !== undefined) state.set(name, { text: printedBy(words)?.text ?? '', exact: false });
   },
   let: (args, { state }, { facts }) => {
     for (const { guess } of args) {
       for (const [name] of guess.matchAll(/[A-Za-z_]\w*/g)) {
         const value = state.variables.get(name);
         if (value !== undefined && (value.foreign === true || /[[$`]/.test(value.text))) facts.note('arithmetic_code');
-        if (guess.includes('=') || guess.includes('+')) state.variables.set(name, { text: '', exact: false });
+        if (guess.includes('=') || guess.includes('+')) state.set(name, { text: '', exact: false });
       }
     }
   },
@@ -113,6 +115,9 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
     // It runs later, with whatever is set then.
     runner.text(code, inside(frame, 'trap', { state: uncertain(frame.state) }), 'child');
   },
+  shopt: (args, _frame, { facts }) => {
+    if (args.some(({ guess, exact }) => /^-[a-z]*[su]/.test(guess) || !exact)) facts.note('shell_option');
+  },
   hash: (args, frame, runner) => {
     if (args.some(({ guess }) => /^-[a-z]*p/.test(guess))) runner.facts.note('alias');
     void frame;
@@ -133,16 +138,8 @@ function completes(args: readonly Field[], note: (reason: string) => void): void
 const operands = (args: readonly Field[]): readonly Field[] => args.filter(({ guess }) => !guess.startsWith('-'));
 
 const forget = (state: State, name: string): void => {
-  state.variables.set(name, { text: '', exact: false, foreign: true });
+  state.set(name, { text: '', exact: false, foreign: true });
 };
-
-/** The same names with nothing known for sure. */
-export function uncertain(state: State): State {
-  const copy = state.copy();
-  for (const [name, value] of copy.variables) copy.variables.set(name, { ...value, exact: false });
-  copy.positionalExact = false;
-  return copy;
-}
 
 function changeDirectory(args: readonly Field[], state: State): void {
   const target = args.find(({ guess }) => !/^-[LPe@]+$/.test(guess) && guess !== '--');
@@ -178,7 +175,10 @@ function declare(args: readonly Field[], { state }: Frame, { facts }: Runner, fi
     .filter(({ guess }) => /^[-+]/.test(guess))
     .map(({ guess }) => guess)
     .join('');
-  if (flags.includes('n') && !fixed) state.aliased = true;
+  // Attributes stay with the name; flags that are not known may be any.
+  const attributes = fixed || /[^-+xgpfF]/.test(flags);
+  if ((flags.includes('n') && !fixed) || args.some((field) => !field.exact && /^[-+]|^$/.test(field.guess)))
+    state.unsure = true;
   for (const field of args) {
     if (/^[-+]/.test(field.guess)) continue;
     const equals = field.guess.indexOf('=');
@@ -186,8 +186,9 @@ function declare(args: readonly Field[], { state }: Frame, { facts }: Runner, fi
     const before = state.variables.get(name);
     if (equals < 0) {
       // `export x` hands on what is there; `local x` and `declare x` may hide it.
-      if (before !== undefined)
-        state.variables.set(name, { ...before, exported: true, exact: before.exact && flags === '' });
+      const value = before ?? { text: '', exact: false };
+      const exact = value.exact && flags === '' && !fixed;
+      state.variables.set(name, { ...value, exported: true, exact, ...(attributes ? { fixed: true } : {}) });
       continue;
     }
     const text = field.guess.slice(equals + 1);
@@ -199,7 +200,7 @@ function declare(args: readonly Field[], { state }: Frame, { facts }: Runner, fi
       flags.replace(/[-xgr]/g, '') === '' &&
       !fixed &&
       !field.guess.slice(0, equals).endsWith('+');
-    state.variables.set(name, { text, exact, exported: true });
+    state.set(name, { text, exact, exported: true, ...(attributes ? { fixed: true } : {}) });
   }
 }
 

@@ -211,7 +211,7 @@ function addPart(b: Builder, part: Part, expander: Expander): void {
       return;
     }
     case 'arithmetic': {
-      readArithmetic(part.parts, expander);
+      readArithmetic(part.parts, expander, true);
       addValue(b, { text: '', exact: false }, true, part.source);
       return;
     }
@@ -290,6 +290,7 @@ function parameter(b: Builder, part: ParameterPart, expander: Expander): void {
   const value = valueOf(part, expander);
   const show = (shown: Value): void => addValue(b, shown, part.quoted, part.source, expander);
   if (part.indirect) {
+    expander.state.unsure = true;
     if (value !== undefined && /\[/.test(value.text)) expander.note('arithmetic_code');
     const target = value === undefined || value.text === '' ? undefined : expander.state.variables.get(value.text);
     show({ text: target?.text ?? '', exact: false });
@@ -309,7 +310,7 @@ function parameter(b: Builder, part: ParameterPart, expander: Expander): void {
       else if (set) show({ ...value, exact: false });
       else {
         const inner = operandFields(part, expander);
-        if (operator.endsWith('=')) expander.state.variables.set(name, { text: joinGuess(inner), exact: false });
+        if (operator.endsWith('=')) expander.state.set(name, { text: joinGuess(inner), exact: false });
         addFields(b, inner, known, part, expander);
       }
       return;
@@ -326,7 +327,8 @@ function parameter(b: Builder, part: ParameterPart, expander: Expander): void {
     default: {
       const operand = part.operand === undefined ? undefined : expandValue(part.operand, expander);
       if (operator === '@' && operand !== undefined && /[PAK]/.test(operand.guess)) expander.note('eval');
-      if (operator === ':' && part.operand !== undefined) readArithmetic(part.operand.parts, expander);
+      if (operator === ':' && part.operand !== undefined) readArithmetic(part.operand.parts, expander, true);
+      if (operator === '@') expander.state.unsure = true;
       show({ text: transformed(value?.text ?? '', operator, operand?.guess ?? ''), exact: false });
     }
   }
@@ -430,12 +432,12 @@ function valueOf(part: ParameterPart, expander: Expander): Value | undefined {
   }
   const value = state.variables.get(name);
   if (index !== undefined) {
-    readArithmetic(index.parts, expander);
+    readArithmetic(index.parts, expander, true);
     const at = /^\d+$/.test(index.source) ? Number(index.source) : undefined;
     const text = at === undefined ? undefined : value?.list?.[at];
     return text === undefined ? { text: value?.text ?? '', exact: false } : { text, exact: value!.exact };
   }
-  if (value !== undefined) return state.aliased ? { ...value, exact: false } : value;
+  if (value !== undefined) return state.unsure ? { ...value, exact: false } : value;
   if (name === 'HOME') return { text: expander.home, exact: true };
   if (name === 'IFS') return { text: IFS_DEFAULT, exact: true };
   if (name === 'PWD' && state.directories.length === 1) return { text: state.directories[0]!, exact: false };
@@ -469,7 +471,7 @@ const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/g;
 const CHANGES = /=|\+\+|--/;
 
 /** Reads what arithmetic names: its values are expressions again, with subscripts that run commands. */
-export function readArithmetic(parts: readonly Part[], expander: Expander): void {
+export function readArithmetic(parts: readonly Part[], expander: Expander, aborts = false): void {
   let text = '';
   for (const part of parts) {
     if (part.kind === 'bare' || part.kind === 'quote') text += part.text;
@@ -478,8 +480,11 @@ export function readArithmetic(parts: readonly Part[], expander: Expander): void
       if (/[[`$]/.test(field.guess)) expander.note('arithmetic_code');
     }
   }
+  if (aborts && !SAFE_ARITHMETIC.test(text)) expander.state.unsure = true;
   calculate(text, expander);
 }
+/** Arithmetic that cannot fail: a failed expansion ends its line, and the next one runs all the same. */
+const SAFE_ARITHMETIC = /^\s*(?:0|[1-9]\d{0,8})(?:\s*[-+*]\s*(?:0|[1-9]\d{0,8}))*\s*$/;
 
 /** @param text of an arithmetic expression after expansion */
 export function calculate(text: string, { state, note }: Pick<Expander, 'state' | 'note'>): void {
@@ -487,6 +492,6 @@ export function calculate(text: string, { state, note }: Pick<Expander, 'state' 
   for (const [name] of text.matchAll(IDENTIFIER)) {
     const value = state.variables.get(name);
     if (value !== undefined && (value.foreign === true || !/^[\w\s+*/%-]*$/.test(value.text))) note('arithmetic_code');
-    if (changes) state.variables.set(name, { text: '', exact: false });
+    if (changes) state.set(name, { text: '', exact: false });
   }
 }

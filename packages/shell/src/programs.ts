@@ -10,7 +10,7 @@ import { baseName, normalPath } from './paths.ts';
 import { isNetwork, isPrivileged, readPaths } from './program-paths.ts';
 import { joinFields, readCommandOption, readInput, readShell, SHELLS } from './shells.ts';
 import { readTool } from './tools.ts';
-import type { Field } from './values.ts';
+import { type Field, mayBeOption, uncertain } from './values.ts';
 import { unwrap, WRAPPERS, type WrapperSyntax } from './wrappers.ts';
 
 /** Where a system keeps its programs: a path to another place is a script or somebody's own program. */
@@ -74,7 +74,10 @@ function known(program: string, args: readonly Field[], frame: Frame, runner: Ru
     readShell(program, args, frame, runner);
     return undefined;
   }
-  if (runBuiltin(program, args, frame, runner)) return program === 'printf' ? printf(args) : { text: '', exact: true };
+  if (runBuiltin(program, args, frame, runner)) {
+    if (program === 'printf') return printf(args);
+    return QUIET_BUILTINS.has(program) && args.length > 0 ? { text: '', exact: true } : undefined;
+  }
   const special = SPECIAL[program];
   if (special !== undefined && Object.hasOwn(SPECIAL, program)) {
     special(args, frame, runner, command);
@@ -93,22 +96,9 @@ function known(program: string, args: readonly Field[], frame: Frame, runner: Ru
     return { text: frame.input.text, exact: frame.input.exact };
   return SILENT.has(program) ? { text: '', exact: true } : undefined;
 }
-const SILENT = new Set([
-  ':',
-  'true',
-  'false',
-  'test',
-  '[',
-  'sleep',
-  'wait',
-  'exit',
-  'return',
-  'break',
-  'continue',
-  'umask',
-  'ulimit',
-  'shopt',
-]);
+const SILENT = new Set([':', 'true', 'false', 'test', '[', 'sleep', 'exit', 'return', 'break', 'continue']);
+/** With arguments they print nothing. */
+const QUIET_BUILTINS = new Set(['unset', 'shift', 'read', 'let']);
 
 const printf = (args: readonly Field[]): Printed =>
   args[0]?.guess.startsWith('-v') === true ? { text: '', exact: true } : printedBy(args);
@@ -126,7 +116,10 @@ function wrapped(
   if (inert) return undefined;
   if (!sure) facts.note('wrapper');
   const rest = args.slice(at);
-  const state = frame.state.copy();
+  const keeps = KEEPS_ENVIRONMENT.has(program) && !(program === 'exec' && values.size > 0);
+  const plain =
+    program === 'env' && values.size === 0 && !args.slice(0, at).some((field) => field.guess.startsWith('-'));
+  const state = keeps || plain ? frame.state.copy() : uncertain(frame.state);
   const shown: { name: string; value: string }[] = [];
   for (const { guess, exact } of assignments) {
     const equals = guess.indexOf('=');
@@ -134,7 +127,7 @@ function wrapped(
     const value = guess.slice(equals + 1);
     shown.push({ name, value });
     noteEnvironment(name, '', facts.note);
-    state.variables.set(name, { text: value, exact, exported: true });
+    state.set(name, { text: value, exact: exact && program === 'env', exported: true });
   }
   const child = inside(frame, program, { state, assignments: shown });
   const split = values.get('-S') ?? values.get('--split-string');
@@ -171,6 +164,23 @@ function wrapped(
   }
   return runner.run(rest, child);
 }
+/** What runs in them finds the variables that are exported here. */
+const KEEPS_ENVIRONMENT = new Set([
+  'nohup',
+  'setsid',
+  'nice',
+  'ionice',
+  'timeout',
+  'stdbuf',
+  'time',
+  'command',
+  'builtin',
+  'exec',
+  'chrt',
+  'taskset',
+  'flock',
+  'watch',
+]);
 const STARTS_SHELL = new Set([
   'chroot',
   'unshare',
@@ -289,7 +299,7 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
   for (let at = 0; at < args.length; at++) {
     const field = args[at]!;
     const word = field.guess;
-    if (!field.exact && !expression && field.vanishes) facts.note('wrapper');
+    if (mayBeOption(field)) facts.note('wrapper');
     if (/^-(?:exec|execdir|ok|okdir)$/.test(word)) {
       expression = true;
       const inner: Field[] = [];
@@ -312,8 +322,6 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
       starts.push(field);
       facts.reads(field, directories, command.pathsRead);
     }
-    // An expression that is not known may be -delete or -exec.
-    if (expression && !field.exact && word === '') facts.note('wrapper');
   }
 }
 /** `{}` of `find /srv -exec` is some file below /srv. */

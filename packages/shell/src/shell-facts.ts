@@ -39,9 +39,13 @@ const NOT_UNDERSTOOD: ShellFacts = Object.freeze({
 const DECEPTIVE =
   /[\u0001-\u0008\u000b-\u001f\u007f\u0085\u00a0\u00ad\u061c\u115f\u1160\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u2066-\u206f\u2800\u3000\u3164\ufeff\uffa0\ufff9-\ufffb]/;
 
+/** In GBK, Big5 or Shift JIS these can be the second byte of a character: a host in such a locale reads another line. */
+const SWALLOWED = /[^\x00-\x7f][\\`|{}[\]]/;
+
 export function parseCommandLine(text: string, { dialect, home = '~' }: ShellOptions): ShellFacts {
   // A NUL ends the text for the host, and not for us.
-  if (text.length > LIMITS.shellTextCharactersMax || text.includes('\0')) return NOT_UNDERSTOOD;
+  // U+FFFD stands for bytes that are no UTF-8: the host sees others.
+  if (text.length > LIMITS.shellTextCharactersMax || /[\0\ufffd]/.test(text)) return NOT_UNDERSTOOD;
   const facts = new Collector();
   try {
     const inner = read(text, true, true, home, facts);
@@ -53,6 +57,7 @@ export function parseCommandLine(text: string, { dialect, home = '~' }: ShellOpt
     if (error instanceof Unreadable || error instanceof RangeError) return NOT_UNDERSTOOD;
     throw error;
   }
+  if (SWALLOWED.test(text)) facts.note('locale');
   if (DECEPTIVE.test(text)) facts.note('deceptive_characters');
   return {
     understood: true,

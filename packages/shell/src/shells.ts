@@ -3,7 +3,7 @@
  * Refuses to read files: a script is the reason `script`.
  */
 import { type Frame, inside, type Runner } from './frame.ts';
-import type { Field } from './values.ts';
+import { type Field, uncertain } from './values.ts';
 
 export const SHELLS: ReadonlySet<string> = new Set([
   'sh',
@@ -64,11 +64,7 @@ export function readInput(frame: Frame, runner: Runner, how: 'same' | 'child'): 
   const { note } = runner.facts;
   switch (input.kind) {
     case 'text':
-      runner.text(
-        { text: input.text, guess: input.text, exact: input.exact, glob: false, vanishes: false },
-        frame,
-        how,
-      );
+      readText(input.text, input.exact, frame, runner, how);
       return;
     case 'file':
       note('script');
@@ -83,6 +79,25 @@ export function readInput(frame: Frame, runner: Runner, how: 'same' | 'child'): 
       input satisfies never;
   }
 }
+
+/**
+ * A shell reads its input line by line, and what it runs reads from the same: a program that reads its input takes lines away,
+ * as `read x` before `cat <<X`. Only texts whose programs do not are what they seem.
+ */
+function readText(text: string, exact: boolean, frame: Frame, runner: Runner, how: 'same' | 'child'): void {
+  const { facts } = runner;
+  const from = facts.commands.length;
+  runner.text({ text, guess: text, exact, glob: false, vanishes: false }, frame, how);
+  const lines = text.trimEnd().includes('\n');
+  if (lines && !facts.commands.slice(from).every(({ program }) => INPUTLESS.has(program))) facts.note('stdin_code');
+}
+const INPUTLESS: ReadonlySet<string> = new Set(
+  (
+    'echo printf cd ls rm rmdir mkdir cp mv ln touch chmod chown export unset set test [ : true false exit sleep date hostname id ' +
+    'whoami uname uptime df du free ps kill systemctl service stat pwd sync mkfifo truncate shutdown reboot mount umount find ' +
+    'sudo env nohup nice timeout wait umask basename dirname readlink realpath which type command'
+  ).split(' '),
+);
 
 export function reasonOf(programs: readonly string[]): string {
   if (programs.some((program) => DOWNLOADERS.test(program))) return 'download_to_shell';
@@ -153,6 +168,7 @@ export function readSource(args: readonly Field[], frame: Frame, runner: Runner)
   if (OWN_INPUT.test(file.guess) && file.exact) return readInput(inside(frame, 'source'), runner, 'same');
   if (file.process !== undefined) return readInput(inside(frame, 'source', { input: file.process }), runner, 'same');
   runner.facts.note('source');
+  frame.state.unsure = true;
   runner.facts.reads(file, frame.state.directories);
 }
 
@@ -178,7 +194,7 @@ export const joinFields = (fields: readonly Field[]): Field => ({
 /** `su`, `runuser`, `sg`, `script`: a shell that gets `-c`. */
 export function readCommandOption(program: string, args: readonly Field[], frame: Frame, runner: Runner): void {
   const { note } = runner.facts;
-  const child = inside(frame, program);
+  const child = inside(frame, program, { state: uncertain(frame.state) });
   let found = false;
   for (let at = 0; at < args.length; at++) {
     const field = args[at]!;

@@ -2,7 +2,7 @@
  * awk and sed programs that only print: told apart from those that run programs or write files. Refuses anything it does not
  * know: then the program counts as code. GNU sed 4.9 and POSIX awk.
  */
-import type { Field } from './values.ts';
+import { type Field, mayBeOption } from './values.ts';
 
 /** Options of awk that take a value as the next word. */
 const AWK_VALUES = /^-[Fv]$/;
@@ -12,7 +12,7 @@ const AWK_ACTS = /system|getline|close|fflush|@|\||print[\s\S]*>|\\$/;
 export function isPlainAwk(args: readonly Field[]): boolean {
   for (let at = 0; at < args.length; at++) {
     const { guess, exact } = args[at]!;
-    if (!exact) return false;
+    if (!exact || mayBeOption(args[at]!)) return false;
     if (AWK_VALUES.test(guess)) at++;
     else if (/^-[Fv]./.test(guess)) continue;
     else if (guess.startsWith('-')) return false;
@@ -30,7 +30,7 @@ export function isPlainSed(args: readonly Field[], write: (file: Field) => void)
   for (let at = 0; at < args.length; at++) {
     const field = args[at]!;
     const { guess } = field;
-    if (field.vanishes || (!field.exact && scripts.length === 0 && !given)) return false;
+    if (mayBeOption(field) || (!field.exact && scripts.length === 0 && !given)) return false;
     if (guess === '--') {
       for (const file of args.slice(at + 1)) files.push(file);
       break;

@@ -7,7 +7,7 @@ import { type Frame, inside, type Runner } from './frame.ts';
 import { guessText } from './interpreters.ts';
 import { baseName } from './paths.ts';
 import { joinFields } from './shells.ts';
-import type { Field } from './values.ts';
+import { type Field, mayBeOption, uncertain } from './values.ts';
 
 type Tool = (args: readonly Field[], frame: Frame, runner: Runner, program: string, command: OpenCommand) => void;
 
@@ -19,8 +19,30 @@ export function readTool(
   command: OpenCommand,
 ): void {
   const tool = TOOLS[program];
-  if (tool !== undefined && Object.hasOwn(TOOLS, program)) tool(args, frame, runner, program, command);
+  if (tool === undefined || !Object.hasOwn(TOOLS, program)) return;
+  if (OPTIONS_RUN.has(program) && args.some(mayBeOption)) runner.facts.note('tool_code');
+  tool(args, frame, runner, program, command);
 }
+
+/** One of their options runs a program, so an argument that may be an option may be that one. */
+const OPTIONS_RUN: ReadonlySet<string> = new Set([
+  'tar',
+  'gtar',
+  'bsdtar',
+  'rsync',
+  'zip',
+  'git',
+  'ssh',
+  'scp',
+  'sftp',
+  'man',
+  'split',
+  'sort',
+  'tcpdump',
+  'nc',
+  'ncat',
+  'socat',
+]);
 
 /** Code in a value: `tool_code`, and its commands as the shell reads them. */
 function code(value: Field | undefined, text: string, program: string, frame: Frame, runner: Runner): void {
@@ -149,7 +171,8 @@ const ssh: Tool = (args, frame, runner, program) => {
     }
   }
   const remote = args.slice(at + 1);
-  if (remote.length > 0) runner.text(joinFields(remote), inside(frame, program), 'child');
+  if (remote.length > 0)
+    runner.text(joinFields(remote), inside(frame, program, { state: uncertain(frame.state) }), 'child');
   else if (args.length > 0 && frame.input.kind !== 'session') facts.note('stdin_code');
 };
 

@@ -12,6 +12,8 @@ export interface Value {
   readonly list?: readonly string[];
   /** A child process sees it. */
   readonly exported?: boolean;
+  /** Read-only, an integer, folded to lower case, …: what is assigned to it is not what it holds. */
+  readonly fixed?: boolean;
   /** Came from outside: a file, the input, another program's output. */
   readonly foreign?: boolean;
 }
@@ -33,9 +35,9 @@ export interface Field {
 
 export const fieldOf = (text: string): Field => ({ text, guess: text, exact: true, glob: false, vanishes: false });
 
-export interface Alternatives {
-  readonly bodies: readonly Command[];
-}
+/** What is unknown in it, or a file found by it, may begin with a dash. */
+export const mayBeOption = ({ exact, glob, guess }: Field): boolean =>
+  (!exact && (guess === '' || guess.startsWith('-'))) || (glob && /^[*?[]/.test(guess));
 
 /** Shallow copies are made at branches; maps are replaced, never shared. */
 export class State {
@@ -46,8 +48,8 @@ export class State {
   positionalExact: boolean;
   /** Where it may stand; empty = unknown. `~` is the home directory when its path is not known. */
   directories: readonly string[];
-  /** Names that can be changed by another name: nothing is exact any more. */
-  aliased = false;
+  /** Nothing is exact any more: a name may be another's, or what stood in the line may not have happened. */
+  unsure = false;
 
   constructor(from?: State) {
     this.variables = new Map(from?.variables);
@@ -56,11 +58,21 @@ export class State {
     this.positional = from?.positional ?? [];
     this.positionalExact = from?.positionalExact ?? true;
     this.directories = from?.directories ?? [];
-    this.aliased = from?.aliased ?? false;
+    this.unsure = from?.unsure ?? false;
   }
 
   copy(): State {
     return new State(this);
+  }
+
+  /** Every assignment comes this way: some names do not hold what they are given. */
+  set(name: string, value: Value): void {
+    const before = this.variables.get(name);
+    if (before?.fixed === true) {
+      // A refused assignment ends its line, and what stood behind it in the line did not happen.
+      this.unsure = true;
+      this.variables.set(name, { ...value, text: before.text, exact: false, fixed: true });
+    } else this.variables.set(name, OWN.test(name) ? { ...value, exact: false } : value);
   }
 
   /** Takes over what another way through the text left: what differs is a guess from now on. */
@@ -79,9 +91,13 @@ export class State {
     for (const [name, text] of other.aliases) this.aliases.set(name, text);
     if (other.positional !== this.positional) this.positionalExact = false;
     this.directories = joinDirectories(this.directories, other.directories);
-    this.aliased ||= other.aliased;
+    this.unsure ||= other.unsure;
   }
 }
+
+/** Set by the shell itself, or never by an assignment. */
+const OWN =
+  /^(?:_|UID|EUID|PPID|GROUPS|RANDOM|SRANDOM|SECONDS|EPOCH\w*|LINENO|PWD|OLDPWD|DIRSTACK|REPLY|OPT(?:ARG|IND|ERR)|MAPFILE|COPROC\w*|PIPESTATUS|FUNCNAME|HISTCMD|LINES|COLUMNS|SHELLOPTS|BASHOPTS|BASHPID|BASH_\w+|BASH|READLINE_\w+|COMP_\w+|SHLVL|HOSTNAME|HOSTTYPE|MACHTYPE|OSTYPE)$/;
 
 const same = (a: Value, b: Value): boolean =>
   a.text === b.text && a.exact && b.exact && a.list === b.list && a.exported === b.exported;
@@ -93,4 +109,12 @@ export function joinDirectories(a: readonly string[], b: readonly string[]): rea
   if (a.length === 0 || b.length === 0) return [];
   const all = [...new Set([...a, ...b])];
   return all.length > DIRECTORIES_MAX ? [] : all;
+}
+
+/** The same names with nothing known for sure. */
+export function uncertain(state: State): State {
+  const copy = state.copy();
+  for (const [name, value] of copy.variables) copy.variables.set(name, { ...value, exact: false });
+  copy.positionalExact = false;
+  return copy;
 }

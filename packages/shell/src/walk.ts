@@ -4,16 +4,16 @@
  * Longer than 200 lines: commands stand inside commands.
  */
 import { LIMITS } from '@sallyport/core';
-import { noteEnvironment, uncertain } from './builtins.ts';
+import { noteEnvironment } from './builtins.ts';
 import { changedIn } from './changes.ts';
 import type { Collector } from './collector.ts';
 import { calculate, type Expander, expandValue, expandWord, expandWords, readArithmetic } from './expand.ts';
-import { type Frame, inside, NO_PATHS, type Printed, type Runner } from './frame.ts';
+import { type Frame, type Input, inside, NO_PATHS, type Printed, type Runner } from './frame.ts';
 import { parseShell } from './grammar.ts';
 import { runProgram } from './programs.ts';
 import type { AndOr, Assignment, Command, Pipeline, Redirect, Script, SimpleCommand } from './syntax.ts';
 import { Unreadable } from './syntax.ts';
-import { type Field, joinDirectories, type State, type Value } from './values.ts';
+import { type Field, joinDirectories, type State, uncertain, type Value } from './values.ts';
 
 const UNROLLED_MAX = 8;
 /** Assignments before these stay. POSIX.1-2024 2.15. */
@@ -76,8 +76,11 @@ export class Walker implements Runner {
       const printed = this.#andOr(andOr, frame);
       if (printed === undefined) known = false;
       else {
+        // Of two that print, one may not be reached.
+        if (text !== '' && printed.text !== '') exact = false;
         text += printed.text;
         exact &&= printed.exact;
+        this.facts.spend(text.length);
       }
     }
     return known ? { text, exact } : undefined;
@@ -143,7 +146,8 @@ export class Walker implements Runner {
       return undefined;
     }
     const { input } = this.#redirects(command.redirects, frame);
-    return this.#compound(command, { ...frame, input });
+    const printed = this.#compound(command, { ...frame, input: shared(input) });
+    return redirectsOutput(command.redirects) ? undefined : printed;
   }
 
   #compound(command: Exclude<Command, { kind: 'simple' | 'function' | 'coprocess' }>, frame: Frame): Printed {
@@ -224,8 +228,7 @@ export class Walker implements Runner {
     const functions = [...state.functions.values()].flat();
     const changed = changedIn([...bodies, ...functions]);
     const names = changed === 'all' ? [...state.variables.keys()] : changed;
-    for (const name of names)
-      state.variables.set(name, { ...(state.variables.get(name) ?? { text: '' }), exact: false });
+    for (const name of names) state.set(name, { ...(state.variables.get(name) ?? { text: '' }), exact: false });
     if (changed === 'all') state.positionalExact = false;
     const moves = changed === 'all' || changed.has('cd');
     if (moves) state.directories = [];
@@ -240,16 +243,16 @@ export class Walker implements Runner {
       fields.every((field) => field.exact && !field.glob) && (command.words !== undefined || state.positionalExact);
     if (sure && !frame.unrolled && fields.length > 0 && fields.length <= UNROLLED_MAX) {
       for (const field of fields) {
-        state.variables.set(command.name, { text: field.text, exact: true });
+        state.set(command.name, { text: field.text, exact: true });
         this.#maybe(command.body, { ...frame, unrolled: true });
       }
     } else {
       const text = fields.find((field) => field.guess !== '')?.guess ?? '';
-      state.variables.set(command.name, { text, exact: false });
+      state.set(command.name, { text, exact: false });
       this.#maybe(command.body, frame);
     }
     const last = state.variables.get(command.name);
-    if (last !== undefined) state.variables.set(command.name, { ...last, exact: false });
+    if (last !== undefined) state.set(command.name, { ...last, exact: false });
   }
 
   #expander(frame: Frame): Expander {
@@ -277,31 +280,34 @@ export class Walker implements Runner {
     const { input, redirects, redirected } = this.#redirects(command.redirects, frame);
     if (command.assignments.length === 0) {
       if (fields.length === 0) return { text: '', exact: true };
-      return this.run(fields, { ...frame, input, redirects, redirected, assignments: [] });
+      const printed = this.run(fields, { ...frame, input, redirects, redirected, assignments: [] });
+      return redirectsOutput(command.redirects) ? undefined : printed;
     }
     const values = command.assignments.map((assignment) => this.#assigned(assignment, expander));
     const shown = command.assignments.map(({ name }, at) => ({ name, value: values[at]!.text }));
     if (fields.every((field) => field.vanishes)) {
       command.assignments.forEach(({ name }, at) => {
         noteEnvironment(name, values[at]!.text, this.facts.note);
-        state.variables.set(name, values[at]!);
+        // Where a redirection fails, some shells do not assign.
+        const sure = command.redirects.length === 0;
+        state.set(name, sure ? values[at]! : { ...values[at]!, exact: false });
       });
       if (fields.length === 0) return { text: '', exact: true };
     }
     const child = state.copy();
     command.assignments.forEach(({ name }, at) => {
       noteEnvironment(name, values[at]!.text, this.facts.note);
-      child.variables.set(name, { ...values[at]!, exported: true });
+      child.set(name, { ...values[at]!, exported: true });
     });
     const printed = this.run(fields, { ...frame, state: child, input, redirects, redirected, assignments: shown });
     const program = fields[0]!.guess;
     if (SPECIAL_BUILTINS.has(program) || state.functions.has(program)) state.join(child);
-    return printed;
+    return redirectsOutput(command.redirects) ? undefined : printed;
   }
 
   #assigned({ name, append, index, value }: Assignment, expander: Expander): Value {
     const before = expander.state.variables.get(name);
-    if (index !== undefined) readArithmetic(index.parts, expander);
+    if (index !== undefined) readArithmetic(index.parts, expander, true);
     if ('elements' in value) {
       // `[2]=x` inside sets by number.
       const numbered = value.elements.some((word) => word.source.startsWith('['));
@@ -366,6 +372,7 @@ export class Walker implements Runner {
     const printed = runProgram(fields, frame, this);
     if (bodies.length === 0) return printed;
     const name = fields[0]!.guess;
+    const before = state.copy();
     for (const body of bodies) {
       this.#called.add(body);
       if (this.#active.has(body)) {
@@ -376,11 +383,13 @@ export class Walker implements Runner {
       const { positional, positionalExact } = state;
       state.positional = fields.slice(1);
       state.positionalExact = !frame.appended && state.positional.every((field) => field.exact && !field.glob);
-      this.#command(body, inside(frame, name));
+      this.#command(body, inside(frame, name, { input: shared(frame.input) }));
       state.positional = positional;
       state.positionalExact = positionalExact;
       this.#active.delete(body);
     }
+    // It may have returned early, and its local names are gone.
+    state.join(before);
     return undefined;
   }
 
@@ -398,8 +407,12 @@ export class Walker implements Runner {
     // A POSIX shell refuses what only bash's grammar has, line by line: what stood before it has run.
     if (!complete && !code.exact) note('unknown_code');
     else if (!complete && !refused) note('dialect');
+    // What reads a text's own input takes it from what comes after.
+    const input = shared(frame.input);
     if (how === 'same') {
-      this.script(script, frame);
+      // It may have set anything.
+      if (!code.exact) frame.state.unsure = true;
+      this.script(script, { ...frame, input });
       return;
     }
     const state = uncertain(frame.state);
@@ -407,10 +420,11 @@ export class Walker implements Runner {
     const [zero, ...positional] = words;
     state.positional = positional;
     state.positionalExact = words.every((field) => field.exact && !field.glob) && !frame.appended;
-    if (zero !== undefined) state.variables.set('0', { text: zero.guess, exact: state.positionalExact });
+    if (zero !== undefined) state.set('0', { text: zero.guess, exact: state.positionalExact });
     this.script(script, {
       ...frame,
       state,
+      input,
       bash,
       assignments: [],
       redirects: [],
@@ -419,3 +433,13 @@ export class Walker implements Runner {
     });
   }
 }
+
+/** Input that several programs read: each finds what the ones before it left. */
+const shared = (input: Input): Input => (input.kind === 'text' ? { ...input, exact: false } : input);
+
+/** What it prints goes elsewhere, or more comes with it. */
+const redirectsOutput = (redirects: readonly Redirect[]): boolean =>
+  redirects.some(
+    ({ operator, descriptor }) =>
+      !operator.startsWith('<') && !(descriptor === '2' && operator.startsWith('>') && operator !== '>&'),
+  );

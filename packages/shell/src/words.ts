@@ -9,7 +9,9 @@ import { type ParameterPart, type Part, type Script, Unreadable, type Word } fro
 
 /** What ends a word outside of quotes. `\r`, `\v` and Unicode's blanks are ordinary characters to a shell. */
 const META = new Set([' ', '\t', '\n', '|', '&', ';', '<', '>', '(', ')']);
-const RETRIES_MAX = 16;
+const RETRIES_MAX = 8;
+/** Nobody calculates more; each attempt to read arithmetic reads it once. */
+const ARITHMETIC_CHARACTERS_MAX = 4_096;
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const OPERATOR = /:?[-=?+]|##?|%%?|\/\/?|\^\^?|,,?|@|:/y;
 const STOPS_BARE = /[ \t\n|&;<>()\\'"`$]/g;
@@ -29,6 +31,7 @@ export abstract class WordReader {
   /** Nobody's grammar but our limits ended it. */
   refused = false;
   private retries = 0;
+  private pieces = 0;
 
   constructor(text: string, bash: boolean, depth: number) {
     this.text = text;
@@ -73,8 +76,14 @@ export abstract class WordReader {
     return found;
   }
 
+  /** Words and expansions of one text are counted. */
+  private count(): void {
+    if (++this.pieces > LIMITS.shellWordsMax) this.refuse();
+  }
+
   /** Up to the next meta character; undefined where none starts here. */
   protected word(inside: Inside = 'word'): Word | undefined {
+    this.count();
     const start = this.at;
     const parts: Part[] = [];
     this.parts(parts, inside, '');
@@ -92,8 +101,10 @@ export abstract class WordReader {
       if (last?.kind === kind) out[out.length - 1] = { kind, text: last.text + text };
       else out.push({ kind, text });
     };
+    const start = this.at;
     for (;;) {
       const char = this.peek();
+      if (inside === 'arithmetic' && this.at - start > ARITHMETIC_CHARACTERS_MAX) this.refuse();
       if (char === '') {
         if (inside === 'word' || inside === 'heredoc' || inside === 'regex') return;
         this.fail();
@@ -197,6 +208,7 @@ export abstract class WordReader {
   }
 
   private backquote(out: Part[], quoted: boolean): void {
+    this.count();
     const start = this.at++;
     let inner = '';
     for (;;) {
@@ -225,6 +237,7 @@ export abstract class WordReader {
   }
 
   private dollar(out: Part[], quoted: boolean, push: (text: string) => void): void {
+    this.count();
     const start = this.at;
     const next = this.peek(1);
     if (next === '\\' && this.peek(2) === '\n') this.fail();
@@ -279,7 +292,8 @@ export abstract class WordReader {
     let end = this.at + 1;
     while (end < this.text.length && this.text[end] !== "'") end += this.text[end] === '\\' ? 2 : 1;
     if (end >= this.text.length) this.fail();
-    out.push({ kind: 'quote', text: unescapeAnsi(this.text.slice(this.at + 1, end)) });
+    const inner = this.text.slice(this.at + 1, end);
+    out.push({ kind: 'quote', text: unescapeAnsi(inner) ?? this.fail() });
     this.at = end + 1;
   }
 
