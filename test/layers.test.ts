@@ -182,6 +182,7 @@ const RANK: Record<string, number> = {
   running: 9,
   'line-editor': 2,
   'command-shell': 9,
+  'recorded-shell': 10,
   forward: 9,
   road: 6,
   answers: 7,
@@ -192,9 +193,9 @@ const RANK: Record<string, number> = {
   simple: 9,
   pipeline: 9,
   requests: 10,
-  'session-channel': 10,
-  session: 11,
-  index: 12,
+  'session-channel': 11,
+  session: 12,
+  index: 13,
 };
 
 test('inside a protocol package imports run one way', () => {

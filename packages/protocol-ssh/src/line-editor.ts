@@ -188,7 +188,7 @@ export class LineEditor {
   #recall(at: number): void {
     if (at < 0 || at > this.#history.length) return;
     this.#at = at;
-    this.#line = [...(this.#history[at] ?? '')];
+    this.#line = Array.from(this.#history[at] ?? '');
     this.#cursor = this.#line.length;
     this.#draw();
   }

@@ -2,6 +2,7 @@
  * A command or a shell that runs: the client's channel joined to the host's, with what is masked, recorded and counted on its
  * way, and its end. A transfer's streams are counted alone. Refuses to judge: it is made with what was permitted.
  */
+import { InputTrack } from '@sallyport/film';
 import type { DetectMask } from '@sallyport/model';
 import type { Refusal } from '@sallyport/protocol-kit';
 import type { Channel } from './channels.ts';
@@ -19,8 +20,6 @@ export interface RunOptions {
   /** The terminal's request as it came; undefined without one. */
   readonly pty: Buffer | undefined;
   readonly transfer?: Transfer | undefined;
-  /** Of what the client sends, what may be recorded; absent: nothing. */
-  recordInput?(chunk: Buffer): void;
   /** What the terminal shows, as the client sees it. */
   shown?(bytes: Buffer): void;
   /** Another bundle forbids it: say so. */
@@ -34,12 +33,15 @@ export class RunningStream implements Holding {
   readonly #options: RunOptions;
   readonly #stream: StreamFilter | undefined;
   readonly #cleanUps: (() => void)[];
+  /** Of a terminal's keys, only those that came back on the screen are recorded: a password does not. */
+  readonly #typed: InputTrack | undefined;
   #end: End = {};
   #detect: readonly DetectMask[];
 
   constructor(options: RunOptions) {
     this.#options = options;
     const { work, judged, client, host } = options;
+    this.#typed = options.pty === undefined ? undefined : new InputTrack();
     this.#detect = options.transfer === undefined ? this.#masks(judged.permit.masks.detect) : [];
     this.#stream = options.transfer === undefined ? this.#streamFilter() : undefined;
     const filter = this.#stream === undefined ? this.#counted() : this.#tapped(this.#stream);
@@ -83,15 +85,21 @@ export class RunningStream implements Holding {
       },
       holds: () => work.holds(this),
       nowMs: () => work.host.nowMs(),
-      recordInput: (chunk) => this.#options.recordInput?.(chunk),
+      recordInput: (chunk) => this.#recordInput(this.#typed === undefined ? chunk : this.#typed.typed(chunk)),
     });
   }
 
-  /** What is shown is told to whoever reads the screen along. */
+  #recordInput(bytes: Uint8Array): void {
+    const { work, judged } = this.#options;
+    if (bytes.length > 0 && work.signed.resource.ssh?.inputRecorded === true)
+      work.host.recorder.streamInput(judged.tally.number, bytes);
+  }
+
+  /** What is shown is told to whoever reads the screen along, and says which keys were no password. */
   #tapped(stream: StreamFilter): Filter {
-    if (this.#options.shown === undefined) return stream;
+    if (this.#options.pty === undefined) return stream;
     const tap = (bytes: Buffer): Buffer => {
-      if (bytes.length > 0) this.#options.shown?.(bytes);
+      if (bytes.length > 0) this.#shown(bytes);
       return bytes;
     };
     return {
@@ -102,6 +110,11 @@ export class RunningStream implements Holding {
       up: (chunk) => stream.up(chunk),
       rest: (isStderr) => tap(stream.rest(isStderr)),
     };
+  }
+
+  #shown(bytes: Buffer): void {
+    if (this.#typed !== undefined) this.#recordInput(this.#typed.output(bytes));
+    this.#options.shown?.(bytes);
   }
 
   #counted(): Filter {
@@ -127,7 +140,7 @@ export class RunningStream implements Holding {
   }
 
   #release([out, err]: readonly [Buffer, Buffer]): void {
-    if (out.length > 0) this.#options.shown?.(out);
+    if (out.length > 0) this.#shown(out);
     this.pipe.release(out, false);
     this.pipe.release(err, true);
   }

@@ -21,6 +21,7 @@ import { CommandShell, KEPT_SHELL } from './command-shell.ts';
 import { forTerminal, heldText, refusedStatus } from './deny.ts';
 import { type ChannelRequest, parsePty, parseWindowChange, Reader } from './messages.ts';
 import type { Tally } from './record.ts';
+import { RecordedShell } from './recorded-shell.ts';
 import { RunningStream } from './running.ts';
 import { Sftp } from './sftp.ts';
 import { requests } from './upstream.ts';
@@ -230,22 +231,23 @@ export class SessionChannel implements ChannelOwner {
   }
 
   #join(host: Channel, judged: Judged, transfer?: Transfer): void {
-    const { statement } = judged;
-    const recorded = this.#work.signed.resource.ssh?.inputRecorded === true && this.#pty === undefined;
-    this.#run(
-      new RunningStream({
-        work: this.#work,
-        client: this.#channel,
-        host,
-        judged,
-        pty: this.#pty,
-        transfer,
-        ...(recorded
-          ? { recordInput: (chunk: Buffer) => this.#work.host.recorder.streamInput(judged.tally.number, chunk) }
-          : {}),
-        forbidden: (error) => this.#say(this.#work.textOf(error, statement)),
-      }),
-    );
+    const pty = this.#pty;
+    const lines =
+      pty !== undefined && judged.statement.facts.ssh?.channel === 'shell'
+        ? new RecordedShell({ work: this.#work, asker: this.#asker, pty, say: (text) => this.#say(text) })
+        : undefined;
+    const stream = new RunningStream({
+      work: this.#work,
+      client: this.#channel,
+      host,
+      judged,
+      pty,
+      transfer,
+      forbidden: (error) => this.#say(this.#work.textOf(error, judged.statement)),
+      ...(lines === undefined ? {} : { shown: (bytes: Buffer) => lines.shown(bytes) }),
+    });
+    lines?.attach(stream);
+    this.#run(lines ?? stream);
   }
 
   /** From here on the client's words go there. */

@@ -156,6 +156,43 @@ describe.skipIf(sshdMissing)('SSH', () => {
     expect(refused.stdout.toString()).not.toContain('in-42');
   });
 
+  test('lines of a shell are read off the screen: a refused one is not entered, a held one waits, a password is no line', async () => {
+    const at = await bench.gateway(
+      {
+        decide: ({ text, facts }, approval) => {
+          if (facts.shell?.programs.includes('touch') === true) return deny('Nothing is made here.');
+          return text.includes('risky') && approval === undefined ? hold() : allowed;
+        },
+      },
+      { inputRecorded: true },
+    );
+    const talking = bench.talk(at, ['-tt', 'web-1@127.0.0.1']);
+    talking.say('PS1=ready-; bind "set enable-bracketed-paste off" 2>/dev/null\r');
+    await talking.heard('\r\nready-');
+    const file = path.join(bench.dir, 'shell-made');
+    talking.say(`to`);
+    talking.say(`cuh\u007f\u007f\u007fuch ${file}\r`);
+    await talking.heard('Nothing is made here.');
+    talking.say('echo after-$((1+1))\r');
+    await talking.heard('\nafter-2');
+    talking.say('echo risky-$((2+2))\r');
+    await talking.heard('apr-test');
+    at.holds[0]?.approve();
+    await talking.heard('\nrisky-4');
+    talking.say('read -s word\r');
+    talking.say('sesame\r');
+    talking.say('echo "got ${#word}"; exit 3\r');
+    expect((await talking.ended).code).toBe(3);
+    expect(existsSync(file)).toBe(false);
+    expect(talking.said).toContain('got 6');
+    const texts = at.judged.map(({ statement }) => statement.text);
+    expect(texts).toContain(`touch ${file}`);
+    expect(texts.some((text) => text.includes('sesame'))).toBe(false);
+    const typed = Buffer.concat(at.recorded.streams.flatMap((frame) => (frame.kind === 'input' ? [frame.bytes] : [])));
+    expect(typed.toString()).toContain('echo after-');
+    expect(typed.toString()).not.toContain('sesame');
+  });
+
   test('a wrong token and a plain key sign nobody in', async () => {
     const at = await bench.gateway();
     const args = ['-o', 'BatchMode=no', 'web-1@127.0.0.1', 'true'];
