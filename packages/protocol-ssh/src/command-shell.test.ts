@@ -55,6 +55,7 @@ describe.skipIf(sshdMissing)('a shell read line by line', () => {
       'ls() { touch x; }',
       'PATH=/tmp:$PATH',
       'export PATH=/tmp',
+      'HOME=/',
       'exec 3<&0',
       'trap "touch x" EXIT',
       'enable -n cd',

@@ -27,7 +27,7 @@ const CHANGING = new Set(
   'alias unalias enable hash trap shopt builtin exec source . set bind complete readonly eval coproc'.split(' '),
 );
 const NAMES =
-  'PATH|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|BASH_FUNC|PROMPT_COMMAND|CDPATH|GLOBIGNORE|LD_\\w+|sallyport_line';
+  'PATH|HOME|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|BASH_FUNC|PROMPT_COMMAND|CDPATH|GLOBIGNORE|LD_\\w+|sallyport_line';
 /** Builtins that set a variable whose name they are given. */
 const SETTING = new Set('export declare typeset local read printf mapfile readarray getopts let unset'.split(' '));
 

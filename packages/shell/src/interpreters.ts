@@ -24,7 +24,7 @@ const CODE: readonly { readonly name: RegExp; readonly code: RegExp; readonly in
   },
   { name: /^php[\d.]*$/, code: /^-[rBRE]/, inert: /^(?:-v|-i|-m|--version)$/ },
   {
-    name: /^(?:lua[\d.]*|luajit|tclsh[\d.]*|wish|expect|Rscript|R|julia|guile|gsi|csi|racket|sbcl|clisp|ecl|ocaml|erl|elixir|iex|scala|groovy|jshell|kotlin|swift|ghci|runghc|gst|gawk-csv|osascript|bsh|jrunscript|octave|gnuplot|maxima|sqlite3?|duckdb|mongo|mongosh|gdb|lldb|bpftrace|stap|nft-script|m4|pdb\d*|jq-script|make|gmake|bmake|ninja|cmake|rake|ant|mvn|gradle|just|task|invoke|fab|ansible|ansible-playbook|salt|salt-call|puppet|chef-client|nmap-script|tcc|go|cargo|npx|npm|yarn|pnpm|pip[\d.]*|gem|composer|java|dotnet|mono|wine|qemu-[\w-]+)$/,
+    name: /^(?:lua[\d.]*|luajit|tclsh[\d.]*|wish|expect|Rscript|R|julia|guile|gsi|csi|racket|sbcl|clisp|ecl|ocaml|erl|elixir|iex|scala|groovy|jshell|kotlin|swift|ghci|runghc|gst|gawk-csv|osascript|bsh|jrunscript|octave|gnuplot|maxima|sqlite3?|duckdb|mongo|mongosh|gdb|lldb|bpftrace|stap|nft-script|m4|pdb\d*|jq-script|make|gmake|bmake|ninja|cmake|rake|ant|mvn|gradle|just|task|invoke|fab|ansible|ansible-playbook|salt|salt-call|puppet|chef-client|nmap-script|tcc|go|cargo|dc|uv|uvx|poetry|pipenv|bundle|tox|nox|csvtool|slsh|octave-cli|npx|npm|yarn|pnpm|pip[\d.]*|gem|composer|java|dotnet|mono|wine|qemu-[\w-]+)$/,
     code: /^(?:-e|-c|-ex|--eval|-x)/,
     inert: /^(?:-v|-V|-version|--version|--help)$/,
   },

@@ -14,7 +14,8 @@ import { type Field, mayBeOption, uncertain } from './values.ts';
 import { unwrap, WRAPPERS, type WrapperSyntax } from './wrappers.ts';
 
 /** Where a system keeps its programs: a path to another place is a script or somebody's own program. */
-const SYSTEM_PLACE = /^\/(?:usr\/(?:local\/)?)?s?bin\/[^/]+$/;
+const SYSTEM_PLACE =
+  /^\/(?:usr\/(?:local\/)?)?(?:s?bin|libexec(?:\/openssh)?|lib\/(?:openssh|ssh|git-core)|lib(?:32|64|x32)?(?=\/ld[-.])|lib\/[a-z0-9_]+-linux-gnu(?=\/ld[-.]))\/[^/]+$/;
 
 export function runProgram(fields: readonly Field[], frame: Frame, runner: Runner): Printed {
   const { facts } = runner;

@@ -416,6 +416,23 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   'run-parts': (_args, _frame, { facts }) => facts.note('script'),
   'run-mailcap': (_args, _frame, { facts }) => facts.note('script'),
   socat,
+  fd: byOption(/^(?:-x|-X|--exec|--exec-batch)(?:=(.*))?$/s),
+  fdfind: byOption(/^(?:-x|-X|--exec|--exec-batch)(?:=(.*))?$/s),
+  cpio: byOption(/^--rsh-command(?:=(.*))?$/s),
+  msgfilter: byOption(/^-P(.*)$/s),
+  openvpn: byOption(/^--(?:up|down|route-up|ipchange|client-connect|tls-verify|plugin|config)$/),
+  gcc: byOption(/^-(?:wrapper|fplugin=)(.*)$/s),
+  cc: byOption(/^-(?:wrapper|fplugin=)(.*)$/s),
+  openssl: (args, _frame, { facts }) => {
+    if (args.some(({ guess }) => /^-?engine$|^-provider/.test(guess))) facts.note('tool_code');
+  },
+  'ssh-keygen': byOption(/^-[Dw](.*)$/s),
+  'ssh-add': byOption(/^-[sS](.*)$/s),
+  nmap: (args, _frame, { facts }) => {
+    if (args.some(({ guess }) => /^--(?:script|interactive)/.test(guess))) facts.note('tool_code');
+  },
+  svn: byOption(/^--(?:editor-cmd|diff-cmd|diff3-cmd|config-option)(?:=(.*))?$/s),
+  hg: byOption(/^--config(?:=(.*))?$/s),
   psql: sqlClient,
   mysql: sqlClient,
   mariadb: sqlClient,
