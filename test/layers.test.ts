@@ -179,6 +179,7 @@ const RANK: Record<string, number> = {
   work: 7,
   pipe: 8,
   sftp: 8,
+  scp: 8,
   running: 9,
   'line-editor': 2,
   'command-shell': 9,

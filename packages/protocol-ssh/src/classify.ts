@@ -51,12 +51,17 @@ const PROGRAM_PLACE =
 const RSYNC_OPTION =
   /^(?:--server|--sender|-[a-zA-Z]*(?:\.[a-zA-Z.]*)?|--(?:no-)?(?:delete(?:-[a-z]+)?|numeric-ids|inplace|partial|size-only|ignore-times|ignore-existing|existing|checksum|recursive|dirs|links|perms|times|group|owner|devices|specials|hard-links|sparse|whole-file|one-file-system|compress|inc-recursive|implied-dirs|omit-dir-times|safe-links|copy-links|keep-dirlinks|protect-args|secluded-args|stats|fsync|preallocate|msgs2stderr|use-qsort|force|max-delete=\d+|timeout=\d+|bwlimit=[\d.]+[a-zA-Z]*|block-size=\d+|modify-window=-?\d+|compress-level=\d+|compress-choice=[a-z0-9]+|checksum-choice=[a-z0-9,]+|skip-compress=[a-z0-9/]+|log-format=[%a-zA-Z]*|out-format=[%a-zA-Z]*|debug=[A-Z0-9,]*|info=[A-Z0-9,]*))$/i;
 
+/** No pattern that the host would fill in; scp names what it found, so its last part may be one. */
+const isPlain = (path: string): boolean => !/[*?[\]{}$`\\]/.test(path);
+
 /** A line that is one transfer program and nothing else. */
 export function transferIn(shell: ShellFacts): Transfer | undefined {
   const found = transferOf(shell);
   const [command] = shell.commands;
   if (found === undefined || command === undefined) return undefined;
   if (command.via.length > 0 || !PROGRAM_PLACE.test(command.path)) return undefined;
+  if (!found.paths.every((path) => isPlain(found.kind === 'scp' ? path.slice(0, path.lastIndexOf('/') + 1) : path)))
+    return undefined;
   if (found.kind === 'rsync') {
     const options = command.arguments.slice(0, command.arguments.indexOf('.'));
     if (!options.every((option) => RSYNC_OPTION.test(option))) return undefined;

@@ -3,7 +3,7 @@
  * is a transfer's protocol: that is given to `countedFilter`. A masked stream may wait a moment for what follows.
  */
 import { createStreamMasker, type MaskKey, type StreamMasker } from '@sallyport/mask';
-import type { DetectMask } from '@sallyport/model';
+import type { DetectMask, Detector } from '@sallyport/model';
 import type { RecorderPort } from '@sallyport/protocol-kit';
 
 /** Each returns what goes on, lent for the call. */
@@ -125,3 +125,24 @@ export const countedFilter = (counted: (bytes: number, up: boolean) => void): Fi
   },
   rest: () => NOTHING,
 });
+
+/** Looks for what may not leave in a file, as it passes. Content in its order; each file has one of its own. */
+export class ContentScan {
+  readonly #masker: StreamMasker;
+
+  constructor(detect: readonly Detector[]) {
+    this.#masker = createStreamMasker(detect.map((one) => ({ detect: one, with: 'redact' as const })));
+  }
+
+  /** @returns true once something was found: what comes with it may not go on */
+  found(content: Uint8Array): boolean {
+    this.#masker.push(content);
+    return this.#masker.hits > 0;
+  }
+
+  /** The file has ended: a find at its very end. */
+  foundAtEnd(): boolean {
+    this.#masker.flush();
+    return this.#masker.hits > 0;
+  }
+}

@@ -23,6 +23,7 @@ import { type ChannelRequest, parsePty, parseWindowChange, Reader } from './mess
 import type { Tally } from './record.ts';
 import { RecordedShell } from './recorded-shell.ts';
 import { RunningStream } from './running.ts';
+import { Scp } from './scp.ts';
 import { Sftp } from './sftp.ts';
 import { requests } from './upstream.ts';
 import type { Judged, Work } from './work.ts';
@@ -136,6 +137,7 @@ export class SessionChannel implements ChannelOwner {
     const host = await this.#openHost(judged.permit);
     // The same server as the subsystem's, so the same operations.
     if (transfer?.kind === 'sftp-server') this.#sftp(host, judged.tally, judged.statement);
+    else if (transfer?.kind === 'scp') this.#scp(host, judged, transfer);
     else this.#join(host, judged, transfer);
     host.request('exec', requests.exec(command), (ok) => {
       if (!ok) this.#failed(judged.tally, host, 'the host does not run commands');
@@ -188,6 +190,22 @@ export class SessionChannel implements ChannelOwner {
     host.request('subsystem', requests.subsystem(name), (ok) => {
       if (!ok) this.#failed(tally, host, 'the host offers no sftp');
     });
+  }
+
+  /** Each file that moves is a statement of its own. */
+  #scp(host: Channel, { tally, statement }: Judged, transfer: Transfer): void {
+    const work = this.#work;
+    const over = Promise.withResolvers<void>();
+    const scp = new Scp(work, this.#channel, host, transfer, () => {
+      tally.finish(work.host.monotonicUs());
+      over.resolve();
+    });
+    const ended = work.running(statement, (error) => {
+      this.#say(work.textOf(error, statement));
+      scp.stop();
+    });
+    void over.promise.then(ended);
+    this.#run(scp);
   }
 
   /** Operations of the client become statements of their own. */

@@ -419,6 +419,70 @@ describe.skipIf(sshdMissing)('SSH', () => {
     );
   });
 
+  test('each file of an older scp is judged by its own path and size, and a refused one does not move', async () => {
+    const at = await bench.gateway({
+      decide: ({ facts }) => (facts.file?.path.endsWith('/two') === true ? deny('Not two.') : allowed),
+    });
+    const from = path.join(bench.dir, 'scp-tree');
+    mkdirSync(path.join(from, 'sub'), { recursive: true });
+    for (const [name, content] of [
+      ['one', 'first'],
+      ['sub/three', ''],
+      ['sub/zwei', 'z'.repeat(100_000)],
+    ] as const)
+      writeFileSync(path.join(from, name), content);
+    const to = path.join(bench.dir, 'scp-copy');
+    mkdirSync(to);
+    expect(await bench.program(at, 'scp', ['-O', '-p', '-r', from, `web-1@127.0.0.1:${to}/`])).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+    expect(readFileSync(path.join(to, 'scp-tree/sub/zwei'), 'utf8')).toHaveLength(100_000);
+    const files = at.judged.flatMap(({ statement: { facts } }) =>
+      facts.file?.via === 'scp' ? [`${facts.file.op} ${facts.file.path} ${facts.file.size}`] : [],
+    );
+    expect(files).toContain(`write ${to}/scp-tree/sub/zwei 100000`);
+    expect(files).toContain(`mkdir ${to}/scp-tree/sub 0`);
+    writeFileSync(path.join(from, 'two'), 'second');
+    const refused = await bench.program(at, 'scp', ['-O', '-r', from, `web-1@127.0.0.1:${to}/`]);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('Not two.');
+    expect(existsSync(path.join(to, 'scp-tree/two'))).toBe(false);
+    const down = await bench.program(at, 'scp', [
+      '-O',
+      '-r',
+      `web-1@127.0.0.1:${from}`,
+      path.join(bench.dir, 'scp-down'),
+    ]);
+    expect(down.stderr).toContain('Not two.');
+    expect(existsSync(path.join(bench.dir, 'scp-down/two'))).toBe(false);
+  });
+
+  test('a download is cut where a detector finds something, or where it is too large', async () => {
+    const at = await bench.gateway({}, { downloadDetect: ['email'], downloadBytesMax: 500_000 });
+    writeFileSync(path.join(bench.dir, 'plain'), 'nothing in here\n'.repeat(10_000));
+    writeFileSync(
+      path.join(bench.dir, 'mail'),
+      `${'x'.repeat(120_000)} write to ana@example.com now ${'y '.repeat(50_000)}`,
+    );
+    writeFileSync(path.join(bench.dir, 'large'), 'z'.repeat(600_000));
+    for (const mode of ['-s', '-O']) {
+      const got = async (name: string): Promise<{ readonly code: number | null; readonly content: string }> => {
+        const to = path.join(bench.dir, `got-${name}${mode}`);
+        const { code } = await bench.program(at, 'scp', [mode, `web-1@127.0.0.1:${bench.dir}/${name}`, to]);
+        return { code, content: existsSync(to) ? readFileSync(to, 'latin1') : '' };
+      };
+      expect((await got('plain')).code).toBe(0);
+      const mail = await got('mail');
+      expect({ mode, failed: mail.code !== 0, holds: mail.content.includes('ana@example.com') }).toEqual({
+        mode,
+        failed: true,
+        holds: false,
+      });
+      expect((await got('large')).code).not.toBe(0);
+    }
+  });
+
   test('rsync and git move what they move, as file statements', async () => {
     const at = await bench.gateway();
     const source = path.join(bench.dir, 'tree');

@@ -11,6 +11,7 @@ import { type HeldNotice, type Permit, Refusal } from '@sallyport/protocol-kit';
 import type { Channel, ChannelOwner } from './channels.ts';
 import { fileStatement, normalPath } from './classify.ts';
 import { forTerminal, heldText } from './deny.ts';
+import type { ContentScan } from './mask.ts';
 import { byte, type ChannelRequest, encode, Reader, string, uint32 } from './messages.ts';
 import type { Tally } from './record.ts';
 import {
@@ -37,6 +38,7 @@ interface Handle {
   readonly permit: Permit;
   readonly tally: Tally;
   readonly isDirectory: boolean;
+  readonly scan: ContentScan | undefined;
   /** Of the content in the order of the file; undefined once it was not read or written from front to back. */
   hash: Hash | undefined;
   next: bigint;
@@ -46,8 +48,8 @@ interface Handle {
 
 /** What an answer of the host is to be taken for. */
 type Asked =
-  /** The client's: its id comes back on the answer. */
-  | { readonly kind: 'client'; readonly id: number; answered?(packet: Buffer): void }
+  /** The client's: its id comes back on the answer, or on what goes instead of it. */
+  | { readonly kind: 'client'; readonly id: number; answered?(packet: Buffer): Buffer | undefined | void }
   | { readonly kind: 'own'; answered(packet: Buffer): void };
 
 export class Sftp implements ChannelOwner {
@@ -210,8 +212,17 @@ export class Sftp implements ChannelOwner {
     }
   }
 
-  #readAnswered(handle: Handle, offset: bigint, answer: Buffer): void {
-    if (answer[0] === FXP.data) this.#moved(handle, offset, new Reader(answer, 5).string());
+  /** @returns what goes instead of content in which something was found that may not leave */
+  #readAnswered(handle: Handle, offset: bigint, answer: Buffer): Buffer | undefined {
+    if (answer[0] !== FXP.data) return undefined;
+    const content = new Reader(answer, 5).string();
+    if (handle.scan?.found(content) === true) {
+      if (handle.tally.error === '') this.#say('Sallyport: the file holds what may not be downloaded here.\n');
+      handle.tally.error = 'policy.denied';
+      return statusPacket(0, FX.permissionDenied, CODES['policy.denied'].text);
+    }
+    this.#moved(handle, offset, content);
+    return undefined;
   }
 
   /** Content that went through a handle, on the record by size and digest. */
@@ -328,14 +339,16 @@ export class Sftp implements ChannelOwner {
       this.#say('Sallyport: the file is larger than may be downloaded here.\n');
       return this.#no(id, FX.permissionDenied, 'too large');
     }
-    this.#opened(id, own, { file, reads, writes, isDirectory: false, ...judged });
+    const scan = reads ? this.#work.contentScan() : undefined;
+    this.#opened(id, own, { file, reads, writes, isDirectory: false, scan, ...judged });
   }
 
   async #openDirectory(id: number, packet: Buffer, asked: string): Promise<void> {
     const own = Buffer.from(packet);
     const file = this.#facts('list', await this.#real(asked, true));
     const judged = await this.#ask(id, file, false);
-    if (judged !== undefined) this.#opened(id, own, { file, reads: true, writes: false, isDirectory: true, ...judged });
+    if (judged !== undefined)
+      this.#opened(id, own, { file, reads: true, writes: false, isDirectory: true, scan: undefined, ...judged });
   }
 
   #opened(id: number, packet: Buffer, made: Omit<Handle, 'hash' | 'next' | 'closing'>): void {
@@ -426,7 +439,7 @@ export class Sftp implements ChannelOwner {
 
   // To the host.
 
-  #forward(id: number, packet: Buffer, answered?: (answer: Buffer) => void): void {
+  #forward(id: number, packet: Buffer, answered?: (answer: Buffer) => Buffer | undefined | void): void {
     const own = this.#newId();
     this.#asked.set(own, { kind: 'client', id, ...(answered === undefined ? {} : { answered }) });
     this.#sendWithId(packet, own);
@@ -487,9 +500,9 @@ export class Sftp implements ChannelOwner {
     const asked = this.#asked.get(id);
     if (asked === undefined) throw new GatewayError('upstream.protocol', { reason: 'an answer nobody asked for' });
     this.#asked.delete(id);
-    asked.answered?.(packet);
+    const instead = asked.answered?.(packet);
     if (asked.kind === 'own') return;
-    const bytes = framed(packet);
+    const bytes = framed(instead instanceof Uint8Array ? instead : packet);
     bytes.writeUInt32BE(asked.id, 5);
     this.#client.write(bytes);
   }

@@ -13,6 +13,7 @@ import {
   type SignedIn,
 } from '@sallyport/protocol-kit';
 import { refusalText } from './deny.ts';
+import { ContentScan } from './mask.ts';
 import { recordFile, Tally } from './record.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -109,6 +110,12 @@ export class Work {
     return () => {
       if (this.#running.delete(statement)) this.busy(-1);
     };
+  }
+
+  /** For a file that leaves; undefined where nothing is looked for. */
+  contentScan(): ContentScan | undefined {
+    const detect = this.signed.resource.ssh?.downloadDetect ?? [];
+    return detect.length === 0 ? undefined : new ContentScan(detect);
   }
 
   /** A file operation is over: what moved, and the digest of it where it moved from front to back. */
