@@ -18,6 +18,20 @@ export function normalPath(path: string): string {
 
 /** @param directories where the shell may stand; empty = not known */
 export function placesOf(path: string, directories: readonly string[]): readonly string[] {
+  const places = namedPlaces(path, directories);
+  const more = places.flatMap(otherNames);
+  return more.length === 0 ? places : [...new Set([...places, ...more])];
+}
+
+/** `~/../../etc` is `/etc` from every home directory that lies so deep or less; `/proc/self/root` is the root. */
+function otherNames(path: string): readonly string[] {
+  const above = /^~[^/]*((?:\/\.\.)+)(\/.*)?$/.exec(path);
+  if (above !== null) return [above[2] ?? '/'];
+  const below = /^\/proc\/[^/]+(?:\/task\/[^/]+)?\/root(\/.*)?$/.exec(path);
+  return below === null ? [] : [below[1] ?? '/'];
+}
+
+function namedPlaces(path: string, directories: readonly string[]): readonly string[] {
   if (path.startsWith('/') || path.startsWith('~')) return [normalPath(path)];
   // Something unknown in front may be an absolute path.
   if (path.startsWith('$') || path.startsWith('`')) return [path];

@@ -179,7 +179,7 @@ describe('paths', () => {
     ['echo x > /etc/../etc/passwd', ['/etc/passwd']],
     ['cd / && rm -rf *', ['/*']],
     ['cd /srv/../etc; echo > x', ['~/x', '/etc/x']],
-    ['rm -rf "$HOME/.."', ['~/..']],
+    ['rm -rf "$HOME/.."', ['~/..', '/']],
     ['rm -rf ~', ['~']],
     ['rm -rf //', ['/']],
     ['rm -rf /./tmp/..', ['/']],

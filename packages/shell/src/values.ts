@@ -102,7 +102,7 @@ const OWN =
 const same = (a: Value, b: Value): boolean =>
   a.text === b.text && a.exact && b.exact && a.list === b.list && a.exported === b.exported;
 
-const DIRECTORIES_MAX = 4;
+const DIRECTORIES_MAX = 16;
 
 export function joinDirectories(a: readonly string[], b: readonly string[]): readonly string[] {
   if (a === b) return a;
