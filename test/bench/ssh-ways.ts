@@ -74,7 +74,11 @@ ssh:
 const CIPHER = 'aes128-gcm@openssh.com';
 
 /** @param dir a folder of its own */
-export async function startSshBench(dir: string, say: (line: string) => void): Promise<SshBench> {
+export async function startSshBench(
+  dir: string,
+  say: (line: string) => void,
+  agentEnv: Readonly<Record<string, string>> = {},
+): Promise<SshBench> {
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of stops.splice(0).reverse()) await end();
@@ -112,7 +116,7 @@ export async function startSshBench(dir: string, say: (line: string) => void): P
     stops.push(() => relay.stop());
     writeFileSync(path.join(dir, 'relay_key'), relay.clientKey, { mode: 0o600 });
     say('Starting a control plane and an agent');
-    const stack = await startStack({ dir: path.join(dir, 'stack'), ports: ANY_PORTS, fresh: true, say });
+    const stack = await startStack({ dir: path.join(dir, 'stack'), ports: ANY_PORTS, fresh: true, say, agentEnv });
     stops.push(() => stack.stop());
     const asClient = await setUp(stack, server);
     const env = async (): Promise<NodeJS.ProcessEnv> => ({
