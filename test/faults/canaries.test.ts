@@ -283,7 +283,8 @@ async function plantMachines(): Promise<void> {
 }
 
 const unbase32 = (text: string): Buffer => {
-  const bits = [...text]
+  const bits = text
+    .split('')
     .map((char) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(char).toString(2).padStart(5, '0'))
     .join('');
   return Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));

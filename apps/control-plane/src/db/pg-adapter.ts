@@ -55,8 +55,9 @@ function inTurn(transaction: Transaction): Transaction {
     );
     return mine;
   };
-  const { queryRaw, executeRaw } = transaction;
-  transaction.queryRaw = (query) => after(() => queryRaw.call(transaction, query));
-  transaction.executeRaw = (query) => after(() => executeRaw.call(transaction, query));
+  const queryRaw = transaction.queryRaw.bind(transaction);
+  const executeRaw = transaction.executeRaw.bind(transaction);
+  transaction.queryRaw = (query) => after(() => queryRaw(query));
+  transaction.executeRaw = (query) => after(() => executeRaw(query));
   return transaction;
 }
