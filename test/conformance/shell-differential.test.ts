@@ -5,6 +5,7 @@
 import type { ShellFacts } from '@sallyport/model';
 import { parseCommandLine } from '@sallyport/shell';
 import { afterAll, describe, expect, test } from 'vitest';
+import { SSH_COMMANDS } from '../bypass/rows/ssh-commands.ts';
 import { LineMaker } from './shell-lines.ts';
 import { openSandbox, type Ran, type SandboxShell } from './shell-sandbox.ts';
 
@@ -58,6 +59,23 @@ describe.skipIf(sandbox === undefined)('what dash and bash really ran is in the 
       expect(problems).toEqual([]);
       // A reader that calls everything opaque would pass, too.
       expect(read).toBeGreaterThan(LINES / 4);
+    },
+    600_000,
+  );
+
+  test.each([
+    'ordinary work',
+    'variables that are not what the line says',
+    'text that a shell reads otherwise than it stands',
+  ])(
+    'of the rows about %s',
+    async (title) => {
+      const problems: string[] = [];
+      for (const { command } of SSH_COMMANDS[title]!) {
+        if (command.includes('\0') || command.includes('while')) continue;
+        for (const shell of ['dash', 'bash'] as const) problems.push(...(await untold(shell, command)));
+      }
+      expect(problems).toEqual([]);
     },
     600_000,
   );

@@ -125,6 +125,10 @@ export function openSandbox(): Sandbox | undefined {
     close,
     run: (shell, text) =>
       new Promise((resolve) => {
+        for (const folder of ['log', 'home', 'tmp']) {
+          mkdirSync(path.join(root, folder), { recursive: true, mode: 0o755 });
+          if (own) chownSync(path.join(root, folder), UID, UID);
+        }
         writeFileSync(log, '');
         if (own) chownSync(log, UID, UID);
         const limits = ['--nproc=40', '--fsize=2000000', '--cpu=2', '--as=1000000000', '/usr/bin/unshare'];
@@ -137,7 +141,8 @@ export function openSandbox(): Sandbox | undefined {
         const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
         child.once('close', () => {
           clearTimeout(timer);
-          resolve(parseLog(readFileSync(log, 'latin1')));
+          // A line may remove what is its own, the log too.
+          resolve(existsSync(log) ? parseLog(readFileSync(log, 'latin1')) : []);
         });
       }),
   };

@@ -152,7 +152,7 @@ function renderExplanation(context: Context, answer: Explanation): readonly stri
     `${styled(context.terminal, STYLES[verdict.kind], verdict.kind)} by ${safeLine(verdict.rule)}${message}`,
     ...(unknown === null ? [] : [`The statement could not be understood (${unknown}), so it is refused.`]),
     `the statement does: ${statementEffects.join(', ') || 'nothing known'}; granted: ${effects.join(', ') || 'nothing'} (${grants.length} ${grants.length === 1 ? 'grant' : 'grants'})`,
-    ...(shell === null ? [] : renderShell(shell)),
+    ...(shell == null ? [] : renderShell(shell)),
     ...(rules.length === 0 ? [] : ['', ...renderTable(rules, RULES, context.terminal.columns())]),
   ];
 }
