@@ -35,12 +35,13 @@ export interface StreamFilterOptions {
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const NOTHING = Buffer.alloc(0);
+const PATIENCE_MS = 1_200;
 
 export class StreamFilter implements Filter {
   readonly #options: StreamFilterOptions;
   #out: StreamMasker;
   #err: StreamMasker;
-  #masked = 0;
+  #isMasked = false;
   #lastMs = 0;
 
   constructor(options: StreamFilterOptions) {
@@ -50,6 +51,7 @@ export class StreamFilter implements Filter {
   }
 
   #masker(detect: readonly DetectMask[]): StreamMasker {
+    this.#isMasked = detect.length > 0;
     return createStreamMasker(detect, this.#options.key, { keepWidth: this.#options.pty });
   }
 
@@ -57,24 +59,28 @@ export class StreamFilter implements Filter {
     return this.#options.recorder.saturated;
   }
 
+  /** What waits longer than this waits for what follows, and is not asked for again. */
   get holds(): boolean {
+    if (this.#options.nowMs() - this.#lastMs > PATIENCE_MS) return false;
     return this.#out.heldBytes > 0 || this.#err.heldBytes > 0;
   }
 
-  /** Other masks are in force: what was held back under the ones before goes by them. */
-  remask(detect: readonly DetectMask[]): readonly [Buffer, Buffer] {
-    const left = [this.rest(false), this.rest(true)] as const;
-    this.#masked += this.#out.hits + this.#err.hits;
+  /** Other masks are in force: what was held back, and what has begun to go, is judged by them. */
+  remask(detect: readonly DetectMask[]): void {
+    if (this.#isMasked) {
+      this.#out.remask(detect);
+      this.#err.remask(detect);
+      return;
+    }
     this.#out = this.#masker(detect);
     this.#err = this.#masker(detect);
-    return left;
   }
 
   down(chunk: Buffer, isStderr: boolean): Buffer {
     const masker = isStderr ? this.#err : this.#out;
     const bytes = asBuffer(masker.push(chunk));
     this.#record(bytes, isStderr);
-    this.#options.counted(chunk.length, this.#masked + this.#out.hits + this.#err.hits);
+    this.#options.counted(chunk.length, this.#out.hits + this.#err.hits);
     if (masker.heldBytes > 0) {
       this.#lastMs = this.#options.nowMs();
       this.#options.holds();
@@ -91,7 +97,7 @@ export class StreamFilter implements Filter {
   rest(isStderr: boolean): Buffer {
     const bytes = asBuffer((isStderr ? this.#err : this.#out).flush());
     this.#record(bytes, isStderr);
-    this.#options.counted(0, this.#masked + this.#out.hits + this.#err.hits);
+    this.#options.counted(0, this.#out.hits + this.#err.hits);
     return bytes;
   }
 

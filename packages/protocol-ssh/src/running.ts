@@ -136,7 +136,7 @@ export class RunningStream implements Holding {
     const detect = this.#masks(this.#options.work.signed.masks().detect);
     if (this.#stream === undefined || detect === this.#detect) return;
     this.#detect = detect;
-    this.#release(this.#stream.remask(detect));
+    this.#stream.remask(detect);
   }
 
   #release([out, err]: readonly [Buffer, Buffer]): void {

@@ -143,10 +143,10 @@ export class Work {
   /** The deadline of `holds` has come. */
   quiet(): void {
     this.#quietSet = false;
-    for (const holding of this.#holding) {
-      this.#holding.delete(holding);
-      if (holding.quiet()) this.holds(holding);
-    }
+    // What still waits is asked at the next deadline, not in this round.
+    const due = [...this.#holding];
+    this.#holding.clear();
+    for (const holding of due) if (holding.quiet()) this.holds(holding);
   }
 
   /** @returns to be called at its end */

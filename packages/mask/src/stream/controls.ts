@@ -40,7 +40,8 @@ function escapeBytes(input: Uint8Array, at: number): number {
     const end = Math.min(input.length, at + 64);
     for (let i = at + 2; i < end; i++) {
       const byte = input[i]!;
-      if (byte >= 0x40 && byte <= 0x7e) return byte === 0x44 ? 0 : i + 1 - at;
+      if (byte >= 0x40 && byte <= 0x7e)
+        return byte === 0x44 || (byte === 0x48 && mayDouble(input, at, i)) ? 0 : i + 1 - at;
       if (byte < 0x20 || byte > 0x3f) return 0;
     }
     return 0;
@@ -55,12 +56,18 @@ function escapeBytes(input: Uint8Array, at: number): number {
   return isString ? 0 : 2;
 }
 
+/** An editor draws the first character of a row twice to get over the right edge: before the move and behind it. */
+function mayDouble(input: Uint8Array, at: number, final: number): boolean {
+  const next = input[final + 1];
+  return next === undefined || at === 0 || (next === input[at - 1] && next > 32);
+}
+
 /** The escape sequences of a stretch that is replaced: colours and modes stay in force. Strings go with the value. */
 export function escapesOf(stretch: Uint8Array): Uint8Array {
   if (!stretch.includes(ESC)) return NOTHING;
   const kept: Uint8Array[] = [];
   for (let at = stretch.indexOf(ESC); at >= 0; at = stretch.indexOf(ESC, at)) {
-    const size = escapeBytes(stretch, at);
+    const size = escapeBytes(stretch, at) || moveBytes(stretch, at);
     if (size > 0 && stretch[at + size - 1] !== 0x43) kept.push(stretch.subarray(at, at + size));
     at += Math.max(1, size);
   }
@@ -68,3 +75,12 @@ export function escapesOf(stretch: Uint8Array): Uint8Array {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** Length of a move to a place of the screen. */
+export function moveBytes(input: Uint8Array, at: number): number {
+  if (input[at] !== ESC || input[at + 1] !== 0x5b) return 0;
+  let i = at + 2;
+  while (i < input.length && ((input[i]! >= 0x30 && input[i]! <= 0x39) || input[i] === 0x3b)) i++;
+  // CUP, HVP, CHA, VPA
+  return input[i] === 0x48 || input[i] === 0x66 || input[i] === 0x47 || input[i] === 0x64 ? i + 1 - at : 0;
+}

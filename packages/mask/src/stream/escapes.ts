@@ -110,6 +110,8 @@ export class EscapeReader {
       this.state = 'ground';
       // CUB
       if (byte === 0x44) this.main.back(Math.max(1, this.#parameter));
+      // CUP to the first column
+      else if (byte === 0x48 && this.#parameter <= 1) this.main.rowStart();
     } else if (byte === ESC) this.state = 'escape';
     else if (byte === 0x18 || byte === 0x1a) this.state = 'ground';
     else if (byte >= 0x80) {

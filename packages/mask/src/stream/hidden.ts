@@ -7,6 +7,7 @@ import { mergedSpans, scanAll } from '../detect/registry.ts';
 import { type MaskKey, maskBytes, REDACTED } from '../methods.ts';
 import type { Span } from '../span.ts';
 import { certainEmail, isBinaryAround, isCertainAddress } from './binary.ts';
+import { moveBytes } from './controls.ts';
 import type { Showing } from './lane.ts';
 
 /** Raw bytes that are replaced. */
@@ -16,6 +17,8 @@ export interface Hidden {
   readonly shown: Uint8Array;
   /** A private key that goes on beyond this text. */
   readonly isKey: boolean;
+  /** `shown` has the stretch's escapes in it. */
+  readonly isDrawn: boolean;
 }
 
 /** @param echoed how many bytes at the end of the text its reader has typed: a find in them is no news */
@@ -45,10 +48,17 @@ export function hiddenIn(
     const value = text.subarray(span.start, span.end);
     // Of what has begun to leave already only the rest can be hidden.
     const masked = showing.first[span.start]! < 0 ? REDACTED_BYTES : maskBytes(value, span.method, span.kind, key);
+    const stretch = input.subarray(range.from, range.to);
+    const isDrawn = keepWidth && hasMoves(stretch);
     found.push({
       from: range.from,
       to: range.to,
-      shown: keepWidth ? asWide(masked, text.subarray(span.end - range.cells, span.end)) : masked,
+      isDrawn,
+      shown: isDrawn
+        ? starred(stretch)
+        : keepWidth
+          ? asWide(masked, text.subarray(span.end - range.cells, span.end))
+          : masked,
       isKey: span.end === text.length && isPrivateKey(text, span.start) && !ENDS.test(latin1(text, span.start)),
     });
   }
@@ -106,4 +116,28 @@ function asWide(masked: Uint8Array, value: Uint8Array): Uint8Array {
   if (shown === width) return masked;
   if (shown < width) return Buffer.concat([masked, Buffer.alloc(width - shown, 32)]);
   return Buffer.from(Array.from(Buffer.from(masked).toString('utf8')).slice(0, width).join(''));
+}
+
+const STAR = 42;
+const ESC = 0x1b;
+
+const hasMoves = (stretch: Uint8Array): boolean => {
+  for (let at = stretch.indexOf(ESC); at >= 0; at = stretch.indexOf(ESC, at + 1))
+    if (moveBytes(stretch, at) > 0) return true;
+  return false;
+};
+
+/** A value that is drawn in several places of a screen: a star for each of its characters, where it stood. */
+export function starred(stretch: Uint8Array): Uint8Array {
+  const out: number[] = [];
+  for (let at = 0; at < stretch.length; at++) {
+    const byte = stretch[at]!;
+    if (byte === ESC && stretch[at + 1] === 0x5b) {
+      const begin = at;
+      at += 2;
+      while (at < stretch.length && (stretch[at]! < 0x40 || stretch[at]! > 0x7e)) at++;
+      out.push(...stretch.subarray(begin, at + 1));
+    } else if (byte >= 32 && (byte & 0xc0) !== 0x80) out.push(STAR);
+  }
+  return Uint8Array.from(out);
 }

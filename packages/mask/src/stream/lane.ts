@@ -46,6 +46,9 @@ export class Lane {
   readonly before: Showing[] = [];
   #seam = false;
   #kept = false;
+  #wraps = false;
+  /** Bytes that were drawn twice on the way over the right edge. */
+  readonly #doubles: number[] = [];
 
   /** Begins with text that has left already. */
   begin({ text, seams, cursor, isSeam }: Shown): void {
@@ -57,8 +60,9 @@ export class Lane {
     this.length = text.length;
     this.cursor = cursor;
     this.#seam = isSeam;
-    this.#kept = false;
+    this.#kept = this.#wraps = false;
     this.before.length = 0;
+    this.#doubles.length = 0;
   }
 
   /** The end of the line as it is drawn by raw bytes before `until`. */
@@ -80,6 +84,10 @@ export class Lane {
 
   push(byte: number, raw: number): void {
     const at = this.cursor;
+    if (this.#wraps) {
+      this.#wraps = false;
+      if (at > 0 && this.text[at - 1] === byte) this.#doubles.push(at - 1);
+    }
     if (at === this.text.length) this.#room(at + 1);
     if (at < this.length) {
       // Written over by itself nothing is lost.
@@ -115,6 +123,24 @@ export class Lane {
   return(): void {
     if (this.cursor > 0 && this.text[this.cursor - 1] === 32) this.back(1);
     else this.#seam = true;
+  }
+
+  /** To the first column of a row: an editor may have drawn its first character already, to get over the right edge. */
+  rowStart(): void {
+    this.#seam = this.#wraps = true;
+  }
+
+  /** What stands there now if what was drawn twice is one; undefined when nothing was. */
+  undoubled(): Showing | undefined {
+    if (this.#doubles.length === 0) return undefined;
+    const { text, seams, first, last } = this.showing();
+    const kept = Array.from(text.keys()).filter((i) => !this.#doubles.includes(i));
+    return {
+      text: Uint8Array.from(kept, (i) => text[i]!),
+      seams: Uint8Array.from(kept, (i) => seams[i]!),
+      first: Int32Array.from(kept, (i) => first[i]!),
+      last: Int32Array.from(kept, (i) => last[i]!),
+    };
   }
 
   /** What stands there now. */

@@ -287,3 +287,41 @@ test('what waits is bounded, whatever comes', () => {
     expect(most, flood().slice(0, 20)).toBeLessThanOrEqual(LIMITS.streamHeldBytesMax + 8192);
   }
 });
+
+test('when other detectors come into force in the middle of a value, nothing of it slips through', () => {
+  const masker = createStreamMasker([{ detect: 'email', with: 'redact' }]);
+  const said = [Buffer.from(masker.push(bytes('card 41111111'))).toString(), Buffer.from(masker.idle()).toString()];
+  masker.remask(ALL);
+  said.push(Buffer.from(masker.push(bytes('11111111\nada@exam'))).toString());
+  masker.remask([
+    { detect: 'payment_card', with: 'redact' },
+    { detect: 'email', with: 'redact' },
+  ]);
+  said.push(Buffer.from(masker.push(bytes('ple.com\n'))).toString());
+  masker.remask([]);
+  said.push(Buffer.from(masker.push(bytes('ada@example.com\n'))).toString());
+  expect(said.join('|')).toBe('card |41111111|[redacted]\n|[redacted]\n|ada@example.com\n');
+});
+
+test('a value that an editor draws over the right edge is masked where it stands, on both rows', () => {
+  const detect = [
+    { detect: 'payment_card', with: 'redact' },
+    { detect: 'national_id', with: 'redact' },
+  ] as const;
+  const draw = (value: string, at: number, isDoubled: boolean): Buffer =>
+    bytes(
+      `\u001b[1;1H...${value.slice(0, at)}${isDoubled ? value[at] : ''}\u001b[2;1H${value.slice(at)}...\u001b[3;1H~\r\n`,
+    );
+  for (const value of ['4111111111111111', '5500-0000-0000-0004', '078-05-1120']) {
+    for (let at = 1; at < value.length; at++) {
+      for (const isDoubled of [true, false]) {
+        const masker = createStreamMasker(detect, undefined, { keepWidth: true });
+        const out = Buffer.from(masker.push(draw(value, at, isDoubled))).toString();
+        const stars = (count: number): string => '*'.repeat(count);
+        expect(out, `${value} at ${at}`).toBe(
+          `\u001b[1;1H...${stars(at + (isDoubled ? 1 : 0))}\u001b[2;1H${stars(value.length - at)}...\u001b[3;1H~\r\n`,
+        );
+      }
+    }
+  }
+});

@@ -12,7 +12,7 @@ import { BLOCK_BYTES, isBinaryBlock, nextRun } from './binary.ts';
 import { escapesOf, passOver } from './controls.ts';
 import { EchoTrack } from './echo.ts';
 import { type EscapeMark, EscapeReader } from './escapes.ts';
-import { type Hidden, hiddenIn } from './hidden.ts';
+import { type Hidden, hiddenIn, starred } from './hidden.ts';
 import { Lane, NOTHING_SHOWN } from './lane.ts';
 import { isKeyLike, openTail } from './open-tail.ts';
 import { ACTS, CLASS_BITS, type Prefilter, prefilterOf, STOP } from './prefilter.ts';
@@ -41,6 +41,8 @@ export interface StreamMasker {
   idle(quietMs?: number): Uint8Array;
   /** What the other side typed: its echo is known to whoever reads it, and goes without waiting. */
   typed(bytes: Uint8Array): void;
+  /** Other detectors from here on; what waits is judged by them. On a stream that was made with none it does nothing. */
+  remask(detect: readonly DetectMask[]): void;
   /** Bytes that wait for what follows; at most `LIMITS.streamHeldBytesMax` and one line of a key. */
   readonly heldBytes: number;
   /** How many stretches were masked so far. */
@@ -81,17 +83,18 @@ const PASSING: StreamMasker = {
   flush: () => NOTHING,
   idle: () => NOTHING,
   typed: () => undefined,
+  remask: () => undefined,
   heldBytes: 0,
   hits: 0,
 };
 
 class Masker implements StreamMasker {
   hits = 0;
-  readonly #detect: readonly DetectMask[];
-  readonly #detectors: readonly Detector[];
+  #detect: readonly DetectMask[];
+  #detectors: readonly Detector[];
   readonly #key: MaskKey | undefined;
   readonly #keepWidth: boolean;
-  readonly #prefilter: Prefilter;
+  #prefilter: Prefilter;
   readonly #main = new Lane();
   readonly #string = new Lane();
   readonly #reader = new EscapeReader(this.#main, this.#string);
@@ -141,6 +144,12 @@ class Masker implements StreamMasker {
 
   typed(bytes: Uint8Array): void {
     this.#echo.typed(bytes);
+  }
+
+  remask(detect: readonly DetectMask[]): void {
+    this.#detect = detect;
+    this.#detectors = [...new Set(detect.map((one) => one.detect))];
+    this.#prefilter = prefilterOf(this.#detectors);
   }
 
   #run(chunk: Uint8Array, end: End): Uint8Array {
@@ -312,7 +321,8 @@ class Masker implements StreamMasker {
     const all: Hidden[] = [];
     const echoed = isEnd ? this.#echo.count : 0;
     for (const lane of [this.#main, this.#string]) {
-      for (const showing of [...lane.before, lane.showing()]) {
+      const undoubled = lane.undoubled();
+      for (const showing of [...lane.before, lane.showing(), ...(undoubled === undefined ? [] : [undoubled])]) {
         const seen = new Set<Detector>();
         this.#prefilter.walk(showing, seen);
         if (seen.size === 0) continue;
@@ -325,13 +335,17 @@ class Masker implements StreamMasker {
     for (const one of all) {
       const last = merged.at(-1);
       if (last === undefined || one.from >= last.to) merged.push(one);
-      else if (one.from !== last.from || one.to !== last.to)
+      else if (one.from !== last.from || one.to !== last.to) {
+        const to = Math.max(last.to, one.to);
+        const isDrawn = last.isDrawn || one.isDrawn;
         merged[merged.length - 1] = {
           from: last.from,
-          to: Math.max(last.to, one.to),
-          shown: Buffer.from(REDACTED),
+          to,
+          shown: isDrawn ? starred(input.subarray(last.from, to)) : Buffer.from(REDACTED),
           isKey: last.isKey || one.isKey,
+          isDrawn,
         };
+      }
     }
     return merged;
   }
@@ -395,7 +409,7 @@ class Masker implements StreamMasker {
       if (one.from >= to) break;
       if (one.from > at) this.#emit(input.subarray(at, one.from));
       this.#emit(one.shown);
-      this.#emit(escapesOf(input.subarray(one.from, one.to)));
+      if (!one.isDrawn) this.#emit(escapesOf(input.subarray(one.from, one.to)));
       this.hits++;
       at = one.to;
     }
