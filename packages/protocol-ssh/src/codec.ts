@@ -103,6 +103,8 @@ export interface TransportOwner {
   exchanged(first: boolean): void;
   /** One message, type byte first; lent for the call. Never before the first exchange. */
   message(payload: Buffer): void;
+  /** The peer said that it goes (RFC 4253 section 11.1), with its number for why; the transport is unusable from here on. */
+  left(reason: number): void;
   /** The transport is unusable from here on. */
   broken(error: Error): void;
 }
@@ -262,7 +264,8 @@ export class SshTransport {
         return undefined;
       }
       if (type === DISCONNECT) {
-        this.#break(new Error('the peer disconnected'));
+        this.#broken = true;
+        this.#owner.left(payload.length >= 5 ? payload.readUInt32BE(1) : 0);
         return undefined;
       }
       return type <= LAST_TRANSPORT_MESSAGE ? transport(payload) : undefined;

@@ -86,7 +86,7 @@ export class Forwards {
         },
       },
     );
-    const ended = this.#work.running(statement, () => pipe.stop());
+    const ended = this.#work.running(statement, () => pipe.stop(new Uint8Array(4)));
     client.owner = {
       data: (chunk) => pipe.clientData(chunk),
       eof: () => pipe.clientEof(),

@@ -21,6 +21,7 @@ class Client {
         this.ready = true;
       },
       message: (payload) => void this.heard.push(Buffer.from(payload)),
+      left: () => undefined,
       broken: () => undefined,
     });
     this.socket = net.connect(port, '127.0.0.1', () => this.transport.start());

@@ -23,6 +23,9 @@ export class Pipe implements ChannelOwner {
   #owedDown = 0;
   #owedUp = 0;
   #hostEof = false;
+  #clientEof = false;
+  #exited = false;
+  #eofHeld = false;
   #over = false;
 
   constructor(client: Channel, host: Channel, filter: Filter, owner: PipeOwner) {
@@ -42,6 +45,7 @@ export class Pipe implements ChannelOwner {
   }
 
   clientEof(): void {
+    this.#clientEof = true;
     this.#host.eof();
   }
 
@@ -76,9 +80,12 @@ export class Pipe implements ChannelOwner {
     this.#host.request(type, data);
   }
 
-  /** Ends both sides now. */
-  stop(): void {
+  /** Ends both sides now; a host that keeps its side open holds nothing up. */
+  stop(status: Uint8Array): void {
     this.#host.abort();
+    this.#client.request('exit-status', status);
+    this.#client.eof();
+    this.#client.close();
   }
 
   #payDown(): void {
@@ -108,7 +115,9 @@ export class Pipe implements ChannelOwner {
 
   eof(): void {
     this.#flushFilter();
-    this.#client.eof();
+    // A client that has ended its side may close at our end of the data, and miss the exit status that is on its way.
+    if (this.#clientEof && !this.#exited) this.#eofHeld = true;
+    else this.#client.eof();
   }
 
   drained(): void {
@@ -124,6 +133,8 @@ export class Pipe implements ChannelOwner {
         // Not the end of what it says: data may come behind it.
         this.#client.request(request.type, request.data);
         this.#owner.exited(request);
+        this.#exited = true;
+        if (this.#eofHeld) this.#client.eof();
         break;
       case 'eow@openssh.com':
         this.#client.request(request.type, new Uint8Array());

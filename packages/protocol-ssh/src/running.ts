@@ -7,8 +7,18 @@ import type { DetectMask } from '@sallyport/model';
 import type { Refusal } from '@sallyport/protocol-kit';
 import type { Channel } from './channels.ts';
 import type { Transfer } from './classify.ts';
+import { REFUSED_STATUS } from './deny.ts';
 import { countedFilter, type Filter, StreamFilter } from './mask.ts';
-import { type ChannelRequest, parseExitSignal, parsePty, parseWindowChange, Reader } from './messages.ts';
+import {
+  type ChannelRequest,
+  encode,
+  parseExitSignal,
+  parsePty,
+  parseWindowChange,
+  Reader,
+  string,
+  uint32,
+} from './messages.ts';
 import { Pipe } from './pipe.ts';
 import type { Holding, Judged, Work } from './work.ts';
 
@@ -55,7 +65,8 @@ export class RunningStream implements Holding {
       work.running(judged.statement, (error) => {
         options.forbidden(error);
         judged.tally.error = error.code;
-        this.pipe.stop();
+        this.terminate();
+        this.pipe.stop(encode(uint32(REFUSED_STATUS)));
       }),
       work.recorded(() => this.pipe.caughtUp()),
       work.stream(this),
@@ -137,6 +148,10 @@ export class RunningStream implements Holding {
     if (this.#stream === undefined || detect === this.#detect) return;
     this.#detect = detect;
     this.#stream.remask(detect);
+  }
+
+  terminate(): void {
+    for (const signal of ['HUP', 'TERM']) this.pipe.requestHost('signal', encode(string(signal)));
   }
 
   #release([out, err]: readonly [Buffer, Buffer]): void {

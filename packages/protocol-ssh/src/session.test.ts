@@ -134,6 +134,7 @@ describe.skipIf(sshdMissing)('SSH', () => {
     const ran = await Promise.all(
       Array.from({ length: 20 }, (_, i) => through(i === 7 ? 'echo forbidden' : `echo ${i}`)),
     );
+    expect(ran.filter(({ code }) => code === 255).map(({ stderr }) => stderr)).toEqual([]);
     expect(ran.map(({ code }) => code)).toEqual(Array.from({ length: 20 }, (_, i) => (i === 7 ? 126 : 0)));
     expect(ran[3]?.stdout.toString()).toBe('3\n');
     await run('ssh', ['-F', '/dev/null', '-o', `ControlPath=${control}`, '-O', 'exit', 'web-1@127.0.0.1']);

@@ -58,6 +58,7 @@ export class SshSession implements ProtocolSession {
         if (first) this.#exchanged();
       },
       message: (payload) => this.#message(payload),
+      left: () => this.#peerLeft(),
       broken: (error) => this.#fail(new GatewayError('protocol.malformed', {}, { cause: error })),
     });
     host.timers.set('login', LIMITS.loginTimeoutMsMax);
@@ -226,12 +227,21 @@ export class SshSession implements ProtocolSession {
     setImmediate(() => this.#fail(error));
   }
 
+  /** The client says goodbye: that is no failure. */
+  #peerLeft(): void {
+    if (this.#phase.kind === 'ended') return;
+    this.#leave();
+    this.#host.client.end();
+    this.#host.timers.set('close', LIMITS.closeTimeoutMsMax);
+  }
+
   #fail(error: unknown): void {
     if (this.#phase.kind === 'ended') return;
     const code: ErrorCode = error instanceof GatewayError ? error.code : 'internal';
     if (!(error instanceof GatewayError)) this.#host.log.error('an SSH session broke', { error });
     this.#host.failed(code);
     const wasOpen = this.#phase.kind === 'open';
+    if (this.#phase.kind === 'open') this.#phase.work.terminate();
     this.#leave();
     const reason = code.startsWith('protocol.') ? DISCONNECT.protocolError : DISCONNECT.byApplication;
     this.#transport.disconnect(reason, wasOpen ? `Sallyport: ${CODES[code].text}` : CODES['auth.failed'].text);

@@ -86,6 +86,8 @@ export class Upstream implements ChannelsOwner {
           if (first) this.#login?.begin();
         },
         message: (payload) => this.#message(payload),
+        left: (reason) =>
+          this.#fail(new GatewayError('upstream.unreachable', { resource: resource.name, disconnected: reason })),
         broken: (error) => this.#fail(this.#brokenBy(error)),
       },
     );

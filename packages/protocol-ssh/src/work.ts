@@ -28,6 +28,8 @@ export interface Holding {
   quiet(): boolean;
   /** Other masks may be in force. */
   remask(): void;
+  /** The session is ended from outside. */
+  terminate?(): void;
 }
 
 /** A masked stream waits so long for what follows; less than a keystroke's echo is noticed after. */
@@ -86,6 +88,11 @@ export class Work {
   /** Whoever asked is gone. */
   cancel(statement: Statement): void {
     if (this.#waiters.has(statement)) this.signed.cancelHeld('approval.cancelled', statement);
+  }
+
+  /** What runs is told to end: an sshd does not end a command because its connection is gone. */
+  terminate(): void {
+    for (const stream of this.#streams) stream.terminate?.();
   }
 
   /** Our own no, on the record. */

@@ -39,6 +39,8 @@ export interface Bench {
   /** For programs that run ssh themselves. */
   sshCommand(at: Gateway): string;
   readonly env: Record<string, string>;
+  /** The sshd reads its settings again. */
+  restart(): Promise<void>;
   /** After each test. */
   tidy(): Promise<void>;
   stop(): Promise<void>;
@@ -85,6 +87,7 @@ export async function openBench(more: readonly string[] = []): Promise<Bench> {
       return talking;
     },
     sshCommand: (at) => ['ssh', ...options(at)].join(' '),
+    restart: () => server.reload(),
     tidy: async () => {
       for (const talking of talks.splice(0)) talking.kill();
       await Promise.all(open.splice(0).map((gateway) => gateway.close()));

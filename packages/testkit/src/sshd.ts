@@ -22,6 +22,8 @@ export interface SshServer {
   readonly clientKey: string;
   /** What it has logged. */
   log(): string;
+  /** It reads its settings again (SIGHUP). */
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -84,6 +86,11 @@ export async function startSshd(more: readonly string[] = []): Promise<SshServer
         hostKey: host.publicLine.split(' ').slice(0, 2).join(' '),
         clientKey: readFileSync(client.file, 'utf8'),
         log: () => (existsSync(log) ? readFileSync(log, 'utf8') : ''),
+        reload: async () => {
+          child.kill('SIGHUP');
+          await new Promise((next) => setTimeout(next, 300));
+          await answers(port, child);
+        },
         stop: async () => {
           await stopped(child);
           rmSync(dir, { recursive: true, force: true });
