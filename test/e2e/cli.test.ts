@@ -5,6 +5,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, expect, inject, test } from 'vitest';
 import { openCli, until } from './cli-process.ts';
+import { confirmDevice, demoPasswords } from './device.ts';
 
 const dev = inject('dev');
 const { home, start, run, runJson, end } = openCli(dev);
@@ -296,14 +297,9 @@ test('the record verifies offline, and a changed or shortened copy does not', as
 });
 
 test('a person signs in by the device flow and is that person until logout', async () => {
-  const passwords = (
-    JSON.parse(readFileSync(path.join(dev.controlPlane.dataDir, 'demo-idp.json'), 'utf8')) as {
-      persons: Record<string, string>;
-    }
-  ).persons;
   const login = start(['login', '--url', dev.rest]);
   const address = await until(() => /https?:\/\/\S+/.exec(login.err())?.[0]);
-  await confirmDevice(address, 'ana', passwords['ana']!);
+  await confirmDevice(address, 'ana', demoPasswords(dev)['ana']!);
   const ended = await login.ended;
   expect(ended.code, ended.err).toBe(0);
   expect(ended.out).toContain('ana');
@@ -315,35 +311,3 @@ test('a person signs in by the device flow and is that person until logout', asy
   expect((await run(['logout'])).code).toBe(0);
   expect((await run(['whoami', '--url', dev.rest])).code).toBe(3);
 });
-
-/** What a person does in a browser: signs in at the provider, confirms the code. Cookies by origin, redirects by hand. */
-async function confirmDevice(address: string, name: string, password: string): Promise<void> {
-  const jars = new Map<string, Map<string, string>>();
-  const open = async (from: string, form?: Record<string, string>): Promise<{ url: string; html: string }> => {
-    let url = from;
-    let body = form;
-    for (let hops = 0; hops < 15; hops++) {
-      const jar = jars.get(new URL(url).origin) ?? new Map<string, string>();
-      jars.set(new URL(url).origin, jar);
-      const response = await fetch(url, {
-        redirect: 'manual',
-        headers: { cookie: [...jar].map(([key, value]) => `${key}=${value}`).join('; ') },
-        ...(body === undefined ? {} : { method: 'POST', body: new URLSearchParams(body) }),
-      });
-      for (const line of response.headers.getSetCookie()) {
-        const [key, value] = line.split(';')[0]!.split(/=(.*)/s) as [string, string];
-        jar.set(key, value);
-      }
-      const location = response.headers.get('location');
-      if (location === null) return { url, html: await response.text() };
-      url = new URL(location, url).href;
-      body = undefined;
-    }
-    throw new Error('too many redirects');
-  };
-  const { origin, pathname, search } = new URL(address);
-  const signIn = await open(`${origin}/v1/login?return_to=${encodeURIComponent(pathname + search)}`);
-  const page = await open(signIn.url, { name, password });
-  const field = (key: string): string => new RegExp(`name="${key}" value="([^"]+)"`).exec(page.html)?.[1] ?? '';
-  await open(`${origin}/device`, { user_code: field('user_code'), proof: field('proof'), answer: 'approve' });
-}

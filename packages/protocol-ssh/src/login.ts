@@ -58,7 +58,14 @@ interface Target {
   readonly login: string | undefined;
 }
 
-type Waiting = { readonly kind: 'none' } | { readonly kind: 'checking' } | { readonly kind: 'link'; confirmed(): void };
+type Waiting =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'checking' }
+  | { readonly kind: 'prompt'; readonly target: Target }
+  | { readonly kind: 'link'; confirmed(): void };
+
+/** OpenSSH comes this way before it asks for a password: so a token is taken here, too. */
+const PROMPT = 'Access token, or Enter to sign in by browser: ';
 
 export class ClientLogin {
   readonly #ports: ClientLoginPorts;
@@ -84,6 +91,8 @@ export class ClientLogin {
       this.#ports.send(encode(byte(MSG.serviceAccept), string(SERVICE)));
     } else if (type === MSG.userauthRequest && this.#served) this.#requested(parseAuthRequest(payload));
     else if (type === MSG.userauthInfoResponse && this.#waiting.kind === 'link') this.#waiting.confirmed();
+    else if (type === MSG.userauthInfoResponse && this.#waiting.kind === 'prompt')
+      this.#prompted(payload, this.#waiting.target);
     else throw new GatewayError('protocol.unexpected', { type: type ?? 0 });
   }
 
@@ -100,7 +109,7 @@ export class ClientLogin {
       throw new GatewayError('protocol.unexpected', { reason: 'another user name' });
     this.#target ??= targetOf(request.user);
     if (++this.#attempts > LIMITS.sshSignInsMax) throw new GatewayError('auth.failed', { why: 'too many attempts' });
-    if (this.#waiting.kind === 'link') {
+    if (this.#waiting.kind === 'link' || this.#waiting.kind === 'prompt') {
       this.#cancelLink?.();
       this.#waiting = { kind: 'none' };
     }
@@ -115,18 +124,22 @@ export class ClientLogin {
   #answer({ method }: AuthRequest, target: Target): void {
     switch (method.kind) {
       case 'password':
-        if (Buffer.byteLength(method.password) > LIMITS.passwordBytesMax) return this.#refuse();
-        return this.#check(target, { token: new Secret(method.password.trim()) });
+        return this.#token(target, method.password);
       case 'publickey':
         return this.#key(target, method);
       case 'keyboard-interactive':
-        return this.#link(target);
+        return this.#prompt(target);
       case 'none':
       case 'other':
         return this.#refuse();
       default:
         method satisfies never;
     }
+  }
+
+  #token(target: Target, text: string): void {
+    if (Buffer.byteLength(text) > LIMITS.passwordBytesMax) return this.#refuse();
+    this.#check(target, { token: new Secret(text.trim()) });
   }
 
   #check(target: Target, proof: { readonly token: Secret<string>; readonly provenKey?: string }): void {
@@ -149,10 +162,11 @@ export class ClientLogin {
     );
   }
 
-  #key(target: Target, method: AuthRequest['method'] & { readonly kind: 'publickey' }): void {
+  #key(named: Target, method: AuthRequest['method'] & { readonly kind: 'publickey' }): void {
     const certificate = isCertificateType(method.algorithm) ? readCertificate(method.key) : undefined;
     // A plain key says nothing here: it is not even looked at, and not on the record.
     if (certificate === undefined) return this.#refuse();
+    const target = this.#certified(named, certificate);
     const wrong = checkCertificate(certificate, {
       kind: 'user',
       cas: (this.#ports.signIn.userCas?.() ?? []).map(publicKeyBlob),
@@ -176,6 +190,31 @@ export class ClientLogin {
       return this.#refuse();
     }
     this.#check(target, { token: new Secret(token), provenKey: jwkThumbprint(certificate.publicKey.key) });
+  }
+
+  /** A name that is none of ours is an account on the one resource of the certificate: `ssh deploy@web-1` by ssh-config. */
+  #certified(named: Target, { principals }: SshCertificate): Target {
+    const [only, ...others] = principals;
+    if (only === undefined || others.length > 0 || named.login !== undefined) return named;
+    if (named.user === only || this.#ports.signIn.isResource?.(named.resource) === true) return named;
+    return { user: named.user, resource: only, login: named.user };
+  }
+
+  /** RFC 4256: one hidden question. */
+  #prompt(target: Target): void {
+    if (this.#ports.signIn.askByLink === undefined) return this.#refuse();
+    this.#waiting = { kind: 'prompt', target };
+    const question = [string('Sallyport'), string(''), string(''), uint32(1), string(PROMPT), bool(false)];
+    this.#ports.send(encode(byte(MSG.userauthMethod), ...question));
+  }
+
+  #prompted(payload: Buffer, target: Target): void {
+    this.#waiting = { kind: 'none' };
+    const reader = new Reader(payload);
+    const text = reader.uint32() === 1 ? reader.text() : undefined;
+    if (text === undefined) return this.#refuse();
+    if (text === '') this.#link(target);
+    else this.#token(target, text);
   }
 
   /** RFC 4256: a request with nothing to answer shows the link; what the client sends back says that it was seen. */

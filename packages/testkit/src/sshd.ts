@@ -131,12 +131,17 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs a program to its end. @param input for its stdin; none = closed */
-export function run(
-  program: string,
-  args: readonly string[],
-  options: { readonly input?: Uint8Array; readonly env?: Record<string, string>; readonly cwd?: string } = {},
-): Promise<Ran> {
+export interface RunOptions {
+  /** For its stdin; none = closed. */
+  readonly input?: Uint8Array;
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+  /** Killed then. */
+  readonly timeoutMs?: number;
+}
+
+/** Runs a program to its end. */
+export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -149,9 +154,11 @@ export function run(
     child.once('error', reject);
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.input ?? Buffer.alloc(0));
-    child.once('close', (code, signal) =>
-      resolve({ code, signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString('utf8') }),
-    );
+    const late = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 55_000);
+    child.once('close', (code, signal) => {
+      clearTimeout(late);
+      resolve({ code, signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString('utf8') });
+    });
   });
 }
 

@@ -3,7 +3,7 @@
  * session has signed in. The place where the agent's parts meet one connection.
  * Refuses to know bytes and sockets.
  */
-import { hash, randomBytes } from 'node:crypto';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import { NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
 import type { SignedIn, SignInPort, SignInRequest } from '@sallyport/protocol-kit';
@@ -92,7 +92,7 @@ function sshSignIn(
     askByLink: (name) => {
       // Of a resource that is not here a link is offered alike, and nobody can confirm it.
       const resource = signIn.inForce()?.resourcesByName.get(name);
-      return ports.linkSignIns.ask(resource?.kind === 'ssh' ? resource.id : '', connection.address);
+      return ports.linkSignIns.ask(resource?.kind === 'ssh' ? resource.id : randomUUID(), connection.address);
     },
   };
 }

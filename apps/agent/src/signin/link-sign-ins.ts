@@ -2,9 +2,9 @@
  * Sign-ins by a link to a browser: asked of the control plane for a client that has nothing else, answered by a person there.
  * Refuses to go on without a link, and to keep an ask whose client is gone.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { AgentMessage, ControlMessage } from '@sallyport/contract';
-import { GatewayError, LIMITS, Secret, shortId } from '@sallyport/core';
+import { GatewayError, LIMITS, Secret } from '@sallyport/core';
 import type { LinkSignIn } from '@sallyport/protocol-kit';
 
 type Offer = NonNullable<Extract<ControlMessage, { body?: 'signInOffer' }>['signInOffer']>;
@@ -28,7 +28,7 @@ export class LinkSignIns {
     // Whoever waits for one of them is told by itself.
     asked.link.promise.catch(() => undefined);
     asked.token.promise.catch(() => undefined);
-    const id = shortId('sin', randomBytes(10));
+    const id = randomUUID();
     const sent =
       this.#asked.size < LIMITS.halfOpenSessionsMax &&
       this.#send({ body: 'signInAsk', signInAsk: { id, resourceId, clientAddress } });

@@ -41,10 +41,11 @@ export class AgentSignIns implements OnModuleDestroy {
     const refuse = (): void => void send({ signInDone: { id, code: FAILED } });
     if (!UUID.test(id) || !UUID.test(resourceId) || asks.has(id) || asks.size >= OPEN_MAX) return refuse();
     const resource = await this.identities.resource(agent.projectId, resourceId);
-    if (resource === null) return refuse();
     const from = ADDRESS.test(clientAddress) ? clientAddress : 'an unknown address';
     // The page shows it to whoever is to confirm: what is signed in to, and from where.
-    const device = await this.devices.startIn(agent.projectId, `ssh ${resource.name} from ${from}`);
+    // Of a resource that is not there a link is offered alike, so that names cannot be tried; its confirmation gives nothing.
+    const what = resource === null ? 'ssh' : `ssh ${resource.name}`;
+    const device = await this.devices.startIn(agent.projectId, `${what} from ${from}`);
     const ending = new AbortController();
     asks.set(id, ending);
     send({

@@ -208,7 +208,8 @@ test('a sign-in that is refused, or for no resource of this project, ends withou
   await link.bundle();
   const unknown = randomUUID();
   link.send({ signInAsk: { id: unknown, resourceId: randomUUID(), clientAddress: 'x' } });
-  const none = await link.until(() => link.received.find((message) => message.signInDone?.id === unknown));
+  // A link all the same: who asks does not learn which names there are.
+  const alike = await link.until(() => link.received.find((message) => message.signInOffer?.id === unknown));
   const resource = await plane.call<{ id: string }>('GET', '/v1/resources/web-1');
   const id = randomUUID();
   link.send({ signInAsk: { id, resourceId: resource.body.id, clientAddress: '10.1.2.3' } });
@@ -223,7 +224,11 @@ test('a sign-in that is refused, or for no resource of this project, ends withou
     tokenId: '',
     requestId: 'test',
   };
+  const me = { ...caller, principal: { ...(await whoami()) } };
+  expect((await devices.pending(alike.signInOffer!.userCode!))!.provider).toBe('ssh from an unknown address');
+  expect(await devices.answer(alike.signInOffer!.userCode!, me, true, 'test')).toBe(true);
   expect(await devices.answer(signInOffer!.userCode!, caller, false, 'test')).toBe(true);
+  const none = await link.until(() => link.received.find((message) => message.signInDone?.id === unknown), 15_000);
   const refused = await link.until(() => link.received.find((message) => message.signInDone?.id === id), 15_000);
   expect([none.signInDone!.code, refused.signInDone!.code]).toEqual(['auth.failed', 'auth.failed']);
 });
