@@ -21,12 +21,15 @@ const COLUMNS = 80;
 const ROWS = 24;
 /** Statements that a film shows as chapters. */
 const MARK_UNITS_MAX = 200;
+const EARLY_MAX = 1_000;
 
 /** One per film. The header leaves with the first event, since the terminal's size comes before it. */
 export class AsciicastWriter {
   readonly #options: AsciicastOptions;
   readonly #decoders = new Map<string, TextDecoder>();
   #hasBegun = false;
+  /** Marks that came before the terminal's size. */
+  #early: FilmFrame[] = [];
 
   constructor(options: AsciicastOptions) {
     this.#options = options;
@@ -39,6 +42,8 @@ export class AsciicastWriter {
     switch (frame.kind) {
       case 'resize':
         if (!this.#hasBegun) return this.#header(frame.columns, frame.rows);
+        // A terminal that was never seen has no size.
+        if (frame.columns === 0 || frame.rows === 0) return '';
         return this.#event(frame.atMs, 'r', `${frame.columns}x${frame.rows}`);
       case 'terminal_output':
         return this.#text(frame.atMs, 'o', `${frame.number}/${frame.stream}`, shownOf(frame));
@@ -46,7 +51,12 @@ export class AsciicastWriter {
         return this.#text(frame.atMs, 'i', `${frame.number}/input`, frame.bytes);
       case 'statement': {
         const text = frame.text.length > MARK_UNITS_MAX ? `${frame.text.slice(0, MARK_UNITS_MAX)}…` : frame.text;
-        return text === '' ? '' : this.#event(frame.atMs, 'm', text);
+        if (text === '') return '';
+        if (!this.#hasBegun && this.#early.length < EARLY_MAX) {
+          this.#early.push(frame);
+          return '';
+        }
+        return this.#event(frame.atMs, 'm', text);
       }
       case 'stream_cut':
         return this.#event(frame.atMs, 'm', `${frame.bytes} more bytes of ${frame.stream} are not in the recording`);
@@ -83,7 +93,9 @@ export class AsciicastWriter {
     this.#hasBegun = true;
     const { openedAtMs, title, fromMs } = this.#options;
     const timestamp = Math.floor((openedAtMs + (fromMs ?? 0)) / 1000);
-    return `${JSON.stringify({ version: 2, width: columns || COLUMNS, height: rows || ROWS, timestamp, title })}\n`;
+    const header = { version: 2, width: columns || COLUMNS, height: rows || ROWS, timestamp, title };
+    const marks = this.#early.splice(0).map((frame) => this.lines(frame));
+    return `${JSON.stringify(header)}\n${marks.join('')}`;
   }
 }
 

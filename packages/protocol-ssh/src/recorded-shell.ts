@@ -98,10 +98,12 @@ export class RecordedShell implements Holding {
     this.#waiting = { kind: 'judged', statement };
     if (!statement.understood) {
       admitOwn({ ...statement, understood: true }, work.signed.gate, 'gateway/unread-line');
+      work.host.recorder.statement(work.signed.statementNumber(), entered.text);
       return this.#enter();
     }
     work.judge(statement, { held: (notice) => this.#options.say(`\n${heldText(notice, work.host.nowMs())}`) }).then(
       ({ tally }) => {
+        work.host.recorder.statement(tally.number, statement.text);
         tally.finish(work.host.monotonicUs());
         this.#enter();
       },
