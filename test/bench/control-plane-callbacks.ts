@@ -39,6 +39,7 @@ export async function measureCallbacks(
   rest: string,
   count: number,
   perSecond: number,
+  cpuMs: () => number,
 ): Promise<LoadResult> {
   await admin.call('POST', '/v1/identity-providers', {
     name: PROVIDER,
@@ -50,12 +51,12 @@ export async function measureCallbacks(
   const half = Math.floor(count / 2);
   const known = Array.from({ length: KNOWN }, (_, i) => `known-${i}`);
   // What is read once is read before, and these are known from then on.
-  await openLoop(await back(known), perSecond / 4, 302);
+  await openLoop(await back(known), perSecond / 4, 302, cpuMs);
   const subs = Array.from({ length: count }, (_, i) =>
     i % 2 === 0 && i / 2 < half ? known[(i / 2) % KNOWN]! : `new-${i}`,
   );
   const shots = await back(subs);
-  return await openLoop(shots, perSecond, 302);
+  return await openLoop(shots, perSecond, 302, cpuMs);
 }
 
 /** Up to where the provider sends the browser back. */

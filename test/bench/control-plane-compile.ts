@@ -65,7 +65,7 @@ export async function measureCompile(
       cold.push(performance.now() - started);
     }
     const changes: ChangeCost[] = [];
-    for (const [change, make] of changesOf(admin)) {
+    for (const { change, make, undo } of changesOf(admin)) {
       const times: number[] = [];
       const bytes: number[] = [];
       for (let i = 0; i < TIMES; i++) {
@@ -79,6 +79,9 @@ export async function measureCompile(
         const moved = [...sizes(edition)].filter(([digest]) => !had.has(digest));
         bytes.push(manifest.length + moved.reduce((sum, [, size]) => sum + size, 0));
         last = edition;
+        if (undo === undefined) continue;
+        await undo();
+        last = (await kept.at(await counter())).editionFor('sees-all');
       }
       changes.push({ change, p50Ms: median(times), maxMs: Math.max(...times), bytes: median(bytes) });
     }
@@ -117,7 +120,14 @@ async function swapsOf(
   return { agentP50Ms: median(times), agentMaxMs: Math.max(...times), agentBytes: median(bytes) };
 }
 
-function changesOf(admin: Rest): readonly (readonly [string, (i: number) => Promise<unknown>])[] {
+interface MadeChange {
+  readonly change: string;
+  make(i: number): Promise<unknown>;
+  /** So that it can be made again; not timed. */
+  undo?(): Promise<unknown>;
+}
+
+function changesOf(admin: Rest): readonly MadeChange[] {
   const rule = (i: number): string => `kind: Policy
 name: changed
 rules:
@@ -125,35 +135,36 @@ rules:
     when: sql.effects.exists(e, e == "ddl") && principal.name != "someone-${i}"
     verdict: deny
 `;
+  const apply = (text: string): Promise<unknown> =>
+    admin.call('POST', '/v1/apply', { documents: [{ file: 'changed.yaml', text }], dryRun: false, prune: false });
   return [
-    ['a membership', (i) => admin.call(i % 2 === 0 ? 'PUT' : 'DELETE', '/v1/groups/company-5/members/company-77')],
-    [
-      'a grant',
-      (i) =>
+    {
+      change: 'a membership',
+      make: (i) => admin.call(i % 2 === 0 ? 'PUT' : 'DELETE', '/v1/groups/company-5/members/company-77'),
+    },
+    {
+      change: 'a grant',
+      make: (i) =>
         admin.call('POST', '/v1/grants', {
           name: `changed-${i}`,
           group: 'company-3',
           resource: 'company-9',
           effects: ['read'],
         }),
-    ],
-    [
-      'a rule',
-      (i) =>
-        admin.call('POST', '/v1/apply', {
-          documents: [{ file: 'changed.yaml', text: rule(i) }],
-          dryRun: false,
-          prune: false,
-        }),
-    ],
-    [
-      'a resource',
-      (i) =>
+    },
+    { change: 'a rule', make: (i) => apply(rule(i)) },
+    {
+      change: 'a resource',
+      make: (i) =>
         admin.call('PATCH', '/v1/resources/company-7', {
           description: `changed ${i}`,
           labels: { env: 'prod', n: String(i) },
         }),
-    ],
-    ['a revocation', (i) => admin.call('PATCH', '/v1/principals/company-78', { disabled: i % 2 === 0 })],
+    },
+    {
+      change: 'a revocation',
+      make: () => admin.call('PATCH', '/v1/principals/company-78', { disabled: true }),
+      undo: () => admin.call('PATCH', '/v1/principals/company-78', { disabled: false }),
+    },
   ];
 }

@@ -17,6 +17,7 @@ export async function measureExchange(
   rest: string,
   count: number,
   perSecond: number,
+  cpuMs: () => number,
 ): Promise<LoadResult> {
   const { rows } = await sql.query<Right>(
     `select distinct on (p.id) p.name as principal, g.resource
@@ -50,6 +51,6 @@ export async function measureExchange(
       body: bodies[i % bodies.length]!,
     }));
   // What is read once, and compiled by the engine, is so before.
-  await openLoop(shots(SERVICES * 4), perSecond, 200);
-  return await openLoop(shots(count), perSecond, 200);
+  await openLoop(shots(SERVICES * 4), perSecond, 200, cpuMs);
+  return await openLoop(shots(count), perSecond, 200, cpuMs);
 }

@@ -21,17 +21,25 @@ export interface LoadResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+  /** Of the server's process, for each request. */
+  readonly cpuMs: number;
 }
 
 /** An address to be said by a proxy in front, since limits are per address; the control plane believes it here. */
 export const addressOf = (i: number): string =>
   `10.${1 + (Math.floor(i / 62_500) % 250)}.${Math.floor(i / 250) % 250}.${1 + (i % 250)}`;
 
-/** @param shots one after another @param wanted status of a good answer */
-export async function openLoop(shots: readonly Shot[], perSecond: number, wanted: number): Promise<LoadResult> {
+/** @param shots one after another @param wanted status of a good answer @param cpuMs what the server's process has used so far */
+export async function openLoop(
+  shots: readonly Shot[],
+  perSecond: number,
+  wanted: number,
+  cpuMs: () => number,
+): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true });
   const times: number[] = [];
   const wrong: Record<string, number> = {};
+  const cpuBefore = cpuMs();
   const started = performance.now();
   const running: Promise<void>[] = [];
   for (const [i, shot] of shots.entries()) {
@@ -49,7 +57,15 @@ export async function openLoop(shots: readonly Shot[], perSecond: number, wanted
   agent.destroy();
   times.sort((a, b) => a - b);
   const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))]!;
-  return { perSecond, count: times.length, wrong, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  return {
+    perSecond,
+    count: times.length,
+    wrong,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    maxMs: at(1),
+    cpuMs: (cpuMs() - cpuBefore) / times.length,
+  };
 }
 
 function fire({ method, url, headers, body }: Shot, agent: Agent): Promise<string> {

@@ -12,8 +12,8 @@ export interface ControlPlaneReport {
   readonly compile: CompileCosts;
   readonly revoke: readonly RevokeTimes[];
   readonly revokeBytes: number;
-  readonly exchange: LoadResult & { readonly cpuMs: number };
-  readonly callback: LoadResult & { readonly cpuMs: number };
+  readonly exchange: LoadResult;
+  readonly callback: LoadResult;
   readonly seconds: number;
 }
 

@@ -127,19 +127,18 @@ export async function benchControlPlane(
   say(`Tokens and sign-ins, ${PER_SECOND} a second`);
   const rates = await on(path.join(dir, 'rates'), plan.content, say, async ({ sql, stack }) => {
     const { pid } = stack.controlPlane();
-    const costing = async <T extends { readonly count: number }>(
-      work: () => Promise<T>,
-    ): Promise<T & { cpuMs: number }> => {
-      const before = cpuMsOf(pid);
-      const result = await work();
-      return { ...result, cpuMs: (cpuMsOf(pid) - before) / result.count };
-    };
+    const cpuMs = (): number => cpuMsOf(pid);
     loads.exchange = load();
-    const exchange = await costing(() => measureExchange(sql, stack.admin, stack.dev.rest, plan.requests, PER_SECOND));
+    const exchange = await measureExchange(sql, stack.admin, stack.dev.rest, plan.requests, PER_SECOND, cpuMs);
     const idp = await startIdp();
     loads.callback = load();
-    const callback = await costing(() =>
-      measureCallbacks(idp, stack.admin, stack.dev.rest, plan.requests / 2, PER_SECOND),
+    const callback = await measureCallbacks(
+      idp,
+      stack.admin,
+      stack.dev.rest,
+      plan.requests / 2,
+      PER_SECOND,
+      cpuMs,
     ).finally(() => idp.stop());
     return { exchange, callback };
   });

@@ -129,6 +129,30 @@ test('changes in REST are pushed to a connected agent', async () => {
   expect(times.at(-1)).toBeLessThan(5_000);
 });
 
+test('a principal that is enabled again has its memberships at the agents without any other change', async () => {
+  const link = connect();
+  link.hello();
+  const { body } = await plane.call<{ id: string }>('POST', '/v1/principals', { name: 'comes-back', kind: 'service' });
+  await plane.call('POST', '/v1/groups', { name: 'of-comes-back' });
+  await plane.call('PUT', '/v1/groups/of-comes-back/members/comes-back');
+  const isMember = async (wanted: boolean): Promise<void> => {
+    await expect
+      .poll(
+        async () => {
+          const { bodies } = await link.bundle();
+          return (bodies.get('group/of-comes-back')?.['members'] as string[] | undefined)?.includes(body.id);
+        },
+        { timeout: 15_000 },
+      )
+      .toBe(wanted);
+  };
+  await isMember(true);
+  await plane.call('PATCH', '/v1/principals/comes-back', { disabled: true });
+  await isMember(false);
+  await plane.call('PATCH', '/v1/principals/comes-back', { disabled: false });
+  await isMember(true);
+});
+
 test('of a change only the chunk that changed travels', async () => {
   const name = 'only-this';
   const link = connect();

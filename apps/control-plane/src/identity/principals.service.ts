@@ -122,6 +122,8 @@ export class Principals {
       if (input.sameAs !== undefined) await this.#link(tx, row, input.sameAs);
       await this.#requireAnAdmin(tx, caller.projectId);
       if (disabling) await this.#endAll(tx, row);
+      // Agents leave out whom they were told is disabled, until they are told otherwise.
+      if (input.disabled === false && row.disabledAt !== null) await this.bundles.bump(tx, row.projectId);
       await recordActOf(
         tx,
         caller,
@@ -173,6 +175,7 @@ export class Principals {
   /** Inside a transaction, whoever asks. */
   async enablePrincipal(tx: Tx, actor: Actor, row: Principal): Promise<void> {
     await this.repository.updatePrincipal(tx, row.id, { disabledAt: null });
+    if (row.disabledAt !== null) await this.bundles.bump(tx, row.projectId);
     await recordActOf(tx, actor, 'principal.updated', `principal/${row.name}`, { disabled: false });
   }
 
