@@ -42,24 +42,31 @@ interface Ground {
   readonly dir: string;
 }
 
+/** Starts something that `stop` ends; whoever ends the bench early waits for the start alone. */
+export interface Keeper {
+  started<T>(one: Promise<T>, stop: (one: T) => Promise<void>): Promise<T>;
+  /** Ends all that was started and runs. */
+  stop(): Promise<void>;
+}
+
 /** A stack of its own for each part, so that one part's backlog is not the next one's. */
 async function on<T>(
   dir: string,
   content: Content,
   say: (line: string) => void,
+  keeper: Keeper,
   work: (ground: Ground) => Promise<T>,
 ): Promise<T> {
   mkdirSync(dir, { mode: 0o711 });
-  const server = await startEmbeddedPostgres({ dir: path.join(dir, 'database') });
   try {
+    const server = await keeper.started(startEmbeddedPostgres({ dir: path.join(dir, 'database') }), (one) =>
+      one.stop(),
+    );
     const controlPlaneEnv = { DATABASE_URL: server.url(), SALLYPORT_HTTP_PLAINTEXT: 'behind-proxy' };
-    const stack = await startStack({
-      dir: path.join(dir, 'stack'),
-      ports: ANY_PORTS,
-      fresh: true,
-      say,
-      controlPlaneEnv,
-    });
+    const stack = await keeper.started(
+      startStack({ dir: path.join(dir, 'stack'), ports: ANY_PORTS, fresh: true, say, controlPlaneEnv }),
+      (one) => one.stop(),
+    );
     const sql = new pg.Pool({ connectionString: server.url(), max: 4 });
     sql.on('error', () => undefined);
     try {
@@ -69,10 +76,9 @@ async function on<T>(
       return await work({ stack, sql, url: server.url(), projectId, dir });
     } finally {
       await sql.end();
-      await stack.stop();
     }
   } finally {
-    await server.stop();
+    await keeper.stop();
   }
 }
 
@@ -103,6 +109,7 @@ export async function benchControlPlane(
   dir: string,
   quick: boolean,
   say: (line: string) => void,
+  keeper: Keeper,
 ): Promise<ControlPlaneReport> {
   const started = performance.now();
   const plan = quick ? QUICK : FULL;
@@ -113,6 +120,7 @@ export async function benchControlPlane(
     path.join(dir, 'compile'),
     plan.content,
     say,
+    keeper,
     async ({ url, sql, stack, projectId, dir: own }) => {
       loads.compile = load();
       return await measureCompile(url, sql, stack.admin, projectId, own);
@@ -120,12 +128,12 @@ export async function benchControlPlane(
   );
   say(`Revocations at ${plan.agents} agents`);
   // A fifth of the company: what an agent holds is held by all of them in this one process.
-  const revoke = await on(path.join(dir, 'revoke'), SMALL, say, (ground) => {
+  const revoke = await on(path.join(dir, 'revoke'), SMALL, say, keeper, (ground) => {
     loads.revoke = load();
     return revocations(ground, plan);
   });
   say(`Tokens and sign-ins, ${PER_SECOND} a second`);
-  const rates = await on(path.join(dir, 'rates'), plan.content, say, async ({ sql, stack }) => {
+  const rates = await on(path.join(dir, 'rates'), plan.content, say, keeper, async ({ sql, stack }) => {
     const { pid } = stack.controlPlane();
     const cpuMs = (): number => cpuMsOf(pid);
     loads.exchange = load();

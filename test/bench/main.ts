@@ -126,6 +126,10 @@ async function bench(dir: string): Promise<BenchReport> {
   };
 }
 
+async function stopAll(): Promise<void> {
+  for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
+}
+
 const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'));
 // PostgreSQL's own user must be able to pass through.
 chmodSync(dir, 0o711);
@@ -136,7 +140,7 @@ async function cleanUp(): Promise<void> {
   await starting;
   // Whoever waited for it has put its end on the list by now.
   await sleep(0);
-  for (const stop of stops.reverse()) await stop();
+  await stopAll();
   rmSync(dir, { recursive: true, force: true });
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -150,7 +154,15 @@ async function only(part: string): Promise<number> {
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderSsh(report)}`);
     return report.failed.length > 0 ? 1 : 0;
   }
-  const report = await whenStarted(benchControlPlane(dir, values.quick, say));
+  const keeper = {
+    started: async <T>(one: Promise<T>, stop: (one: T) => Promise<void>): Promise<T> => {
+      const running = await whenStarted(one);
+      stops.push(() => stop(running));
+      return running;
+    },
+    stop: stopAll,
+  };
+  const report = await benchControlPlane(dir, values.quick, say, keeper);
   console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderControlPlane(report)}`);
   return 0;
 }
