@@ -182,8 +182,8 @@ export class CommandShell implements ChannelOwner, Holding {
   /** One line for the kept shell: the judged text as one word, then the random one on both streams. */
   #send(text: string, word: string, status = '$?'): void {
     const command = `(exit ${this.#status}); eval ${quoted(text)} </dev/null; printf '\\n%s %s %s\\n' ${word} "${status}" "$PWD"; printf '\\n%s %s\\n' ${word} - >&2`;
-    // The loop reads one line: line ends inside travel as bash and sh write them.
-    this.#host.write(Buffer.from(`${oneLine(command)}\n`));
+    // The loop reads one line: a text with a line end in it was refused.
+    this.#host.write(Buffer.from(`${command}\n`));
   }
 
   #filter({ permit, tally }: Judged): StreamFilter {
@@ -331,11 +331,10 @@ export class CommandShell implements ChannelOwner, Holding {
 
 /** As one word, whatever is in it. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-/** A line end inside quotes becomes one that `eval` makes: two quoted parts with `$nl` would depend on the shell's state. */
-const oneLine = (command: string): string => command.replaceAll('\n', ' ');
-
 /** @returns what makes this line or later ones unreadable, for people; undefined when nothing does */
 function changedBy(text: string, facts: ShellFacts): string | undefined {
+  // The host's loop would read two lines, and neither as it was judged.
+  if (/[\r\n\0]/.test(text)) return 'a line end within a line';
   for (const reason of ['function', 'alias', 'source', 'eval', 'trap', 'variable_program', 'glob_program'])
     if (facts.opaque.includes(reason)) return reason;
   for (const { program, dynamic, arguments: args } of facts.commands) {
