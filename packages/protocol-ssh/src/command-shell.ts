@@ -31,6 +31,8 @@ const NAMES =
 /** Builtins that set a variable whose name they are given. */
 const SETTING = new Set('export declare typeset local read printf mapfile readarray getopts let unset'.split(' '));
 
+const CTRL_C = 0x03;
+
 interface Line {
   readonly judged: Judged;
   readonly filter: StreamFilter;
@@ -113,15 +115,14 @@ export class CommandShell implements ChannelOwner, Holding {
       this.#client.write(
         forTerminal('Sallyport: each line is judged before it runs. Programs get no input here.\n', true),
       );
-    this.#greeting = new Mark(this.#newWord());
-    this.#send(':', this.#greetingWord, '$$');
+    const word = this.#newWord();
+    this.#greeting = { out: new Mark(word), err: new Mark(word) };
+    this.#send(':', word, '$$');
   }
-  #greeting: Mark | undefined;
-  #greetingWord = '';
+  #greeting: Line['marks'] | undefined;
 
   #newWord(): string {
-    this.#greetingWord = `sallyport-${this.#work.host.randomBytes(18).toString('base64url')}`;
-    return this.#greetingWord;
+    return `sallyport-${this.#work.host.randomBytes(18).toString('base64url')}`;
   }
 
   #prompt(): void {
@@ -229,11 +230,12 @@ export class CommandShell implements ChannelOwner, Holding {
   data(chunk: Buffer, isStderr: boolean): void {
     const greeting = this.#greeting;
     if (greeting !== undefined) {
-      if (!isStderr) greeting.feed(chunk);
-      if (greeting.tail !== undefined) {
+      // Both: the one that comes late would be taken for what the first line says.
+      (isStderr ? greeting.err : greeting.out).feed(chunk);
+      if (greeting.out.tail !== undefined && greeting.err.tail !== undefined) {
         this.#greeting = undefined;
-        this.#group = greeting.tail.split(' ')[0] ?? '';
-        this.#stands(greeting.tail);
+        this.#group = greeting.out.tail.split(' ')[0] ?? '';
+        this.#stands(greeting.out.tail);
         this.#status = 0;
         this.#prompt();
       }
@@ -294,9 +296,10 @@ export class CommandShell implements ChannelOwner, Holding {
   clientData(chunk: Buffer): void {
     this.#client.took(chunk.length);
     if (!this.#busy) return this.#take(this.#editor.type(chunk));
-    if (chunk.includes(0x03)) {
-      // What waits is given up, what runs is told, and what was typed ahead is not meant any more.
-      this.#typed = '';
+    const interrupt = chunk.lastIndexOf(CTRL_C);
+    if (interrupt !== -1) {
+      // What waits is given up, what runs is told, and what was typed ahead is not meant any more; what comes behind it is.
+      this.#typed = chunk.toString('utf8', interrupt + 1);
       if (this.#asking !== undefined) this.#work.cancel(this.#asking);
       if (this.#line !== undefined) this.#interrupt();
       return;
