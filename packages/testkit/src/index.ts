@@ -18,6 +18,7 @@ export {
   freePort,
   makeKey,
   type Ran,
+  type RunOptions,
   run,
   type SshServer,
   sshdMissing,

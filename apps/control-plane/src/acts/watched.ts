@@ -112,6 +112,7 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
 /** Tables that are not administered, with the reason. */
 export const UNWATCHED: Readonly<Record<string, string>> = {
   wrappedKey: 'a key that nothing is sealed under yet; that one seals is an act',
+  issuerKeySet: 'what a trusted issuer publishes; the trust rule is an act',
   issuedAccess: 'each exchange is an act',
   loginAttempt: 'a sign-in under way',
   personSession: 'each sign-in, and its end, is an act',

@@ -60,7 +60,9 @@ test('a rotated key is published at once, signs every token from its minute on, 
 });
 
 test('in half a year of hourly looks each key is known long before it signs, and there is always one that does', async () => {
-  let known = new Set((await keys.verificationKeys()).map((key) => key.kid));
+  const ours = async (): Promise<Set<string>> =>
+    new Set((await keys.verificationKeys()).filter(({ use }) => use !== 'ssh_user').map(({ kid }) => kid));
+  let known = await ours();
   const signers = new Set<string>();
   for (let hours = 0; hours < 182 * 24; hours += 8) {
     plane.clock.offsetMs += 8 * HOUR_MS;
@@ -70,7 +72,7 @@ test('in half a year of hourly looks each key is known long before it signs, and
       signers.add(keyId);
       expect(known, `${purpose} after ${hours} h`).toContain(keyId);
     }
-    known = new Set((await keys.verificationKeys()).map((key) => key.kid));
+    known = await ours();
   }
   // Ninety days each: the first, and two successors, for both purposes.
   expect(signers.size).toBe(6);
