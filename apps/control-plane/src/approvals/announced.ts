@@ -14,8 +14,8 @@ export interface AgentSource {
   readonly projectId: string;
 }
 
-/** PostgreSQL keeps no NUL in a text. */
-export const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD');
+/** PostgreSQL keeps no NUL in a text, and in jsonb no half of a character, as a cut leaves one. */
+export const shown = (text: string): string => hideDetected(text).replaceAll('\0', '\uFFFD').toWellFormed();
 
 function shownWork(work: TransactionWork): TransactionWork {
   const cell = (text: string | undefined): string | undefined => (text === undefined ? undefined : shown(text));

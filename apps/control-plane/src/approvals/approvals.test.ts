@@ -150,6 +150,16 @@ test('an approver’s yes reaches the agent signed, bound to the statement', asy
   expect(approval).toMatchObject({ id, digest, granted: true, agentId: agent.identity.agentId, by: [{ name: 'ana' }] });
 });
 
+test('a request whose texts were cut in the middle of a character can be answered', async () => {
+  const half = `${'x'.repeat(200)}\ud83d…`;
+  const { id } = await ask({
+    parameters: [half],
+    recentStatements: [half],
+    approval: { ...request().approval, groups: ['dba'] },
+  });
+  expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved' });
+});
+
 test('announcing a request again changes nothing', async () => {
   const made = await ask();
   link.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });

@@ -1,6 +1,6 @@
 /**
  * The bundle each connected agent should have: its project's rows, catalog and views brought up to date per revision, signed,
- * and offered when that grows. ADR 0024.
+ * and offered when that grows. ADR 0029.
  * Refuses to know connections: links ask, and are told through `onChange`. A state that cannot be compiled changes
  * nothing at the agents: the last good one stays in force and the failure is said aloud.
  */

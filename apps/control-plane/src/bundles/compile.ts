@@ -1,6 +1,6 @@
 /**
  * What one agent has to enforce, from the project's rows: chunks as canonical JSON and the manifest that names them.
- * Pure, so that every replica makes the same bytes for the same (agent, epoch, revision). ADR 0005 and 0024.
+ * Pure, so that every replica makes the same bytes for the same (agent, epoch, revision). ADR 0005 and 0029.
  * Made at once here; bundles.service.ts keeps a catalog and views and makes the same bytes from what changed.
  */
 import type {

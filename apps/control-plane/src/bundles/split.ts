@@ -1,6 +1,6 @@
 /**
  * A set in parts of bounded size, cut by the hash of each name: which parts there are follows from the set alone, and one
- * more or one less changes one part (two when it is cut or joined). ADR 0024. Pure.
+ * more or one less changes one part (two when it is cut or joined). ADR 0029. Pure.
  * Refuses to know what is in a set.
  */
 import { hash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
  * What some agents see of a project's chunks: the resources they guard, the grants that reach those, and all the rest. Agents
- * that see the same share one view; a change costs what it changes. ADR 0024. Pure.
+ * that see the same share one view; a change costs what it changes. ADR 0029. Pure.
  * Refuses to make chunks, and to sign.
  */
 import { hash } from 'node:crypto';

@@ -82,6 +82,10 @@ function confirmOf(asked: AccessTokenClaims['cnf'], from: readonly Caller[]): Ac
   return { ...asked, jkt: keys[0] };
 }
 
+/** When the last of them ends, UTC ms: a token may outlive one grant while another still holds. */
+const endOf = (grants: readonly Grant[]): number =>
+  Math.max(...grants.map(({ notAfter }) => notAfter?.getTime() ?? Number.POSITIVE_INFINITY));
+
 @Injectable()
 export class Exchange {
   constructor(
@@ -118,11 +122,7 @@ export class Exchange {
     if (input.role !== undefined && !(offers(ofActing) && offers(ofSubject)))
       throw new OAuthError('invalid_scope', 'grant.missing');
     const grants = [...new Map([...ofActing, ...ofSubject].map((grant) => [grant.id, grant])).values()];
-    const ends = [...ofActing, ...ofSubject].flatMap((grant) =>
-      grant.notAfter === null ? [] : [grant.notAfter.getTime()],
-    );
-    // A token may outlive one grant while another still holds; it ends with the last.
-    const lastEnd = ends.length === grants.length ? Math.max(...ends) : Number.POSITIVE_INFINITY;
+    const lastEnd = Math.min(endOf(ofActing), endOf(ofSubject));
     const ttl = Math.max(1, Math.min(ACCESS_TTL_S, Math.floor((lastEnd - now) / 1000)));
     const iat = Math.floor(now / 1000);
     const reason = (input.reason ?? '').trim();

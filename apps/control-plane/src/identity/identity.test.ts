@@ -118,6 +118,11 @@ test('a token that may make principals makes none with more rights than its own'
   expect((await plane.call('GET', '/v1/grants', undefined, same.body.token)).status).toBe(403);
 });
 
+test('half a character in a text is refused with its field', async () => {
+  const made = await plane.call('POST', '/v1/principals', { name: 'half', kind: 'person', displayName: 'x\ud800' });
+  expect(made).toMatchObject({ status: 400, body: { errors: [{ field: 'displayName' }] } });
+});
+
 test('the last administrator stays', async () => {
   expect((await plane.call('DELETE', '/v1/principals/admin')).body).toMatchObject({ code: 'request.conflict' });
   expect((await plane.call('PATCH', '/v1/principals/admin', { disabled: true })).status).toBe(409);
@@ -199,6 +204,36 @@ test('an AI agent acts for a person: both stand in the token, and both need a gr
   expect(act).toMatchObject({ principalKind: 'ai_agent', onBehalfOfId: person.id, onBehalfOfKind: 'person' });
   expect((await exchange(bot.token, { actor_token: person.token })).body).toMatchObject({ error: 'invalid_request' });
   expect((await exchange(bot.token, { actor_token: bot.token })).body).toMatchObject({ error: 'invalid_request' });
+});
+
+test('a token ends with the last grant of either side, though both have it by one group', async () => {
+  const bot = await newPrincipal('ai_agent');
+  const person = await newPrincipal('person');
+  const group = `both-${bot.name}`;
+  await plane.call('POST', '/v1/groups', { name: group });
+  for (const { name } of [bot, person]) await plane.call('PUT', `/v1/groups/${group}/members/${name}`);
+  const made = await plane.call('POST', '/v1/grants', {
+    name: group,
+    group,
+    resource: 'payments-db',
+    effects: ['read'],
+    notAfter: new Date(plane.clock.nowMs() + 60_000).toISOString(),
+  });
+  expect(made.status, JSON.stringify(made.body)).toBe(201);
+  const lifeOf = async () => {
+    const { body } = await exchange(person.token, { actor_token: bot.token, actor_token_type: ACCESS });
+    const claims = await claimsOf(body.access_token);
+    return claims.exp - claims.iat;
+  };
+  expect(await lifeOf()).toBeLessThanOrEqual(60);
+  // What one of them has for longer lengthens nothing: the other's right has ended by then.
+  await plane.call('POST', '/v1/grants', {
+    name: `own-${bot.name}`,
+    principal: bot.name,
+    resource: 'payments-db',
+    effects: ['read'],
+  });
+  expect(await lifeOf()).toBeLessThanOrEqual(60);
 });
 
 test('the largest token a principal can have stays under the limit', async () => {

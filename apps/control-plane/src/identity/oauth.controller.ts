@@ -70,7 +70,8 @@ const TokenAnswer = z
   .meta({ id: 'TokenAnswer' });
 const DeviceRequest = z
   .object({
-    client_id: open(z.string().max(100)).default('sallyport-cli'),
+    // A word, no sentence: the page that a person confirms says who asks, and an agent's own asks read like one.
+    client_id: open(z.string().regex(/^[\w.:@/-]{1,100}$/)).default('sallyport-cli'),
     scope: open(Text.optional()),
     project: open(z.string().max(63).optional()).describe('Project to sign in to; `default` when left out.'),
   })

@@ -195,6 +195,20 @@ test('a device waits, the person confirms its code after signing in, and the dev
   expect((await poll()).body.error).toBe('expired_token');
 });
 
+test.each([
+  ['what an agent asks for', 'ssh web-1 from 10.1.2.3'],
+  ['a sentence', 'Your administrator'],
+  ['turned text', 'cli\u202eevil'],
+  ['a zero byte', 'cli\0'],
+  ['nothing', ''],
+])('a device whose name is %s gets no code', async (_what, name) => {
+  const answer = await fetch(`${plane.url}/v1/oauth/device_authorization`, {
+    method: 'POST',
+    body: new URLSearchParams({ client_id: name }),
+  });
+  expect(answer.status).toBe(400);
+});
+
 test('a refused code and a form without the right proof sign nothing in', async () => {
   const codes = await startDevice();
   const browser = new Browser();

@@ -51,7 +51,7 @@ export function readInteraction(raw: string): Interaction | undefined {
     webhookId: match[1]!,
     subject: { kind: match[2] as Interaction['subject']['kind'], id: match[3]! },
     granted: action!.action_id === 'approve',
-    reason: (state?.values.reason?.reason.value ?? '').slice(0, 500),
+    reason: (state?.values.reason?.reason.value ?? '').slice(0, 500).toWellFormed(),
     teamId: team.id,
     channelId: channel.id,
     user: { id: user.id, name: user.username ?? user.name ?? '' },

@@ -37,17 +37,21 @@ export class AgentSignIns implements OnModuleDestroy {
   /** Answers by `send`: an offer, then what became of it. Returns once the offer is made. */
   async ask(agent: AskingAgent, ask: SignInAsk, send: Send): Promise<void> {
     const { id = '', resourceId = '', clientAddress = '' } = ask as { [K in keyof SignInAsk]?: string };
-    const asks = this.#asksOf(agent.id);
+    const asks = this.#open.get(agent.id) ?? new Map<string, AbortController>();
     const refuse = (): void => void send({ signInDone: { id, code: FAILED } });
     if (!UUID.test(id) || !UUID.test(resourceId) || asks.has(id) || asks.size >= OPEN_MAX) return refuse();
-    const resource = await this.identities.resource(agent.projectId, resourceId);
-    const from = ADDRESS.test(clientAddress) ? clientAddress : 'an unknown address';
-    // The page shows it to whoever is to confirm: what is signed in to, and from where.
-    // Of a resource that is not there a link is offered alike, so that names cannot be tried; its confirmation gives nothing.
-    const what = resource === null ? 'ssh' : `ssh ${resource.name}`;
-    const device = await this.devices.startIn(agent.projectId, `${what} from ${from}`);
+    // Its place is taken before the first wait: many at once are counted, and a client that leaves meanwhile is heard.
     const ending = new AbortController();
-    asks.set(id, ending);
+    this.#open.set(agent.id, asks.set(id, ending));
+    const device = await this.#offer(agent, resourceId, clientAddress).catch((cause: unknown) => {
+      this.#drop(agent.id, id);
+      refuse();
+      throw cause;
+    });
+    if (ending.signal.aborted) {
+      this.#drop(agent.id, id);
+      return refuse();
+    }
     send({
       signInOffer: {
         id,
@@ -65,10 +69,22 @@ export class AgentSignIns implements OnModuleDestroy {
         this.log.error('a sign-in that an agent asked for could not be finished', { agent: agent.id, cause });
         refuse();
       })
-      .finally(() => {
-        asks.delete(id);
-        if (asks.size === 0) this.#open.delete(agent.id);
-      });
+      .finally(() => this.#drop(agent.id, id));
+  }
+
+  /** Of a resource that is not there a link is offered alike, so that names cannot be tried; its confirmation gives nothing. */
+  async #offer(agent: AskingAgent, resourceId: string, clientAddress: string) {
+    const resource = await this.identities.resource(agent.projectId, resourceId);
+    const from = ADDRESS.test(clientAddress) ? clientAddress : 'an unknown address';
+    const what = resource === null ? 'ssh' : `ssh ${resource.name}`;
+    // The page shows it to whoever is to confirm: what is signed in to, and from where.
+    return await this.devices.startIn(agent.projectId, `${what} from ${from}`);
+  }
+
+  #drop(agentId: string, id: string): void {
+    const asks = this.#open.get(agentId);
+    asks?.delete(id);
+    if (asks?.size === 0) this.#open.delete(agentId);
   }
 
   /** The client is gone. */
@@ -83,15 +99,6 @@ export class AgentSignIns implements OnModuleDestroy {
 
   onModuleDestroy(): void {
     for (const agentId of this.#open.keys()) this.withdrawAll(agentId);
-  }
-
-  #asksOf(agentId: string): Map<string, AbortController> {
-    let asks = this.#open.get(agentId);
-    if (asks === undefined) {
-      asks = new Map();
-      this.#open.set(agentId, asks);
-    }
-    return asks;
   }
 
   /** @returns an access token; undefined when nobody confirmed, or no grant gives the resource */

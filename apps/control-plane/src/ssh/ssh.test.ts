@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { ControlMessage } from '@sallyport/contract';
 import type { PrincipalRef } from '@sallyport/model';
 import {
   checkCertificate,
@@ -13,10 +14,12 @@ import {
   publicKeyLine,
 } from '@sallyport/ssh-certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { DeviceFlow } from '../identity/device-flow.ts';
 import { Keys } from '../keys/keys.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { AgentSignIns } from './agent-sign-ins.ts';
 import { TOKEN_EXTENSION } from './ssh-certificates.service.ts';
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -231,4 +234,27 @@ test('a sign-in that is refused, or for no resource of this project, ends withou
   const none = await link.until(() => link.received.find((message) => message.signInDone?.id === unknown), 15_000);
   const refused = await link.until(() => link.received.find((message) => message.signInDone?.id === id), 15_000);
   expect([none.signInDone!.code, refused.signInDone!.code]).toEqual(['auth.failed', 'auth.failed']);
+});
+
+test('of sign-ins asked for all at once no more are open than an agent may have, and a client that left gets no offer', async () => {
+  const signIns = plane.controlPlane.app.get(AgentSignIns, { strict: false });
+  const resource = await plane.call<{ id: string }>('GET', '/v1/resources/web-1');
+  const { projectId } = await plane.controlPlane.app
+    .get(Database, { strict: false })
+    .client.agent.findFirstOrThrow({ select: { projectId: true } });
+  const agent = { id: randomUUID(), projectId };
+  const said: ControlMessage[] = [];
+  const ask = (id: string) =>
+    signIns.ask(agent, { id, resourceId: resource.body.id, clientAddress: '10.1.2.3' }, (message) => {
+      said.push(message);
+      return true;
+    });
+  const gone = randomUUID();
+  const asked = [ask(gone), ...Array.from({ length: 101 }, () => ask(randomUUID()))];
+  signIns.withdraw(agent.id, gone);
+  await Promise.all(asked);
+  signIns.withdrawAll(agent.id);
+  expect(said.filter(({ signInOffer }) => signInOffer != null)).toHaveLength(99);
+  expect(said.filter(({ signInDone }) => signInDone?.code === 'auth.failed')).toHaveLength(3);
+  expect(said.find(({ signInDone }) => signInDone?.id === gone)).toBeDefined();
 });

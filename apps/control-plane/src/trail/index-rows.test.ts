@@ -60,7 +60,9 @@ test('an allowed statement that a shadow rule would have stopped has its own row
 test('what the index cannot hold never stops the record', () => {
   const { rows } = indexBatch([
     of({ kind: 'auth.failed', clientAddress: 'a', resource: 'pay\0ments', why: 'x'.repeat(5_000) }, ''),
+    of({ kind: 'auth.failed', clientAddress: 'a', resource: 'r', why: `${'x'.repeat(999)}\u{1f600}` }, ''),
   ]);
+  expect(rows[1]!.code).toBe(`${'x'.repeat(999)}\ufffd`);
   expect(rows[0]).toMatchObject({ target: 'resource/payments' });
   expect(rows[0]!.code).toHaveLength(1_000);
   const principal = { id: 'not a uuid', name: 'n', kind: 'person' as const };

@@ -64,7 +64,7 @@ const idsOf = (session: SessionInfo): readonly string[] => [
   ...(session.onBehalfOf === undefined ? [] : [session.onBehalfOf.id]),
 ];
 /** The index is a convenience: what its columns cannot hold is left out, and the record is taken all the same. */
-const fits = (text: string): string => text.replaceAll('\0', '').slice(0, 1_000);
+const fits = (text: string): string => text.replaceAll('\0', '').slice(0, 1_000).toWellFormed();
 const clean = (row: IndexRow): IndexRow => {
   const texts = Object.entries(row).map(
     ([key, value]) => [key, typeof value === 'string' ? fits(value) : value] as const,
