@@ -11,6 +11,7 @@ import {
   type MaskSet,
   NO_MASKS,
   type Resource,
+  type SessionInfo,
   type SshTarget,
   type Statement,
   type StatementOutcome,
@@ -57,7 +58,7 @@ export interface GatewayOptions {
   readonly resource: Resource;
   readonly credential: UpstreamCredential;
   /** Default: allow with no masks. */
-  decide?(statement: Statement, approval: Approval | undefined): Verdict;
+  decide?(statement: Statement, approval: Approval | undefined, session: SessionInfo): Verdict;
   /** Keep account of transactions for COMMITs that are held. */
   readonly holdsCommits?: boolean;
   readonly role?: string;
@@ -329,7 +330,7 @@ function road(
     gate: {
       decide: (statement, approval) =>
         statement.understood
-          ? (options.decide?.(statement, approval) ?? allow())
+          ? (options.decide?.(statement, approval, info) ?? allow())
           : { kind: 'deny', rule: 'none', code: 'statement.unknown' },
       record: (statement, verdict) => {
         if (options.spoolFull?.() === true) throw new GatewayError('trail.unavailable');
@@ -364,7 +365,7 @@ function road(
         }),
     },
     masks: () => {
-      const verdict = options.decide?.(PROBE, undefined) ?? allow();
+      const verdict = options.decide?.(PROBE, undefined, info) ?? allow();
       return verdict.kind === 'allow' ? verdict.masks : NO_MASKS;
     },
     credential: () => Promise.resolve(options.credential),
