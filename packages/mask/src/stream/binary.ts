@@ -24,8 +24,8 @@ export const isBinaryAround = (input: Uint8Array, from: number, to: number): boo
 
 /** Bytes that are judged as text or not at once. */
 export const BLOCK_BYTES = 256;
-/** Nothing that is found for certain among bytes that are no text has fewer bytes of ASCII side by side. */
-const RUN_BYTES = 7;
+/** Nothing that is looked for among bytes that are no text has fewer bytes of ASCII side by side. */
+const RUN_BYTES = 9;
 
 /** Nowhere in the block are 32 bytes text: then only runs of ASCII are looked at. */
 export function isBinaryBlock(input: Uint8Array, from: number): boolean {
@@ -33,16 +33,42 @@ export function isBinaryBlock(input: Uint8Array, from: number): boolean {
   return true;
 }
 
-/** Where the next run of ASCII begins that is long enough, or goes on behind `to`; controls count as ASCII here. */
-export function nextRun(input: Uint8Array, from: number, to: number): number {
+/** What a find is made of among bytes that are no text: printable ASCII, and the NULs between that UTF-16 has. */
+export const RUN: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte === 0 || (byte >= 0x20 && byte < 0x7f) ? 1 : 0,
+);
+
+/** The same bytes four at a time; index 0 stands at `shift`. */
+export interface Words {
+  readonly words: Uint32Array;
+  readonly shift: number;
+}
+
+export function wordsOf(input: Uint8Array): Words {
+  const shift = (4 - (input.byteOffset & 3)) & 3;
+  const count = Math.max(0, (input.length - shift) >> 2);
+  return { words: new Uint32Array(input.buffer, input.byteOffset + shift, count), shift };
+}
+
+/** Where the next run begins that is long enough, or goes on behind `to`. A run has four bytes in one word. */
+export function nextRun(input: Uint8Array, { words, shift }: Words, from: number, to: number): number {
   let at = from;
   while (at < to) {
-    let last = Math.min(at + RUN_BYTES, to) - 1;
-    while (last >= at && input[last]! < 0x80) last--;
-    if (last < at) return at;
+    let word = at <= shift ? 0 : (at - shift + 3) >> 2;
+    const end = Math.min(words.length, (to - shift) >> 2);
+    while (word < end && (words[word]! & 0x80808080) !== 0) word++;
+    // The last bytes of the block may begin a run.
+    let begin = word < end ? shift + word * 4 : Math.max(at, to - RUN_BYTES);
+    if (begin >= to) return to;
+    while (begin < to && RUN[input[begin]!] === 0) begin++;
+    while (begin > at && RUN[input[begin - 1]!] === 1) begin--;
+    let last = begin;
+    const enough = Math.min(begin + RUN_BYTES, to);
+    while (last < enough && RUN[input[last]!] === 1) last++;
+    if (last === enough) return begin;
     at = last + 1;
   }
-  return at;
+  return Math.min(at, to);
 }
 
 /** A character that is cut by either end is taken for one. */

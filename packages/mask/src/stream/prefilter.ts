@@ -5,6 +5,7 @@
  */
 import type { Detector } from '@sallyport/model';
 import { isAlphanumeric, isDigit, isDomain, isHex, isLetter, isLocal, isToken, isWord } from '../bytes.ts';
+import { IBAN_LENGTHS } from '../detect/iban.ts';
 import { SECRET_FORMS } from '../detect/secret-key.ts';
 
 type Set256 = (byte: number) => boolean;
@@ -36,6 +37,17 @@ const letter = one(isLetter);
 const groupOf = [...digit, ...maybe(isDigit), ...maybe(isDigit)];
 const hexGroup = [...one(isHex), ...maybe(isHex), ...maybe(isHex), ...maybe(isHex)];
 
+/** IBANs begin with a country: by first letters, what may follow. */
+const COUNTRIES: readonly Pattern[] = Array.from({ length: 26 }, (_, i) => {
+  const second = Array.from({ length: 26 }, (_unused, j) => (IBAN_LENGTHS[i * 26 + j] === 0 ? '' : letterAt(j))).join(
+    '',
+  );
+  return second === '' ? [] : [...one(among(letterAt(i))), ...one(among(second))];
+}).filter((pattern) => pattern.length > 0);
+function letterAt(place: number): string {
+  return String.fromCharCode(65 + place, 97 + place);
+}
+
 /** What a find of the detector always has in it, in this order and side by side; it begins where a word does, but for ANYWHERE. */
 const PATTERNS: { readonly [K in Detector]: readonly Pattern[] } = {
   payment_card: [[...digit, ...times(12, [...maybe(GROUP), ...digit])]],
@@ -62,7 +74,11 @@ const PATTERNS: { readonly [K in Detector]: readonly Pattern[] } = {
     times(11, digit),
     [...times(6, letter), ...times(2, digit), ...letter, ...times(2, digit), ...letter, ...times(3, digit), ...letter],
   ],
-  iban: [[...times(2, letter), ...times(2, digit), ...times(11, [...maybe(SPACE), ...one(isAlphanumeric)])]],
+  iban: COUNTRIES.map((country) => [
+    ...country,
+    ...times(2, digit),
+    ...times(11, [...maybe(SPACE), ...one(isAlphanumeric)]),
+  ]),
   phone: [[...word('+'), ...one(NOT_ZERO), ...times(7, [...maybe(PHONE_GROUP), ...maybe(PHONE_GROUP), ...digit])]],
   ip_address: [
     [...times(3, [...groupOf, ...word('.')]), ...digit],
@@ -89,8 +105,8 @@ export const MAY_HOLD = 0xf001;
 /** ESC, backspace, carriage return, and the first byte of UTF-8's C1 controls. */
 export const ACTS = 0xf002;
 const UNKNOWN = 0xf003;
-const STATES_MAX = 900;
-export const CLASS_BITS = 6;
+const STATES_MAX = 8_192;
+export const CLASS_BITS = 7;
 
 const isActing = (byte: number): boolean => byte === 0x1b || byte === 8 || byte === 13 || byte === 0xc2;
 /** A terminal shows nothing for these, so what is before and after them stands side by side. */

@@ -8,7 +8,7 @@ import { LIMITS } from '@sallyport/core';
 import type { DetectMask, Detector } from '@sallyport/model';
 import { scanAll } from '../detect/registry.ts';
 import { type MaskKey, REDACTED } from '../methods.ts';
-import { BLOCK_BYTES, isBinaryBlock, nextRun } from './binary.ts';
+import { BLOCK_BYTES, isBinaryBlock, nextRun, RUN, type Words, wordsOf } from './binary.ts';
 import { escapesOf, passOver } from './controls.ts';
 import { EchoTrack } from './echo.ts';
 import { type EscapeMark, EscapeReader } from './escapes.ts';
@@ -54,7 +54,7 @@ const NOTHING = new Uint8Array(0);
 const LOOK_BACK_BYTES = 640;
 /** The same where escapes stand between. */
 const LOOK_BACK_ESCAPED_BYTES = 8_192;
-const REGION_BYTES = 4_096;
+const REGION_BYTES = 512;
 const PATIENCE_MS = 1_000;
 const LF = 10;
 const CR = 13;
@@ -192,24 +192,26 @@ class Masker implements StreamMasker {
     /** Up to here all bytes are judged alike: text, or none. */
     let block = at;
     let isBinary = false;
+    let words: Words | undefined;
     while (at < input.length) {
       if (at >= block) {
         block = Math.min(input.length, at + BLOCK_BYTES);
         isBinary = block === at + BLOCK_BYTES && isBinaryBlock(input, at);
       }
-      if (isBinary && input[at]! >= 0x80) {
-        at = nextRun(input, at, block);
+      if (isBinary && RUN[input[at]!] === 0) {
+        words ??= wordsOf(input);
+        at = nextRun(input, words, at, block);
         state = 0;
       }
       let next = 0;
       while (at < block) {
         const byte = input[at]!;
         next = table[(state << CLASS_BITS) | classOf[byte]!]!;
-        if (next >= STOP || (isBinary && byte >= 0x80)) break;
+        if (next >= STOP || (isBinary && RUN[byte] === 0)) break;
         state = next;
         at++;
       }
-      if (at === block || (isBinary && input[at]! >= 0x80)) continue;
+      if (at === block || (isBinary && RUN[input[at]!] === 0)) continue;
       next = prefilter.step(state, input[at]!);
       table = prefilter.table;
       if (next < STOP) {
