@@ -122,9 +122,9 @@ async function swapsOf(
 
 interface MadeChange {
   readonly change: string;
-  make(i: number): Promise<unknown>;
+  readonly make: (i: number) => Promise<unknown>;
   /** So that it can be made again; not timed. */
-  undo?(): Promise<unknown>;
+  readonly undo?: () => Promise<unknown>;
 }
 
 function changesOf(admin: Rest): readonly MadeChange[] {

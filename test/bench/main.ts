@@ -126,17 +126,26 @@ async function bench(dir: string): Promise<BenchReport> {
   };
 }
 
-async function stopAll(): Promise<void> {
-  for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
+let stopping: Promise<void> = Promise.resolve();
+/** One after another, the last started first; calls that overlap wait for each other. */
+function stopAll(): Promise<void> {
+  stopping = stopping.then(async () => {
+    for (let stop = stops.pop(); stop !== undefined; stop = stops.pop()) await stop();
+  });
+  return stopping;
 }
 
 const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'));
 // PostgreSQL's own user must be able to pass through.
 chmodSync(dir, 0o711);
-let cleaned = false;
-async function cleanUp(): Promise<void> {
-  if (cleaned) return;
-  cleaned = true;
+let cleaning: Promise<void> | undefined;
+/** Whoever comes second, a signal or the end of the bench, waits for the first. */
+function cleanUp(): Promise<void> {
+  cleaning ??= cleanUpOnce();
+  return cleaning;
+}
+
+async function cleanUpOnce(): Promise<void> {
   await starting;
   // Whoever waited for it has put its end on the list by now.
   await sleep(0);
