@@ -153,7 +153,6 @@ test('an approver’s yes reaches the agent signed, bound to the statement', asy
 test('a request whose texts were cut in the middle of a character can be answered', async () => {
   const half = `${'x'.repeat(200)}\ud83d…`;
   const { id } = await ask({
-    parameters: [half],
     recentStatements: [half],
     approval: { ...request().approval, groups: ['dba'] },
   });
