@@ -118,7 +118,7 @@ export async function openBed(dev: DevFile, sshdLines: readonly string[] = []): 
       expect(written.code, written.err).toBe(0);
       writeFileSync(renewing, written.out);
       const lines = written.out.split('\n').filter((line) => !line.startsWith('Match '));
-      writeFileSync(config, `LogLevel ERROR\n${lines.join('\n')}\n`);
+      writeFileSync(config, `LogLevel ERROR\nPreferredAuthentications publickey\n${lines.join('\n')}\n`);
       const certified = await cli.run(['--as', 'carla', 'ssh-cert', name]);
       expect(certified.code, certified.err).toBe(0);
       // What the agent was told a moment ago takes a moment; a host that cannot be reached has its say in a test.

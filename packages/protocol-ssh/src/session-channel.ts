@@ -135,13 +135,14 @@ export class SessionChannel implements ChannelOwner {
 
   async #runCommand(judged: Judged, command: string, transfer?: Transfer): Promise<void> {
     const host = await this.#openHost(judged.permit);
+    // Before anything of the client's: an end of input that comes first is lost on sshd, and the command waits for ever.
+    host.request('exec', requests.exec(command), (ok) => {
+      if (!ok) this.#failed(judged.tally, host, 'the host does not run commands');
+    });
     // The same server as the subsystem's, so the same operations.
     if (transfer?.kind === 'sftp-server') this.#sftp(host, judged.tally, judged.statement);
     else if (transfer?.kind === 'scp') this.#scp(host, judged, transfer);
     else this.#join(host, judged, transfer);
-    host.request('exec', requests.exec(command), (ok) => {
-      if (!ok) this.#failed(judged.tally, host, 'the host does not run commands');
-    });
   }
 
   async #shell(): Promise<void> {
@@ -152,10 +153,10 @@ export class SessionChannel implements ChannelOwner {
     const judged = await this.#judge(statement);
     if (mode === 'command') return await this.#commandShell(judged);
     const host = await this.#openHost(judged.permit);
-    this.#join(host, judged);
     host.request('shell', new Uint8Array(), (ok) => {
       if (!ok) this.#failed(judged.tally, host, 'the host opens no shell');
     });
+    this.#join(host, judged);
   }
 
   /** Lines are commands: what is kept on the host has no terminal. */
@@ -186,10 +187,10 @@ export class SessionChannel implements ChannelOwner {
     if (name !== 'sftp') throw work.refuse(statement, 'gateway/subsystem', 'There is no such subsystem here.');
     const { permit, tally } = await this.#judge(statement);
     const host = await this.#openHost(permit);
-    this.#sftp(host, tally, statement);
     host.request('subsystem', requests.subsystem(name), (ok) => {
       if (!ok) this.#failed(tally, host, 'the host offers no sftp');
     });
+    this.#sftp(host, tally, statement);
   }
 
   /** Each file that moves is a statement of its own. */
