@@ -146,6 +146,20 @@ async function play(
     promise(upload !== undefined, `not on the trail: ${JSON.stringify(items)}`);
     return `${upload.verdict}: ${upload.text}`;
   });
+  await step('a shell is filmed, and the film can be played', async () => {
+    const one = await unchanged(tour, 'ssh', ['-F', config, '-tt', HOST], 'echo a day in the life\nexit\n');
+    promise(one.code === 0, `${one.out}${one.err}`);
+    const session = await lastSession(tour);
+    const film = await eventually(
+      async () => {
+        const played = await tour.cli('admin', 'sessions', 'replay', session, '--speed', '0');
+        return played.code === 0 && played.out.includes('a day in the life') ? played.out : undefined;
+      },
+      15_000,
+      'the film',
+    );
+    return film.trim();
+  });
 }
 
 /** Of the bot on the host, closed and on the record. */
@@ -164,12 +178,13 @@ async function lastSession(tour: TourContext): Promise<string> {
 }
 
 /** OpenSSH's own program, with what `sallyport ssh-config` wrote. */
-async function unchanged(tour: TourContext, program: string, args: readonly string[]): Promise<Ran> {
+async function unchanged(tour: TourContext, program: string, args: readonly string[], input = ''): Promise<Ran> {
   const env = await tour.cliEnv('payments-bot');
   return new Promise((resolve) => {
-    execFile(program, [...args], { env }, (error, out, err) =>
+    const child = execFile(program, [...args], { env }, (error, out, err) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), out, err }),
     );
+    child.stdin?.end(input);
   });
 }
 
