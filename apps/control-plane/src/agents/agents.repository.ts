@@ -39,6 +39,20 @@ export class AgentsRepository {
     return tx.agent.update({ where: { id }, data });
   }
 
+  /** Which of these names agents of other projects have, or are invited with. Locks, so that two askers follow one another. */
+  async namesTaken(tx: Tx, projectId: string, names: readonly string[], now: Date): Promise<readonly string[]> {
+    await tx.$executeRaw`select pg_advisory_xact_lock(7070, 6)`;
+    const rows = await tx.$queryRaw<{ name: string }[]>`
+      select distinct name from unnest(${names}::text[]) as asked(name) where exists (
+        select 1 from agents a, unnest(a.names) as has(name)
+        where a.project_id <> ${projectId}::uuid and a.revoked_at is null and lower(has.name) = lower(asked.name)
+      ) or exists (
+        select 1 from join_tokens t, unnest(t.names) as has(name)
+        where t.project_id <> ${projectId}::uuid and t.used_at is null and t.expires_at > ${now} and lower(has.name) = lower(asked.name)
+      ) order by name`;
+    return rows.map((row) => row.name);
+  }
+
   async addJoinToken(tx: Tx, data: Prisma.JoinTokenUncheckedCreateInput): Promise<void> {
     await tx.joinToken.create({ data });
   }

@@ -1,4 +1,5 @@
 /** Agents' records: who may join, who is connected, who is out. Refuses to talk to agents; links do. */
+import { BlockList, isIP } from 'node:net';
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { recordActOf } from '../acts/acts.ts';
@@ -8,6 +9,7 @@ import { publishWithin } from '../bus/pg.bus.ts';
 import { Database } from '../db/database.ts';
 import type { Agent } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
+import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { CertificateAuthority } from '../keys/ca.ts';
 import { Listening } from '../listening.ts';
@@ -18,6 +20,28 @@ import { encodeJoinToken, joinSecretHash, newJoinSecret } from './join-token.ts'
 
 /** Three heartbeats. */
 const CONNECTED_MS = 15_000;
+
+const PRIVATE = new BlockList();
+for (const [network, bits] of [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+] as const)
+  PRIVATE.addSubnet(network, bits, 'ipv4');
+for (const [network, bits] of [
+  ['::1', 128],
+  ['fc00::', 7],
+  ['fe80::', 10],
+] as const)
+  PRIVATE.addSubnet(network, bits, 'ipv6');
+
+/** Means one host wherever it is said: a private address is another's in each network. */
+function isOneHosts(name: string): boolean {
+  const version = isIP(name);
+  return version === 0 ? name.toLowerCase() !== 'localhost' : !PRIVATE.check(name, version === 4 ? 'ipv4' : 'ipv6');
+}
 
 @Injectable()
 export class AgentsService {
@@ -50,8 +74,13 @@ export class AgentsService {
     const secret = newJoinSecret();
     const expiresAt = new Date(this.clock.nowMs() + input.expiresInSeconds * 1000);
     // Without names given, what a client on the same host dials.
-    const names = input.names ?? [input.name, 'localhost', '127.0.0.1', '::1'];
+    let names = input.names ?? [input.name, 'localhost', '127.0.0.1', '::1'];
     await this.database.transaction(async (tx) => {
+      // All agents' certificates chain to one root: who had a name of another project's agent could stand in for it.
+      const taken = await this.repository.namesTaken(tx, caller.projectId, names.filter(isOneHosts), this.clock.now());
+      if (taken.length > 0 && input.names !== undefined)
+        throw new InvalidRequest([{ field: 'names', message: `not free: ${taken.join(', ')}` }]);
+      names = names.filter((name) => !taken.includes(name));
       await this.repository.addJoinToken(tx, {
         id: this.clock.id(),
         projectId: caller.projectId,

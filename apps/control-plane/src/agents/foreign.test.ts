@@ -166,3 +166,22 @@ test('a project’s export verifies by the root alone, and tells of that project
   const certificates = await client().signingKey.count({ where: { purpose: 'trail' } });
   expect(certificates).toBe(2);
 });
+
+test('a name that another project’s agent has is given to no other, however it is written; private addresses repeat', async () => {
+  const other = await addProject(plane, 'names', 'names-admin');
+  const invite = (body: object, token?: string) =>
+    plane.call<{ errors?: { field: string }[] }>('POST', '/v1/agents/join-tokens', body, token);
+  expect(await invite({ name: 'edge', names: ['edge.example.net', '10.7.7.7', '198.51.100.7'] })).toMatchObject({
+    status: 201,
+  });
+  for (const names of [['edge.example.net'], ['EDGE.example.net'], ['own.example.net', '198.51.100.7']])
+    expect(await invite({ name: 'edge', names }, other.token)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'names' }] },
+    });
+  expect(await invite({ name: 'edge', names: ['10.7.7.7', 'own.example.net'] }, other.token)).toMatchObject({
+    status: 201,
+  });
+  // In its own project a name may move to the next agent.
+  expect(await invite({ name: 'edge-2', names: ['edge.example.net'] })).toMatchObject({ status: 201 });
+});

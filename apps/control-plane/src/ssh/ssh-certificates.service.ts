@@ -102,7 +102,7 @@ export class SshCertificates {
       kind: 'host',
       publicKey,
       keyId: agent.name,
-      principals: [...new Set([agent.name, ...agent.names])],
+      principals: [...new Set(agent.names)],
       validAfter: Math.floor((now - BACKDATE_MS) / 1000),
       validBefore: Math.floor(notAfter.getTime() / 1000),
     });
