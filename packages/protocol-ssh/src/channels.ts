@@ -38,10 +38,14 @@ export interface ChannelsOwner {
   /** The peer opens one: answer by `accept` or `refuse`, now or later. */
   opened(open: ChannelOpen): void;
   globalRequest(name: string, wantReply: boolean, data: Buffer): void;
+  /** The peer does not keep to the protocol, which was noticed late. */
+  broken(error: unknown): void;
 }
 
 const PACKET_BYTES = 32 * 1024;
 const OPENING_MAX = 64;
+/** Requests before anybody owns the channel. */
+const EARLY_MAX = 64;
 
 interface Waiting {
   readonly bytes: Buffer;
@@ -49,7 +53,9 @@ interface Waiting {
 }
 
 export class Channel {
-  owner: ChannelOwner | undefined;
+  #owner: ChannelOwner | undefined;
+  /** What the peer said before anybody owned the channel, no more than its window; undefined from then on. */
+  #early: ((owner: ChannelOwner) => void)[] | undefined = [];
   readonly local: number;
   readonly #channels: Channels;
   remote = 0;
@@ -71,6 +77,28 @@ export class Channel {
   constructor(channels: Channels, local: number) {
     this.#channels = channels;
     this.local = local;
+  }
+
+  /** Set once, and told in the next microtask what came before. */
+  set owner(owner: ChannelOwner) {
+    this.#owner = owner;
+    if (this.#early?.length === 0) this.#early = undefined;
+    else queueMicrotask(() => this.#catchUp(owner));
+  }
+
+  #catchUp(owner: ChannelOwner): void {
+    try {
+      for (let tell = this.#early?.shift(); tell !== undefined; tell = this.#early?.shift()) tell(owner);
+    } catch (error) {
+      this.#channels.broken(error);
+    }
+    this.#early = undefined;
+  }
+
+  /** In the order in which the peer said it. */
+  #tell(tell: (owner: ChannelOwner) => void): void {
+    if (this.#early !== undefined) this.#early.push(tell);
+    else if (this.#owner !== undefined) tell(this.#owner);
   }
 
   /** @internal */
@@ -166,7 +194,7 @@ export class Channel {
     }
     if (this.#waiting.length === 0) {
       this.#finish();
-      if (!this.#closeWanted) this.owner?.drained();
+      if (!this.#closeWanted) this.#tell((owner) => owner.drained());
     }
   }
 
@@ -193,9 +221,10 @@ export class Channel {
   /** @internal */
   gone(): void {
     for (const replied of this.#replies.splice(0)) replied(false);
-    const { owner } = this;
-    this.owner = undefined;
-    owner?.closed();
+    this.#tell((owner) => {
+      this.#owner = undefined;
+      owner.closed();
+    });
   }
 
   /** @internal From the peer. */
@@ -216,7 +245,7 @@ export class Channel {
       case MSG.channelEof:
         if (this.#peerEof) return;
         this.#peerEof = true;
-        return this.owner?.eof();
+        return this.#tell((owner) => owner.eof());
       case MSG.channelClose:
         if (this.#peerClosed) return;
         this.#peerClosed = true;
@@ -225,7 +254,7 @@ export class Channel {
         this.#closeWanted = true;
         return this.#closeSent ? this.#end() : this.#finish();
       case MSG.channelRequest:
-        return this.owner?.request(parseChannelRequest(payload));
+        return this.#requested(parseChannelRequest(payload));
       case MSG.channelSuccess:
       case MSG.channelFailure:
         return this.#replies.shift()?.(message === MSG.channelSuccess);
@@ -234,12 +263,23 @@ export class Channel {
     }
   }
 
+  #requested(request: ChannelRequest): void {
+    if (this.#early === undefined) return this.#owner?.request(request);
+    if (this.#early.length >= EARLY_MAX) throw new GatewayError('protocol.unexpected', { reason: 'too many requests' });
+    const own = { ...request, data: Buffer.from(request.data) };
+    this.#early.push((owner) => owner.request(own));
+  }
+
   #data(bytes: Buffer, isStderr: boolean): void {
     this.#incoming -= bytes.length;
     if (this.#incoming < 0 || this.#peerEof)
       throw new GatewayError('protocol.malformed', { what: 'data beyond the window' });
-    if (this.owner === undefined || this.#closeWanted) this.took(bytes.length);
-    else this.owner.data(bytes, isStderr);
+    if (this.#closeWanted) return this.took(bytes.length);
+    if (this.#early !== undefined) {
+      const own = Buffer.from(bytes);
+      this.#early.push((owner) => owner.data(own, isStderr));
+    } else if (this.#owner === undefined) this.took(bytes.length);
+    else this.#owner.data(bytes, isStderr);
   }
 }
 
@@ -326,6 +366,11 @@ export class Channels {
 
   answerGlobal(ok: boolean, data: Uint8Array = new Uint8Array()): void {
     this.send(ok ? encode(byte(MSG.requestSuccess), raw(data)) : encode(byte(MSG.requestFailure)));
+  }
+
+  /** @internal */
+  broken(error: unknown): void {
+    this.#owner.broken(error);
   }
 
   forget(local: number): void {

@@ -72,6 +72,17 @@ describe.skipIf(sshdMissing)('forwards', () => {
     });
   });
 
+  test('a server that speaks first, and leaves at once, is heard', async () => {
+    const at = await bench.gateway();
+    const target = net.createServer((socket) => socket.end('first')).listen(0, '127.0.0.1');
+    closing.push(() => target.close());
+    await new Promise((resolve) => target.once('listening', resolve));
+    const port = await freePort();
+    bench.talk(at, ['-N', '-L', `${port}:127.0.0.1:${(target.address() as net.AddressInfo).port}`, 'web-1@127.0.0.1']);
+    await until(port);
+    for (let i = 0; i < 5; i++) expect(await ask(port, 'hello')).toBe('first');
+  });
+
   test('a port that is not granted is refused with the reason, and nothing arrives', async () => {
     const at = await bench.gateway({ decide: unless(({ effects }) => effects.includes('forward')) });
     let arrived = 0;

@@ -154,6 +154,7 @@ export class SshSession implements ProtocolSession {
     const channels = new Channels(this.#transport, {
       opened: (open) => this.#opened(open),
       globalRequest: (name, wantReply, data) => this.#global(name, wantReply, data),
+      broken: (error) => this.#fail(error),
     });
     const upstream = new Upstream(this.#host, signed, {
       upstreamEnded: (error) => this.#upstreamEnded(error),
@@ -244,7 +245,10 @@ export class SshSession implements ProtocolSession {
     if (this.#phase.kind === 'open') this.#phase.work.terminate();
     this.#leave();
     const reason = code.startsWith('protocol.') ? DISCONNECT.protocolError : DISCONNECT.byApplication;
-    this.#transport.disconnect(reason, wasOpen ? `Sallyport: ${CODES[code].text}` : CODES['auth.failed'].text);
+    this.#transport.disconnect(
+      reason,
+      wasOpen ? `Sallyport: ${CODES[code].text} (${code})` : CODES['auth.failed'].text,
+    );
     this.#host.client.end();
     this.#host.timers.set('close', LIMITS.closeTimeoutMsMax);
   }

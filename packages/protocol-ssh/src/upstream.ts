@@ -156,14 +156,18 @@ export class Upstream implements ChannelsOwner {
       if (this.#channels !== undefined) this.#channels.message(payload);
       else this.#login?.message(payload);
     } catch (error) {
-      const cause = error instanceof Error ? error : new Error(String(error));
-      this.#fail(new GatewayError('upstream.protocol', { resource: this.#signed.resource.name }, { cause }));
+      this.broken(error);
     }
   }
 
   /** The connection is closed from the host's side, or could not be kept. */
   closed(error: GatewayError | undefined): void {
     this.#fail(error ?? new GatewayError('upstream.unreachable', { resource: this.#signed.resource.name }));
+  }
+
+  broken(error: unknown): void {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    this.#fail(new GatewayError('upstream.protocol', { resource: this.#signed.resource.name }, { cause }));
   }
 
   #fail(error: GatewayError): void {
