@@ -73,6 +73,12 @@ test('a client that hangs up while its COMMIT waits has committed nothing', asyn
   await eventually(async () => ((await locks()) === '0' ? true : undefined), 10_000);
   expect(await left()).toBe('10');
   const rest = await running().as('ana');
+  // Told over the link, a moment later.
+  await eventually(
+    async () =>
+      (await rest.call<{ state: string }>('GET', `/v1/approvals/${id}`)).state === 'pending' ? undefined : true,
+    10_000,
+  );
   const late = await rest.call('POST', `/v1/approvals/${id}/approve`, {}).then(
     () => 'taken',
     () => 'refused',
