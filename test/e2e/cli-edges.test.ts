@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { afterAll, expect, inject, test } from 'vitest';
 import { makeServerCertificate } from '../../scripts/stack/certificates.ts';
+import { restClient } from '../../scripts/stack/rest.ts';
 import { openCli, PROGRAM, until } from './cli-process.ts';
 
 const dev = inject('dev');
@@ -88,6 +89,11 @@ test('approvals watch prints each request once, as it comes, until Ctrl-C', asyn
 });
 
 test('prune removes what documents made and no longer name, and nothing that was made by hand', async () => {
+  // In a project of its own: what it prunes is nobody else's.
+  const root = restClient(dev.rest, dev.principals['admin']?.token ?? '');
+  await root.call('POST', '/v1/projects', { name: 'pruned' });
+  const { token } = await root.call<{ token: string }>('POST', '/v1/projects/pruned/admins', { name: 'pruner' });
+  const asPruner = ['--url', dev.rest, '--token-file', secret('pruner', token)];
   const folder = path.join(home, 'documents');
   mkdirSync(folder);
   const document = (name: string, kind = 'Group', more = ''): string => `kind: ${kind}\nname: ${name}\n${more}---\n`;
@@ -96,8 +102,7 @@ test('prune removes what documents made and no longer name, and nothing that was
   const apply = async (text: string, ...options: string[]): Promise<readonly string[]> => {
     writeFileSync(path.join(folder, 'all.yaml'), text);
     const { changes } = await runJson<{ changes: { kind: string; name: string; action: string }[] }>([
-      '--as',
-      'admin',
+      ...asPruner,
       'apply',
       '-f',
       folder,
@@ -106,21 +111,20 @@ test('prune removes what documents made and no longer name, and nothing that was
     return changes.filter((one) => one.action !== 'none').map((one) => `${one.action} ${one.kind} ${one.name}`);
   };
   const names = async (what: string): Promise<readonly string[]> =>
-    (await runJson<{ name: string }[]>(['--as', 'admin', what, 'ls'])).map((one) => one.name);
-  const demo = readFileSync(path.join(import.meta.dirname, '../../scripts/demo/groups.yaml'), 'utf8');
-  const kept = `${demo}\n---\n${readFileSync(path.join(import.meta.dirname, '../../scripts/demo/grants.yaml'), 'utf8')}\n---\n`;
+    (await runJson<{ name: string }[]>([...asPruner, what, 'ls'])).map((one) => one.name);
+  const kept = document('kept');
   await apply(kept + document('pruned-a') + document('pruned-b') + grant('pruned-grant') + grant('kept-grant'));
-  expect((await run(['--as', 'admin', 'groups', 'create', 'by-hand'])).code).toBe(0);
-  const createGrant = ['grants', 'create', 'grant-by-hand', '--principal', 'ben', '--resource', 'payments-db'];
-  expect((await run(['--as', 'admin', ...createGrant, '--effect', 'read'])).code).toBe(0);
+  expect((await run([...asPruner, 'groups', 'create', 'by-hand'])).code).toBe(0);
+  const createGrant = ['grants', 'create', 'grant-by-hand', '--group', 'by-hand', '--resource', 'payments-db'];
+  expect((await run([...asPruner, ...createGrant, '--effect', 'read'])).code).toBe(0);
   const shorter = kept + document('pruned-a') + grant('kept-grant');
   const gone = ['delete Grant pruned-grant', 'delete Group pruned-b'];
   expect(await apply(shorter, '--prune', '--dry-run')).toEqual(gone);
   expect(await names('groups')).toContain('pruned-b');
   expect(await apply(shorter, '--prune')).toEqual(gone);
-  expect(await names('groups')).toEqual(expect.arrayContaining(['by-hand', 'pruned-a', 'dba']));
+  expect(await names('groups')).toEqual(expect.arrayContaining(['by-hand', 'pruned-a', 'kept']));
   expect(await names('groups')).not.toContain('pruned-b');
-  expect(await names('grants')).toEqual(expect.arrayContaining(['grant-by-hand', 'kept-grant', 'dba-payments']));
+  expect(await names('grants')).toEqual(expect.arrayContaining(['grant-by-hand', 'kept-grant']));
   expect(await names('grants')).not.toContain('pruned-grant');
   expect(await apply(shorter, '--prune')).toEqual([]);
   expect(await apply(kept, '--prune')).toEqual(['delete Grant kept-grant', 'delete Group pruned-a']);
