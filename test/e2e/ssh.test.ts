@@ -113,7 +113,7 @@ describe.skipIf(sshdMissing)('SSH on a stack', () => {
       '-o',
       'IdentitiesOnly=yes',
       '-o',
-      `HostKeyAlias=${dev.agent.name}`,
+      `HostKeyAlias=${dev.agent.host}`,
       '-o',
       'HostKeyAlgorithms=ssh-ed25519-cert-v01@openssh.com',
       '-i',
