@@ -1,6 +1,6 @@
 /** The command line where things are not as usual: a private CA, a folder to prune, a prompt whose session is ended, real shells. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -98,7 +98,7 @@ test('prune removes what documents made and no longer name, and nothing that was
   mkdirSync(folder);
   const document = (name: string, kind = 'Group', more = ''): string => `kind: ${kind}\nname: ${name}\n${more}---\n`;
   const grant = (name: string): string =>
-    document(name, 'Grant', 'group: pruned-a\nresource: payments-db\neffects: [read]\n');
+    document(name, 'Grant', 'group: pruned-a\nlabels: { env: prod }\neffects: [read]\n');
   const apply = async (text: string, ...options: string[]): Promise<readonly string[]> => {
     writeFileSync(path.join(folder, 'all.yaml'), text);
     const { changes } = await runJson<{ changes: { kind: string; name: string; action: string }[] }>([
@@ -112,10 +112,11 @@ test('prune removes what documents made and no longer name, and nothing that was
   };
   const names = async (what: string): Promise<readonly string[]> =>
     (await runJson<{ name: string }[]>([...asPruner, what, 'ls'])).map((one) => one.name);
-  const kept = document('kept');
+  const kept =
+    document('kept') + document('base-grant', 'Grant', 'group: kept\nlabels: { env: prod }\neffects: [read]\n');
   await apply(kept + document('pruned-a') + document('pruned-b') + grant('pruned-grant') + grant('kept-grant'));
   expect((await run([...asPruner, 'groups', 'create', 'by-hand'])).code).toBe(0);
-  const createGrant = ['grants', 'create', 'grant-by-hand', '--group', 'by-hand', '--resource', 'payments-db'];
+  const createGrant = ['grants', 'create', 'grant-by-hand', '--group', 'by-hand', '--label', 'env=prod'];
   expect((await run([...asPruner, ...createGrant, '--effect', 'read'])).code).toBe(0);
   const shorter = kept + document('pruned-a') + grant('kept-grant');
   const gone = ['delete Grant pruned-grant', 'delete Group pruned-b'];
