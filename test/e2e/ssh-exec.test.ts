@@ -131,7 +131,12 @@ describe.skipIf(sshdMissing)('what runs over SSH', () => {
 
   test('a client that asks whether we are there hears so, and variables of the resource alone are set', async () => {
     const ran = await bed.program('ssh', host, [
-      ...['-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=1', '-o', 'SetEnv=SALLYPORT_TEST_X=x'],
+      '-o',
+      'ServerAliveInterval=1',
+      '-o',
+      'ServerAliveCountMax=1',
+      '-o',
+      'SetEnv=SALLYPORT_TEST_X=x',
       host.name,
       'sleep 3; echo "alive-$SALLYPORT_TEST_X-"',
     ]);
