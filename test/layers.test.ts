@@ -19,12 +19,26 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'packages/shell': ['core', 'model'],
   'packages/mask': ['core', 'model'],
   'packages/film': ['core'],
+  'packages/http': ['core', 'model', 'mask'],
   'packages/trail': ['core', 'model'],
   'packages/credentials': ['core', 'ssh-certificates'],
   'packages/ssh-certificates': ['core'],
   'packages/embedded-postgres': ['core'],
   'packages/protocol-kit': ['core', 'model', 'policy', 'mask', 'trail'],
-  'packages/protocol-*': ['core', 'model', 'sql', 'shell', 'mask', 'film', 'protocol-kit', 'ssh-certificates'],
+  // Two protocols drive requests over one listener: what they share on the road (docs/adr on HTTP, "Parts").
+  'packages/http-session': ['core', 'model', 'mask', 'http', 'protocol-kit'],
+  'packages/protocol-*': [
+    'core',
+    'model',
+    'sql',
+    'shell',
+    'mask',
+    'film',
+    'http',
+    'http-session',
+    'protocol-kit',
+    'ssh-certificates',
+  ],
   'packages/relay': ['core', 'model', 'protocol-kit'],
   'packages/api-client': [],
   'apps/agent': [
@@ -41,6 +55,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'relay',
     'protocol-postgres',
     'protocol-ssh',
+    'protocol-http',
+    'http',
+    'http-session',
     'credentials',
     'ssh-certificates',
   ],
@@ -76,7 +93,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Bans on modules, from outside the workspace or across a wall. */
 const BANNED: readonly { part: string; modules: RegExp; why: string }[] = [
   {
-    part: 'packages/{core,model,policy,shell,mask,film,trail,protocol-*}',
+    part: 'packages/{core,model,policy,shell,mask,film,trail,http,http-session,protocol-*}',
     modules: /^node:(net|tls|fs|https?|child_process|dgram|worker_threads)(\/|$)/,
     why: 'pure: bytes and values in, values out; the relay owns sockets and the agent owns disks',
   },

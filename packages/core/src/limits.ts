@@ -77,6 +77,34 @@ export const LIMITS = {
   sftpPacketBytesMax: 256 * 1024,
   /** A command line that is judged. */
   sshCommandBytesMax: 256 * 1024,
+  /** A request's or answer's head; nginx and Node take less. */
+  httpHeadBytesMax: 64 * 1024,
+  httpHeadersMax: 200,
+  /** A request target. */
+  httpTargetBytesMax: 16 * 1024,
+  /** A request's body that is read before it is judged; a longer one streams, and rules that read it match. */
+  httpBodyJudgedBytesMax: 256 * 1024,
+  /** From a request's first byte to the end of its head, and from there to the end of a body that is judged. */
+  httpHeadMsMax: 20_000,
+  httpBodyJudgedMsMax: 60_000,
+  /** A connection without a request, a stream in which nothing moves, and a service that says nothing. */
+  httpIdleMsMax: 75_000,
+  httpStallMsMax: 10 * 60_000,
+  httpUpstreamAnswerMsMax: 10 * 60_000,
+  /** Requests of one connection at a time: streams of HTTP/2, or pipelined ones of HTTP/1.1, which wait. */
+  httpRequestsInFlightMax: 100,
+  /** Connections to the service for one client connection. */
+  httpUpstreamConnectionsMax: 16,
+  /** Requests a client of HTTP/2 may take back within ten seconds. */
+  httpResetsPerWindowMax: 200,
+  /** Of one shared session without a connection. */
+  httpSessionLingerMsMax: 30_000,
+  /** Who signed in on one connection: tokens, resources and roles. */
+  httpSessionsPerConnectionMax: 16,
+  /** A held request that is polled for: answers kept, their bytes, and for how long. */
+  httpHeldAnswersMax: 1_000,
+  httpHeldAnswerBytesMax: 1024 * 1024,
+  httpHeldAnswerMsMax: 10 * 60_000,
   /** Access requests of one requester that wait for an answer. */
   openAccessRequestsMax: 20,
   approvalNoticeEveryMs: 60_000,

@@ -1,0 +1,1 @@
+export type { HttpDialect } from '@sallyport/http-session';
