@@ -30,6 +30,10 @@ export const LIMITS = {
   streamHeldBytesMax: 16 * 1024,
   /** A private key in a masked stream; what goes on behind is shown again. */
   streamKeyBytesMax: 64 * 1024,
+  /** A string, name or number in masked JSON that is looked at as a whole; longer strings are read piece by piece. */
+  maskedJsonTokenBytesMax: 64 * 1024,
+  /** Containers in containers of masked JSON; deeper documents are refused. */
+  maskedJsonDepthMax: 512,
   loginTimeoutMsMax: 10_000,
   upstreamConnectMsMax: 10_000,
   closeTimeoutMsMax: 2_000,

@@ -93,6 +93,7 @@ export {
   VERDICT_KINDS,
   WEEKDAYS,
 } from './policy.ts';
+export { type JsonStep, parseJsonPath } from './json-path.ts';
 export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
 export { PROTOCOLS, type Protocol } from './protocol.ts';
 export {

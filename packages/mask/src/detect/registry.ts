@@ -62,7 +62,7 @@ export interface MaskedSpan {
 }
 
 const STRICTNESS: { readonly [K in MaskMethod]: number } = { partial: 0, hash: 1, redact: 2, null: 3 };
-const stricter = (a: MaskMethod, b: MaskMethod): MaskMethod => (STRICTNESS[a] >= STRICTNESS[b] ? a : b);
+export const stricter = (a: MaskMethod, b: MaskMethod): MaskMethod => (STRICTNESS[a] >= STRICTNESS[b] ? a : b);
 
 /** The strictest method asked for a detector (null > redact > hash > partial); undefined when it is not asked for. */
 export function strictest(detect: readonly DetectMask[], detector: Detector): MaskMethod | undefined {

@@ -1,0 +1,470 @@
+/**
+ * Masks JSON while it streams, by path and by detector: byte for byte what came outside the masked values, wherever it is cut.
+ * One value or several in a row (NDJSON, watches). Refuses to go on behind what is no JSON: how its reader would take that
+ * is not known. Limits: maskedJsonTokenBytesMax, maskedJsonDepthMax. RFC 8259; docs/reference/http-masking.md.
+ */
+import { LIMITS } from '@sallyport/core';
+import type { DetectMask } from '@sallyport/model';
+import type { MaskKey } from '../methods.ts';
+import { DEAD, type JsonPlan } from './json-plan.ts';
+import { STRING_STOP, unescapedJson, unescapeJson } from './json-string.ts';
+import { JsonValues, REDACTED_JSON } from './json-value.ts';
+import { LongString } from './long-string.ts';
+import { LooseText } from './loose-text.ts';
+
+export interface JsonMaskerOptions {
+  /** Undefined = no paths. May be shared. */
+  readonly plan: JsonPlan | undefined;
+  readonly detect: readonly DetectMask[];
+  /** For method `hash`; without it `hash` reads `[redacted]`. */
+  readonly key?: MaskKey | undefined;
+}
+
+const NOTHING = new Uint8Array(0);
+const QUOTE = 34;
+const BACKSLASH = 92;
+const QUOTE_BYTES = Uint8Array.of(QUOTE);
+const NULL = Buffer.from('null');
+
+// What may come next.
+const VALUE = 0;
+const VALUE_OR_END = 1;
+const KEY = 2;
+const KEY_OR_END = 3;
+const COLON = 4;
+const COMMA_OR_END = 5;
+/** Between values of a stream. */
+const TOP = 6;
+/** Behind a number or literal by itself: only a new line begins another, or a card could stand in groups. */
+const TOP_GAP = 7;
+type Expected = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+
+// What the bytes at the beginning of a chunk are.
+type Mode = 'json' | 'skip' | 'drop' | 'long' | 'text' | 'broken';
+
+/** Bytes of a number or literal. */
+const WORD = Uint8Array.from({ length: 256 }, (_, byte) => (/[A-Za-z0-9+\-.]/.test(String.fromCharCode(byte)) ? 1 : 0));
+/** NaN and infinities are no JSON, and what several encoders write. */
+const LITERALS = new Set(['true', 'false', 'null', 'NaN', 'Infinity', '-Infinity']);
+const CUT = -1;
+const INVALID = -2;
+
+/** One per body. */
+export class JsonMasker {
+  readonly #plan: JsonPlan | undefined;
+  readonly #values: JsonValues;
+  readonly #start: number;
+  readonly #detects: boolean;
+  #mode: Mode = 'json';
+  #expect: Expected = TOP;
+  #depth = 0;
+  /** By depth: 1 an object, 0 an array. */
+  readonly #objects = new Uint8Array(LIMITS.maskedJsonDepthMax + 1);
+  /** By depth: of an object its own state, of an array the one of its elements. */
+  readonly #states = new Uint16Array(LIMITS.maskedJsonDepthMax + 1);
+  /** State of the value that comes. */
+  #next: number;
+  /** Depth of the container that is hidden as a whole; 0 = none. */
+  #hidden = 0;
+  #held: Uint8Array = NOTHING;
+  /** Up to here of what is held the end of a string was looked for. */
+  #scanned = 0;
+  #escapes = false;
+  #isKey = false;
+  #began = false;
+  #isCutEscape = false;
+  /** What is clear from here has not gone out. */
+  #from = 0;
+  #long: LongString | undefined;
+  #text: LooseText | undefined;
+  #parts: Uint8Array[] = [];
+  #hits = 0;
+
+  constructor(options: JsonMaskerOptions) {
+    this.#plan = options.plan;
+    this.#values = new JsonValues(options.detect, options.key);
+    this.#detects = options.detect.length > 0;
+    this.#start = options.plan?.start ?? DEAD;
+    this.#next = this.#start;
+  }
+
+  /** What came is no JSON and cannot be vouched for: nothing more comes out. */
+  get broken(): boolean {
+    return this.#mode === 'broken' || this.#text?.broken === true;
+  }
+  /** At most `LIMITS.maskedJsonTokenBytesMax` and what the stream masker holds. */
+  get heldBytes(): number {
+    return this.#held.length + (this.#long?.heldBytes ?? 0) + (this.#text?.heldBytes ?? 0);
+  }
+  /** How many values were replaced so far. */
+  get hits(): number {
+    return this.#hits + (this.#long?.hits ?? 0) + (this.#text?.hits ?? 0);
+  }
+
+  /** @param chunk lent for the call @returns masked bytes; they may be `chunk` itself, so lent as it is */
+  push(chunk: Uint8Array): Uint8Array {
+    if (chunk.length === 0) return NOTHING;
+    const input = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = NOTHING;
+    this.#run(input);
+    return this.#taken();
+  }
+
+  /** The body is over, whole or not. */
+  end(): Uint8Array {
+    const held = this.#held;
+    this.#held = NOTHING;
+    if (this.#mode === 'json' && held.length > 0) this.#cutShort(held);
+    if (this.#mode === 'long') this.#endLong(NOTHING);
+    if (this.#text !== undefined) this.#emit(this.#text.end());
+    return this.#taken();
+  }
+
+  idle(quietMs = 0): Uint8Array {
+    return this.#text?.idle(quietMs) ?? NOTHING;
+  }
+
+  #run(input: Uint8Array): void {
+    this.#from = 0;
+    for (let at = 0; at < input.length; )
+      at = this.#mode === 'json' ? this.#tokens(input, at) : this.#inMode(input, at);
+    if (this.#mode === 'json' || this.#mode === 'skip') this.#flush(input, input.length);
+  }
+
+  /** Reads tokens up to the end, a change of mode, or one that is cut. @returns where it stopped */
+  #tokens(input: Uint8Array, start: number): number {
+    const end = input.length;
+    let at = start;
+    while (at < end && this.#mode === 'json') {
+      const byte = input[at]!;
+      if (byte === 32 || byte === 10 || byte === 13 || byte === 9) {
+        if (byte === 10 && this.#expect === TOP_GAP) this.#expect = TOP;
+        at++;
+        continue;
+      }
+      switch (byte) {
+        case QUOTE:
+          at = this.#string(input, at);
+          continue;
+        case 44: // ,
+          if (this.#expect !== COMMA_OR_END) return this.#break(input, at);
+          this.#comma();
+          break;
+        case 58: // :
+          if (this.#expect !== COLON) return this.#break(input, at);
+          this.#expect = VALUE;
+          break;
+        case 123: // {
+        case 91: // [
+          if (!this.#takesValue() || this.#depth === LIMITS.maskedJsonDepthMax) return this.#break(input, at);
+          this.#open(input, at, byte === 123);
+          break;
+        case 125: // }
+        case 93: // ]
+          if (!this.#close(byte === 125)) return this.#break(input, at);
+          if (this.#hidden > this.#depth) {
+            this.#hidden = 0;
+            this.#from = at + 1;
+          }
+          break;
+        default:
+          at = this.#word(input, at);
+          continue;
+      }
+      at++;
+    }
+    return at;
+  }
+
+  #takesValue(): boolean {
+    const expect = this.#expect;
+    if (expect !== VALUE && expect !== VALUE_OR_END && expect !== TOP) return false;
+    if (expect === TOP) this.#next = this.#start;
+    this.#began = true;
+    return true;
+  }
+  #afterValue(): void {
+    this.#expect = this.#depth === 0 ? TOP_GAP : COMMA_OR_END;
+  }
+  #comma(): void {
+    if (this.#objects[this.#depth] === 1) this.#expect = KEY;
+    else {
+      this.#expect = VALUE;
+      this.#next = this.#states[this.#depth]!;
+    }
+  }
+  #open(input: Uint8Array, at: number, isObject: boolean): void {
+    const method = this.#hidden === 0 ? this.#plan?.method(this.#next) : undefined;
+    this.#depth++;
+    if (method !== undefined) {
+      // A digest or a part of a container has no meaning.
+      this.#replace(input, at, at, method === 'null' ? NULL : REDACTED_JSON);
+      this.#hidden = this.#depth;
+    }
+    this.#objects[this.#depth] = isObject ? 1 : 0;
+    if (isObject) {
+      this.#states[this.#depth] = this.#next;
+      this.#expect = KEY_OR_END;
+    } else {
+      this.#next = this.#states[this.#depth] = this.#hidden > 0 ? DEAD : (this.#plan?.element(this.#next) ?? DEAD);
+      this.#expect = VALUE_OR_END;
+    }
+  }
+  #close(isObject: boolean): boolean {
+    const expect = this.#expect;
+    const isRight = expect === COMMA_OR_END || expect === (isObject ? KEY_OR_END : VALUE_OR_END);
+    if (!isRight || (this.#objects[this.#depth] === 1) !== isObject || this.#depth === 0) return false;
+    this.#depth--;
+    this.#expect = this.#depth === 0 ? TOP : COMMA_OR_END;
+    return true;
+  }
+
+  #string(input: Uint8Array, at: number): number {
+    const isKey = this.#expect === KEY || this.#expect === KEY_OR_END;
+    if (!isKey && !this.#takesValue()) return this.#break(input, at);
+    const isShown = this.#hidden === 0;
+    const method = isKey || !isShown ? undefined : this.#plan?.method(this.#next);
+    const steers = isKey && isShown && this.#states[this.#depth] !== DEAD;
+    if (!isShown || (!this.#detects && method === undefined && !steers)) {
+      this.#mode = 'skip';
+      this.#isKey = isKey;
+      return at + 1;
+    }
+    const to = this.#endOfString(input, at);
+    if (to === INVALID) return this.#break(input, at);
+    if (to === CUT) return this.#cutString(input, at, isKey, method !== undefined);
+    const raw = input.subarray(at + 1, to - 1);
+    if (method !== undefined) {
+      const shown = this.#values.named(raw, true, method);
+      if (shown === undefined) return this.#break(input, at);
+      this.#replace(input, at, to, shown);
+    } else if (this.#detects && (this.#escapes || this.#values.mayHold(input, at + 1, to - 1))) {
+      const shown = this.#values.string(raw, isKey, this.#escapes);
+      if (shown === 'invalid') return this.#break(input, at);
+      if (shown !== undefined) this.#replace(input, at, to, shown);
+    }
+    if (isKey) {
+      if (steers && !this.#step(raw)) return this.#break(input, at);
+      if (!steers) this.#next = DEAD;
+      this.#expect = COLON;
+    } else this.#afterValue();
+    return to;
+  }
+
+  /** @returns behind the closing quote, CUT, or INVALID; `#escapes` says whether there are any */
+  #endOfString(input: Uint8Array, at: number): number {
+    let to = at + 1;
+    if (at === 0 && this.#scanned > 0) to = this.#scanned;
+    else this.#escapes = false;
+    this.#scanned = 0;
+    for (;;) {
+      while (STRING_STOP[input[to]!] === 0) to++;
+      if (to >= input.length) break;
+      const byte = input[to];
+      if (byte === QUOTE) return to + 1;
+      if (byte !== BACKSLASH) return INVALID;
+      this.#escapes = true;
+      if (to + 1 >= input.length) break;
+      to += 2;
+    }
+    this.#scanned = Math.min(to, input.length) - at;
+    return CUT;
+  }
+
+  #step(raw: Uint8Array): boolean {
+    const key = this.#escapes ? unescapedJson(raw) : raw;
+    if (key === undefined) return false;
+    this.#next = this.#plan?.key(this.#states[this.#depth]!, key) ?? DEAD;
+    return true;
+  }
+
+  /** A string whose end has not come: it waits, or is too long to. */
+  #cutString(input: Uint8Array, at: number, isKey: boolean, isNamed: boolean): number {
+    if (input.length - at <= LIMITS.maskedJsonTokenBytesMax) return this.#hold(input, at);
+    this.#scanned = 0;
+    if (isKey) return this.#break(input, at);
+    if (isNamed) {
+      this.#replace(input, at, input.length, REDACTED_JSON);
+      this.#mode = 'drop';
+    } else {
+      this.#flush(input, at + 1);
+      this.#long = new LongString(this.#values.detect, this.#values.key);
+      this.#mode = 'long';
+    }
+    // What came of it is read again.
+    this.#isKey = false;
+    this.#from = at + 1;
+    return at + 1;
+  }
+
+  /** A number or a literal; at the very beginning, whatever is no JSON. */
+  #word(input: Uint8Array, at: number): number {
+    if (!this.#began && this.#plan?.method(this.#start) === undefined) {
+      const mark = markBytes(input, at);
+      if (mark > 0) return at + mark > input.length ? this.#hold(input, at) : at + mark;
+      this.#text = new LooseText(this.#values.detect, this.#values.key, this.#plan !== undefined);
+      this.#mode = 'text';
+      return at;
+    }
+    if (!this.#takesValue()) return this.#break(input, at);
+    let to = at;
+    while (to < input.length && WORD[input[to]!] === 1) to++;
+    if (to === at) return this.#break(input, at);
+    if (to === input.length)
+      return to - at > LIMITS.maskedJsonTokenBytesMax ? this.#break(input, at) : this.#hold(input, at);
+    return this.#endOfWord(input, at, to) ? to : this.#break(input, at);
+  }
+  #endOfWord(input: Uint8Array, at: number, to: number): boolean {
+    const raw = input.subarray(at, to);
+    const first = raw[0]!;
+    const isNumber = (first >= 48 && first <= 57) || (first === 45 && raw[1] !== 73);
+    if (!isNumber && !LITERALS.has(Buffer.from(raw).toString('latin1'))) return false;
+    if (isNumber && !isNumeric(raw)) return false;
+    if (this.#hidden === 0) {
+      const method = this.#plan?.method(this.#next);
+      // A null says nothing.
+      const shown =
+        method !== undefined && first !== 110
+          ? this.#values.named(raw, false, method)
+          : isNumber && this.#detects
+            ? this.#values.number(raw)
+            : undefined;
+      if (shown !== undefined) this.#replace(input, at, to, shown);
+    }
+    this.#afterValue();
+    return true;
+  }
+
+  #inMode(input: Uint8Array, at: number): number {
+    switch (this.#mode) {
+      case 'skip':
+      case 'drop':
+      case 'long':
+        return this.#rest(input, at);
+      case 'text':
+        // The white space before it.
+        this.#flush(input, at);
+        this.#emit(this.#text?.push(input.subarray(at)) ?? NOTHING);
+        return (this.#from = input.length);
+      case 'json':
+      case 'broken':
+        return (this.#from = input.length);
+      default:
+        return this.#mode satisfies never;
+    }
+  }
+
+  /** What goes on of a string that does not wait for its end. */
+  #rest(input: Uint8Array, at: number): number {
+    let to = at;
+    if (this.#isCutEscape) to++;
+    this.#isCutEscape = false;
+    let isEnd = false;
+    for (;;) {
+      while (STRING_STOP[input[to]!] === 0) to++;
+      if (to >= input.length) break;
+      const byte = input[to];
+      if (byte === QUOTE) {
+        isEnd = true;
+        break;
+      }
+      if (byte !== BACKSLASH) return this.#break(input, at);
+      this.#escapes = true;
+      if (to + 1 >= input.length) this.#isCutEscape = true;
+      to += 2;
+    }
+    to = Math.min(to, input.length);
+    if (this.#mode === 'long') {
+      const raw = input.subarray(at, to);
+      const shown = isEnd ? undefined : this.#long?.push(raw);
+      if (isEnd ? !this.#endLong(raw) : shown === undefined) return this.#break(input, at);
+      this.#emit(shown ?? NOTHING);
+      this.#from = to;
+    } else if (this.#mode === 'drop') this.#from = isEnd ? to + 1 : to;
+    if (!isEnd) return to;
+    this.#mode = 'json';
+    if (this.#isKey) {
+      this.#next = DEAD;
+      this.#expect = COLON;
+    } else this.#afterValue();
+    return to + 1;
+  }
+  #endLong(raw: Uint8Array): boolean {
+    const long = this.#long;
+    const first = long?.push(raw);
+    const last = first === undefined ? undefined : long?.end();
+    if (first === undefined || last === undefined) return false;
+    this.#emit(first);
+    this.#emit(last);
+    this.#hits += long?.hits ?? 0;
+    this.#long = undefined;
+    return true;
+  }
+
+  /** The body ends inside a token. */
+  #cutShort(held: Uint8Array): void {
+    this.#from = 0;
+    if (held[0] !== QUOTE) {
+      if (held[0] === 0xef) this.#flush(held, held.length);
+      else if (!this.#takesValue() || !this.#endOfWord(held, 0, held.length)) this.#mode = 'broken';
+      else this.#flush(held, held.length);
+      return;
+    }
+    // As much of the string as came is read as if it ended here, and stays open.
+    const whole = Buffer.concat([wholeEscapes(held), QUOTE_BYTES]);
+    this.#scanned = 0;
+    this.#from = 0;
+    if (this.#string(whole, 0) > 0 && this.#mode === 'json') this.#flush(whole, whole.length);
+    const last = this.#parts.at(-1);
+    if (last?.at(-1) === QUOTE && this.#mode === 'json') this.#parts[this.#parts.length - 1] = last.subarray(0, -1);
+  }
+
+  #hold(input: Uint8Array, at: number): number {
+    this.#flush(input, at);
+    this.#held = Uint8Array.from(input.subarray(at));
+    return (this.#from = input.length);
+  }
+  #break(input: Uint8Array, at: number): number {
+    this.#flush(input, at);
+    this.#mode = 'broken';
+    return (this.#from = input.length);
+  }
+  #replace(input: Uint8Array, at: number, to: number, shown: Uint8Array): void {
+    this.#flush(input, at);
+    this.#emit(shown);
+    this.#from = to;
+    this.#hits++;
+  }
+  /** What is clear and has not gone out, up to `to`. */
+  #flush(input: Uint8Array, to: number): void {
+    if (this.#hidden === 0 && to > this.#from)
+      this.#emit(this.#from === 0 && to === input.length ? input : input.subarray(this.#from, to));
+    this.#from = to;
+  }
+  #emit(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#parts.push(bytes);
+  }
+  #taken(): Uint8Array {
+    const parts = this.#parts;
+    if (parts.length === 0) return NOTHING;
+    this.#parts = [];
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+  }
+}
+
+/** U+FEFF at the beginning, which many readers pass over. */
+const markBytes = (input: Uint8Array, at: number): number =>
+  input[at] === 0xef && (input[at + 1] ?? 0xbb) === 0xbb && (input[at + 2] ?? 0xbf) === 0xbf ? 3 : 0;
+
+// Digits, + - . e E
+function isNumeric(raw: Uint8Array): boolean {
+  for (const byte of raw)
+    if ((byte < 48 || byte > 57) && byte !== 43 && byte !== 45 && byte !== 46 && byte !== 69 && byte !== 101) return false;
+  return true;
+}
+
+/** Without an escape that is cut at the end. */
+function wholeEscapes(held: Uint8Array): Uint8Array {
+  const unescaped = unescapeJson(held.subarray(1));
+  return unescaped === undefined ? held : held.subarray(0, 1 + unescaped.read);
+}

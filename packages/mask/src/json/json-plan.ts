@@ -1,0 +1,129 @@
+/**
+ * Paths that are masked, as one automaton: a state for the value that comes, a step for each key and element. Built as it is
+ * walked. Refuses to know bytes of documents but keys, and what is done with what it names.
+ */
+import { GatewayError } from '@sallyport/core';
+import { type JsonStep, type MaskMethod, parseJsonPath } from '@sallyport/model';
+import { stricter } from '../detect/registry.ts';
+
+/** A path and how what stands there is shown. */
+export interface JsonPathMask {
+  readonly path: string;
+  readonly with: MaskMethod;
+}
+
+/** The state in which nothing below is named. */
+export const DEAD = 0;
+const STATES_MAX = 4_096;
+const UNKNOWN = 0xffff;
+/** Symbols of the automaton: any other key, an element, then the names. */
+const OTHER = 0;
+const ELEMENT = 1;
+
+interface Pattern {
+  readonly steps: readonly JsonStep[];
+  readonly with: MaskMethod;
+}
+
+/** One per set of masks; may be shared by all bodies it applies to. */
+export class JsonPlan {
+  readonly start: number;
+  readonly #patterns: readonly Pattern[];
+  /** Positions of a state: `pattern * 64 + step`, in order. */
+  readonly #sets: (readonly number[])[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #next: Uint16Array[] = [];
+  readonly #methods: (MaskMethod | undefined)[] = [];
+  readonly #names: readonly Uint8Array[];
+  /** Names by their length: symbols. */
+  readonly #byLength: (readonly number[] | undefined)[] = [];
+  readonly #symbols: number;
+
+  /** @throws GatewayError `policy.invalid` for what is no path */
+  constructor(masks: readonly JsonPathMask[]) {
+    this.#patterns = masks.map((mask) => {
+      const steps = parseJsonPath(mask.path);
+      if (steps === undefined) throw new GatewayError('policy.invalid', { reason: 'json path' });
+      return { steps, with: mask.with };
+    });
+    const names = new Set<string>();
+    for (const { steps } of this.#patterns) for (const step of steps) if (step.kind === 'key') names.add(step.name);
+    this.#names = [...names].map((name) => Buffer.from(name));
+    this.#symbols = this.#names.length + 2;
+    for (const [i, name] of this.#names.entries())
+      this.#byLength[name.length] = [...(this.#byLength[name.length] ?? []), i + 2];
+    this.#idOf([]);
+    this.start = this.#idOf(this.#closed(this.#patterns.map((_, i) => i * 64)));
+  }
+
+  /** How the value in this state is shown; undefined where it is not named itself. */
+  method(state: number): MaskMethod | undefined {
+    return this.#methods[state];
+  }
+  element(state: number): number {
+    return state === DEAD ? DEAD : this.#step(state, ELEMENT);
+  }
+  /** @param key the name's bytes, unescaped @throws GatewayError `policy.invalid` when the paths are too many together */
+  key(state: number, key: Uint8Array): number {
+    return state === DEAD ? DEAD : this.#step(state, this.#symbolOf(key));
+  }
+
+  #symbolOf(key: Uint8Array): number {
+    const candidates = this.#byLength[key.length];
+    if (candidates === undefined) return OTHER;
+    for (const symbol of candidates) {
+      const name = this.#names[symbol - 2]!;
+      let i = 0;
+      while (i < name.length && name[i] === key[i]) i++;
+      if (i === name.length) return symbol;
+    }
+    return OTHER;
+  }
+
+  #step(state: number, symbol: number): number {
+    const row = this.#next[state]!;
+    const known = row[symbol]!;
+    if (known !== UNKNOWN) return known;
+    const to: number[] = [];
+    for (const position of this.#sets[state]!) {
+      const step = this.#stepAt(position);
+      if (step === undefined) continue;
+      if (step.kind === 'deep') to.push(position);
+      else if (step.kind === 'element' ? symbol === ELEMENT : symbol !== ELEMENT && this.#isKey(step, symbol))
+        to.push(position + 1);
+    }
+    return (row[symbol] = this.#idOf(this.#closed(to)));
+  }
+  #isKey(step: JsonStep, symbol: number): boolean {
+    if (step.kind !== 'key') return step.kind === 'any_key';
+    return symbol !== OTHER && Buffer.from(step.name).equals(this.#names[symbol - 2]!);
+  }
+  #stepAt(position: number): JsonStep | undefined {
+    return this.#patterns[position >> 6]!.steps[position & 63];
+  }
+
+  /** With what may be skipped, in order. */
+  #closed(positions: readonly number[]): readonly number[] {
+    const all = new Set(positions);
+    for (const position of all) if (this.#stepAt(position)?.kind === 'deep') all.add(position + 1);
+    return [...all].sort((a, b) => a - b);
+  }
+  #idOf(set: readonly number[]): number {
+    const key = set.join(' ');
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const id = this.#sets.length;
+    if (id === STATES_MAX) throw new GatewayError('policy.invalid', { reason: 'json paths' });
+    let method: MaskMethod | undefined;
+    for (const position of set)
+      if (this.#stepAt(position) === undefined) {
+        const one = this.#patterns[position >> 6]!.with;
+        method = method === undefined ? one : stricter(method, one);
+      }
+    this.#ids.set(key, id);
+    this.#sets.push(set);
+    this.#methods.push(method);
+    this.#next.push(new Uint16Array(this.#symbols).fill(UNKNOWN));
+    return id;
+  }
+}

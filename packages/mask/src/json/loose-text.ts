@@ -1,0 +1,48 @@
+/**
+ * What is sent as JSON and begins as none: an error page, a number by itself. Read as text by the detectors.
+ * Refuses what may hold JSON after all: members that a path names, and characters behind `\u`.
+ */
+import type { DetectMask } from '@sallyport/model';
+import type { MaskKey } from '../methods.ts';
+import { createStreamMasker, type StreamMasker } from '../stream/stream.ts';
+
+const QUOTE = 34;
+const BRACE = 123;
+const NOTHING = new Uint8Array(0);
+const ESCAPE_BYTES = 6;
+
+export class LooseText {
+  broken = false;
+  readonly #masker: StreamMasker;
+  readonly #hasPaths: boolean;
+  readonly #detects: boolean;
+  #last = '';
+
+  constructor(detect: readonly DetectMask[], key: MaskKey | undefined, hasPaths: boolean) {
+    this.#masker = createStreamMasker(detect, key);
+    this.#hasPaths = hasPaths;
+    this.#detects = detect.length > 0;
+  }
+  get heldBytes(): number {
+    return this.#masker.heldBytes;
+  }
+  get hits(): number {
+    return this.#masker.hits;
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    if (this.#hasPaths && (chunk.includes(QUOTE) || chunk.includes(BRACE))) this.broken = true;
+    if (this.#detects && !this.broken) {
+      const seen = this.#last + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1');
+      if (/\\u[0-9a-fA-F]{4}/.test(seen)) this.broken = true;
+      this.#last = seen.slice(1 - ESCAPE_BYTES);
+    }
+    return this.broken ? NOTHING : this.#masker.push(chunk);
+  }
+  end(): Uint8Array {
+    return this.broken ? NOTHING : this.#masker.flush();
+  }
+  idle(quietMs: number): Uint8Array {
+    return this.broken ? NOTHING : this.#masker.idle(quietMs);
+  }
+}
