@@ -67,6 +67,7 @@ export {
   trustDomainOf,
   wrongClaim,
 } from './issuer.ts';
+export { type JsonStep, parseJsonPath } from './json-path.ts';
 export {
   type ApprovalSpec,
   BUDGET_METERS,
@@ -93,7 +94,6 @@ export {
   VERDICT_KINDS,
   WEEKDAYS,
 } from './policy.ts';
-export { type JsonStep, parseJsonPath } from './json-path.ts';
 export { PRINCIPAL_KINDS, type PrincipalKind, type PrincipalRef, parsePrincipalRef } from './principal.ts';
 export { PROTOCOLS, type Protocol } from './protocol.ts';
 export {

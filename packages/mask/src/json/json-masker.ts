@@ -459,7 +459,8 @@ const markBytes = (input: Uint8Array, at: number): number =>
 // Digits, + - . e E
 function isNumeric(raw: Uint8Array): boolean {
   for (const byte of raw)
-    if ((byte < 48 || byte > 57) && byte !== 43 && byte !== 45 && byte !== 46 && byte !== 69 && byte !== 101) return false;
+    if ((byte < 48 || byte > 57) && byte !== 43 && byte !== 45 && byte !== 46 && byte !== 69 && byte !== 101)
+      return false;
   return true;
 }
 
