@@ -11,7 +11,7 @@ import tls from 'node:tls';
 import type { AgentMessage, ControlMessage } from '@sallyport/contract';
 import { type Clock, GatewayError, isErrorCode, LIMITS, type Logger } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
-import { CAPABILITIES, type Protocol } from '@sallyport/model';
+import { CAPABILITIES, interceptedHosts, type Protocol } from '@sallyport/model';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { Admission, type Listener, listen } from '@sallyport/relay';
 import { keySigner } from '@sallyport/trail';
@@ -29,6 +29,7 @@ import { readJoinToken } from './credentials/join-token.ts';
 import { loadMaskKey } from './credentials/mask-key.ts';
 import { makePrivateDir, writeWhole } from './files.ts';
 import { type HealthServer, openHealth } from './health.ts';
+import { InterceptionIssuer } from './interception/issuer.ts';
 import { enroll } from './link/enroll.ts';
 import { type Identity, loadIdentity, newAgentKeys, storeIdentity } from './link/identity.ts';
 import { Link } from './link/link.ts';
@@ -92,6 +93,10 @@ export class Agent {
   readonly #knownHosts: KnownHosts;
   /** Undefined where SSH is not listened for. */
   readonly #sshHostKey: SshHostKey | undefined;
+  /** Undefined where the forward proxy ends no TLS. */
+  readonly #interception: InterceptionIssuer | undefined;
+  /** Of the bundle in force; made once a bundle. */
+  #interceptedHosts: readonly string[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #first = Promise.withResolvers<InForce>();
   /** Ends the process from inside: the trail is in doubt. */
@@ -124,6 +129,9 @@ export class Agent {
     this.#knownHosts = new KnownHosts(config.dataDir, log);
     const { dataDir } = config;
     this.#sshHostKey = config.listenSsh === undefined ? undefined : new SshHostKey({ dataDir, send, nowMs, log });
+    this.#interception = config.interception
+      ? new InterceptionIssuer({ dataDir, send, nowMs, log, hosts: () => this.#interceptedHosts })
+      : undefined;
     const { agentId, projectId, root } = identity;
     this.#credentials = new Credentials({
       agentId,
@@ -302,6 +310,7 @@ export class Agent {
         admission: this.#admission,
         log: this.#log,
         tlsContext: () => this.#tlsContext,
+        innerTlsContext: (host) => this.#interception?.contextFor(host),
         parts: (connection) => hostParts(connection, protocol, opening),
       });
       listeners.push({ protocol, plaintext, listener });
@@ -346,6 +355,8 @@ export class Agent {
       serving.spool.trailSealKey = Buffer.from(settings.trailSealKey, 'base64url');
       this.#recordApplied(now);
     }
+    this.#interceptedHosts = interceptedHosts(now.bundle.resources);
+    this.#interception?.tick();
     this.#live.apply(now);
     this.#first.resolve(now);
     this.#reportBundle(now);
@@ -413,6 +424,7 @@ export class Agent {
     this.#live.reportAll();
     this.#credentials.reportAll();
     this.#sshHostKey?.linkOpened();
+    this.#interception?.linkOpened();
     this.#heartbeat();
     this.#serving?.uploads.restart();
   }
@@ -466,6 +478,8 @@ export class Agent {
         return this.#live.watch(message.watch.sessionId ?? '', message.watch.on ?? false);
       case 'sshHostCertificate':
         return this.#sshHostKey?.certified(message.sshHostCertificate.certificate ?? new Uint8Array());
+      case 'interceptionCertificate':
+        return this.#interception?.certified(message.interceptionCertificate);
       case 'signInOffer':
         return this.#linkSignIns.offered(message.signInOffer);
       case 'signInDone':
@@ -507,6 +521,7 @@ export class Agent {
     this.#live.tick();
     this.#credentials.tick();
     this.#sshHostKey?.tick();
+    this.#interception?.tick();
     this.#serving?.spool.tick();
     this.#serving?.uploads.more();
   }

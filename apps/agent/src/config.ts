@@ -24,6 +24,8 @@ export interface AgentConfig {
   readonly listenPostgresPlaintext: Address | undefined;
   /** Undefined = off. */
   readonly listenSsh: Address | undefined;
+  /** The forward proxy ends TLS for the hosts that resources register. */
+  readonly interception: boolean;
   /** `host:port` of the control plane's links and of enrolment, where they are not as told before; empty = as told. */
   readonly linkEndpoints: readonly string[];
   readonly enrollEndpoints: readonly string[];
@@ -44,6 +46,7 @@ const OPTIONS = {
   'listen-postgres': { type: 'string' },
   'listen-postgres-plaintext': { type: 'string' },
   'listen-ssh': { type: 'string' },
+  interception: { type: 'string' },
   'link-endpoints': { type: 'string' },
   'enroll-endpoints': { type: 'string' },
   advertise: { type: 'string' },
@@ -70,6 +73,12 @@ function parseEndpoints(setting: string, text: string | undefined): readonly str
   for (const endpoint of endpoints)
     if (parseAddress(setting, endpoint).port === 0) throw invalid(setting, 'a port from 1 is expected');
   return endpoints;
+}
+
+function parseSwitch(setting: string, text: string | undefined): boolean {
+  if (text === undefined || text === 'off') return false;
+  if (text === 'on') return true;
+  throw invalid(setting, 'on or off is expected');
 }
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
@@ -108,6 +117,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
         ? undefined
         : parseAddress('SALLYPORT_LISTEN_POSTGRES_PLAINTEXT', plaintext),
     listenSsh: ssh === undefined || ssh === 'off' ? undefined : parseAddress('SALLYPORT_LISTEN_SSH', ssh),
+    interception: parseSwitch('SALLYPORT_INTERCEPTION', text('interception')),
     linkEndpoints: parseEndpoints('SALLYPORT_LINK_ENDPOINTS', text('link-endpoints')),
     enrollEndpoints: parseEndpoints('SALLYPORT_ENROLL_ENDPOINTS', text('enroll-endpoints')),
     advertise: text('advertise') ?? defaultAdvertise(listenPostgres.host),

@@ -74,6 +74,8 @@ export class Config {
   readonly smtp!: SmtpConfig | undefined;
   /** Domain under which SNI names a resource; '' = none. */
   readonly domain!: string;
+  /** Agents' forward proxies may end TLS for the hosts that resources register. */
+  readonly interception!: boolean;
   /** How long the sums of what principals used are kept, which access reviews are made from. */
   readonly usageDays!: number;
   /** Drift is told of a grant that is unused, and of a stored credential that is unchanged, for so many days. */
@@ -114,6 +116,7 @@ const KNOWN = [
   'SMTP_URL',
   'SMTP_FROM',
   'DOMAIN',
+  'INTERCEPTION',
   'LOG_LEVEL',
   'USAGE_DAYS',
   'UNUSED_DAYS',
@@ -299,6 +302,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     issuerLoopback: parseSwitch('SALLYPORT_ISSUER_LOOPBACK', get('ISSUER_LOOPBACK')),
     smtp: parseSmtp(get),
     domain: get('DOMAIN') ?? '',
+    interception: parseSwitch('SALLYPORT_INTERCEPTION', get('INTERCEPTION')),
     usageDays: parseDays('SALLYPORT_USAGE_DAYS', get('USAGE_DAYS'), 400),
     unusedDays: parseDays('SALLYPORT_UNUSED_DAYS', get('UNUSED_DAYS'), 90),
     credentialDays: parseDays('SALLYPORT_CREDENTIAL_DAYS', get('CREDENTIAL_DAYS'), 90),

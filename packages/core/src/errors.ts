@@ -158,6 +158,10 @@ export const CODES = {
   'bundle.stale': { http: 409, text: 'The bundle is older than the one in force.' },
   'bundle.capability': { http: 422, text: 'The bundle needs a capability this agent does not have.' },
   'bundle.malformed': { http: 422, text: 'The bundle could not be read.' },
+  'interception.off': {
+    http: 404,
+    text: 'Agents of this installation end no TLS for programs: set SALLYPORT_INTERCEPTION=on for the control plane and the agent, or use the resource’s own URL.',
+  },
   'enroll.failed': { http: 401, text: 'The agent could not be enrolled. Ask for a fresh join token.' },
   // REST
   'request.invalid': { http: 400, text: 'The request is not valid.' },

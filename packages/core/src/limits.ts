@@ -172,6 +172,10 @@ export const LIMITS = {
   samlResponseBytesMax: 512 * 1024,
   /** Metadata of a SAML identity provider. */
   samlMetadataBytesMax: 1024 * 1024,
+  /** Hosts that one agent's issuer for its forward proxy is constrained to; resources that register more share no more. */
+  interceptedHostsMax: 2_000,
+  /** Leaves kept ready by a forward proxy; those that were not used for longest are made again. */
+  interceptionLeavesMax: 256,
   celSourceBytesMax: 4 * 1024,
   /** A command line: what Linux takes as one argument of a program. A longer one is refused. */
   shellTextCharactersMax: 128 * 1024,

@@ -53,6 +53,15 @@ export {
 export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
 export {
+  canonicalHost,
+  interceptedHosts,
+  isAddress,
+  type ProxiedResource,
+  proxyHosts,
+  proxyPorts,
+  requireProxyHost,
+} from './intercepted.ts';
+export {
   claimedIssuers,
   type ExpectedIssue,
   ISSUED_ALGORITHMS,

@@ -117,6 +117,14 @@ export interface ClientPort {
   write(bytes: Uint8Array): boolean;
   /** Upgrades to TLS; bytes already written stay in clear, then the handshake. `clientSecured` follows. */
   startTls(): void;
+  /**
+   * TLS inside this connection, to a client that takes it for that host (CONNECT); `clientSecured` follows once more, and
+   * what is read and written from here on is the inside. Once a connection; absent: never.
+   * @param host canonical
+   * @param first bytes already read that belong to the handshake
+   * @returns false when there is no certificate for that host: nothing has changed then
+   */
+  startInnerTls?(host: string, alpn: readonly string[], first?: Buffer): boolean;
   pause(): void;
   resume(): void;
   /** Sends what is queued, then closes. */

@@ -196,8 +196,12 @@ export class ByteSocket {
     if (!this.#closed) this.#socket.resume();
   }
 
-  /** Becomes the server side of TLS. `first` = bytes already read that belong to the handshake. */
-  startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer): void {
+  /**
+   * Becomes the server side of TLS, inside the TLS that is there already when there is some.
+   * @param first bytes already read that belong to the handshake
+   * @param inner nothing is asked of the client: what it proves, it proved outside
+   */
+  startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer, inner = false): void {
     const plain = this.#plain();
     if (first !== undefined) plain.unshift(first);
     this.#secureWith(
@@ -206,7 +210,7 @@ export class ByteSocket {
         secureContext: context,
         ALPNProtocols: [...alpn],
         // Asked for and proven to be held, but believed by nobody for who issued it: a token may be bound to it.
-        requestCert: true,
+        requestCert: !inner,
         rejectUnauthorized: false,
       }),
       'secure',

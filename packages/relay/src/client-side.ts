@@ -18,7 +18,8 @@ export interface ClientSocket {
   resume(): void;
   end(): void;
   destroy(): void;
-  startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer): void;
+  /** @param inner TLS within what the socket carries already: nothing is asked of the client */
+  startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer, inner?: boolean): void;
 }
 
 export interface ClientSideOptions {
@@ -27,6 +28,8 @@ export interface ClientSideOptions {
   /** Undefined where the listener has no certificate: TLS is then refused by closing. */
   readonly tlsContext: (() => tls.SecureContext) | undefined;
   readonly alpn: readonly string[];
+  /** For TLS inside the connection, to whoever takes this for that host; undefined = none. */
+  readonly innerTlsContext?: ((host: string) => tls.SecureContext | undefined) | undefined;
 }
 
 export interface ClientSideOwner {
@@ -46,6 +49,7 @@ export class ClientSide implements ClientPort {
   #socket: ClientSocket | undefined;
   #first = true;
   #direct = false;
+  #inner = false;
 
   constructor(options: ClientSideOptions, owner: ClientSideOwner) {
     this.#options = options;
@@ -80,11 +84,11 @@ export class ClientSide implements ClientPort {
   secured(socket: tls.TLSSocket): void {
     const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined;
     // Direct TLS without our protocol's name could be a browser made to talk to us (ALPACA); the name is what forbids it.
-    if (this.#direct && (alpn === undefined || !this.#options.alpn.includes(alpn))) {
+    if (this.#direct && !this.#inner && (alpn === undefined || !this.#options.alpn.includes(alpn))) {
       this.destroy();
       return;
     }
-    const certificate = socket.getPeerX509Certificate();
+    const certificate = this.#inner ? undefined : socket.getPeerX509Certificate();
     if (certificate !== undefined) {
       this.certificateSha256 = createHash('sha256').update(certificate.raw).digest('base64url');
       this.certificate = certificate;
@@ -99,6 +103,19 @@ export class ClientSide implements ClientPort {
 
   startTls(): void {
     this.#startTls(undefined);
+  }
+
+  startInnerTls(host: string, alpn: readonly string[], first?: Buffer): boolean {
+    const context = this.#inner ? undefined : this.#options.innerTlsContext?.(host);
+    if (context === undefined || this.#socket === undefined) return false;
+    this.#inner = true;
+    this.#socket.startServerTls(
+      context,
+      alpn,
+      first === undefined || first.length === 0 ? undefined : Buffer.from(first),
+      true,
+    );
+    return true;
   }
 
   #startTls(first: Buffer | undefined): void {

@@ -44,6 +44,8 @@ export interface ConnectionOptions {
   readonly turn: Turn;
   readonly plaintextAllowed: boolean;
   readonly tlsContext: (() => tls.SecureContext) | undefined;
+  /** For TLS inside the connection (CONNECT), by host. */
+  readonly innerTlsContext?: ((host: string) => tls.SecureContext | undefined) | undefined;
   readonly admission: AdmissionTicket;
   readonly log: Logger;
   /** A client inside this one's session. */
@@ -83,10 +85,10 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
       source.kind === 'nested'
         ? source.address
         : `${source.socket.remoteAddress ?? ''}:${source.socket.remotePort ?? 0}`;
-    const { adapter, plaintextAllowed, tlsContext } = options;
+    const { adapter, plaintextAllowed, tlsContext, innerTlsContext } = options;
     this.#log = options.log;
     this.#admission = options.admission;
-    this.#client = new ClientSide({ address, plaintextAllowed, tlsContext, alpn: adapter.alpn }, this);
+    this.#client = new ClientSide({ address, plaintextAllowed, tlsContext, innerTlsContext, alpn: adapter.alpn }, this);
     this.#upstream = new UpstreamSide(options.turn, this, adapter.alpn, options.log);
     this.#timers = new SessionTimers((name) => this.#guarded(() => this.#session.timer(name)));
     this.#parts = parts(this);

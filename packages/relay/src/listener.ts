@@ -20,6 +20,8 @@ export interface ListenOptions {
   readonly plaintext: boolean;
   /** The certificate in force, asked for at each handshake so that a renewal needs no restart; undefined = no TLS here. */
   readonly tlsContext: (() => tls.SecureContext) | undefined;
+  /** What is shown to a client that speaks TLS to that host inside its connection (CONNECT); undefined = it is not spoken here. */
+  readonly innerTlsContext?: (host: string) => tls.SecureContext | undefined;
   readonly turn: Turn;
   readonly admission: Admission;
   readonly log: Logger;
@@ -74,6 +76,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
           turn: options.turn,
           plaintextAllowed: options.plaintext,
           tlsContext: options.adapter.transport === 'relay' ? options.tlsContext : undefined,
+          innerTlsContext: options.innerTlsContext,
           admission,
           log: options.log,
           nest,

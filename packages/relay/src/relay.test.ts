@@ -454,3 +454,72 @@ test('plaintext off the loopback is refused', () => {
   const options = { host: '0.0.0.0', port: 0, plaintext: true } as unknown as Parameters<typeof listen>[0];
   expect(() => listen(options)).toThrow(GatewayError);
 });
+
+test('TLS inside the TLS of a connection carries bytes both ways, in large pieces too, and only for hosts that have a certificate', async () => {
+  const asked: string[] = [];
+  const inner: boolean[] = [];
+  const listener = await listen({
+    adapter: {
+      name: 'postgres',
+      transport: 'relay',
+      defaultPort: 0,
+      alpn: ['postgresql'],
+      openSession(host: SessionHost): ProtocolSession {
+        let inside = false;
+        let secured = 0;
+        return {
+          clientBytes(chunk) {
+            if (inside) return void host.client.write(chunk);
+            const name = chunk.toString().trim();
+            const can = host.client.startInnerTls !== undefined && name === 'localhost';
+            host.client.write(Buffer.from(can ? 'yes' : 'no'));
+            if (!can) return;
+            inside = true;
+            inner.push(host.client.startInnerTls?.(name, ['http/1.1', 'h2']) ?? false);
+            inner.push(host.client.startInnerTls?.(name, []) ?? true);
+          },
+          clientSecured: ({ alpn }) => void asked.push(`${secured++} ${alpn}`),
+          clientClosed: () => {},
+          clientDrained: () => {},
+          upstreamBytes: () => {},
+          upstreamSecured: () => {},
+          upstreamClosed: () => {},
+          upstreamDrained: () => {},
+          timer: () => {},
+          end: () => host.client.end(),
+          bundleChanged: () => {},
+        };
+      },
+    },
+    host: '127.0.0.1',
+    port: 0,
+    plaintext: false,
+    tlsContext: () => context,
+    innerTlsContext: (name) => (name === 'localhost' ? context : undefined),
+    turn: new Turn(quiet),
+    admission: new Admission(),
+    log,
+    parts: () => ({ log, closed: () => {}, nowMs: () => 0, monotonicUs: () => 0 }) as unknown as HostParts,
+  });
+  cleanUps.push(() => listener.close());
+  const outer = await dialTls(listener.port);
+  outer.write('elsewhere');
+  expect((await firstData(outer)).toString()).toBe('no');
+  outer.write('localhost');
+  expect((await firstData(outer)).toString()).toBe('yes');
+  const secure = tls.connect({ socket: outer, ca: cert, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
+  secure.on('error', () => {});
+  await new Promise((done) => secure.once('secureConnect', done));
+  const sent = Buffer.alloc(3_000_000, 'abcdefghij');
+  const got = createHash('sha256');
+  let bytes = 0;
+  secure.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    got.update(chunk);
+  });
+  secure.write(sent);
+  await until(() => bytes >= sent.length);
+  expect(got.digest('hex')).toBe(createHash('sha256').update(sent).digest('hex'));
+  expect(inner).toEqual([true, false]);
+  expect(asked).toEqual(['0 postgresql', '1 http/1.1']);
+});

@@ -3,20 +3,10 @@
  * Refuses every other kind of key and every attribute; DER is small enough to write by hand, and the agent stays small.
  */
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { tlv } from '../der.ts';
 
 const COMMON_NAME = Buffer.from('0603550403', 'hex');
 const ECDSA_WITH_SHA256 = Buffer.from('300a06082a8648ce3d040302', 'hex');
-
-function tlv(tag: number, ...content: readonly Uint8Array[]): Buffer {
-  const body = Buffer.concat(content);
-  const length =
-    body.length < 128
-      ? Buffer.of(body.length)
-      : body.length < 256
-        ? Buffer.of(0x81, body.length)
-        : Buffer.of(0x82, body.length >> 8, body.length & 255);
-  return Buffer.concat([Buffer.of(tag), length, body]);
-}
 
 /** @param privateKey P-256 @returns DER */
 export function certificateRequest(privateKey: KeyObject, name: string): Buffer {

@@ -16,6 +16,7 @@ import { EnrollServer } from './enroll.server.ts';
 import { Enrollment } from './enrollment.service.ts';
 import { ErrandDispatch } from './errand-dispatch.ts';
 import { InstallController } from './install.controller.ts';
+import { Interception } from './interception.service.ts';
 import { LinkServer } from './link.server.ts';
 import { Links } from './links.ts';
 
@@ -32,6 +33,15 @@ import { Links } from './links.ts';
     SshModule,
   ],
   controllers: [InstallController, AgentsController],
-  providers: [AgentsRepository, AgentsService, Enrollment, EnrollServer, ErrandDispatch, LinkServer, Links],
+  providers: [
+    AgentsRepository,
+    AgentsService,
+    Enrollment,
+    EnrollServer,
+    ErrandDispatch,
+    Interception,
+    LinkServer,
+    Links,
+  ],
 })
 export class AgentsModule {}

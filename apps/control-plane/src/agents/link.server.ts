@@ -28,6 +28,7 @@ import { TrailIngest } from '../trail/ingest.service.ts';
 import { AgentsRepository } from './agents.repository.ts';
 import { Enrollment } from './enrollment.service.ts';
 import { bindServer, stopServer } from './grpc.ts';
+import { Interception } from './interception.service.ts';
 import { type AgentCall, Link, type LinkFeatures } from './link.ts';
 import { Links } from './links.ts';
 import { peerOf } from './peer.ts';
@@ -56,6 +57,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly errands: Errands,
     private readonly ssh: SshCertificates,
     private readonly signIns: AgentSignIns,
+    private readonly interception: Interception,
     private readonly bus: Bus,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
@@ -327,6 +329,11 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         if (agent === null) return;
         const { certificate, notAfter } = await this.ssh.certifyHost(agent, publicKey ?? new Uint8Array());
         link.send({ sshHostCertificate: { certificate, notAfter: String(notAfter.getTime()) } });
+      }),
+    interceptionKey: (link, { csr }) =>
+      this.#orSkip(link, 'interception key', async () => {
+        const interceptionCertificate = await this.interception.certify(link.agent, csr ?? new Uint8Array());
+        link.send({ interceptionCertificate });
       }),
     signInAsk: (link, ask) =>
       this.#orSkip(link, 'sign-in', () => this.signIns.ask(link.agent, ask, (message) => link.send(message))),

@@ -38,6 +38,7 @@ export interface LinkFeatures {
   sshHostKey(link: Link, message: NonNullable<AgentMessage['sshHostKey']>): Promise<void>;
   signInAsk(link: Link, message: NonNullable<AgentMessage['signInAsk']>): Promise<void>;
   signInWithdrawn(link: Link, message: NonNullable<AgentMessage['signInWithdrawn']>): Promise<void>;
+  interceptionKey(link: Link, message: NonNullable<AgentMessage['interceptionKey']>): Promise<void>;
 }
 
 export class Link {
@@ -253,10 +254,11 @@ export class Link {
     if (consumed != null) return this.#rest.push(() => features.consumed(this, consumed));
     if (lease != null) return this.#rest.push(() => features.lease(this, lease));
     if (credential != null) return this.#rest.push(() => features.credential(this, credential));
-    const { sshHostKey, signInAsk, signInWithdrawn } = message;
+    const { sshHostKey, signInAsk, signInWithdrawn, interceptionKey } = message;
     if (sshHostKey != null) return this.#rest.push(() => features.sshHostKey(this, sshHostKey));
     if (signInAsk != null) return this.#rest.push(() => features.signInAsk(this, signInAsk));
     if (signInWithdrawn != null) return this.#rest.push(() => features.signInWithdrawn(this, signInWithdrawn));
+    if (interceptionKey != null) return this.#rest.push(() => features.interceptionKey(this, interceptionKey));
     // A message of a later version: the contract only adds, so what is not known is left alone.
     this.#log.debug('a message that this version does not know', { agent: this.agent.name });
   }

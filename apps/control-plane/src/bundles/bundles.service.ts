@@ -7,6 +7,7 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SealedCredentialMessage, SignedManifest } from '@sallyport/contract';
 import { GatewayError, LIMITS } from '@sallyport/core';
+import type { Resource } from '@sallyport/model';
 import { Counter, Gauge } from 'prom-client';
 import { Bus } from '../bus/bus.ts';
 import { Config } from '../config.ts';
@@ -143,6 +144,11 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
       this.log.error('a bundle could not be compiled', { agent: agent.name, error: cause });
       throw cause;
     }
+  }
+
+  /** The resources that an agent guards, as its bundle has them. */
+  async resourcesFor(agent: Pick<BundleAgent, 'name' | 'projectId'>): Promise<readonly Resource[]> {
+    return (await this.#projectOf(agent.projectId).at(this.#counterOf(agent.projectId))).resourcesFor(agent.name);
   }
 
   /** Stored credentials of a bundle, each sealed to the agent's own key. */

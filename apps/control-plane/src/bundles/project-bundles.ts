@@ -3,6 +3,7 @@
  * changed; after one that failed everything is read anew. Refuses to know agents' ids, keys, and when to look.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Resource } from '@sallyport/model';
 import type { BundleCounter } from './bundles.repository.ts';
 import { Catalog } from './catalog.ts';
 import type { BundleSource } from './compile.ts';
@@ -14,6 +15,8 @@ export interface ProjectState {
   /** Stored credentials by id. */
   readonly credentials: ReadonlyMap<string, StoredCredential>;
   editionFor(agentName: string): Edition;
+  /** What an agent called so guards. */
+  resourcesFor(agentName: string): readonly Resource[];
 }
 
 export interface ProjectSources {
@@ -60,6 +63,8 @@ export class ProjectBundles {
     return {
       credentials: loaded.rows.credentials,
       editionFor: (agentName) => viewFor(loaded, agentName).edition(loaded.source),
+      resourcesFor: (agentName) =>
+        loaded.source.resources.flatMap(({ resource, agents }) => (isGuardedBy(agents, agentName) ? [resource] : [])),
     };
   }
 

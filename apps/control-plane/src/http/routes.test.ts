@@ -20,6 +20,7 @@ const PUBLIC_ROUTES = [
   'GET /v1/agents/package',
   'GET /v1/agents/package/:file',
   'GET /v1/ca',
+  'GET /v1/ca/interception',
   'GET /v1/keys',
   'GET /v1/logout',
   'GET /v1/logout/done',

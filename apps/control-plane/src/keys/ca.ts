@@ -23,6 +23,7 @@ import {
   BACKDATE_MS,
   type CaPurpose,
   CLIENT_AUTH,
+  INTERCEPTION_CERTIFICATE_MS,
   LISTENER_CERTIFICATE_MS,
   SERVER_AUTH,
   SERVER_CERTIFICATE_MS,
@@ -46,6 +47,11 @@ export interface Issued {
   readonly notAfter: Date;
   /** SHA-256 of the SubjectPublicKeyInfo. */
   readonly keyHash: Uint8Array<ArrayBuffer>;
+}
+
+/** An issuer's names are those that stand below it. */
+interface OnlyHosts {
+  readonly onlyHosts: readonly string[];
 }
 
 /** The SPIFFE id of an agent: `spiffe://sallyport/<project>/agent/<agent>`. */
@@ -103,6 +109,29 @@ export class CertificateAuthority {
   }
 
   /**
+   * An issuer of an agent's own, for the hosts that its forward proxy ends TLS for and no others.
+   * @param hosts canonical, at least one
+   * @returns the chain with the issuer above, which is what programs trust
+   */
+  issueInterception(tx: Tx, agent: CertifiedAgent, csr: Uint8Array, hosts: readonly string[]): Promise<Issued> {
+    return this.#issueTo(
+      tx,
+      agent,
+      csr,
+      'interception',
+      'interception_ca',
+      INTERCEPTION_CERTIFICATE_MS,
+      [SERVER_AUTH],
+      { onlyHosts: hosts },
+    );
+  }
+
+  /** PEM of the issuer above the agents' own. */
+  async interceptionRoot(): Promise<string> {
+    return (await this.keys.authority('interception_ca')).chain;
+  }
+
+  /**
    * A fresh key and certificate for one of our own gRPC servers. Made at each start.
    * @returns PEM chain (leaf first, without the root) and PEM key
    */
@@ -128,11 +157,11 @@ export class CertificateAuthority {
     tx: Tx,
     agent: CertifiedAgent,
     csr: Uint8Array,
-    purpose: 'agent_identity' | 'listener',
+    purpose: 'agent_identity' | 'listener' | 'interception',
     authority: CaPurpose,
     lifeMs: number,
     usages: readonly string[],
-    names: SubjectNames,
+    names: SubjectNames | OnlyHosts,
   ): Promise<Issued> {
     const publicKey = await requestKey(csr);
     const { leaf, chain, notBefore, notAfter } = await this.#make(
@@ -162,7 +191,7 @@ export class CertificateAuthority {
     subject: string,
     lifeMs: number,
     usages: readonly string[],
-    names: SubjectNames,
+    names: SubjectNames | OnlyHosts,
   ) {
     const ca = await this.keys.authority(authority);
     const notBefore = new Date(this.clock.nowMs() - BACKDATE_MS);
@@ -172,7 +201,8 @@ export class CertificateAuthority {
       publicKey: await importPublic(ca.publicJwk),
       sign: (bytes: Uint8Array) => ca.sign(bytes),
     };
-    const leaf = await makeCertificate({ subject, publicKey, notBefore, notAfter, usages, names, issuer });
+    const kind = 'onlyHosts' in names ? { onlyHosts: names.onlyHosts, pathLength: 0 } : { names };
+    const leaf = await makeCertificate({ subject, publicKey, notBefore, notAfter, usages, issuer, ...kind });
     return { leaf, chain: `${leaf.trim()}\n${ca.chain}`, notBefore, notAfter };
   }
 }

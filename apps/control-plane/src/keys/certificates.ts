@@ -4,6 +4,7 @@
  */
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
+import { isIP, isIPv6 } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { GatewayError } from '@sallyport/core';
 import type { PublicJwk } from './signer.ts';
@@ -25,6 +26,8 @@ export interface CertificateRequestInput {
   readonly names?: SubjectNames;
   /** Undefined = a leaf; else how many CAs may stand below. */
   readonly pathLength?: number;
+  /** Of a CA: the only hosts that what stands below may be for. */
+  readonly onlyHosts?: readonly string[];
   readonly issuer: {
     readonly subject: string;
     readonly publicKey: webcrypto.CryptoKey;
@@ -75,6 +78,7 @@ export async function makeCertificate(input: CertificateRequestInput): Promise<s
           true,
         ),
         ...(input.usages.length > 0 ? [new x509.ExtendedKeyUsageExtension([...input.usages], false)] : []),
+        ...(input.onlyHosts === undefined ? [] : [nameConstraints(input.onlyHosts)]),
         ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
         await x509.SubjectKeyIdentifierExtension.create(input.publicKey),
         await x509.AuthorityKeyIdentifierExtension.create(input.issuer.publicKey),
@@ -103,3 +107,57 @@ export async function requestKey(csr: Uint8Array): Promise<webcrypto.CryptoKey> 
 
 /** DER of each certificate of a PEM chain, in order. */
 export const derOf = (pemChain: string): Buffer[] => x509.PemConverter.decode(pemChain).map((der) => Buffer.from(der));
+
+const NAME_CONSTRAINTS = '2.5.29.30';
+const ANY_V4 = Buffer.alloc(8);
+const ANY_V6 = Buffer.alloc(32);
+
+/**
+ * RFC 5280 section 4.2.1.10, critical. A form of name that nothing is permitted of would be free: it is excluded whole.
+ * Mail addresses and URIs are no server's: the usage forbids them. A DNS name permits the names below it as well; the
+ * standard knows no other way.
+ */
+function nameConstraints(hosts: readonly string[]): x509.Extension {
+  const dns = hosts.filter((host) => isIP(host) === 0);
+  const addresses = hosts.filter((host) => isIP(host) !== 0);
+  const permitted = [
+    ...dns.map((host) => [2, Buffer.from(host)] as const),
+    ...addresses.map((host) => [7, addressRange(host)] as const),
+  ];
+  const excluded: (readonly [number, Buffer])[] = [
+    ...(dns.length === 0 ? [[2, Buffer.alloc(0)] as const] : []),
+    ...(addresses.some((host) => !isIPv6(host)) ? [] : [[7, ANY_V4] as const]),
+    ...(addresses.some(isIPv6) ? [] : [[7, ANY_V6] as const]),
+  ];
+  const subtrees = (tag: number, names: readonly (readonly [number, Buffer])[]): Buffer =>
+    names.length === 0
+      ? Buffer.alloc(0)
+      : der(0xa0 | tag, ...names.map(([form, bytes]) => der(0x30, der(0x80 | form, bytes))));
+  return new x509.Extension(NAME_CONSTRAINTS, true, der(0x30, subtrees(0, permitted), subtrees(1, excluded)));
+}
+
+/** Address and mask of one host. */
+function addressRange(host: string): Buffer {
+  if (!isIPv6(host)) return Buffer.from([...host.split('.').map(Number), 255, 255, 255, 255]);
+  const [head = '', tail] = host.split('::');
+  const groups = (text: string | undefined): number[] =>
+    text === undefined || text === '' ? [] : text.split(':').map((part) => Number.parseInt(part, 16));
+  const from = groups(head);
+  const to = groups(tail);
+  const all = [...from, ...Array.from({ length: 8 - from.length - to.length }, () => 0), ...to];
+  return Buffer.concat([Buffer.from(all.flatMap((group) => [group >> 8, group & 255])), Buffer.alloc(16, 255)]);
+}
+
+function der(tag: number, ...content: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(content);
+  const { length } = body;
+  const size =
+    length < 0x80
+      ? [length]
+      : length < 0x1_00
+        ? [0x81, length]
+        : length < 0x1_00_00
+          ? [0x82, length >> 8, length & 255]
+          : [0x83, length >> 16, (length >> 8) & 255, length & 255];
+  return Buffer.concat([Buffer.from([tag, ...size]), body]);
+}

@@ -1,9 +1,12 @@
 /** Public keys and the root certificate for whoever verifies, and rotation for admins. */
 import { Body, Controller, Get, Header, HttpCode, Post } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { GatewayError } from '@sallyport/core';
 import { z } from 'zod';
+import { Config } from '../config.ts';
 import { type Caller, From, Public, Requires } from '../http/caller.ts';
 import { Answers, open } from '../http/schema.ts';
+import { CertificateAuthority } from './ca.ts';
 import { Keys } from './keys.ts';
 import { MasterKey } from './master-key.ts';
 import { SIGNING_PURPOSES } from './purposes.ts';
@@ -33,6 +36,8 @@ export class KeysController {
   constructor(
     private readonly keys: Keys,
     private readonly masterKey: MasterKey,
+    private readonly authority: CertificateAuthority,
+    private readonly config: Config,
   ) {}
 
   /** Public: verification keys are for everybody. */
@@ -52,6 +57,16 @@ export class KeysController {
   @ApiOperation({ summary: 'Root certificate (PEM).' })
   ca(): Promise<string> {
     return this.keys.root();
+  }
+
+  /** Public, as the root. Trusted by programs that `sallyport run` starts, and by nothing else of ours. */
+  @Public()
+  @Get('ca/interception')
+  @Header('content-type', 'application/x-pem-file')
+  @ApiOperation({ summary: 'Issuer of the certificates that agents’ forward proxies show to programs (PEM).' })
+  interceptionCa(): Promise<string> {
+    if (!this.config.interception) throw new GatewayError('interception.off');
+    return this.authority.interceptionRoot();
   }
 
   @Requires('key:rotate')

@@ -44,6 +44,7 @@ const KEY_ID_PREFIX: Readonly<Record<KeyPurpose, string>> = {
   trail_seal: 'seal',
   ssh_user_ca: 'sshu',
   ssh_host_ca: 'sshh',
+  interception_ca: 'icpt',
 };
 
 export interface Signed {
@@ -174,7 +175,9 @@ export class Keys {
   /** Every certificate that signed something in a project's trail, with the issuers up to the root; PEM each, no duplicates. */
   async history(projectId = this.project.id): Promise<readonly string[]> {
     const chains = (await this.#all()).flatMap((row) =>
-      row.certificate === null || (row.purpose === 'trail' && row.projectId !== projectId)
+      row.certificate === null ||
+      row.purpose === 'interception_ca' ||
+      (row.purpose === 'trail' && row.projectId !== projectId)
         ? []
         : splitPem(row.certificate),
     );

@@ -28,12 +28,13 @@ export const KEY_PURPOSES = [
   'trail_seal',
   'ssh_user_ca',
   'ssh_host_ca',
+  'interception_ca',
 ] as const;
 export type KeyPurpose = (typeof KEY_PURPOSES)[number];
 /** Purposes that sign bytes for others to verify, and rotate by themselves. */
 export const SIGNING_PURPOSES = ['bundle', 'trail', 'access_token', 'approval', 'ssh_user_ca', 'ssh_host_ca'] as const;
 export type SigningPurpose = (typeof SIGNING_PURPOSES)[number];
-export type CaPurpose = 'root' | 'agent_identity_ca' | 'listener_ca' | 'signing_ca' | 'control_ca';
+export type CaPurpose = 'root' | 'agent_identity_ca' | 'listener_ca' | 'signing_ca' | 'control_ca' | 'interception_ca';
 
 const DAY_MS = 86_400_000;
 const YEAR_MS = 365 * DAY_MS;
@@ -141,6 +142,17 @@ export const KEY_PLANS: Readonly<Record<KeyPurpose, KeyPlan>> = {
     usages: [],
     title: 'SSH hosts',
   },
+  // Stands apart from the root: programs that are to believe an agent about the hosts of others believe nothing else of ours,
+  // and who trusts the root does not trust this.
+  interception_ca: {
+    algorithm: 'ES256',
+    signsMs: 10 * YEAR_MS,
+    overlapMs: YEAR_MS,
+    issuer: 'self',
+    isCa: true,
+    usages: [SERVER_AUTH],
+    title: 'Sallyport interception',
+  },
 };
 
 /** The next key is made this long before the current one stops signing. */
@@ -153,5 +165,7 @@ export const LISTENER_CERTIFICATE_MS = 90 * DAY_MS;
 export const SERVER_CERTIFICATE_MS = YEAR_MS;
 /** As a listener's: it outlives the offline budget. */
 export const SSH_HOST_CERTIFICATE_MS = 90 * DAY_MS;
+/** Of an agent's issuer for its forward proxy: long enough to outlive the offline budget, no longer. */
+export const INTERCEPTION_CERTIFICATE_MS = 30 * DAY_MS;
 /** Certificates start this much earlier, for clocks that lag. */
 export const BACKDATE_MS = 5 * 60_000;
