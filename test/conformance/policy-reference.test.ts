@@ -19,6 +19,7 @@ test('every field of every family is documented', () => {
       .filter((field) => field !== 'name')
       .map((field) => `r.${field}`),
     ...Object.keys(FACT_TYPES.SshForward).map((field) => `ssh.forward.${field}`),
+    ...Object.keys(FACT_TYPES.BodyField).map((field) => `f.${field}`),
     ...Object.keys(FACT_TYPES.SqlColumn).map((field) => `c.${field}`),
   ];
   expect([...fields, ...parts].filter((fact) => !PAGE.includes(`\`${fact}\``))).toEqual([]);

@@ -92,3 +92,20 @@ test('every claim in use is read as it was written, stands in a golden token, an
     expect(() => parseAccessTokenClaims(wrong, ''), name).toThrow();
   }
 });
+
+test('resources over HTTP, and masks and facts of them, are read as they were written, and an unknown field refuses the bundle', () => {
+  const lines = read('http-chunks.txt').split('\n');
+  expect(lines.map((line) => line.split('/')[0])).toEqual(['resource', 'resource', 'resource', 'policy']);
+  for (const line of lines) {
+    const [name, ...rest] = line.split(' ');
+    const kind = name!.slice(0, name!.indexOf('/')) as BundleChunkKind;
+    const body = JSON.parse(rest.join(' ')) as Record<string, unknown>;
+    expect(CHUNK_PARSERS[kind](body, '')).toEqual(body);
+    expect(() => CHUNK_PARSERS[kind]({ ...body, later: true }, '')).toThrow(/later/);
+    const target = body[body['kind'] as string] as object | undefined;
+    if (target !== undefined)
+      expect(() => CHUNK_PARSERS[kind]({ ...body, [body['kind'] as string]: { ...target, later: 1 } }, '')).toThrow(
+        /later/,
+      );
+  }
+});

@@ -128,6 +128,10 @@ export const CODES = {
     http: 502,
     text: 'The answer could hold masked values and cannot be read, so it was not passed on.',
   },
+  'http.body_unsigned': {
+    http: 413,
+    text: 'The service wants its requests signed with their body, and this body is too long for that. Send it in smaller parts.',
+  },
   'http.slow': { http: 408, text: 'The request did not come in time.' },
   'http.held': { http: 404, text: 'There is no held request of that name for you, or its answer was fetched already.' },
   'tls.required': { http: 400, text: 'This listener speaks TLS only.' },

@@ -176,6 +176,9 @@ export const LIMITS = {
   interceptedHostsMax: 2_000,
   /** Leaves kept ready by a forward proxy; those that were not used for longest are made again. */
   interceptionLeavesMax: 256,
+  /** A document that rules read field by field; a deeper or longer one is not computable. */
+  bodyDepthMax: 64,
+  bodyFieldsMax: 5_000,
   celSourceBytesMax: 4 * 1024,
   /** A command line: what Linux takes as one argument of a program. A longer one is refused. */
   shellTextCharactersMax: 128 * 1024,

@@ -31,6 +31,11 @@ export const CAPABILITIES = [
   'approval.commit.1',
   'bundle.pages.1',
   'group.parts.1',
+  'http.1',
+  'kubernetes.1',
+  'mcp.1',
+  'policy.http.1',
+  'mask.http.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

@@ -7,6 +7,7 @@ export {
   parseApprovalRequest,
   parseOfferedShape,
 } from './approval.ts';
+export { fieldNumber, fieldsOf, pathKey } from './body-fields.ts';
 export {
   type Bundle,
   type BundleChunk,
@@ -52,6 +53,20 @@ export {
 } from './credential.ts';
 export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
+export { HTTP_INJECT_FIELDS, HTTP_INJECTIONS, type HttpInject, type HttpInjection } from './http-inject.ts';
+export type { BodyFacts, BodyField, HttpFacts, KubernetesFacts, McpFacts } from './http-statement.ts';
+export {
+  HTTP_HEADER_NAME,
+  HTTP_RESERVED_HEADERS,
+  HTTP_TLS_MODES,
+  type HttpRoute,
+  type HttpTarget,
+  httpTargetProblem,
+  KUBERNETES_IDENTITIES,
+  KUBERNETES_OPAQUE,
+  type KubernetesTarget,
+  type McpTarget,
+} from './http-target.ts';
 export {
   canonicalHost,
   interceptedHosts,
@@ -77,6 +92,7 @@ export {
   wrongClaim,
 } from './issuer.ts';
 export { type JsonStep, parseJsonPath } from './json-path.ts';
+export { type KubernetesMaskPlace, parseKubernetesMask } from './kubernetes-mask.ts';
 export {
   type ApprovalSpec,
   BUDGET_METERS,
@@ -165,6 +181,9 @@ export {
   type ColumnMask,
   type CommitHold,
   type DetectMask,
+  type HeaderMask,
+  type JsonMask,
+  type KubernetesMask,
   type MaskSet,
   NO_MASKS,
   type ShadowHit,

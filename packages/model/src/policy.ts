@@ -98,6 +98,12 @@ export const parseMask = objectOf({
   /** `schema.table.column` each. */
   columns: optional(listOf(parseString, 10_000)),
   detect: optional(listOf(oneOf(...DETECTORS), DETECTORS.length)),
+  /** Paths in JSON bodies: `customers[].ssn`, `**.token` (json-path.ts). */
+  json: optional(listOf(parseString, 1_000)),
+  /** Headers of answers, lower case. */
+  headers: optional(listOf(parseString, 200)),
+  /** `secrets:data.*`, `configmaps/app:data.password`. */
+  kubernetes: optional(listOf(parseString, 1_000)),
   with: oneOf(...MASK_METHODS),
 });
 export type Mask = ReturnType<typeof parseMask>;

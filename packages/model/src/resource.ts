@@ -15,6 +15,7 @@ import {
   recordOf,
 } from '@sallyport/core';
 import { parseCredentialSource } from './credential.ts';
+import { httpTargetProblem, parseHttpTarget, parseKubernetesTarget, parseMcpTarget } from './http-target.ts';
 import { PROTOCOLS } from './protocol.ts';
 import { parseSshTarget, sshTargetProblem } from './ssh-target.ts';
 
@@ -60,6 +61,9 @@ const parseBase = objectOf({
   labels: recordOf(parseString),
   postgres: optional(parsePostgresTarget),
   ssh: optional(parseSshTarget),
+  http: optional(parseHttpTarget),
+  kubernetes: optional(parseKubernetesTarget),
+  mcp: optional(parseMcpTarget),
   credential: parseCredentialSource,
   recording: oneOf(...RECORDING_LEVELS),
   /** `strict`: fdatasync before forwarding. */
@@ -94,6 +98,10 @@ export const parseResource: Parser<Resource> = (value, path) => {
   if (resource.kind === 'ssh') {
     const problem = sshTargetProblem(resource.ssh);
     if (problem !== undefined) throw new ParseError(`${path}.ssh`, problem);
+  }
+  if (resource.kind === 'http' || resource.kind === 'kubernetes' || resource.kind === 'mcp') {
+    const problem = httpTargetProblem(resource[resource.kind]);
+    if (problem !== undefined) throw new ParseError(`${path}.${resource.kind}.${problem.field}`, problem.message);
   }
   return resource;
 };

@@ -3,6 +3,7 @@
  * Refuses to know bytes. A statement that is not understood has `understood: false` and is refused whatever the rules say.
  */
 import type { Effect } from './effect.ts';
+import type { BodyFacts, HttpFacts, KubernetesFacts, McpFacts } from './http-statement.ts';
 import type { Protocol } from './protocol.ts';
 import type { FileFacts, ShellFacts, SshFacts } from './ssh-statement.ts';
 import type { TransactionWork } from './transaction.ts';
@@ -95,6 +96,10 @@ export interface StatementFacts {
   readonly ssh?: SshFacts;
   readonly shell?: ShellFacts;
   readonly file?: FileFacts;
+  readonly http?: HttpFacts;
+  readonly body?: BodyFacts;
+  readonly k8s?: KubernetesFacts;
+  readonly mcp?: McpFacts;
 }
 
 /** What two statements share that differ in literals and parameter values alone; only where those cannot change what runs. */

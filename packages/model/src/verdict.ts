@@ -12,10 +12,29 @@ export interface DetectMask {
   readonly detect: Detector;
   readonly with: MaskMethod;
 }
+/** `path` as in the policy: `parseJsonPath` reads it. */
+export interface JsonMask {
+  readonly path: string;
+  readonly with: MaskMethod;
+}
+export interface HeaderMask {
+  /** Lower case. */
+  readonly header: string;
+  readonly with: MaskMethod;
+}
+/** `place` as in the policy: `parseKubernetesMask` reads it. */
+export interface KubernetesMask {
+  readonly place: string;
+  readonly with: MaskMethod;
+}
 /** Shared by reference between verdicts of one bundle, so that a plan compiled for it can be kept in a WeakMap. */
 export interface MaskSet {
   readonly columns: readonly ColumnMask[];
   readonly detect: readonly DetectMask[];
+  /** Absent = none; so are the next two. */
+  readonly json?: readonly JsonMask[];
+  readonly headers?: readonly HeaderMask[];
+  readonly kubernetes?: readonly KubernetesMask[];
 }
 export const NO_MASKS: MaskSet = Object.freeze({ columns: Object.freeze([]), detect: Object.freeze([]) });
 

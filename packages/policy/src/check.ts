@@ -3,7 +3,18 @@
  * Refuses to guess what was meant. Runs when a policy is saved and once more when an agent loads it.
  */
 import { isDnsLabel, LIMITS } from '@sallyport/core';
-import { type ApprovalSpec, BUDGET_METERS, type Budget, type Mask, type Policy, type Rule } from '@sallyport/model';
+import {
+  type ApprovalSpec,
+  BUDGET_METERS,
+  type Budget,
+  HTTP_HEADER_NAME,
+  HTTP_RESERVED_HEADERS,
+  type Mask,
+  type Policy,
+  parseJsonPath,
+  parseKubernetesMask,
+  type Rule,
+} from '@sallyport/model';
 import { isEmptyBudget } from './budgets.ts';
 import { type Condition, compileCondition } from './condition.ts';
 import { isZone } from './quiet-hours.ts';
@@ -110,14 +121,30 @@ function covers(earlier: Rule, rule: Rule): boolean {
 
 function maskProblems(mask: Mask, field: string): readonly FieldProblem[] {
   const problems: FieldProblem[] = [];
-  const { columns = [], detect = [] } = mask;
-  if (columns.length === 0 && detect.length === 0)
-    problems.push({ field, message: 'a mask names columns or detectors' });
+  const { columns = [], detect = [], json = [], headers = [], kubernetes = [] } = mask;
+  if ([columns, detect, json, headers, kubernetes].every(({ length }) => length === 0))
+    problems.push({ field, message: 'a mask names columns, detectors, json paths, headers or kubernetes objects' });
   columns.forEach((column, at) => {
     const parts = column.split('.');
     if (parts.length !== 3 || parts.some((part) => part === '')) {
       problems.push({ field: `${field}.columns[${at}]`, message: 'is written schema.table.column' });
     }
+  });
+  const wrong = (at: string, message: string): void => void problems.push({ field: `${field}.${at}`, message });
+  json.forEach((path, at) => {
+    if (parseJsonPath(path) === undefined) wrong(`json[${at}]`, 'a path is expected, as customers[].ssn or **.token');
+  });
+  kubernetes.forEach((place, at) => {
+    if (parseKubernetesMask(place) === undefined)
+      wrong(`kubernetes[${at}]`, 'is written secrets:data.* or configmaps/app:data.password');
+  });
+  headers.forEach((name, at) => {
+    // `set-cookie` may be masked: what frames a message may not.
+    if (!HTTP_HEADER_NAME.test(name) || (HTTP_RESERVED_HEADERS.has(name) && name !== 'set-cookie'))
+      problems.push({
+        field: `${field}.headers[${at}]`,
+        message: 'a header in lower case, none that frames a message',
+      });
   });
   return problems;
 }

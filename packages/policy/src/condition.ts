@@ -31,6 +31,7 @@ import {
   TimeFact,
   UsageFact,
 } from './facts.ts';
+import { BodyFact, BodyFieldFact, HttpFact, KubernetesFact, McpFact } from './http-facts.ts';
 
 /** The facts of one statement, by family; a family it does not have is absent. */
 export type FactContext = { readonly [F in Family]?: object };
@@ -73,6 +74,11 @@ const CLASSES = {
   SshForward: SshForwardFact,
   Ssh: SshFact,
   File: FileFact,
+  BodyField: BodyFieldFact,
+  Http: HttpFact,
+  Body: BodyFact,
+  Kubernetes: KubernetesFact,
+  Mcp: McpFact,
   Principal: PrincipalFact,
   OnBehalfOf: OnBehalfOfFact,
   Resource: ResourceFact,

@@ -99,7 +99,10 @@ describe('what is wrong is named with its line and field', () => {
       '7:39 rules[0].approval.count: from 1 to 10',
     ],
     [withRule('name: r\nwhen: "true"\nverdict: stop'), '6:14 rules[0].verdict: one of allow, hold, deny is expected'],
-    ['kind: Policy\nname: p\nmasks:\n  - { with: redact }', '4:5 masks[0]: a mask names columns or detectors'],
+    [
+      'kind: Policy\nname: p\nmasks:\n  - { with: redact }',
+      '4:5 masks[0]: a mask names columns, detectors, json paths, headers or kubernetes objects',
+    ],
     [
       'kind: Policy\nname: p\nmasks:\n  - { columns: [ssn], with: redact }',
       '4:17 masks[0].columns[0]: is written schema.table.column',

@@ -317,7 +317,14 @@ export function renderPolicyDocument(policy: Policy): string {
     masks:
       policy.masks.length === 0
         ? undefined
-        : policy.masks.map(({ columns, detect, with: method }) => ({ columns, detect, with: method })),
+        : policy.masks.map(({ columns, detect, json, headers, kubernetes, with: method }) => ({
+            columns,
+            detect,
+            json,
+            headers,
+            kubernetes,
+            with: method,
+          })),
     budgets: policy.budgets === undefined ? undefined : policy.budgets.map(renderBudget),
   };
   return stringify(document, { lineWidth: 110, keepUndefined: false });

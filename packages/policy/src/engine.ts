@@ -30,6 +30,7 @@ import {
   timeFact,
   usageFact,
 } from './facts.ts';
+import { bodyFact, httpFact, kubernetesFact, mcpFact } from './http-facts.ts';
 import { GrantBook, isInForce, type Rights } from './rights.ts';
 import { evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
 import { type SessionView, SessionViews } from './session-view.ts';
@@ -86,7 +87,6 @@ const NO_RIGHTS: Rights = {
   until: Number.POSITIVE_INFINITY,
 };
 
-const NO_FAMILIES: ReadonlySet<Family> = new Set();
 const ALL_FAMILIES: ReadonlySet<Family> = new Set(Object.keys(FAMILIES) as Family[]);
 
 /** Called once per bundle. @throws GatewayError `bundle.malformed` when a policy in it does not compile */
@@ -166,7 +166,9 @@ function findingsOf(view: SessionView, input: DecisionInput): Findings {
   let steady = sql === undefined ? undefined : view.findings.get(sql);
   if (steady === undefined) {
     steady =
-      view.steadyRules.length === 0 ? NO_FINDINGS : evaluate(view.steadyRules, contextOf(view, input, NO_FAMILIES));
+      view.steadyRules.length === 0
+        ? NO_FINDINGS
+        : evaluate(view.steadyRules, contextOf(view, input, view.steadyReads));
     if (sql !== undefined) view.findings.set(sql, steady);
   }
   if (view.changingRules.length === 0) return steady;
@@ -178,7 +180,7 @@ function contextOf(
   { session, statement, usage, nowMs }: DecisionInput,
   reads: ReadonlySet<Family>,
 ): FactContext {
-  const { sql, ssh, shell, file } = statement.facts;
+  const { sql, ssh, shell, file, http, body, k8s, mcp } = statement.facts;
   let fact: object | undefined;
   if (sql !== undefined) {
     fact = view.sqlFacts.get(sql);
@@ -198,5 +200,9 @@ function contextOf(
     ...(ssh === undefined ? {} : { ssh: sshFact(ssh) }),
     ...(shell === undefined ? {} : { shell: shellFact(shell) }),
     ...(file === undefined ? {} : { file: fileFact(file) }),
+    ...(http === undefined || !reads.has('http') ? {} : { http: httpFact(http) }),
+    ...(body === undefined || !reads.has('body') ? {} : { body: bodyFact(body) }),
+    ...(k8s === undefined || !reads.has('k8s') ? {} : { k8s: kubernetesFact(k8s) }),
+    ...(mcp === undefined || !reads.has('mcp') ? {} : { mcp: mcpFact(mcp) }),
   };
 }

@@ -21,6 +21,8 @@ import {
   type SshFacts,
   WEEKDAYS,
 } from '@sallyport/model';
+import { Fact } from './fact.ts';
+import { HTTP_FACT_TYPES } from './http-facts.ts';
 
 /** Field names and CEL types of each type conditions can see. The classes below have exactly these properties. */
 export const FACT_TYPES = {
@@ -78,6 +80,7 @@ export const FACT_TYPES = {
   SshForward: { present: 'bool', kind: 'string', host: 'string', port: 'int' },
   Ssh: { channel: 'string', login: 'string', pty: 'bool', subsystem: 'string', forward: 'SshForward' },
   File: { op: 'string', path: 'string', target: 'string', size: 'int', via: 'string' },
+  ...HTTP_FACT_TYPES,
   Principal: { id: 'string', name: 'string', kind: 'string', groups: 'list<string>' },
   OnBehalfOf: { present: 'bool', id: 'string', name: 'string', kind: 'string', groups: 'list<string>' },
   Resource: { id: 'string', name: 'string', kind: 'string', labels: 'map<string, string>' },
@@ -99,6 +102,10 @@ export const FAMILIES = {
   ssh: 'Ssh',
   shell: 'Shell',
   file: 'File',
+  http: 'Http',
+  body: 'Body',
+  k8s: 'Kubernetes',
+  mcp: 'Mcp',
   principal: 'Principal',
   on_behalf_of: 'OnBehalfOf',
   resource: 'Resource',
@@ -110,14 +117,8 @@ export const FAMILIES = {
 export type Family = keyof typeof FAMILIES;
 
 /** Families that are planned: a rule that reads one is refused with that reason. */
-export const LATER_FAMILIES: readonly string[] = ['plan', 'k8s', 'http'];
+export const LATER_FAMILIES: readonly string[] = ['plan'];
 
-/** A record that CEL knows by its class. Properties are set once; the registry lists which there are. */
-class Fact {
-  constructor(fields: object) {
-    Object.assign(this, fields);
-  }
-}
 export class SqlColumnFact extends Fact {}
 export class SqlRelationFact extends Fact {}
 export class SqlStatementFact extends Fact {}

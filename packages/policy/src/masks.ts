@@ -5,6 +5,9 @@
 import {
   type ColumnMask,
   type DetectMask,
+  type HeaderMask,
+  type JsonMask,
+  type KubernetesMask,
   type Mask,
   type MaskMethod,
   type MaskSet,
@@ -37,6 +40,9 @@ export class MaskSets {
 function union(masks: readonly Mask[]): MaskSet {
   const columns = new Map<string, ColumnMask>();
   const detect = new Map<string, DetectMask>();
+  const json = new Map<string, JsonMask>();
+  const headers = new Map<string, HeaderMask>();
+  const kubernetes = new Map<string, KubernetesMask>();
   for (const mask of masks) {
     for (const name of mask.columns ?? []) {
       const [schema = '', table = '', column = ''] = name.split('.');
@@ -44,9 +50,22 @@ function union(masks: readonly Mask[]): MaskSet {
     }
     for (const name of mask.detect ?? [])
       detect.set(name, { detect: name, with: stricter(detect.get(name)?.with, mask.with) });
+    for (const path of mask.json ?? []) json.set(path, { path, with: stricter(json.get(path)?.with, mask.with) });
+    for (const header of mask.headers ?? [])
+      headers.set(header, { header, with: stricter(headers.get(header)?.with, mask.with) });
+    for (const place of mask.kubernetes ?? [])
+      kubernetes.set(place, { place, with: stricter(kubernetes.get(place)?.with, mask.with) });
   }
-  return Object.freeze({ columns: Object.freeze([...columns.values()]), detect: Object.freeze([...detect.values()]) });
+  return Object.freeze({
+    columns: listed(columns),
+    detect: listed(detect),
+    ...(json.size === 0 ? {} : { json: listed(json) }),
+    ...(headers.size === 0 ? {} : { headers: listed(headers) }),
+    ...(kubernetes.size === 0 ? {} : { kubernetes: listed(kubernetes) }),
+  });
 }
+
+const listed = <T>(map: ReadonlyMap<string, T>): readonly T[] => Object.freeze([...map.values()]);
 
 const stricter = (a: MaskMethod | undefined, b: MaskMethod): MaskMethod =>
   a !== undefined && STRICTNESS.indexOf(a) > STRICTNESS.indexOf(b) ? a : b;

@@ -27,6 +27,8 @@ export interface SessionView {
   /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
   readonly steadyRules: readonly CompiledRule[];
   readonly changingRules: readonly CompiledRule[];
+  /** Families the steady rules read. */
+  readonly steadyReads: ReadonlySet<Family>;
   /** Families the changing rules read. */
   readonly changingReads: ReadonlySet<Family>;
   readonly facts: FactContext;
@@ -74,6 +76,7 @@ export class SessionViews {
     });
     const rules = about.flatMap((compiled) => compiled.rules);
     const changing = rules.filter((rule) => rule.changing);
+    const steady = rules.filter((rule) => !rule.changing);
     return {
       resource,
       policies: new Set(about.map(({ policy }) => policy)),
@@ -82,9 +85,10 @@ export class SessionViews {
         about.map(({ policy }) => policy),
         (policy) => (isAboutPrincipal(policy, principal, groups) ? principal.id : onBehalfOf!.id),
       ),
-      steadyRules: rules.filter((rule) => !rule.changing),
+      steadyRules: steady,
       changingRules: changing,
-      changingReads: new Set(changing.flatMap((rule) => [...rule.reads])),
+      steadyReads: readsOf(steady),
+      changingReads: readsOf(changing),
       facts: {
         principal: principalFact(principal, groups),
         on_behalf_of: onBehalfOfFact(onBehalfOf, otherGroups),
@@ -100,6 +104,9 @@ export class SessionViews {
     };
   }
 }
+
+const readsOf = (rules: readonly CompiledRule[]): ReadonlySet<Family> =>
+  new Set(rules.flatMap((rule) => [...rule.reads]));
 
 function budgetsOf(policies: readonly Policy[], counted: (policy: Policy) => string): readonly SessionBudget[] {
   const all = policies.flatMap((policy) =>

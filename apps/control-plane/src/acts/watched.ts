@@ -52,7 +52,7 @@ export const WATCHED: Readonly<Record<string, Watched>> = {
     thing: 'resource',
     open: ['name', 'kind', 'description', 'labels', 'agents', 'credentialId', 'spec'],
     // Where it is on the network.
-    hiddenKeys: ['postgres', 'ssh'],
+    hiddenKeys: ['postgres', 'ssh', 'http', 'kubernetes', 'mcp'],
   },
   credential: {
     thing: 'credential',

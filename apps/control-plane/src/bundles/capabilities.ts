@@ -4,6 +4,8 @@
  */
 import { type Grant, needsSources, type Policy, type Resource, type Revocation } from '@sallyport/model';
 
+const HTTP_KINDS = ['http', 'kubernetes', 'mcp'] as const;
+
 /** Of a bundle these are the union of its parts', in this order. */
 export interface BundleParts {
   readonly resources?: readonly Resource[];
@@ -52,6 +54,19 @@ function capabilitiesOf(
       'ssh.1',
       resources.some((resource) => resource.kind === 'ssh') ||
         grants.some(({ effects }) => effects.includes('forward')),
+    ],
+    ...HTTP_KINDS.map((kind) => [`${kind}.1`, resources.some((resource) => resource.kind === kind)] as const),
+    [
+      'policy.http.1',
+      policies.some((policy) =>
+        policy.rules.some(({ when, unless = '' }) => /\b(http|body|k8s|mcp)\./.test(`${when} ${unless}`)),
+      ),
+    ],
+    [
+      'mask.http.1',
+      masks.some(
+        ({ json = [], headers = [], kubernetes = [] }) => json.length + headers.length + kubernetes.length > 0,
+      ),
     ],
     ['policy.cel.1', policies.some((policy) => policy.rules.length > 0)],
     ['mask.columns.1', masks.some((mask) => (mask.columns?.length ?? 0) > 0)],

@@ -27,6 +27,10 @@ export async function readStatement(text: string, kind: Resource['kind'], login:
       const ssh = { channel: 'exec', login, pty: false, subsystem: '' } as const;
       return { unknown: undefined, effects, facts: { ssh, shell: facts } };
     }
+    case 'http':
+    case 'kubernetes':
+    case 'mcp':
+      return { unknown: kind, effects: [], facts: {} };
     default:
       return kind satisfies never;
   }

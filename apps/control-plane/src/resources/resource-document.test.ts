@@ -1,4 +1,4 @@
-import { parseResource } from '@sallyport/model';
+import { parseResource, type Resource } from '@sallyport/model';
 import { expect, test } from 'vitest';
 import { ResourceDocument, specOf } from './resource-document.ts';
 
@@ -50,4 +50,119 @@ test('a host that proves nothing, and names that are no names, are refused', () 
   expect(wrong({ logins: [] })).toEqual(['ssh.logins']);
   expect(wrong({ logins: ['-oProxyCommand=id'] })).toEqual(['ssh.logins.0']);
   expect(wrong({ env: ['LD_*PRELOAD'] })).toEqual(['ssh.env.0']);
+});
+
+const api = {
+  name: 'payouts',
+  type: 'http',
+  http: { url: 'https://API.example.com:443/base/', inject: { as: 'bearer' } },
+};
+const cluster = { name: 'prod', type: 'kubernetes', kubernetes: { url: 'https://10.0.0.1:6443' } };
+const agentReads = (value: object): Resource => {
+  const read = ResourceDocument.parse(value);
+  const resource = {
+    id: 'r',
+    projectId: 'p',
+    name: read.name,
+    kind: read.type,
+    labels: {},
+    credential: { kind: 'none', username: '' },
+  };
+  return parseResource(JSON.parse(JSON.stringify({ ...resource, ...specOf(read) })), '');
+};
+
+test('an HTTP service, a cluster and an MCP server have their block, with what agents can read', () => {
+  expect(agentReads(api).http).toEqual({ url: 'https://api.example.com/base', inject: { as: 'bearer' } });
+  expect(agentReads(cluster).kubernetes).toEqual({
+    url: 'https://10.0.0.1:6443',
+    inject: { as: 'bearer' },
+    identity: { mode: 'impersonate' },
+    execRecorded: true,
+  });
+  const mcp = {
+    url: 'https://mcp.example.com/mcp',
+    inject: { as: 'none' },
+    tools: [{ name: 'get_*', effects: ['read'] }],
+  };
+  expect(agentReads({ name: 'tools', type: 'mcp', mcp }).mcp).toEqual(mcp);
+  expect(wrongOf({ ...api, http: undefined })).toEqual(['http']);
+  expect(wrongOf({ ...api, kubernetes: cluster.kubernetes })).toEqual(['kubernetes']);
+});
+
+test('a service that is the agent’s own host, or could be read as two, is refused unless it is meant', () => {
+  const wrong = (url: string, more: object = {}): string[] => wrongOf({ ...api, http: { ...api.http, url, ...more } });
+  for (const host of [
+    'localhost',
+    'db.localhost',
+    '127.0.0.1',
+    '127.1',
+    '2130706433',
+    '0x7f.1',
+    '017700000001',
+    '[::1]',
+    '[::ffff:127.0.0.1]',
+    '[fe80::1]',
+    '169.254.169.254',
+    '[fd00:ec2::254]',
+    'metadata.google.internal',
+    '100.100.100.200',
+  ]) {
+    expect(wrong(`https://${host}/`), host).toEqual(['http.url']);
+    expect(wrong(`https://${host}/`, { private: true }), host).toEqual([]);
+  }
+  for (const url of [
+    'https://0.0.0.0/',
+    'https://[::]/',
+    'https://224.0.0.1/',
+    'https://255.255.255.255/',
+    'ftp://x/',
+    'https:x',
+    'https://user:pass@x/',
+    'https://@x/',
+    'https://x/?q=1',
+    'https://x/#a',
+    'https://x:0/',
+    'https://x/a/../b',
+    'https://x/a//b',
+    'https://x/a%2fb',
+    'https://x/%2e%2e/b',
+    'https://x\\@evil/',
+    'https://',
+    'api.example.com',
+  ])
+    expect(wrong(url, { private: true }), url).toEqual(['http.url']);
+  // A credential in clear needs the same word; without one there is nothing to lose.
+  expect(wrong('http://api.internal')).toEqual(['http.url']);
+  expect(wrong('http://api.internal', { private: true })).toEqual([]);
+  expect(wrong('http://api.internal', { inject: { as: 'none' } })).toEqual([]);
+  expect(wrong('https://x', { hosts: ['localhost'] })).toEqual(['http.hosts.0']);
+});
+
+test('how a credential is put into requests is checked as it is saved', () => {
+  const wrong = (inject: object): string[] => wrongOf({ ...api, http: { ...api.http, inject } });
+  expect(wrong({ as: 'header', name: 'X-Api-Key', prefix: 'Key ' })).toEqual([]);
+  expect(wrong({ as: 'header', name: 'Transfer-Encoding' })).toEqual(['http.inject.name']);
+  expect(wrong({ as: 'header', name: 'a\r\nb' })).toEqual(['http.inject.name']);
+  expect(wrong({ as: 'header', name: 'x-key', prefix: 'a\r\nb: ' })).toEqual(['http.inject.prefix']);
+  expect(wrong({ as: 'query', name: 'a&b' })).toEqual(['http.inject.name']);
+  expect(wrong({ as: 'cookie', name: 'a=b;c' })).toEqual(['http.inject.name']);
+  expect(wrong({ as: 'oauth', tokenUrl: 'http://login.example.com/token' })).toEqual(['http.inject.tokenUrl']);
+  expect(wrong({ as: 'oauth', tokenUrl: 'https://169.254.169.254/token' })).toEqual(['http.inject.tokenUrl']);
+  expect(wrong({ as: 'sigv4', region: 'eu-west-1' })).toEqual(['http.inject.service']);
+  expect(wrong({ as: 'bearer', scope: 'x' })).toEqual(['http.inject.scope']);
+  expect(wrong({ as: 'magic' })).toEqual(['http.inject.as']);
+});
+
+test('whom a cluster takes a session for is one way, and never above its rules', () => {
+  const wrong = (kubernetes: object): string[] =>
+    wrongOf({ ...cluster, kubernetes: { ...cluster.kubernetes, ...kubernetes } });
+  expect(wrong({ identity: { mode: 'impersonate', groups: ['system:masters'] } })).toEqual([
+    'kubernetes.identity.groups',
+  ]);
+  expect(wrong({ identity: { mode: 'stored', user: 'x' } })).toEqual(['kubernetes.identity.mode']);
+  expect(wrong({ identity: { mode: 'service_account', namespace: 'ci' } })).toEqual([
+    'kubernetes.identity.serviceAccount',
+  ]);
+  expect(wrong({ identity: { mode: 'impersonate', user: 'a\nb' } })).toEqual(['kubernetes.identity.user']);
+  expect(wrong({ inject: { as: 'query', name: 'x' } })).toEqual(['kubernetes.inject.as']);
 });

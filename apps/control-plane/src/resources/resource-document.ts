@@ -14,6 +14,7 @@ import { z } from 'zod';
 import type { Resource as ResourceRow } from '../generated/prisma/client.ts';
 import { Duration, showDuration } from '../http/duration.ts';
 import { Labels, Name, open, sensitive } from '../http/schema.ts';
+import { HttpTarget, KubernetesTarget, McpTarget } from './http-target-document.ts';
 import { SshTarget } from './ssh-target-document.ts';
 
 const HOUR_MS = 3_600_000;
@@ -60,6 +61,9 @@ export const ResourceDocument = z
     labels: open(Labels).default({}),
     postgres: sensitive(PostgresTarget.optional()).describe('Of a resource of type postgres.'),
     ssh: sensitive(SshTarget.optional()).describe('Of a resource of type ssh.'),
+    http: sensitive(HttpTarget.optional()).describe('Of a resource of type http.'),
+    kubernetes: sensitive(KubernetesTarget.optional()).describe('Of a resource of type kubernetes.'),
+    mcp: sensitive(McpTarget.optional()).describe('Of a resource of type mcp.'),
     credential: open(Name.nullish()).describe('Name of the credential; none = the server asks for nothing.'),
     recording: open(z.enum(RECORDING_LEVELS)).default('results'),
     durability: open(z.enum(['standard', 'strict'])).default('standard'),
@@ -96,10 +100,17 @@ export const ResourceDocument = z
   .meta({ id: 'ResourceDocument' });
 export type ResourceDocument = z.infer<typeof ResourceDocument>;
 
-/** The part of a row that holds the model's fields. */
-export interface ResourceSpec {
+/** Where it is, by its type: one of them. */
+export interface ResourceTargets {
   readonly postgres?: z.infer<typeof PostgresTarget>;
   readonly ssh?: z.infer<typeof SshTarget>;
+  readonly http?: z.infer<typeof HttpTarget>;
+  readonly kubernetes?: z.infer<typeof KubernetesTarget>;
+  readonly mcp?: z.infer<typeof McpTarget>;
+}
+
+/** The part of a row that holds the model's fields. */
+export interface ResourceSpec extends ResourceTargets {
   readonly recording: ResourceDocument['recording'];
   readonly durability: ResourceDocument['durability'];
   readonly approval: ResourceDocument['approval'];
@@ -112,9 +123,12 @@ export interface ResourceSpec {
   readonly offline: { readonly sessionsMs: number; readonly newSessionsMs: number };
 }
 
+/** Those that are given, and nothing else. */
+const targetsOf = (of: { readonly [P in keyof ResourceTargets]?: ResourceTargets[P] | undefined }): ResourceTargets =>
+  Object.fromEntries(PROTOCOLS.flatMap((protocol) => (of[protocol] === undefined ? [] : [[protocol, of[protocol]]])));
+
 export const specOf = (document: ResourceDocument): ResourceSpec => ({
-  ...(document.postgres === undefined ? {} : { postgres: document.postgres }),
-  ...(document.ssh === undefined ? {} : { ssh: document.ssh }),
+  ...targetsOf(document),
   recording: document.recording,
   durability: document.durability,
   approval: document.approval,
@@ -136,8 +150,7 @@ export function documentOf(row: ResourceRow & { readonly credential: { readonly 
     type: row.kind as Protocol,
     description: row.description,
     labels: row.labels as Record<string, string>,
-    ...(spec.postgres === undefined ? {} : { postgres: spec.postgres }),
-    ...(spec.ssh === undefined ? {} : { ssh: spec.ssh }),
+    ...targetsOf(spec),
     credential: row.credential?.name ?? null,
     recording: spec.recording,
     durability: spec.durability,

@@ -49,6 +49,9 @@ export const ResourceView = z
     credential: open(z.string().nullable()).optional(),
     postgres: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
     ssh: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
+    http: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
+    kubernetes: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
+    mcp: sensitive(z.record(z.string(), z.unknown())).optional().describe('Only with resource:read.'),
     agents: open(z.array(z.string())),
     createdAt: open(Instant),
     updatedAt: open(Instant),
@@ -222,7 +225,8 @@ function reachOf(row: ResourceRow, grants: readonly Grant[]): Reach | undefined 
 }
 
 function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): ResourceView {
-  const { postgres, ssh, credential, ...document } = documentOf(row);
+  const { postgres, ssh, http, kubernetes, mcp, credential, ...document } = documentOf(row);
+  const targets = { postgres, ssh, http, kubernetes, mcp };
   const guards = agents.filter((agent) => row.agents.length === 0 || row.agents.includes(agent.name));
   return {
     ...document,
@@ -241,8 +245,9 @@ function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): Res
     ...(ssh === undefined ? {} : { logins: ssh.logins }),
     ...(seesAll
       ? {
-          ...(postgres === undefined ? {} : { postgres: { ...postgres } }),
-          ...(ssh === undefined ? {} : { ssh: { ...ssh } }),
+          ...Object.fromEntries(
+            Object.entries(targets).flatMap(([kind, target]) => (target === undefined ? [] : [[kind, { ...target }]])),
+          ),
           credential,
         }
       : {}),

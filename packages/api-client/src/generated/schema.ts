@@ -1265,6 +1265,12 @@ export interface Resource {
   readonly postgres?: Readonly<Record<string, unknown>>;
   /** Only with resource:read. */
   readonly ssh?: Readonly<Record<string, unknown>>;
+  /** Only with resource:read. */
+  readonly http?: Readonly<Record<string, unknown>>;
+  /** Only with resource:read. */
+  readonly kubernetes?: Readonly<Record<string, unknown>>;
+  /** Only with resource:read. */
+  readonly mcp?: Readonly<Record<string, unknown>>;
   readonly agents: readonly string[];
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -1272,7 +1278,7 @@ export interface Resource {
 
 export interface ResourceDocument {
   readonly name: string;
-  readonly type: 'postgres' | 'ssh';
+  readonly type: 'postgres' | 'ssh' | 'http' | 'kubernetes' | 'mcp';
   readonly description?: string;
   readonly labels?: Readonly<Record<string, string>>;
   /** Of a resource of type postgres. */
@@ -1322,6 +1328,148 @@ export interface ResourceDocument {
       readonly mac?: readonly string[];
       readonly hostKey?: readonly string[];
     };
+  };
+  /** Of a resource of type http. */
+  readonly http?: {
+    /** `https://api.example.com/base`; http speaks in clear. */
+    readonly url: string;
+    /** Of an https URL; verify-full by default. */
+    readonly tls?: 'verify-full' | 'require';
+    /** PEM; the system’s when left out. */
+    readonly ca?: string;
+    readonly serverName?: string;
+    /** The service is on the agent’s own host, or at a link-local address. */
+    readonly private?: boolean;
+    /** By which the forward proxy knows it; the URL’s when left out. */
+    readonly hosts?: readonly string[];
+    /** May carry the access token, besides Authorization. */
+    readonly tokenHeader?: string;
+    readonly inject: {
+      readonly as: 'none' | 'bearer' | 'basic' | 'header' | 'query' | 'cookie' | 'oauth' | 'sigv4' | 'google' | 'azure' | 'mtls';
+      /** Of the header, query parameter or cookie. */
+      readonly name?: string;
+      /** header: what stands before the secret, its blank included. */
+      readonly prefix?: string;
+      /** oauth: where tokens are asked for. */
+      readonly tokenUrl?: string;
+      readonly scope?: string;
+      readonly audience?: string;
+      /** oauth: how the client proves itself; basic by default. */
+      readonly clientAuth?: 'basic' | 'body';
+      readonly region?: string;
+      readonly service?: string;
+      readonly tenant?: string;
+    };
+    /** Bytes kept of each body. */
+    readonly recordBodies?: number;
+    /** A GET that says whether the credential is accepted, as `/v1/me`. */
+    readonly probe?: string;
+    /** Paths at which GraphQL is spoken. */
+    readonly graphql?: readonly string[];
+    /** Operations by method and path template: what rules read as http.operation, and what they do. */
+    readonly routes?: readonly {
+      readonly method?: string;
+      readonly path: string;
+      readonly operation: string;
+      readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
+    }[];
+    /** A longer request is refused. */
+    readonly maxBodyBytes?: number;
+    /** Every one when left out. */
+    readonly methods?: readonly string[];
+    /** WebSockets may be opened; true by default. */
+    readonly websocket?: boolean;
+  };
+  /** Of a resource of type kubernetes. */
+  readonly kubernetes?: {
+    /** `https://api.example.com/base`; http speaks in clear. */
+    readonly url: string;
+    /** Of an https URL; verify-full by default. */
+    readonly tls?: 'verify-full' | 'require';
+    /** PEM; the system’s when left out. */
+    readonly ca?: string;
+    readonly serverName?: string;
+    /** The service is on the agent’s own host, or at a link-local address. */
+    readonly private?: boolean;
+    /** By which the forward proxy knows it; the URL’s when left out. */
+    readonly hosts?: readonly string[];
+    /** May carry the access token, besides Authorization. */
+    readonly tokenHeader?: string;
+    readonly inject?: {
+      readonly as: 'none' | 'bearer' | 'basic' | 'header' | 'query' | 'cookie' | 'oauth' | 'sigv4' | 'google' | 'azure' | 'mtls';
+      /** Of the header, query parameter or cookie. */
+      readonly name?: string;
+      /** header: what stands before the secret, its blank included. */
+      readonly prefix?: string;
+      /** oauth: where tokens are asked for. */
+      readonly tokenUrl?: string;
+      readonly scope?: string;
+      readonly audience?: string;
+      /** oauth: how the client proves itself; basic by default. */
+      readonly clientAuth?: 'basic' | 'body';
+      readonly region?: string;
+      readonly service?: string;
+      readonly tenant?: string;
+    };
+    /** Bytes kept of each body. */
+    readonly recordBodies?: number;
+    /** A GET that says whether the credential is accepted, as `/v1/me`. */
+    readonly probe?: string;
+    /** Whom the API server takes a session for. */
+    readonly identity?: {
+      readonly mode: 'impersonate' | 'stored' | 'service_account';
+      /** impersonate: the principal’s name when left out. */
+      readonly user?: string;
+      readonly groups?: readonly string[];
+      readonly extra?: Readonly<Record<string, string>>;
+      readonly namespace?: string;
+      readonly serviceAccount?: string;
+    };
+    /** What cannot be read and is let in by name. */
+    readonly opaque?: readonly ('spdy' | 'protobuf')[];
+    /** A stream of exec that cannot be recorded is refused. */
+    readonly execRecorded?: boolean;
+  };
+  /** Of a resource of type mcp. */
+  readonly mcp?: {
+    /** `https://api.example.com/base`; http speaks in clear. */
+    readonly url: string;
+    /** Of an https URL; verify-full by default. */
+    readonly tls?: 'verify-full' | 'require';
+    /** PEM; the system’s when left out. */
+    readonly ca?: string;
+    readonly serverName?: string;
+    /** The service is on the agent’s own host, or at a link-local address. */
+    readonly private?: boolean;
+    /** By which the forward proxy knows it; the URL’s when left out. */
+    readonly hosts?: readonly string[];
+    /** May carry the access token, besides Authorization. */
+    readonly tokenHeader?: string;
+    readonly inject: {
+      readonly as: 'none' | 'bearer' | 'basic' | 'header' | 'query' | 'cookie' | 'oauth' | 'sigv4' | 'google' | 'azure' | 'mtls';
+      /** Of the header, query parameter or cookie. */
+      readonly name?: string;
+      /** header: what stands before the secret, its blank included. */
+      readonly prefix?: string;
+      /** oauth: where tokens are asked for. */
+      readonly tokenUrl?: string;
+      readonly scope?: string;
+      readonly audience?: string;
+      /** oauth: how the client proves itself; basic by default. */
+      readonly clientAuth?: 'basic' | 'body';
+      readonly region?: string;
+      readonly service?: string;
+      readonly tenant?: string;
+    };
+    /** Bytes kept of each body. */
+    readonly recordBodies?: number;
+    /** A GET that says whether the credential is accepted, as `/v1/me`. */
+    readonly probe?: string;
+    /** What tools do, by name with `*` at its ends; the first that fits. Any other tool is exec. */
+    readonly tools?: readonly {
+      readonly name: string;
+      readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
+    }[];
   };
   /** Name of the credential; none = the server asks for nothing. */
   readonly credential?: string | null;

@@ -1,0 +1,243 @@
+/**
+ * The `http`, `mcp` and `kubernetes` blocks of a resource as people write them: which service, how its credential is put into
+ * requests, and what may be asked besides what rules say. Refuses what agents' own parser would refuse, with the field's name,
+ * and upstreams that are the agent's own host or a cloud's metadata unless they are meant. Pure.
+ */
+import {
+  canonicalHost,
+  EFFECTS,
+  HTTP_HEADER_NAME,
+  HTTP_INJECTIONS,
+  HTTP_RESERVED_HEADERS,
+  HTTP_TLS_MODES,
+  httpTargetProblem,
+  KUBERNETES_IDENTITIES,
+  KUBERNETES_OPAQUE,
+} from '@sallyport/model';
+import { z } from 'zod';
+import { hostProblem, readUpstreamUrl } from './upstream-url.ts';
+
+const BODY_BYTES_MAX = 1024 * 1024 * 1024 * 1024;
+const RECORDED_BYTES_MAX = 64 * 1024 * 1024;
+/** What becomes of a target has to fit into one chunk of a bundle, with room for the rest of the resource. */
+const TARGET_BYTES_MAX = 192 * 1024;
+
+const Ca = z
+  .string()
+  .max(200_000)
+  .includes('BEGIN CERTIFICATE')
+  .optional()
+  .describe('PEM; the system’s when left out.');
+const HeaderName = z
+  .string()
+  .toLowerCase()
+  .regex(HTTP_HEADER_NAME, 'the name of a header is expected')
+  .refine((name) => !HTTP_RESERVED_HEADERS.has(name), 'this header frames a message or says who asks');
+const Token = z.string().regex(/^[0-9A-Za-z_.~[\]-]{1,128}$/, 'letters, digits and _ . ~ - [ ] are expected');
+const Scope = z
+  .string()
+  .regex(/^[\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*$/)
+  .max(2_000);
+const Effects = z.array(z.enum(EFFECTS)).min(1).max(EFFECTS.length);
+const Path = z
+  .string()
+  .max(2_000)
+  .regex(/^\/[\x21-\x7E]*$/, 'a path begins with /, and holds neither blanks nor controls')
+  .refine((path) => !path.includes('#'), 'a fragment is never sent');
+const Host = z
+  .string()
+  .max(260)
+  .transform((text, context) => {
+    const host = canonicalHost(text);
+    if (host !== undefined) return host;
+    context.addIssue({ code: 'custom', message: 'a host or an address is expected, without port or wildcard' });
+    return z.NEVER;
+  });
+
+const Inject = z
+  .strictObject({
+    as: z.enum(HTTP_INJECTIONS),
+    name: z.string().max(128).optional().describe('Of the header, query parameter or cookie.'),
+    prefix: z
+      .string()
+      .max(64)
+      .regex(/^[\x20-\x7E]*$/)
+      .optional()
+      .describe('header: what stands before the secret, its blank included.'),
+    tokenUrl: z.string().max(2_000).optional().describe('oauth: where tokens are asked for.'),
+    scope: Scope.optional(),
+    audience: z.string().max(500).optional(),
+    clientAuth: z.enum(['basic', 'body']).optional().describe('oauth: how the client proves itself; basic by default.'),
+    region: z
+      .string()
+      .regex(/^[a-z0-9-]{1,40}$/)
+      .optional(),
+    service: z
+      .string()
+      .regex(/^[a-z0-9-]{1,40}$/)
+      .optional(),
+    tenant: z
+      .string()
+      .regex(/^[A-Za-z0-9.-]{1,120}$/)
+      .optional(),
+  })
+  .superRefine((inject, context) => {
+    const { as, name } = inject;
+    const issue = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    const reading =
+      as === 'header'
+        ? HeaderName.safeParse(name)
+        : as === 'query' || as === 'cookie'
+          ? Token.safeParse(name)
+          : undefined;
+    if (name !== undefined && reading?.success === false) issue('name', reading.error.issues[0]!.message);
+  })
+  .transform((inject) =>
+    inject.as === 'header' && inject.name !== undefined ? { ...inject, name: inject.name.toLowerCase() } : inject,
+  );
+
+const UPSTREAM = {
+  url: z.string().max(2_000).describe('`https://api.example.com/base`; http speaks in clear.'),
+  tls: z.enum(HTTP_TLS_MODES).optional().describe('Of an https URL; verify-full by default.'),
+  ca: Ca,
+  serverName: z.string().max(253).optional(),
+  private: z.boolean().optional().describe('The service is on the agent’s own host, or at a link-local address.'),
+  hosts: z.array(Host).max(100).optional().describe('By which the forward proxy knows it; the URL’s when left out.'),
+  tokenHeader: HeaderName.optional().describe('May carry the access token, besides Authorization.'),
+  inject: Inject,
+  recordBodies: z.number().int().min(0).max(RECORDED_BYTES_MAX).optional().describe('Bytes kept of each body.'),
+  probe: Path.optional().describe('A GET that says whether the credential is accepted, as `/v1/me`.'),
+};
+
+type Target = z.infer<z.ZodObject<typeof UPSTREAM>>;
+
+/** What the fields are wrong with together; the URL and token address are made what agents get. */
+function checked<T extends Target>(target: T, context: z.RefinementCtx): T {
+  const issue = (path: readonly string[], message: string): void =>
+    context.addIssue({ code: 'custom', path: [...path], message });
+  const isPrivate = target.private === true;
+  const url = readUpstreamUrl(target.url, isPrivate);
+  if (url.problem !== undefined) {
+    issue(['url'], url.problem);
+    return target;
+  }
+  let { inject } = target;
+  if (inject.tokenUrl !== undefined) {
+    const tokens = readUpstreamUrl(inject.tokenUrl, isPrivate);
+    if (tokens.problem !== undefined) issue(['inject', 'tokenUrl'], tokens.problem);
+    else if (tokens.url.startsWith('http:') && !isPrivate)
+      issue(['inject', 'tokenUrl'], 'a secret is sent there: https is expected');
+    else inject = { ...inject, tokenUrl: tokens.url };
+  }
+  target.hosts?.forEach((host, at) => {
+    const problem = hostProblem(host, isPrivate);
+    if (problem !== undefined) issue(['hosts', String(at)], problem);
+  });
+  const clear = url.url.startsWith('http:') && !isPrivate && inject.as !== 'none' && inject.as !== 'sigv4';
+  if (clear) issue(['url'], 'a credential would travel in clear: use https, or say private: true where that is meant');
+  const made = { ...target, url: url.url, inject };
+  const problem = httpTargetProblem(made as Parameters<typeof httpTargetProblem>[0]);
+  if (problem !== undefined) issue(problem.field.split('.'), problem.message);
+  if (Buffer.byteLength(JSON.stringify(made)) > TARGET_BYTES_MAX)
+    issue(
+      ['routes'],
+      `what agents get of it is over ${TARGET_BYTES_MAX / 1024} KiB: give fewer routes or shorter names`,
+    );
+  return made;
+}
+
+const Method = z.string().regex(/^[A-Z]{1,20}$/, 'a method is written in capitals');
+const RoutePath = Path.refine(
+  (path) => !path.includes('?') && path.split('/').every((part) => /^(\{[^{}]+\}|[^{}]*)$/.test(part)),
+  'a path with {parameters} that fill a whole segment is expected',
+);
+
+export const HttpTarget = z
+  .strictObject({
+    ...UPSTREAM,
+    graphql: z.array(Path).max(20).optional().describe('Paths at which GraphQL is spoken.'),
+    routes: z
+      .array(
+        z.strictObject({
+          method: Method.optional(),
+          path: RoutePath,
+          operation: z.string().min(1).max(200),
+          effects: Effects.optional(),
+        }),
+      )
+      .max(5_000)
+      .optional()
+      .describe('Operations by method and path template: what rules read as http.operation, and what they do.'),
+    maxBodyBytes: z.number().int().min(0).max(BODY_BYTES_MAX).optional().describe('A longer request is refused.'),
+    methods: z.array(Method).min(1).max(50).optional().describe('Every one when left out.'),
+    websocket: z.boolean().optional().describe('WebSockets may be opened; true by default.'),
+  })
+  .transform(checked);
+
+export const McpTarget = z
+  .strictObject({
+    ...UPSTREAM,
+    tools: z
+      .array(
+        z.strictObject({
+          name: z
+            .string()
+            .regex(/^\*?[^*\s]*\*?$/)
+            .min(1)
+            .max(200),
+          effects: Effects,
+        }),
+      )
+      .max(1_000)
+      .optional()
+      .describe('What tools do, by name with `*` at its ends; the first that fits. Any other tool is exec.'),
+  })
+  .transform(checked);
+
+const KubernetesName = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a name of Kubernetes is expected');
+/** RFC 9110 field values without controls; what an impersonation header may carry. */
+const HeaderText = z
+  .string()
+  .min(1)
+  .max(253)
+  .regex(/^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$/);
+
+export const KubernetesTarget = z
+  .strictObject({
+    ...UPSTREAM,
+    inject: Inject.default({ as: 'bearer' }),
+    identity: z
+      .strictObject({
+        mode: z.enum(KUBERNETES_IDENTITIES),
+        user: HeaderText.optional().describe('impersonate: the principal’s name when left out.'),
+        groups: z.array(HeaderText).max(100).optional(),
+        extra: z.record(z.string().regex(/^[a-z0-9._/-]{1,128}$/), HeaderText).optional(),
+        namespace: KubernetesName.optional(),
+        serviceAccount: KubernetesName.optional(),
+      })
+      .default({ mode: 'impersonate' })
+      .describe('Whom the API server takes a session for.'),
+    opaque: z
+      .array(z.enum(KUBERNETES_OPAQUE))
+      .max(KUBERNETES_OPAQUE.length)
+      .optional()
+      .describe('What cannot be read and is let in by name.'),
+    execRecorded: z.boolean().default(true).describe('A stream of exec that cannot be recorded is refused.'),
+  })
+  .superRefine(({ identity, inject }, context) => {
+    const { mode, user, groups = [], extra, namespace, serviceAccount } = identity;
+    const issue = (path: readonly string[], message: string): void =>
+      context.addIssue({ code: 'custom', path: [...path], message });
+    if (mode !== 'impersonate' && (user !== undefined || groups.length > 0 || extra !== undefined))
+      issue(['identity', 'mode'], 'user, groups and extra go with impersonate');
+    if (mode !== 'service_account' && (namespace !== undefined || serviceAccount !== undefined))
+      issue(['identity', 'mode'], 'namespace and serviceAccount go with service_account');
+    if (groups.includes('system:masters'))
+      issue(
+        ['identity', 'groups'],
+        'system:masters is above every rule of the cluster: bind the roles that are needed',
+      );
+    if (!['none', 'bearer', 'basic', 'mtls', 'google', 'azure'].includes(inject.as))
+      issue(['inject', 'as'], 'an API server takes bearer, basic, mtls, google or azure');
+  })
+  .transform(checked);
