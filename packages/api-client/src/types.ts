@@ -89,7 +89,7 @@ export interface ReplayFrame {
   readonly atMs: number;
   /**
    * `statement`, `columns`, `rows`, `complete`, `error`, `notice`, `cut`, `input`, `input_cut`, `client`, `server`, or of streams
-   * `terminal_output`, `terminal_input`, `resize`, `exit`, `stream_cut`, `file`.
+   * `terminal_output`, `terminal_input`, `resize`, `exit`, `stream_cut`, `file`, or of HTTP `http_head`, `http_body`, `http_end`.
    */
   readonly kind: string;
   readonly number?: number;
@@ -112,4 +112,8 @@ export interface ReplayFrame {
   readonly target?: string;
   readonly via?: string;
   readonly digest?: string;
+  /** Of HTTP: `request` or `response`. */
+  readonly side?: string;
+  /** Of `http_end`: bytes of the body that are not in the recording; `bytes` is all there were. */
+  readonly cut?: number;
 }

@@ -137,6 +137,10 @@ export const LIMITS = {
   recordedStreamBytesPerStatementMax: 1024 * 1024,
   /** The same of a terminal, which shows a person's whole day: keys, screens, resizes. */
   recordedTerminalBytesPerStatementMax: 64 * 1024 * 1024,
+  /** Of one HTTP body, where the resource does not say; the rest is counted and digested. */
+  recordedHttpBodyBytes: 64 * 1024,
+  /** The most a resource may ask for. */
+  recordedHttpBodyBytesMax: 16 * 1024 * 1024,
   recordingChunkBytesMax: 256 * 1024,
   /** Recorded bytes of one session that are not on disk yet; beyond it `results` cuts and `full` throttles. */
   recordingQueueBytesMax: 4 * 1024 * 1024,

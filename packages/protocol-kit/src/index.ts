@@ -22,6 +22,7 @@ export type {
   NestedWire,
   ProtocolAdapter,
   ProtocolSession,
+  RecordedBody,
   RecordedFile,
   RecorderPort,
   SessionHost,

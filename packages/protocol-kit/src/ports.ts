@@ -359,8 +359,26 @@ export interface RecorderPort {
   streamInput(number: number, bytes: Uint8Array): void;
   /** The statement's streams have ended, last of all it said; with neither a code nor a signal when it just ended. */
   exit(number: number, end: { readonly code?: number; readonly signal?: string }): void;
+  /**
+   * A request as it was judged, or the answer's status and headers, as text; credentials taken out by the caller. Several
+   * requests may run at once. Kept at every level.
+   * @param bodyBytesMax what `results` keeps of the body that follows; absent: `LIMITS.recordedHttpBodyBytes`
+   */
+  httpHead(number: number, side: 'request' | 'response', text: string, bodyBytesMax?: number): void;
+  /** Bytes of the body as the client sent or sees it, masked, in its content coding. Behind `httpHead`. */
+  httpBody(number: number, side: 'request' | 'response', bytes: Uint8Array): void;
+  /** The body is over, or will not go on. @returns what it was; undefined where no head was given */
+  httpEnd(number: number, side: 'request' | 'response'): RecordedBody | undefined;
   /** A file was read, written or changed, at every level; without its contents. */
   file(number: number, file: RecordedFile): void;
+}
+
+export interface RecordedBody {
+  readonly bytes: number;
+  /** Of them, not in the recording. */
+  readonly cut: number;
+  /** Hex SHA-256 of the whole; '' at level `statements`, which does not read bodies. */
+  readonly digest: string;
 }
 
 export interface RecordedFile {

@@ -38,6 +38,9 @@ function copy(keeps: CopyInKeeps, room = Number.MAX_SAFE_INTEGER): { readonly to
     streamInput: () => undefined,
     exit: () => undefined,
     file: () => undefined,
+    httpHead: () => undefined,
+    httpBody: () => undefined,
+    httpEnd: () => undefined,
     input: (_number, bytes, lines) => {
       if (bytes.length > kept.room) return false;
       kept.room -= bytes.length;

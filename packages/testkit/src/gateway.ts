@@ -2,7 +2,7 @@
  * A protocol on real sockets without an agent: the real relay, and a road whose verdicts a test decides. Keeps everything
  * that was judged, came back and was recorded. Dev-only; refuses to stand in for sign-in, policy or the trail.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type tls from 'node:tls';
 import { createLogger, type ErrorCode, GatewayError, Secret } from '@sallyport/core';
 import { maskDetected } from '@sallyport/mask';
@@ -84,6 +84,16 @@ export interface Recorded {
   /** What clients loaded by COPY, masked. */
   input: Buffer;
   readonly inputCuts: { readonly lines: number; readonly bytes: number; readonly digest: string }[];
+  /** Requests and answers, in order of their heads. */
+  readonly http: RecordedHttp[];
+}
+
+export interface RecordedHttp {
+  readonly number: number;
+  readonly side: 'request' | 'response';
+  readonly text: string;
+  body: Buffer;
+  ended: boolean;
 }
 
 export interface Gateway {
@@ -180,6 +190,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     rows: Buffer.alloc(0),
     input: Buffer.alloc(0),
     inputCuts: [],
+    http: [],
   };
   const closed: (ErrorCode | '')[] = [];
   const connections = new Set<Connection>();
@@ -217,6 +228,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     streamInput: (number, bytes) => void recorded.streams.push({ kind: 'input', number, bytes: Buffer.from(bytes) }),
     exit: (number, end) => void recorded.streams.push({ kind: 'exit', number, ...end }),
     file: (number, file) => void recorded.streams.push({ kind: 'file', number, ...file }),
+    httpHead: (number, side, text) =>
+      void recorded.http.push({ number, side, text, body: Buffer.alloc(0), ended: false }),
+    httpBody: (number, side, bytes) => {
+      const one = recorded.http.find((exchange) => exchange.number === number && exchange.side === side);
+      if (one !== undefined) one.body = Buffer.concat([one.body, bytes]);
+    },
+    httpEnd: (number, side) => {
+      const one = recorded.http.find((exchange) => exchange.number === number && exchange.side === side);
+      if (one === undefined) return undefined;
+      one.ended = true;
+      return { bytes: one.body.length, cut: 0, digest: createHash('sha256').update(one.body).digest('hex') };
+    },
   });
 
   const parts = (connection: Connection): HostParts => {

@@ -11,6 +11,7 @@ import {
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
+  GOLDEN_HTTP_FRAMES,
   GOLDEN_PROVEN,
   GOLDEN_REACHED,
   GOLDEN_SEAL_PRIVATE,
@@ -44,6 +45,7 @@ const frames = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)
 write('frames.hex', hexLines(frames));
 write('copy-frames.hex', hexLines(Buffer.concat(GOLDEN_COPY_FRAMES.map((frame) => encodeFrame(frame, 20)))));
 write('stream-frames.hex', hexLines(Buffer.concat(GOLDEN_STREAM_FRAMES.map((frame) => encodeFrame(frame, 40)))));
+write('http-frames.hex', hexLines(Buffer.concat(GOLDEN_HTTP_FRAMES.map((frame) => encodeFrame(frame, 60)))));
 const head = { sessionId: GOLDEN_SESSION, keyId: key.keyId, index: 3, fromMs: 12, toMs: 90_210 };
 write('recording.hex', hexLines((await sealRecordingChunk(head, frames, key.recordingKey(), Buffer.alloc(12, 1))).bytes));
 const signer = keySigner(goldenSigningKey(6));

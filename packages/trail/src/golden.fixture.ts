@@ -313,3 +313,20 @@ export function goldenSegment(keyRecord: Buffer): Buffer {
   appendRecord(batch, RECORD_CHECKPOINT, signCheckpoint(claim, keySigner(goldenSigningKey())));
   return Buffer.from(batch.view);
 }
+
+/** One request and its answer, which was cut, with another request between. */
+export const GOLDEN_HTTP_FRAMES: readonly RecordingFrame[] = [
+  {
+    kind: 'http_head',
+    atMs: 60,
+    number: 5,
+    side: 'request',
+    text: 'POST /v1/payouts HTTP/1.1\r\ncontent-type: application/json\r\n\r\n',
+  },
+  { kind: 'http_body', atMs: 60, number: 5, side: 'request', bytes: Buffer.from('{"to":"a***@e***.com"}') },
+  { kind: 'http_end', atMs: 61, number: 5, side: 'request', bytes: 22, cut: 0, digest: DIGEST },
+  { kind: 'http_head', atMs: 62, number: 6, side: 'request', text: 'GET / HTTP/2\r\n\r\n' },
+  { kind: 'http_head', atMs: 300, number: 5, side: 'response', text: 'HTTP/1.1 200\r\ncontent-encoding: gzip\r\n\r\n' },
+  { kind: 'http_body', atMs: 301, number: 5, side: 'response', bytes: Buffer.of(0x1f, 0x8b, 0, 255) },
+  { kind: 'http_end', atMs: 70_000, number: 5, side: 'response', bytes: 5_000_000_000, cut: 4_999_999_996, digest: '' },
+];

@@ -11,6 +11,7 @@ import {
   GOLDEN_COPY_FRAMES,
   GOLDEN_EVENTS,
   GOLDEN_FRAMES,
+  GOLDEN_HTTP_FRAMES,
   GOLDEN_PROVEN,
   GOLDEN_REACHED,
   GOLDEN_SEAL_PRIVATE,
@@ -139,6 +140,12 @@ test('the golden frames of streams read back and are made again byte for byte', 
   const bytes = bytesOf('stream-frames.hex');
   expect([...decodeFrames(bytes, 40)]).toEqual(GOLDEN_STREAM_FRAMES);
   expect(Buffer.concat(GOLDEN_STREAM_FRAMES.map((frame) => encodeFrame(frame, 40)))).toEqual(bytes);
+});
+
+test('the golden frames of HTTP read back and are made again byte for byte', () => {
+  const bytes = bytesOf('http-frames.hex');
+  expect([...decodeFrames(bytes, 60)]).toEqual(GOLDEN_HTTP_FRAMES);
+  expect(Buffer.concat(GOLDEN_HTTP_FRAMES.map((frame) => encodeFrame(frame, 60)))).toEqual(bytes);
 });
 
 test('the golden tree head parses, verifies and prints as it was', () => {

@@ -22,6 +22,7 @@ export {
   segmentEntryName,
   writeExport,
 } from './export.ts';
+export { HTTP_SIDES, type HttpFrame, type HttpSide, isHttpFrame } from './http-frame.ts';
 export { isClear, KIND_CODES, kindOf } from './kinds.ts';
 export {
   consistencyHolds,

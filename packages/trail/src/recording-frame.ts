@@ -3,6 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { ByteBatch, broken } from './bytes.ts';
+import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, httpFrameBody, isHttpFrame } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
 
@@ -50,6 +51,7 @@ export type RecordingFrame =
       readonly digest: string;
     }
   | StreamFrame
+  | HttpFrame
   /** A stream that has no statements. */
   | { readonly kind: 'client' | 'server'; readonly atMs: number; readonly bytes: Buffer };
 
@@ -66,6 +68,7 @@ const TYPES = [
   'input',
   'input_cut',
   ...STREAM_FRAME_TYPES,
+  ...HTTP_FRAME_TYPES,
 ] as const;
 
 type NumberedText = 'statement' | 'complete' | 'error' | 'notice';
@@ -109,9 +112,9 @@ export class FrameWriter {
   inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
     this.#numbered('input_cut', atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
-  /** Streams of a command, a terminal's included: the bytes are copied once. */
-  streamFrame(frame: StreamFrame): void {
-    const { numbers, tail } = streamFrameBody(frame);
+  /** Streams of a command, a terminal's included, and HTTP: the bytes are copied once. */
+  streamFrame(frame: StreamFrame | HttpFrame): void {
+    const { numbers, tail } = isHttpFrame(frame) ? httpFrameBody(frame) : streamFrameBody(frame);
     let size = tail.length;
     for (const one of numbers) size += varintSize(one);
     const into = this.#open(frame.kind, frame.atMs, frame.number, 0, size);
@@ -240,6 +243,10 @@ function decodeBody(kind: RecordingFrame['kind'], atMs: number, body: Buffer): R
       const bytes = readVarint(body, at);
       return { kind, atMs, number, lines, bytes, digest: body.toString('hex', at.offset) };
     }
+    case 'http_head':
+    case 'http_body':
+    case 'http_end':
+      return decodeHttpFrame(kind, atMs, number, body, at);
     default:
       return decodeStreamFrame(kind, atMs, number, body, at);
   }

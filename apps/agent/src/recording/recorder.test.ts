@@ -359,3 +359,54 @@ test('a session that ends without an exit still says what was left out, and full
   const all = (await full.replay()).flatMap((frame) => (frame.kind === 'terminal_output' ? [frame.bytes] : []));
   expect(Buffer.concat(all).equals(bytes)).toBe(true);
 });
+
+test('of HTTP bodies the first bytes are kept, the whole is counted and digested, requests beside each other', async () => {
+  const { recorder, replay } = bench('results');
+  const body = Buffer.alloc(200_000, 'x');
+  recorder.httpHead(1, 'request', 'GET / HTTP/1.1\r\n\r\n');
+  recorder.httpHead(2, 'request', 'GET /2 HTTP/1.1\r\n\r\n', 10);
+  recorder.httpHead(1, 'response', 'HTTP/1.1 200\r\n\r\n');
+  recorder.httpHead(2, 'response', 'HTTP/1.1 200\r\n\r\n', 10);
+  for (let at = 0; at < body.length; at += 50_000) recorder.httpBody(1, 'response', body.subarray(at, at + 50_000));
+  recorder.httpBody(2, 'response', Buffer.from('0123456789abc'));
+  recorder.httpBody(2, 'response', Buffer.from('d'));
+  const ended = recorder.httpEnd(1, 'response');
+  expect(ended).toEqual({
+    bytes: 200_000,
+    cut: 200_000 - LIMITS.recordedHttpBodyBytes,
+    digest: createHash('sha256').update(body).digest('hex'),
+  });
+  expect(recorder.httpEnd(1, 'response')).toBeUndefined();
+  const frames = await replay();
+  const kept = (number: number): string =>
+    frames
+      .filter((frame) => frame.kind === 'http_body' && frame.number === number)
+      .map((frame) => ('bytes' in frame ? Buffer.from(frame.bytes as Uint8Array).toString() : ''))
+      .join('');
+  expect(kept(1)).toHaveLength(LIMITS.recordedHttpBodyBytes);
+  expect(kept(2)).toBe('0123456789');
+  // What has not ended ends with the session.
+  expect(
+    frames.filter((frame) => frame.kind === 'http_end').map((frame) => [frame.number, frame.bytes, frame.cut]),
+  ).toEqual([
+    [1, 200_000, ended?.cut],
+    [1, 0, 0],
+    [2, 0, 0],
+    [2, 14, 4],
+  ]);
+});
+
+test('at level full an HTTP body is kept whole, at level statements only what was asked and answered', async () => {
+  const full = bench('full');
+  const body = Buffer.alloc(600_000, 'y');
+  full.recorder.httpHead(1, 'response', 'HTTP/1.1 200\r\n\r\n', 10);
+  full.recorder.httpBody(1, 'response', body);
+  expect(full.recorder.httpEnd(1, 'response')?.cut).toBe(0);
+  const kept = (await full.replay()).flatMap((frame) => (frame.kind === 'http_body' ? [Buffer.from(frame.bytes)] : []));
+  expect(Buffer.concat(kept)).toEqual(body);
+  const least = bench('statements');
+  least.recorder.httpHead(1, 'response', 'HTTP/1.1 200\r\n\r\n');
+  least.recorder.httpBody(1, 'response', body);
+  expect(least.recorder.httpEnd(1, 'response')).toEqual({ bytes: 600_000, cut: 600_000, digest: '' });
+  expect((await least.replay()).map((frame) => frame.kind)).toEqual(['http_head', 'http_end']);
+});

@@ -8,15 +8,18 @@ import { createHash, type Hash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { LIMITS, type Logger } from '@sallyport/core';
 import type { RecordingLevel, TrailEvent } from '@sallyport/model';
-import type { RecordedFile, RecorderPort } from '@sallyport/protocol-kit';
+import type { RecordedBody, RecordedFile, RecorderPort } from '@sallyport/protocol-kit';
 import {
   ByteBatch,
   type FrameStream,
   FrameWriter,
+  type HttpFrame,
+  type HttpSide,
   type SessionKey,
   type StreamFrame,
   sealRecordingChunk,
 } from '@sallyport/trail';
+import { BodyTallies } from './body-tallies.ts';
 import { fitMessages } from './fit-messages.ts';
 import type { RecordingStore } from './recording-store.ts';
 import { StreamTallies } from './stream-tallies.ts';
@@ -69,6 +72,7 @@ export class SessionRecorder implements RecorderPort {
   #recordedBytes = 0;
   #cut: Cut | undefined;
   readonly #streams = new StreamTallies();
+  readonly #bodies = new BodyTallies();
   #closed = false;
 
   constructor(options: RecorderOptions) {
@@ -156,6 +160,28 @@ export class SessionRecorder implements RecorderPort {
     this.#stream({ kind: 'file', atMs: 0, number, ...shown }, bytes);
   }
 
+  httpHead(number: number, side: HttpSide, text: string, bodyBytesMax?: number): void {
+    if (this.#closed) return;
+    this.#bodies.begin(number, side, this.level, bodyBytesMax);
+    // A head is 64 KiB at most.
+    const units = this.#hasRoom(text.length * 3) ? Math.floor(NUMBERED_TEXT_BYTES / 3) : SHORT_TEXT_UNITS;
+    const shown = text.slice(0, units);
+    this.#stream({ kind: 'http_head', atMs: 0, number, side, text: shown }, shown.length * 3);
+  }
+  httpBody(number: number, side: HttpSide, bytes: Uint8Array): void {
+    if (this.#closed || bytes.length === 0) return;
+    const kept = this.#bodies.add(number, side, bytes, this.#hasRoom(bytes.length));
+    if (kept > 0)
+      this.#inPieces(bytes.subarray(0, kept), (piece) => {
+        this.#stream({ kind: 'http_body', atMs: 0, number, side, bytes: piece }, piece.length);
+      });
+  }
+  httpEnd(number: number, side: HttpSide): RecordedBody | undefined {
+    const body = this.#bodies.end(number, side);
+    if (body !== undefined) this.#stream({ kind: 'http_end', atMs: 0, number, side, ...body }, FRAME_ROOM);
+    return body;
+  }
+
   /** Lets a chunk of age leave memory, so that a running session can be watched. */
   tick(): void {
     const age = this.#options.nowMs() - this.#options.openedAtMs - this.#firstMs;
@@ -167,6 +193,7 @@ export class SessionRecorder implements RecorderPort {
     if (!this.#closed) {
       this.#endCut();
       for (const number of this.#streams.open()) this.#endStreams(number);
+      for (const { number, side } of this.#bodies.open()) this.httpEnd(number, side);
       if (this.#batch.length > 0) this.#sealChunk();
       this.#closed = true;
     }
@@ -223,7 +250,7 @@ export class SessionRecorder implements RecorderPort {
     for (const cut of this.#streams.end(number))
       this.#stream({ kind: 'stream_cut', atMs: 0, number, ...cut }, FRAME_ROOM);
   }
-  #stream(frame: StreamFrame, bytes: number): void {
+  #stream(frame: StreamFrame | HttpFrame, bytes: number): void {
     if (this.#closed) return;
     const atMs = this.#begin(bytes);
     this.#frames.streamFrame({ ...frame, atMs });

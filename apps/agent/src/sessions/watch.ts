@@ -2,8 +2,8 @@
  * Live view of a session: what is recorded, as recording frames, while someone who may see it watches. Refuses to keep
  * anything: frames that the link cannot take are gone, the recording has them.
  */
-import type { RecordedFile, RecorderPort } from '@sallyport/protocol-kit';
-import { ByteBatch, FrameWriter, type StreamFrame } from '@sallyport/trail';
+import type { RecordedBody, RecordedFile, RecorderPort } from '@sallyport/protocol-kit';
+import { ByteBatch, FrameWriter, type HttpFrame, type HttpSide, type StreamFrame } from '@sallyport/trail';
 
 /** A recorder that can be watched; before sign-in it has nothing behind it and records nothing. */
 export class WatchableRecorder implements RecorderPort {
@@ -103,7 +103,25 @@ export class WatchableRecorder implements RecorderPort {
     if (this.#show !== undefined) this.#stream({ kind: 'file', atMs: 0, number, ...file });
   }
 
-  #stream(frame: StreamFrame): void {
+  httpHead(number: number, side: HttpSide, text: string, bodyBytesMax?: number): void {
+    this.#recorder?.httpHead(number, side, text, bodyBytesMax);
+    if (this.#show !== undefined) this.#stream({ kind: 'http_head', atMs: 0, number, side, text });
+  }
+
+  httpBody(number: number, side: HttpSide, bytes: Uint8Array): void {
+    this.#recorder?.httpBody(number, side, bytes);
+    if (this.#show !== undefined) this.#stream({ kind: 'http_body', atMs: 0, number, side, bytes });
+  }
+
+  httpEnd(number: number, side: HttpSide): RecordedBody | undefined {
+    const body = this.#recorder?.httpEnd(number, side);
+    // Who watches was shown all of it.
+    if (this.#show !== undefined && body !== undefined)
+      this.#stream({ kind: 'http_end', atMs: 0, number, side, ...body, cut: 0 });
+    return body;
+  }
+
+  #stream(frame: StreamFrame | HttpFrame): void {
     this.#frame((atMs) => this.#frames.streamFrame({ ...frame, atMs }));
   }
 

@@ -3,6 +3,7 @@ import type { ReplayFrame } from '@sallyport/api-client';
 import { safeText } from '../output/safe-text.ts';
 import { renderCells } from '../sql/result-table.ts';
 import { styled, type Terminal } from '../terminal.ts';
+import { renderHttp } from './render-http.ts';
 
 /** @returns lines without a newline */
 export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly string[] {
@@ -72,6 +73,10 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
         `${at} ${styled(terminal, 'cyan', '⇅')} ${safeText(frame.op ?? '')} ${safeText(frame.path ?? '')}${target}${size} (${frame.via ?? ''})`,
       ];
     }
+    case 'http_head':
+    case 'http_body':
+    case 'http_end':
+      return renderHttp(frame, at, terminal);
     default:
       return [`${at}   ${frame.kind} ${text}`];
   }

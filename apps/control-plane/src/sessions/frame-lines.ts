@@ -110,6 +110,14 @@ export class FrameLines {
           via,
         };
       }
+      case 'http_head':
+        return { atMs, kind, number: frame.number, side: frame.side, text: this.#show(frame.text) };
+      case 'http_body':
+        return { atMs, kind, number: frame.number, side: frame.side, ...this.#body(frame.bytes) };
+      case 'http_end': {
+        const { number, side, bytes, cut } = frame;
+        return { atMs, kind, number, side, bytes, cut, ...(this.#clear ? { digest: frame.digest } : {}) };
+      }
       default:
         return frame satisfies never;
     }
@@ -118,6 +126,10 @@ export class FrameLines {
   #stream(atMs: number, number: number, stream: FrameStream, bytes: Uint8Array): object | undefined {
     const shown = this.#streams.show(number, stream, atMs, bytes);
     return shown.length === 0 ? undefined : streamLine(atMs, number, stream, shown);
+  }
+
+  #body(bytes: Uint8Array): object {
+    return this.#clear ? { bytes: Buffer.from(bytes).toString('base64') } : {};
   }
 
   #cells(rows: readonly (readonly Cell[])[]): readonly (readonly (string | null)[])[] {
