@@ -22,6 +22,7 @@ import { registerProviders } from './commands/providers.ts';
 import { registerRequests } from './commands/requests.ts';
 import { registerResources } from './commands/resources.ts';
 import { registerReviews } from './commands/reviews.ts';
+import { registerRun } from './commands/run.ts';
 import { registerSessions } from './commands/sessions.ts';
 import { registerSignIn } from './commands/sign-in.ts';
 import { registerSlack } from './commands/slack.ts';
@@ -74,6 +75,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerConnect(registry);
   registerSql(registry);
   registerSsh(registry);
+  registerRun(registry);
   registerApprovals(registry);
   registerDelegations(registry);
   registerRequests(registry);

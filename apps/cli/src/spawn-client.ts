@@ -1,5 +1,6 @@
 /** Runs somebody else's client in this terminal and passes signals on. Refuses to judge how it ends: the caller gets its code. */
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import type { Context } from './context.ts';
 import { CliError, EXIT } from './exit-codes.ts';
 
@@ -10,7 +11,7 @@ export interface RunOptions {
   readonly missing?: string | undefined;
 }
 
-/** @returns its exit code @throws CliError usage when there is no such program */
+/** @returns its exit code, or 128 and the number of the signal that ended it, as shells say it @throws CliError usage when there is no such program */
 export function spawnClient(
   context: Context,
   command: string,
@@ -28,7 +29,9 @@ export function spawnClient(
     child.on('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'ENOENT' ? new CliError('usage', `There is no program ${command}.`, missing) : error),
     );
-    child.on('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? EXIT.interrupted : EXIT.failure)));
+    child.on('exit', (code, signal) =>
+      resolve(code ?? (signal === null ? EXIT.failure : 128 + constants.signals[signal])),
+    );
   }).finally(() => {
     process.off('SIGINT', ignore);
     process.off('SIGTERM', pass);

@@ -129,6 +129,8 @@ export interface ApiClient {
   whoami(): Promise<WhoAmI>;
   /** PEM of the root that agents' certificates chain to. */
   rootCertificate(): Promise<string>;
+  /** PEM of the issuer of what agents' forward proxies show. @throws ApiError 404 where they end no TLS */
+  interceptionCertificate(): Promise<string>;
   readonly ssh: {
     /** @param publicKey as in a `.pub` file; the token is bound to it */
     certify(publicKey: string, accessToken: string): Promise<CertifiedKey>;
@@ -378,6 +380,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
         transport.json('POST', '/v1/ssh/certificates', { body: { publicKey, accessToken } }),
       authorities: () => transport.json('GET', '/v1/ssh/authorities'),
     },
+    interceptionCertificate: async () => (await transport.raw('GET', '/v1/ca/interception')).text(),
     rootCertificate: async () => (await transport.raw('GET', '/v1/ca')).text(),
     resources: { list: list('/v1/resources'), get: (name) => get(`/v1/resources/${at(name)}`) },
     principals: {

@@ -71,10 +71,9 @@ export {
   canonicalHost,
   interceptedHosts,
   isAddress,
+  isProxiedAt,
   type ProxiedResource,
   proxyHosts,
-  proxyPorts,
-  requireProxyHost,
 } from './intercepted.ts';
 export {
   claimedIssuers,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { canonicalHost, interceptedHosts, proxyHosts, proxyPorts } from './intercepted.ts';
+import { canonicalHost, interceptedHosts, isProxiedAt, proxyHosts } from './intercepted.ts';
 
 test('a host has one spelling, and what is none has no spelling at all', () => {
   expect(canonicalHost('API.Example.COM.')).toBe('api.example.com');
@@ -32,8 +32,25 @@ test('hosts of an issuer are those of TLS, those that are named, and nothing els
     { name: 'd' },
   ];
   expect(interceptedHosts(resources)).toEqual(['api.example.com', 'tools.example.com']);
-  expect(proxyHosts(resources[1]!)).toEqual(['10.0.0.1']);
-  expect(proxyPorts(resources[1]!)).toEqual([8080]);
-  expect(proxyPorts(resources[0]!)).toEqual([443]);
-  expect(proxyPorts(resources[2]!)).toEqual([9, 443, 80]);
+  expect(resources.map(proxyHosts)).toEqual([
+    ['api.example.com:443'],
+    ['10.0.0.1:8080'],
+    ['tools.example.com', 'api.example.com'],
+    [],
+  ]);
+});
+
+test('a resource is met at its own port, at the ports of the web by a name of its own, and at a port that is named alone', () => {
+  const own = { name: 'a', http: { url: 'https://api.example.com/base' } };
+  const named = {
+    name: 'b',
+    http: { url: 'http://127.0.0.1:9', hosts: ['Tools.example.com', 'x.example.com:8443', '[::1]:7'] },
+  };
+  const at = (resource: typeof own, host: string, ports: number[]) =>
+    ports.map((port) => isProxiedAt(resource, host, port));
+  expect(at(own, 'api.example.com', [443, 80, 8443])).toEqual([true, false, false]);
+  expect(at(named, 'tools.example.com', [443, 80, 9, 8443])).toEqual([true, true, true, false]);
+  expect(at(named, 'x.example.com', [443, 80, 9, 8443])).toEqual([false, false, false, true]);
+  expect(at(named, '::1', [7, 443])).toEqual([true, false]);
+  expect(at(named, '127.0.0.1', [9])).toEqual([false]);
 });

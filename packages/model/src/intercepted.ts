@@ -3,12 +3,10 @@
  * no others. The control plane constrains the agent's issuer to them, and the agent asks again when they change.
  * Refuses wildcards and names that no certificate can carry.
  */
-import { ParseError } from '@sallyport/core';
-
 /** What is read of a target; kinds that are reached in another way have none. */
 interface ProxiedTarget {
   readonly url: string;
-  /** Names by which the forward proxy knows the resource; the URL's own when absent. */
+  /** `host` or `host:port` by which the forward proxy knows the resource; the URL's own when absent. */
   readonly hosts?: readonly string[] | undefined;
 }
 
@@ -38,39 +36,54 @@ export function canonicalHost(text: string): string | undefined {
 
 export const isAddress = (host: string): boolean => host.includes(':') || V4.test(host);
 
-/** Hosts by which the forward proxy knows a resource, canonical; empty where it is not reached that way. */
-export function proxyHosts({ http, mcp }: ProxiedResource): readonly string[] {
-  const target = http ?? mcp;
-  if (target === undefined) return [];
-  const hosts = target.hosts ?? [hostOf(target.url)];
-  return hosts.flatMap((host) => canonicalHost(host) ?? []);
+/** Hosts by which the forward proxy knows a resource, canonical, `host` or `host:port`; empty where it is not reached that way. */
+export function proxyHosts(resource: ProxiedResource): readonly string[] {
+  return authoritiesOf(resource).map(({ host, port }) => {
+    const name = host.includes(':') ? `[${host}]` : host;
+    return port === undefined ? name : `${name}:${port}`;
+  });
 }
 
-/** Ports at which the proxy takes a resource for meant: its URL's own, and those of the schemes for names of its own. */
-export function proxyPorts({ http, mcp }: ProxiedResource): readonly number[] {
-  const target = http ?? mcp;
-  if (target === undefined) return [];
-  const { port, protocol } = new URL(target.url);
-  const own = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
-  return target.hosts === undefined ? [own] : [...new Set([own, 443, 80])];
+/** True when the forward proxy takes `host:port` for this resource. @param host canonical */
+export function isProxiedAt(resource: ProxiedResource, host: string, port: number): boolean {
+  const target = targetOf(resource);
+  if (target === undefined) return false;
+  const own = portOf(target.url);
+  const ports = (named: number | undefined): readonly (number | undefined)[] =>
+    named === undefined ? (target.hosts === undefined ? [own] : [own, 443, 80]) : [named];
+  return authoritiesOf(resource).some((one) => one.host === host && ports(one.port).includes(port));
 }
 
 /** Sorted, each once: what an issuer is constrained to. Hosts of plain HTTP alone are not among them. */
 export function interceptedHosts(resources: readonly ProxiedResource[]): readonly string[] {
-  const ends = resources.filter(({ http, mcp }) => {
-    const target = http ?? mcp;
+  const ends = resources.filter((resource) => {
+    const target = targetOf(resource);
     return target !== undefined && (target.hosts !== undefined || target.url.startsWith('https:'));
   });
-  return [...new Set(ends.flatMap(proxyHosts))].sort();
+  return [...new Set(ends.flatMap((resource) => authoritiesOf(resource).map(({ host }) => host)))].sort();
 }
 
-/** @throws ParseError for a host that no resource can register */
-export function requireProxyHost(text: string, path: string): string {
-  const host = canonicalHost(text);
-  if (host === undefined) throw new ParseError(path, 'a host name or an address is expected, without port or wildcard');
-  return host;
+const targetOf = ({ http, mcp }: ProxiedResource): ProxiedTarget | undefined => http ?? mcp;
+
+interface Authority {
+  readonly host: string;
+  /** As registered; undefined = none is named. */
+  readonly port: number | undefined;
 }
 
-function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).hostname : '';
+function authoritiesOf(resource: ProxiedResource): readonly Authority[] {
+  const target = targetOf(resource);
+  if (target === undefined) return [];
+  return (target.hosts ?? [authorityOf(target.url)]).flatMap((text) => {
+    const [, name = '', port] = /^(.*?)(?::(\d{1,5}))?$/.exec(text) ?? [];
+    const host = canonicalHost(name);
+    return host === undefined ? [] : [{ host, port: port === undefined ? undefined : Number(port) }];
+  });
+}
+
+const authorityOf = (url: string): string => (URL.canParse(url) ? `${new URL(url).hostname}:${portOf(url)}` : '');
+
+function portOf(url: string): number {
+  const { port, protocol } = new URL(url);
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
 }

@@ -1,6 +1,6 @@
 /**
- * A TLS connection to an agent's PostgreSQL listener: direct TLS with ALPN `postgresql`, verified against Sallyport's root
- * and the endpoint's own name. Refuses plaintext endpoints: a token would travel in clear.
+ * A TLS connection to an agent's listener, for PostgreSQL or for HTTP: the protocol's own ALPN name, verified against
+ * Sallyport's root and the endpoint's own name. Refuses plaintext endpoints: a token would travel in clear.
  */
 import { isIP } from 'node:net';
 import tls from 'node:tls';
@@ -16,10 +16,14 @@ export interface AgentAddress {
   readonly port: number;
 }
 
-/** TLS endpoints of a resource for PostgreSQL. @throws CliError unavailable when there is none */
-export function requireEndpoints(resource: string, endpoints: readonly Endpoint[]): readonly AgentAddress[] {
+/** TLS endpoints of a resource. @param protocol as the resource's type says @throws CliError unavailable when there is none */
+export function requireEndpoints(
+  resource: string,
+  endpoints: readonly Endpoint[],
+  protocol = 'postgres',
+): readonly AgentAddress[] {
   const addresses = endpoints
-    .filter((endpoint) => endpoint.protocol === 'postgres' && endpoint.plaintext !== true)
+    .filter((endpoint) => endpoint.protocol === protocol && endpoint.plaintext !== true)
     .map((endpoint) => parseAddress(endpoint.address));
   if (addresses.length > 0) return addresses;
   throw new CliError(
@@ -49,11 +53,15 @@ export function agentTls(address: AgentAddress, root: string): tls.ConnectionOpt
 }
 
 /** Dials each address in turn until one answers. @throws the last one's error, as GatewayError `upstream.unreachable` or `upstream.tls` */
-export async function dialAgent(addresses: readonly AgentAddress[], root: string): Promise<tls.TLSSocket> {
+export async function dialAgent(
+  addresses: readonly AgentAddress[],
+  root: string,
+  alpn: 'postgresql' | 'http/1.1' = 'postgresql',
+): Promise<tls.TLSSocket> {
   let last: unknown;
   for (const address of addresses) {
     try {
-      return await dialOne(address, root);
+      return await dialOne(address, root, alpn);
     } catch (error) {
       last = error;
     }
@@ -61,12 +69,12 @@ export async function dialAgent(addresses: readonly AgentAddress[], root: string
   throw last;
 }
 
-function dialOne(address: AgentAddress, root: string): Promise<tls.TLSSocket> {
+function dialOne(address: AgentAddress, root: string, alpn: string): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
       host: address.host,
       port: address.port,
-      ALPNProtocols: ['postgresql'],
+      ALPNProtocols: [alpn],
       ...agentTls(address, root),
     });
     const fail = (cause: Error): void => {
@@ -90,8 +98,8 @@ function dialOne(address: AgentAddress, root: string): Promise<tls.TLSSocket> {
     socket.once('secureConnect', () => {
       clearTimeout(timer);
       socket.off('error', fail);
-      if (socket.alpnProtocol !== 'postgresql') {
-        fail(Object.assign(new Error('the peer does not speak PostgreSQL over TLS'), { code: 'ALPN' }));
+      if (socket.alpnProtocol !== alpn) {
+        fail(Object.assign(new Error(`the peer does not speak ${alpn} over TLS`), { code: 'ALPN' }));
         return;
       }
       socket.setNoDelay(true);
