@@ -105,9 +105,9 @@ async function wayTo(context: Context, resource: Resource, options: WayInOptions
   }
   return {
     name,
-    endpoints: requireEndpoints(name, endpoints, type),
+    endpoints: requireEndpoints(name, endpoints, 'http'),
     tokens: accessTokensFor(context, name, options, reasonOf(options)),
-    hosts: resource.proxyHosts ?? [],
+    hosts: [...(resource.proxyHosts ?? [])],
   };
 }
 

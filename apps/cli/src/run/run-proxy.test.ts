@@ -52,7 +52,9 @@ let proxy: RunProxy;
 
 /** A peer that stands where the agent's listener is: it keeps what it was asked. */
 beforeAll(async () => {
-  const agent = https.createServer({ key, cert, ALPNProtocols: ['http/1.1'] }, async (request, response) => {
+  const agent = https.createServer({ key, cert, ALPNProtocols: ['http/1.1'] });
+  agent.on('request', (request, response) => void answer(request, response));
+  const answer = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const body = Buffer.concat(await request.toArray()).toString();
     seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers, body });
     if (request.url?.endsWith('/moved')) response.writeHead(302, { location: '/r/crm-api/there?x=1' }).end();
@@ -66,7 +68,7 @@ beforeAll(async () => {
       response.addTrailers([['x-end', 'yes']]);
       response.end();
     }
-  });
+  };
   agent.on('connect', (request: http.IncomingMessage, socket: Duplex) => {
     seen.push({ method: 'CONNECT', url: request.url ?? '', headers: request.headers, body: '' });
     socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');

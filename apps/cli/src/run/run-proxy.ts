@@ -131,7 +131,9 @@ class Handler {
       const way = this.#wayOf(authority);
       if (way === undefined) {
         if (!this.#options.direct) return refuseOn(socket, this.#unknownHost(authority));
-        join(socket, await dialDirect(authority), head);
+        const other = await dialDirect(authority);
+        socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+        join(socket, other, head);
         return;
       }
       const token = await way.resource.tokens.get();

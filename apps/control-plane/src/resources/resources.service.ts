@@ -4,7 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
-import { EFFECTS, type Effect } from '@sallyport/model';
+import { EFFECTS, type Effect, proxyHosts } from '@sallyport/model';
 import { z } from 'zod';
 import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
@@ -31,6 +31,9 @@ export const ResourceView = z
     endpoints: open(z.array(Endpoint)),
     databases: open(z.array(z.string())),
     logins: open(z.array(z.string())).optional().describe('Accounts on an SSH host; the first is meant by default.'),
+    proxyHosts: open(z.array(z.string()))
+      .optional()
+      .describe('By which agents’ forward proxies know it: host, or host and port.'),
     effects: open(z.array(z.enum(EFFECTS)))
       .optional()
       .describe('What the caller may do there, where asked for.'),
@@ -224,6 +227,9 @@ function reachOf(row: ResourceRow, grants: readonly Grant[]): Reach | undefined 
   return { effects, roles: [...new Set(about.flatMap((grant) => grant.roles))].sort() };
 }
 
+/** One listener serves everything that is spoken over HTTP. */
+const listenerOf = (kind: string): string => (kind === 'kubernetes' || kind === 'mcp' ? 'http' : kind);
+
 function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): ResourceView {
   const { postgres, ssh, http, kubernetes, mcp, credential, ...document } = documentOf(row);
   const targets = { postgres, ssh, http, kubernetes, mcp };
@@ -233,7 +239,7 @@ function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): Res
     id: row.id,
     endpoints: guards.flatMap((agent) =>
       (agent.endpoints as unknown as { protocol: string; address: string; plaintext?: boolean }[])
-        .filter((endpoint) => endpoint.protocol === row.kind)
+        .filter((endpoint) => endpoint.protocol === listenerOf(row.kind))
         .map((endpoint) => ({
           protocol: endpoint.protocol,
           address: endpoint.address,
@@ -243,6 +249,7 @@ function show(row: ResourceRow, agents: readonly Agent[], seesAll: boolean): Res
     ),
     databases: postgres?.databases ?? [],
     ...(ssh === undefined ? {} : { logins: ssh.logins }),
+    ...(http === undefined && mcp === undefined ? {} : { proxyHosts: [...proxyHosts({ name: row.name, http, mcp })] }),
     ...(seesAll
       ? {
           ...Object.fromEntries(

@@ -1245,6 +1245,8 @@ export interface Resource {
   readonly databases: readonly string[];
   /** Accounts on an SSH host; the first is meant by default. */
   readonly logins?: readonly string[];
+  /** By which agents’ forward proxies know it: host, or host and port. */
+  readonly proxyHosts?: readonly string[];
   /** What the caller may do there, where asked for. */
   readonly effects?: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
   readonly roles?: readonly string[];
