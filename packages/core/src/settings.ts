@@ -16,7 +16,7 @@ const SETTINGS: ReadonlySet<string> = new Set(
   USAGE_DAYS UNUSED_DAYS CREDENTIAL_DAYS
   SMTP_URL SMTP_FROM
   OIDC_NAME OIDC_ISSUER OIDC_CLIENT_ID OIDC_CLIENT_SECRET OIDC_GROUPS_CLAIM
-  JOIN_TOKEN JOIN_TOKEN_FILE LISTEN_POSTGRES LISTEN_POSTGRES_PLAINTEXT LISTEN_SSH ADVERTISE HEALTH INSTANCE
+  JOIN_TOKEN JOIN_TOKEN_FILE LISTEN_POSTGRES LISTEN_POSTGRES_PLAINTEXT LISTEN_SSH LISTEN_HTTPS ADVERTISE HEALTH INSTANCE
   LINK_ENDPOINTS ENROLL_ENDPOINTS INTERCEPTION
   URL PROFILE PROJECT CONFIG HISTORY TOKEN TOKEN_FILE CLIENT_ID CLIENT_SECRET CLIENT_SECRET_FILE
   CA_FILE DEV_FILE
@@ -33,8 +33,21 @@ const SERVICE_LINK =
 export const isSetting = (variable: string): boolean => {
   const name = variable.slice(PREFIX.length);
   // Whatever credentials name: docs/how-to/credentials.md.
-  return SETTINGS.has(name) || name.startsWith('SECRET_') || name.startsWith('TEST_') || SERVICE_LINK.test(name);
+  return (
+    SETTINGS.has(name) ||
+    name.startsWith('SECRET_') ||
+    name.startsWith('TEST_') ||
+    SERVICE_LINK.test(name) ||
+    isOfRun(name)
+  );
 };
+
+/** `<RESOURCE>_URL` and `<RESOURCE>_TOKEN`, as `sallyport run` sets them for programs; not a setting of that end, misspelt. */
+function isOfRun(name: string): boolean {
+  const end = /^\w+(_URL|_TOKEN)$/.exec(name)?.[1];
+  if (end === undefined) return false;
+  return ![...SETTINGS].some((setting) => setting.endsWith(end) && distance(name, setting) <= MISSPELT_MAX);
+}
 
 /**
  * Called once, at a start.

@@ -29,7 +29,7 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/cert.pem',
 ];
 
-/** `payments-api` → `SALLYPORT_PAYMENTS_API`. */
+/** `crm-api` → what `SALLYPORT_CRM_API_URL` begins with. */
 export const variableOf = (resource: string): string => `SALLYPORT_${resource.toUpperCase().replaceAll('-', '_')}`;
 
 export interface RunFacts {
