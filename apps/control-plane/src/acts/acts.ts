@@ -5,7 +5,7 @@
 import type { PrincipalRef } from '@sallyport/model';
 import { ambient } from '../db/ambient.ts';
 import type { Tx } from '../db/database.ts';
-import type { Prisma } from '../generated/prisma/client.ts';
+import { Prisma } from '../generated/prisma/client.ts';
 import { changeLogOf } from './changes.ts';
 
 export interface ControlActInput {
@@ -67,6 +67,19 @@ export const rowOf = (act: ControlActInput) => ({
   requestId: act.requestId,
   sessionId: act.sessionId ?? null,
 });
+
+/** Acts as a part of a statement that makes their changes, in this order. @param from part that has one row when they happened */
+export const insertingActs = (acts: readonly ActRow[], from: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  insert into control_acts (project_id, principal_id, principal_name, principal_kind, on_behalf_of_id, on_behalf_of_name,
+    on_behalf_of_kind, action, target, detail, request_id, session_id)
+  select a.* from ${from}, (values ${Prisma.join(
+    acts.map(
+      (act) => Prisma.sql`(${act.projectId}::uuid, ${act.principalId}::uuid, ${act.principalName}::text,
+        ${act.principalKind}::text, ${act.onBehalfOfId}::uuid, ${act.onBehalfOfName}::text, ${act.onBehalfOfKind}::text,
+        ${act.action}::text, ${act.target}::text, ${JSON.stringify(act.detail)}::jsonb, ${act.requestId}::text,
+        ${act.sessionId}::uuid)`,
+    ),
+  )}) as a`;
 
 /** The same, with who asks taken from an actor. */
 export const recordActOf = (

@@ -110,11 +110,30 @@ const logs = new WeakMap<object, ChangeLog>();
 
 export const changeLogOf = (tx: Tx): ChangeLog | undefined => logs.get(tx);
 
+/** A row that a statement of its own makes, changes or ends along with the act that tells of it. */
+export interface RowChange {
+  /** By the name of its delegate. */
+  readonly table: string;
+  readonly before: Row | null;
+  readonly after: Row | null;
+}
+
+/** The detail of such an act: what the statement changes stands in it as it would by `recordAct`. */
+export function detailWith(detail: Prisma.InputJsonObject, rows: readonly RowChange[]): Prisma.InputJsonObject {
+  const log = new ChangeLog();
+  for (const { table, before, after } of rows) noteIn(log, table, before, after);
+  return log.take(detail);
+}
+
 /** For raw SQL. @param before null = it was made; @param after null = it is gone */
 export function noteChange(tx: Tx, table: string, before: Row | null, after: Row | null): void {
-  const watched = WATCHED[table];
   const log = logs.get(tx);
-  if (watched === undefined || log === undefined || watched.skip?.(after ?? before ?? {}) === true) return;
+  if (log !== undefined) noteIn(log, table, before, after);
+}
+
+function noteIn(log: ChangeLog, table: string, before: Row | null, after: Row | null): void {
+  const watched = WATCHED[table];
+  if (watched === undefined || watched.skip?.(after ?? before ?? {}) === true) return;
   const columns = columnsOf(table);
   const change = changeOf(watched, columns, before, after);
   if (change === undefined) return;

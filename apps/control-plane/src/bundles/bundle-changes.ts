@@ -3,11 +3,18 @@
  * transaction. Refuses to know what is in a bundle; bundles/ compiles and pushes after the commit.
  */
 import type { Tx } from '../db/database.ts';
+import type { Prisma } from '../generated/prisma/client.ts';
 
 /** Abstract class as the injection token; provided by BundlesModule. */
 export abstract class BundleChanges {
   /** Called inside the transaction of the change. */
   abstract bump(tx: Tx, projectId: string): Promise<void>;
+  /**
+   * The same as the last part of a statement that makes the change itself, so that the project's other changes wait for that
+   * one turn and no longer.
+   * @param after name of the part whose writes come before it; nothing is counted when that has no row
+   */
+  abstract bumping(projectId: string, after: Prisma.Sql): Prisma.Sql;
   /** The same for every project: what changed is the installation's, as a key. */
   abstract bumpAll(tx: Tx): Promise<void>;
 }

@@ -1,8 +1,9 @@
 /** Bundles: counting changes, compiling, signing. Global, since every feature that agents depend on bumps the revision. */
 import { Global, Injectable, Module } from '@nestjs/common';
-import { publishWithin } from '../bus/pg.bus.ts';
+import { BUS_CHANNEL, noticeOf } from '../bus/pg.bus.ts';
 import type { Tx } from '../db/database.ts';
 import { ProjectDirectory } from '../db/project.ts';
+import { Prisma } from '../generated/prisma/client.ts';
 import { KeysModule } from '../keys/keys.module.ts';
 import { BundleChanges } from './bundle-changes.ts';
 import { BundlesController } from './bundles.controller.ts';
@@ -19,8 +20,12 @@ class CountedBundleChanges extends BundleChanges {
   }
 
   override async bump(tx: Tx, projectId: string): Promise<void> {
-    await this.repository.bump(tx, projectId);
-    await publishWithin(tx, 'bundle', { projectId });
+    await tx.$executeRaw`with changed as (select 1) ${this.bumping(projectId, Prisma.sql`changed`)}`;
+  }
+
+  override bumping(projectId: string, after: Prisma.Sql): Prisma.Sql {
+    return Prisma.sql`, bumped as (${this.repository.bumping(projectId, after)})
+      select pg_notify(${BUS_CHANNEL}::text, ${noticeOf('bundle', { projectId })}::text) from bumped`;
   }
 
   override async bumpAll(tx: Tx): Promise<void> {

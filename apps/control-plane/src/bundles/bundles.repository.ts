@@ -10,11 +10,12 @@ import {
   type Revocation,
 } from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
-import type {
-  Credential,
-  GrantReview,
-  Grant as GrantRow,
-  Resource as ResourceRow,
+import {
+  type Credential,
+  type GrantReview,
+  type Grant as GrantRow,
+  Prisma,
+  type Resource as ResourceRow,
 } from '../generated/prisma/client.ts';
 import { reviewState } from '../grants/review-state.ts';
 import type { BundleSource } from './compile.ts';
@@ -41,12 +42,12 @@ export class BundlesRepository {
     return new Map(rows.map((row) => [row.projectId, { epoch: row.epoch, revision: row.revision }]));
   }
 
-  async bump(tx: Tx, projectId: string): Promise<void> {
-    await tx.bundleState.upsert({
-      where: { projectId },
-      create: { projectId, revision: 1 },
-      update: { revision: { increment: 1 } },
-    });
+  /** @param after see `BundleChanges.bumping`; counted, so that all of it comes first */
+  bumping(projectId: string, after: Prisma.Sql): Prisma.Sql {
+    return Prisma.sql`insert into bundle_state as b (project_id, revision, updated_at)
+      select ${projectId}::uuid, 1, ${new Date()} from (select count(*) as n from ${after}) done where done.n > 0
+      on conflict (project_id) do update set revision = b.revision + 1, updated_at = excluded.updated_at
+      returning b.project_id`;
   }
 
   /** A new epoch, in which revisions start again: above whatever a restored database had forgotten. */

@@ -16,6 +16,16 @@ export interface StatementRunner {
   $executeRawUnsafe(sql: string, ...values: unknown[]): Promise<number>;
 }
 
+/**
+ * A short message as the text of its notification on `BUS_CHANNEL`, for a statement that sends it along with what it tells of.
+ * @throws Error for one that takes several
+ */
+export function noticeOf<T extends BusTopic>(topic: T, message: BusMessages[T]): string {
+  const [text, ...more] = splitMessage(topic, message);
+  if (text === undefined || more.length > 0) throw new Error('the message takes more than one notification');
+  return text;
+}
+
 /** Sends with the caller's transaction: heard if, and only when, it commits. */
 export async function publishWithin<T extends BusTopic>(
   tx: StatementRunner,

@@ -20,6 +20,12 @@ const USED_EVERY_MS = 60_000;
 export const hashOf = (text: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(createHash('sha256').update(text).digest());
 
+/** One that is written nowhere yet. */
+export function freshToken(): { readonly token: string; readonly hash: Uint8Array<ArrayBuffer> } {
+  const token = `sp_${randomBytes(32).toString('base64url')}`;
+  return { token, hash: hashOf(token) };
+}
+
 export interface NewToken {
   readonly projectId: string;
   readonly principalId: string;
@@ -47,7 +53,7 @@ export class ApiTokens extends Authenticator {
 
   /** @returns the token itself, which is kept nowhere */
   async create(tx: Tx, input: NewToken): Promise<{ readonly id: string; readonly token: string }> {
-    const token = `sp_${randomBytes(32).toString('base64url')}`;
+    const { token, hash } = freshToken();
     const id = this.clock.id();
     await this.repository.insertToken(tx, {
       ...input,
@@ -55,7 +61,7 @@ export class ApiTokens extends Authenticator {
       scopes: [...input.scopes],
       lineage: [...(input.lineage ?? [])],
       boundKey: input.boundKey ?? null,
-      hash: hashOf(token),
+      hash,
     });
     return { id, token };
   }

@@ -49,7 +49,10 @@ export class ConfiguredProviders extends IdentityProviders {
   }
 
   override async find(projectId: string, name: string): Promise<IdentityProvider | undefined> {
-    return (await this.list(projectId)).find((provider) => provider.name === name);
+    const shared = this.shared.find((provider) => provider.name === name);
+    if (shared !== undefined) return shared;
+    const row = await this.repository.enabled(projectId, name);
+    return row === null ? undefined : await this.fromRow(row);
   }
 
   /**

@@ -16,7 +16,7 @@ import { OAuthError } from '../http/invalid-request.ts';
 import { Keys } from '../keys/keys.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
-import { IdentityRepository } from './identity.repository.ts';
+import { type AccessTo, type GrantInForce, IdentityRepository } from './identity.repository.ts';
 import { MachineSignIn } from './machines/machine-sign-in.ts';
 
 /** Minutes, not hours: a leaked token is good for one resource for this long. */
@@ -63,7 +63,7 @@ export interface GrantTarget {
 }
 
 /** True when a grant names the resource, or labels that it carries. */
-export const isGrantOn = (grant: Grant, resource: GrantTarget): boolean =>
+export const isGrantOn = (grant: Pick<Grant, 'resource' | 'labels'>, resource: GrantTarget): boolean =>
   grant.resource === null
     ? labelsMatch((grant.labels ?? {}) as Record<string, string>, resource.labels)
     : grant.resource === resource.name;
@@ -83,8 +83,8 @@ function confirmOf(asked: AccessTokenClaims['cnf'], from: readonly Caller[]): Ac
 }
 
 /** When the last of them ends, UTC ms: a token may outlive one grant while another still holds. */
-const endOf = (grants: readonly Grant[]): number =>
-  Math.max(...grants.map(({ notAfter }) => notAfter?.getTime() ?? Number.POSITIVE_INFINITY));
+const endOf = (grants: readonly GrantInForce[]): number =>
+  Math.max(...grants.map(({ endsMs }) => endsMs ?? Number.POSITIVE_INFINITY));
 
 @Injectable()
 export class Exchange {
@@ -109,16 +109,12 @@ export class Exchange {
       throw new OAuthError('invalid_grant', 'auth.failed');
     const acting = actor ?? subject;
     const confirm = confirmOf(input.confirm, [subject, acting]);
-    const resource = await this.repository.resource(subject.projectId, input.resource);
-    // No grant and no resource read alike, so that names cannot be guessed.
-    if (resource === null) throw new OAuthError('invalid_target', 'grant.missing');
-    const target = { name: resource.name, labels: resource.labels as Readonly<Record<string, string>> };
     const now = this.clock.nowMs();
-    const ofActing = await this.grantsOn(acting.projectId, acting.principal.id, target, now);
-    const ofSubject =
-      actor === undefined ? ofActing : await this.grantsOn(subject.projectId, subject.principal.id, target, now);
+    const { resource, grants: ofActing } = await this.#accessOf(acting, input.resource, now);
+    const ofSubject = actor === undefined ? ofActing : (await this.#accessOf(subject, resource.id, now)).grants;
     if (ofActing.length === 0 || ofSubject.length === 0) throw new OAuthError('invalid_target', 'grant.missing');
-    const offers = (grants: readonly Grant[]): boolean => grants.some((grant) => grant.roles.includes(input.role!));
+    const offers = (grants: readonly GrantInForce[]): boolean =>
+      grants.some((grant) => grant.roles.includes(input.role!));
     if (input.role !== undefined && !(offers(ofActing) && offers(ofSubject)))
       throw new OAuthError('invalid_scope', 'grant.missing');
     const grants = [...new Map([...ofActing, ...ofSubject].map((grant) => [grant.id, grant])).values()];
@@ -174,6 +170,14 @@ export class Exchange {
     return { accessToken, expiresInSeconds: ttl };
   }
 
+  /** @throws OAuthError `invalid_target`: no resource reads like no grant, so that names cannot be guessed */
+  async #accessOf({ projectId, principal }: Caller, resource: string, nowMs: number): Promise<AccessTo> {
+    const found = await this.repository.accessTo(projectId, principal.id, resource, new Date(nowMs));
+    if (found === null) throw new OAuthError('invalid_target', 'grant.missing');
+    const target = { name: found.resource.name, labels: found.resource.labels as Readonly<Record<string, string>> };
+    return { ...found, grants: found.grants.filter((grant) => isGrantOn(grant, target)) };
+  }
+
   /** Grants of a principal, own and by group, in force on a resource. */
   async grantsOn(
     projectId: string,
@@ -209,7 +213,7 @@ export class Exchange {
   }
 
   /** Names the grants it draws on, as long as the token stays small; else all of the principal's. */
-  async #sign(claims: AccessTokenClaims, grants: readonly Grant[]): Promise<string> {
+  async #sign(claims: AccessTokenClaims, grants: readonly GrantInForce[]): Promise<string> {
     if (grants.length <= GRANTS_IN_TOKEN_MAX) {
       const gr = grants.map((grant) => Buffer.from(parseUuid(grant.id)!).toString('base64url'));
       const narrowed = await this.keys.signJws('access_token', 'at+jwt', { ...claims, gr });

@@ -19,6 +19,7 @@ import { DemoIdp } from './demo-idp.ts';
 import { DeviceFlow } from './device-flow.ts';
 import { Exchange } from './exchange.service.ts';
 import { IdentityRepository } from './identity.repository.ts';
+import { ArrivalsRepository } from './login/arrivals.repository.ts';
 import { Arrivals } from './login/arrivals.ts';
 import { AuthorizeController } from './login/authorize.controller.ts';
 import { CodeFlow } from './login/code-flow.ts';
@@ -98,6 +99,7 @@ import { TokenService } from './token.service.ts';
     ProviderSettingsService,
     PersonSessions,
     Arrivals,
+    ArrivalsRepository,
     SignOut,
     Refresher,
     CodeFlow,

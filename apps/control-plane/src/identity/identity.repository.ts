@@ -1,19 +1,19 @@
 /** Tables of principals, groups, tokens and sign-ins. The only Prisma in this folder. */
 import { Injectable } from '@nestjs/common';
-import type { ActRow } from '../acts/acts.ts';
+import { type ActRow, insertingActs } from '../acts/acts.ts';
 import { Database, type Tx } from '../db/database.ts';
 import { idOrName } from '../db/reference.ts';
-import type {
-  ApiToken,
-  ClientSecret,
-  Grant,
-  Group,
-  Identity,
-  LoginAttempt,
-  PersonSession,
-  Principal,
+import {
+  type ApiToken,
+  type ClientSecret,
+  type Grant,
+  type Group,
+  type Identity,
+  type LoginAttempt,
+  type PersonSession,
+  type Principal,
   Prisma,
-  Resource,
+  type Resource,
 } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
@@ -34,6 +34,28 @@ type TokenRow = Omit<TokenHolder, 'principal' | 'personSession'> & {
   readonly authTime: Date | null;
   readonly endedAt: Date | null;
 };
+
+/** What a sign-in that comes back has to be held against. */
+export type TakenAttempt = Pick<
+  LoginAttempt,
+  'projectId' | 'provider' | 'nonce' | 'codeVerifier' | 'returnTo' | 'maxAgeS' | 'acrValues'
+>;
+
+/** A grant as far as an access token needs it. */
+export interface GrantInForce {
+  readonly id: string;
+  /** Name of the one it is for; null = by labels. */
+  readonly resource: string | null;
+  readonly labels: Grant['labels'];
+  readonly roles: readonly string[];
+  /** UTC ms; null = no end. */
+  readonly endsMs: number | null;
+}
+
+export interface AccessTo {
+  readonly resource: Pick<Resource, 'id' | 'name' | 'labels' | 'agents'>;
+  readonly grants: readonly GrantInForce[];
+}
 
 @Injectable()
 export class IdentityRepository {
@@ -83,12 +105,6 @@ export class IdentityRepository {
   allGroups(projectId: string, tx: Tx): Promise<Group[]> {
     return tx.group.findMany({ where: { projectId }, orderBy: { name: 'asc' } });
   }
-  /** Ids of all groups by name, as one row: it is asked at every sign-in. */
-  async groupIds(projectId: string, tx: Tx): Promise<ReadonlyMap<string, string>> {
-    const [row] = await tx.$queryRaw<{ ids: Readonly<Record<string, string>> | null }[]>`
-      select jsonb_object_agg(name, id) as ids from groups where project_id = ${projectId}::uuid`;
-    return new Map(Object.entries(row?.ids ?? {}));
-  }
   group(projectId: string, reference: string, tx: Tx = this.db): Promise<Group | null> {
     return tx.group.findFirst({ where: { projectId, ...idOrName(reference) } });
   }
@@ -132,9 +148,6 @@ export class IdentityRepository {
     if (had !== null) return false;
     await tx.membership.create({ data });
     return true;
-  }
-  async addMembers(tx: Tx, data: Prisma.MembershipCreateManyInput[]): Promise<void> {
-    await tx.membership.createMany({ data, skipDuplicates: true });
   }
   async removeMembers(tx: Tx, where: Prisma.MembershipWhereInput): Promise<number> {
     return (await tx.membership.deleteMany({ where })).count;
@@ -240,6 +253,33 @@ export class IdentityRepository {
       order by id`;
   }
 
+  /**
+   * A resource and the principal's grants on it, own and by group, in force at `now`: in one query, since it is asked at every
+   * token exchange, and without the principal's other grants, of which there may be many.
+   * @param reference name or id @returns null when there is no such resource
+   */
+  async accessTo(projectId: string, principalId: string, reference: string, now: Date): Promise<AccessTo | null> {
+    const named = idOrName(reference);
+    const isIt = 'id' in named ? Prisma.sql`id = ${named.id}::uuid` : Prisma.sql`name = ${named.name}`;
+    const rows = await this.db.$queryRaw<(AccessTo['resource'] & { grants: GrantInForce[] | null })[]>`
+      select r.id, r.name, r.labels, r.agents, (
+        select jsonb_agg(jsonb_build_object('id', g.id, 'resource', g.resource, 'labels', g.labels, 'roles', g.roles,
+          'endsMs', floor(extract(epoch from g.not_after) * 1000)) order by g.id)
+        from grants g
+        where g.project_id = ${projectId}::uuid and g.revoked_at is null
+          and (g.resource = r.name or (g.resource is null and g.labels <@ r.labels))
+          and (g.principal_id = ${principalId}::uuid or g.group_name = any (array(
+            select o.name from memberships m join groups o on o.id = m.group_id
+            where m.project_id = ${projectId}::uuid and m.principal_id = ${principalId}::uuid)))
+          and (g.not_before is null or g.not_before <= ${now}) and (g.not_after is null or g.not_after > ${now})
+      ) as grants
+      from (select id, name, labels, agents from resources where project_id = ${projectId}::uuid and ${isIt}) r`;
+    const [row] = rows;
+    if (row === undefined) return null;
+    const { grants, ...resource } = row;
+    return { resource, grants: grants ?? [] };
+  }
+
   // sign-ins that last
   async insertPersonSession(tx: Tx, data: Prisma.PersonSessionUncheckedCreateInput): Promise<void> {
     await tx.personSession.create({ data });
@@ -307,11 +347,7 @@ export class IdentityRepository {
         insert into issued_access (jti, project_id, api_token_id, resource_id, expires_at)
         select jti, ${projectId}::uuid, token, ${resourceId}::uuid, ${expiresAt}
         from unnest(${tokens.map(({ jti }) => jti)}::text[], ${tokens.map((one) => one.apiTokenId)}::uuid[]) as t (jti, token))
-      insert into control_acts (project_id, principal_id, principal_name, principal_kind, on_behalf_of_id, on_behalf_of_name,
-        on_behalf_of_kind, action, target, detail, request_id)
-      values (${act.projectId}::uuid, ${act.principalId}::uuid, ${act.principalName}, ${act.principalKind},
-        ${act.onBehalfOfId}::uuid, ${act.onBehalfOfName}, ${act.onBehalfOfKind}, ${act.action}, ${act.target},
-        ${JSON.stringify(act.detail)}::jsonb, ${act.requestId})`;
+      ${insertingActs([act], Prisma.sql`(select 1) once`)}`;
   }
   /** Access tokens of an API token that are unexpired or still hold a session open. */
   async liveAccess(tx: Tx, apiTokenId: string, now: Date): Promise<string[]> {
@@ -366,6 +402,15 @@ export class IdentityRepository {
   }
   attemptByUserCode(userCode: string, tx: Tx = this.db): Promise<LoginAttempt | null> {
     return tx.loginAttempt.findUnique({ where: { userCode } });
+  }
+  /** Uses up a browser's attempt. @returns undefined when there is none, or it was used before, or is too old */
+  async takeAttempt(secretHash: Uint8Array<ArrayBuffer>, now: Date): Promise<TakenAttempt | undefined> {
+    const [taken] = await this.db.$queryRaw<TakenAttempt[]>`
+      update login_attempts set consumed_at = ${now}
+      where secret_hash = ${secretHash} and kind = 'browser' and consumed_at is null and expires_at > ${now}
+      returning project_id as "projectId", provider, nonce, code_verifier as "codeVerifier", return_to as "returnTo",
+        max_age_s as "maxAgeS", acr_values as "acrValues"`;
+    return taken;
   }
   /** Changes an attempt only while `where` still holds. @returns whether it did: the loser of a race gets false */
   async changeAttempt(

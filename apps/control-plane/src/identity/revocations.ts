@@ -11,6 +11,15 @@ import { IdentityRepository } from './identity.repository.ts';
 /** Longer than any offline budget a resource may set. */
 const KEEP_MS = 8 * 86_400_000;
 
+export interface RevocationRow {
+  readonly id: string;
+  readonly projectId: string;
+  readonly kind: 'principal' | 'token' | 'session' | 'approval';
+  readonly targetId: string;
+  readonly before: Date;
+  readonly keepUntil: Date;
+}
+
 @Injectable()
 export class Revocations {
   constructor(
@@ -20,23 +29,16 @@ export class Revocations {
   ) {}
 
   /** @param targetId principal id, token `jti`, session id, or approval id */
-  async revoke(
-    tx: Tx,
-    projectId: string,
-    kind: 'principal' | 'token' | 'session' | 'approval',
-    targetId: string,
-  ): Promise<void> {
+  async revoke(tx: Tx, projectId: string, kind: RevocationRow['kind'], targetId: string): Promise<void> {
+    await this.repository.insertRevocation(tx, this.rowOf(projectId, kind, targetId));
+    await this.bundles.bump(tx, projectId);
+  }
+
+  /** For a statement of its own, which has to count the change as well. */
+  rowOf(projectId: string, kind: RevocationRow['kind'], targetId: string): RevocationRow {
     const now = this.clock.nowMs();
     // Token times are whole seconds (RFC 7519): one issued in this very second counts as before.
     const before = new Date((Math.floor(now / 1000) + 1) * 1000);
-    await this.repository.insertRevocation(tx, {
-      id: this.clock.id(),
-      projectId,
-      kind,
-      targetId,
-      before,
-      keepUntil: new Date(now + KEEP_MS),
-    });
-    await this.bundles.bump(tx, projectId);
+    return { id: this.clock.id(), projectId, kind, targetId, before, keepUntil: new Date(now + KEEP_MS) };
   }
 }

@@ -6,13 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type ErrorCode, GatewayError } from '@sallyport/core';
 import { Database } from '../db/database.ts';
-import type { LoginAttempt } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Listening } from '../listening.ts';
 import { SystemClock } from '../time.ts';
 import { ApiTokens, hashOf } from './api-tokens.ts';
-import { IdentityRepository } from './identity.repository.ts';
+import { IdentityRepository, type TakenAttempt } from './identity.repository.ts';
 import { type Arrival, Arrivals, type Proven } from './login/arrivals.ts';
 import { type IdentityProvider, IdentityProviders, type SignInAsk } from './providers.ts';
 
@@ -127,7 +126,7 @@ export class SignIn {
 
   /** A session for a person whom a provider has proven. */
   async arrive(proven: Proven): Promise<Arrival> {
-    return await this.database.transaction((tx) => this.arrivals.open(tx, proven));
+    return await this.arrivals.open(proven);
   }
 
   /** The person behind a browser's session token, or undefined. */
@@ -147,18 +146,14 @@ export class SignIn {
   }
 
   /** Consumes the attempt: an answer counts once, whatever becomes of it. */
-  async #take(state: string): Promise<LoginAttempt> {
-    const attempt = await this.repository.attemptBySecret(hashOf(state));
-    const now = this.clock.now();
-    if (attempt === null || attempt.kind !== 'browser' || attempt.expiresAt <= now) throw new Error('no such sign-in');
-    const { client } = this.database;
-    if (!(await this.repository.changeAttempt(client, attempt.id, { consumedAt: null }, { consumedAt: now })))
-      throw new Error('used twice');
+  async #take(state: string): Promise<TakenAttempt> {
+    const attempt = await this.repository.takeAttempt(hashOf(state), this.clock.now());
+    if (attempt === undefined) throw new Error('no such sign-in, or used twice');
     return attempt;
   }
 }
 
-const askOf = (attempt: LoginAttempt): SignInAsk => ({
+const askOf = (attempt: TakenAttempt): SignInAsk => ({
   maxAgeS: attempt.maxAgeS ?? undefined,
   acrValues: attempt.acrValues ?? undefined,
 });

@@ -1,25 +1,34 @@
 /**
  * From a person a provider vouches for to a sign-in here: which principal they are, the groups the mapping gives, the
- * session. The same for every protocol. Refuses to know pages, redirects and tokens of providers.
+ * session. The same for every protocol: read once, decided here, written at once. Refuses to know pages, redirects and
+ * tokens of providers.
  */
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
-import { recordAct } from '../../acts/acts.ts';
-import { BundleChanges } from '../../bundles/bundle-changes.ts';
+import { type ControlActInput, rowOf } from '../../acts/acts.ts';
+import { detailWith, type RowChange } from '../../acts/changes.ts';
 import type { Tx } from '../../db/database.ts';
-import { Project, ProjectDirectory } from '../../db/project.ts';
-import type { Principal } from '../../generated/prisma/client.ts';
+import { Project } from '../../db/project.ts';
 import { SystemClock } from '../../time.ts';
-import { IdentityRepository } from '../identity.repository.ts';
-import { mapGroups } from '../mapping/group-mapping.ts';
+import { wantedGroups } from '../mapping/group-mapping.ts';
 import { type IdentityProvider, type ProvenPerson, sourceOf } from '../providers.ts';
 import { Revocations } from '../revocations.ts';
+import {
+  ArrivalsRepository,
+  type GroupChange,
+  type IdentityRow,
+  isCollision,
+  type NewPrincipal,
+  type Standing,
+} from './arrivals.repository.ts';
 import { PersonSessions } from './person-sessions.ts';
 
 const NAME_CHARS_MAX = 36;
 const SUBJECT_CHARS_MAX = 500;
+/** A person who comes in at two places at once is made by one of them; the other finds them. */
+const TRIES_MAX = 5;
 
 /** Someone whom a provider proved, at one sign-in to one project. */
 export interface Proven {
@@ -37,15 +46,28 @@ export interface Arrival {
   readonly sessionS: number;
 }
 
+/** Who comes in: known, known by another provider's word, or new. */
+interface Entering {
+  readonly who: PrincipalRef;
+  readonly newPrincipal: NewPrincipal | undefined;
+  readonly identity: IdentityRow;
+  readonly changes: readonly RowChange[];
+}
+
+/** The name they would have here. */
+const nameOf = ({ username }: ProvenPerson): string =>
+  username
+    .replace(/[^A-Za-z0-9._@-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, NAME_CHARS_MAX) || 'person';
+
 @Injectable()
 export class Arrivals {
   constructor(
     private readonly project: Project,
-    private readonly projects: ProjectDirectory,
-    private readonly repository: IdentityRepository,
+    private readonly repository: ArrivalsRepository,
     private readonly sessions: PersonSessions,
     private readonly revocations: Revocations,
-    private readonly bundles: BundleChanges,
     private readonly clock: SystemClock,
   ) {}
 
@@ -53,110 +75,160 @@ export class Arrivals {
    * Opens a session for a proven person. Called once per answer of a provider, after every check of it.
    * @throws GatewayError `auth.failed` when the person may not sign in here
    */
-  async open(tx: Tx, proven: Proven): Promise<Arrival> {
-    const { projectId, provider, person, requestId } = proven;
-    if (!(await this.projects.isEnabled(projectId, tx))) throw new GatewayError('auth.failed', { reason: 'project' });
-    if (person.subject === '' || person.subject.length > SUBJECT_CHARS_MAX)
+  async open(proven: Proven): Promise<Arrival> {
+    const { subject } = proven.person;
+    if (subject === '' || subject.length > SUBJECT_CHARS_MAX)
       throw new GatewayError('auth.failed', { reason: 'subject' });
-    const principal = await this.#principal(tx, proven);
-    if (principal.disabledAt !== null || principal.kind !== 'person')
-      throw new GatewayError('auth.failed', { reason: 'the principal may not sign in' });
-    const who: PrincipalRef = { id: principal.id, name: principal.name, kind: principal.kind as PrincipalKind };
-    const { sessionId, token } = await this.sessions.open(
-      tx,
-      principal,
-      { ...person, provider: provider.name },
-      { tokenName: `sign-in (${provider.name})`, sessionS: provider.sessionS, refreshS: provider.refreshS },
-    );
-    await recordAct(tx, {
-      projectId,
-      principal: who,
-      action: 'session.signed_in',
-      target: `principal/${principal.name}`,
-      detail: {
-        by: sourceOf(provider),
-        amr: [...person.amr],
-        ...(person.acr === undefined ? {} : { acr: person.acr }),
-      },
-      requestId,
-    });
-    // Last: a change of groups takes the project's revision, and others wait for that until this commits.
-    await this.syncGroups(tx, proven, who);
-    return { principal: who, sessionId, token, sessionS: provider.sessionS };
+    for (let tried = 1; ; tried++) {
+      try {
+        return await this.#open(proven);
+      } catch (cause) {
+        if (tried >= TRIES_MAX || !isCollision(cause)) throw cause;
+      }
+    }
   }
 
-  async #principal(tx: Tx, { projectId, provider, person }: Proven): Promise<Principal> {
-    const known = await this.repository.identity(projectId, provider.name, person.subject, tx);
-    const verifiedEmail = person.emailVerified ? (person.email?.toLowerCase() ?? null) : null;
-    if (known !== null) {
-      await this.repository.touchIdentity(tx, known.id, this.clock.now(), verifiedEmail);
-      return known.principal;
-    }
-    const name =
-      person.username
-        .replace(/[^A-Za-z0-9._@-]/g, '-')
-        .replace(/^[^A-Za-z0-9]+/, '')
-        .slice(0, NAME_CHARS_MAX) || 'person';
-    const taken = await this.repository.principal(projectId, name, tx);
-    const mayLink = taken !== null && provider.linksByName && taken.kind === 'person';
-    // Whom the installation's providers know is a newcomer to the default project; into another one its admins let them.
-    if (!mayLink && projectId !== this.project.id && provider.projectId !== projectId)
-      throw new GatewayError('auth.failed', { reason: 'this project does not know the person' });
-    // Another provider's word must not open somebody's account: a taken name gets a tail.
-    const free = taken === null ? name : `${name.slice(0, NAME_CHARS_MAX - 5)}-${randomBytes(2).toString('hex')}`;
-    const principal = mayLink
-      ? taken
-      : await this.repository.insertPrincipal(tx, {
-          id: this.clock.id(),
-          projectId,
-          name: free,
-          kind: 'person',
-          displayName: person.displayName.slice(0, 200),
-          email: person.email?.slice(0, 320) ?? null,
-          roles: ['member'],
-        });
-    await this.repository.insertIdentity(tx, {
-      id: this.clock.id(),
+  async #open(proven: Proven): Promise<Arrival> {
+    const { projectId, provider, person, requestId } = proven;
+    const standing = await this.#standing(proven);
+    if (!standing.enabled) throw new GatewayError('auth.failed', { reason: 'project' });
+    const { who, newPrincipal, identity, changes } = this.#entering(proven, standing);
+    const { sessionS, refreshS } = provider;
+    const session = this.sessions.prepare(
+      { ...person, provider: provider.name },
+      { tokenName: `sign-in (${provider.name})`, sessionS, refreshS },
+    );
+    const isIn = await this.repository.write({
       projectId,
-      principalId: principal.id,
-      provider: provider.name,
-      subject: person.subject,
-      verifiedEmail,
-      lastLoginAt: this.clock.now(),
+      principalId: who.id,
+      newPrincipal,
+      identity,
+      newIdentity: standing.identity === null,
+      session,
+      act: actOf(changes, {
+        projectId,
+        principal: who,
+        action: 'session.signed_in',
+        target: `principal/${who.name}`,
+        detail: {
+          by: sourceOf(provider),
+          amr: [...person.amr],
+          ...(person.acr === undefined ? {} : { acr: person.acr }),
+        },
+        requestId,
+      }),
+      groups: this.#groupChange(proven, newPrincipal === undefined ? standing : { ...standing, had: [] }, who),
+      now: this.clock.now(),
     });
-    return principal;
+    if (!isIn) throw new GatewayError('auth.failed', { reason: 'the principal may not sign in' });
+    return { principal: who, sessionId: session.id, token: session.token.token, sessionS };
   }
 
   /** Only groups that exist here, and only this provider's memberships: those of other sources stay. */
-  async syncGroups(tx: Tx, { projectId, provider, person, requestId }: Proven, who: PrincipalRef): Promise<void> {
-    const source = sourceOf(provider);
-    const all = await this.repository.groupIds(projectId, tx);
-    const wanted = new Set(mapGroups(provider.mapping, person.groups, new Set(all.keys())).groups);
-    const had = new Set(
-      (await this.repository.groupsOf(projectId, who.id, tx))
-        .filter((one) => one.source === source)
-        .map((one) => one.name),
-    );
-    const added = [...wanted].filter((name) => !had.has(name));
-    const removed = [...had].filter((name) => !wanted.has(name));
-    if (added.length + removed.length === 0) return;
-    await this.repository.addMembers(
-      tx,
-      added.map((name) => ({ projectId, groupId: all.get(name)!, principalId: who.id, source })),
-    );
-    if (removed.length > 0) {
-      const groupId = { in: removed.map((name) => all.get(name)!) };
-      await this.repository.removeMembers(tx, { principalId: who.id, source, groupId });
-      await this.revocations.revoke(tx, projectId, 'principal', who.id);
-    }
-    await recordAct(tx, {
-      projectId,
-      principal: who,
-      action: 'group.members_synced',
-      target: `principal/${who.name}`,
-      detail: { source, added, removed },
-      requestId,
-    });
-    await this.bundles.bump(tx, projectId);
+  async syncGroups(tx: Tx, proven: Proven, who: PrincipalRef): Promise<void> {
+    const change = this.#groupChange(proven, await this.#standing(proven, tx, who.id), who);
+    if (change !== undefined) await this.repository.changeGroups(tx, proven.projectId, who.id, change);
   }
+
+  async #standing({ projectId, provider, person }: Proven, tx?: Tx, principalId?: string): Promise<Standing> {
+    const { subject } = person;
+    const groups = wantedGroups(provider.mapping, person.groups);
+    const source = sourceOf(provider);
+    return await this.repository.standing(
+      { projectId, provider: provider.name, subject, source, name: nameOf(person), groups, principalId },
+      tx,
+    );
+  }
+
+  #entering(proven: Proven, { identity: known, account }: Standing): Entering {
+    const { projectId, provider, person } = proven;
+    const verifiedEmail = person.emailVerified ? (person.email?.toLowerCase() ?? null) : null;
+    const proof = { provider: provider.name, subject: person.subject, verifiedEmail };
+    if (known !== null && account !== null) {
+      const identity = { ...proof, id: known.id };
+      const of = { ...proof, principalId: account.id };
+      const before = { ...of, verifiedEmail: known.verifiedEmail };
+      return {
+        who: requireEnabled(account),
+        newPrincipal: undefined,
+        identity,
+        changes: [change('identity', before, of)],
+      };
+    }
+    const mayLink = account !== null && provider.linksByName && account.kind === 'person';
+    // Whom the installation's providers know is a newcomer to the default project; into another one its admins let them.
+    if (!mayLink && projectId !== this.project.id && provider.projectId !== projectId)
+      throw new GatewayError('auth.failed', { reason: 'this project does not know the person' });
+    const identity = { ...proof, id: this.clock.id() };
+    if (mayLink)
+      return {
+        who: requireEnabled(account),
+        newPrincipal: undefined,
+        identity,
+        changes: [change('identity', null, { ...proof, principalId: account.id })],
+      };
+    const name = nameOf(person);
+    const newPrincipal = {
+      // Another provider's word must not open somebody's account: a taken name gets a tail.
+      name: account === null ? name : `${name.slice(0, NAME_CHARS_MAX - 5)}-${randomBytes(2).toString('hex')}`,
+      displayName: person.displayName.slice(0, 200),
+      email: person.email?.slice(0, 320) ?? null,
+      roles: ['member'],
+    };
+    const id = this.clock.id();
+    return {
+      who: { id, name: newPrincipal.name, kind: 'person' },
+      newPrincipal,
+      identity,
+      changes: [
+        change('principal', null, { ...newPrincipal, kind: 'person' }),
+        change('identity', null, { ...proof, principalId: id }),
+      ],
+    };
+  }
+
+  #groupChange(proven: Proven, { groups, had }: Standing, who: PrincipalRef): GroupChange | undefined {
+    const { projectId, provider, requestId } = proven;
+    const source = sourceOf(provider);
+    const isIn = new Set(had.map(({ id }) => id));
+    const isWanted = new Set(groups.map(({ id }) => id));
+    const added = groups.filter(({ id }) => !isIn.has(id));
+    const removed = had.filter(({ id }) => !isWanted.has(id));
+    if (added.length + removed.length === 0) return undefined;
+    const membership = ({ id }: { readonly id: string }) => ({ groupId: id, principalId: who.id, source });
+    const changes = [
+      ...added.map((group) => change('membership', null, membership(group))),
+      ...removed.map((group) => change('membership', membership(group), null)),
+    ];
+    const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name);
+    return {
+      source,
+      added,
+      removed,
+      revocation: removed.length === 0 ? undefined : this.revocations.rowOf(projectId, 'principal', who.id),
+      act: actOf(changes, {
+        projectId,
+        principal: who,
+        action: 'group.members_synced',
+        target: `principal/${who.name}`,
+        detail: { source, added: names(added), removed: names(removed) },
+        requestId,
+      }),
+    };
+  }
+}
+
+const change = (table: string, before: RowChange['before'], after: RowChange['after']): RowChange => ({
+  table,
+  before,
+  after,
+});
+
+const actOf = (changes: readonly RowChange[], act: ControlActInput) =>
+  rowOf({ ...act, detail: detailWith(act.detail ?? {}, changes) });
+
+/** @throws GatewayError `auth.failed` for who may not sign in */
+function requireEnabled({ id, name, kind, disabled }: NonNullable<Standing['account']>): PrincipalRef {
+  if (disabled || kind !== 'person') throw new GatewayError('auth.failed', { reason: 'the principal may not sign in' });
+  return { id, name, kind: kind as PrincipalKind };
 }

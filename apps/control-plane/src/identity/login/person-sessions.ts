@@ -9,7 +9,7 @@ import type { Tx } from '../../db/database.ts';
 import type { PersonSession } from '../../generated/prisma/client.ts';
 import { Envelope } from '../../keys/envelope.ts';
 import { SystemClock } from '../../time.ts';
-import { ApiTokens } from '../api-tokens.ts';
+import { ApiTokens, freshToken } from '../api-tokens.ts';
 import { IdentityRepository } from '../identity.repository.ts';
 import { Revocations } from '../revocations.ts';
 
@@ -33,6 +33,32 @@ export interface KeptTokens {
   readonly idToken?: string | undefined;
 }
 
+/** A sign-in and its first token, written nowhere yet. */
+export interface FreshSession {
+  readonly id: string;
+  readonly provider: string;
+  readonly subject: string;
+  readonly providerSession: string | null;
+  readonly amr: string[];
+  readonly acr: string | null;
+  readonly authTime: Date | null;
+  readonly sealed: Uint8Array<ArrayBuffer> | null;
+  readonly refreshAt: Date | null;
+  readonly expiresAt: Date;
+  readonly token: {
+    readonly id: string;
+    readonly name: string;
+    readonly token: string;
+    readonly hash: Uint8Array<ArrayBuffer>;
+  };
+}
+
+export interface SessionOptions {
+  readonly tokenName: string;
+  readonly sessionS?: number;
+  readonly refreshS?: number | undefined;
+}
+
 /** How long a person's sign-in lasts unless its provider says less or more. */
 export const PERSON_SESSION_S = 12 * 3_600;
 
@@ -51,27 +77,37 @@ export class PersonSessions {
     tx: Tx,
     principal: { readonly id: string; readonly projectId: string },
     facts: SignInFacts,
-    options: { readonly tokenName: string; readonly sessionS?: number; readonly refreshS?: number | undefined },
+    options: SessionOptions,
   ): Promise<{ readonly sessionId: string; readonly token: string; readonly expiresAt: Date }> {
+    const { id, projectId } = principal;
+    const { token: given, ...session } = this.prepare(facts, options);
+    const { token, ...row } = given;
+    const of = { projectId, principalId: id };
+    await this.repository.insertPersonSession(tx, { ...session, ...of });
+    const { expiresAt } = session;
+    await this.repository.insertToken(tx, { ...row, ...of, kind: 'session', personSessionId: session.id, expiresAt });
+    return { sessionId: session.id, token, expiresAt };
+  }
+
+  /** The same, for a statement that writes it. */
+  prepare(facts: SignInFacts, options: SessionOptions): FreshSession {
     const now = this.clock.nowMs();
     const expiresAt = new Date(now + (options.sessionS ?? PERSON_SESSION_S) * 1000);
-    const sessionId = this.clock.id();
+    const id = this.clock.id();
     const asks = facts.refreshToken !== undefined && options.refreshS !== undefined;
-    await this.repository.insertPersonSession(tx, {
-      id: sessionId,
-      projectId: principal.projectId,
-      principalId: principal.id,
+    return {
+      id,
       provider: facts.provider,
       subject: facts.subject,
       providerSession: facts.sessionId ?? null,
       amr: [...facts.amr],
       acr: facts.acr ?? null,
       authTime: facts.authTimeMs === undefined ? null : new Date(facts.authTimeMs),
-      sealed: this.seal(sessionId, facts),
+      sealed: this.seal(id, facts),
       refreshAt: asks ? new Date(now + options.refreshS * 1000) : null,
       expiresAt,
-    });
-    return { sessionId, expiresAt, ...(await this.addToken(tx, principal, sessionId, options.tokenName, expiresAt)) };
+      token: { id: this.clock.id(), name: options.tokenName, ...freshToken() },
+    };
   }
 
   /** One more token of a sign-in: a device, a command line. It never outlives the sign-in. */

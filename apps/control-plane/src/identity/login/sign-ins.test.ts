@@ -61,6 +61,92 @@ const send = async (token: string, provider = 'corp'): Promise<Response> =>
     body: new URLSearchParams({ logout_token: token }),
   });
 
+/** One sign-in each, whose answers of the provider come back at the same time. */
+async function comeBackAtOnce(people: readonly Record<string, unknown>[]): Promise<string[]> {
+  const waiting = [];
+  for (const claims of people) {
+    const browser = new Browser();
+    idp.crooked = { claims };
+    const { url } = await browser.open(
+      `${plane.url}/v1/login?provider=corp&return_to=%2Fdevice`,
+      undefined,
+      `${plane.url}/v1/login/callback`,
+    );
+    waiting.push({ browser, url });
+  }
+  // What the codes are worth is the provider's to say when they are redeemed.
+  await Promise.all(waiting.map(({ browser, url }) => browser.open(url)));
+  return waiting.map(({ browser }) => browser.cookies(plane.url).get('sallyport_session') ?? 'none');
+}
+const namesOf = async (sessions: readonly string[]): Promise<(string | undefined)[]> =>
+  await Promise.all(
+    sessions.map(
+      async (session) =>
+        (await plane.call<{ principal?: { name: string } }>('GET', '/v1/whoami', undefined, session)).body.principal
+          ?.name,
+    ),
+  );
+
+test('a person who comes for the first time in many browsers at once is one person, signed in in all of them', async () => {
+  const claims = { sub: 'sub-nora', preferred_username: 'nora', groups: ['dba'] };
+  const names = await namesOf(await comeBackAtOnce(Array.from({ length: 12 }, () => claims)));
+  expect(names).toEqual(Array.from({ length: 12 }, () => 'nora'));
+  const principals = await database().principal.findMany({
+    where: { name: { startsWith: 'nora' } },
+    include: { identities: true, memberships: true, personSessions: true },
+  });
+  expect(principals).toHaveLength(1);
+  expect(principals[0]!.identities).toHaveLength(1);
+  expect(principals[0]!.memberships).toHaveLength(1);
+  expect(principals[0]!.personSessions).toHaveLength(12);
+});
+
+test('what a first sign-in makes stands in its acts, and a change of groups in one of its own after it', async () => {
+  const { session } = await signIn('olga', { groups: ['dba', 'no such group'] });
+  expect(await statusOf(session)).toBe(200);
+  await signIn('olga', { groups: ['analysts'] });
+  const acts = await database().controlAct.findMany({ where: { target: 'principal/olga' }, orderBy: { id: 'asc' } });
+  expect(acts.map(({ action }) => action)).toEqual([
+    'session.signed_in',
+    'group.members_synced',
+    'session.signed_in',
+    'group.members_synced',
+  ]);
+  const principal = await database().principal.findFirstOrThrow({ where: { name: 'olga' } });
+  expect(acts[0]!.detail).toMatchObject({
+    by: 'oidc:corp',
+    changes: [
+      { thing: 'principal', name: 'olga', before: null, after: { name: 'olga', kind: 'person', roles: ['member'] } },
+      { thing: 'identity', before: null, after: { principalId: principal.id, provider: 'corp', subject: '[hidden]' } },
+    ],
+  });
+  expect(acts[1]!.detail).toMatchObject({
+    added: ['dba'],
+    removed: [],
+    changes: [{ thing: 'membership', before: null, after: { principalId: principal.id, source: 'oidc:corp' } }],
+  });
+  expect(acts[2]!.detail).not.toHaveProperty('changes');
+  expect(acts[3]!.detail).toMatchObject({
+    added: ['analysts'],
+    removed: ['dba'],
+    changes: [
+      { thing: 'membership', before: null },
+      { thing: 'membership', after: null },
+    ],
+  });
+  // What the lost group had opened ends.
+  expect(await database().revocation.count({ where: { kind: 'principal', targetId: principal.id } })).toBe(1);
+});
+
+test('a change of groups at a sign-in counts as one of the project, and a sign-in without one does not', async () => {
+  const revision = async (): Promise<number> => (await database().bundleState.findFirstOrThrow()).revision;
+  const before = await revision();
+  await signIn('pia', { groups: ['dba'] });
+  expect(await revision()).toBe(before + 1);
+  await signIn('pia', { groups: ['dba'] });
+  expect(await revision()).toBe(before + 1);
+});
+
 test('the provider ends one session by its id, and the person’s other sessions stay', async () => {
   const one = await signIn('eva', { sid: 'first' });
   const two = await signIn('eva', { sid: 'second' });

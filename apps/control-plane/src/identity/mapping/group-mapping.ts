@@ -68,11 +68,15 @@ export function matchesGlob(pattern: string, text: string): boolean {
   return true;
 }
 
+/** Names that the mapping would give, whether or not there are such groups. */
+export const wantedGroups = (mapping: GroupMapping, given: readonly string[]): readonly string[] =>
+  mapGroups(mapping, given, { has: () => true }).groups;
+
 /** @param given as the provider says them; @param existing names of our groups */
 export function mapGroups(
   mapping: GroupMapping,
   given: readonly string[],
-  existing: ReadonlySet<string>,
+  existing: Pick<ReadonlySet<string>, 'has'>,
 ): MappedGroups {
   const exact = new Map<string, { readonly at: number; readonly group: string }[]>();
   const globs: { readonly at: number; readonly match: string; readonly group: string }[] = [];

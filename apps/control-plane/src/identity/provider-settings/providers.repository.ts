@@ -21,6 +21,10 @@ export class ProvidersRepository {
   find(projectId: string, reference: string, tx: Tx = this.database.client): Promise<ProviderRow | null> {
     return tx.identityProvider.findFirst({ where: { projectId, ...idOrName(reference) } });
   }
+  /** One in use, by its name alone. */
+  enabled(projectId: string, name: string): Promise<ProviderRow | null> {
+    return this.database.client.identityProvider.findFirst({ where: { projectId, name, enabled: true } });
+  }
   /** Of every project. */
   named(names: readonly string[]): Promise<ProviderRow[]> {
     return this.database.client.identityProvider.findMany({
