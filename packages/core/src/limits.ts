@@ -109,6 +109,13 @@ export const LIMITS = {
   httpHeldAnswersMax: 1_000,
   httpHeldAnswerBytesMax: 1024 * 1024,
   httpHeldAnswerMsMax: 10 * 60_000,
+  /** One Server-Sent Event, or text message of a WebSocket, that is masked; a longer one ends the answer. */
+  httpEventBytesMax: 1024 * 1024,
+  /** Headers of one part of a multipart body. */
+  httpPartHeadBytesMax: 16 * 1024,
+  /** A compressed body may grow to so much in any case; beyond it, by so many times. */
+  httpInflatedBytesFree: 16 * 1024 * 1024,
+  httpInflateRatioMax: 200,
   /** Access requests of one requester that wait for an answer. */
   openAccessRequestsMax: 20,
   approvalNoticeEveryMs: 60_000,

@@ -1,0 +1,182 @@
+import {
+  brotliCompressSync,
+  brotliDecompressSync,
+  deflateSync,
+  gunzipSync,
+  gzipSync,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from 'node:zlib';
+import { type BodyMasker, type BodyShape, decodeBody, openBodyMasker } from '@sallyport/http';
+import type { MaskSet } from '@sallyport/model';
+import { describe, expect, test } from 'vitest';
+
+const DETECT: MaskSet = {
+  columns: [],
+  detect: [
+    { detect: 'email', with: 'partial' },
+    { detect: 'payment_card', with: 'partial' },
+  ],
+};
+const PATHS: MaskSet = { columns: [], detect: [], json: [{ path: '**.ssn', with: 'redact' }] };
+const BOTH: MaskSet = { ...PATHS, detect: DETECT.detect };
+
+const opened = (masks: MaskSet, shape: BodyShape): BodyMasker => {
+  const masker = openBodyMasker(masks, shape);
+  if (masker === 'pass' || masker === 'refuse') throw new Error(masker);
+  return masker;
+};
+function run(masker: BodyMasker, chunks: readonly Uint8Array[]): Buffer | 'failed' {
+  const out = chunks.map((chunk) => Buffer.from(masker.push(chunk)));
+  out.push(Buffer.from(masker.end()));
+  return masker.failed === undefined ? Buffer.concat(out) : 'failed';
+}
+const bytewise = (bytes: Uint8Array): readonly Uint8Array[] => Array.from(bytes, (byte) => Uint8Array.of(byte));
+
+const KINDS: readonly {
+  readonly type: string;
+  readonly body: string;
+  readonly shown: string;
+  readonly masks?: MaskSet;
+}[] = [
+  {
+    type: 'application/json; charset=utf-8',
+    body: '{"mail":"ada@example.com","ssn":{"n":[1]},"card":4111111111111111}',
+    shown: '{"mail":"a***@e***.com","ssn":"[redacted]","card":"************1111"}',
+    masks: BOTH,
+  },
+  {
+    type: 'application/x-ndjson',
+    body: '{"ssn":"1"}\n{"ssn":2}\r\n\n["bob@example.com"]\n',
+    shown: '{"ssn":"[redacted]"}\n{"ssn":"[redacted]"}\r\n\n["b***@e***.com"]\n',
+    masks: BOTH,
+  },
+  { type: 'application/problem+json', body: '{"detail":"ada@example.com"}', shown: '{"detail":"a***@e***.com"}' },
+  { type: 'text/plain', body: 'to ada@example.com\n', shown: 'to a***@e***.com\n' },
+  { type: '', body: '{"ssn":"1"}', shown: '{"ssn":"[redacted]"}', masks: PATHS },
+  { type: 'text/html', body: '<a href="mailto:ada@example.com">', shown: '<a href="mailto:a***@e***.com">' },
+  { type: 'application/xml', body: '<c>4111 1111 1111 1111</c>', shown: '<c>************1111</c>' },
+  {
+    type: 'application/x-www-form-urlencoded',
+    body: 'mail=ada%40example.com&x=1&n=4111+1111+1111+1111&bob%40example.com',
+    shown: 'mail=a***%40e***.com&x=1&n=************1111&b***%40e***.com',
+  },
+  {
+    type: 'multipart/form-data; boundary="b-1"',
+    body: 'pre ada@example.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\nada@example.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":1}\r\n--b-1\r\nContent-Type: image/png\r\n\r\nada@example.com\n--b-12\r\n--b-1--\r\nbob@example.com',
+    shown:
+      'pre a***@e***.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\na***@e***.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":"[redacted]"}\r\n--b-1\r\nContent-Type: image/png\r\n\r\nada@example.com\n--b-12\r\n--b-1--\r\nb***@e***.com',
+    masks: BOTH,
+  },
+  {
+    type: 'text/event-stream',
+    body: ': ada@example.com\nevent: x\nid: 1\ndata: {"ssn":"1",\ndata: "mail":"ada@example.com"}\n\ndata:plain bob@example.com\r\n\r\ndata: [DONE]\r\rdata: {"ssn":',
+    shown:
+      ': a***@e***.com\nevent: x\nid: 1\ndata: {"ssn":"[redacted]",\ndata: "mail":"a***@e***.com"}\n\ndata: plain b***@e***.com\r\n\r\ndata: [DONE]\r\rdata: {"ssn":',
+    masks: BOTH,
+  },
+];
+const CODINGS = [
+  { name: '', code: (bytes: Buffer) => bytes, decode: (bytes: Buffer) => bytes },
+  { name: 'gzip', code: gzipSync, decode: gunzipSync },
+  { name: 'deflate', code: deflateSync, decode: gunzipSync },
+  { name: 'br', code: brotliCompressSync, decode: brotliDecompressSync },
+  { name: 'zstd', code: zstdCompressSync, decode: zstdDecompressSync },
+] as const;
+
+describe.each(CODINGS)('coding "$name"', ({ name, code, decode }) => {
+  test.each(KINDS)('$type is masked wherever it is cut', ({ type, body, shown, masks = BOTH }) => {
+    const set = masks === BOTH && /xml|form-url/.test(type) ? DETECT : masks;
+    const bytes = Buffer.from(code(Buffer.from(body)));
+    const masked = (chunks: readonly Uint8Array[]): string => {
+      const out = run(opened(set, { contentType: type, contentEncoding: name }), chunks);
+      return out === 'failed' ? out : decode(out).toString();
+    };
+    expect(masked([bytes])).toBe(shown);
+    for (let at = 1; at < bytes.length; at++)
+      expect(masked([bytes.subarray(0, at), bytes.subarray(at)]), `cut at ${at}`).toBe(shown);
+    expect(masked(bytewise(bytes)), 'byte by byte').toBe(shown);
+  });
+});
+
+test('a coded body can be given on undone', () => {
+  const masker = opened(DETECT, { contentType: 'application/json', contentEncoding: 'zstd', recode: false });
+  expect(run(masker, [zstdCompressSync('["ada@example.com"]')]).toString()).toBe('["a***@e***.com"]');
+});
+
+test('what is in the encoder goes out when nothing comes for a moment', () => {
+  const masker = opened(DETECT, { contentType: 'text/event-stream', contentEncoding: 'gzip' });
+  const event = gzipSync('data: ada@example.com\n\n');
+  const shown = Buffer.concat([masker.push(event), masker.idle()]);
+  expect(gunzipSync(shown, { finishFlush: 2 }).toString()).toBe('data: a***@e***.com\n\n');
+  expect(masker.idle()).toHaveLength(0);
+});
+
+describe('refusals', () => {
+  test.each([
+    ['application/json', 'compress', BOTH],
+    ['application/json', 'gzip, br', BOTH],
+    ['application/x-protobuf', '', DETECT],
+    ['application/grpc', '', DETECT],
+    ['application/grpc+proto', '', PATHS],
+    ['application/vnd.kubernetes.protobuf', '', DETECT],
+    ['application/msgpack', '', PATHS],
+    ['application/cbor', '', PATHS],
+    ['text/csv', '', PATHS],
+    ['application/yaml', '', PATHS],
+    ['application/atom+xml', '', PATHS],
+    ['application/x-www-form-urlencoded', '', PATHS],
+    ['multipart/mixed', '', DETECT],
+    ['text/html; charset=utf-7', '', DETECT],
+    ['application/json; charset=ibm037', '', PATHS],
+  ])('%s in "%s" is refused', (contentType, contentEncoding, masks) => {
+    expect(openBodyMasker(masks, { contentType, contentEncoding })).toBe('refuse');
+  });
+  test('a stretch of a body is refused where paths are to be followed', () => {
+    expect(openBodyMasker(PATHS, { contentType: 'application/json', contentEncoding: '', partial: true })).toBe(
+      'refuse',
+    );
+  });
+  test('media pass, and everything does without masks', () => {
+    expect(openBodyMasker(BOTH, { contentType: 'image/png', contentEncoding: '' })).toBe('pass');
+    expect(openBodyMasker({ columns: [], detect: [] }, { contentType: 'a/b', contentEncoding: 'x' })).toBe('pass');
+  });
+  test.each([
+    ['text/plain', 'callback({"ssn":1})'],
+    ['text/plain', '{"ssn":1} and more'],
+    ['application/json', '{"a":1,}'],
+    ['text/event-stream', 'data: {ssn:1}\n\n'],
+    ['text/event-stream', `data: ${'x'.repeat(1_100_000)}`],
+    ['multipart/mixed; boundary=b', '--b\ncontent-type: text/csv\n\nssn\n--b--'],
+    ['multipart/mixed; boundary=b', '--b\ncontent-transfer-encoding: base64\n\nssn\n--b--'],
+    ['multipart/mixed; boundary=b', `--b\nx: ${'x'.repeat(17_000)}`],
+  ])('%s: %.40s is cut off', (contentType, body) => {
+    expect(run(opened(PATHS, { contentType, contentEncoding: '' }), [Buffer.from(body)])).toBe('failed');
+  });
+  test('damaged and growing beyond belief', () => {
+    const shape = { contentType: 'application/json', contentEncoding: 'gzip' };
+    expect(run(opened(PATHS, shape), [Buffer.from('no gzip at all')])).toBe('failed');
+    const bomb = brotliCompressSync(Buffer.alloc(40_000_000, 32));
+    expect(run(opened(PATHS, { ...shape, contentEncoding: 'br' }), [bomb])).toBe('failed');
+    expect(decodeBody(bomb, 'br', 1_000_000)).toBeUndefined();
+    expect(decodeBody(gzipSync('abc'), 'x-gzip', 3)?.toString()).toBe('abc');
+    expect(decodeBody(gzipSync('abcd'), 'gzip', 3)).toBeUndefined();
+  });
+});
+
+test('an empty part and one that begins as a delimiter would are read as their reader reads them', () => {
+  const body =
+    '--b\r\ncontent-type: image/png\r\n\r\n--b\r\ncontent-type: application/json\r\n\r\n{"ssn":1}\r\n--b--\r\n';
+  const shown = body.replace('{"ssn":1}', '{"ssn":"[redacted]"}');
+  const shape = { contentType: 'multipart/mixed; boundary=b', contentEncoding: '' };
+  for (const chunks of [[Buffer.from(body)], bytewise(Buffer.from(body))])
+    expect(run(opened(PATHS, shape), chunks).toString()).toBe(shown);
+});
+
+test('a form value of any length is not held', () => {
+  const masker = opened(DETECT, { contentType: 'application/x-www-form-urlencoded', contentEncoding: '' });
+  const out = [masker.push(Buffer.from('a=')), masker.push(Buffer.alloc(100_000, 'x'))];
+  expect(masker.heldBytes).toBe(0);
+  out.push(masker.push(Buffer.from('yy&b=1&c=ada%40example.com')), masker.end());
+  expect(Buffer.concat(out).toString()).toBe('a=%5Bredacted%5D&b=1&c=a***%40e***.com');
+});

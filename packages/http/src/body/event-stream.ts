@@ -1,0 +1,124 @@
+/**
+ * Server-Sent Events (WHATWG HTML section 9.2): each event's data is masked as the message it is, lines and events cut anywhere.
+ * An event in which nothing is found goes byte for byte. Refuses events that are too long to be read as a whole; what is
+ * spread over several events is not seen. Limits: httpEventBytesMax.
+ */
+import { LIMITS } from '@sallyport/core';
+import type { JsonMaskerOptions } from '@sallyport/mask';
+import type { BodyMasker } from '../message.ts';
+import { LineSplitter } from './line-splitter.ts';
+import { maskLooseText, maskMessage } from './message-text.ts';
+
+interface Line {
+  readonly text: Uint8Array;
+  end: Uint8Array;
+}
+
+const UNMASKABLE = 'http.body_unmaskable';
+const NEWLINE = Buffer.from('\n');
+const DATA = Buffer.from('data');
+const COLON = 58;
+
+export class EventStream implements BodyMasker {
+  failed: typeof UNMASKABLE | undefined;
+  readonly #masks: JsonMaskerOptions;
+  readonly #lines = new LineSplitter();
+  #event: Line[] = [];
+  #eventBytes = 0;
+  #out: Uint8Array[] = [];
+
+  constructor(masks: JsonMaskerOptions) {
+    this.#masks = masks;
+  }
+  get heldBytes(): number {
+    return this.#eventBytes + this.#lines.heldBytes;
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    this.#lines.push(chunk, (text, end, late) => {
+      if (late) this.#late(end);
+      else this.#line(text, end);
+    });
+    if (this.heldBytes > LIMITS.httpEventBytesMax) this.failed = UNMASKABLE;
+    return this.#taken();
+  }
+  end(): Uint8Array {
+    const rest = this.#lines.rest();
+    if (rest.length > 0) this.#event.push({ text: rest, end: new Uint8Array(0) });
+    this.#flush();
+    return this.#taken();
+  }
+  /** What waits is no event yet: its reader could do nothing with it. */
+  idle(): Uint8Array {
+    return this.#taken();
+  }
+
+  /** The LF of a line end that was cut between CR and LF. */
+  #late(end: Uint8Array): void {
+    const last = this.#event.at(-1);
+    if (last === undefined) this.#out.push(Uint8Array.from(end));
+    else last.end = Buffer.concat([last.end, end]);
+  }
+  #line(text: Uint8Array, end: Uint8Array): void {
+    if (this.failed !== undefined) return;
+    this.#event.push({ text: Uint8Array.from(text), end: Uint8Array.from(end) });
+    this.#eventBytes += text.length + end.length;
+    if (text.length === 0) this.#flush();
+  }
+
+  #flush(): void {
+    const event = this.#event;
+    this.#event = [];
+    this.#eventBytes = 0;
+    if (event.length === 0 || this.failed !== undefined) return;
+    const data = event.filter(isData);
+    const joined = Buffer.concat(data.flatMap((line, i) => (i === 0 ? [valueOf(line)] : [NEWLINE, valueOf(line)])));
+    const shown = maskMessage(joined, this.#masks);
+    if (shown === undefined) {
+      this.failed = UNMASKABLE;
+      return;
+    }
+    const isSame = shown === joined;
+    let isFirst = true;
+    for (const line of event) {
+      if (!isData(line)) this.#out.push(this.#other(line), line.end);
+      else if (isSame) this.#out.push(line.text, line.end);
+      else if (isFirst) {
+        isFirst = false;
+        this.#out.push(...dataLines(shown, line.end.length === 0 ? NEWLINE : line.end));
+      }
+    }
+  }
+
+  /** Names of events, ids and comments are for their reader too. */
+  #other(line: Line): Uint8Array {
+    return maskLooseText(line.text, this.#masks);
+  }
+
+  #taken(): Uint8Array {
+    const out = this.#out;
+    this.#out = [];
+    return out.length === 0 ? EMPTY : Buffer.concat(out);
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+const isData = ({ text }: Line): boolean =>
+  DATA.every((byte, i) => text[i] === byte) && (text.length === 4 || text[4] === COLON);
+
+/** What stands behind the colon and one space. */
+const valueOf = ({ text }: Line): Uint8Array => text.subarray(text[5] === 32 ? 6 : 5);
+
+function dataLines(data: Uint8Array, end: Uint8Array): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  for (let from = 0; from <= data.length; ) {
+    const at = data.indexOf(10, from);
+    const to = at < 0 ? data.length : at;
+    out.push(DATA_PREFIX, data.subarray(from, to), end);
+    from = to + 1;
+  }
+  return out;
+}
+
+const DATA_PREFIX = Buffer.from('data: ');

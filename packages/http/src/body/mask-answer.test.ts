@@ -1,0 +1,74 @@
+import { headersToMaskable, maskAnswer, maskHeaders, type ResponseHead } from '@sallyport/http';
+import type { MaskSet } from '@sallyport/model';
+import { expect, test } from 'vitest';
+
+const MASKS: MaskSet = {
+  columns: [],
+  detect: [{ detect: 'email', with: 'partial' }],
+  json: [{ path: 'a', with: 'redact' }],
+  headers: [
+    { header: 'x-secret', with: 'redact' },
+    { header: 'x-gone', with: 'null' },
+  ],
+};
+const answer = (more: Partial<ResponseHead> & { readonly type?: string } = {}): ResponseHead => ({
+  status: 200,
+  framing: { kind: 'length', bytes: 10 },
+  headers: [
+    ['content-type', more.type ?? 'application/json'],
+    ['content-length', '10'],
+    ['etag', '"1"'],
+    ['digest', 'sha-256=x'],
+    ['x-secret', 'value'],
+    ['x-gone', 'value'],
+    ['location', '/u/ada%40example.com'],
+    ['x-owner', 'ada@example.com'],
+  ],
+  ...more,
+});
+
+test('headers are masked by name and by detector, whatever the body is', () => {
+  expect(maskHeaders(answer().headers, MASKS).slice(4)).toEqual([
+    ['x-secret', '[redacted]'],
+    ['location', '[redacted]'],
+    ['x-owner', 'a***@e***.com'],
+  ]);
+  const clear: MaskSet = { columns: [], detect: [] };
+  const { headers } = answer();
+  expect(maskHeaders(headers, clear)).toBe(headers);
+});
+
+test('a masked answer says nothing of the body that was', () => {
+  const { masker, headers } = maskAnswer('GET', answer(), MASKS);
+  expect(masker).toBeDefined();
+  expect(headers?.slice(0, 2)).toEqual([
+    ['content-type', 'application/json'],
+    ['etag', 'W/"1"'],
+  ]);
+});
+
+test('an answer without a body has no masker; one that cannot be read is refused', () => {
+  expect(maskAnswer('HEAD', answer(), MASKS).masker).toBeUndefined();
+  expect(maskAnswer('HEAD', answer(), MASKS).headers?.some(([name]) => name === 'content-length')).toBe(false);
+  expect(maskAnswer('GET', answer({ status: 304 }), MASKS).masker).toBeUndefined();
+  expect(maskAnswer('GET', answer({ type: 'image/png' }), MASKS).masker).toBeUndefined();
+  expect(() => maskAnswer('GET', answer({ type: 'application/grpc' }), MASKS)).toThrow(
+    expect.objectContaining({ code: 'http.body_unmaskable' }),
+  );
+  expect(() => maskAnswer('GET', answer({ status: 206 }), MASKS)).toThrow(
+    expect.objectContaining({ code: 'http.body_unmaskable' }),
+  );
+});
+
+test('a request asks for no ranges, and for codings that can be undone', () => {
+  const asked = [
+    ['range', 'bytes=0-1'],
+    ['accept-encoding', 'gzip;q=0.5, compress, *, br'],
+    ['accept', '*/*'],
+  ] as const;
+  expect(headersToMaskable(asked, MASKS)).toEqual([
+    ['accept-encoding', 'gzip;q=0.5, br'],
+    ['accept', '*/*'],
+  ]);
+  expect(headersToMaskable(asked, { columns: [], detect: [] })).toBe(asked);
+});

@@ -1,0 +1,93 @@
+/**
+ * The masker of a body by its headers: what reads it, behind which coding. Refuses bodies in which values stand that nothing here
+ * can read: what is to be masked and cannot be is never passed. docs/reference/http-masking.md has the table.
+ */
+import { type JsonMaskerOptions, JsonPlan, type MaskKey } from '@sallyport/mask';
+import type { MaskSet } from '@sallyport/model';
+import type { BodyMasker } from '../message.ts';
+import { CodedBody, codingOf } from './content-coding.ts';
+import { type BodyKind, bodyKindOf, isReadableCharset, type MediaType, parseMediaType } from './content-type.ts';
+import { EventStream } from './event-stream.ts';
+import { FormBody } from './form-body.ts';
+import { MultipartBody } from './multipart-body.ts';
+import { ClearBody, JsonBody, TextBody } from './plain-bodies.ts';
+
+export interface BodyShape {
+  /** Values of the headers; '' without. */
+  readonly contentType: string;
+  readonly contentEncoding: string;
+  /** A stretch of the body (206): no path can be followed in it. */
+  readonly partial?: boolean;
+  /** False: what comes out is in no coding, for somebody who reads it. Absent = in the one it came in. */
+  readonly recode?: boolean;
+}
+
+/** Multipart in multipart. */
+const NESTING_MAX = 3;
+
+const plans = new WeakMap<object, JsonPlan>();
+/** Masks of one verdict, as maskers of bodies take them; made once per set. */
+export function bodyMasks(masks: MaskSet, key?: MaskKey): JsonMaskerOptions {
+  const { detect, json = [] } = masks;
+  let plan = json.length === 0 ? undefined : plans.get(json);
+  if (plan === undefined && json.length > 0) {
+    plan = new JsonPlan(json);
+    plans.set(json, plan);
+  }
+  return { plan, detect, key };
+}
+
+export const hasBodyMasks = (masks: MaskSet): boolean => masks.detect.length > 0 || (masks.json?.length ?? 0) > 0;
+
+/**
+ * Called once per body.
+ * @param key for method `hash`; without it `hash` reads `[redacted]`
+ * @returns `pass` when nothing is masked, or nothing in it can be; `refuse` when it must be and cannot
+ */
+export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey): BodyMasker | 'pass' | 'refuse' {
+  if (!hasBodyMasks(masks)) return 'pass';
+  const inner = bodyOf(bodyMasks(masks, key), parseMediaType(shape.contentType), shape.partial === true, 0);
+  if (inner === 'pass' || inner === 'refuse') return inner;
+  const coding = codingOf(shape.contentEncoding);
+  if (coding === undefined) return 'refuse';
+  return coding === 'identity' ? inner : new CodedBody(coding, inner, shape.recode !== false);
+}
+
+function bodyOf(
+  masks: JsonMaskerOptions,
+  media: MediaType,
+  partial: boolean,
+  nesting: number,
+): BodyMasker | 'pass' | 'refuse' {
+  const kind: BodyKind = bodyKindOf(media.type);
+  if (kind === 'media') return 'pass';
+  const hasPaths = masks.plan !== undefined;
+  if (kind === 'packed' || (partial && hasPaths) || !isReadableCharset(media)) return 'refuse';
+  if (partial && kind !== 'multipart') return new TextBody(masks);
+  switch (kind) {
+    case 'json':
+      return new JsonBody(masks);
+    case 'sse':
+      return new EventStream(masks);
+    case 'form':
+      return hasPaths ? 'refuse' : new FormBody(masks);
+    case 'data':
+      return hasPaths ? 'refuse' : new TextBody(masks);
+    case 'text':
+      return new TextBody(masks);
+    case 'unsure':
+      // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
+      return hasPaths ? new JsonBody(masks) : new TextBody(masks);
+    case 'multipart': {
+      const boundary = media.parameters.get('boundary') ?? '';
+      if (boundary === '' || boundary.length > 70 || nesting === NESTING_MAX) return 'refuse';
+      return new MultipartBody(boundary, masks, (contentType, encoding) => {
+        const inner = bodyOf(masks, parseMediaType(contentType), partial, nesting + 1);
+        if (inner === 'pass') return new ClearBody();
+        return inner === 'refuse' || !['', '7bit', '8bit', 'binary'].includes(encoding) ? undefined : inner;
+      });
+    }
+    default:
+      return kind satisfies never;
+  }
+}
