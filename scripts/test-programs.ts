@@ -33,6 +33,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   git: '/usr/bin/git',
   'ansible-core': '/usr/bin/ansible-playbook',
   'ssh-audit': '/usr/bin/ssh-audit',
+  // What the real kube-apiserver of the tests keeps its objects in (scripts/test-kubernetes.ts).
+  'etcd-server': '/usr/bin/etcd',
 };
 
 export interface TestPrograms {

@@ -11,6 +11,7 @@ import path from 'node:path';
 import { staticChecks } from './check.ts';
 import { runTool } from './run-tool.ts';
 import { buildAll } from './stack/build.ts';
+import { buildCluster } from './test-kubernetes.ts';
 import { installTestSdks, installTestServers } from './test-packages.ts';
 import { installTestPrograms } from './test-programs.ts';
 
@@ -103,6 +104,7 @@ const reports = mkdtempSync(path.join(tmpdir(), 'sallyport-test-'));
 const programs = await installTestPrograms();
 // Where programs could be installed, a missing client is a failure and not a skip.
 const environment = { SALLYPORT_TEST_FLOOR: programs.installable ? '1' : '' };
+if (process.env['SALLYPORT_TEST_KUBE'] === 'build') buildCluster((line) => console.log(line));
 const failedFiles: FailedFile[] = [];
 if (suites.includes('conformance') || suites.includes('bypass')) installTestServers();
 if (suites.includes('unit')) installTestSdks();

@@ -56,6 +56,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'protocol-postgres',
     'protocol-ssh',
     'protocol-http',
+    'protocol-kubernetes',
     'http',
     'http-session',
     'credentials',

@@ -134,6 +134,38 @@ export const CODES = {
   },
   'http.slow': { http: 408, text: 'The request did not come in time.' },
   'http.held': { http: 404, text: 'There is no held request of that name for you, or its answer was fetched already.' },
+  'kubernetes.path': {
+    http: 400,
+    text: 'The path could be read in two ways by the API server. Ask for it plainly: no escapes, no empty or dot segments, each parameter once.',
+  },
+  'kubernetes.object': {
+    http: 400,
+    text: 'The object cannot be read one way. Send JSON or YAML with each key once, without aliases; in a JSON Patch no move or copy.',
+  },
+  'kubernetes.media_type': {
+    http: 415,
+    text: 'Objects are read as JSON or YAML, without a content coding. Ask your client to send application/json.',
+  },
+  'kubernetes.not_acceptable': {
+    http: 406,
+    text: 'Answers are masked here, and go as JSON alone. Ask your client to accept application/json.',
+  },
+  'kubernetes.masked_value': {
+    http: 409,
+    text: 'The object holds what stands for masked values, and would overwrite them. Leave those fields out, or send a patch.',
+  },
+  'kubernetes.impersonation': {
+    http: 403,
+    text: 'Whom the cluster takes you for is said by the gateway. Leave out --as, --as-group and --as-uid.',
+  },
+  'kubernetes.spdy_refused': {
+    http: 403,
+    text: 'This stream would be SPDY, which is not recorded here. Use kubectl 1.30 (exec, attach, cp) or 1.31 (port-forward) or later; with 1.29 set KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true.',
+  },
+  'kubernetes.stream': {
+    http: 400,
+    text: 'The stream is none of v5.channel.k8s.io, v4.channel.k8s.io or SPDY/3.1+portforward.k8s.io over a WebSocket.',
+  },
   'tls.required': { http: 400, text: 'This listener speaks TLS only.' },
   'database.unknown': { http: 404, text: 'The resource offers no database of that name.' },
   'session.limit': { http: 429, text: 'Too many sessions are open. Close one and try again.' },

@@ -73,6 +73,8 @@ export interface PolicyEngine {
   masksFor(session: SessionInfo): MaskSet;
   /** Whether rules may hold this session's COMMITs. */
   holdsCommits(session: SessionInfo): boolean;
+  /** Names of the groups a principal is in. */
+  groupsOf(principalId: string): readonly string[];
   /** Budgets about the session; the same object as long as this engine lives. */
   budgetsFor(session: SessionInfo): readonly SessionBudget[];
 }
@@ -157,6 +159,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
     masksFor: (session) => views.of(session).masks,
     holdsCommits: (session) => holdsCommits(views.of(session)),
     budgetsFor: (session) => views.of(session).budgets,
+    groupsOf: (principalId) => book.groupsOf(principalId),
   };
 }
 

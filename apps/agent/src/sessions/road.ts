@@ -301,6 +301,11 @@ export class SessionRoad implements SignedIn, GatePorts {
     return this.#ports.engine().masksFor(this.info);
   }
 
+  /** As the bundle in force has them. */
+  groups(): readonly string[] {
+    return this.#ports.engine().groupsOf(this.info.principal.id);
+  }
+
   holdsCommits(): boolean {
     return this.#ports.engine().holdsCommits(this.info);
   }

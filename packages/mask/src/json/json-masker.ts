@@ -4,11 +4,11 @@
  * is not known. Limits: maskedJsonTokenBytesMax, maskedJsonDepthMax. RFC 8259; docs/reference/http-masking.md.
  */
 import { LIMITS } from '@sallyport/core';
-import type { DetectMask } from '@sallyport/model';
+import type { DetectMask, MaskMethod } from '@sallyport/model';
 import type { MaskKey } from '../methods.ts';
 import { DEAD, type JsonPlan } from './json-plan.ts';
-import { STRING_STOP, unescapedJson, unescapeJson } from './json-string.ts';
-import { JsonValues, REDACTED_JSON } from './json-value.ts';
+import { escapeJson, STRING_STOP, unescapedJson, unescapeJson } from './json-string.ts';
+import { JsonValues, REDACTED_BASE64_JSON, REDACTED_JSON } from './json-value.ts';
 import { LongString } from './long-string.ts';
 import { LooseText } from './loose-text.ts';
 
@@ -235,7 +235,7 @@ export class JsonMasker {
     if (to === CUT) return this.#cutString(input, at, isKey, method !== undefined);
     const raw = input.subarray(at + 1, to - 1);
     if (method !== undefined) {
-      const shown = this.#values.named(raw, true, method);
+      const shown = this.#named(raw, method);
       if (shown === undefined) return this.#break(input, at);
       this.#replace(input, at, to, shown);
     } else if (this.#detects && (this.#escapes || this.#values.mayHold(input, at + 1, to - 1))) {
@@ -249,6 +249,17 @@ export class JsonMasker {
       this.#expect = COLON;
     } else this.#afterValue();
     return to;
+  }
+
+  /** A string that its path names. */
+  #named(raw: Uint8Array, method: MaskMethod): Uint8Array | undefined {
+    const form = this.#plan?.form(this.#next);
+    if (form === undefined || form === 'base64') return this.#values.named(raw, true, method, form === 'base64');
+    const text = unescapedJson(raw);
+    if (text === undefined) return undefined;
+    const inner = new JsonMasker({ plan: form.document, detect: this.#values.detect, key: this.#values.key });
+    const shown = Buffer.concat([inner.push(text), inner.end()]);
+    return inner.broken ? REDACTED_JSON : Buffer.concat([QUOTE_BYTES, escapeJson(shown), QUOTE_BYTES]);
   }
 
   /** @returns behind the closing quote, CUT, or INVALID; `#escapes` says whether there are any */
@@ -284,7 +295,8 @@ export class JsonMasker {
     this.#scanned = 0;
     if (isKey) return this.#break(input, at);
     if (isNamed) {
-      this.#replace(input, at, input.length, REDACTED_JSON);
+      const isBase64 = this.#plan?.form(this.#next) === 'base64';
+      this.#replace(input, at, input.length, isBase64 ? REDACTED_BASE64_JSON : REDACTED_JSON);
       this.#mode = 'drop';
     } else {
       this.#flush(input, at + 1);

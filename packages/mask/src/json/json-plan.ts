@@ -10,7 +10,12 @@ import { stricter } from '../detect/registry.ts';
 export interface JsonPathMask {
   readonly path: string;
   readonly with: MaskMethod;
+  /** What the strings there are; absent = texts. */
+  readonly form?: JsonStringForm;
 }
+
+/** `base64`: of what is masked, and masked again so that it stays one. `document`: JSON of its own, masked by these paths. */
+export type JsonStringForm = 'base64' | { readonly document: JsonPlan };
 
 /** The state in which nothing below is named. */
 export const DEAD = 0;
@@ -23,6 +28,7 @@ const ELEMENT = 1;
 interface Pattern {
   readonly steps: readonly JsonStep[];
   readonly with: MaskMethod;
+  readonly form: JsonStringForm | undefined;
 }
 
 /** One per set of masks; may be shared by all bodies it applies to. */
@@ -34,6 +40,7 @@ export class JsonPlan {
   readonly #ids = new Map<string, number>();
   readonly #next: Uint16Array[] = [];
   readonly #methods: (MaskMethod | undefined)[] = [];
+  readonly #forms: (JsonStringForm | undefined)[] = [];
   readonly #names: readonly Uint8Array[];
   /** Names by their length: symbols. */
   readonly #byLength: (readonly number[] | undefined)[] = [];
@@ -44,7 +51,7 @@ export class JsonPlan {
     this.#patterns = masks.map((mask) => {
       const steps = parseJsonPath(mask.path);
       if (steps === undefined) throw new GatewayError('policy.invalid', { reason: 'json path' });
-      return { steps, with: mask.with };
+      return { steps, with: mask.with, form: mask.form };
     });
     const names = new Set<string>();
     for (const { steps } of this.#patterns) for (const step of steps) if (step.kind === 'key') names.add(step.name);
@@ -59,6 +66,9 @@ export class JsonPlan {
   /** How the value in this state is shown; undefined where it is not named itself. */
   method(state: number): MaskMethod | undefined {
     return this.#methods[state];
+  }
+  form(state: number): JsonStringForm | undefined {
+    return this.#forms[state];
   }
   element(state: number): number {
     return state === DEAD ? DEAD : this.#step(state, ELEMENT);
@@ -115,14 +125,17 @@ export class JsonPlan {
     const id = this.#sets.length;
     if (id === STATES_MAX) throw new GatewayError('policy.invalid', { reason: 'json paths' });
     let method: MaskMethod | undefined;
+    let form: JsonStringForm | undefined;
     for (const position of set)
       if (this.#stepAt(position) === undefined) {
-        const one = this.#patterns[position >> 6]!.with;
-        method = method === undefined ? one : stricter(method, one);
+        const pattern = this.#patterns[position >> 6]!;
+        method = method === undefined ? pattern.with : stricter(method, pattern.with);
+        form ??= pattern.form;
       }
     this.#ids.set(key, id);
     this.#sets.push(set);
     this.#methods.push(method);
+    this.#forms.push(form);
     this.#next.push(new Uint16Array(this.#symbols).fill(UNKNOWN));
     return id;
   }

@@ -10,6 +10,7 @@ import { escapeJson, unescapedJson } from './json-string.ts';
 
 const NULL = Buffer.from('null');
 export const REDACTED_JSON: Uint8Array = Buffer.from('"[redacted]"');
+export const REDACTED_BASE64_JSON: Uint8Array = Buffer.from(`"${Buffer.from('[redacted]').toString('base64')}"`);
 const QUOTE = Buffer.from('"');
 /** Nothing that is looked for has fewer bytes. */
 const FIND_BYTES_MIN = 3;
@@ -35,13 +36,16 @@ export class JsonValues {
   /**
    * A value that its path names.
    * @param raw the string's bytes without quotes, or a number or literal as it stands
+   * @param isBase64 what is masked is what it decodes to, and what is shown decodes too
    * @returns undefined when it is no JSON
    */
-  named(raw: Uint8Array, isString: boolean, method: MaskMethod): Uint8Array | undefined {
+  named(raw: Uint8Array, isString: boolean, method: MaskMethod, isBase64 = false): Uint8Array | undefined {
     const text = isString ? unescapedJson(raw) : raw;
     if (text === undefined) return undefined;
-    const shown = maskCell(text, method, this.key === undefined ? {} : { key: this.key });
-    return shown === null ? NULL : quoted(shown);
+    const inside = isBase64 ? Buffer.from(Buffer.from(text).toString('latin1'), 'base64') : text;
+    const shown = maskCell(inside, method, this.key === undefined ? {} : { key: this.key });
+    if (shown === null) return NULL;
+    return quoted(isBase64 ? Buffer.from(Buffer.from(shown).toString('base64')) : shown);
   }
 
   /**

@@ -1,0 +1,169 @@
+/**
+ * A request to an API server as a statement: verb and resource, the object that is sent, the command of an exec. Refuses to know
+ * rules. What it cannot read is refused by name (another path form, protobuf, a client that names whom it wants to be), or said
+ * to be unread, and then rules about objects match.
+ */
+import { hash } from 'node:crypto';
+import { GatewayError } from '@sallyport/core';
+import { headerOf, type RequestHead } from '@sallyport/http';
+import type { RequestBody } from '@sallyport/http-session';
+import {
+  type BodyField,
+  EFFECTS,
+  type Effect,
+  fieldsOf,
+  type KubernetesFacts,
+  type ShellFacts,
+  type Statement,
+} from '@sallyport/model';
+import { effectsOfShell, parseCommandLine } from '@sallyport/shell';
+import { effectsOf, isRbac, isSecret } from './classify/effects.ts';
+import { formOf, readObject } from './classify/json-object.ts';
+import { NO_OBJECT, objectFactsOf } from './classify/object-facts.ts';
+import { fieldsOfPatch, patchTypeOf } from './classify/patch.ts';
+import { quoted, textOf } from './classify/statement-text.ts';
+import { isDryRun, type RequestInfo, readRequest } from './messages.ts';
+
+/** Verbs whose body is an object or a patch of one. */
+const WRITES: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
+
+export interface Classified {
+  readonly statement: Statement;
+  readonly info: RequestInfo;
+  /** JSON to send in the place of YAML. */
+  readonly body?: Uint8Array;
+}
+
+/** Whether a body comes before the verdict: of all that writes but what is a program's own stream. */
+export const readsBody = (info: RequestInfo): boolean =>
+  !info.nonResource && info.subresource !== 'proxy' && WRITES.has(info.verb);
+
+/**
+ * @param letIn what the resource lets in unread
+ * @throws GatewayError `kubernetes.path`, `kubernetes.object`, `kubernetes.impersonation`, `kubernetes.media_type`
+ */
+export function classify(
+  request: RequestHead,
+  body: RequestBody | undefined,
+  letIn: readonly string[] = [],
+): Classified {
+  refuseImpersonation(request);
+  const info = readRequest(request.method, request.path, request.query);
+  const { object, form, json } = objectOf(request, info, body, letIn);
+  const fields = object === 'read' ? fieldsOfBody(request, info, json) : undefined;
+  const facts = kubernetesFacts(
+    request,
+    info,
+    object === 'read' && fields === undefined ? 'unread' : object,
+    fields ?? [],
+    json,
+  );
+  const shell = execShell(info);
+  const effects = new Set<Effect>(effectsOf(info, request.path));
+  if (shell !== undefined) for (const effect of effectsOfShell(shell)) effects.add(effect);
+  const statement: Statement = {
+    protocol: 'kubernetes',
+    digest: digestOf(request, body),
+    text: textOf(info, request.method, request.path, object === 'read' ? json : undefined, isSecret(info)),
+    parameters: [],
+    effects: EFFECTS.filter((effect) => effects.has(effect)),
+    understood: shell?.understood ?? true,
+    facts: shell === undefined ? { k8s: facts } : { k8s: facts, shell },
+    inTransaction: false,
+    wroteInTransaction: false,
+  };
+  return form === 'yaml' ? { statement, info, body: Buffer.from(JSON.stringify(json)) } : { statement, info };
+}
+
+/** Whom the API server takes a request for is the gateway's to say. */
+function refuseImpersonation({ headers }: RequestHead): void {
+  for (const [name] of headers)
+    if (name.startsWith('impersonate-') || name.startsWith('x-remote-'))
+      throw new GatewayError('kubernetes.impersonation', { header: name });
+}
+
+interface SentObject {
+  readonly object: KubernetesFacts['object'];
+  readonly form?: 'json' | 'yaml';
+  readonly json?: unknown;
+}
+
+function objectOf(
+  request: RequestHead,
+  info: RequestInfo,
+  body: RequestBody | undefined,
+  letIn: readonly string[],
+): SentObject {
+  if (body === undefined || (body.read && body.bytes.length === 0)) return { object: 'none' };
+  if (!readsBody(info)) return { object: 'unread' };
+  const coding = headerOf(request.headers, 'content-encoding') ?? 'identity';
+  const form = formOf(headerOf(request.headers, 'content-type') ?? '');
+  if (form === 'protobuf' && letIn.includes('protobuf')) return { object: 'unread' };
+  if (form === 'protobuf' || form === 'other' || coding !== 'identity')
+    throw new GatewayError('kubernetes.media_type', { form, coding });
+  if (!body.read) return { object: 'unread' };
+  return { object: 'read', form, json: readObject(body.bytes, form) };
+}
+
+function fieldsOfBody(request: RequestHead, { verb }: RequestInfo, json: unknown): readonly BodyField[] | undefined {
+  if (verb !== 'patch') return fieldsOf(json);
+  const type = patchTypeOf(headerOf(request.headers, 'content-type') ?? '');
+  if (type === '') throw new GatewayError('kubernetes.media_type', { form: 'no patch' });
+  return fieldsOfPatch(type, json);
+}
+
+function kubernetesFacts(
+  request: RequestHead,
+  info: RequestInfo,
+  object: KubernetesFacts['object'],
+  fields: readonly BodyField[],
+  json: unknown,
+): KubernetesFacts {
+  const { verb, group, version, resource, subresource, namespace, labelSelector, fieldSelector, nonResource, query } =
+    info;
+  const deletes = verb === 'delete' || verb === 'deletecollection';
+  return {
+    verb,
+    group,
+    version,
+    resource,
+    subresource,
+    namespace,
+    name: info.name === '' && verb === 'create' ? nameIn(fields) : info.name,
+    labelSelector,
+    fieldSelector,
+    // A body of options replaces those in the query.
+    dryRun: deletes && object !== 'none' ? isDryRunBody(json) : info.dryRun,
+    nonResource,
+    path: request.path,
+    patchType: verb === 'patch' ? patchTypeOf(headerOf(request.headers, 'content-type') ?? '') : '',
+    object,
+    fields,
+    ...(object === 'read' ? objectFactsOf(fields) : NO_OBJECT),
+    secret: isSecret(info),
+    rbac: isRbac(info),
+    execCommand: subresource === 'exec' ? (query.get('command') ?? []) : [],
+  };
+}
+
+const nameIn = (fields: readonly BodyField[]): string =>
+  fields.find(({ path }) => path === 'metadata.name')?.value ?? '';
+
+function isDryRunBody(json: unknown): boolean {
+  const wanted = typeof json === 'object' && json !== null && 'dryRun' in json ? json.dryRun : undefined;
+  return Array.isArray(wanted) && isDryRun(wanted.map(String));
+}
+
+/** The command of an exec as the shell line that would run it: `sh -c '…'` is read into, as over SSH. */
+function execShell({ subresource, query }: RequestInfo): ShellFacts | undefined {
+  if (subresource !== 'exec') return undefined;
+  const command = query.get('command') ?? [];
+  return parseCommandLine(command.map(quoted).join(' '), { dialect: 'posix' });
+}
+
+/** Method, target, what kind of body, and the body: an approval is for these and nothing else. */
+function digestOf(request: RequestHead, body: RequestBody | undefined): string {
+  const { method, target, headers } = request;
+  const head = JSON.stringify(['kubernetes', method, target, headerOf(headers, 'content-type') ?? '', body?.size ?? 0]);
+  return hash('sha256', Buffer.concat([Buffer.from(head), body?.bytes ?? Buffer.alloc(0)]), 'hex');
+}

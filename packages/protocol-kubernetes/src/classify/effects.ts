@@ -1,0 +1,58 @@
+/**
+ * What a request to an API server does, in the effects grants are given in. Refuses to know objects: who asks for a privileged
+ * pod asks to write, and rules say the rest. docs/reference/kubernetes-rules.md, Effects.
+ */
+import type { Effect } from '@sallyport/model';
+import { isAboutServer, type RequestInfo } from '../messages.ts';
+
+const READ: readonly Effect[] = ['read'];
+const WRITE: readonly Effect[] = ['write'];
+const EXEC: readonly Effect[] = ['exec'];
+const ADMIN: readonly Effect[] = ['admin'];
+const FORWARD: readonly Effect[] = ['forward'];
+
+/** Groups whose objects say who may do what, or whose code the API server runs. */
+const ADMIN_GROUPS: ReadonlySet<string> = new Set([
+  'rbac.authorization.k8s.io',
+  'admissionregistration.k8s.io',
+  'apiextensions.k8s.io',
+  'apiregistration.k8s.io',
+  'certificates.k8s.io',
+  'authentication.k8s.io',
+  'flowcontrol.apiserver.k8s.io',
+]);
+/** Questions that are asked by POST and change nothing. */
+const QUESTIONS: ReadonlySet<string> = new Set([
+  'selfsubjectaccessreviews',
+  'selfsubjectrulesreviews',
+  'selfsubjectreviews',
+  'subjectaccessreviews',
+  'localsubjectaccessreviews',
+]);
+const READING: ReadonlySet<string> = new Set(['get', 'list', 'watch']);
+
+export const isSecret = ({ group, resource }: RequestInfo): boolean => group === '' && resource === 'secrets';
+
+/** About who may do what, or who may be whom. */
+export const isRbac = ({ group, resource, subresource }: RequestInfo): boolean =>
+  group === 'rbac.authorization.k8s.io' || (group === '' && resource === 'serviceaccounts' && subresource === 'token');
+
+export function effectsOf(info: RequestInfo, path: string): readonly Effect[] {
+  const { verb, group, resource, subresource } = info;
+  if (info.nonResource) return (verb === 'get' || verb === 'head') && isAboutServer(path) ? READ : ADMIN;
+  switch (subresource) {
+    case 'exec':
+    case 'attach':
+    case 'proxy':
+      return EXEC;
+    case 'portforward':
+      return FORWARD;
+    case 'ephemeralcontainers':
+      return READING.has(verb) ? READ : EXEC;
+    case 'token':
+      return ADMIN;
+  }
+  if (READING.has(verb)) return READ;
+  if (QUESTIONS.has(resource) && (group === 'authorization.k8s.io' || group === 'authentication.k8s.io')) return READ;
+  return ADMIN_GROUPS.has(group) ? ADMIN : WRITE;
+}

@@ -1,0 +1,75 @@
+/**
+ * How an answer of an API server is shown: JSON by paths and detectors, logs and texts by detectors, the server's word about
+ * itself untouched. Refuses to pass on what should be masked and cannot be read.
+ */
+import { GatewayError } from '@sallyport/core';
+import { type BodyMasker, type Header, headerOf, type ResponseHead } from '@sallyport/http';
+import { type AnswerPlan, PASS } from '@sallyport/http-session';
+import { createStreamMasker, JsonMasker, type JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
+import type { MaskSet } from '@sallyport/model';
+import { planOf } from './mask/paths.ts';
+import { isAboutServer, type RequestInfo } from './messages.ts';
+
+/** Whether an answer to this could hold what is masked: then it is asked for as JSON, uncompressed. */
+export const isMasked = (info: RequestInfo, path: string, masks: MaskSet): boolean =>
+  !(info.nonResource && isAboutServer(path)) && (masks.detect.length > 0 || planOf(masks, info) !== undefined);
+
+const TEXT = /^(?:text\/|application\/(?:xml|xhtml\+xml|yaml|javascript|openmetrics-text)|.*\+xml$)/;
+const JSON_TYPE = /^application\/(?:json|.*\+json)$/;
+const UNREADABLE = /^application\/(?:vnd\.kubernetes\.protobuf|cbor|.*\+cbor)/;
+
+/** @throws GatewayError `http.body_unmaskable` */
+export function planAnswer(
+  info: RequestInfo,
+  path: string,
+  response: ResponseHead,
+  masks: MaskSet,
+  key: MaskKey | undefined,
+): AnswerPlan {
+  const headers = maskedHeaders(response.headers, masks);
+  const changed = headers === response.headers ? PASS : { headers };
+  if (!isMasked(info, path, masks) || response.framing.kind === 'none') return changed;
+  const plan = planOf(masks, info);
+  const type = (headerOf(response.headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
+  const coding = headerOf(response.headers, 'content-encoding') ?? 'identity';
+  if (coding !== 'identity' || UNREADABLE.test(type)) throw new GatewayError('http.body_unmaskable', { type, coding });
+  if (JSON_TYPE.test(type)) return { ...changed, ...jsonPlan(plan, masks, key) };
+  if (TEXT.test(type) || type === '') return { ...changed, masker: textMasker(masks, key) };
+  if (plan !== undefined) throw new GatewayError('http.body_unmaskable', { type });
+  return changed;
+}
+
+function jsonPlan(plan: JsonPlan | undefined, masks: MaskSet, key: MaskKey | undefined): AnswerPlan {
+  const masker = new JsonMasker({ plan, detect: masks.detect, key });
+  return {
+    masker: {
+      push: (chunk) => masker.push(chunk),
+      end: () => masker.end(),
+      idle: () => masker.idle(),
+      get heldBytes() {
+        return masker.heldBytes;
+      },
+      get failed() {
+        return masker.broken ? ('http.body_unmaskable' as const) : undefined;
+      },
+    } as BodyMasker,
+  };
+}
+
+function textMasker(masks: MaskSet, key: MaskKey | undefined): BodyMasker {
+  const masker = createStreamMasker(masks.detect, key);
+  return {
+    push: (chunk) => masker.push(chunk),
+    end: () => masker.flush(),
+    idle: () => masker.idle(),
+    get heldBytes() {
+      return masker.heldBytes;
+    },
+  };
+}
+
+function maskedHeaders(headers: readonly Header[], masks: MaskSet): readonly Header[] {
+  const named = new Set(masks.headers?.map(({ header }) => header));
+  if (named.size === 0 || !headers.some(([name]) => named.has(name))) return headers;
+  return headers.map((header) => (named.has(header[0]) ? [header[0], REDACTED] : header));
+}

@@ -1,0 +1,85 @@
+/**
+ * What is hidden of the objects a request is about: `secrets:data.*` as paths into every form in which the API server tells an
+ * object: itself, in a list, in a table's rows, in a watch's events, and in kubectl's copy of what was applied last. Refuses to
+ * know bytes (packages/mask walks them).
+ */
+import { GatewayError } from '@sallyport/core';
+import { type JsonPathMask, JsonPlan } from '@sallyport/mask';
+import { type MaskSet, parseKubernetesMask } from '@sallyport/model';
+import type { RequestInfo } from '../messages.ts';
+
+/** An object stands at the top of an answer, in a list, in a table, in an event, and in a table in an event. */
+const PLACES = ['', 'items[].', 'rows[].object.', 'object.', 'object.rows[].object.', 'object.items[].'];
+const LAST_APPLIED = 'metadata.annotations."kubectl.kubernetes.io/last-applied-configuration"';
+
+const plans = new WeakMap<MaskSet, Map<string, JsonPlan | undefined>>();
+
+/** The plan for answers to a request about this resource; undefined when no path of the masks is about it. */
+export function planOf(masks: MaskSet, info: RequestInfo): JsonPlan | undefined {
+  if (masks.kubernetes === undefined && masks.json === undefined) return undefined;
+  let known = plans.get(masks);
+  if (known === undefined) plans.set(masks, (known = new Map()));
+  const key = `${resourceName(info)}/${isOne(info) ? info.name : ''}`;
+  if (!known.has(key)) known.set(key, compiled(masks, info));
+  // A session that asks for one name after another does not grow without bounds.
+  const plan = known.get(key);
+  if (known.size > 1_000) known.clear();
+  return plan;
+}
+
+/** `deployments.apps`; `pods` of the core group. */
+export const resourceName = ({ group, resource }: RequestInfo): string =>
+  group === '' ? resource : `${resource}.${group}`;
+
+/** Lists and watches tell of many, whose names are known too late: a mask for one name holds for all of them. */
+const isOne = ({ verb, name }: RequestInfo): boolean => name !== '' && verb !== 'list' && verb !== 'watch';
+
+function compiled(masks: MaskSet, info: RequestInfo): JsonPlan | undefined {
+  if (info.nonResource) return undefined;
+  const wanted = resourceName(info);
+  const isSecret = wanted === 'secrets';
+  const inner: JsonPathMask[] = [];
+  for (const { place, with: method } of masks.kubernetes ?? []) {
+    const read = parseKubernetesMask(place);
+    // The policy did not compile with one: then nothing was decided either.
+    if (read === undefined) throw new GatewayError('policy.invalid', { place });
+    const { resource, name } = read;
+    if (resource !== wanted || (name !== '' && isOne(info) && info.verb !== 'create' && name !== info.name)) continue;
+    const path = place.slice(resource.length + (name === '' ? 0 : name.length + 1) + 1);
+    const isData = isSecret && (path === 'data' || path.startsWith('data.'));
+    inner.push({ path, with: method, ...(isData ? { form: 'base64' as const } : {}) });
+    // A Secret is written with texts, and read without.
+    if (isData) inner.push({ path: `stringData${path.slice(4)}`, with: method });
+  }
+  const json = (masks.json ?? []).map(({ path, with: method }) => ({ path, with: method }));
+  if (inner.length === 0) return json.length === 0 ? undefined : new JsonPlan(json);
+  const document = new JsonPlan(inner);
+  return new JsonPlan([
+    ...json,
+    ...PLACES.flatMap((place) => [
+      ...inner.map((mask) => ({ ...mask, path: place + mask.path })),
+      { path: place + LAST_APPLIED, with: 'redact' as const, form: { document } },
+    ]),
+  ]);
+}
+
+/** Resources whose tables show nothing of what is masked in them. */
+const PLAIN_TABLES: ReadonlySet<string> = new Set(['secrets', 'configmaps']);
+
+/**
+ * What an answer may be asked for as: JSON alone where something is masked, and tables only where their cells are known to
+ * show names and counts.
+ * @returns undefined when the client takes no JSON
+ */
+export function maskedAccept(accept: string, info: RequestInfo): string | undefined {
+  const kinds = accept === '' ? ['application/json'] : accept.split(',').map((one) => one.trim());
+  const kept: string[] = [];
+  for (const kind of kinds) {
+    const [type = '', ...parameters] = kind.split(';').map((part) => part.trim().toLowerCase());
+    const isTable = parameters.some((parameter) => parameter === 'as=table');
+    if (isTable && !PLAIN_TABLES.has(resourceName(info))) continue;
+    if (type === 'application/json') kept.push(kind);
+    else if (type === '*/*' || type === 'application/*' || type === 'application/yaml') kept.push('application/json');
+  }
+  return kept.length === 0 ? undefined : [...new Set(kept)].join(',');
+}

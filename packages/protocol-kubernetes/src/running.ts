@@ -1,0 +1,268 @@
+/**
+ * A command or an attached container while it runs: both byte streams of the WebSocket, output masked and filmed as the client
+ * sees it, its end read from the error channel. Refuses to judge: it is made for what was permitted; a kill is said on the same
+ * channel, so that kubectl prints why.
+ */
+import { CODES, type ErrorCode, GatewayError } from '@sallyport/core';
+import type { DialectSession, UpgradeHost, UpgradeMachine } from '@sallyport/http-session';
+import { createStreamMasker, type StreamMasker } from '@sallyport/mask';
+import type { DetectMask } from '@sallyport/model';
+import {
+  CLOSING,
+  channelReader,
+  ERROR,
+  endOf,
+  onChannel,
+  parsed,
+  RESIZE,
+  STDERR,
+  STDIN,
+  STDOUT,
+  sizeOf,
+} from './channels.ts';
+import { BINARY, CLOSE, type FrameReader, frame } from './codec.ts';
+
+export interface ExecOptions {
+  readonly session: DialectSession;
+  readonly host: UpgradeHost;
+  readonly detect: readonly DetectMask[];
+  readonly tty: boolean;
+  /** Widths are kept: a terminal's screen, or an archive's sizes. */
+  readonly keepWidth: boolean;
+}
+
+/** How often what is held back, a full recording and masks in force are looked at. */
+const LOOK_MS = 50;
+
+export class ExecStream implements UpgradeMachine {
+  readonly #options: ExecOptions;
+  readonly #client: FrameReader;
+  readonly #upstream: FrameReader;
+  #out: StreamMasker;
+  #err: StreamMasker;
+  #detect: readonly DetectMask[];
+  #lastMs = 0;
+  #end: { readonly code?: number } = {};
+  #isOver = false;
+  #looks = false;
+  #clientFull = false;
+  #recorderFull = false;
+  #upstreamPaused = false;
+  #messages = 0;
+
+  constructor(options: ExecOptions) {
+    this.#options = options;
+    this.#detect = options.detect;
+    this.#out = this.#masker();
+    this.#err = this.#masker();
+    const odd = (reason: string): void => {
+      throw new GatewayError('kubernetes.stream', { reason });
+    };
+    this.#client = channelReader(true, {
+      stream: (channel, bytes) => this.#typed(channel, bytes),
+      whole: (channel, bytes) => this.#said(channel, bytes),
+      control: (opcode, payload) => this.#toUpstream(frame(opcode, payload, true)),
+      odd,
+    });
+    this.#upstream = channelReader(false, {
+      stream: (channel, bytes) => this.#shown(channel, bytes),
+      whole: (channel, bytes) => this.#told(channel, bytes),
+      control: (opcode, payload) => this.#controlled(opcode, payload),
+      odd,
+    });
+    if (options.tty) this.#recorder.resize(this.#number, 80, 24);
+  }
+
+  get #recorder() {
+    return this.#options.session.recorder;
+  }
+  get #number(): number {
+    return this.#options.host.statementNumber;
+  }
+
+  #masker(): StreamMasker {
+    const { session, keepWidth } = this.#options;
+    return createStreamMasker(this.#detect, session.road.maskKey, { keepWidth });
+  }
+
+  // From the client.
+
+  clientBytes(chunk: Buffer): void {
+    this.#guarded(() => this.#client.push(chunk));
+  }
+
+  #typed(channel: number, bytes: Buffer): void {
+    if (channel !== STDIN) throw new GatewayError('kubernetes.stream', { reason: 'a channel of the server' });
+    if (this.#options.tty) this.#out.typed(bytes);
+    this.#toUpstream(frame(BINARY, onChannel(STDIN, bytes), true));
+  }
+
+  #said(channel: number, bytes: Buffer): void {
+    if (channel === RESIZE) {
+      const size = sizeOf(bytes);
+      if (size === undefined) throw new GatewayError('kubernetes.stream', { reason: 'a size' });
+      if (this.#options.tty) this.#recorder.resize(this.#number, size.columns, size.rows);
+    } else if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
+    this.#toUpstream(frame(BINARY, onChannel(channel, bytes), true));
+  }
+
+  #toUpstream(bytes: Buffer): void {
+    if (!this.#options.host.toUpstream(bytes)) this.#options.host.pauseClient(true);
+  }
+
+  // From the server.
+
+  upstreamBytes(chunk: Buffer): void {
+    this.#remask();
+    this.#guarded(() => this.#upstream.push(chunk));
+  }
+
+  #shown(channel: number, bytes: Buffer): void {
+    if (channel !== STDOUT && channel !== STDERR)
+      throw new GatewayError('kubernetes.stream', { reason: 'a channel of the client' });
+    const masker = channel === STDOUT ? this.#out : this.#err;
+    this.#show(channel, masker.push(bytes));
+    if (masker.heldBytes > 0) {
+      this.#lastMs = this.#options.session.nowMs();
+      this.#look();
+    }
+  }
+
+  #show(channel: number, bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const stream = this.#options.tty ? 'pty' : channel === STDERR ? 'stderr' : 'stdout';
+    this.#recorder.streamOutput(this.#number, stream, bytes);
+    this.#messages++;
+    this.#toClient(frame(BINARY, onChannel(channel, bytes), false));
+    if (this.#recorder.saturated) {
+      this.#recorderFull = true;
+      this.#pace();
+      this.#look();
+    }
+  }
+
+  #told(channel: number, bytes: Buffer): void {
+    if (channel === ERROR) {
+      this.#rest(STDOUT);
+      this.#rest(STDERR);
+      this.#end = endOf(bytes) ?? {};
+      this.#toClient(frame(BINARY, onChannel(ERROR, this.#hidden(bytes)), false));
+      return;
+    }
+    if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
+    if (bytes[0] === STDOUT || bytes[0] === STDERR) this.#rest(bytes[0]);
+    this.#toClient(frame(BINARY, onChannel(CLOSING, bytes), false));
+  }
+
+  /** A runtime's words may quote what is masked. */
+  #hidden(status: Buffer): Uint8Array {
+    const read = parsed(status);
+    if (read === undefined || typeof read['message'] !== 'string' || this.#detect.length === 0) return status;
+    return Buffer.from(JSON.stringify({ ...read, message: this.#options.session.road.hide(read['message']) }));
+  }
+
+  #rest(channel: number): void {
+    this.#show(channel, (channel === STDOUT ? this.#out : this.#err).flush());
+  }
+
+  #controlled(opcode: number, payload: Buffer): void {
+    if (opcode === CLOSE) {
+      this.#rest(STDOUT);
+      this.#rest(STDERR);
+    }
+    this.#toClient(frame(opcode, payload, false));
+  }
+
+  #toClient(bytes: Buffer): void {
+    if (this.#options.host.toClient(bytes)) return;
+    this.#clientFull = true;
+    this.#pace();
+  }
+
+  #pace(): void {
+    const paused = this.#clientFull || this.#recorderFull;
+    if (paused === this.#upstreamPaused) return;
+    this.#upstreamPaused = paused;
+    this.#options.host.pauseUpstream(paused);
+  }
+
+  clientDrained(): void {
+    this.#clientFull = false;
+    this.#pace();
+  }
+  upstreamDrained(): void {
+    this.#options.host.pauseClient(false);
+  }
+
+  /** Masks of another bundle hold from here on. */
+  #remask(): void {
+    const { detect } = this.#options.session.road.masks();
+    if (detect === this.#detect) return;
+    const had = this.#detect.length > 0;
+    this.#detect = detect;
+    if (had) {
+      this.#out.remask(detect);
+      this.#err.remask(detect);
+    } else {
+      this.#out = this.#masker();
+      this.#err = this.#masker();
+    }
+  }
+
+  #look(): void {
+    if (this.#looks || this.#isOver) return;
+    this.#looks = true;
+    this.#options.host.wakeAfter(LOOK_MS, () => {
+      this.#looks = false;
+      if (this.#isOver) return;
+      this.#recorderFull = this.#recorder.saturated;
+      this.#pace();
+      const quietMs = this.#options.session.nowMs() - this.#lastMs;
+      this.#show(STDOUT, this.#out.idle(quietMs));
+      this.#show(STDERR, this.#err.idle(quietMs));
+      const isHeld = quietMs < 1_200 && this.#out.heldBytes + this.#err.heldBytes > 0;
+      if (isHeld || this.#recorderFull) this.#look();
+    });
+  }
+
+  closed(side: 'client' | 'upstream'): void {
+    if (side === 'upstream') {
+      this.#rest(STDOUT);
+      this.#rest(STDERR);
+    }
+    this.#over('');
+  }
+
+  ended(code: ErrorCode): void {
+    this.#rest(STDOUT);
+    this.#rest(STDERR);
+    const message = `Sallyport: ${CODES[code].text} (${code})`;
+    const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason: 'Forbidden', message };
+    this.#toClient(frame(BINARY, onChannel(ERROR, Buffer.from(JSON.stringify(status))), false));
+    // 1008: policy violation (RFC 6455 section 7.4.1).
+    this.#toClient(frame(CLOSE, Buffer.of(0x03, 0xf0), false));
+    this.#over(code);
+  }
+
+  rows(): number {
+    return this.#messages;
+  }
+
+  #over(code: ErrorCode | ''): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#recorder.exit(this.#number, this.#end);
+    this.#options.host.end(code);
+  }
+
+  /** What is no stream of ours ends it. */
+  #guarded(run: () => void): void {
+    if (this.#isOver) return;
+    try {
+      run();
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      this.#over(error.code);
+    }
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Kubernetes over the HTTPS listener: what the driver of packages/http-session asks of a kind of resource. Refuses to own
+ * connections and credentials, and to let through an upgrade that is not read or named: docs/adr on the Kubernetes protocol.
+ */
+import { GatewayError } from '@sallyport/core';
+import { type Header, headerOf, headerValues, type RequestHead, type ResponseHead } from '@sallyport/http';
+import type {
+  AnswerPlan,
+  DialectSession,
+  ForwardedRequest,
+  HttpDialect,
+  RequestBody,
+  UpgradeHost,
+  UpgradeMachine,
+} from '@sallyport/http-session';
+import type { KubernetesTarget, MaskSet, Statement } from '@sallyport/model';
+import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
+import { type Classified, classify, readsBody } from './classify.ts';
+import { deniedAnswer } from './deny.ts';
+import { identityHeaders } from './login.ts';
+import { maskedAccept, planOf } from './mask/paths.ts';
+import { isMasked, planAnswer } from './mask.ts';
+import { type RequestInfo, readRequest } from './messages.ts';
+import { Tunnel } from './pipe.ts';
+import { ExecStream } from './running.ts';
+
+const SPDY = 'spdy/3.1';
+/** Headers of an upgrade and of what it may carry: the gateway writes its own. */
+const WRITTEN: ReadonlySet<string> = new Set([
+  'sec-websocket-extensions',
+  'sec-websocket-protocol',
+  'accept',
+  'accept-encoding',
+]);
+
+export function createKubernetesDialect(): HttpDialect {
+  /** As long as the driver keeps the request. */
+  const read = new WeakMap<RequestHead, Classified>();
+  const infoOf = (request: RequestHead): RequestInfo =>
+    read.get(request)?.info ?? readRequest(request.method, request.path, request.query);
+
+  return {
+    protocol: 'kubernetes',
+
+    gathers(request) {
+      try {
+        return readsBody(readRequest(request.method, request.path, request.query));
+      } catch {
+        // `classify` says why it is refused.
+        return false;
+      }
+    },
+
+    classify(request, body, session): Statement {
+      requirePlainPath(request);
+      const target = targetOf(session);
+      const letIn = target.opaque ?? [];
+      const classified = classify(request, body, letIn);
+      requireStream(request, classified.info, target);
+      const masks = session.road.masks();
+      if (
+        isMasked(classified.info, request.path, masks) &&
+        maskedAccept(acceptOf(request), classified.info) === undefined
+      )
+        throw new GatewayError('kubernetes.not_acceptable');
+      requireUnmasked(classified, masks);
+      read.set(request, classified);
+      return classified.statement;
+    },
+
+    forward(request, _body: RequestBody | undefined, session, masks): ForwardedRequest {
+      const info = infoOf(request);
+      const { body } = read.get(request) ?? {};
+      const headers: Header[] = request.headers.filter(([name]) => !WRITTEN.has(name)) as Header[];
+      const masked = isMasked(info, request.path, masks);
+      const accept = masked ? (maskedAccept(acceptOf(request), info) ?? 'application/json') : acceptOf(request);
+      if (accept !== '') headers.push(['accept', accept]);
+      const coding = headerOf(request.headers, 'accept-encoding');
+      if (!masked && coding !== undefined) headers.push(['accept-encoding', coding]);
+      const subprotocols = offered(request, info);
+      if (subprotocols.length > 0) headers.push(['sec-websocket-protocol', subprotocols.join(', ')]);
+      headers.push(...identityHeaders(targetOf(session).identity, session.road.info, groupsOf(session)));
+      const { method, target } = request;
+      if (body === undefined) return { method, target, headers };
+      return { method, target, headers: headers.map(asJson), body };
+    },
+
+    answer(request, response, session, masks): AnswerPlan {
+      return planAnswer(infoOf(request), request.path, response, masks, session.road.maskKey);
+    },
+
+    upgrades: (request, session) =>
+      request.upgrade === SPDY
+        ? isStream(infoOf(request))
+        : offered(request, infoOf(request)).length > 0 && targetOf(session) !== undefined,
+
+    upgrade: (request, response, session, masks, host): UpgradeMachine | undefined =>
+      machineFor(infoOf(request), request, response, session, masks, host),
+
+    deny: deniedAnswer,
+  };
+}
+
+const acceptOf = (request: RequestHead): string => headerValues(request.headers, 'accept').join(', ');
+
+function targetOf({ resource }: DialectSession): KubernetesTarget {
+  if (resource.kubernetes === undefined) throw new GatewayError('internal', { reason: 'no cluster' });
+  return resource.kubernetes;
+}
+
+/** What stands in the place of a masked value, as packages/mask writes it. */
+const STAND_IN = /^(?:\[redacted\]|W3JlZGFjdGVkXQ==|\*{6}.{0,4}|h:[\w-]{16})$/;
+
+/** An object that was read masked and is written back would store the mask. */
+function requireUnmasked({ info, statement }: Classified, masks: MaskSet): void {
+  if (planOf(masks, info) === undefined) return;
+  if (statement.facts.k8s?.fields.some(({ value }) => STAND_IN.test(value)) === true)
+    throw new GatewayError('kubernetes.masked_value');
+}
+
+/** Groups of the principal, as the bundle in force has them. */
+const groupsOf = (session: DialectSession): readonly string[] => session.road.groups?.() ?? [];
+
+const isStream = ({ subresource }: RequestInfo): boolean =>
+  subresource === 'exec' || subresource === 'attach' || subresource === 'portforward';
+
+/** What is sent on is what was read: no name of Kubernetes needs an escape in a path. */
+function requirePlainPath({ target, path }: RequestHead): void {
+  const cut = target.indexOf('?');
+  if ((cut < 0 ? target : target.slice(0, cut)) !== path)
+    throw new GatewayError('kubernetes.path', { reason: 'an escape' });
+}
+
+/** @throws GatewayError `kubernetes.spdy_refused` for a stream that nobody could read or record */
+function requireStream(request: RequestHead, info: RequestInfo, target: KubernetesTarget): void {
+  if (request.upgrade === SPDY) {
+    const isNamed =
+      (target.opaque ?? []).includes('spdy') && (info.subresource === 'portforward' || !target.execRecorded);
+    if (!isNamed) throw new GatewayError('kubernetes.spdy_refused');
+    return;
+  }
+  if (isStream(info) && request.upgrade === '') throw new GatewayError('kubernetes.stream', { reason: 'no upgrade' });
+}
+
+/** Of what the client offers, what is understood: another may carry a token, or frames that are not read. */
+function offered(request: RequestHead, info: RequestInfo): readonly string[] {
+  if (request.upgrade !== 'websocket') return [];
+  const wanted = headerValues(request.headers, 'sec-websocket-protocol')
+    .flatMap((value) => value.split(','))
+    .map((value) => value.trim());
+  if (info.subresource === 'portforward') return wanted.filter((value) => value === TUNNEL_SUBPROTOCOL);
+  if (info.subresource !== 'exec' && info.subresource !== 'attach') return [];
+  return wanted.filter((value) => EXEC_SUBPROTOCOLS.includes(value));
+}
+
+const asJson = (header: Header): Header =>
+  header[0] === 'content-type' && header[1].toLowerCase().startsWith('application/yaml')
+    ? ['content-type', 'application/json']
+    : header;
+
+function machineFor(
+  info: RequestInfo,
+  request: RequestHead,
+  response: ResponseHead,
+  session: DialectSession,
+  masks: MaskSet,
+  host: UpgradeHost,
+): UpgradeMachine | undefined {
+  const ended = (): void => session.recorder.exit(host.statementNumber, {});
+  if (request.upgrade === SPDY) return new Tunnel(host, ended);
+  const chosen = headerOf(response.headers, 'sec-websocket-protocol') ?? '';
+  if (!offered(request, info).includes(chosen) || headerOf(response.headers, 'sec-websocket-extensions') !== undefined)
+    return undefined;
+  if (chosen === TUNNEL_SUBPROTOCOL) return new Tunnel(host, ended);
+  const tty = /^(?:1|t|true)$/i.test(info.query.get('tty')?.[0] ?? '');
+  const moves = /(?:^|\/)tar$/.test(info.query.get('command')?.[0] ?? '');
+  return new ExecStream({ session, host, detect: masks.detect, tty, keepWidth: tty || moves });
+}
