@@ -4,13 +4,14 @@
  * go here as bytes. Refuses to know what they mean. Strict key exchange (Terrapin) on both sides; no compression.
  * Limits: a packet is at most 35,000 bytes (ssh2, RFC 4253 section 6.1); LIMITS.sshRekeyBytes.
  */
-import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, randomFillSync, sign } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { certificateType, publicKeyBlob } from '@sallyport/ssh-certificates';
 import crypto from 'ssh2/lib/protocol/crypto.js';
 import kex from 'ssh2/lib/protocol/kex.js';
 import keyParser from 'ssh2/lib/protocol/keyParser.js';
 import Protocol, { type SigningKey } from 'ssh2/lib/protocol/Protocol.js';
+import { Outgoing } from './outgoing.ts';
 
 /** Names on the wire; the first that both know is taken, as the client orders them. */
 export interface Algorithms {
@@ -97,7 +98,7 @@ export interface HostKey {
 }
 
 export interface TransportOwner {
-  /** Bytes for the peer, given away. */
+  /** Bytes for the peer, lent for the call. */
   wire(bytes: Buffer): void;
   /** Keys were exchanged: the first time, or again. */
   exchanged(first: boolean): void;
@@ -115,6 +116,17 @@ export type TransportRole =
   | { readonly kind: 'client'; readonly trusts: (blob: Buffer) => boolean };
 
 const IDENT = 'Sallyport';
+/** The addon's ciphers that take a whole packet with room for the tag behind it: what its length without itself is a multiple of. */
+const BLOCKS: ReadonlyMap<string, number> = new Map([
+  ['AESGCMCipherBinding', 16],
+  ['ChaChaPolyCipherBinding', 8],
+]);
+/** Length and padding length. */
+const PACKET_HEAD = 5;
+const TAG_BYTES = 16;
+// Random bytes are asked for in pieces of this size, not once per packet.
+const paddings = Buffer.allocUnsafeSlow(8_192);
+let paddingAt = paddings.length;
 const FIRST_CONNECTION_MESSAGE = 50;
 const SERVICE_REQUEST = 5;
 const SERVICE_ACCEPT = 6;
@@ -125,12 +137,16 @@ const LAST_TRANSPORT_MESSAGE = 49;
 export class SshTransport {
   readonly #owner: TransportOwner;
   readonly #protocol: Protocol;
+  readonly #outgoing: Outgoing;
+  /** The packet that is written into `#outgoing` right now. */
+  #staged: Buffer | undefined;
   #exchanges = 0;
   #broken = false;
   #bytesUnderKeys = 0;
 
   constructor(role: TransportRole, algorithms: Algorithms, owner: TransportOwner) {
     this.#owner = owner;
+    this.#outgoing = new Outgoing((bytes) => owner.wire(bytes));
     const server = role.kind === 'server';
     const ciphers = {
       cipher: [...algorithms.cipher],
@@ -155,7 +171,7 @@ export class SshTransport {
       ...(server
         ? { hostKeys: this.#hostKeys(role.hostKey) }
         : { hostVerifier: (key) => this.#verify(key, role.trusts) }),
-      onWrite: (data) => this.#owner.wire(typeof data === 'string' ? Buffer.from(data) : data),
+      onWrite: (data) => this.#written(data),
       onError: (error) => this.#break(error),
       onHandshakeComplete: () => this.#exchanged(),
       messageHandlers: {},
@@ -190,10 +206,45 @@ export class SshTransport {
     }
   }
 
-  /** Room for a message of `size` bytes; what is written there is sent by `sendPacket`. */
+  #written(data: Buffer | string): void {
+    if (data === this.#staged) {
+      this.#staged = undefined;
+      return this.#outgoing.sent(data);
+    }
+    this.#outgoing.flush();
+    this.#owner.wire(typeof data === 'string' ? Buffer.from(data) : data);
+  }
+
+  /** What is written into `packet` has left for the peer before anything that its owner does next. */
+  flush(): void {
+    this.#outgoing.flush();
+  }
+
+  /** Room for a message of `size` bytes; what is written there is sent by `sendPacket`, before anything else is asked for. */
   packet(size: number): { readonly buffer: Buffer; readonly at: number } {
     const { write } = this.#protocol._packetRW;
+    const block = this.#protocol._kexinit === undefined ? BLOCKS.get(this.#protocol._cipher.constructor.name) : undefined;
+    if (block !== undefined) {
+      this.#staged = this.#stagedPacket(size, block);
+      return { buffer: this.#staged, at: PACKET_HEAD };
+    }
     return { buffer: write.alloc(size), at: write.allocStart };
+  }
+
+  /** As ssh2 lays out a packet that is encrypted in place (RFC 4253 section 6, RFC 5647), without asking for memory. */
+  #stagedPacket(size: number, block: number): Buffer {
+    let padding = block - ((1 + size) % block);
+    if (padding < 4) padding += block;
+    const packet = this.#outgoing.reserve(PACKET_HEAD + size + padding + TAG_BYTES);
+    packet.writeUInt32BE(1 + size + padding);
+    packet[4] = padding;
+    if (paddingAt + padding > paddings.length) {
+      randomFillSync(paddings);
+      paddingAt = 0;
+    }
+    packet.set(paddings.subarray(paddingAt, paddingAt + padding), PACKET_HEAD + size);
+    paddingAt += padding;
+    return packet;
   }
 
   sendPacket(packet: Buffer): void {
@@ -236,6 +287,7 @@ export class SshTransport {
 
   /** Forgets keys. */
   close(): void {
+    this.#outgoing.flush();
     if (this.#broken) return;
     this.#broken = true;
     this.#protocol.cleanup();
@@ -264,6 +316,7 @@ export class SshTransport {
         return undefined;
       }
       if (type === DISCONNECT) {
+        this.#outgoing.flush();
         this.#broken = true;
         this.#owner.left(payload.length >= 5 ? payload.readUInt32BE(1) : 0);
         return undefined;

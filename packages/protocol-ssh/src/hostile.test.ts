@@ -16,7 +16,7 @@ class Client {
   closed = false;
   constructor(port: number) {
     this.transport = new SshTransport({ kind: 'client', trusts: () => true }, MODERN, {
-      wire: (bytes) => void this.socket.write(bytes),
+      wire: (bytes) => void this.socket.write(Buffer.from(bytes)),
       exchanged: () => {
         this.ready = true;
       },
@@ -241,6 +241,7 @@ describe.skipIf(sshdMissing)('a hostile client', () => {
         return true;
       }) as typeof client.socket.write;
       client.password('web-1', TEST_TOKEN);
+      client.transport.flush();
       client.socket.write = write as typeof client.socket.write;
       if (tamper === 'a byte flipped') {
         last[last.length - 20] = (last[last.length - 20] ?? 0) ^ 1;

@@ -19,7 +19,7 @@ export class ExecClient {
 
   constructor(port: number) {
     this.#transport = new SshTransport({ kind: 'client', trusts: () => true }, MODERN, {
-      wire: (bytes) => void this.#socket.write(bytes),
+      wire: (bytes) => void this.#socket.write(Buffer.from(bytes)),
       exchanged: () => this.#transport.send(encode(byte(MSG.serviceRequest), string('ssh-userauth'))),
       message: (payload) => this.#message(payload),
       left: () => undefined,

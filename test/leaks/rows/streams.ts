@@ -76,6 +76,12 @@ export const STREAMS: readonly StreamRow[] = [
     shows: 'after',
   },
   {
+    name: 'behind the shift that ends bold on many terminals',
+    command: `printf '\\033[1mbold\\033[m\\017 bob@x.io\\n'; echo shifted`,
+    never: ['bob@x.io'],
+    shows: 'shifted',
+  },
+  {
     name: 'in a database file',
     command: `printf '\\001\\377\\376${CARD}\\000${MAIL}\\377'; echo; echo ended`,
     never: parts,

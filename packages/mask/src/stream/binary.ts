@@ -5,22 +5,36 @@
  */
 import { AT, DOT, isDomain, isLetter, isLocal } from '../bytes.ts';
 
-const NEAR_BYTES = 32;
+export const NEAR_BYTES = 32;
 /** In what is no text shorter finds of these two forms are chance: one in gigabytes is left. */
 const CERTAIN_BYTES = 12;
 
-// Tab, line feed, form feed, carriage return, backspace, bell, escape
-const TEXT_CONTROLS = new Set([9, 10, 12, 13, 8, 7, 27]);
+// Tab, line feed, form feed, carriage return, backspace, bell, escape, and the shifts that end bold on many terminals
+const TEXT_CONTROLS = new Set([9, 10, 12, 13, 8, 7, 27, 14, 15]);
 
 const isTextByte = (byte: number): boolean => (byte >= 32 ? byte !== 127 : TEXT_CONTROLS.has(byte));
 
-/** The 32 bytes before `at` are no text. */
-export const isBinaryBefore = (input: Uint8Array, at: number): boolean =>
-  !isText(input, Math.max(0, at - NEAR_BYTES), at);
+/**
+ * The 32 bytes before `at` are no text.
+ * @param past what stood before the input, so that what was cut there is judged as it would be in one piece
+ */
+export function isBinaryBefore(input: Uint8Array, at: number, past: Uint8Array): boolean {
+  if (at >= NEAR_BYTES || past.length === 0) return !isText(input, Math.max(0, at - NEAR_BYTES), at);
+  const near = Buffer.concat([past, input.subarray(0, at)]);
+  return !isText(near, Math.max(0, near.length - NEAR_BYTES), near.length);
+}
 
 /** The 32 bytes on either side are no text. */
-export const isBinaryAround = (input: Uint8Array, from: number, to: number): boolean =>
-  isBinaryBefore(input, from) || !isText(input, to, Math.min(input.length, to + NEAR_BYTES));
+export const isBinaryAround = (input: Uint8Array, from: number, to: number, past: Uint8Array): boolean =>
+  isBinaryBefore(input, from, past) || !isText(input, to, Math.min(input.length, to + NEAR_BYTES));
+
+/** What stands before the bytes that come next, when `input` up to `to` is behind `past`. */
+export function pastOf(past: Uint8Array, input: Uint8Array, to: number): Uint8Array {
+  if (to >= NEAR_BYTES) return Uint8Array.from(input.subarray(to - NEAR_BYTES, to));
+  if (to === 0) return past;
+  const all = Buffer.concat([past, input.subarray(0, to)]);
+  return all.subarray(Math.max(0, all.length - NEAR_BYTES));
+}
 
 /** Bytes that are judged as text or not at once. */
 export const BLOCK_BYTES = 256;

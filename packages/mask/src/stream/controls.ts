@@ -11,22 +11,22 @@ const ESC = 0x1b;
 const C2 = 0xc2;
 
 /** @returns how many bytes at `at` leave the line as it is; 0 when what begins there has to be read */
-export function passOver(input: Uint8Array, at: number): number {
+export function passOver(input: Uint8Array, at: number, past: Uint8Array): number {
   switch (input[at]) {
     case CR:
-      return input[at + 1] === LF || at === 0 || input[at - 1] !== 32 || isBinaryBefore(input, at) ? 1 : 0;
+      return input[at + 1] === LF || at === 0 || input[at - 1] !== 32 || isBinaryBefore(input, at, past) ? 1 : 0;
     case BACKSPACE:
-      return isBinaryBefore(input, at) ? 1 : 0;
+      return isBinaryBefore(input, at, past) ? 1 : 0;
     case C2: {
       const second = input[at + 1];
-      if (second === undefined) return isBinaryBefore(input, at) ? 1 : 0;
+      if (second === undefined) return isBinaryBefore(input, at, past) ? 1 : 0;
       // Controls in UTF-8 are U+0080 to U+009F; what follows is another character, or none.
-      if (second >= 0x80 && second <= 0x9f) return isBinaryBefore(input, at) ? 1 : 0;
+      if (second >= 0x80 && second <= 0x9f) return isBinaryBefore(input, at, past) ? 1 : 0;
       return 1;
     }
     case ESC: {
       const size = escapeBytes(input, at);
-      return size > 0 ? size : isBinaryBefore(input, at) ? 1 : 0;
+      return size > 0 ? size : isBinaryBefore(input, at, past) ? 1 : 0;
     }
     default:
       return 1;

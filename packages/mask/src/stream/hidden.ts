@@ -21,7 +21,10 @@ export interface Hidden {
   readonly isDrawn: boolean;
 }
 
-/** @param echoed how many bytes at the end of the text its reader has typed: a find in them is no news */
+/**
+ * @param echoed how many bytes at the end of the text its reader has typed: a find in them is no news
+ * @param past the raw bytes before the input
+ */
 export function hiddenIn(
   input: Uint8Array,
   showing: Showing,
@@ -30,13 +33,14 @@ export function hiddenIn(
   echoed: number,
   key: MaskKey | undefined,
   keepWidth: boolean,
+  past: Uint8Array,
 ): readonly Hidden[] {
   const { text } = showing;
   const spans: Span[] = [];
   for (const span of scanAll(text, detectors, showing.seams)) {
     const raw = rawRange(showing, span.start, span.end);
     if (raw === undefined) continue;
-    const certain = isBinaryAround(input, raw.from, raw.to) ? certainIn(text, span) : span;
+    const certain = isBinaryAround(input, raw.from, raw.to, past) ? certainIn(text, span) : span;
     if (certain !== undefined) spans.push({ ...certain, kind: span.kind });
   }
   if (spans.length === 0) return [];

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createCipheriv, createHash, randomBytes } from 'node:crypto';
 import { LIMITS } from '@sallyport/core';
 import { DETECTORS, type DetectMask, type Detector } from '@sallyport/model';
 import { expect, test } from 'vitest';
@@ -235,6 +235,29 @@ test('random bytes pass as they are, and so does a compressed file, in pieces of
     out.update(masker.flush());
     expect(out.digest('hex')).toBe(createHash('sha256').update(input).digest('hex'));
   }
+});
+
+test('random bytes pass as they are wherever they are cut, however long nothing comes between', () => {
+  // The same ones each time: among them are some that look like short addresses.
+  const noise = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(3_000_000));
+  for (const largest of [300, 30_000]) {
+    const input = Buffer.concat([noise, randomBytes(largest * 10)]);
+    const masker = createStreamMasker(ALL, undefined, { keepWidth: largest === 300 });
+    const out = createHash('sha256');
+    for (let at = 0, i = 0; at < input.length; i++) {
+      const size = 1 + ((at * 7919) % largest);
+      out.update(masker.push(input.subarray(at, at + size)));
+      out.update(masker.idle(i % 3 === 0 ? 1_100 : 30));
+      at += size;
+    }
+    out.update(masker.flush());
+    expect(out.digest('hex')).toBe(createHash('sha256').update(input).digest('hex'));
+    expect(masker.hits).toBe(0);
+  }
+});
+
+test('a value behind what a terminal uses to end bold is masked', () => {
+  expect(masked(bytes('\u001b[1mbold\u001b[m\u000f bob@x.io\n'))).not.toContain('bob@x.io');
 });
 
 test('a value among bytes that are no text is masked', () => {

@@ -8,7 +8,7 @@ import { LIMITS } from '@sallyport/core';
 import type { DetectMask, Detector } from '@sallyport/model';
 import { scanAll } from '../detect/registry.ts';
 import { type MaskKey, REDACTED } from '../methods.ts';
-import { BLOCK_BYTES, isBinaryBlock, nextRun, RUN, type Words, wordsOf } from './binary.ts';
+import { BLOCK_BYTES, isBinaryBlock, nextRun, pastOf, RUN, type Words, wordsOf } from './binary.ts';
 import { escapesOf, passOver } from './controls.ts';
 import { EchoTrack } from './echo.ts';
 import { type EscapeMark, EscapeReader } from './escapes.ts';
@@ -102,6 +102,8 @@ class Masker implements StreamMasker {
   #shown = NOTHING_SHOWN;
   #stringShown = NOTHING_SHOWN;
   #held: Uint8Array = NOTHING;
+  /** The raw bytes before what is held: what they are tells whether a short find among them is one. */
+  #past: Uint8Array = NOTHING;
   #swallow: Swallow | undefined;
   readonly #echo = new EchoTrack();
   /** What goes out, in order. */
@@ -172,7 +174,9 @@ class Masker implements StreamMasker {
       // What was kept back of a line and is no part of the key is read for what it is.
       input = Buffer.concat([taken.rest, input.subarray(at)]);
       at = 0;
+      this.#past = NOTHING;
     }
+    this.#past = pastOf(this.#past, input, input.length - this.#held.length);
     const parts = this.#parts;
     if (parts.length === 0) return NOTHING;
     this.#parts = [];
@@ -219,7 +223,7 @@ class Masker implements StreamMasker {
         at++;
         continue;
       }
-      const over = next === ACTS ? passOver(input, at) : 0;
+      const over = next === ACTS ? passOver(input, at, this.#past) : 0;
       if (over > 0) {
         if (input[at] !== CR || input[at + 1] !== LF) {
           state = prefilter.seam(state);
@@ -328,7 +332,7 @@ class Masker implements StreamMasker {
         const seen = new Set<Detector>();
         this.#prefilter.walk(showing, seen);
         if (seen.size === 0) continue;
-        all.push(...hiddenIn(input, showing, this.#detect, [...seen], echoed, this.#key, this.#keepWidth));
+        all.push(...hiddenIn(input, showing, this.#detect, [...seen], echoed, this.#key, this.#keepWidth, this.#past));
       }
     }
     if (all.length < 2) return all;
