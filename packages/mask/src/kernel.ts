@@ -18,7 +18,7 @@ const ALPHABET_AT = 8960;
 const IBANS_AT = 57_344;
 const PREFIXES_AT = 58_368;
 const CARDS_AT = 65_536;
-const IN_AT = 131_072;
+export const IN_AT = 131_072;
 /** Bytes of rows copied in at once; a longer row is left to the reference. */
 export const WINDOW_BYTES = 1_048_576;
 const OUT_AT = IN_AT + WINDOW_BYTES + 4_096;
@@ -196,13 +196,16 @@ let opened: Kernel | 'absent' | undefined;
 /** The process's one kernel, or undefined where the runtime has no WebAssembly with SIMD (`--jitless`): the reference does it all. */
 export function openKernel(): Kernel | undefined {
   if (opened === undefined) {
-    const runtime = (globalThis as { readonly WebAssembly?: WasmRuntime }).WebAssembly;
-    const wasm = Buffer.from(KERNEL_BASE64, 'base64');
-    if (runtime === undefined || !runtime.validate(wasm)) opened = 'absent';
-    else {
-      const { exports } = new runtime.Instance(new runtime.Module(wasm), { env: { abort: () => {} } });
-      opened = new Kernel(exports as KernelExports);
-    }
+    const exports = instantiateKernel();
+    opened = exports === undefined ? 'absent' : new Kernel(exports as KernelExports);
   }
   return opened === 'absent' ? undefined : opened;
+}
+
+/** The compiled code with a memory of its own; undefined where there is no WebAssembly with SIMD. */
+export function instantiateKernel(): object | undefined {
+  const runtime = (globalThis as { readonly WebAssembly?: WasmRuntime }).WebAssembly;
+  const wasm = Buffer.from(KERNEL_BASE64, 'base64');
+  if (runtime === undefined || !runtime.validate(wasm)) return undefined;
+  return new runtime.Instance(new runtime.Module(wasm), { env: { abort: () => {} } }).exports;
 }

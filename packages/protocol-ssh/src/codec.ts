@@ -223,7 +223,8 @@ export class SshTransport {
   /** Room for a message of `size` bytes; what is written there is sent by `sendPacket`, before anything else is asked for. */
   packet(size: number): { readonly buffer: Buffer; readonly at: number } {
     const { write } = this.#protocol._packetRW;
-    const block = this.#protocol._kexinit === undefined ? BLOCKS.get(this.#protocol._cipher.constructor.name) : undefined;
+    const block =
+      this.#protocol._kexinit === undefined ? BLOCKS.get(this.#protocol._cipher.constructor.name) : undefined;
     if (block !== undefined) {
       this.#staged = this.#stagedPacket(size, block);
       return { buffer: this.#staged, at: PACKET_HEAD };

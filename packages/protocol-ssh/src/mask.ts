@@ -52,7 +52,7 @@ export class StreamFilter implements Filter {
 
   #masker(detect: readonly DetectMask[]): StreamMasker {
     this.#isMasked = detect.length > 0;
-    return createStreamMasker(detect, this.#options.key, { keepWidth: this.#options.pty });
+    return createStreamMasker(detect, this.#options.key, { keepWidth: this.#options.pty, isLent: true });
   }
 
   get saturated(): boolean {
@@ -137,7 +137,11 @@ export class ContentScan {
   readonly #masker: StreamMasker;
 
   constructor(detect: readonly Detector[]) {
-    this.#masker = createStreamMasker(detect.map((one) => ({ detect: one, with: 'redact' as const })));
+    this.#masker = createStreamMasker(
+      detect.map((one) => ({ detect: one, with: 'redact' as const })),
+      undefined,
+      { isLent: true },
+    );
   }
 
   /** @returns true once something was found: what comes with it may not go on */

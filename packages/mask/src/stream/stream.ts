@@ -14,6 +14,7 @@ import { EchoTrack } from './echo.ts';
 import { type EscapeMark, EscapeReader } from './escapes.ts';
 import { type Hidden, hiddenIn, starred } from './hidden.ts';
 import { Lane, NOTHING_SHOWN } from './lane.ts';
+import { Noise } from './noise.ts';
 import { isKeyLike, openTail } from './open-tail.ts';
 import { ACTS, CLASS_BITS, type Prefilter, prefilterOf, STOP } from './prefilter.ts';
 import { Swallow } from './swallow.ts';
@@ -21,6 +22,8 @@ import { Swallow } from './swallow.ts';
 export interface StreamMaskerOptions {
   /** A terminal shows it: what stands in for a value is as wide as the value, so that screens stay in shape. */
   readonly keepWidth?: boolean;
+  /** Whoever pushes takes what it gets before anything is pushed into any masker: memory is then used again. */
+  readonly isLent?: boolean;
 }
 
 export interface StreamMasker {
@@ -75,7 +78,7 @@ export function createStreamMasker(
   key?: MaskKey,
   options: StreamMaskerOptions = {},
 ): StreamMasker {
-  return detect.length === 0 ? PASSING : new Masker(detect, key, options.keepWidth === true);
+  return detect.length === 0 ? PASSING : new Masker(detect, key, options);
 }
 
 const PASSING: StreamMasker = {
@@ -94,6 +97,7 @@ class Masker implements StreamMasker {
   #detectors: readonly Detector[];
   readonly #key: MaskKey | undefined;
   readonly #keepWidth: boolean;
+  readonly #isLent: boolean;
   #prefilter: Prefilter;
   readonly #main = new Lane();
   readonly #string = new Lane();
@@ -109,11 +113,12 @@ class Masker implements StreamMasker {
   /** What goes out, in order. */
   #parts: Uint8Array[] = [];
 
-  constructor(detect: readonly DetectMask[], key: MaskKey | undefined, keepWidth: boolean) {
+  constructor(detect: readonly DetectMask[], key: MaskKey | undefined, options: StreamMaskerOptions) {
     this.#detect = detect;
     this.#detectors = [...new Set(detect.map((one) => one.detect))];
     this.#key = key;
-    this.#keepWidth = keepWidth;
+    this.#keepWidth = options.keepWidth === true;
+    this.#isLent = options.isLent === true;
     this.#prefilter = prefilterOf(this.#detectors);
   }
 
@@ -157,7 +162,7 @@ class Masker implements StreamMasker {
   #run(chunk: Uint8Array, end: End): Uint8Array {
     let input = chunk;
     if (this.#held.length > 0) {
-      input = chunk.length === 0 ? this.#held : Buffer.concat([this.#held, chunk]);
+      input = chunk.length === 0 ? this.#held : joined(this.#held, chunk, this.#isLent);
       this.#held = NOTHING;
     }
     for (let at = 0; at < input.length; ) {
@@ -197,8 +202,15 @@ class Masker implements StreamMasker {
     let block = at;
     let isBinary = false;
     let words: Words | undefined;
+    const noise = new Noise(input);
     while (at < input.length) {
       if (at >= block) {
+        const behind = noise.skip(at);
+        if (behind > at) {
+          at = behind;
+          state = 0;
+          if (at === input.length) break;
+        }
         block = Math.min(input.length, at + BLOCK_BYTES);
         isBinary = block === at + BLOCK_BYTES && isBinaryBlock(input, at);
       }
@@ -423,8 +435,26 @@ class Masker implements StreamMasker {
   }
 
   #emit(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#parts.push(bytes);
+    if (bytes.length === 0) return;
+    const parts = this.#parts;
+    const last = parts.at(-1);
+    // What stands side by side is one stretch, and most often all there is.
+    if (last !== undefined && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset)
+      parts[parts.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.length + bytes.length);
+    else parts.push(bytes);
   }
+}
+
+const JOINED_BYTES = 64 * 1024;
+const join = new Uint8Array(JOINED_BYTES);
+
+/** What was held and what comes, side by side: in memory of their own, or in what the next push uses again. */
+function joined(held: Uint8Array, chunk: Uint8Array, isLent: boolean): Uint8Array {
+  const size = held.length + chunk.length;
+  if (!isLent || size > JOINED_BYTES) return Buffer.concat([held, chunk]);
+  join.set(held);
+  join.set(chunk, held.length);
+  return join.subarray(0, size);
 }
 
 /** The end of the line that `at` is in, with its end; a long line is read in pieces. */
