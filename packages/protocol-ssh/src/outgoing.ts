@@ -8,8 +8,8 @@ const STAGE_BYTES = 256 * 1024;
 
 let stage: Buffer = Buffer.allocUnsafeSlow(STAGE_BYTES);
 let used = 0;
-/** Whose bytes are in the stage. */
-let holder: Outgoing | undefined;
+/** `flush` of whose bytes are in the stage. */
+let holder: (() => void) | undefined;
 /** Writing may come back here (a connection inside another one): each depth has a stage of its own. */
 const spare: Buffer[] = [];
 
@@ -24,23 +24,21 @@ export class Outgoing {
   /** Room for one packet, to be filled and given to `sent` before anything else is reserved. */
   reserve(size: number): Buffer {
     // What another one writes may bring a third one's bytes here.
-    while (used > 0 && (holder !== this || used + size > STAGE_BYTES)) holder?.flush();
+    while (used > 0 && (holder !== this.flush || used + size > STAGE_BYTES)) holder?.();
     return stage.subarray(used, used + size);
   }
 
   /** What was reserved last is whole. */
   sent(packet: Buffer): void {
     if (used === 0) {
-      holder = this;
-      queueMicrotask(this.#flush);
+      holder = this.flush;
+      queueMicrotask(this.flush);
     }
     used += packet.length;
   }
 
-  readonly #flush = (): void => this.flush();
-
-  flush(): void {
-    if (holder !== this || used === 0) return;
+  readonly flush = (): void => {
+    if (holder !== this.flush || used === 0) return;
     const full = stage;
     const bytes = full.subarray(0, used);
     stage = spare.pop() ?? Buffer.allocUnsafeSlow(STAGE_BYTES);
@@ -51,5 +49,5 @@ export class Outgoing {
     } finally {
       spare.push(full);
     }
-  }
+  };
 }
