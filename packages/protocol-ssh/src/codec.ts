@@ -11,7 +11,7 @@ import crypto from 'ssh2/lib/protocol/crypto.js';
 import kex from 'ssh2/lib/protocol/kex.js';
 import keyParser from 'ssh2/lib/protocol/keyParser.js';
 import Protocol, { type SigningKey } from 'ssh2/lib/protocol/Protocol.js';
-import { Outgoing } from './outgoing.ts';
+import { Outgoing } from './codec/outgoing.ts';
 
 /** Names on the wire; the first that both know is taken, as the client orders them. */
 export interface Algorithms {
