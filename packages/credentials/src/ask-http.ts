@@ -1,9 +1,10 @@
 /**
- * One JSON question over HTTPS to a store: bounded in time and size, with a CA of its own when one is given.
+ * One JSON or form question over HTTPS to a store: bounded in time and size, with a CA of its own when one is given.
  * Refuses redirects (a token would travel with them), and to put an answer's body into an error.
  */
 import http from 'node:http';
 import https from 'node:https';
+import type { Secret } from '@sallyport/core';
 
 const ANSWER_BYTES_MAX = 256 * 1024;
 
@@ -12,8 +13,16 @@ export interface HttpAsk {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** Instead of a JSON body. */
+  readonly form?: URLSearchParams;
   /** PEM of the CAs to trust; the system's when absent. */
-  readonly ca?: string | undefined;
+  readonly ca?: string | readonly string[] | undefined;
+  /** The name to verify where it is not the URL's host. */
+  readonly serverName?: string | undefined;
+  /** Whoever answers: encrypted, and not verified. */
+  readonly anyServer?: boolean | undefined;
+  /** PEM of a client certificate and its key. */
+  readonly client?: Secret<string> | undefined;
   readonly timeoutMs: number;
 }
 
@@ -25,19 +34,22 @@ export interface HttpAnswer {
 
 /** @throws Error of the socket, or one that names a limit */
 export function askHttp(ask: HttpAsk): Promise<HttpAnswer> {
-  const text = ask.body === undefined ? undefined : JSON.stringify(ask.body);
+  const text = ask.form?.toString() ?? (ask.body === undefined ? undefined : JSON.stringify(ask.body));
+  const type = ask.form === undefined ? 'application/json' : 'application/x-www-form-urlencoded';
+  const pem = ask.client?.reveal();
   return new Promise((resolve, reject) => {
     const options: https.RequestOptions = {
       method: ask.method,
       headers: {
         ...ask.headers,
         accept: 'application/json',
-        ...(text === undefined
-          ? {}
-          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+        ...(text === undefined ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(text) }),
       },
       minVersion: 'TLSv1.2',
-      ...(ask.ca === undefined ? {} : { ca: ask.ca }),
+      ...(ask.ca === undefined ? {} : { ca: typeof ask.ca === 'string' ? ask.ca : [...ask.ca] }),
+      ...(ask.serverName === undefined ? {} : { servername: ask.serverName }),
+      ...(ask.anyServer === true ? { rejectUnauthorized: false } : {}),
+      ...(pem === undefined ? {} : { key: pem, cert: pem }),
       signal: AbortSignal.timeout(ask.timeoutMs),
       agent: false,
     };

@@ -7,6 +7,10 @@ import { envSource, fileSource } from './host-secrets.ts';
 import type { CredentialSource, SourceHost } from './source.ts';
 import { vaultSource } from './vault.ts';
 
+export { headersOf, isTokenForm, staticCredential, tokenCredential } from './http/credential.ts';
+export type { HttpForm, RequestCredential } from './http/form.ts';
+export { TokenSlot } from './http/token-slot.ts';
+export { fetchToken, type ServiceAccountAsk, serviceAccountToken } from './http/tokens.ts';
 export type { Kms } from './kms.ts';
 export { kmsProblems, openKms } from './kms-kinds.ts';
 export {

@@ -27,6 +27,7 @@ import type { BundleStore } from '../bundle/store.ts';
 import { accountName, dropAccount, ephemeralSettings, makeAccount, newPassword } from './ephemeral.ts';
 import { isRefused, openErrand } from './errand-connection.ts';
 import { runErrand } from './errands.ts';
+import { HttpCredentials } from './http-credentials.ts';
 import { LeaseLedger } from './lease-ledger.ts';
 import { Lending } from './lending.ts';
 import { agentSourceHost } from './source-host.ts';
@@ -58,6 +59,7 @@ const SESSION_CERTIFICATE_MS = 5 * 60_000;
 export class Credentials {
   readonly #options: CredentialOptions;
   readonly #values: Values;
+  readonly #http: HttpCredentials;
   readonly #lending: Lending;
   readonly #ledger: LeaseLedger;
   readonly #sources: ReadonlyMap<string, Source>;
@@ -65,11 +67,14 @@ export class Credentials {
   /** What may still be tried for a session that is signing in. */
   readonly #trying = new Map<string, { readonly given: UpstreamCredential; readonly others: readonly Value[] }>();
 
+  readonly #refused = new WeakSet<UpstreamCredential>();
+
   constructor(options: CredentialOptions) {
     this.#options = options;
     const { keys, nowMs, log, store } = options;
     this.#sources = openSources(agentSourceHost(nowMs, options.sdkDir));
     this.#values = new Values({ keys, sources: this.#sources, nowMs, box: (id) => this.#boxes.get(id) });
+    this.#http = new HttpCredentials(nowMs);
     this.#ledger = new LeaseLedger(options.dataDir, options.send);
     this.#lending = new Lending({
       agentId: options.agentId,
@@ -110,9 +115,10 @@ export class Credentials {
     if (resource.credential.kind === 'ephemeral') return await this.#lending.ephemeral(resource, info);
     const sessionKey = await this.#sessionKey(resource, info);
     if (sessionKey !== undefined) return sessionKey;
-    const [value, ...others] = await this.#values.of(resource.credential, resource);
-    if (value === undefined) throw new GatewayError('credential.unavailable', { resource: resource.name });
-    this.#lending.took(value, resource, info);
+    const [first, ...others] = await this.#values.of(resource.credential, resource);
+    if (first === undefined) throw new GatewayError('credential.unavailable', { resource: resource.name });
+    this.#lending.took(first, resource, info);
+    const value = this.#http.of(first, resource, info.id);
     this.#trying.set(info.id, { given: value, others });
     return value;
   }
@@ -137,11 +143,21 @@ export class Credentials {
     info: SessionInfo,
     given: UpstreamCredential,
   ): Promise<UpstreamCredential | undefined> {
+    // Many requests may carry one credential: its refusal is one.
+    if (this.#refused.has(given)) return undefined;
+    this.#refused.add(given);
     const trying = this.#trying.get(info.id);
     this.#trying.delete(info.id);
     const which = trying?.given === given ? (trying.given as Value).which : 'current';
+    // A token may be gone before its time: the credential it was made with has not been refused by that.
+    const anew = this.#http.again(given, resource, info.id);
+    if (anew !== undefined) {
+      this.#trying.set(info.id, { given: anew, others: trying?.others ?? [] });
+      return anew;
+    }
     const others = await this.#othersOf(resource, given, trying?.others ?? []);
-    const [other, ...rest] = others;
+    const [next, ...rest] = others;
+    const other = next === undefined ? undefined : this.#http.of(next, resource, info.id);
     if (other !== undefined) this.#trying.set(info.id, { given: other, others: rest });
     const { log } = this.#options;
     log.warn('the server refused a credential', { resource: resource.name, value: which, next: other?.which ?? '' });

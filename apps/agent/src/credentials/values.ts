@@ -8,6 +8,7 @@ import { GatewayError, LIMITS, type SealKeyPair, Secret, seal, unseal } from '@s
 import type { Ask, CredentialSource as Source } from '@sallyport/credentials';
 import { type CredentialSource, NEXT_BOX, PREVIOUS_BOX, type Resource } from '@sallyport/model';
 import type { UpstreamCredential } from '@sallyport/protocol-kit';
+import { httpTargetOf } from './http-credentials.ts';
 
 export type Which = 'current' | 'next' | 'previous';
 export interface Value extends UpstreamCredential {
@@ -78,7 +79,7 @@ export class Values {
         : source.kind === 'file'
           ? { path: source.reference ?? '', ...source.settings }
           : (source.settings ?? {});
-    const { host, port = 5432 } = resource.ssh ?? resource.postgres ?? {};
+    const { host, port = 5432 } = resource.ssh ?? resource.postgres ?? addressOf(resource);
     const box = source.kind === 'env' || source.kind === 'file' ? undefined : this.#boxed(source.reference ?? '');
     return {
       username: source.username,
@@ -165,6 +166,13 @@ export class Values {
   #previous(known: Kept | undefined, until: number): Kept['previous'] {
     return known === undefined ? undefined : { box: known.box, username: known.username, until };
   }
+}
+
+function addressOf(resource: Resource): { readonly host?: string; readonly port?: number } {
+  const target = httpTargetOf(resource);
+  if (target === undefined) return {};
+  const { hostname, port, protocol } = new URL(target.url);
+  return { host: hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
 }
 
 const unavailable = (resource: Resource, kind: string, reason: string): GatewayError =>

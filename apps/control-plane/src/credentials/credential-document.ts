@@ -39,7 +39,7 @@ const EPHEMERAL: Readonly<Record<string, RegExp>> = {
 const Stated = z.strictObject({
   name: open(Name),
   kind: open(z.enum(CREDENTIAL_KINDS)),
-  username: sensitive(z.string().max(63)).describe('Empty where the source knows it.'),
+  username: sensitive(z.string().max(255)).describe('Empty where the source knows it, or nobody asks for one.'),
   reference: sensitive(z.string().max(500).nullish()).describe(
     'env: variable name; file: absolute path, both where it is resolved.',
   ),
@@ -85,7 +85,7 @@ function problemsOf(document: CredentialFields): readonly { readonly field: stri
   if (rotateEvery != null && (kind !== 'stored' || certificate))
     add('rotateEvery', 'only a stored password can be rotated by Sallyport');
   if (rotateEvery != null && rotateEvery < 3_600_000) add('rotateEvery', 'at least 1h');
-  if (username === '' && (kind === 'stored' || kind === 'aws_rds_iam')) add('username', 'is needed');
+  if (username === '' && kind === 'aws_rds_iam') add('username', 'is needed');
   return problems;
 }
 

@@ -97,6 +97,8 @@ export class Credentials {
       const publicKey = before.settings['public_key'];
       const document =
         publicKey === undefined ? given : { ...given, settings: { ...given.settings, public_key: publicKey } };
+      if (document.username === '' && before.username !== '' && found.resources.length > 0)
+        throw new InvalidRequest([{ field: 'username', message: 'resources use this credential with its name' }]);
       const moved = document.kind !== found.kind || document.resolveAt !== found.resolveAt;
       const drops = moved && !(takesSecret(document) && document.kind === found.kind);
       const row = await this.repository.update(tx, found.id, {

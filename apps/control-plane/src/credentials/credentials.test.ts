@@ -50,7 +50,7 @@ test('each kind takes its own settings, and what is wrong is named', async () =>
   ]);
   expect(await fieldsOf({ name: 'x', kind: 'vault', settings: { ...vault, token: 't' } })).toEqual(['settings.token']);
   expect(await fieldsOf({ name: 'x', kind: 'stored', username: 'u', settings: { a: 'b' } })).toEqual(['settings.a']);
-  expect(await fieldsOf({ name: 'x', kind: 'stored' })).toEqual(['username']);
+  expect(await fieldsOf({ name: 'x', kind: 'aws_rds_iam', settings: { region: 'eu-west-1' } })).toEqual(['username']);
   expect(await fieldsOf({ name: 'x', kind: 'env', reference: 'SALLYPORT_JOIN_TOKEN' })).toEqual(['reference']);
   expect(await fieldsOf({ name: 'x', kind: 'ephemeral', settings: { template: 'pg_monitor' } })).toEqual([
     'settings.template',

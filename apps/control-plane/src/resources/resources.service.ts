@@ -17,6 +17,7 @@ import { type Page, pageOf, pageQuery, toPage } from '../http/page.ts';
 import { Instant, Name, open, openFields, sensitive } from '../http/schema.ts';
 import { Exchange, isGrantOn } from '../identity/exchange.service.ts';
 import { SystemClock } from '../time.ts';
+import { credentialMisfit } from './credential-fit.ts';
 import { documentOf, ResourceDocument, specOf } from './resource-document.ts';
 import { type ResourceRow, ResourcesRepository } from './resources.repository.ts';
 
@@ -196,20 +197,18 @@ export class Resources {
   }
 
   async #data(tx: Tx, actor: Actor, document: ResourceDocument) {
-    let credentialId: string | null = null;
-    if (document.credential !== undefined && document.credential !== null) {
-      const credential = await this.credentials.find(actor.projectId, document.credential, tx);
-      if (credential === null)
-        throw new InvalidRequest([{ field: 'credential', message: 'there is no such credential' }]);
-      credentialId = credential.id;
-    }
+    const { credential: name } = document;
+    const credential = name == null ? null : await this.credentials.find(actor.projectId, name, tx);
+    const misfit =
+      name != null && credential === null ? 'there is no such credential' : credentialMisfit(document, credential);
+    if (misfit !== undefined) throw new InvalidRequest([{ field: 'credential', message: misfit }]);
     return {
       kind: document.type,
       description: document.description,
       labels: document.labels,
       spec: JSON.parse(JSON.stringify(specOf(document))) as Prisma.InputJsonObject,
       agents: document.agents,
-      credentialId,
+      credentialId: credential?.id ?? null,
     };
   }
 

@@ -586,7 +586,7 @@ export interface CreateClientKey {
 export interface CreateCredential {
   readonly name: string;
   readonly kind: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral' | 'ssh_ca';
-  /** Empty where the source knows it. */
+  /** Empty where the source knows it, or nobody asks for one. */
   readonly username?: string;
   /** env: variable name; file: absolute path, both where it is resolved. */
   readonly reference?: string | null;
@@ -1989,7 +1989,7 @@ export interface UpdateAccount {
 
 export interface UpdateCredential {
   readonly kind?: 'stored' | 'env' | 'file' | 'none' | 'vault' | 'aws_secrets' | 'aws_rds_iam' | 'gcp_secret' | 'azure_key_vault' | 'ephemeral' | 'ssh_ca';
-  /** Empty where the source knows it. */
+  /** Empty where the source knows it, or nobody asks for one. */
   readonly username?: string;
   /** env: variable name; file: absolute path, both where it is resolved. */
   readonly reference?: string | null;
