@@ -25,6 +25,7 @@ const USAGE = `npm start -- [options]
   --postgres-port N     the agent's PostgreSQL listener (default 7432)
   --plaintext-port N    the same without TLS, loopback  (default 7433)
   --ssh-port N          the agent's SSH listener        (default 7435)
+  --https-port N        the agent's HTTPS listener      (default 7443)
   --demo-port N         the demo database itself        (default 7434)`;
 
 const values = parseOptions(
@@ -39,6 +40,7 @@ const values = parseOptions(
     'postgres-port': { type: 'string', default: '7432' },
     'plaintext-port': { type: 'string', default: '7433' },
     'ssh-port': { type: 'string', default: '7435' },
+    'https-port': { type: 'string', default: '7443' },
     'demo-port': { type: 'string', default: '7434' },
   },
   USAGE,
@@ -53,7 +55,15 @@ const devFile = path.join(dir, 'dev.json');
 const isOurs = (): boolean => existsSync(pidFile) && readFileSync(pidFile, 'utf8') === String(process.pid);
 
 function port(
-  name: 'rest-port' | 'link-port' | 'enroll-port' | 'postgres-port' | 'plaintext-port' | 'ssh-port' | 'demo-port',
+  name:
+    | 'rest-port'
+    | 'link-port'
+    | 'enroll-port'
+    | 'postgres-port'
+    | 'plaintext-port'
+    | 'ssh-port'
+    | 'https-port'
+    | 'demo-port',
 ): number {
   const text = values[name];
   const value = Number(text);
@@ -68,6 +78,7 @@ const ports = (): StackPorts => ({
   postgres: port('postgres-port'),
   postgresPlaintext: port('plaintext-port'),
   ssh: port('ssh-port'),
+  https: port('https-port'),
   demo: port('demo-port'),
 });
 

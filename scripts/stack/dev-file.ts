@@ -27,6 +27,8 @@ export interface DevFile {
     readonly postgres: number;
     readonly postgresPlaintext: number | undefined;
     readonly ssh: number;
+    /** HTTP services, Kubernetes and MCP. */
+    readonly https: number;
     readonly health: string;
     readonly dataDir: string;
   };

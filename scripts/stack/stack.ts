@@ -24,6 +24,7 @@ export interface StackPorts {
   readonly postgres: number;
   readonly postgresPlaintext: number;
   readonly ssh: number;
+  readonly https: number;
   readonly demo: number;
 }
 export const ANY_PORTS: StackPorts = {
@@ -33,6 +34,7 @@ export const ANY_PORTS: StackPorts = {
   postgres: 0,
   postgresPlaintext: 0,
   ssh: 0,
+  https: 0,
   demo: 0,
 };
 
@@ -142,6 +144,7 @@ function agentPlan(
       SALLYPORT_LISTEN_POSTGRES: on(ports.postgres),
       SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: on(ports.postgresPlaintext),
       SALLYPORT_LISTEN_SSH: on(ports.ssh),
+      SALLYPORT_LISTEN_HTTPS: on(ports.https),
       SALLYPORT_ADVERTISE: '127.0.0.1',
       SALLYPORT_HEALTH: on(0),
       ...(joinToken === undefined ? {} : { SALLYPORT_JOIN_TOKEN: joinToken }),
@@ -241,6 +244,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       postgres: portOf(agent.ready['postgres']),
       postgresPlaintext: portOf(agent.ready['postgresPlaintext']),
       ssh: portOf(agent.ready['ssh']),
+      https: portOf(agent.ready['https']),
       demo: database.server.port,
     };
     const dev = (): DevFile => ({
@@ -256,6 +260,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         postgres: ports.postgres,
         postgresPlaintext: ports.postgresPlaintext,
         ssh: ports.ssh,
+        https: ports.https,
         health: `http://${String(agent.ready['health'])}`,
         dataDir: path.join(dir, 'agent'),
       },

@@ -39,7 +39,8 @@ import type { AgentProtocols } from './protocols.ts';
 import { RecordingStore } from './recording/recording-store.ts';
 import { CancelKeys } from './sessions/cancel-keys.ts';
 import { LiveSessions } from './sessions/live.ts';
-import { hostParts, type OpeningPorts } from './sessions/opening.ts';
+import { closeSession, hostParts, type OpeningPorts } from './sessions/opening.ts';
+import { SharedSessions } from './sessions/shared.ts';
 import { LinkSignIns } from './signin/link-sign-ins.ts';
 import { openSpool, type Spool } from './spool/spool.ts';
 import { SshHostKey } from './ssh/host-key.ts';
@@ -245,8 +246,9 @@ export class Agent {
   #openingPorts(trail: Trail, recordings: RecordingStore): OpeningPorts {
     const nowMs = (): number => this.#clock.nowMs();
     const log = this.#log;
-    return {
+    const ports: OpeningPorts = {
       live: this.#live,
+      shared: new SharedSessions((session, code) => closeSession(session, code, ports)),
       cancelKeys: this.#cancelKeys,
       linkSignIns: this.#linkSignIns,
       trail,
@@ -281,6 +283,7 @@ export class Agent {
         nowMs,
       },
     };
+    return ports;
   }
 
   #requireInForce(): InForce {
@@ -290,11 +293,12 @@ export class Agent {
   }
 
   async #listen(opening: OpeningPorts): Promise<readonly ProtocolListener[]> {
-    const { listenPostgres, listenPostgresPlaintext, listenSsh } = this.#config;
+    const { listenPostgres, listenPostgresPlaintext, listenSsh, listenHttps } = this.#config;
     const wanted = [
       { protocol: 'postgres', at: listenPostgres, plaintext: false },
       { protocol: 'postgres', at: listenPostgresPlaintext, plaintext: true },
       { protocol: 'ssh', at: listenSsh, plaintext: false },
+      { protocol: 'http', at: listenHttps, plaintext: false },
     ] as const;
     if (listenSsh !== undefined && this.#protocols.sshNative === false)
       this.#log.error('the native addon of ssh2 is not there: SSH is three times slower than it could be', {});
@@ -339,6 +343,7 @@ export class Agent {
       postgres: at('postgres', false),
       postgresPlaintext: at('postgres', true),
       ssh: at('ssh', false),
+      https: at('http', false),
       health: `${this.#health?.host}:${this.#health?.port}`,
     };
     writeWhole(path.join(this.#config.dataDir, 'ready.json'), `${JSON.stringify(ready)}\n`);
@@ -554,6 +559,7 @@ export class Agent {
     const closing = (serving?.listeners ?? []).map(({ listener }) => listener.close());
     for (const { listener } of serving?.listeners ?? []) listener.endAll('agent.stopping');
     await within(STOP_MS_MAX, () => this.#admission.all === 0);
+    serving?.opening.shared.closeIdle();
     await Promise.race([this.#live.settled(), new Promise((done) => setTimeout(done, STOP_MS_MAX))]);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#credentials.stop(LENT_MS_MAX);

@@ -26,6 +26,8 @@ export interface AgentConfig {
   readonly listenSsh: Address | undefined;
   /** The forward proxy ends TLS for the hosts that resources register. */
   readonly interception: boolean;
+  /** HTTP services, Kubernetes and MCP; undefined = off. */
+  readonly listenHttps: Address | undefined;
   /** `host:port` of the control plane's links and of enrolment, where they are not as told before; empty = as told. */
   readonly linkEndpoints: readonly string[];
   readonly enrollEndpoints: readonly string[];
@@ -47,6 +49,7 @@ const OPTIONS = {
   'listen-postgres-plaintext': { type: 'string' },
   'listen-ssh': { type: 'string' },
   interception: { type: 'string' },
+  'listen-https': { type: 'string' },
   'link-endpoints': { type: 'string' },
   'enroll-endpoints': { type: 'string' },
   advertise: { type: 'string' },
@@ -102,6 +105,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
   const listenPostgres = parseAddress('SALLYPORT_LISTEN_POSTGRES', text('listen-postgres') ?? '127.0.0.1:7432');
   const plaintext = text('listen-postgres-plaintext');
   const ssh = text('listen-ssh');
+  const https = text('listen-https');
   const logLevel = (text('log-level') ?? 'info') as LogLevel;
   if (!LEVELS.includes(logLevel)) throw invalid('SALLYPORT_LOG_LEVEL', `one of ${LEVELS.join(', ')} is expected`);
   const instance = text('instance') ?? 'main';
@@ -118,6 +122,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
         : parseAddress('SALLYPORT_LISTEN_POSTGRES_PLAINTEXT', plaintext),
     listenSsh: ssh === undefined || ssh === 'off' ? undefined : parseAddress('SALLYPORT_LISTEN_SSH', ssh),
     interception: parseSwitch('SALLYPORT_INTERCEPTION', text('interception')),
+    listenHttps: https === undefined || https === 'off' ? undefined : parseAddress('SALLYPORT_LISTEN_HTTPS', https),
     linkEndpoints: parseEndpoints('SALLYPORT_LINK_ENDPOINTS', text('link-endpoints')),
     enrollEndpoints: parseEndpoints('SALLYPORT_ENROLL_ENDPOINTS', text('enroll-endpoints')),
     advertise: text('advertise') ?? defaultAdvertise(listenPostgres.host),

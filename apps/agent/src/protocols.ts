@@ -1,4 +1,6 @@
 /** The protocols this agent speaks: one line each in `openProtocols`, with what their sessions share. */
+import { createHttpDoor } from '@sallyport/http-session';
+import { httpDialect } from '@sallyport/protocol-http';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
 import { createSshAdapter, type HostKey, loadTransport } from '@sallyport/protocol-ssh';
@@ -21,7 +23,7 @@ export async function openProtocols(): Promise<AgentProtocols> {
   const [sshNative] = await Promise.all([loadTransport(), loadSqlParser()]);
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
-    adapters: [createPostgresAdapter({ pool })],
+    adapters: [createPostgresAdapter({ pool }), createHttpDoor([httpDialect])],
     ssh: (hostKey) => createSshAdapter({ hostKey }),
     sshNative,
     close: () => pool.close(),

@@ -10,3 +10,6 @@ export {
   type UpgradeHost,
   type UpgradeMachine,
 } from './dialect.ts';
+export { createHttpDoor } from './door.ts';
+export { machineBlock, refusalOf } from './refusal.ts';
+export { type Upstream, upstreamOf } from './upstream.ts';

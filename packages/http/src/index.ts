@@ -3,6 +3,30 @@ export { type BodyKind, bodyKindOf, type MediaType, parseMediaType } from './bod
 export { type MaskedAnswer, maskAnswer } from './body/mask-answer.ts';
 export { headersOfMasked, headersToMaskable, maskHeaders } from './body/mask-headers.ts';
 export { type BodyShape, bodyMasks, hasBodyMasks, openBodyMasker } from './body/open-body-masker.ts';
+export { fieldName, HOP_BY_HOP, hasControl, isToken, listed, namedByConnection, passedTrailers } from './fields.ts';
+export { type BodyOwner, BodyReader } from './h1/body.ts';
+export { isSafeMethod, type ReadRequest, type ReadResponse, readRequestHead, readResponseHead } from './h1/head.ts';
+export { RequestReader, type RequestsOwner } from './h1/requests.ts';
+export { ResponseReader, type ResponsesOwner } from './h1/responses.ts';
+export { encodeChunk, encodeLastChunk, encodeRequestHead, encodeResponseHead } from './h1/write.ts';
+export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';
+export {
+  http2Fields,
+  type ReadHttp2Response,
+  readHttp2Request,
+  readHttp2Response,
+  readHttp2Trailers,
+} from './h2/heads.ts';
+export {
+  H2_CANCEL,
+  H2_ENHANCE_YOUR_CALM,
+  H2_FLAG_END_STREAM,
+  H2_INTERNAL_ERROR,
+  H2_NO_ERROR,
+  H2_REFUSED_STREAM,
+  openHttp2Client,
+  openHttp2Server,
+} from './h2/sessions.ts';
 export {
   type BodyFraming,
   type BodyMasker,
@@ -16,3 +40,4 @@ export {
   STREAM_BODY,
   withoutHeaders,
 } from './message.ts';
+export { hostOf, type ReadTarget, readPath, readTarget, requireAuthority } from './path.ts';

@@ -1,1 +1,14 @@
-export type { HttpDialect } from '@sallyport/http-session';
+/** HTTP services as resources: what the HTTPS listener's driver asks of this kind. */
+import type { HttpDialect } from '@sallyport/http-session';
+import { classifyRequest } from './classify.ts';
+import { denyRequest } from './deny.ts';
+import { maskableRequest, maskedAnswer } from './mask.ts';
+
+export const httpDialect: HttpDialect = {
+  protocol: 'http',
+  gathers: () => true,
+  classify: classifyRequest,
+  forward: (request, _body, _session, masks) => maskableRequest(request, masks),
+  answer: maskedAnswer,
+  deny: denyRequest,
+};

@@ -17,6 +17,7 @@ export type {
   HeaderField,
   HeldNotice,
   HttpCredential,
+  JoinedSession,
   LinkSignIn,
   NestedClient,
   NestedWire,
@@ -26,6 +27,7 @@ export type {
   RecordedFile,
   RecorderPort,
   SessionHost,
+  SessionMember,
   SignedIn,
   SignInPort,
   SignInRequest,
@@ -34,6 +36,7 @@ export type {
   TlsUpgrade,
   UncredentialedRequest,
   UpstreamCredential,
+  UpstreamOwner,
   UpstreamPort,
   UpstreamTls,
 } from './ports.ts';

@@ -28,6 +28,8 @@ export interface ProtocolAdapter {
   readonly loginMsMax?: number;
   /** ALPN names of direct TLS. */
   readonly alpn: readonly string[];
+  /** Direct TLS without ALPN is let in: HTTP, which such clients mean. Absent: its name is what says that we are meant. */
+  readonly alpnOptional?: boolean;
   /** Called by the relay for each accepted connection, before a byte is read. */
   openSession(host: SessionHost): ProtocolSession;
 }
@@ -66,6 +68,16 @@ export interface ClientTls {
 export interface UpstreamTls {
   /** DER of the server's certificate, for channel binding (RFC 5929 tls-server-end-point). */
   readonly certificate: Buffer;
+  /** What the server chose; undefined without. */
+  readonly alpn?: string | undefined;
+}
+
+/** Whoever uses one more connection to the server; calls as those of `ProtocolSession`. */
+export interface UpstreamOwner {
+  upstreamBytes(chunk: Buffer): void;
+  upstreamSecured(tls: UpstreamTls): void;
+  upstreamClosed(error: GatewayError | undefined): void;
+  upstreamDrained(): void;
 }
 
 /** Everything a session may do. Given once; valid until both sides are closed. */
@@ -77,6 +89,11 @@ export interface SessionHost {
   readonly cancel: CancelPort;
   readonly recorder: RecorderPort;
   readonly log: Logger;
+  /**
+   * One more connection to the server, on the same turns as the session's own; it is closed with the client's.
+   * @param alpn what is offered when it speaks TLS. Absent: a protocol has one connection.
+   */
+  openUpstream?(owner: UpstreamOwner, alpn: readonly string[]): UpstreamPort;
   /**
    * A byte stream inside this session becomes a client of its own at the same listener, signed in by itself.
    * @returns what is told of the stream; undefined when there is no room. Absent: nothing nests here.
@@ -253,6 +270,37 @@ export interface SignInPort {
    *   `session.limit`, `agent.stale`, `agent.stopping`, `trail.unavailable`
    */
   signIn(request: SignInRequest): Promise<SignedIn>;
+  /**
+   * As `signIn`, for a protocol whose sessions span connections: opens one, or joins the one that stands; as often as
+   * wanted on one connection. The token is verified each time. Absent: sessions are connections.
+   */
+  join?(request: SignInRequest, member: SessionMember): Promise<JoinedSession>;
+  /** The resource of that name that this listener serves, before anybody has signed in: nothing of it may be told. */
+  find?(name: string): Resource | undefined;
+  /** Lower-case domain under which `<resource>.<domain>` names one; '' = none. */
+  domain?(): string;
+}
+
+/** One connection in a session that spans several. */
+export interface SessionMember {
+  /** The session ends: say so and leave. Called once. */
+  end(code: ErrorCode): void;
+  bundleChanged(): void;
+}
+
+/** A session that several connections of one principal share: same token, resource and role. */
+export interface JoinedSession {
+  readonly road: SignedIn;
+  readonly recorder: RecorderPort;
+  /** UTC ms: after this the token opens nothing more, and what it opened goes on. */
+  readonly tokenExpiresAtMs: number;
+  /** This connection needs it no more. Idempotent. */
+  leave(): void;
+  /**
+   * Something of it waits on without a connection: it stays open until what is returned is called (idempotent).
+   * @param ended told when the session is ended all the same
+   */
+  keep(ended: (code: ErrorCode) => void): () => void;
 }
 
 /** The road of one signed-in session: judged and recorded through these alone. */

@@ -30,6 +30,7 @@ export interface ClientSideOptions {
   readonly alpn: readonly string[];
   /** For TLS inside the connection, to whoever takes this for that host; undefined = none. */
   readonly innerTlsContext?: ((host: string) => tls.SecureContext | undefined) | undefined;
+  readonly alpnOptional?: boolean | undefined;
 }
 
 export interface ClientSideOwner {
@@ -84,7 +85,8 @@ export class ClientSide implements ClientPort {
   secured(socket: tls.TLSSocket): void {
     const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined;
     // Direct TLS without our protocol's name could be a browser made to talk to us (ALPACA); the name is what forbids it.
-    if (this.#direct && !this.#inner && (alpn === undefined || !this.#options.alpn.includes(alpn))) {
+    const unnamed = alpn === undefined && this.#options.alpnOptional === true;
+    if (this.#direct && !this.#inner && !unnamed && (alpn === undefined || !this.#options.alpn.includes(alpn))) {
       this.destroy();
       return;
     }

@@ -17,6 +17,8 @@ import type {
   RecorderPort,
   SessionHost,
   SignInPort,
+  UpstreamOwner,
+  UpstreamPort,
   UpstreamTls,
 } from '@sallyport/protocol-kit';
 import type { AdmissionTicket } from './admission.ts';
@@ -63,6 +65,9 @@ const END_MS_MAX = 800;
 export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSideOwner {
   readonly #client: ClientSide;
   readonly #upstream: UpstreamSide;
+  /** What the session opened besides. */
+  readonly #more = new Set<UpstreamSide>();
+  readonly #turn: Turn;
   readonly #timers: SessionTimers;
   readonly #parts: HostParts;
   readonly #admission: AdmissionTicket;
@@ -86,9 +91,11 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
         ? source.address
         : `${source.socket.remoteAddress ?? ''}:${source.socket.remotePort ?? 0}`;
     const { adapter, plaintextAllowed, tlsContext, innerTlsContext } = options;
+    const { alpn, alpnOptional } = adapter;
     this.#log = options.log;
+    this.#turn = options.turn;
     this.#admission = options.admission;
-    this.#client = new ClientSide({ address, plaintextAllowed, tlsContext, innerTlsContext, alpn: adapter.alpn }, this);
+    this.#client = new ClientSide({ address, plaintextAllowed, tlsContext, innerTlsContext, alpn, alpnOptional }, this);
     this.#upstream = new UpstreamSide(options.turn, this, adapter.alpn, options.log);
     this.#timers = new SessionTimers((name) => this.#guarded(() => this.#session.timer(name)));
     this.#parts = parts(this);
@@ -123,6 +130,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
       recorder: parts.recorder,
       log: parts.log,
       ...(this.#nest === undefined ? {} : { nest: (wire: NestedWire) => this.#nest?.(wire, this.address) }),
+      openUpstream: (owner, alpn) => this.#openUpstream(owner, alpn),
       failed: (code) => {
         if (this.#endCode === '') this.#endCode = code;
       },
@@ -130,6 +138,37 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
       monotonicUs: () => parts.monotonicUs(),
       randomBytes: (size) => parts.randomBytes(size),
     };
+  }
+
+  #openUpstream(owner: UpstreamOwner, alpn: readonly string[]): UpstreamPort {
+    const guarded = (act: () => void): void => this.#guarded(act);
+    const side: UpstreamSide = new UpstreamSide(
+      this.#turn,
+      {
+        upstreamBytes: (chunk) => {
+          try {
+            owner.upstreamBytes(chunk);
+          } catch (error) {
+            this.#broken(error);
+          }
+        },
+        upstreamSecured: (info) => guarded(() => owner.upstreamSecured(info)),
+        upstreamDrained: () => guarded(() => owner.upstreamDrained()),
+        upstreamClosed: (error) => {
+          this.#more.delete(side);
+          if (!this.#clientGone) guarded(() => owner.upstreamClosed(error));
+          this.#finish();
+        },
+        // Whoever opened it keeps the pace of its own connections.
+        upstreamPaused: (paused) => side.setPaused(paused),
+        unrecorded: (error) => this.unrecorded(error),
+      },
+      alpn,
+      this.#log,
+    );
+    for (const other of this.#more) if (other.over) this.#more.delete(other);
+    this.#more.add(side);
+    return side;
   }
 
   /** The peer's `ip:port`. */
@@ -165,6 +204,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     if (this.#endCode === '') this.#endCode = code;
     this.#client.destroy();
     this.#upstream.destroy();
+    for (const side of this.#more) side.destroy();
   }
 
   #guarded(act: () => void): void {
@@ -215,6 +255,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
     this.#timers.clearAll();
     this.#guarded(() => this.#session.clientClosed());
     this.#upstream.end();
+    for (const side of this.#more) side.end();
     this.#finish();
   }
 
@@ -300,6 +341,7 @@ export class Connection implements ByteSocketOwner, ClientSideOwner, UpstreamSid
 
   #finish(): void {
     if (this.#finished || !this.#clientGone || this.#upstream.open) return;
+    for (const side of this.#more) if (side.open) return;
     this.#finished = true;
     clearTimeout(this.#halfOpen);
     this.#timers.clearAll();

@@ -14,10 +14,12 @@ import {
   type UpstreamPort,
   type UpstreamTls,
 } from '@sallyport/protocol-kit';
+import { pinnedAddress } from './address-check.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import { upstreamTlsOptions } from './credentials/upstream-tls.ts';
 import { sendOutOfBand } from './out-of-band.ts';
 import type { Turn, TurnMember } from './turn.ts';
+import { webTarget } from './web-target.ts';
 
 export interface UpstreamSideOwner {
   upstreamBytes(chunk: Buffer): void;
@@ -31,10 +33,15 @@ export interface UpstreamSideOwner {
 
 const defaultPort = 5432;
 
-/** Where a resource listens: an address, or a unix socket in PostgreSQL's naming. */
+/**
+ * Where a resource listens: an address, or a unix socket in PostgreSQL's naming.
+ * @throws GatewayError `upstream.unreachable` for an HTTP upstream at an address that may not be dialled
+ */
 export function upstreamAddress(resource: Resource): net.NetConnectOpts {
   const { postgres, ssh } = resource;
   if (ssh !== undefined) return { host: ssh.host, port: ssh.port };
+  const web = webTarget(resource);
+  if (web !== undefined) return pinnedAddress(web);
   const port = postgres?.port ?? defaultPort;
   if (postgres?.socket !== undefined) return { path: `${postgres.socket}/.s.PGSQL.${port}` };
   return { host: postgres?.host ?? '', port };
@@ -77,6 +84,11 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     return this.#socket !== undefined && !this.#gone;
   }
 
+  /** Nothing will ever come of it. */
+  get over(): boolean {
+    return this.#gone || (this.#ending && this.#socket === undefined);
+  }
+
   abandon(): void {
     this.#attempt++;
     const old = this.#socket;
@@ -110,7 +122,9 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     const attempt = ++this.#attempt;
     this.strict = resource.durability === 'strict';
     // A protocol that brings its own encryption is passed through in the shared buffer, as clear text is.
-    const willSecure = resource.kind === 'postgres' && (resource.postgres?.tls ?? 'verify-full') !== 'disable';
+    const willSecure =
+      webTarget(resource)?.secure ??
+      (resource.kind === 'postgres' && (resource.postgres?.tls ?? 'verify-full') !== 'disable');
     try {
       const socket = await ByteSocket.connect(upstreamAddress(resource), this.#ownerOf(attempt), {
         willSecure,
@@ -220,7 +234,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   #secured(socket: tls.TLSSocket): void {
     this.#securing = false;
     const certificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
-    this.#owner.upstreamSecured({ certificate });
+    const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined;
+    this.#owner.upstreamSecured({ certificate, alpn });
   }
 
   #closed(error: Error | undefined): void {

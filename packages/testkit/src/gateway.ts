@@ -8,6 +8,7 @@ import { createLogger, type ErrorCode, GatewayError, Secret } from '@sallyport/c
 import { maskDetected } from '@sallyport/mask';
 import {
   type Approval,
+  type HttpTarget,
   type MaskSet,
   NO_MASKS,
   type Resource,
@@ -19,9 +20,11 @@ import {
 } from '@sallyport/model';
 import type {
   HoldVerdict,
+  JoinedSession,
   ProtocolAdapter,
   RecordedFile,
   RecorderPort,
+  SessionMember,
   SignedIn,
   UpstreamCredential,
 } from '@sallyport/protocol-kit';
@@ -72,6 +75,8 @@ export interface GatewayOptions {
   /** A recording whose writer is behind, until `recorderDrained`. */
   saturated?(): boolean;
   resourceOf?(serverName: string): string | undefined;
+  /** Under which resources have names of their own. */
+  readonly domain?: string;
 }
 
 export interface Recorded {
@@ -172,6 +177,15 @@ export function testSshResource(
   };
 }
 
+/** An HTTP resource with defaults for tests: reached as `http` says, nothing put in. */
+export function testHttpResource(
+  http: Partial<HttpTarget> & Pick<HttpTarget, 'url'>,
+  extra: Partial<Resource> = {},
+): Resource {
+  const { postgres: _, ...base } = testResource({});
+  return { ...base, name: 'payments-api', kind: 'http', http: { inject: { as: 'none' }, ...http }, ...extra };
+}
+
 export const passwordCredential = (username: string, password: string): UpstreamCredential => ({
   username,
   secret: new Secret(password),
@@ -195,6 +209,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const closed: (ErrorCode | '')[] = [];
   const connections = new Set<Connection>();
   const keys = new Map<string, () => void>();
+  const members = new Set<SessionMember>();
+  let shared: Pick<JoinedSession, 'road' | 'recorder'> | undefined;
   const log = createLogger('test', {
     level: process.env['TEST_LOG'] === undefined ? 'error' : 'debug',
     write: (line) => void process.stderr.write(line),
@@ -268,6 +284,21 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           connection.established();
           return road(options, request, { judged, outcomes, holds });
         },
+        find: (name) => (name === options.resource.name ? options.resource : undefined),
+        domain: () => options.domain ?? '',
+        join: async (request, member) => {
+          if (!isTestToken(request.token) || request.resource !== options.resource.name)
+            throw new GatewayError('auth.failed');
+          connection.established();
+          members.add(member);
+          shared ??= { road: road(options, request, { judged, outcomes, holds }), recorder: recorder() };
+          return {
+            ...shared,
+            tokenExpiresAtMs: Number.POSITIVE_INFINITY,
+            leave: () => void members.delete(member),
+            keep: () => () => undefined,
+          };
+        },
       },
       cancel,
       recorder: port,
@@ -302,6 +333,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     recorded,
     closed,
     end: (code) => {
+      for (const member of members) member.end(code);
       for (const connection of connections) connection.end(code);
     },
     bundleChanged: () => {

@@ -10,6 +10,7 @@ export {
   passwordCredential,
   type Recorded,
   startGateway,
+  testHttpResource,
   testResource,
   testSshResource,
 } from './gateway.ts';

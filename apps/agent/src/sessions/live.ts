@@ -5,7 +5,6 @@
 import type { AgentMessage } from '@sallyport/contract';
 import { type ErrorCode, GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { Resource, SessionReport } from '@sallyport/model';
-import type { Connection } from '@sallyport/relay';
 import type { SessionKey } from '@sallyport/trail';
 import type { InForce } from '../bundle/bundles.ts';
 import type { SessionRecorder } from '../recording/recorder.ts';
@@ -14,9 +13,16 @@ import { RevocationIndex } from '../signin/revocations.ts';
 import { mustBeReadOnly, type SessionRoad } from './road.ts';
 import type { WatchableRecorder } from './watch.ts';
 
+/** What carries a session: its connection, or all that share it. */
+export interface SessionCarrier {
+  /** Ends it in its protocol's own words. May be called twice. */
+  end(code: ErrorCode): void;
+  bundleChanged(): void;
+}
+
 export interface LiveSession {
   readonly road: SessionRoad;
-  readonly connection: Connection;
+  readonly connection: SessionCarrier;
   readonly key: SessionKey;
   readonly recorder: SessionRecorder;
   readonly watchable: WatchableRecorder;

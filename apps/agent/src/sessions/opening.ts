@@ -6,27 +6,31 @@
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import { NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
-import type { SignedIn, SignInPort, SignInRequest } from '@sallyport/protocol-kit';
+import type { JoinedSession, SessionMember, SignInPort, SignInRequest } from '@sallyport/protocol-kit';
 import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
 import { SessionRecorder } from '../recording/recorder.ts';
 import type { RecordingStore } from '../recording/recording-store.ts';
 import type { LinkSignIns } from '../signin/link-sign-ins.ts';
+import { sharedKey } from '../signin/shared-key.ts';
 import {
   type Admitted,
   admitSignIn,
+  type ClientFacts,
   recordRefused,
   resourceOfServerName,
   type SignInPorts,
 } from '../signin/sign-in.ts';
 import type { Trail } from '../trail.ts';
 import type { CancelKeys } from './cancel-keys.ts';
-import type { LiveSession, LiveSessions } from './live.ts';
+import type { LiveSession, LiveSessions, SessionCarrier } from './live.ts';
 import { type RoadPorts, SessionRoad } from './road.ts';
+import type { SharedSessions } from './shared.ts';
 import { WatchableRecorder } from './watch.ts';
 
 export interface OpeningPorts {
   readonly live: LiveSessions;
+  readonly shared: SharedSessions;
   readonly cancelKeys: CancelKeys;
   readonly trail: Trail;
   readonly recordings: RecordingStore;
@@ -41,6 +45,7 @@ export interface OpeningPorts {
 
 /** For `ListenOptions.parts`. */
 export function hostParts(connection: Connection, protocol: Protocol, ports: OpeningPorts): HostParts {
+  if (protocol === 'http') return webParts(connection, ports);
   const nowMs = (): number => ports.signIn.nowMs();
   const cancel = ports.cancelKeys.open();
   const recorder = new WatchableRecorder(nowMs);
@@ -68,6 +73,73 @@ export function hostParts(connection: Connection, protocol: Protocol, ports: Ope
     },
   };
 }
+
+/** Of the HTTPS listener: its sessions span connections, and three kinds of resource are behind it. */
+const WEB_KINDS: readonly Protocol[] = ['http', 'mcp', 'kubernetes'];
+
+function webParts(connection: Connection, ports: OpeningPorts): HostParts {
+  const nowMs = (): number => ports.signIn.nowMs();
+  const cancel = ports.cancelKeys.open();
+  const joined = new Set<JoinedSession>();
+  const { signIn } = ports;
+  return {
+    cancel,
+    recorder: new WatchableRecorder(nowMs),
+    log: ports.log,
+    nowMs,
+    monotonicUs: () => performance.now() * 1000,
+    randomBytes: (size) => randomBytes(size),
+    signIn: {
+      resourceOf: (serverName) => resourceOfServerName(serverName, signIn.inForce()),
+      domain: () => signIn.inForce()?.bundle.settings.domain.toLowerCase() ?? '',
+      find: (name) => {
+        const resource = signIn.inForce()?.resourcesByName.get(name);
+        return resource !== undefined && WEB_KINDS.includes(resource.kind) ? resource : undefined;
+      },
+      signIn: () => Promise.reject(new GatewayError('internal', { reason: 'sessions of this listener are joined' })),
+      join: async (request, member) => {
+        const session = joinSession(request, connection, member, ports);
+        connection.established();
+        const mine: JoinedSession = {
+          ...session,
+          leave: () => {
+            joined.delete(mine);
+            session.leave();
+          },
+        };
+        joined.add(mine);
+        return mine;
+      },
+    },
+    closed: () => {
+      cancel.close();
+      for (const session of joined) session.leave();
+    },
+  };
+}
+
+/** @throws GatewayError as `SignInPort.join` */
+function joinSession(
+  request: SignInRequest,
+  connection: Connection,
+  member: SessionMember,
+  ports: OpeningPorts,
+): JoinedSession {
+  if (ports.stopping()) throw new GatewayError('agent.stopping');
+  // The token is good, now: that the same one opened the session a while ago says nothing of that.
+  const admitted = admitSignIn(request, clientFacts(connection, WEB_KINDS), ports.signIn);
+  const key = sharedKey(request, admitted.resource.id);
+  const { tokenExpiresAtMs } = admitted;
+  const shared = ports.shared.find(key) ?? ports.shared.add(key, (carrier) => openAdmitted(admitted, carrier, ports));
+  return { ...shared.join(member), tokenExpiresAtMs };
+}
+
+const clientFacts = (connection: Connection, protocols: readonly Protocol[]): ClientFacts => ({
+  address: connection.address,
+  protocols,
+  certificateSha256: connection.clientCertificateSha256,
+  certificate: connection.clientCertificate,
+});
 
 /** What signing in over SSH needs besides. */
 function sshSignIn(
@@ -104,18 +176,21 @@ function openSession(
   protocol: Protocol,
   watchable: WatchableRecorder,
   ports: OpeningPorts,
-): LiveSession & { readonly road: SignedIn } {
+): LiveSession {
   if (ports.stopping()) throw new GatewayError('agent.stopping');
-  const admitted: Admitted = admitSignIn(
-    request,
-    {
-      address: connection.address,
-      protocol,
-      certificateSha256: connection.clientCertificateSha256,
-      certificate: connection.clientCertificate,
-    },
-    ports.signIn,
-  );
+  const admitted = admitSignIn(request, clientFacts(connection, [protocol]), ports.signIn);
+  const session = openAdmitted(admitted, connection, ports, watchable);
+  connection.established();
+  return session;
+}
+
+/** Opens the session of who was admitted. @throws GatewayError `session.limit`, `trail.unavailable` */
+function openAdmitted(
+  admitted: Admitted,
+  connection: SessionCarrier,
+  ports: OpeningPorts,
+  watchable = new WatchableRecorder(() => ports.signIn.nowMs()),
+): LiveSession {
   ports.live.requireRoom();
   const { info, resource, role, tokenIssuedAtMs, issued, reason } = admitted;
   const { trail } = ports;
@@ -140,7 +215,6 @@ function openSession(
   if (reason !== '') sayWhy(road, reason);
   const session: LiveSession = { road, connection, key, recorder, watchable, tokenIssuedAtMs, issued, reported: 0 };
   ports.live.add(session);
-  connection.established();
   return session;
 }
 
@@ -163,7 +237,7 @@ function sayWhy(road: SessionRoad, reason: string): void {
   road.record(statement, { kind: 'allow', rule: 'gateway/reason', masks: NO_MASKS });
 }
 
-function closeSession(session: LiveSession, code: ErrorCode | '', ports: OpeningPorts): void {
+export function closeSession(session: LiveSession, code: ErrorCode | '', ports: OpeningPorts): void {
   const { road, key } = session;
   ports.live.closed(session, code, () => {
     road.flushOutcomes();

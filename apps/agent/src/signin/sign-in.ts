@@ -32,6 +32,8 @@ export interface Admitted {
   readonly resource: Resource;
   readonly role: string | undefined;
   readonly tokenIssuedAtMs: number;
+  /** UTC ms: it opens nothing after this. */
+  readonly tokenExpiresAtMs: number;
   /** What another issuer's token proved; undefined where an access token of ours opened it. */
   readonly issued: IssuedProof | undefined;
   /** Why access was asked for; '' = nothing was said. */
@@ -58,7 +60,8 @@ const grantIdText = (id: string): string => {
 /** Where a client comes from, what it speaks, and which TLS client certificate it proved to hold. */
 export interface ClientFacts {
   readonly address: string;
-  readonly protocol: Protocol;
+  /** One listener may serve several kinds of resource. */
+  readonly protocols: readonly Protocol[];
   /** Base64url. */
   readonly certificateSha256: string | undefined;
   readonly certificate: X509Certificate | undefined;
@@ -107,12 +110,12 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   const { bundle, engine } = inForce;
   const resource = inForce.resourcesByName.get(request.resource);
   if (resource === undefined) throw refused('no such resource here');
-  if (resource.kind !== client.protocol) throw refused('another protocol');
+  if (!client.protocols.includes(resource.kind)) throw refused('another protocol');
   const shown = claimsIssuer(request.token.reveal(), bundle.settings.issuer)
     ? ourToken(request, resource, client, inForce, nowMs)
     : issuersToken(request, resource, inForce, ports);
   if (shown.kind === 'bad') throw refused(shown.why);
-  const { tokenId, tokenIssuedAtMs } = shown;
+  const { tokenId, tokenIssuedAtMs, tokenExpiresAtMs } = shown;
   const info: SessionInfo = {
     ...shown.who,
     id: uuidText(uuid7Bytes(nowMs, randomBytes(10))),
@@ -138,7 +141,7 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   if (asked !== undefined && !engine.rolesFor(info, nowMs).includes(asked)) throw refused('role not granted');
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
   const { issued, reason } = shown;
-  return { info, resource, role: asked, tokenIssuedAtMs, issued, reason: request.reason || reason };
+  return { info, resource, role: asked, tokenIssuedAtMs, tokenExpiresAtMs, issued, reason: request.reason || reason };
 }
 
 export function recordRefused(
@@ -160,6 +163,7 @@ type Shown =
       readonly who: Pick<SessionInfo, 'principal' | 'onBehalfOf' | 'grantIds' | 'auth' | 'issuer'>;
       readonly tokenId: string;
       readonly tokenIssuedAtMs: number;
+      readonly tokenExpiresAtMs: number;
       readonly issued: IssuedProof | undefined;
       readonly reason: string;
     }
@@ -207,6 +211,7 @@ function ourToken(
     },
     tokenId: claims.jti,
     tokenIssuedAtMs: claims.iat * 1000,
+    tokenExpiresAtMs: claims.exp * 1000,
     issued: undefined,
     reason: claims.rsn ?? '',
   };
@@ -234,6 +239,7 @@ function issuersToken(request: SignInRequest, resource: Resource, inForce: InFor
     tokenId: `issued:${hash('sha256', token, 'base64url')}`,
     // A token that does not say when it was issued is older than every revocation of its principal.
     tokenIssuedAtMs: Number(payload['iat'] ?? 0) * 1000,
+    tokenExpiresAtMs: Number(payload['exp'] ?? 0) * 1000,
     issued: proof,
     reason: '',
   };

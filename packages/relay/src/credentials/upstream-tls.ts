@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { GatewayError } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
 import type { UpstreamCredential } from '@sallyport/protocol-kit';
+import { webTarget } from '../web-target.ts';
 
 /**
  * Options for the client side of TLS towards `resource`. `credential.certificate` makes its secret a PEM of key and chain.
@@ -17,17 +18,13 @@ export function upstreamTlsOptions(
   credential: UpstreamCredential,
   alpn: readonly string[],
 ): tls.ConnectionOptions {
-  const target = resource.postgres;
+  const target = webTarget(resource) ?? resource.postgres;
   const mode = target?.tls ?? 'verify-full';
   if (mode === 'disable') throw new GatewayError('upstream.tls', { resource: resource.name, reason: 'disabled' });
   const name = target?.serverName ?? target?.host ?? '';
   const pem = credential.certificate ? credential.secret?.reveal() : undefined;
   try {
-    const secureContext = tls.createSecureContext({
-      minVersion: 'TLSv1.2',
-      ...(target?.ca === undefined ? {} : { ca: target.ca }),
-      ...(pem === undefined ? {} : { key: pem, cert: pem }),
-    });
+    const secureContext = contextOf(resource, target?.ca, pem);
     return {
       secureContext,
       ALPNProtocols: [...alpn],
@@ -40,4 +37,19 @@ export function upstreamTlsOptions(
   } catch (cause) {
     throw new GatewayError('upstream.tls', { resource: resource.name, reason: 'settings' }, { cause });
   }
+}
+
+/** Reading the system's CAs takes milliseconds, and an HTTP client opens many connections: one context for each resource. */
+const contexts = new WeakMap<Resource, tls.SecureContext>();
+
+function contextOf(resource: Resource, ca: string | undefined, pem: string | undefined): tls.SecureContext {
+  const known = pem === undefined ? contexts.get(resource) : undefined;
+  if (known !== undefined) return known;
+  const made = tls.createSecureContext({
+    minVersion: 'TLSv1.2',
+    ...(ca === undefined ? {} : { ca }),
+    ...(pem === undefined ? {} : { key: pem, cert: pem }),
+  });
+  if (pem === undefined) contexts.set(resource, made);
+  return made;
 }

@@ -1,0 +1,236 @@
+/**
+ * The client's side of an HTTP/1.1 connection: one request at a time, answered in the version the client speaks. Small answers
+ * leave in one write. Refuses to keep a connection whose request was not read to its end. RFC 9112.
+ */
+import { GatewayError } from '@sallyport/core';
+import {
+  encodeChunk,
+  encodeLastChunk,
+  encodeResponseHead,
+  type Header,
+  type RequestHead,
+  RequestReader,
+  type RequestsOwner,
+  type ResponseFraming,
+} from '@sallyport/http';
+import type { ClientPort } from '@sallyport/protocol-kit';
+import type { ClientStream, RawClient, RequestSink } from './client-stream.ts';
+
+export interface Http1Owner {
+  /** A request begins: who takes it. */
+  exchange(stream: ClientStream): RequestSink;
+  /** What came is no request. @returns the answer, written by `refuse` */
+  malformed(error: GatewayError, stream: ClientStream): void;
+  /** Between requests now; false = one has begun. */
+  idle(idle: boolean): void;
+}
+
+/** Answers up to this size ride with their head. */
+const JOINED_BYTES_MAX = 16 * 1024;
+
+export class Http1Client implements RequestsOwner, ClientStream {
+  readonly #port: ClientPort;
+  readonly #owner: Http1Owner;
+  readonly #reader: RequestReader;
+  #sink: RequestSink | undefined;
+  #head: RequestHead | undefined;
+  /** A head, and what follows it at once. */
+  #pending: Buffer | undefined;
+  #framing: ResponseFraming = { kind: 'none' };
+  #left = 0;
+  #keepAlive = true;
+  #answering = false;
+  #answered = false;
+  #requestRead = true;
+  #closing = false;
+  #raw: RawClient | undefined;
+  #waitingFull = false;
+  #bodyPaused = false;
+
+  constructor(port: ClientPort, owner: Http1Owner, scheme: 'http' | 'https') {
+    this.#port = port;
+    this.#owner = owner;
+    this.#reader = new RequestReader(this, scheme);
+  }
+
+  /** A head has begun to come and is not whole. */
+  get begun(): boolean {
+    return this.#reader.begun;
+  }
+
+  receive(chunk: Buffer): void {
+    if (this.#raw !== undefined) this.#raw.onBytes(chunk);
+    else if (!this.#closing) this.#reader.receive(chunk);
+  }
+
+  drained(): void {
+    this.#sink?.drained();
+  }
+
+  closed(): void {
+    this.#closing = true;
+    this.#reader.stop();
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.gone();
+  }
+
+  // From the reader.
+
+  request(head: RequestHead, keepAlive: boolean, emptyBody: boolean): void {
+    this.#owner.idle(false);
+    this.#head = head;
+    this.#keepAlive = keepAlive;
+    this.#requestRead = head.framing.kind === 'none';
+    this.#answering = false;
+    this.#answered = false;
+    const sink = this.#owner.exchange(this);
+    this.#sink = sink;
+    sink.begin(head, emptyBody);
+  }
+
+  bodyBytes(bytes: Buffer): void {
+    this.#sink?.bodyBytes(bytes);
+  }
+
+  bodyEnd(trailers: readonly Header[]): void {
+    this.#requestRead = true;
+    this.#sink?.bodyEnd(trailers);
+    this.#maybeNext();
+  }
+
+  malformed(error: GatewayError): void {
+    if (this.#answering) return this.reset();
+    this.#keepAlive = false;
+    this.#requestRead = false;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    // In the middle of a body: what was sent on of it will never be whole.
+    sink?.gone();
+    this.#head ??= undefined;
+    if (!this.#answering) this.#owner.malformed(error, this);
+  }
+
+  waiting(full: boolean): void {
+    this.#waitingFull = full;
+    this.#applyPause();
+  }
+
+  #applyPause(): void {
+    if (this.#waitingFull || this.#bodyPaused) this.#port.pause();
+    else this.#port.resume();
+  }
+
+  // The answer.
+
+  inform(status: number, headers: readonly Header[]): void {
+    if (this.#answering || this.#head?.version === '1.0') return;
+    this.#port.write(encodeResponseHead(status, headers, { kind: 'none' }));
+  }
+
+  head(status: number, headers: readonly Header[], framing: ResponseFraming, saidLength: string | undefined): void {
+    this.#answering = true;
+    const old = this.#head?.version === '1.0';
+    // A body whose end only its connection says, or that its client would not stop sending, ends the connection.
+    const open = framing.kind === 'until-close' || framing.kind === 'stream';
+    const shown: ResponseFraming = !open ? framing : old ? { kind: 'until-close' } : { kind: 'stream' };
+    if (shown.kind === 'until-close' || !this.#requestRead) this.#keepAlive = false;
+    this.#framing = shown;
+    this.#left = shown.kind === 'length' ? shown.bytes : 0;
+    const more = this.#keepAlive ? (old ? 'connection: keep-alive\r\n' : '') : 'connection: close\r\n';
+    const said = saidLength ?? (this.#head?.method === 'HEAD' ? '' : undefined);
+    this.#pending = encodeResponseHead(status, headers, shown, more, said);
+  }
+
+  body(bytes: Uint8Array): boolean {
+    if (this.#closing) return true;
+    const framing = this.#framing.kind;
+    if (framing === 'length') {
+      this.#left -= bytes.length;
+      if (this.#left < 0) throw new GatewayError('internal', { reason: 'longer than was said' });
+    }
+    const shown = framing === 'stream' ? encodeChunk(bytes) : bytes;
+    const pending = this.#pending;
+    if (pending === undefined) return this.#port.write(shown);
+    this.#pending = undefined;
+    if (shown.length <= JOINED_BYTES_MAX) {
+      this.#pending = Buffer.concat([pending, shown]);
+      if (this.#pending.length > JOINED_BYTES_MAX) this.flush();
+      return true;
+    }
+    this.#port.write(pending);
+    return this.#port.write(shown);
+  }
+
+  flush(): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = undefined;
+    this.#port.write(pending);
+  }
+
+  end(trailers: readonly Header[]): void {
+    if (this.#closing) return;
+    if (this.#framing.kind === 'stream') {
+      const last = encodeLastChunk(trailers);
+      this.#pending = this.#pending === undefined ? last : Buffer.concat([this.#pending, last]);
+    }
+    this.flush();
+    this.#answered = true;
+    if (this.#framing.kind === 'length' && this.#left > 0) return this.reset();
+    if (!this.#keepAlive) return this.#close();
+    this.#maybeNext();
+  }
+
+  reset(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#reader.stop();
+    // Chunks without a last one, or fewer bytes than were said: the client sees that the answer is cut.
+    this.flush();
+    this.#port.end();
+  }
+
+  #close(): void {
+    this.#closing = true;
+    this.#reader.stop();
+    this.#port.end();
+  }
+
+  #maybeNext(): void {
+    if (!this.#answered || !this.#requestRead || this.#closing) return;
+    this.#sink = undefined;
+    this.#answered = false;
+    this.#head = undefined;
+    this.#bodyPaused = false;
+    this.#owner.idle(true);
+    this.#reader.next();
+  }
+
+  pauseBody(paused: boolean): void {
+    if (this.#bodyPaused === paused || this.#closing) return;
+    this.#bodyPaused = paused;
+    this.#applyPause();
+  }
+
+  switch(headers: readonly Header[]): RawClient {
+    const upgrade = headers.filter(([name]) => name === 'upgrade');
+    const rest = headers.filter(([name]) => name !== 'upgrade');
+    const more = `connection: upgrade\r\nupgrade: ${upgrade[0]?.[1] ?? ''}\r\n`;
+    this.#answering = true;
+    this.#port.write(encodeResponseHead(101, rest, { kind: 'none' }, more));
+    const port = this.#port;
+    const raw: RawClient = {
+      first: this.#reader.switched(),
+      write: (bytes) => port.write(bytes),
+      pause: (paused) => (paused ? port.pause() : port.resume()),
+      end: () => {
+        this.#closing = true;
+        port.end();
+      },
+      onBytes: () => undefined,
+    };
+    this.#raw = raw;
+    return raw;
+  }
+}

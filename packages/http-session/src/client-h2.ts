@@ -1,0 +1,210 @@
+/**
+ * The client's side of an HTTP/2 connection: each stream is a request of its own. Counts what a client takes back, since work
+ * that nobody waits for is the cheapest attack there is. RFC 9113.
+ */
+import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import { GatewayError, LIMITS } from '@sallyport/core';
+import {
+  BytesDuplex,
+  H2_ENHANCE_YOUR_CALM,
+  H2_FLAG_END_STREAM,
+  H2_INTERNAL_ERROR,
+  H2_NO_ERROR,
+  type Header,
+  http2Fields,
+  openHttp2Server,
+  type RequestHead,
+  type ResponseFraming,
+  readHttp2Request,
+  readHttp2Trailers,
+} from '@sallyport/http';
+import type { ClientPort } from '@sallyport/protocol-kit';
+import type { ClientStream, RequestSink } from './client-stream.ts';
+
+export interface Http2Owner {
+  exchange(stream: ClientStream): RequestSink;
+  malformed(error: GatewayError, stream: ClientStream): void;
+  idle(idle: boolean): void;
+}
+
+const WINDOW_MS = 10_000;
+
+export class Http2Client {
+  readonly #owner: Http2Owner;
+  readonly #port: ClientPort;
+  readonly #stream: BytesDuplex;
+  readonly #session: ServerHttp2Session;
+  readonly #open = new Set<Http2Answer>();
+  #resets = 0;
+  #windowStart = 0;
+  #leaving = false;
+
+  constructor(port: ClientPort, owner: Http2Owner) {
+    this.#owner = owner;
+    this.#port = port;
+    this.#stream = new BytesDuplex(port);
+    this.#session = openHttp2Server(this.#stream);
+    this.#session.on('stream', (stream, _headers, flags, raw) =>
+      this.#request(stream, flags, raw as unknown as readonly string[]),
+    );
+    // What is wrong with the peer's frames ends its connection; nothing of it is anybody else's matter.
+    this.#session.on('error', () => port.end());
+    this.#session.on('close', () => port.end());
+    this.#stream.on('error', () => port.destroy());
+  }
+
+  receive(chunk: Buffer): void {
+    this.#stream.receive(chunk);
+  }
+
+  drained(): void {
+    this.#stream.drained();
+  }
+
+  closed(): void {
+    for (const answer of this.#open) answer.gone();
+    this.#session.destroy();
+    this.#stream.gone();
+  }
+
+  /** No more requests; what runs is finished, then the connection closes. */
+  goAway(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    if (!this.#session.destroyed) this.#session.goaway(H2_NO_ERROR);
+    if (this.#open.size === 0) this.#session.close();
+  }
+
+  #request(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    const answer: Http2Answer = new Http2Answer(stream, () => this.#over(answer));
+    this.#open.add(answer);
+    this.#owner.idle(false);
+    let head: RequestHead;
+    try {
+      head = readHttp2Request(raw, (flags & H2_FLAG_END_STREAM) !== 0);
+    } catch (error) {
+      this.#owner.malformed(error instanceof GatewayError ? error : new GatewayError('http.malformed'), answer);
+      return;
+    }
+    answer.serve(this.#owner.exchange(answer), head);
+  }
+
+  #over(answer: Http2Answer): void {
+    this.#open.delete(answer);
+    if (answer.tookBack) this.#tookBack();
+    if (this.#open.size > 0) return;
+    if (this.#leaving) this.#session.close();
+    else this.#owner.idle(true);
+  }
+
+  #tookBack(): void {
+    const now = performance.now();
+    if (now - this.#windowStart > WINDOW_MS) {
+      this.#windowStart = now;
+      this.#resets = 0;
+    }
+    if (++this.#resets <= LIMITS.httpResetsPerWindowMax) return;
+    this.#session.destroy(undefined, H2_ENHANCE_YOUR_CALM);
+    this.#port.end();
+  }
+}
+
+class Http2Answer implements ClientStream {
+  readonly #stream: ServerHttp2Stream;
+  readonly #closed: () => void;
+  #sink: RequestSink | undefined;
+  #method = '';
+  #trailers: readonly Header[] = [];
+  #requestTrailers: readonly Header[] = [];
+  #answered = false;
+  #over = false;
+  tookBack = false;
+
+  constructor(stream: ServerHttp2Stream, closed: () => void) {
+    this.#stream = stream;
+    this.#closed = closed;
+    stream.on('error', () => this.gone());
+    stream.on('aborted', () => {
+      this.tookBack = true;
+      this.gone();
+    });
+    stream.on('close', () => this.gone());
+    stream.on('drain', () => this.#sink?.drained());
+    stream.on('wantTrailers', () => {
+      if (!stream.destroyed) stream.sendTrailers(http2Fields(this.#trailers) as Record<string, string>);
+    });
+  }
+
+  serve(sink: RequestSink, head: RequestHead): void {
+    this.#sink = sink;
+    this.#method = head.method;
+    const stream = this.#stream;
+    if (head.framing.kind === 'none') stream.resume();
+    else {
+      stream.on('trailers', (_fields: unknown, _flags: number, raw?: unknown) => {
+        this.#requestTrailers = readHttp2Trailers((raw ?? []) as readonly string[]);
+      });
+      stream.on('data', (chunk: Buffer) => this.#sink?.bodyBytes(chunk));
+      stream.on('end', () => this.#sink?.bodyEnd(this.#requestTrailers));
+    }
+    sink.begin(head, false);
+  }
+
+  gone(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    if (!this.#answered) sink?.gone();
+    this.#closed();
+  }
+
+  // The answer.
+
+  inform(status: number, headers: readonly Header[]): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.headersSent) return;
+    stream.additionalHeaders({ ...http2Fields(headers), ':status': status });
+  }
+
+  head(status: number, headers: readonly Header[], framing: ResponseFraming, saidLength: string | undefined): void {
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    const length = framing.kind === 'length' ? String(framing.bytes) : framing.kind === 'none' ? saidLength : undefined;
+    const fields = {
+      ...http2Fields(headers),
+      ...(length === undefined ? {} : { 'content-length': length }),
+      ':status': status,
+    };
+    const endStream = framing.kind === 'none';
+    stream.respond(fields, { endStream, waitForTrailers: !endStream });
+  }
+
+  body(bytes: Uint8Array): boolean {
+    const stream = this.#stream;
+    return stream.destroyed || this.#method === 'HEAD' ? true : stream.write(Buffer.from(bytes));
+  }
+
+  flush(): void {
+    // Frames leave by themselves.
+  }
+
+  end(trailers: readonly Header[]): void {
+    this.#answered = true;
+    this.#trailers = trailers;
+    const stream = this.#stream;
+    if (!stream.destroyed && !stream.writableEnded) stream.end();
+    // A request whose answer came first is not read to its end.
+    if (!stream.readableEnded) stream.resume();
+  }
+
+  reset(): void {
+    this.#answered = true;
+    if (!this.#stream.destroyed) this.#stream.close(H2_INTERNAL_ERROR);
+  }
+
+  pauseBody(paused: boolean): void {
+    if (paused) this.#stream.pause();
+    else this.#stream.resume();
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * The HTTPS listener's adapter: one connection's session for all kinds of resource that are reached over HTTP. Signs members
+ * in, gives requests to exchanges, and keeps the time of the connection. Refuses to know what requests mean.
+ */
+import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
+import { encodeResponseHead } from '@sallyport/http';
+import type { ClientTls, ProtocolAdapter, ProtocolSession, SessionHost, TimerName } from '@sallyport/protocol-kit';
+import { Http1Client } from './client-h1.ts';
+import { Http2Client } from './client-h2.ts';
+import type { ClientStream, RequestSink } from './client-stream.ts';
+import type { HttpDialect } from './dialect.ts';
+import { Exchange, type ExchangeHome } from './exchange.ts';
+import { HeldRequests } from './held.ts';
+import { MemberSession } from './member.ts';
+import { refusalOf } from './refusal.ts';
+import { secretToken } from './way-in.ts';
+
+const SWEEP_MS = 1_000;
+
+/** @param dialects the first one's refusals are told where no resource is known */
+export function createHttpDoor(dialects: readonly [HttpDialect, ...HttpDialect[]]): ProtocolAdapter {
+  const held = new HeldRequests();
+  return {
+    name: 'http',
+    defaultPort: 7443,
+    transport: 'relay',
+    // A client may open its connection before it knows what to ask.
+    loginMsMax: LIMITS.httpIdleMsMax,
+    alpn: ['h2', 'http/1.1'],
+    alpnOptional: true,
+    openSession: (host) => new DoorSession(host, dialects, held),
+  };
+}
+
+class DoorSession implements ProtocolSession, ExchangeHome {
+  serverName: string | undefined;
+  version: '1' | '2' = '1';
+  readonly fallback: HttpDialect;
+  readonly #host: SessionHost;
+  readonly #dialects: readonly HttpDialect[];
+  readonly #held: HeldRequests;
+  readonly #exchanges = new Set<Exchange>();
+  readonly #members = new Map<string, MemberSession | Promise<MemberSession>>();
+  #client: Http1Client | Http2Client | undefined;
+  #sweeping = false;
+  #ended = false;
+  #headSince = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(host: SessionHost, dialects: readonly [HttpDialect, ...HttpDialect[]], held: HeldRequests) {
+    this.#host = host;
+    this.#dialects = dialects;
+    this.fallback = dialects[0];
+    this.#held = held;
+  }
+
+  // The relay.
+
+  clientSecured(tls: ClientTls): void {
+    this.serverName = tls.serverName;
+    if (tls.alpn === 'h2') {
+      this.version = '2';
+      this.#client = new Http2Client(this.#host.client, {
+        exchange: (stream) => this.#exchange(stream),
+        malformed: (error, stream) => this.#malformed(error, stream),
+        idle: (idle) => this.#idle(idle),
+      });
+    } else this.#client = this.#http1('https');
+    this.#idle(true);
+  }
+
+  #http1(scheme: 'http' | 'https'): Http1Client {
+    return new Http1Client(
+      this.#host.client,
+      {
+        exchange: (stream) => this.#exchange(stream),
+        malformed: (error, stream) => this.#malformed(error, stream),
+        idle: (idle) => this.#idle(idle),
+      },
+      scheme,
+    );
+  }
+
+  clientBytes(chunk: Buffer): void {
+    if (this.#ended) return;
+    if (this.#client === undefined) {
+      if (!this.#host.client.plaintextAllowed) return this.#refuseClear();
+      this.#client = this.#http1('http');
+    }
+    this.#client.receive(chunk);
+    // A head that does not come is a place that is taken.
+    if (this.#client instanceof Http1Client && this.#client.begun) {
+      if (this.#headSince === 0) this.#headSince = this.#host.nowMs();
+      this.#sweep();
+    } else this.#headSince = 0;
+  }
+
+  #refuseClear(): void {
+    this.#ended = true;
+    const text = 'This listener speaks TLS: use https.\n';
+    const type = [['content-type', 'text/plain']] as const;
+    const head = encodeResponseHead(400, type, { kind: 'length', bytes: text.length }, 'connection: close\r\n');
+    this.#host.client.write(Buffer.concat([head, Buffer.from(text)]));
+    this.#host.client.end();
+  }
+
+  clientClosed(): void {
+    this.#ended = true;
+    this.#client?.closed();
+    for (const exchange of this.#exchanges) exchange.gone();
+    for (const member of this.#members.values()) {
+      if (member instanceof Promise)
+        void member.then(
+          (joined) => joined.leave(),
+          () => undefined,
+        );
+      else member.leave();
+    }
+  }
+
+  clientDrained(): void {
+    this.#client?.drained();
+  }
+
+  upstreamBytes(): void {
+    // Its connections to services are opened besides: the session's own is never.
+  }
+  upstreamSecured(): void {}
+  upstreamClosed(): void {}
+  upstreamDrained(): void {}
+
+  timer(name: TimerName): void {
+    if (name === 'alive') this.#swept();
+    else if (name === 'idle') this.#leave();
+    else if (name === 'mask') {
+      const wake = this.#wake;
+      this.#wake = undefined;
+      wake?.();
+    }
+  }
+
+  end(code: ErrorCode): void {
+    for (const exchange of this.#exchanges) exchange.end(code);
+    this.#leave();
+  }
+
+  bundleChanged(): void {
+    // Members are told by their sessions.
+  }
+
+  #leave(): void {
+    if (this.#client instanceof Http2Client) this.#client.goAway();
+    else this.#host.client.end();
+  }
+
+  // Requests.
+
+  #exchange(stream: ClientStream): RequestSink {
+    const exchange = new Exchange(this, stream);
+    this.#exchanges.add(exchange);
+    this.#sweep();
+    return exchange;
+  }
+
+  #malformed(error: GatewayError, stream: ClientStream): void {
+    const refusal = refusalOf(error, '');
+    const { status, headers, body } = this.fallback.deny(refusal, undefined);
+    stream.head(status, headers, { kind: 'length', bytes: body.length }, undefined);
+    stream.body(body);
+    stream.end([]);
+  }
+
+  #idle(idle: boolean): void {
+    if (idle) this.#host.timers.set('idle', LIMITS.httpIdleMsMax);
+    else this.#host.timers.clear('idle');
+  }
+
+  #sweep(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#host.timers.set('alive', SWEEP_MS);
+  }
+
+  #swept(): void {
+    this.#sweeping = false;
+    const nowMs = this.#host.nowMs();
+    for (const exchange of this.#exchanges) exchange.sweep(nowMs);
+    if (this.#headSince !== 0 && nowMs - this.#headSince > LIMITS.httpHeadMsMax) {
+      this.#headSince = 0;
+      if (this.#client instanceof Http1Client) this.#client.malformed(new GatewayError('http.slow'));
+    }
+    if (this.#exchanges.size > 0 || this.#headSince !== 0) this.#sweep();
+  }
+
+  // What exchanges ask.
+
+  get domain(): string {
+    return this.#host.signIn.domain?.() ?? '';
+  }
+
+  tokenHeader(resource: string): string | undefined {
+    const found = this.#host.signIn.find?.(resource);
+    return (found?.http ?? found?.mcp ?? found?.kubernetes)?.tokenHeader;
+  }
+
+  nowMs(): number {
+    return this.#host.nowMs();
+  }
+
+  monotonicUs(): number {
+    return this.#host.monotonicUs();
+  }
+
+  wake(ms: number, fire: () => void): void {
+    this.#wake = fire;
+    this.#host.timers.set('mask', ms);
+  }
+
+  over(exchange: Exchange): void {
+    this.#exchanges.delete(exchange);
+  }
+
+  member(resource: string, token: string): MemberSession | Promise<MemberSession> {
+    const key = `${resource} ${token}`;
+    const known = this.#members.get(key);
+    if (known instanceof Promise) return known;
+    if (known?.isFresh(this.#host.nowMs()) === true) return known;
+    if (this.#members.size >= LIMITS.httpSessionsPerConnectionMax && known === undefined)
+      return Promise.reject(new GatewayError('session.limit', { reason: 'tokens of one connection' }));
+    const joining = this.#join(resource, token, key);
+    this.#members.set(key, joining);
+    return joining;
+  }
+
+  async #join(resource: string, token: string, key: string): Promise<MemberSession> {
+    const { signIn, log } = this.#host;
+    const member = new MemberSession(this.#held, log, (left) => {
+      if (this.#members.get(key) === left) this.#members.delete(key);
+    });
+    try {
+      if (signIn.join === undefined) throw new GatewayError('internal', { reason: 'sessions cannot be joined here' });
+      const request = { token: secretToken(token), resource, role: undefined, database: '', application: '' };
+      const joined = await signIn.join(request, member);
+      const dialect = this.#dialects.find(({ protocol }) => protocol === joined.road.resource.kind);
+      if (dialect === undefined) {
+        joined.leave();
+        throw new GatewayError('auth.failed', { why: 'another protocol' });
+      }
+      member.bind(joined, dialect, this.#host, this.version === '2');
+      this.#members.set(key, member);
+      return member;
+    } catch (error) {
+      this.#members.delete(key);
+      throw error;
+    }
+  }
+}

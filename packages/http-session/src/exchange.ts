@@ -1,0 +1,698 @@
+/**
+ * One request from its head to the end of its answer: way in, sign-in, gathering, judging, sending on, answering. The order
+ * is the gate's; what a kind of resource means by it is its dialect's. Refuses to know versions of HTTP, and never awaits on
+ * the usual path: what is at hand is used at once.
+ */
+import { hash } from 'node:crypto';
+import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
+import {
+  type BodyFraming,
+  type BodyMasker,
+  type Header,
+  isSafeMethod,
+  passedTrailers,
+  type RequestHead,
+  type ResponseHead,
+} from '@sallyport/http';
+import type { Statement } from '@sallyport/model';
+import { admit, type Permit, Refusal, refuse } from '@sallyport/protocol-kit';
+import type { ClientStream, RequestSink } from './client-stream.ts';
+import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
+import { HeldRequest, isHeldPath, wantsAsync } from './held.ts';
+import { rewriteLocation } from './location.ts';
+import type { MemberSession } from './member.ts';
+import { refusalOf } from './refusal.ts';
+import { Switched } from './switched.ts';
+import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
+import { RETRY } from './upstream-pool.ts';
+import { behind, requireOwnHost, type Shown, shownToken, type WayIn, wayIn, withoutToken } from './way-in.ts';
+
+/** What an exchange asks of its connection. */
+export interface ExchangeHome {
+  readonly domain: string;
+  readonly serverName: string | undefined;
+  readonly version: '1' | '2';
+  /** Says how a refusal sounds where no resource is known, or none may be. */
+  readonly fallback: HttpDialect;
+  /** The field that may carry the token of a resource of that name. */
+  tokenHeader(resource: string): string | undefined;
+  member(resource: string, token: string): MemberSession | Promise<MemberSession>;
+  nowMs(): number;
+  monotonicUs(): number;
+  /** Runs `fire` once after so long, for the one exchange whose connection was switched. */
+  wake(ms: number, fire: () => void): void;
+  /** The exchange is over. */
+  over(exchange: Exchange): void;
+}
+
+const NO_BYTES = new Uint8Array(0);
+const NO_HEADERS: readonly Header[] = [];
+/** What is queued of a body before its client is told to stop. */
+const QUEUED_BYTES_MAX = 64 * 1024;
+
+type Phase = 'signing' | 'gathering' | 'judging' | 'sending' | 'answering' | 'over';
+
+export class Exchange implements RequestSink, CallOwner {
+  readonly #home: ExchangeHome;
+  readonly #client: ClientStream;
+  #phase: Phase = 'signing';
+  #request!: RequestHead;
+  #asked!: RequestHead;
+  #way: WayIn | undefined;
+  #member: MemberSession | undefined;
+  /** In whose session the request was judged: its own nearly always. */
+  #judgedBy: MemberSession | undefined;
+  #statement: Statement | undefined;
+  #permit: Permit | undefined;
+  #call: UpstreamCall | undefined;
+  #held: HeldRequest | undefined;
+  #emptyBody = false;
+  // The request's body.
+  #queue: Buffer[] = [];
+  #queued = 0;
+  #bodyDone = false;
+  #trailers: readonly Header[] = NO_HEADERS;
+  #bodyPaused = false;
+  #bodyBytes = 0;
+  #gathered: RequestBody | undefined;
+  #replaced: Uint8Array | undefined;
+  #continued = false;
+  // The answer.
+  #masker: BodyMasker | undefined;
+  #plan: AnswerPlan | undefined;
+  #status = 0;
+  #bytes = 0;
+  #startedUs = 0;
+  #retried = false;
+  #callPaused = false;
+  #goneClient = false;
+  /** Milliseconds at which nothing has moved for too long, and what is said then. */
+  #deadline = 0;
+  #late: ErrorCode = 'http.slow';
+
+  constructor(home: ExchangeHome, client: ClientStream) {
+    this.#home = home;
+    this.#client = client;
+  }
+
+  get isOver(): boolean {
+    return this.#phase === 'over';
+  }
+
+  /** The request's body came to its end: its connection may be used for another. */
+  get bodyDone(): boolean {
+    return this.#bodyDone;
+  }
+
+  get member(): MemberSession | undefined {
+    return this.#member;
+  }
+
+  // From the client.
+
+  begin(head: RequestHead, emptyBody: boolean): void {
+    this.#asked = head;
+    this.#request = head;
+    this.#emptyBody = emptyBody;
+    this.#bodyDone = head.framing.kind === 'none';
+    this.#wait(LIMITS.httpBodyJudgedMsMax, 'http.slow');
+    this.#try(() => this.#signIn());
+  }
+
+  #signIn(): void {
+    const { domain, serverName } = this.#home;
+    const head = this.#asked;
+    if (head.method === 'CONNECT' || head.method === 'TRACE') throw new GatewayError('http.method_refused');
+    requireOwnHost(head, serverName);
+    const way = wayIn(head, domain);
+    this.#way = way;
+    const shown = shownToken(head.headers, way === undefined ? undefined : this.#home.tokenHeader(way.resource));
+    // One that names nothing is refused as one that names what is not there: by what nobody can sign in to.
+    const member = this.#home.member(way?.resource ?? '', shown.token);
+    if (member instanceof Promise) {
+      member.then(
+        (joined) => this.#try(() => this.#signedIn(joined, shown)),
+        (error: unknown) => this.#refuse(error),
+      );
+    } else this.#signedIn(member, shown);
+  }
+
+  #signedIn(member: MemberSession, shown: Shown): void {
+    if (this.#phase !== 'signing') return;
+    if (member.ended !== undefined) throw new GatewayError(member.ended);
+    this.#member = member;
+    this.#judgedBy = member;
+    member.exchanges.add(this);
+    const { resource } = member;
+    const inside = behind(this.#asked, this.#way as WayIn);
+    const headers = withoutToken(inside.headers, resource, shown.by);
+    this.#request = { ...inside, headers };
+    if (isHeldPath(inside.path)) return this.#fetchHeld(member, inside.path);
+    const { framing } = this.#request;
+    const longest = resource.http?.maxBodyBytes;
+    if (longest !== undefined && framing.kind === 'length' && framing.bytes > longest)
+      throw new GatewayError('http.too_large');
+    if (framing.kind === 'none') return this.#judge(undefined);
+    const judged = LIMITS.httpBodyJudgedBytesMax;
+    if ((framing.kind === 'length' && framing.bytes > judged) || !member.dialect.gathers(this.#request, member.session))
+      return this.#judge({ read: false, bytes: NO_BYTES, size: framing.kind === 'length' ? framing.bytes : -1 });
+    this.#phase = 'gathering';
+    if (this.#request.expectContinue) this.#continue();
+    this.#gather();
+  }
+
+  #gather(): void {
+    if (this.#phase !== 'gathering') return;
+    if (this.#queued > LIMITS.httpBodyJudgedBytesMax) return this.#judge({ read: false, bytes: NO_BYTES, size: -1 });
+    if (this.#bodyDone) {
+      const bytes = this.#queue.length === 1 ? (this.#queue[0] as Buffer) : Buffer.concat(this.#queue);
+      this.#queue = bytes.length === 0 ? [] : [bytes];
+      this.#judge({ read: true, bytes, size: bytes.length });
+    } else this.#pauseBody(false);
+  }
+
+  #continue(): void {
+    if (this.#continued) return;
+    this.#continued = true;
+    this.#client.inform(100, NO_HEADERS);
+  }
+
+  bodyBytes(bytes: Buffer): void {
+    this.#bodyBytes += bytes.length;
+    if (this.#phase === 'over') return;
+    const longest = this.#member?.resource.http?.maxBodyBytes;
+    if (longest !== undefined && this.#bodyBytes > longest) return this.#refuse(new GatewayError('http.too_large'));
+    const call = this.#call;
+    if (call !== undefined && this.#replaced === undefined) {
+      this.#moved();
+      this.#recordSent(bytes);
+      if (!call.body(bytes)) this.#pauseBody(true);
+      return;
+    }
+    if (this.#replaced !== undefined) return;
+    this.#queue.push(Buffer.from(bytes));
+    this.#queued += bytes.length;
+    if (this.#phase === 'gathering') this.#try(() => this.#gather());
+    else if (this.#queued > QUEUED_BYTES_MAX) this.#pauseBody(true);
+  }
+
+  bodyEnd(trailers: readonly Header[]): void {
+    this.#bodyDone = true;
+    this.#trailers = passedTrailers(trailers);
+    if (this.#phase === 'over') return this.#home.over(this);
+    if (this.#call !== undefined && this.#replaced === undefined) this.#call.end(this.#trailers);
+    else if (this.#phase === 'gathering') this.#try(() => this.#gather());
+  }
+
+  #pauseBody(paused: boolean): void {
+    if (paused === this.#bodyPaused || this.#bodyDone) return;
+    this.#bodyPaused = paused;
+    this.#client.pauseBody(paused);
+  }
+
+  gone(): void {
+    this.#goneClient = true;
+    if (this.#phase === 'over') return;
+    // Held and to be polled for: it waits on without its client.
+    const statement = this.#statement;
+    if (this.#switched !== undefined) return this.#switched.closed('client');
+    if (this.#phase === 'judging' && statement !== undefined && this.#held === undefined)
+      this.#member?.road.cancelHeld('approval.cancelled', statement);
+    this.#call?.abort();
+    this.#finished('client');
+    this.#close();
+  }
+
+  /** The client takes more of the answer. */
+  drained(): void {
+    this.#moved();
+    this.#switched?.clientDrained();
+    if (!this.#callPaused) return;
+    this.#callPaused = false;
+    this.#call?.pause(false);
+  }
+
+  /** The service takes more of the body. */
+  sendable(): void {
+    this.#moved();
+    if (this.#switched === undefined) this.#pauseBody(false);
+    else this.#switched.upstreamDrained();
+  }
+
+  // Judging.
+
+  #judge(body: RequestBody | undefined): void {
+    this.#phase = 'judging';
+    this.#gathered = body;
+    this.#deadline = 0;
+    const member = this.#member as MemberSession;
+    const ready = member.road.ready?.();
+    if (ready === undefined) this.#admit(member, body);
+    else void ready.then(() => this.#try(() => this.#admit(member, body)));
+  }
+
+  #admit(member: MemberSession, body: RequestBody | undefined): void {
+    if (this.#phase !== 'judging') return;
+    const { dialect, session, road } = member;
+    const request = this.#request;
+    let statement: Statement;
+    try {
+      if (request.upgrade !== '' && dialect.upgrades?.(request, session) !== true)
+        throw new GatewayError('http.upgrade_refused');
+      statement = dialect.classify(request, body, session);
+    } catch (error) {
+      const code = error instanceof GatewayError ? error.code : 'statement.unknown';
+      throw refuse(unread(request, dialect.protocol), road.gate, code, 'gateway/http');
+    }
+    this.#statement = statement;
+    const wanted = wantsAsync(request.headers) && this.#bodyDone;
+    if (wanted || request.expectContinue) member.onHeld(statement, (held) => this.#isHeld(held.approvalId, wanted));
+    const permit = admit(statement, road.gate);
+    if (permit instanceof Promise) this.#await(permit, member, statement);
+    else this.#send(permit);
+  }
+
+  #await(permit: Promise<Permit>, member: MemberSession, statement: Statement): void {
+    permit.then(
+      (given) => {
+        member.heldAnswered(statement);
+        if (this.#held !== undefined) this.#held.answered(given);
+        else if (!this.#goneClient) this.#try(() => this.#send(given));
+      },
+      (error: unknown) => {
+        member.heldAnswered(statement);
+        if (this.#held !== undefined) this.#held.refused(error);
+        else this.#refuse(error);
+      },
+    );
+  }
+
+  /** The request waits for a person. */
+  #isHeld(approvalId: string, wantsAnswer: boolean): void {
+    if (this.#phase !== 'judging') return;
+    const member = this.#member as MemberSession;
+    if (!wantsAnswer) {
+      // Whoever asked whether to go on is told that somebody thinks about it (RFC 2518 section 10.1).
+      if (this.#home.version === '1') this.#client.inform(102, NO_HEADERS);
+      return;
+    }
+    this.#held = member.hold(approvalId, {
+      request: this.#request,
+      body: this.#gathered,
+      bytes: this.#queue,
+      statement: this.#statement as Statement,
+      emptyBody: this.#emptyBody,
+      trailers: this.#trailers,
+    });
+    if (this.#held === undefined) return;
+    this.#answerWith(heldAnswer(this.#held.pending(this.#way?.prefix ?? '')));
+  }
+
+  /** A poll for a held request: it is sent once it is approved, by whoever asks for its answer, and once. */
+  #fetchHeld(member: MemberSession, path: string): void {
+    this.#deadline = 0;
+    const held = this.#request.method === 'GET' ? member.held(path) : undefined;
+    if (held === undefined) throw new GatewayError('http.held');
+    const state = held.take();
+    if (state.kind !== 'pending') this.#judgedBy = held.judgedBy;
+    if (state.kind === 'pending') return this.#answerWith(heldAnswer(held.pending(this.#way?.prefix ?? '')));
+    if (state.kind === 'refused') {
+      this.#statement = held.kept.statement;
+      return this.#refuse(state.error);
+    }
+    const { kept } = held;
+    this.#request = kept.request;
+    this.#gathered = kept.body;
+    this.#queue = [...kept.bytes];
+    this.#statement = kept.statement;
+    this.#emptyBody = kept.emptyBody;
+    this.#trailers = kept.trailers;
+    this.#bodyDone = true;
+    this.#phase = 'judging';
+    this.#send(state.permit);
+  }
+
+  // Sending on.
+
+  #send(permit: Permit): void {
+    if (this.#phase !== 'judging') return;
+    const member = this.#member as MemberSession;
+    this.#phase = 'sending';
+    this.#permit = permit;
+    this.#startedUs = this.#home.monotonicUs();
+    this.#wait(LIMITS.httpUpstreamAnswerMsMax, 'http.upstream_timeout');
+    (this.#judgedBy as MemberSession).recordRequest(this.#statement as Statement, this.#request, this.#gathered);
+    if (this.#request.expectContinue) this.#continue();
+    const ready = member.credentialReady();
+    if (ready === undefined) this.#line(member);
+    else
+      ready.then(
+        () => this.#try(() => this.#line(member)),
+        (error: unknown) => this.#refuse(error),
+      );
+  }
+
+  #line(member: MemberSession, fresh = false): void {
+    if (this.#phase !== 'sending') return;
+    const line = member.pool.acquire(member.credential, this.#request.upgrade !== '', fresh);
+    if (line instanceof Promise) {
+      line.then(
+        (opened) => this.#try(() => this.#forward(member, opened)),
+        (error: unknown) => (error === RETRY ? this.#try(() => this.#line(member)) : this.#refuse(error)),
+      );
+    } else this.#forward(member, line);
+  }
+
+  #forward(member: MemberSession, line: UpstreamLine): void {
+    if (this.#phase !== 'sending') return;
+    if (!line.free) return this.#line(member);
+    const permit = this.#permit as Permit;
+    const request = this.#request;
+    const { dialect, session, upstream } = member;
+    const forwarded: ForwardedRequest = dialect.forward(request, this.#gathered, session, permit.masks);
+    this.#replaced = forwarded.body;
+    const framing = this.#framing(forwarded.body);
+    const whole = this.#wholeBody(framing);
+    const target = upstream.base === '' ? forwarded.target : `${upstream.base}${forwarded.target}`;
+    const sent = member.inject({
+      method: forwarded.method,
+      authority: upstream.authority,
+      target,
+      headers: forwarded.headers,
+      body: framing.kind === 'none' ? 'none' : (whole ?? 'streams'),
+    });
+    this.#call = line.call(
+      {
+        permit,
+        method: forwarded.method,
+        scheme: upstream.secure ? 'https' : 'http',
+        authority: upstream.authority,
+        target: sent.target,
+        headers: sent.headers,
+        framing,
+        emptyBody: this.#emptyBody,
+        upgrade: request.upgrade,
+      },
+      this,
+    );
+    this.#sendBody(framing);
+  }
+
+  #framing(replaced: Uint8Array | undefined): BodyFraming {
+    if (replaced !== undefined)
+      return replaced.length === 0 ? { kind: 'none' } : { kind: 'length', bytes: replaced.length };
+    const { framing } = this.#request;
+    // What was read whole has a length: services that take no chunks get one.
+    if (framing.kind === 'stream' && this.#bodyDone && this.#trailers.length === 0 && this.#gathered?.read === true)
+      return this.#gathered.size === 0 ? { kind: 'none' } : { kind: 'length', bytes: this.#gathered.size };
+    return framing;
+  }
+
+  #wholeBody(framing: BodyFraming): Uint8Array | undefined {
+    if (this.#replaced !== undefined) return this.#replaced;
+    return framing.kind !== 'none' && this.#gathered?.read === true ? this.#gathered.bytes : undefined;
+  }
+
+  #sendBody(framing: BodyFraming): void {
+    const call = this.#call as UpstreamCall;
+    const queue = this.#replaced === undefined ? this.#queue : [this.#replaced];
+    if (!isSafeMethod(this.#request.method) || this.#retried) this.#queue = [];
+    if (framing.kind === 'none') return;
+    let room = true;
+    for (const bytes of queue) {
+      if (bytes.length === 0) continue;
+      room = call.body(bytes);
+      if (this.#replaced === undefined) this.#recordSent(bytes);
+    }
+    this.#queue = [];
+    this.#queued = 0;
+    if (this.#bodyDone || this.#replaced !== undefined) call.end(this.#trailers);
+    else this.#pauseBody(!room);
+  }
+
+  /** What was read to be judged is on the record already, whole. */
+  #recordSent(bytes: Uint8Array): void {
+    if (this.#gathered?.read !== true) this.#judgedBy?.recordBody(this.#statement as Statement, 'request', bytes);
+  }
+
+  // The answer.
+
+  informed(head: ResponseHead): void {
+    // 100 is answered by who let the body in; hints may carry what masks would hide.
+    if (head.status === 100 || this.#phase !== 'sending') return;
+    this.#moved();
+  }
+
+  answered(head: ResponseHead, saidLength: string | undefined): void {
+    if (this.#phase !== 'sending') return;
+    this.#phase = 'answering';
+    this.#wait(LIMITS.httpStallMsMax, 'http.upstream_timeout');
+    try {
+      this.#answer(head, saidLength);
+    } catch (error) {
+      this.#phase = 'sending';
+      this.#call?.abort();
+      this.#call = undefined;
+      this.#refuse(error);
+    }
+  }
+
+  #answer(head: ResponseHead, saidLength: string | undefined): void {
+    const member = this.#member as MemberSession;
+    const { masks } = this.#permit as Permit;
+    this.#status = head.status;
+    if (head.status === 101) return this.#switch(member, head);
+    const plan = member.dialect.answer(this.#request, head, member.session, masks, this.#statement as Statement);
+    this.#plan = plan;
+    const none = head.framing.kind === 'none';
+    this.#masker = none ? undefined : plan.masker;
+    const headers = member.answerHeaders(plan.headers ?? head.headers);
+    const located = rewriteLocation(headers, member.upstream, this.#asked, this.#way?.prefix ?? '');
+    const framing = this.#masker === undefined ? head.framing : ({ kind: 'stream' } as const);
+    const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
+    this.#judgedBy?.recordAnswer(this.#statement as Statement, plan.status ?? head.status, located);
+    this.#client.head(plan.status ?? head.status, located, framing, said);
+  }
+
+  #switch(member: MemberSession, head: ResponseHead): void {
+    const { dialect, session } = member;
+    const call = this.#call as UpstreamCall;
+    if (this.#request.upgrade === '' || this.#client.switch === undefined || dialect.upgrade === undefined)
+      throw new GatewayError('http.upgrade_refused');
+    const { road } = this.#judgedBy as MemberSession;
+    const switched = new Switched(this.#home, call, road.gate, road.statementNumber(this.#statement));
+    const { masks } = this.#permit as Permit;
+    const machine = dialect.upgrade(this.#request, head, session, masks, switched);
+    if (machine === undefined) throw new GatewayError('http.upgrade_refused');
+    this.#deadline = 0;
+    const headers: readonly Header[] = [...head.headers, ['upgrade', this.#request.upgrade]];
+    this.#switched = switched;
+    this.#judgedBy?.recordAnswer(this.#statement as Statement, head.status, headers);
+    switched.start(this.#client.switch?.(headers), machine, () => {
+      this.#bytes = switched.bytes;
+      this.#rows = machine.rows();
+      this.#finished('');
+      this.#close();
+    });
+  }
+  #switched: Switched | undefined;
+  #rows = 0;
+
+  data(bytes: Buffer): void {
+    if (this.#phase !== 'answering') return;
+    this.#moved();
+    const masker = this.#masker;
+    let shown: Uint8Array = bytes;
+    if (masker !== undefined) {
+      shown = masker.push(bytes);
+      if (masker.failed !== undefined) return this.#cut(masker.failed);
+    }
+    this.#show(shown);
+  }
+
+  #show(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#bytes += bytes.length;
+    this.#judgedBy?.recordBody(this.#statement as Statement, 'response', bytes);
+    if (!this.#client.body(bytes)) {
+      this.#callPaused = true;
+      this.#call?.pause(true);
+    }
+  }
+
+  flush(): void {
+    if (this.#phase === 'answering') this.#client.flush();
+  }
+
+  ended(trailers: readonly Header[]): void {
+    if (this.#phase !== 'answering') return;
+    const masker = this.#masker;
+    if (masker !== undefined) {
+      const rest = masker.end();
+      if (masker.failed !== undefined) return this.#cut(masker.failed);
+      this.#show(rest);
+    }
+    this.#finished('');
+    const passed = this.#masker === undefined ? passedTrailers(trailers) : grpcTrailers(trailers);
+    this.#client.end(this.#plan?.trailers?.(passed) ?? passed);
+    this.#close();
+  }
+
+  failed(error: GatewayError, untouched: boolean): void {
+    if (this.#phase === 'over') return;
+    const member = this.#member as MemberSession;
+    this.#call = undefined;
+    if (this.#phase === 'answering') return this.#cut(error.code);
+    // The service closed a kept connection as we wrote: a request that changes nothing is sent once more.
+    if (untouched && !this.#retried && isSafeMethod(this.#request.method) && this.#request.framing.kind === 'none') {
+      this.#retried = true;
+      return this.#try(() => this.#line(member, true));
+    }
+    this.#refuse(error);
+  }
+
+  raw(bytes: Buffer): void {
+    this.#switched?.fromUpstream(bytes);
+  }
+
+  rawClosed(): void {
+    this.#switched?.closed('upstream');
+  }
+
+  /** In the middle of an answer: the client sees that it is not whole. */
+  #cut(code: ErrorCode): void {
+    this.#call?.abort();
+    this.#finished(code);
+    this.#client.reset();
+    this.#close();
+  }
+
+  // Refusals and ends.
+
+  #try(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #refuse(error: unknown): void {
+    if (this.#phase === 'over') return;
+    if (this.#phase === 'answering') return this.#cut(error instanceof GatewayError ? error.code : 'internal');
+    this.#call?.abort();
+    const member = this.#member;
+    if (this.#phase === 'sending') this.#finished(error instanceof GatewayError ? error.code : 'internal');
+    const judged = this.#statement !== undefined || error instanceof Refusal;
+    const requestId =
+      member === undefined || !judged ? '' : `${member.road.info.id}/${member.road.statementNumber(this.#statement)}`;
+    if (!(error instanceof GatewayError)) member?.log(error);
+    const refusal = refusalOf(error, requestId);
+    const dialect = member?.dialect ?? this.#home.fallback;
+    this.#answerWith(dialect.deny(refusal, member === undefined ? undefined : this.#request));
+  }
+
+  #answerWith({ status, headers, body }: DeniedAnswer): void {
+    if (this.#phase === 'over') return;
+    const bytes = this.#asked.method === 'HEAD' ? NO_BYTES : body;
+    const said = bytes === body ? undefined : String(body.length);
+    this.#client.head(
+      status,
+      headers,
+      bytes.length === 0 ? { kind: 'none' } : { kind: 'length', bytes: bytes.length },
+      said,
+    );
+    if (bytes.length > 0) this.#client.body(bytes);
+    this.#client.end(NO_HEADERS);
+    this.#close();
+  }
+
+  /** Kill, revocation, shutdown. */
+  end(code: ErrorCode): void {
+    if (this.#phase === 'over') return;
+    if (this.#switched !== undefined) this.#switched.ended(code);
+    else this.#refuse(new GatewayError(code));
+  }
+
+  #finished(error: ErrorCode | 'client' | ''): void {
+    const member = this.#judgedBy;
+    const statement = this.#statement;
+    if (member === undefined || statement === undefined || this.#permit === undefined) return;
+    if (this.#phase !== 'sending' && this.#phase !== 'answering') return;
+    const number = member.road.statementNumber(statement);
+    member.road.finished({
+      number,
+      rows: this.#rows + (this.#plan?.rows?.() ?? 0),
+      bytes: this.#bytes,
+      error: error === '' ? (this.#status >= 400 ? String(this.#status) : '') : error,
+      durationUs: Math.round(this.#home.monotonicUs() - this.#startedUs),
+      masked: 0,
+    });
+    member.recordEnd(statement);
+  }
+
+  #close(): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#deadline = 0;
+    this.#queue = [];
+    this.#member?.exchanges.delete(this);
+    this.#pauseBody(false);
+    this.#home.over(this);
+  }
+
+  // Time.
+
+  #lateAfter = 0;
+
+  #wait(ms: number, late: ErrorCode): void {
+    this.#lateAfter = ms;
+    this.#late = late;
+    this.#deadline = this.#home.nowMs() + ms;
+  }
+
+  #moved(): void {
+    if (this.#deadline !== 0) this.#deadline = this.#home.nowMs() + this.#lateAfter;
+  }
+
+  /** Called about every second. */
+  sweep(nowMs: number): void {
+    if (this.#deadline !== 0 && nowMs > this.#deadline) return this.#refuse(new GatewayError(this.#late));
+    const masker = this.#masker;
+    if (this.#phase !== 'answering' || masker === undefined || masker.heldBytes === 0) return;
+    this.#show(masker.idle());
+    this.#client.flush();
+  }
+}
+
+/** With masked bodies, what a service says of the body's bytes in a trailer is not so any more; gRPC's own status is. */
+const grpcTrailers = (trailers: readonly Header[]): readonly Header[] =>
+  trailers.filter(([name]) => name === 'grpc-status' || name === 'grpc-message');
+
+/** A request that could not be read, for the record. */
+const unread = (request: RequestHead, protocol: Statement['protocol']): Statement => {
+  const text = `${request.method} ${request.path}`;
+  return {
+    protocol,
+    digest: hash('sha256', `${protocol} ${text}`, 'hex'),
+    text,
+    parameters: [],
+    effects: [],
+    understood: false,
+    facts: {},
+    inTransaction: false,
+    wroteInTransaction: false,
+  };
+};
+
+const heldAnswer = ({ location, body }: { readonly location: string; readonly body: string }): DeniedAnswer => ({
+  status: 202,
+  headers: [
+    ['content-type', 'application/json'],
+    ['location', location],
+    ['retry-after', '2'],
+    ['preference-applied', 'respond-async'],
+    ['cache-control', 'no-store'],
+  ],
+  body: Buffer.from(body),
+});

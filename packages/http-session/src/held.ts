@@ -1,0 +1,129 @@
+/**
+ * Requests that wait for a person while their clients do something else (RFC 7240 `respond-async`). What is kept is the
+ * request, judged and recorded; it is sent when its answer is asked for, by the same principal, once.
+ * Refuses to keep answers: what a service says goes to who asked, and nowhere to wait. Outlives the connection, within limits.
+ */
+import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
+import { type Header, headerValues, type RequestHead } from '@sallyport/http';
+import type { SessionInfo, Statement } from '@sallyport/model';
+import type { Permit } from '@sallyport/protocol-kit';
+import type { RequestBody } from './dialect.ts';
+import type { MemberSession } from './member.ts';
+
+const HELD = '/.sallyport/held/';
+const SPACE = '/.sallyport/';
+
+/** Everything below it is the gateway's own. */
+export const isHeldPath = (path: string): boolean => path.startsWith(SPACE);
+
+export const wantsAsync = (headers: readonly Header[]): boolean =>
+  headerValues(headers, 'prefer').some((value) =>
+    value.split(',').some((item) => item.trim().toLowerCase() === 'respond-async'),
+  );
+
+export interface KeptRequest {
+  readonly request: RequestHead;
+  readonly body: RequestBody | undefined;
+  readonly bytes: readonly Buffer[];
+  readonly statement: Statement;
+  readonly emptyBody: boolean;
+  readonly trailers: readonly Header[];
+}
+
+export type HeldState =
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'granted'; readonly permit: Permit }
+  | { readonly kind: 'refused'; readonly error: unknown };
+
+const PENDING: HeldState = { kind: 'pending' };
+
+export class HeldRequest {
+  readonly id: string;
+  readonly kept: KeptRequest;
+  /** The session in which it was judged. */
+  readonly judgedBy: MemberSession;
+  readonly #gone: (held: HeldRequest) => void;
+  readonly #release: () => void;
+  #state: HeldState = PENDING;
+  #ended: ErrorCode | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+
+  constructor(id: string, kept: KeptRequest, judgedBy: MemberSession, gone: (held: HeldRequest) => void) {
+    this.id = id;
+    this.kept = kept;
+    this.judgedBy = judgedBy;
+    this.#gone = gone;
+    this.#release = judgedBy.joined.keep((code) => {
+      this.#ended = code;
+    });
+  }
+
+  answered(permit: Permit): void {
+    this.#set({ kind: 'granted', permit });
+  }
+
+  refused(error: unknown): void {
+    this.#set({ kind: 'refused', error });
+  }
+
+  #set(state: HeldState): void {
+    this.#state = state;
+    // It belongs to no connection any more, so no connection's timers can end it.
+    this.#expiry = setTimeout(() => this.drop(), LIMITS.httpHeldAnswerMsMax);
+    this.#expiry.unref();
+  }
+
+  /** What became of it. A granted one is given out once. */
+  take(): HeldState {
+    const state = this.#state;
+    const code = this.#ended;
+    if (state.kind === 'granted' && code !== undefined) {
+      this.drop();
+      return { kind: 'refused', error: new GatewayError(code) };
+    }
+    if (state.kind !== 'pending') this.drop();
+    return state;
+  }
+
+  drop(): void {
+    clearTimeout(this.#expiry);
+    this.#gone(this);
+    this.#release();
+  }
+
+  /** What its client reads while it waits. @param prefix by which its client comes in */
+  pending(prefix: string): { readonly location: string; readonly body: string } {
+    const location = `${prefix}${HELD}${this.id}`;
+    const body = {
+      type: 'https://sallyport.dev/held',
+      title: 'The request waits for approval.',
+      detail:
+        'Ask for this location again, with a token of the same principal. Once it is approved the answer comes there.',
+      status: 202,
+      location,
+      sallyport: { rule: '', reason: 'approval.wait', requestId: this.id, retry: 'at location' },
+    };
+    return { location, body: `${JSON.stringify(body)}\n` };
+  }
+}
+
+/** Same principal, for the same other, on the same resource: their tokens come and go. */
+const ownerOf = ({ resourceId, principal, onBehalfOf }: SessionInfo): string =>
+  `${resourceId} ${principal.id} ${onBehalfOf?.id ?? ''}`;
+
+export class HeldRequests {
+  readonly #all = new Map<string, HeldRequest>();
+
+  /** Undefined when there is no room: then the client waits. */
+  keep(id: string, kept: KeptRequest, by: MemberSession): HeldRequest | undefined {
+    if (this.#all.size >= LIMITS.httpHeldAnswersMax) return undefined;
+    const key = `${ownerOf(by.road.info)} ${id}`;
+    const held = new HeldRequest(id, kept, by, () => this.#all.delete(key));
+    this.#all.set(key, held);
+    return held;
+  }
+
+  find(path: string, by: MemberSession): HeldRequest | undefined {
+    return path.startsWith(HELD) ? this.#all.get(`${ownerOf(by.road.info)} ${path.slice(HELD.length)}`) : undefined;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Where an answer points to, as its client can go there: what names the service itself names the way in instead.
+ * Refuses to follow anything, and to change what points elsewhere: a client that goes there goes without our credential.
+ */
+import { type Header, type RequestHead } from '@sallyport/http';
+import type { Upstream } from './upstream.ts';
+
+/** @param prefix `/r/<resource>` or '' */
+export function rewriteLocation(
+  headers: readonly Header[],
+  upstream: Upstream,
+  asked: RequestHead,
+  prefix: string,
+): readonly Header[] {
+  if (!headers.some(([name]) => name === 'location' || name === 'content-location')) return headers;
+  return headers.map((header): Header => {
+    const [name, value] = header;
+    return name === 'location' || name === 'content-location'
+      ? [name, rewritten(value, upstream, asked, prefix)]
+      : header;
+  });
+}
+
+function rewritten(value: string, { origin, base }: Upstream, asked: RequestHead, prefix: string): string {
+  const url = URL.parse(value, `${origin}/`);
+  if (url === null || url.origin !== origin) return value;
+  const absolute = /^[a-z][a-z0-9+.-]*:|^\/\//i.test(value);
+  // Relative to the request: it stays below the way in by itself.
+  if (!absolute && !value.startsWith('/')) return value;
+  const inside = base === '' || url.pathname === base || url.pathname.startsWith(`${base}/`);
+  if (!inside) return value;
+  const path = `${prefix}${url.pathname.slice(base.length)}${url.search}${url.hash}`;
+  return absolute ? `${asked.scheme}://${asked.authority}${path}` : path;
+}

@@ -1,0 +1,193 @@
+/**
+ * One client connection's part in a session: the principal's road, its dialect, the credential, the connections to the
+ * service. Refuses to know requests; those are exchanges.
+ */
+import type { ErrorCode, Logger } from '@sallyport/core';
+import type { Header, RequestHead } from '@sallyport/http';
+import type { Resource, Statement } from '@sallyport/model';
+import type {
+  HeldNotice,
+  JoinedSession,
+  SessionHost,
+  SessionMember,
+  SignedIn,
+  UncredentialedRequest,
+  UpstreamCredential,
+} from '@sallyport/protocol-kit';
+import type { DialectSession, HttpDialect, RequestBody } from './dialect.ts';
+import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
+import { type Upstream, upstreamOf } from './upstream.ts';
+import { UpstreamPool } from './upstream-pool.ts';
+
+/** What exchanges of this member need of it in common. */
+interface Ending {
+  end(code: ErrorCode): void;
+}
+
+const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
+
+function headText(headers: readonly Header[], secret: ReadonlySet<string>): string {
+  let text = '';
+  for (const [name, value] of headers) if (!secret.has(name)) text += `${name}: ${value}\n`;
+  return text;
+}
+
+/** What a dialect remembers lives as long as the session, whatever connections come and go. */
+const sessions = new WeakMap<SignedIn, DialectSession>();
+const heldBy = new WeakMap<Statement, (held: HeldNotice) => void>();
+
+function dialectSession(joined: JoinedSession, host: SessionHost): DialectSession {
+  const { road, recorder } = joined;
+  const known = sessions.get(road);
+  if (known !== undefined) return known;
+  const made: DialectSession = { road, resource: road.resource, recorder, state: new Map(), nowMs: () => host.nowMs() };
+  // One road, many connections: whoever asked about a statement is found by the statement.
+  road.onHeld = (held) => heldBy.get(held.statement)?.(held);
+  sessions.set(road, made);
+  return made;
+}
+
+export class MemberSession implements SessionMember {
+  joined!: JoinedSession;
+  road!: SignedIn;
+  session!: DialectSession;
+  resource!: Resource;
+  dialect!: HttpDialect;
+  upstream!: Upstream;
+  pool!: UpstreamPool;
+  credential!: UpstreamCredential;
+  readonly exchanges = new Set<Ending>();
+  ended: ErrorCode | undefined;
+  readonly #left: (member: MemberSession) => void;
+  readonly #held: HeldRequests;
+  readonly #log: Logger;
+  #hasCredential = false;
+  #hidesCookies = false;
+  #tokenExpiresAtMs = 0;
+  #recordedBytes: number | undefined;
+  #secretHeaders: ReadonlySet<string> = SECRET_HEADERS;
+
+  /** @param left it has ended: whoever kept it asks anew */
+  constructor(held: HeldRequests, log: Logger, left: (member: MemberSession) => void) {
+    this.#held = held;
+    this.#log = log;
+    this.#left = left;
+  }
+
+  bind(joined: JoinedSession, dialect: HttpDialect, host: SessionHost, offersH2: boolean): void {
+    this.joined = joined;
+    this.road = joined.road;
+    this.resource = joined.road.resource;
+    this.dialect = dialect;
+    this.session = dialectSession(joined, host);
+    this.upstream = upstreamOf(this.resource);
+    this.pool = new UpstreamPool(host, this.resource, this.upstream.secure, offersH2);
+    const target = this.resource.http ?? this.resource.mcp ?? this.resource.kubernetes;
+    this.#hidesCookies = target?.inject.as === 'cookie';
+    this.#recordedBytes = target?.recordBodies;
+    if (target?.tokenHeader !== undefined) this.#secretHeaders = new Set([...SECRET_HEADERS, target.tokenHeader]);
+    this.#tokenExpiresAtMs = joined.tokenExpiresAtMs;
+  }
+
+  /** The token that opened it may open more. */
+  isFresh(nowMs: number): boolean {
+    return this.ended === undefined && nowMs < this.#tokenExpiresAtMs;
+  }
+
+  /** Undefined when it is at hand, nearly always. Rejects with `credential.unavailable`. */
+  credentialReady(): Promise<void> | undefined {
+    if (this.#hasCredential) return this.credential.http?.ready();
+    return this.#fetchCredential();
+  }
+
+  async #fetchCredential(): Promise<void> {
+    this.credential = await this.road.credential();
+    await this.credential.http?.ready();
+    this.#hasCredential = true;
+  }
+
+  inject(request: UncredentialedRequest): { readonly target: string; readonly headers: readonly Header[] } {
+    return this.credential.http?.into(request) ?? request;
+  }
+
+  /** Cookies of a service that knows the credential by its cookie would be the credential. */
+  answerHeaders(headers: readonly Header[]): readonly Header[] {
+    return this.#hidesCookies ? headers.filter(([name]) => name !== 'set-cookie') : headers;
+  }
+
+  onHeld(statement: Statement, told: (held: HeldNotice) => void): void {
+    heldBy.set(statement, told);
+  }
+
+  heldAnswered(statement: Statement): void {
+    heldBy.delete(statement);
+  }
+
+  hold(approvalId: string, kept: KeptRequest): HeldRequest | undefined {
+    return this.#held.keep(approvalId, kept, this);
+  }
+
+  held(path: string): HeldRequest | undefined {
+    return this.#held.find(path, this);
+  }
+
+  // What a replay shows: heads without credentials, and the body as it was judged or is shown.
+
+  recordRequest(statement: Statement, request: RequestHead, body: RequestBody | undefined): void {
+    const number = this.road.statementNumber(statement);
+    const { recorder } = this.session;
+    recorder.statement(number, statement.text);
+    const text = `${request.method} ${request.target} HTTP/${request.version}\n${headText(request.headers, this.#secretHeaders)}`;
+    // What streams is not gone through by detectors: it is counted and digested, and not kept.
+    recorder.httpHead(number, 'request', this.road.hide(text), body?.read === true ? this.#recordedBytes : 0);
+    if (body?.read === true) recorder.httpBody(number, 'request', this.#hidden(body.bytes));
+  }
+
+  #hidden(bytes: Uint8Array): Uint8Array {
+    if (bytes.length === 0 || this.road.masks().detect.length === 0) return bytes;
+    const text = Buffer.from(bytes).toString('utf8');
+    const hidden = this.road.hide(text);
+    return hidden === text ? bytes : Buffer.from(hidden);
+  }
+
+  recordAnswer(statement: Statement, status: number, headers: readonly Header[]): void {
+    const number = this.road.statementNumber(statement);
+    this.session.recorder.httpEnd(number, 'request');
+    const text = `HTTP/1.1 ${status}\n${headText(headers, this.#secretHeaders)}`;
+    this.session.recorder.httpHead(number, 'response', text, this.#recordedBytes);
+  }
+
+  recordBody(statement: Statement, side: 'request' | 'response', bytes: Uint8Array): void {
+    this.session.recorder.httpBody(this.road.statementNumber(statement), side, bytes);
+  }
+
+  recordEnd(statement: Statement): void {
+    const number = this.road.statementNumber(statement);
+    this.session.recorder.httpEnd(number, 'request');
+    this.session.recorder.httpEnd(number, 'response');
+  }
+
+  log(error: unknown): void {
+    this.#log.error('a request broke and was refused', { session: this.road.info.id, error });
+  }
+
+  // The session.
+
+  end(code: ErrorCode): void {
+    if (this.ended !== undefined) return;
+    this.ended = code;
+    for (const exchange of this.exchanges) exchange.end(code);
+    this.leave();
+  }
+
+  bundleChanged(): void {
+    // Each request is judged by the bundle in force; nothing derived from one is kept here.
+  }
+
+  leave(): void {
+    this.ended ??= 'session.closed';
+    this.#left(this);
+    this.pool.close();
+    this.joined.leave();
+  }
+}

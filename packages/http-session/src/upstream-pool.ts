@@ -1,0 +1,154 @@
+/**
+ * Connections to the service for one client connection and session: never shared between principals, kept while they are
+ * whole, opened as needed up to a limit; beyond it requests wait their turn. Refuses to know what is sent.
+ */
+import { GatewayError, LIMITS } from '@sallyport/core';
+import type { Resource } from '@sallyport/model';
+import type {
+  SessionHost,
+  UpstreamCredential,
+  UpstreamOwner,
+  UpstreamPort,
+  UpstreamTls,
+} from '@sallyport/protocol-kit';
+import type { UpstreamLine } from './upstream-call.ts';
+import { Http1Line, type LineOwner } from './upstream-h1.ts';
+import { Http2Line } from './upstream-h2.ts';
+
+/** A port's owner before and after its line exists. */
+class Link implements UpstreamOwner {
+  line: Http1Line | Http2Line | undefined;
+  readonly secured = Promise.withResolvers<UpstreamTls>();
+  #closed: GatewayError | undefined;
+
+  constructor() {
+    // Not everybody waits for TLS.
+    this.secured.promise.catch(() => undefined);
+  }
+
+  get closed(): GatewayError | undefined {
+    return this.#closed;
+  }
+
+  upstreamBytes(chunk: Buffer): void {
+    this.line?.received(chunk);
+  }
+  upstreamSecured(tls: UpstreamTls): void {
+    this.secured.resolve(tls);
+  }
+  upstreamClosed(error: GatewayError | undefined): void {
+    this.#closed = error ?? new GatewayError('upstream.unreachable', { reason: 'closed' });
+    this.secured.reject(this.#closed);
+    this.line?.closed(error);
+  }
+  upstreamDrained(): void {
+    this.line?.drained();
+  }
+}
+
+interface Waiting {
+  readonly resolve: (line: UpstreamLine) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const HTTP1 = ['http/1.1'] as const;
+const BOTH = ['h2', 'http/1.1'] as const;
+
+export class UpstreamPool implements LineOwner {
+  readonly #host: SessionHost;
+  readonly #resource: Resource;
+  readonly #secure: boolean;
+  readonly #offersH2: boolean;
+  readonly #idle: UpstreamLine[] = [];
+  readonly #ports = new Map<UpstreamLine, UpstreamPort>();
+  readonly #waiting: Waiting[] = [];
+  #multiplexed: Http2Line | undefined;
+  #opening = 0;
+  #closed = false;
+
+  /** @param offersH2 the client speaks HTTP/2, so that what it multiplexes stays multiplexed where the service can */
+  constructor(host: SessionHost, resource: Resource, secure: boolean, offersH2: boolean) {
+    this.#host = host;
+    this.#resource = resource;
+    this.#secure = secure;
+    this.#offersH2 = offersH2;
+  }
+
+  /**
+   * A connection that takes a call now; at once nearly always. @param upgrade it must be HTTP/1.1
+   * @throws GatewayError `upstream.unreachable`, `upstream.tls`, `session.limit`
+   */
+  acquire(credential: UpstreamCredential, upgrade: boolean, fresh = false): UpstreamLine | Promise<UpstreamLine> {
+    if (!upgrade && this.#multiplexed?.free === true) return this.#multiplexed;
+    while (!fresh && this.#idle.length > 0) {
+      const line = this.#idle.pop() as UpstreamLine;
+      if (line.free) return line;
+    }
+    if (this.#ports.size + this.#opening < LIMITS.httpUpstreamConnectionsMax) return this.#open(credential, upgrade);
+    if (this.#waiting.length >= LIMITS.httpRequestsInFlightMax)
+      return Promise.reject(new GatewayError('session.limit', { reason: 'connections' }));
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  async #open(credential: UpstreamCredential, upgrade: boolean): Promise<UpstreamLine> {
+    if (this.#host.openUpstream === undefined)
+      throw new GatewayError('internal', { reason: 'no more connections here' });
+    this.#opening++;
+    const link = new Link();
+    const port = this.#host.openUpstream(link, this.#offersH2 && !upgrade ? BOTH : HTTP1);
+    try {
+      await port.connect(this.#resource);
+      let alpn: string | undefined;
+      if (this.#secure) {
+        port.startTls(this.#resource, credential);
+        const timer = setTimeout(() => port.destroy(), LIMITS.upstreamConnectMsMax);
+        alpn = (await link.secured.promise.finally(() => clearTimeout(timer))).alpn;
+      }
+      if (link.closed !== undefined || this.#closed) throw link.closed ?? new GatewayError('session.closed');
+      return this.#opened(link, port, alpn);
+    } catch (error) {
+      port.destroy();
+      throw error;
+    } finally {
+      this.#opening--;
+    }
+  }
+
+  #opened(link: Link, port: UpstreamPort, alpn: string | undefined): UpstreamLine {
+    const line = alpn === 'h2' ? new Http2Line(port, this) : new Http1Line(port, this);
+    link.line = line;
+    this.#ports.set(line, port);
+    if (line instanceof Http2Line) {
+      this.#multiplexed = line;
+      // Those that waited for a connection of their own share this one.
+      for (const { resolve } of this.#waiting.splice(0)) resolve(line);
+    }
+    return line;
+  }
+
+  free(line: UpstreamLine): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) next.resolve(line);
+    else this.#idle.push(line);
+  }
+
+  closed(line: UpstreamLine): void {
+    this.#ports.delete(line);
+    if (this.#multiplexed === line) this.#multiplexed = undefined;
+    const at = this.#idle.indexOf(line);
+    if (at !== -1) this.#idle.splice(at, 1);
+    // Its place is free, and nobody else will say so: whoever waits asks again.
+    const next = this.#waiting.shift();
+    if (next !== undefined) next.reject(RETRY);
+  }
+
+  /** Ends them all; calls that run are failed by their lines. */
+  close(): void {
+    this.#closed = true;
+    for (const port of this.#ports.values()) port.destroy();
+    for (const { reject } of this.#waiting.splice(0)) reject(new GatewayError('session.closed'));
+  }
+}
+
+/** Ask the pool again. */
+export const RETRY: unique symbol = Symbol('retry');

@@ -1,0 +1,109 @@
+/**
+ * By which way a request came in, and who it says it is: resource from the path's prefix or the host's name, token from the
+ * fields that may carry one. Both are taken off: nothing of them is sent on or judged.
+ * Refuses to verify; a wrong token is found where all wrong tokens are. Pure.
+ */
+import { GatewayError, Secret } from '@sallyport/core';
+import { type Header, hostOf, type RequestHead } from '@sallyport/http';
+import type { Resource } from '@sallyport/model';
+
+export interface WayIn {
+  readonly resource: string;
+  /** `/r/<resource>`, or '' where the host's name says it. */
+  readonly prefix: string;
+}
+
+const PREFIX = /^\/r\/([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?=\/|$|\?)/;
+
+/** @param domain lower case; '' = resources have no names of their own @returns undefined when it names no resource */
+export function wayIn(request: RequestHead, domain: string): WayIn | undefined {
+  if (domain !== '') {
+    const host = hostOf(request.authority);
+    const under = `.${domain}`;
+    const label = host.endsWith(under) ? host.slice(0, -under.length) : '';
+    if (label !== '' && !label.includes('.')) return { resource: label, prefix: '' };
+  }
+  const match = PREFIX.exec(request.path);
+  // What is decoded must be what was written: no way in by an escape.
+  return match === null || !request.target.startsWith(match[0])
+    ? undefined
+    : { resource: match[1] as string, prefix: match[0] };
+}
+
+/** The request as it reads behind the prefix. */
+export function behind(request: RequestHead, { prefix }: WayIn): RequestHead {
+  if (prefix === '') return request;
+  const cut = (text: string): string => {
+    const rest = text.slice(prefix.length);
+    return rest.startsWith('/') ? rest : `/${rest}`;
+  };
+  return { ...request, target: cut(request.target), path: cut(request.path) };
+}
+
+/** @throws GatewayError `http.misdirected` when the connection was opened for another name (RFC 9110 section 7.4) */
+export function requireOwnHost(request: RequestHead, serverName: string | undefined): void {
+  if (serverName === undefined || serverName === '') return;
+  if (hostOf(request.authority) !== serverName.toLowerCase().replace(/\.$/, ''))
+    throw new GatewayError('http.misdirected');
+}
+
+const BEARER = /^bearer +(\S+)$/i;
+const BASIC = /^basic +([A-Za-z0-9+/=]+)$/i;
+
+function credentialIn(value: string): string | undefined {
+  const bearer = BEARER.exec(value);
+  if (bearer !== null) return bearer[1];
+  const basic = BASIC.exec(value);
+  if (basic === null) return undefined;
+  const text = Buffer.from(basic[1] as string, 'base64').toString('utf8');
+  const password = text.slice(text.indexOf(':') + 1);
+  // `curl -u token:` names it as the user.
+  return password === '' ? text.slice(0, -1) : password;
+}
+
+export interface Shown {
+  /** '' when none was shown. */
+  readonly token: string;
+  /** The field it came in; '' without. */
+  readonly by: string;
+}
+
+/** The token of a request. @param tokenHeader a field the resource names besides; lower case */
+export function shownToken(headers: readonly Header[], tokenHeader: string | undefined): Shown {
+  let proxy: string | undefined;
+  let own: string | undefined;
+  let named: string | undefined;
+  for (const [name, value] of headers) {
+    if (name === 'proxy-authorization') proxy = proxy === undefined ? value : '';
+    else if (name === 'authorization') own = own === undefined ? value : '';
+    else if (name === tokenHeader) named = named === undefined ? value : '';
+  }
+  if (proxy !== undefined) return { token: credentialIn(proxy) ?? '', by: 'proxy-authorization' };
+  if (named !== undefined) return { token: credentialIn(named) ?? named, by: tokenHeader ?? '' };
+  if (own !== undefined) return { token: credentialIn(own) ?? '', by: 'authorization' };
+  return { token: '', by: '' };
+}
+
+/**
+ * The fields that are judged and sent on: without the token, whichever field it came in, without what a client of a proxy
+ * says of itself, and without a credential of the client's own where the gateway puts one in.
+ */
+export function withoutToken(headers: readonly Header[], resource: Resource, by: string): readonly Header[] {
+  const target = resource.http ?? resource.mcp ?? resource.kubernetes;
+  const keepsOwn = target?.inject.as === 'none' && by !== 'authorization' && resource.kind === 'http';
+  const { tokenHeader } = target ?? {};
+  return headers.filter(
+    ([name]) =>
+      name !== 'proxy-authorization' &&
+      name !== tokenHeader &&
+      (name !== 'authorization' || keepsOwn) &&
+      name !== 'x-forwarded-for' &&
+      name !== 'x-forwarded-host' &&
+      name !== 'x-forwarded-proto' &&
+      name !== 'x-real-ip' &&
+      name !== 'forwarded' &&
+      name !== 'via',
+  );
+}
+
+export const secretToken = (token: string): Secret<string> => new Secret(token);

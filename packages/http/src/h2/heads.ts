@@ -1,0 +1,146 @@
+/**
+ * Heads of HTTP/2 as this package's own: what nghttp2 let through is read once more, by the rules of RFC 9113 section 8 that
+ * keep it from turning into something else when it is written as HTTP/1.1 (downgrade smuggling).
+ */
+import { GatewayError, LIMITS } from '@sallyport/core';
+import { fieldName, HOP_BY_HOP, hasControl, isToken } from '../fields.ts';
+import {
+  type BodyFraming,
+  type Header,
+  NO_BODY,
+  type RequestHead,
+  type ResponseHead,
+  STREAM_BODY,
+} from '../message.ts';
+import { readTarget, requireAuthority } from '../path.ts';
+
+const malformed = (reason: string): GatewayError => new GatewayError('http.malformed', { reason });
+const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
+const DIGITS = /^[0-9]{1,15}$/;
+
+interface Fields {
+  readonly pseudo: Map<string, string>;
+  readonly headers: Header[];
+  host: string | undefined;
+  length: string | undefined;
+  expect: string;
+}
+
+/** @param raw names and values in turn, as node:http2 gives them */
+function readFields(raw: readonly string[]): Fields {
+  const fields: Fields = { pseudo: new Map(), headers: [], host: undefined, length: undefined, expect: '' };
+  if (raw.length / 2 > LIMITS.httpHeadersMax + 4) throw new GatewayError('http.header_limit', { reason: 'count' });
+  const cookies: string[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const written = raw[at] as string;
+    const value = (raw[at + 1] as string).trim();
+    if (hasControl(value)) throw smuggling('a control character');
+    if (written.startsWith(':')) {
+      if (fields.pseudo.has(written)) throw smuggling('a pseudo-field twice');
+      fields.pseudo.set(written, value);
+      continue;
+    }
+    const name = fieldName(written);
+    if (name === undefined || name !== written) throw smuggling('a field name');
+    // A connection has no fields of its own in HTTP/2 (RFC 9113 section 8.2.2).
+    if (HOP_BY_HOP.has(name) && name !== 'te' && name !== 'trailer') throw smuggling('a field of the connection');
+    if (name === 'te' || name === 'trailer') continue;
+    if (name === 'host') {
+      if (fields.host !== undefined) throw smuggling('Host twice');
+      fields.host = value;
+    } else if (name === 'content-length') {
+      if (fields.length !== undefined) throw smuggling('Content-Length twice');
+      fields.length = value;
+    } else if (name === 'expect') fields.expect = value.toLowerCase();
+    else if (name === 'cookie') cookies.push(value);
+    else fields.headers.push([name, value]);
+  }
+  // Crumbs are one field outside HTTP/2 (RFC 9113 section 8.2.3).
+  if (cookies.length > 0) fields.headers.push(['cookie', cookies.join('; ')]);
+  return fields;
+}
+
+function framingOf(length: string | undefined, ended: boolean): BodyFraming {
+  if (length !== undefined && !DIGITS.test(length)) throw smuggling('Content-Length');
+  if (ended) {
+    if (length !== undefined && Number(length) !== 0) throw smuggling('a length without a body');
+    return NO_BODY;
+  }
+  return length === undefined ? STREAM_BODY : { kind: 'length', bytes: Number(length) };
+}
+
+/**
+ * @param ended the stream has no body
+ * @throws GatewayError `http.malformed`, `http.smuggling`, `http.header_limit`
+ */
+export function readHttp2Request(raw: readonly string[], ended: boolean): RequestHead {
+  const fields = readFields(raw);
+  const { pseudo, host } = fields;
+  const method = pseudo.get(':method') ?? '';
+  if (!isToken(method) || method.length > 32) throw malformed('method');
+  if (pseudo.has(':protocol')) throw new GatewayError('http.upgrade_refused');
+  const authority = requireAuthority(pseudo.get(':authority') ?? host ?? '');
+  if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) throw smuggling('two hosts');
+  if (fields.expect !== '' && fields.expect !== '100-continue') throw malformed('Expect');
+  const framing = framingOf(fields.length, ended);
+  const common = {
+    method,
+    scheme: 'https',
+    authority,
+    headers: fields.headers,
+    version: '2',
+    framing,
+    expectContinue: fields.expect !== '' && framing.kind !== 'none',
+    upgrade: '',
+  } as const;
+  if (method === 'CONNECT') return { ...common, target: authority, path: '', query: '' };
+  if (pseudo.get(':scheme') !== 'https') throw malformed('scheme');
+  const target = pseudo.get(':path') ?? '';
+  if (!target.startsWith('/')) throw malformed('request target');
+  return { ...common, ...readTarget(target) };
+}
+
+export interface ReadHttp2Response {
+  readonly head: ResponseHead;
+  readonly saidLength: string | undefined;
+}
+
+/** @throws GatewayError `http.upstream` */
+export function readHttp2Response(raw: readonly string[], ended: boolean, method: string): ReadHttp2Response {
+  try {
+    const fields = readFields(raw);
+    const said = fields.pseudo.get(':status') ?? '';
+    if (!/^[1-5][0-9]{2}$/.test(said) || said === '101') throw malformed('status');
+    const status = Number(said);
+    const bodiless = method === 'HEAD' || status === 204 || status === 304 || ended;
+    return {
+      head: { status, headers: fields.headers, framing: bodiless ? NO_BODY : framingOf(fields.length, false) },
+      saidLength: fields.length,
+    };
+  } catch (cause) {
+    throw new GatewayError('http.upstream', { reason: 'head' }, { cause });
+  }
+}
+
+/** Trailers as node:http2 gives them. Pseudo-fields and what frames a message are left out. */
+export function readHttp2Trailers(raw: readonly string[]): readonly Header[] {
+  const trailers: Header[] = [];
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const name = fieldName(raw[at] as string);
+    const value = raw[at + 1] as string;
+    if (name !== undefined && !name.startsWith(':') && !hasControl(value)) trailers.push([name, value]);
+  }
+  return trailers;
+}
+
+/** For node:http2, which wants one value for each name but Set-Cookie. */
+export function http2Fields(headers: readonly Header[]): Record<string, string | string[]> {
+  const fields: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
+  for (const [name, value] of headers) {
+    if (HOP_BY_HOP.has(name)) continue;
+    const known = fields[name];
+    if (name === 'set-cookie') fields[name] = Array.isArray(known) ? [...known, value] : [value];
+    else fields[name] = known === undefined ? value : `${String(known)}, ${value}`;
+  }
+  return fields;
+}

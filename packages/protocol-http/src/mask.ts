@@ -1,0 +1,35 @@
+/**
+ * How an HTTP service's answer is shown under a verdict's masks. Refuses answers that must be masked and cannot be read.
+ */
+import {
+  type Header,
+  headersToMaskable,
+  maskAnswer,
+  maskHeaders,
+  type RequestHead,
+  type ResponseHead,
+} from '@sallyport/http';
+import { type AnswerPlan, type DialectSession, type ForwardedRequest, PASS } from '@sallyport/http-session';
+import type { MaskSet } from '@sallyport/model';
+
+/** @throws GatewayError `http.body_unmaskable` */
+export function maskedAnswer(
+  request: RequestHead,
+  response: ResponseHead,
+  session: DialectSession,
+  masks: MaskSet,
+): AnswerPlan {
+  const { maskKey } = session.road;
+  const { masker, headers } = maskAnswer(request.method, response, masks, maskKey);
+  const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
+  if (masker === undefined && headers === undefined)
+    return masks.detect.length === 0 && masks.headers === undefined ? PASS : { trailers };
+  return { ...(masker === undefined ? {} : { masker }), ...(headers === undefined ? {} : { headers }), trailers };
+}
+
+/** The request as it is sent on: it asks for nothing whose answer could not be masked. */
+export const maskableRequest = ({ method, target, headers }: RequestHead, masks: MaskSet): ForwardedRequest => ({
+  method,
+  target,
+  headers: headersToMaskable(headers, masks),
+});
