@@ -14,6 +14,7 @@ import { registerConnect } from './commands/connect.ts';
 import { registerCredentials } from './commands/credentials.ts';
 import { registerDelegations } from './commands/delegations.ts';
 import { registerGrants } from './commands/grants.ts';
+import { registerKube } from './commands/kube.ts';
 import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerProjects } from './commands/projects.ts';
@@ -76,6 +77,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerSql(registry);
   registerSsh(registry);
   registerRun(registry);
+  registerKube(registry);
   registerApprovals(registry);
   registerDelegations(registry);
   registerRequests(registry);

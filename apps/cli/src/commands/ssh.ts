@@ -4,6 +4,7 @@ import type { Resource } from '@sallyport/api-client';
 import { writePrivateFile } from '../config/private-file.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
+import { ownEnvironment, ownWords } from '../own-words.ts';
 import type { WayInOptions } from '../proxy/way-in.ts';
 import { spawnClient } from '../spawn-client.ts';
 import { certify } from '../ssh/certify.ts';
@@ -104,7 +105,7 @@ async function sshConfig(
     for await (const resource of context.api.resources.list({ reachable: 'true', type: 'ssh' }))
       if (resource.endpoints.some(({ protocol }) => protocol === 'ssh')) resources.push(resource);
   const folder = keyFolder(context.terminal.env, context.access.profileName);
-  const renew = [...programWords(context), 'ssh-cert', '--quiet'].map(shellWord).join(' ');
+  const renew = [...startAgain(context), 'ssh-cert', '--quiet'].map(shellWord).join(' ');
   const lines = resources.flatMap((resource) =>
     configBlock(
       resource.name,
@@ -130,16 +131,8 @@ async function sshConfig(
   ]);
 }
 
-/** How this program was started, with the options that say who one is. */
-function programWords({ options, terminal }: Context): readonly string[] {
-  const start = [process.execPath, ...process.execArgv, process.argv[1] ?? 'sallyport'];
-  const file = terminal.env['SALLYPORT_CONFIG'];
-  return [
-    ...(file === undefined || file === '' ? [] : ['env', `SALLYPORT_CONFIG=${path.resolve(file)}`]),
-    ...start,
-    ...(options.profile === undefined ? [] : ['--profile', options.profile]),
-    ...(options.project === undefined ? [] : ['--project', options.project]),
-    ...(options.url === undefined ? [] : ['--url', options.url]),
-    ...(options.as === undefined ? [] : ['--as', options.as]),
-  ];
+/** As a shell is told it. */
+function startAgain(context: Context): readonly string[] {
+  const env = Object.entries(ownEnvironment(context)).map(([name, value]) => `${name}=${value}`);
+  return [...(env.length === 0 ? [] : ['env', ...env]), ...ownWords(context)];
 }
