@@ -18,7 +18,7 @@ interface Bed {
   readonly film: string[];
   readonly ended: (ErrorCode | '')[];
   readonly closes: number;
-  wake(): void;
+  readonly wake: () => void;
 }
 
 function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
