@@ -111,6 +111,8 @@ export const LIMITS = {
   httpHeldAnswerMsMax: 10 * 60_000,
   /** One Server-Sent Event, or text message of a WebSocket, that is masked; a longer one ends the answer. */
   httpEventBytesMax: 1024 * 1024,
+  /** Of a GraphQL document that is judged. */
+  httpGraphqlTokensMax: 10_000,
   /** Headers of one part of a multipart body. */
   httpPartHeadBytesMax: 16 * 1024,
   /** A compressed body may grow to so much in any case; beyond it, by so many times. */

@@ -41,3 +41,8 @@ export {
   withoutHeaders,
 } from './message.ts';
 export { hostOf, type ReadTarget, readPath, readTarget, requireAuthority } from './path.ts';
+export { type GraphqlReading, readGraphql } from './request/graphql.ts';
+export { type OpenApiRoutes, routesOfOpenApi } from './request/openapi.ts';
+export { type BodyContext, type ReadBody, readGraphqlQuery, readRequestBody } from './request/read-body.ts';
+export { matchRoute } from './request/routes.ts';
+export { strictJsonFields } from './request/strict-json.ts';

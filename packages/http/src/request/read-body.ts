@@ -1,0 +1,140 @@
+/**
+ * A request's body as rules read it. What is not certain to be read by the service as it is read here is unread, and rules
+ * that ask for it match: a coding or charset nobody knows, two types, a key twice, JSON that says it is a form.
+ * Limits: httpBodyJudgedBytesMax. docs/reference/http-masking.md, Bodies in rules.
+ */
+import { LIMITS } from '@sallyport/core';
+import { type BodyFacts, type BodyField, fieldNumber, pathKey } from '@sallyport/model';
+import { decodeBody } from '../body/content-coding.ts';
+import { bodyKindOf, parseMediaType } from '../body/content-type.ts';
+import { formDecoded } from '../body/form-body.ts';
+import { type Header, headerValues } from '../message.ts';
+import { type GraphqlReading, readGraphql } from './graphql.ts';
+import { strictJsonFields, utf8Text } from './strict-json.ts';
+
+export interface ReadBody {
+  readonly facts: BodyFacts;
+  /** A GraphQL request that gives fields other names: masks by path cannot follow them. */
+  readonly renames: boolean;
+  /** The body without its content coding; undefined where it is unread. */
+  readonly text: string | undefined;
+}
+
+const UNREAD: ReadBody = { facts: { read: false }, renames: false, text: undefined };
+
+export interface BodyContext {
+  /** The resource speaks GraphQL at this path. */
+  readonly graphql: boolean;
+  /** Of the URL, raw. */
+  readonly query: string;
+}
+
+/** @param bytes the whole body as it was sent */
+export function readRequestBody(
+  headers: readonly Header[],
+  bytes: Uint8Array,
+  { graphql, query }: BodyContext,
+): ReadBody {
+  // Servers differ in whether the URL or the body says what runs.
+  if (graphql && namesGraphql(query)) return UNREAD;
+  const types = new Set(headerValues(headers, 'content-type'));
+  const coding = headerValues(headers, 'content-encoding').join(',');
+  const plain = decodeBody(bytes, coding, LIMITS.httpBodyJudgedBytesMax);
+  if (types.size > 1 || plain === undefined) return UNREAD;
+  const media = parseMediaType([...types][0] ?? '');
+  const charset = (media.parameters.get('charset') ?? 'utf-8').toLowerCase();
+  if (!['utf-8', 'utf8', 'us-ascii'].includes(charset)) return UNREAD;
+  const text = utf8Text(plain);
+  if (text === undefined) return UNREAD;
+  if (media.type === 'application/graphql') return graphqlText(text);
+  // Many services read JSON whatever its type says.
+  const isJson = /^[ \t\r\n]*[{[]/.test(text);
+  switch (bodyKindOf(media.type)) {
+    case 'json':
+      return jsonBody(plain, text, graphql, '');
+    case 'form':
+      return isJson ? UNREAD : formBody(text);
+    case 'text':
+    case 'data':
+    case 'unsure':
+    case 'sse':
+      if (isJson) return jsonBody(plain, text, graphql, text);
+      return graphql ? UNREAD : { facts: { ...NO_FACTS, text }, renames: false, text };
+    case 'multipart':
+    case 'packed':
+    case 'media':
+      return UNREAD;
+    default:
+      return UNREAD;
+  }
+}
+
+const NO_FACTS = {
+  read: true,
+  fields: [],
+  graphqlKind: '',
+  graphqlName: '',
+  graphqlFields: [],
+  duplicateKeys: false,
+  text: '',
+} as const;
+
+function jsonBody(plain: Uint8Array, text: string, graphql: boolean, shown: string): ReadBody {
+  const fields = strictJsonFields(plain);
+  if (fields === undefined) return UNREAD;
+  const facts = { ...NO_FACTS, fields, text: shown };
+  if (!graphql) return { facts, renames: false, text };
+  return withGraphql(facts, readGraphql(JSON.parse(text)), text);
+}
+
+function withGraphql(
+  facts: Extract<BodyFacts, { read: true }>,
+  reading: GraphqlReading | undefined,
+  text: string,
+): ReadBody {
+  if (reading === undefined) return UNREAD;
+  return {
+    facts: { ...facts, graphqlKind: reading.kind, graphqlName: reading.name, graphqlFields: reading.fields },
+    renames: reading.renames,
+    text,
+  };
+}
+
+const graphqlText = (text: string): ReadBody => withGraphql({ ...NO_FACTS, text }, readGraphql({ query: text }), text);
+
+const namesGraphql = (query: string): boolean => {
+  const parameters = new URLSearchParams(query);
+  return ['query', 'operationName', 'extensions', 'documentId', 'id'].some((name) => parameters.has(name));
+};
+
+/** A GraphQL request in the query of a URL. @param query raw, without `?` */
+export function readGraphqlQuery(query: string): ReadBody {
+  const parameters = new URLSearchParams(query);
+  if (parameters.getAll('query').length !== 1 || parameters.getAll('operationName').length > 1) return UNREAD;
+  const text = parameters.get('query') ?? '';
+  return withGraphql(
+    { ...NO_FACTS, text },
+    readGraphql({ query: text, operationName: parameters.get('operationName') ?? undefined }),
+    text,
+  );
+}
+
+function formBody(text: string): ReadBody {
+  const fields: BodyField[] = [];
+  const seen = new Set<string>();
+  let duplicateKeys = false;
+  for (const pair of text.split('&')) {
+    if (pair === '') continue;
+    const equals = pair.indexOf('=');
+    const name = decoded(equals < 0 ? pair : pair.slice(0, equals));
+    const value = decoded(equals < 0 ? '' : pair.slice(equals + 1));
+    if (name === undefined || value === undefined || fields.length >= LIMITS.bodyFieldsMax) return UNREAD;
+    duplicateKeys ||= seen.has(name);
+    seen.add(name);
+    fields.push({ path: pathKey(name), value, number: fieldNumber(value), kind: 'string' });
+  }
+  return { facts: { ...NO_FACTS, fields, duplicateKeys, text }, renames: false, text };
+}
+
+/** Undefined for what is not UTF-8 once it is unescaped. */
+const decoded = (part: string): string | undefined => utf8Text(formDecoded(Buffer.from(part)));
