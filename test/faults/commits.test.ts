@@ -34,7 +34,7 @@ async function prepare(): Promise<void> {
 async function holding(): Promise<{ readonly bot: SqlSession; readonly commit: Promise<string>; readonly id: string }> {
   const { stack, as } = running();
   const rest = await as('ana');
-  // A request of an agent that died stays until it expires: the one that is meant is new.
+  // One of a test before may still be in the inbox: the one that is meant is new.
   const ids = async (): Promise<readonly string[]> =>
     (await rest.call<{ items: { id: string }[] }>('GET', '/v1/approvals?state=pending&answerable=true')).items.map(
       (one) => one.id,
@@ -65,12 +65,18 @@ async function holding(): Promise<{ readonly bot: SqlSession; readonly commit: P
 test('an agent that dies while a COMMIT waits has committed nothing, and holds no lock', async () => {
   await prepare();
   const { stack } = running();
-  const { commit } = await holding();
+  const { commit, id } = await holding();
   process.kill(stack.agent().pid, 'SIGKILL');
   expect(await commit).not.toBe('COMMIT');
   await eventually(async () => ((await locks()) === '0' ? true : undefined), 10_000);
   expect(await left()).toBe('10');
   await stack.restartAgent();
+  // Nobody holds it any more: it is no request to answer.
+  const rest = await running().as('ana');
+  const state = () => rest.call<{ state: string; reason: string | null }>('GET', `/v1/approvals/${id}`);
+  await eventually(async () => ((await state()).state === 'pending' ? undefined : true), 10_000);
+  expect(await state()).toMatchObject({ state: 'lost', votes: [] });
+  await expect(rest.call('POST', `/v1/approvals/${id}/approve`, {})).rejects.toThrow(/approval\.answered/);
 });
 
 test('a client that hangs up while its COMMIT waits has committed nothing', async () => {

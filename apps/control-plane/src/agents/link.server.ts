@@ -133,8 +133,12 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     );
   }
 
-  /** Tickets that were approved while the agent was away. Open holds are announced again and answered then. */
+  /**
+   * Tickets that were approved while the agent was away, and the way for those that are not answered yet: a process that was
+   * started anew does not announce what one before it asked. Open holds are announced again and answered then.
+   */
   async #sendTickets(link: Link): Promise<void> {
+    for (const id of await this.approvals.askedTickets(link.agent.id)) link.announced(id);
     for (const { id, signed } of await this.approvals.ticketsFor(link.agent.id)) {
       if (link.announced(id)) link.answer(id, signed);
     }
@@ -251,6 +255,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         lastSeenAt: this.clock.now(),
       });
       await link.greet(this.clock.nowMs(), hello);
+      await this.approvals.started(link.source);
       await this.#sendTickets(link);
       for (const sessionId of this.sessions.watchedOf(link.agent.id)) link.send({ watch: { sessionId, on: true } });
     },

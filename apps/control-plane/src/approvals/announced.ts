@@ -12,6 +12,9 @@ const REQUEST_BYTES_MAX = 1024 * 1024;
 export interface AgentSource {
   readonly agentId: string;
   readonly projectId: string;
+  /** Its process, as its chain is named; 0 where it has not said. */
+  readonly instance: string;
+  readonly chainEpoch: number;
 }
 
 /** PostgreSQL keeps no NUL in a text, and in jsonb no half of a character, as a cut leaves one. */
@@ -78,6 +81,7 @@ function escalationOf(
 
 /** @param expiresAt and nowMs in UTC milliseconds */
 export const rowOf = (
+  { instance, chainEpoch }: AgentSource,
   request: ApprovalRequest,
   expiresAt: number,
   nowMs: number,
@@ -85,6 +89,8 @@ export const rowOf = (
   id: request.id,
   projectId: request.projectId,
   agentId: request.agentId,
+  instance,
+  chainEpoch,
   sessionId: request.sessionId,
   resourceId: request.resourceId,
   principalId: request.principal.id,

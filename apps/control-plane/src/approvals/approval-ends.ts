@@ -48,7 +48,7 @@ export class ApprovalEnds {
   async tellEnd(
     tx: Tx,
     row: Pick<RequestWithVotes, 'id' | 'projectId'>,
-    state: 'withdrawn' | 'revoked',
+    state: 'withdrawn' | 'lost' | 'revoked',
     by: { readonly name: string; readonly reason: string },
     persons: readonly string[] = [],
   ): Promise<void> {

@@ -12,6 +12,7 @@ export const APPROVAL_STATES = [
   'denied',
   'expired',
   'withdrawn',
+  'lost',
   'consumed',
   'revoked',
 ] as const;

@@ -68,6 +68,25 @@ export class ApprovalsRepository {
     return count > 0;
   }
 
+  /** Pending ones whose statement an earlier process of the same slot held. */
+  async heldBefore(source: {
+    readonly agentId: string;
+    readonly instance: string;
+    readonly chainEpoch: number;
+  }): Promise<readonly string[]> {
+    const rows = await this.database.client.approvalRequest.findMany({
+      where: {
+        agentId: source.agentId,
+        state: 'pending',
+        mode: 'wait',
+        instance: source.instance,
+        chainEpoch: { gt: 0, lt: source.chainEpoch },
+      },
+      select: { id: true },
+    });
+    return rows.map((row) => row.id);
+  }
+
   /** Pending ones past their time, locked for this replica alone. */
   async overdue(tx: Tx, limit: number): Promise<readonly string[]> {
     const rows = await tx.$queryRaw<{ id: string }[]>`
@@ -92,6 +111,14 @@ export class ApprovalsRepository {
       where: { agentId, mode: 'ticket', state: 'approved', consumedAt: null, answeredAt: { gte: since } },
       select: { id: true, signed: true },
     });
+  }
+
+  async askedTickets(agentId: string): Promise<readonly string[]> {
+    const rows = await this.database.client.approvalRequest.findMany({
+      where: { agentId, mode: 'ticket', state: 'pending' },
+      select: { id: true },
+    });
+    return rows.map((row) => row.id);
   }
 
   /** Names by id, of resources of the requests' own project: an agent may name any id. */

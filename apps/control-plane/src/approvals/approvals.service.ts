@@ -28,6 +28,7 @@ import { Seats } from './seats.service.ts';
 import { seatOf, seatsTaken, tally } from './tally.ts';
 import { type GivenTerms, readTerms } from './terms.ts';
 
+const LOST = 'the agent that held the statement was started anew: it did not run';
 const SWEEP_MS = 500;
 const SWEEP_BATCH = 50;
 /** How long an agent that was away still gets an answer. */
@@ -80,7 +81,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     if (!announced(request.id)) throw new GatewayError('request.throttled', { what: 'approvals' });
     const signed = await this.database.transaction(async (tx) => {
       const expiresAt = Math.min(request.expiresAt, this.clock.nowMs() + LIMITS.approvalWaitMsMax);
-      if (await this.repository.insert(tx, rowOf(request, expiresAt, this.clock.nowMs()))) {
+      if (await this.repository.insert(tx, rowOf(source, request, expiresAt, this.clock.nowMs()))) {
         await this.ends.tell(tx, 'approval.requested', request, expiresAt);
         return undefined;
       }
@@ -105,6 +106,31 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       // Where it was asked there is nothing left to press; who asked has gone by themselves.
       await this.ends.tellEnd(tx, known, 'withdrawn', { name: '', reason: '' });
     });
+  }
+
+  /**
+   * A process of an agent has started: what the one before it in its slot held is held by nobody, so no answer may be asked
+   * for or given any more. Tickets stay: they are for a later run of their statement.
+   */
+  async started(source: AgentSource): Promise<void> {
+    if (source.chainEpoch === 0) return;
+    for (const id of await this.repository.heldBefore(source)) {
+      await this.database.transaction(async (tx) => {
+        const row = await this.repository.lock(tx, id);
+        if (row === null || row.state !== 'pending') return;
+        await this.repository.finish(tx, id, { state: 'lost', reason: LOST, answeredAt: this.clock.now() });
+        await recordAct(tx, {
+          projectId: row.projectId,
+          principal: undefined,
+          action: 'approval.lost',
+          target: `approval/${id}`,
+          detail: { digest: row.digest, agentId: row.agentId, votes: row.votes.length, wanted: row.count },
+          requestId: 'link',
+        });
+        const asker = row.body as unknown as ApprovalRequest;
+        await this.ends.tellEnd(tx, row, 'lost', { name: '', reason: LOST }, askersOf(asker));
+      });
+    }
   }
 
   /** A ticket was used. A second use is not: it raises an alarm. */
@@ -312,6 +338,11 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
   async ticketsFor(agentId: string): Promise<readonly { id: string; signed: string }[]> {
     const rows = await this.repository.openTickets(agentId, new Date(this.clock.nowMs() - ANSWERS_KEPT_MS));
     return rows.flatMap(({ id, signed }) => (signed === null ? [] : [{ id, signed }]));
+  }
+
+  /** Tickets that an agent asked for and nobody has answered. */
+  askedTickets(agentId: string): Promise<readonly string[]> {
+    return this.repository.askedTickets(agentId);
   }
 
   /** Asks further groups about what nobody answered, and ends it when its time is over. Each row is one replica's. */

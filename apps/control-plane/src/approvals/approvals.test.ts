@@ -77,9 +77,9 @@ afterAll(async () => {
   await plane.stop();
 });
 
-function connect(): TestLink {
+function connect(chainEpoch = 1, instance = 'main'): TestLink {
   const made = new TestLink(plane.controlPlane.ready.link, root, agent);
-  made.hello();
+  made.hello({ chainEpoch, instance });
   return made;
 }
 
@@ -289,6 +289,34 @@ test('a ticket that was approved while the agent was away comes with the greetin
   await approve(other.id, 'ana');
   await answerOf(other.id);
   expect(link.received.some((message) => message.answer?.id === made.id)).toBe(false);
+});
+
+test('what a process of the agent held is lost with it: the next one of its slot ends it, and who asked is told', async () => {
+  const held = await ask();
+  const ticket = await ask({ mode: 'ticket' });
+  link.close();
+  const again = connect(2);
+  await again.last('welcome');
+  const state = async (id: string) => (await plane.call('GET', `/v1/approvals/${id}`)).body['state'];
+  await expect.poll(() => state(held.id), { timeout: 10_000 }).toBe('lost');
+  expect((await approve(held.id, 'ana')).body).toMatchObject({ code: 'approval.answered' });
+  const told = () => hooks.find((hook) => hook.event === 'approval.answered' && hook.body.includes(held.id))?.body;
+  await expect.poll(told, { timeout: 10_000 }).toContain('"state":"lost"');
+  // A ticket is for a later run: it is still asked for, and its answer finds the process that did not ask.
+  expect(await state(ticket.id)).toBe('pending');
+  await approve(ticket.id, 'ana');
+  await again.until(() => again.received.find((message) => message.answer?.id === ticket.id));
+  // The same process, and one of another slot, take nothing away.
+  const kept = await ask({}, again);
+  const beside = connect(9, 'other');
+  await beside.last('welcome');
+  again.close();
+  link = connect(2);
+  await link.last('welcome');
+  await ask();
+  expect(await state(kept.id)).toBe('pending');
+  await deny(kept.id, 'ana', { reason: 'done' });
+  beside.close();
 });
 
 test('a request in another agent’s name, or that nobody can read, changes nothing', async () => {

@@ -299,7 +299,7 @@ export interface ApplyRequest {
 
 export interface ApprovalRequest {
   readonly id: string;
-  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn' | 'consumed' | 'revoked';
+  readonly state: 'pending' | 'approved' | 'denied' | 'expired' | 'withdrawn' | 'lost' | 'consumed' | 'revoked';
   /** The caller may answer it. */
   readonly answerable: boolean;
   readonly principal: {
