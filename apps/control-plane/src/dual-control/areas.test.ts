@@ -39,6 +39,9 @@ beforeAll(async () => {
   await plane.call('POST', '/v1/identity-providers', SAML('before', await metadata('sso')));
   // The key pair of a SAML provider makes itself when it is first needed.
   await fetch(`${plane.url}/v1/saml/before/metadata`);
+  // Of ann's, made by bob while he needed nobody for it.
+  const forged = await call('bob', 'POST', '/v1/principals/ann/tokens', { name: 'x' });
+  tokens['ann-by-bob'] = String(forged.body['token']);
   expect((await call('ann', 'PUT', '/v1/dual-control', { areas: [...AREAS] })).status).toBe(200);
 }, 60_000);
 afterAll(async () => await plane.stop());
@@ -128,6 +131,24 @@ test('trust rules, keys of machines and tokens of directories are made by two', 
   expect(await client().scimClient.count()).toBe(1);
 });
 
+test('secrets of machines and tokens for another are made by two; one’s own token, and taking one away, need nobody', async () => {
+  const ip = 'identity-provider';
+  await made(ip, 'POST', '/v1/principals/ci/secrets', {});
+  expect(await client().clientSecret.count()).toBe(1);
+  const id = await proposed(ip, 'POST', '/v1/principals/ci/tokens', { name: 'for-ci' });
+  expect((await approve(id)).body.state).toBe('executed');
+  const taken = await call('ann', 'POST', `/v1/change-proposals/${id}/answer`);
+  const token = taken.body['body'] as { id: string; token: string };
+  expect((await plane.call<Body>('GET', '/v1/whoami', undefined, token.token)).body['name'] ?? 'ci').toBe('ci');
+  const own = await call('ann', 'POST', '/v1/principals/ann/tokens', { name: 'mine' });
+  expect(own.status).toBe(201);
+  // By a token in which bob had a hand it is bob's as well.
+  const bobs = await call('ann-by-bob', 'POST', '/v1/principals/ann/tokens', { name: 'not-mine' });
+  expect([bobs.status, bobs.body.areas]).toEqual([202, [ip]]);
+  await call('ann', 'POST', `/v1/change-proposals/${bobs.body.id}/withdraw`);
+  expect((await call('ann', 'DELETE', `/v1/tokens/${token.id}`)).status).toBe(204);
+});
+
 test('a link to an account needs two, and only its proposer gets it: not who agreed, by no token of theirs, and once', async () => {
   const before = await client().bootstrapLink.count();
   const id = await proposed('identity-provider', 'POST', '/v1/accounts/carl/links', {});
@@ -138,8 +159,6 @@ test('a link to an account needs two, and only its proposer gets it: not who agr
   expect(await client().bootstrapLink.count()).toBe(before + 1);
   const take = (who: string) => call(who, 'POST', `/v1/change-proposals/${id}/answer`);
   expect((await take('bob')).body.code).toBe('proposal.not_yours');
-  const forged = await call('bob', 'POST', '/v1/principals/ann/tokens', { name: 'x' });
-  tokens['ann-by-bob'] = String(forged.body['token']);
   expect((await take('ann-by-bob')).body.code).toBe('proposal.not_yours');
   const sealed = await client().$queryRaw<
     { text: string }[]
@@ -152,7 +171,9 @@ test('a link to an account needs two, and only its proposer gets it: not who agr
   const begun = await plane.call('POST', '/v1/login/link/begin', { token: link.split('#')[1] });
   expect([200, 201]).toContain(begun.status);
   expect((await take('ann')).status).toBe(404);
-  expect(await client().controlAct.count({ where: { action: 'change.answer_taken' } })).toBe(1);
+  expect(
+    await client().controlAct.count({ where: { action: 'change.answer_taken', target: `change-proposal/${id}` } }),
+  ).toBe(1);
 });
 
 test('policies and access policies: proposed, stale after a change between, made as proposed', async () => {

@@ -14,7 +14,7 @@ export const SETTING = 'dual-control';
 export const AREA_NOTES: Readonly<Record<Area, string>> = {
   policy: 'rules, masks and access policies',
   'identity-provider':
-    'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys of machines and links to accounts',
+    'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys and secrets of machines, tokens made for another, and links to accounts',
   'master-key': 'signing keys, the master key and what they seal',
   administrators:
     'who is admin or owner, and taking accounts of one person apart; without it, an admin can make the second one',
@@ -24,6 +24,14 @@ const always: Touches = () => true;
 /** Two accounts of one person could then answer each other. */
 const isTakenApart: Touches = (before, after) =>
   before?.['personId'] != null && after !== null && before['personId'] !== after['personId'];
+
+/** One's own token gives nobody more than they are; another's is their hand. To revoke one needs nobody. */
+const isMadeForAnother: Touches = (before, after) => {
+  const hands = after?.['lineage'];
+  return (
+    before === null && after !== null && Array.isArray(hands) && hands.some((hand) => hand !== after['principalId'])
+  );
+};
 
 /** By the tables' delegates, which all have to be watched (acts/watched.ts): what is not watched is not seen. */
 export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> = {
@@ -35,6 +43,8 @@ export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> 
     scimClient: always,
     trustRule: always,
     clientKey: always,
+    clientSecret: always,
+    apiToken: isMadeForAnother,
     bootstrapLink: always,
   },
   'master-key': { signingKey: always, masterKey: always },

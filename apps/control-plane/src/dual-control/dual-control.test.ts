@@ -120,6 +120,33 @@ test('it is made once, however many agree at once', async () => {
   expect(await client().controlAct.count({ where: { action: 'policy.created', target: 'policy/p4' } })).toBe(1);
 });
 
+test('a proposal and its answer are told: names of what would change, and no value', async () => {
+  const hook = { name: 'changes', url: 'http://127.0.0.1:9/x', events: ['change.proposed', 'change.answered'] };
+  expect((await call('ann', 'POST', '/v1/webhooks', hook)).status).toBe(201);
+  const told = async (event: string, id: string) =>
+    (await client().outboxMessage.findMany({ where: { event } }))
+      .map((one) => one.body as Body)
+      .find((one) => one.id === id);
+  const yes = await propose('ann', 'told1');
+  expect(await told('change.proposed', yes)).toMatchObject({
+    proposer: 'ann',
+    call: 'POST /v1/policies',
+    areas: ['policy'],
+    changes: ['policy told1'],
+  });
+  await call('bob', 'POST', `/v1/change-proposals/${yes}/approve`, { reason: 'seen' });
+  expect(await told('change.answered', yes)).toMatchObject({ state: 'executed', by: 'bob', reason: 'seen' });
+  const no = await propose('ann', 'told2');
+  await call('bob', 'POST', `/v1/change-proposals/${no}/reject`, { reason: 'not now' });
+  expect(await told('change.answered', no)).toMatchObject({ state: 'rejected', reason: 'not now' });
+  const stale = [await propose('ann', 'told3'), await propose('ann', 'told3')];
+  for (const id of stale) await call('bob', 'POST', `/v1/change-proposals/${id}/approve`);
+  expect(await told('change.answered', stale[1]!)).toMatchObject({ state: 'failed' });
+  const all = JSON.stringify((await client().outboxMessage.findMany()).map((one) => one.body));
+  expect(all).not.toContain('no-ddl');
+  expect((await call('ann', 'DELETE', '/v1/webhooks/changes')).status).toBe(204);
+});
+
 test('what changed meanwhile makes it stale, and nothing of it is made', async () => {
   const first = await call('ann', 'PUT', '/v1/policies/p1', policy('p1', 'deny\n    message: No.'));
   const second = await call('ann', 'PUT', '/v1/policies/p1', policy('p1', 'allow'));

@@ -8,7 +8,7 @@ import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@
 import { GatewayError } from '@sallyport/core';
 import type { PrincipalKind } from '@sallyport/model';
 import { type Actor, recordActOf, systemActor } from '../acts/acts.ts';
-import { changeLogOf } from '../acts/changes.ts';
+import { type Change, changeLogOf } from '../acts/changes.ts';
 import { type Agreed, ambient } from '../db/ambient.ts';
 import { Database, type Tx } from '../db/database.ts';
 import type { ChangeProposal, Prisma } from '../generated/prisma/client.ts';
@@ -20,6 +20,7 @@ import { isSamePerson } from '../identity/same-person.ts';
 import { lineageOf } from '../identity/token-lineage.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { openJson, sealJson } from '../keys/sealed-json.ts';
+import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
 import type { ChangeProposalQuery, ChangeProposalView, DualControl, ProposalAnswer } from './proposals.dto.ts';
 import { ProposalsRepository } from './proposals.repository.ts';
@@ -30,6 +31,7 @@ const EXPIRES_MS = 7 * 86_400_000;
 const PENDING_MAX = 200;
 const SWEEP_MS = 1_000;
 const SWEEP_BATCH = 50;
+const CHANGES_TOLD_MAX = 20;
 const context = (id: string): string => `change-proposal/${id}`;
 const answerContext = (id: string): string => `change-proposal/${id}/answer`;
 
@@ -51,6 +53,7 @@ export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly repository: ProposalsRepository,
     private readonly replay: Replay,
     private readonly envelope: Envelope,
+    private readonly outbox: Outbox,
     private readonly clock: SystemClock,
     private readonly log: Log,
   ) {}
@@ -280,6 +283,25 @@ export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
       ...(row.reason === null ? {} : { reason: row.reason }),
       ...(action === 'change.proposed' ? { proposed: row.changes as Prisma.InputJsonArray } : {}),
     });
+    if (action !== 'change.answer_taken') await this.#tell(tx, row);
+  }
+
+  /** Other admins of what waits for one of them, and who proposed it of what became of it. Of values it says nothing. */
+  async #tell(tx: Tx, row: ChangeProposal): Promise<void> {
+    const changes = (row.changes as unknown as readonly Change[]).map(({ thing, name }) => `${thing} ${name}`);
+    const told = {
+      id: row.id,
+      proposer: row.proposerName,
+      call: `${row.method} ${row.path}`,
+      areas: row.areas,
+      changes: changes.slice(0, CHANGES_TOLD_MAX),
+    };
+    if (row.state === 'pending') {
+      const asked = { ...told, expiresAt: row.expiresAt.toISOString() };
+      return await this.outbox.add(tx, row.projectId, 'change.proposed', asked);
+    }
+    const answer = { ...told, state: row.state, by: row.answeredByName ?? '', reason: row.reason ?? '' };
+    await this.outbox.add(tx, row.projectId, 'change.answered', answer, [row.proposerId]);
   }
 }
 

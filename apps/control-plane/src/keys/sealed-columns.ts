@@ -21,4 +21,5 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
   { table: 'credentials', column: 'next_sealed' },
   { table: 'credentials', column: 'previous_sealed' },
   { table: 'webhooks', column: 'sealed' },
+  { table: 'webhooks', column: 'sealed_url' },
 ];

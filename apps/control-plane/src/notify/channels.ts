@@ -7,6 +7,7 @@ import type { OutboxMessage, Webhook } from '../generated/prisma/client.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { hmacUnder } from '../keys/sealed-hmac.ts';
 import { SystemClock } from '../time.ts';
+import { addressOf } from './credentials/webhook-address.ts';
 import { formatFor } from './formats.ts';
 import { Mailer } from './mailer.ts';
 import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
@@ -46,7 +47,7 @@ export class Channels {
     );
     const timestamp = Math.floor(this.clock.nowMs() / 1000);
     const signature = hmacUnder(this.envelope, webhook.sealed, `webhook/${webhook.id}`, signedText(timestamp, body));
-    const response = await fetch(webhook.url, {
+    const response = await fetch(addressOf(this.envelope, webhook), {
       method: 'POST',
       body,
       redirect: 'error',

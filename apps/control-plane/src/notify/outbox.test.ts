@@ -1,7 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { WebhooksService } from './webhooks.service.ts';
 
 let plane: TestControlPlane;
 const came: string[] = [];
@@ -52,4 +54,41 @@ test('a redirect is a failed delivery, and is not followed', async () => {
   await expect.poll(async () => (await deliveries('elsewhere'))[0]?.error ?? null, { timeout: 5_000 }).not.toBeNull();
   expect(came).not.toContain('/stolen');
   expect((await deliveries('elsewhere'))[0]?.sentAt).toBeNull();
+});
+
+test('where a webhook goes is a secret: not shown, not in the database in clear, and still where it goes', async () => {
+  const at = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+  const path = '/services/T000/B000/canary-in-a-url';
+  const client = plane.controlPlane.app.get(Database, { strict: false }).client;
+  const rows = async (): Promise<string> =>
+    JSON.stringify(await client.$queryRaw`select w::text as row from webhooks w`);
+  const made = await plane.call<Record<string, unknown>>('POST', '/v1/webhooks', {
+    name: 'sealed',
+    url: at,
+    format: 'slack',
+    events: ['test'],
+  });
+  const changed = await plane.call<Record<string, unknown>>('PATCH', '/v1/webhooks/sealed', { url: `${at}${path}` });
+  expect([made.status, changed.status]).toEqual([201, 200]);
+  const shown = [
+    changed.body,
+    (await plane.call('GET', '/v1/webhooks')).body,
+    (await plane.call('GET', '/v1/acts')).body,
+  ];
+  expect(JSON.stringify(shown)).not.toContain('canary-in-a-url');
+  expect(changed.body).toMatchObject({ url: `${at}/…` });
+  expect(await rows()).not.toContain('canary-in-a-url');
+  expect(await rows()).not.toContain(Buffer.from('canary-in-a-url').toString('hex'));
+  await send('sealed');
+  await expect.poll(() => came, { timeout: 5_000 }).toContain(path);
+
+  // As a version before this left it.
+  await client.webhook.update({
+    where: { id: String(changed.body['id']) },
+    data: { url: `${at}${path}2`, sealedUrl: null },
+  });
+  await plane.controlPlane.app.get(WebhooksService, { strict: false }).onApplicationBootstrap();
+  expect(await rows()).not.toContain('canary-in-a-url');
+  await send('sealed');
+  await expect.poll(() => came, { timeout: 5_000 }).toContain(`${path}2`);
 });

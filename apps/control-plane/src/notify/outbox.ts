@@ -33,6 +33,8 @@ export const OUTBOX_EVENTS = [
   'approval.answered',
   'access.requested',
   'access.answered',
+  'change.proposed',
+  'change.answered',
   'session.killed',
   'review.started',
   'review.lapsed',

@@ -32,7 +32,7 @@ export const FIELDS_OF: Readonly<
 export const CreateWebhook = z
   .strictObject({
     name: open(Name),
-    url: sensitive(Url.optional()).describe('Of generic, slack and teams; of a Slack app its API, if not the usual.'),
+    url: secret(Url.optional()).describe('Of generic, slack and teams; of a Slack app its API, if not the usual.'),
     format: open(z.enum(WEBHOOK_FORMATS).default('generic')),
     events: open(z.array(Event).min(1).max(30).default(['*'])),
     secret: secret(HmacSecret.optional()),
@@ -56,7 +56,7 @@ export type CreateWebhook = z.infer<typeof CreateWebhook>;
 
 export const UpdateWebhook = z
   .strictObject({
-    url: sensitive(Url.optional()),
+    url: secret(Url.optional()),
     format: open(z.enum(WEBHOOK_FORMATS).optional()).describe(
       'generic, slack and teams may be turned into each other.',
     ),
@@ -75,7 +75,9 @@ export const WebhookView = z
   .object({
     id: open(z.string()),
     name: open(z.string()),
-    url: sensitive(z.string()).describe('Empty for e-mail.'),
+    url: sensitive(z.string()).describe(
+      'Scheme and host: the rest is a secret. Of a Slack app its API; empty for e-mail.',
+    ),
     format: open(z.enum(WEBHOOK_FORMATS)),
     to: sensitive(z.array(z.string())),
     channel: open(z.string().nullable()),

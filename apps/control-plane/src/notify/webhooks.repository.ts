@@ -33,6 +33,19 @@ export class WebhooksRepository {
     await tx.webhook.delete({ where: { id } });
   }
 
+  /** Of all projects, those whose URL is not sealed. */
+  inClear(): Promise<{ id: string; url: string }[]> {
+    return this.database.client.webhook.findMany({
+      where: { sealedUrl: null, format: { in: ['generic', 'slack', 'teams'] }, url: { not: '' } },
+      select: { id: true, url: true },
+    });
+  }
+
+  /** Unless somebody changed it meanwhile. */
+  async seal(id: string, url: string, data: { url: string; sealedUrl: Uint8Array<ArrayBuffer> }): Promise<void> {
+    await this.database.client.webhook.updateMany({ where: { id, url, sealedUrl: null }, data });
+  }
+
   /** The newest attempts, for who looks for a reason. */
   lastMessages(webhookId: string, limit: number) {
     return this.database.client.outboxMessage.findMany({ where: { webhookId }, orderBy: { id: 'desc' }, take: limit });

@@ -3,7 +3,7 @@
  * never shown again. Refuses plain http but on loopback, and URLs that carry credentials.
  */
 import { randomBytes } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { recordActOf } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
@@ -14,6 +14,7 @@ import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { SystemClock } from '../time.ts';
 import { resealSlackSecrets, sealSlackSecrets } from './credentials/slack-secrets.ts';
+import { sealAddress, shownAddress } from './credentials/webhook-address.ts';
 import { Mailer } from './mailer.ts';
 import { Outbox } from './outbox.ts';
 import { SLACK_API } from './slack-app.ts';
@@ -53,7 +54,7 @@ function requireFields(known: Webhook, input: UpdateWebhook): void {
 }
 
 @Injectable()
-export class WebhooksService {
+export class WebhooksService implements OnApplicationBootstrap {
   constructor(
     private readonly database: Database,
     private readonly repository: WebhooksRepository,
@@ -62,6 +63,12 @@ export class WebhooksService {
     private readonly clock: SystemClock,
     private readonly mailer: Mailer,
   ) {}
+
+  /** URLs that a version before this kept in clear. */
+  async onApplicationBootstrap(): Promise<void> {
+    for (const { id, url } of await this.repository.inClear())
+      await this.repository.seal(id, url, { url: shownAddress(url), sealedUrl: sealAddress(this.envelope, id, url) });
+  }
 
   async list(caller: Caller, page: PageRequest): Promise<Page<WebhookView>> {
     return toPage(await this.repository.list(caller.projectId, page), page, show);
@@ -89,7 +96,7 @@ export class WebhooksService {
         id,
         projectId: caller.projectId,
         name: input.name,
-        url: input.format === 'slack_app' ? url : (input.url ?? ''),
+        ...(isSigned ? this.#address(id, url) : { url }),
         format: input.format,
         config: configOf(input),
         events: [...new Set(input.events)],
@@ -115,7 +122,7 @@ export class WebhooksService {
       const row = await this.repository.update(tx, known.id, {
         config,
         ...(sealed === undefined ? {} : { sealed }),
-        ...(input.url === undefined ? {} : { url: requireUrl(input.url) }),
+        ...(input.url === undefined ? {} : this.#moved(known, requireUrl(input.url))),
         ...(input.format === undefined ? {} : { format: input.format }),
         ...(input.events === undefined ? {} : { events: [...new Set(input.events)] }),
         ...(input.disabled === undefined ? {} : { disabledAt: input.disabled ? this.clock.now() : null }),
@@ -125,6 +132,16 @@ export class WebhooksService {
       });
       return show(row);
     });
+  }
+
+  #address(id: string, url: string): { url: string; sealedUrl: Uint8Array<ArrayBuffer> } {
+    return { url: shownAddress(url), sealedUrl: sealAddress(this.envelope, id, url) };
+  }
+
+  #moved(known: Webhook, url: string): { url: string; sealedUrl?: Uint8Array<ArrayBuffer> } {
+    return FIELDS_OF[known.format as WebhookView['format']].secret === undefined
+      ? { url }
+      : this.#address(known.id, url);
   }
 
   /** The new box, when a secret is changed. */

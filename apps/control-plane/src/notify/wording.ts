@@ -84,6 +84,30 @@ export function wordingOf(event: string, body: unknown): Wording {
         code: undefined,
         command: `sallyport requests show ${text('id')}`,
       };
+    case 'change.proposed':
+      return {
+        title: `A change waits for a second admin: ${text('call')} of ${text('proposer')}`,
+        lines: lines(
+          ['Who', text('proposer')],
+          ['Areas', text('areas')],
+          ['Changes', text('changes')],
+          ['Expires', text('expiresAt')],
+        ),
+        code: undefined,
+        command: `sallyport proposals show ${text('id')}`,
+      };
+    case 'change.answered':
+      return {
+        title: `The change ${text('call')} of ${text('proposer')}: ${text('state')}`,
+        lines: lines(
+          ['Answer', text('state')],
+          ['By', text('by')],
+          ['Reason', text('reason')],
+          ['Changes', text('changes')],
+        ),
+        code: undefined,
+        command: `sallyport proposals show ${text('id')}`,
+      };
     case 'approval.delegated':
       return {
         title: `Approval ${text('id')}: ${text('by')} handed their seat to ${text('to')}`,

@@ -696,7 +696,7 @@ export interface CreateWebhook {
   /** Of generic, slack and teams; of a Slack app its API, if not the usual. */
   readonly url?: string;
   readonly format?: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'access.requested' | 'access.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'access.requested' | 'access.answered' | 'change.proposed' | 'change.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
   /** Of e-mail: addresses. */
   readonly to?: readonly string[];
@@ -2056,7 +2056,7 @@ export interface UpdateWebhook {
   readonly url?: string;
   /** generic, slack and teams may be turned into each other. */
   readonly format?: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
-  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'access.requested' | 'access.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
+  readonly events?: readonly ('approval.escalated' | 'approval.delegated' | 'approval.commented' | 'approval.requested' | 'approval.answered' | 'access.requested' | 'access.answered' | 'change.proposed' | 'change.answered' | 'session.killed' | 'review.started' | 'review.lapsed' | 'drift.found' | 'account.break_glass' | 'trail.alarm' | 'trail.head' | 'credential.refused' | 'credential.rotation_failed' | 'test' | '*')[];
   readonly secret?: string;
   readonly to?: readonly string[];
   readonly channel?: string;
@@ -2068,7 +2068,7 @@ export interface UpdateWebhook {
 export interface Webhook {
   readonly id: string;
   readonly name: string;
-  /** Empty for e-mail. */
+  /** Scheme and host: the rest is a secret. Of a Slack app its API; empty for e-mail. */
   readonly url: string;
   readonly format: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
   readonly to: readonly string[];
@@ -2093,7 +2093,7 @@ export interface WebhookDeliveries {
 export interface WebhookWithSecret {
   readonly id: string;
   readonly name: string;
-  /** Empty for e-mail. */
+  /** Scheme and host: the rest is a secret. Of a Slack app its API; empty for e-mail. */
   readonly url: string;
   readonly format: 'generic' | 'slack' | 'teams' | 'email' | 'slack_app';
   readonly to: readonly string[];
