@@ -14,6 +14,8 @@ export {
   EKU_CONTROL_TRAIL,
 } from './oids.ts';
 export {
+  INHERITED,
+  isInherited,
   listOf,
   objectOf,
   oneOf,
@@ -31,3 +33,4 @@ export {
 export { newSealKeyPair, type SealKeyPair, seal, unseal } from './seal.ts';
 export { Secret } from './secret.ts';
 export { isSetting, requireKnownSettings } from './settings.ts';
+export { asLine, isLine, isProse, UNFIT } from './shown-text.ts';

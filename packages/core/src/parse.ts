@@ -53,6 +53,11 @@ export const listOf =
     return value.map((entry, i) => item(entry, `${path}[${i}]`));
   };
 
+/** Names that every object has: what guards against them drops such a key on the way, and with a label what it narrowed. */
+export const isInherited = (key: string): boolean =>
+  key === '__proto__' || key === 'constructor' || key === 'prototype';
+export const INHERITED = 'this name cannot be used as a key';
+
 /** A map with free keys. */
 export const recordOf =
   <T>(item: Parser<T>): Parser<Readonly<Record<string, T>>> =>

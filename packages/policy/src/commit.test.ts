@@ -1,6 +1,7 @@
 /** Rules that hold a COMMIT: read, checked, written again, and decided by. */
 import type { Approval, Bundle, CommitWay, Effect, Resource, SessionInfo, Statement, Verdict } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
+import { commitsWithoutApprover } from './commit.ts';
 import { PolicyDocumentError, parsePolicyDocument, renderPolicyDocument } from './document.ts';
 import { type DecisionInput, loadBundlePolicies } from './engine.ts';
 
@@ -251,5 +252,43 @@ describe('a COMMIT', () => {
   test('does not pass by glass that is broken for less than it did', () => {
     expect(decide(commit(), { breakGlass: ['read'] }).kind).toBe('hold');
     expect(decide(commit(), { breakGlass: ['write'] })).toMatchObject({ kind: 'allow', rule: 'break-glass:p/r' });
+  });
+});
+
+describe('two rules that hold one COMMIT', () => {
+  const spec = (group: string) => ({
+    groups: [group],
+    count: 1,
+    expiresMs: 60_000,
+    commit: { openMsMax: 1, statementsMax: 1 },
+  });
+  const held = (...groups: readonly string[]): Statement =>
+    statementOf([], 'control', {
+      digest: 'd-commit',
+      commits: {
+        holds: groups.map((group, i) => ({ rule: `p/r${i}`, approval: spec(group) })),
+        effects: ['write'],
+        work: { statements: [], count: 1, rows: 2, rowsRolledBack: 0, uncounted: 0, since: NOW },
+      },
+    });
+  const policyFor = (name: string, groups: string, more = '') =>
+    policyOf(source(`{ groups: [${groups}], at: commit }`).replace('name: p', `name: ${name}\n${more}`));
+  const resource = { name: 'payments', labels: { env: 'prod' }, projectId: 'default' };
+
+  test('are asked for together by a group of both, and nobody is asked where there is none', () => {
+    expect(decide(held('dba', 'dba'))).toMatchObject({ kind: 'hold', approval: { groups: ['dba'] } });
+    const refused = decide(held('dba', 'sre'));
+    expect(refused).toMatchObject({ kind: 'deny', code: 'policy.denied' });
+    expect(JSON.stringify(refused)).toMatch(/p\/r0, p\/r1/);
+  });
+
+  test('without a group of both are told of, where they may meet', () => {
+    const told = (one: string, other: string, more?: string, resources = [resource]) =>
+      commitsWithoutApprover(policyFor('a', one), [policyFor('b', other, more)], resources).length;
+    expect(told('dba', 'sre')).toBe(1);
+    expect(told('dba, sre', 'sre')).toBe(0);
+    expect(told('dba', 'sre', 'mode: shadow')).toBe(0);
+    expect(told('dba', 'sre', 'resources: { names: [other] }')).toBe(0);
+    expect(told('dba', 'sre', undefined, [])).toBe(0);
   });
 });

@@ -65,6 +65,42 @@ export function ticketConflict(
   return resources.find((resource) => resource.approval === 'ticket' && isAboutResource(policy, resource))?.name;
 }
 
+/**
+ * Rules of one policy and of others that hold COMMITs of one resource and have no group of approvers in common: a transaction
+ * that both are about could be answered by nobody, and is refused. Said when a policy is saved. Each as `policy/rule`.
+ */
+export function commitsWithoutApprover(
+  policy: Policy,
+  others: readonly Policy[],
+  resources: readonly Pick<Resource, 'name' | 'labels' | 'projectId'>[],
+): readonly { readonly one: string; readonly other: string; readonly resource: string }[] {
+  const own = commitRules(policy);
+  if (own.length === 0) return [];
+  const all = [policy, ...others.filter((other) => other.name !== policy.name)];
+  return all.flatMap((other) => {
+    const shared = resources.find((one) => isAboutResource(policy, one) && isAboutResource(other, one));
+    if (shared === undefined) return [];
+    return own.flatMap((rule, i) =>
+      commitRules(other)
+        .slice(other === policy ? i + 1 : 0)
+        .filter((second) => isApart(rule.groups, second.groups))
+        .map((second) => ({ one: rule.id, other: second.id, resource: shared.name })),
+    );
+  });
+}
+
+const commitRules = (policy: Policy): readonly { readonly id: string; readonly groups: readonly string[] }[] =>
+  policy.mode === 'shadow'
+    ? []
+    : policy.rules.flatMap(({ name, mode, approval }) =>
+        approval?.commit === undefined || mode === 'shadow'
+          ? []
+          : [{ id: `${policy.name}/${name}`, groups: approval.groups }],
+      );
+
+const isApart = (one: readonly string[], other: readonly string[]): boolean =>
+  one.length > 0 && other.length > 0 && !one.some((group) => other.includes(group));
+
 const TICKET =
   'This resource answers by ticket, and a COMMIT cannot be asked for again: its approval has to be `wait`.';
 const UNSEEN =

@@ -163,3 +163,19 @@ test('a mask with YAML’s null shows NULL', () => {
   });
   expect(JSON.stringify(read)).toContain('"with":"null"');
 });
+
+test('a name that every object has, and characters that turn text round, are refused with their line', () => {
+  const base =
+    'kind: Policy\nname: p\nresources: { labels: { LABEL: a } }\nrules:\n  - { name: r, when: sql.count > 1, verdict: deny }\n';
+  const lineOf = (text: string): number | undefined => {
+    try {
+      parsePolicyDocument(text, 'p.yaml', { id: 'p', projectId: 'default' });
+      return undefined;
+    } catch (error) {
+      return error instanceof PolicyDocumentError ? error.problems[0]?.line : -1;
+    }
+  };
+  expect(lineOf(base.replace('LABEL', 'env'))).toBeUndefined();
+  for (const name of ['__proto__', 'constructor', '"prototype"']) expect(lineOf(base.replace('LABEL', name))).toBe(3);
+  expect(lineOf(`${base}# \u202E deny\n`)).toBe(6);
+});

@@ -4,6 +4,9 @@
  * Longer than 200 lines, so that reading and writing stand side by side.
  */
 import {
+  INHERITED,
+  isInherited,
+  isProse,
   listOf,
   objectOf,
   oneOf,
@@ -13,6 +16,7 @@ import {
   parseBoolean,
   parseInteger,
   parseString,
+  UNFIT,
   withDefault,
 } from '@sallyport/core';
 import {
@@ -28,7 +32,7 @@ import {
   VERDICT_KINDS,
   WEEKDAYS,
 } from '@sallyport/model';
-import { type Document, isScalar, LineCounter, parseDocument, stringify } from 'yaml';
+import { type Document, isScalar, LineCounter, parseDocument, stringify, visit } from 'yaml';
 import { type FieldProblem, type PolicyProblem, policyProblems } from './check.ts';
 
 /** Documents beyond this are refused unread. */
@@ -254,6 +258,8 @@ export function readYaml(source: string, file: string): YamlReading {
   const fail = (line: number, column: number, message: string) =>
     new PolicyDocumentError([{ file, line, column, field: '', message }]);
   if (Buffer.byteLength(source) > DOCUMENT_BYTES_MAX) throw fail(0, 0, `longer than ${DOCUMENT_BYTES_MAX} bytes`);
+  const unfit = source.split('\n').findIndex((line) => !isProse(line));
+  if (unfit >= 0) throw fail(unfit + 1, 1, UNFIT);
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
   const error = document.errors[0];
@@ -261,6 +267,13 @@ export function readYaml(source: string, file: string): YamlReading {
     const { line, col } = lines.linePos(error.pos[0]);
     throw fail(line, col, error.message.split('\n')[0] ?? 'not YAML');
   }
+  visit(document, {
+    Pair: (_key, { key }) => {
+      if (!isScalar<unknown>(key) || typeof key.value !== 'string' || !isInherited(key.value)) return;
+      const { line, col } = lines.linePos(key.range?.[0] ?? 0);
+      throw fail(line, col, `${key.value}: ${INHERITED}`);
+    },
+  });
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 0 });

@@ -1,6 +1,6 @@
 export { type BudgetStanding, isWriting, NO_BUDGETS, rank, type SessionBudget, SessionMeters } from './budgets.ts';
 export { checkPolicy, type PolicyProblem } from './check.ts';
-export { ticketConflict } from './commit.ts';
+export { commitsWithoutApprover, ticketConflict } from './commit.ts';
 export {
   PolicyDocumentError,
   parsePolicyDocument,

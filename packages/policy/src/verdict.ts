@@ -104,7 +104,9 @@ function asked(
   { nowMs, reason }: DecisionInput,
   hits: readonly ShadowHit[],
 ): Verdict {
-  let approval = together(unanswered);
+  const answerable = together(unanswered);
+  if (answerable === undefined) return denial(first.id, 'policy.denied', withoutApprover(unanswered), hits);
+  let approval = answerable;
   for (const hold of unanswered) {
     const quiet = hold.approval.quietHours;
     const until = quiet === undefined ? undefined : quietUntil(quiet, nowMs);
@@ -202,19 +204,18 @@ export function denial(
 }
 
 /**
- * One request for all holds: groups that all of them accept, the highest count, the shortest time. Where no group is accepted
- * by all, the first hold is asked for; the second decision then holds again for the next.
+ * One request for all holds: groups that all of them accept, the highest count, the shortest time.
+ * @returns undefined where nobody could answer for all: a statement has one answer, so nobody is asked in vain
  */
-function together(holds: readonly Hold[]): ApprovalSpec {
+function together(holds: readonly Hold[]): ApprovalSpec | undefined {
   const specs = holds.map((hold) => hold.approval);
-  const [first = APPROVAL_DEFAULT] = specs;
   const named = specs.filter((spec) => spec.groups.length > 0);
   const shared = named.reduce<readonly string[]>(
     (left, spec) => left.filter((group) => spec.groups.includes(group)),
     named[0]?.groups ?? [],
   );
   const stepUp = joinedStepUp(specs.map((spec) => spec.stepUp));
-  if ((named.length > 0 && shared.length === 0) || stepUp === 'impossible') return first;
+  if ((named.length > 0 && shared.length === 0) || stepUp === 'impossible') return undefined;
   return {
     groups: shared,
     count: Math.max(...specs.map((spec) => spec.count)),
@@ -223,6 +224,9 @@ function together(holds: readonly Hold[]): ApprovalSpec {
     ...sharedTerms(specs),
   };
 }
+
+const withoutApprover = (holds: readonly Hold[]): string =>
+  `The rules ${holds.map((hold) => hold.id).join(', ')} hold it, and no group or sign-in answers for all of them.`;
 
 /** What would widen an answer only where every hold says so; what is demanded where one does. */
 function sharedTerms(specs: readonly ApprovalSpec[]): Partial<ApprovalSpec> {

@@ -36,6 +36,9 @@ async function apply(
     const verb = dryRun ? 'would change' : 'changed';
     return [
       ...changed.flatMap((change) => renderChange(context, change)),
+      ...changes.flatMap((change) =>
+        (change.warnings ?? []).map((text) => styled(context.terminal, 'yellow', `! ${safeText(text)}`)),
+      ),
       `${changed.length} ${verb}, ${changes.length - changed.length} as they were.`,
     ];
   });

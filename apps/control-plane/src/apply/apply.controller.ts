@@ -30,6 +30,7 @@ const ApplyAnswer = z
           name: z.string(),
           action: z.enum(['create', 'update', 'delete', 'none']),
           diff: z.array(z.string()).describe('`- field: old`, `+ field: new`.'),
+          warnings: z.array(z.string()).optional().describe('What is allowed and will not work as meant.'),
         }),
       ),
     ),
@@ -54,6 +55,12 @@ export class ApplyController {
     @Body({ schema: ApplyRequest }) body: z.infer<typeof ApplyRequest>,
   ): Promise<z.infer<typeof ApplyAnswer>> {
     const changes = await this.documents.apply(caller, body.documents, body);
-    return { changes: changes.map((change) => ({ ...change, diff: [...change.diff] })) };
+    return {
+      changes: changes.map(({ warnings = [], ...change }) => ({
+        ...change,
+        diff: [...change.diff],
+        ...(warnings.length === 0 ? {} : { warnings: [...warnings] }),
+      })),
+    };
   }
 }

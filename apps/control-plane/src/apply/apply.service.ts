@@ -45,6 +45,8 @@ export interface Change {
   readonly name: string;
   readonly action: 'create' | 'update' | 'delete' | 'none';
   readonly diff: readonly string[];
+  /** What is allowed and will not work as meant. */
+  readonly warnings?: readonly string[];
 }
 type Of<K extends DocumentKind> = Extract<CheckedDocument, { readonly kind: K }>;
 
@@ -261,9 +263,14 @@ export class Apply {
   async #policy(tx: Tx, caller: Caller, { name, source, file }: Of<'Policy'>): Promise<Change> {
     const found = await this.policyRows.find(caller.projectId, name, tx);
     const diff = textDiff(found?.source ?? '', source);
-    if (found === null) await this.policies.insert(tx, caller, source, file);
-    else if (diff.length > 0) await this.policies.update(tx, caller, found, source, file);
-    return { kind: 'Policy', name, action: found === null ? 'create' : diff.length > 0 ? 'update' : 'none', diff };
+    const row =
+      found === null
+        ? await this.policies.insert(tx, caller, source, file)
+        : diff.length > 0
+          ? await this.policies.update(tx, caller, found, source, file)
+          : found;
+    const action = found === null ? 'create' : diff.length > 0 ? 'update' : 'none';
+    return { kind: 'Policy', name, action, diff, warnings: await this.policies.warningsOf(tx, row) };
   }
 
   async #accessPolicy(tx: Tx, caller: Caller, { name, document }: Of<'AccessPolicy'>): Promise<Change> {

@@ -13,7 +13,7 @@ afterAll(async () => await plane.stop());
 const database = () => plane.controlPlane.app.get(Database, { strict: false }).client;
 
 interface Applied {
-  readonly changes: readonly { kind: string; name: string; action: string; diff: string[] }[];
+  readonly changes: readonly { kind: string; name: string; action: string; diff: string[]; warnings?: string[] }[];
   readonly errors: readonly { file: string; line: number; field: string; message: string }[];
   readonly code: string;
 }
@@ -221,4 +221,35 @@ test('when one document is refused none is applied', async () => {
   );
   expect(answer.body.errors[0]).toMatchObject({ line: 4, field: 'resource' });
   expect((await plane.call('GET', '/v1/groups/new-group')).status).toBe(404);
+});
+
+test('a label that a guard would drop, and characters that turn text round, are refused with their line, in a document and in REST', async () => {
+  for (const name of ['__proto__', 'constructor']) {
+    const { status, body } = await apply(RESOURCE.replace('env: prod', `env: prod, ${name}: x`));
+    expect([status, body.errors[0]?.line, body.errors[0]?.field]).toEqual([422, 4, name]);
+    const sent = `{"name":"r7","type":"postgres","postgres":{"host":"h"},"labels":{"env":"prod","${name}":"x"}}`;
+    const raw = await fetch(`${plane.url}/v1/resources`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${plane.adminToken}`, 'content-type': 'application/json' },
+      body: sent,
+    });
+    expect(raw.status).toBe(400);
+    expect(await raw.text()).toContain(name);
+  }
+  expect((await plane.call('GET', '/v1/resources/r7')).status).toBe(404);
+  const turned = await apply(`${RESOURCE}description: "\u202Egnp.exe"\n`);
+  expect([turned.status, turned.body.errors[0]?.line]).toEqual([422, 9]);
+});
+
+test('two policies that hold the COMMITs of one resource and share no approvers are told of', async () => {
+  const policy = (name: string, group: string) =>
+    `---\nkind: Policy\nname: ${name}\nresources: { names: [meets] }\nrules:\n  - name: w\n    when: sql.effects.exists(e, e == "write")\n    verdict: hold\n    approval: { groups: [${group}], at: commit, expires: 1m }\n`;
+  const both = RESOURCE.replace('payments-db', 'meets') + policy('meet-a', 'dba') + policy('meet-b', 'sre');
+  const { status, body } = await apply(both, { dryRun: true });
+  expect(status).toBe(200);
+  expect(body.changes.flatMap((change) => change.warnings ?? [])).toEqual([
+    expect.stringMatching(/^meet-b\/w and meet-a\/w hold COMMITs/),
+  ]);
+  const alike = await apply(both.replace('[sre]', '[dba, sre]'), { dryRun: true });
+  expect(alike.body.changes.flatMap((change) => change.warnings ?? [])).toEqual([]);
 });

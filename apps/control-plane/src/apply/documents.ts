@@ -2,11 +2,12 @@
  * YAML texts → checked documents of the seven kinds, or every problem found, each with file, line and field.
  * Pure. Refuses aliases, unknown kinds and fields, and two documents of one kind and name.
  */
-import { type Document, isAlias, LineCounter, parseAllDocuments, visit } from 'yaml';
+import { INHERITED, isInherited, isProse, UNFIT } from '@sallyport/core';
+import { type Document, isAlias, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
 import { z } from 'zod';
 import { GrantDocument } from '../grants/grant-document.ts';
 import { type FieldProblem, fieldProblems, InvalidRequest } from '../http/invalid-request.ts';
-import { GroupName, open } from '../http/schema.ts';
+import { GroupName, open, Prose } from '../http/schema.ts';
 import { PrincipalName } from '../identity/identity.dto.ts';
 import { ProviderDocument } from '../identity/provider-settings/providers.dto.ts';
 import { compilePolicy } from '../policies/policies.service.ts';
@@ -16,7 +17,7 @@ import { ReviewDocument } from '../reviews/reviews.dto.ts';
 
 export const GroupDocument = z.strictObject({
   name: open(GroupName),
-  description: open(z.string().max(500)).default(''),
+  description: open(Prose(500)).default(''),
   members: open(z.array(PrincipalName).max(10_000).optional()).describe(
     'When given, exactly these are its manual members.',
   ),
@@ -92,6 +93,9 @@ export function readDocuments(texts: readonly DocumentText[]): readonly CheckedD
 }
 
 function readText({ file, text }: DocumentText, problems: FieldProblem[]): CheckedDocument[] {
+  const unfit = text.split('\n').findIndex((line) => !isProse(line));
+  if (unfit >= 0) problems.push({ file, line: unfit + 1, field: '', message: UNFIT });
+  if (unfit >= 0) return [];
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, { lineCounter: lines, version: '1.2', uniqueKeys: true });
   if (!Array.isArray(parsed)) return [];
@@ -107,9 +111,18 @@ function readText({ file, text }: DocumentText, problems: FieldProblem[]): Check
     if (document.errors.length > 0 || document.contents === null) return [];
     const line = lineOf(document, [], lines);
     let hasAlias = false;
-    visit(document, (_key, node) => {
-      if (isAlias(node)) hasAlias = true;
+    const before = problems.length;
+    visit(document, {
+      Node: (_key, node) => {
+        if (isAlias(node)) hasAlias = true;
+      },
+      Pair: (_key, { key }) => {
+        if (!isScalar<unknown>(key) || typeof key.value !== 'string' || !isInherited(key.value)) return;
+        const at = key.range === undefined || key.range === null ? line : lines.linePos(key.range[0]).line;
+        problems.push({ file, line: at, field: key.value, message: INHERITED });
+      },
     });
+    if (problems.length > before) return [];
     if (hasAlias) {
       problems.push({ file, line, field: '', message: 'aliases are not allowed' });
       return [];

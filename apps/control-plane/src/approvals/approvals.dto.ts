@@ -2,7 +2,7 @@
 import { LIMITS } from '@sallyport/core';
 import type { ApprovalRequest } from '@sallyport/model';
 import { z } from 'zod';
-import { Instant, open, sensitive } from '../http/schema.ts';
+import { Instant, open, Prose, sensitive } from '../http/schema.ts';
 import type { RequestWithVotes } from './approvals.repository.ts';
 import { NOT_COUNTED } from './work.ts';
 
@@ -135,7 +135,7 @@ export type ApprovalView = z.infer<typeof ApprovalView>;
 
 export const ApproveBody = z
   .strictObject({
-    reason: open(z.string().max(500).optional()),
+    reason: open(Prose(500).optional()),
     scope: open(z.enum(['once', 'shape']).default('once')).describe(
       '`shape`: also what differs in values alone, for a time; where the rule allows it and the request offers it.',
     ),
@@ -146,19 +146,17 @@ export const ApproveBody = z
     sessions: open(z.enum(['this', 'all']).optional()).describe('Of the principal; by default the one that asked.'),
   })
   .meta({ id: 'Approve' });
-export const RevokeApprovalBody = z
-  .strictObject({ reason: open(z.string().min(1).max(500)) })
-  .meta({ id: 'RevokeApproval' });
+export const RevokeApprovalBody = z.strictObject({ reason: open(Prose(500).min(1)) }).meta({ id: 'RevokeApproval' });
 export const CommentBody = z
-  .strictObject({ text: sensitive(z.string().min(1).max(LIMITS.commentCharactersMax)) })
+  .strictObject({ text: sensitive(Prose(LIMITS.commentCharactersMax).min(1)) })
   .meta({ id: 'Comment' });
 export const DelegateBody = z
   .strictObject({
     to: open(z.string().min(1).max(200)).describe('Name or id of a person who may answer approvals.'),
-    reason: open(z.string().max(500).optional()),
+    reason: open(Prose(500).optional()),
   })
   .meta({ id: 'Delegate' });
-export const DenyBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'Deny' });
+export const DenyBody = z.strictObject({ reason: open(Prose(500).min(1)) }).meta({ id: 'Deny' });
 
 /** By id. */
 export interface Names {

@@ -8,7 +8,7 @@ import { CREDENTIAL_KINDS } from '@sallyport/model';
 import { z } from 'zod';
 import { Duration, showDuration } from '../http/duration.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
-import { Instant, Name, open, secret, sensitive } from '../http/schema.ts';
+import { Instant, Line, Name, open, secret, sensitive } from '../http/schema.ts';
 import type { CredentialRow } from './credentials.repository.ts';
 
 const SecretText = z
@@ -39,7 +39,7 @@ const EPHEMERAL: Readonly<Record<string, RegExp>> = {
 const Stated = z.strictObject({
   name: open(Name),
   kind: open(z.enum(CREDENTIAL_KINDS)),
-  username: sensitive(z.string().max(255)).describe('Empty where the source knows it, or nobody asks for one.'),
+  username: sensitive(Line(255)).describe('Empty where the source knows it, or nobody asks for one.'),
   reference: sensitive(z.string().max(500).nullish()).describe(
     'env: variable name; file: absolute path, both where it is resolved.',
   ),

@@ -1,7 +1,7 @@
 /** Shapes of change proposals and of the setting of dual control in REST. */
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/page.ts';
-import { Instant, open, secret, sensitive } from '../http/schema.ts';
+import { Instant, open, Prose, secret, sensitive } from '../http/schema.ts';
 import { AREAS } from './areas.ts';
 
 export const PROPOSAL_STATES = ['pending', 'executed', 'rejected', 'withdrawn', 'stale', 'failed', 'expired'] as const;
@@ -38,7 +38,7 @@ export const ProposalAnswer = z
   .meta({ id: 'ProposalAnswer' });
 export type ProposalAnswer = z.infer<typeof ProposalAnswer>;
 
-const Reason = z.string().trim().min(1).max(500);
+const Reason = Prose(500).trim().min(1);
 export const ApproveProposal = z.strictObject({ reason: open(Reason.optional()) }).meta({ id: 'ApproveProposal' });
 export const RejectProposal = z.strictObject({ reason: open(Reason) }).meta({ id: 'RejectProposal' });
 

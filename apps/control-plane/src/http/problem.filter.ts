@@ -7,7 +7,7 @@ import { CODES, type ErrorCode, GatewayError, type Logger } from '@sallyport/cor
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Prisma } from '../generated/prisma/client.ts';
 import { Accepted, PROPOSAL_HEADER } from './accepted.ts';
-import { InvalidRequest, OAuthError } from './invalid-request.ts';
+import { type FieldProblem, InvalidRequest, OAuthError } from './invalid-request.ts';
 import { StepUpRequired } from './step-up.ts';
 
 /** Abstract class as the injection token of the process's logger. */
@@ -65,6 +65,12 @@ export function answerUnrouted(error: unknown, request: FastifyRequest, reply: F
     .send(JSON.stringify(problem));
 }
 
+/** A body that Fastify could not read as JSON, or would not for a key of its; it does not say which. */
+const unreadable = (error: unknown): { errors?: readonly FieldProblem[] } =>
+  error instanceof HttpException && (error.cause as { code?: unknown })?.code === 'FST_ERR_CTP_INVALID_JSON_BODY'
+    ? { errors: [{ field: '', message: 'not JSON, or JSON with a key __proto__' }] }
+    : {};
+
 @Injectable()
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -92,7 +98,7 @@ export class ProblemFilter implements ExceptionFilter {
     }
     const problem = {
       ...problemOf(code, request.id),
-      ...(error instanceof InvalidRequest ? { errors: error.errors } : {}),
+      ...(error instanceof InvalidRequest ? { errors: error.errors } : unreadable(error)),
       ...(error instanceof StepUpRequired ? { stepUp: error.stepUp } : {}),
     };
     if (status === 401)

@@ -5,7 +5,7 @@
  */
 import { applyDecorators } from '@nestjs/common';
 import { ApiResponse } from '@nestjs/swagger';
-import { isDnsLabel } from '@sallyport/core';
+import { isDnsLabel, isLine, isProse, UNFIT } from '@sallyport/core';
 import { z } from 'zod';
 import type { Prisma } from '../generated/prisma/client.ts';
 
@@ -43,8 +43,11 @@ export const Name = z
 export const GroupName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.:@/ -]{0,127}$/, 'letters, digits and _ . : @ / - are expected');
+/** Free text of one line, and of several. @param max UTF-16 units */
+export const Line = (max: number) => z.string().max(max).refine(isLine, UNFIT);
+export const Prose = (max: number) => z.string().max(max).refine(isProse, UNFIT);
 export const Labels = z
-  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/), z.string().max(200))
+  .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/), Line(200))
   .refine((labels) => Object.keys(labels).length <= 50, 'at most 50 labels');
 export const Instant = z.iso.datetime({ offset: true });
 

@@ -15,6 +15,8 @@ import {
   objectsIn,
   operationsOf,
   parametersOf,
+  resolve,
+  type Schema,
 } from '../testing/operations.ts';
 import { addProject, type SecondProject } from '../testing/second-project.ts';
 import {
@@ -55,6 +57,32 @@ const pathOf = (operation: Operation, refer: (segment: string) => string): strin
     /([^/{}]+)\/\{\w+\}/g,
     (_, segment: string) => `${segment}/${encodeURIComponent(refer(segment))}`,
   );
+/** Whatever stands in them points at nothing. */
+const FREE_TEXTS = new Set([
+  'description',
+  'displayName',
+  'name',
+  'reason',
+  'secret',
+  'source',
+  'statement',
+  'text',
+  'ticket',
+  'username',
+]);
+/** Looked for by name too. */
+const NAMED = new Set(['principals', 'groups', 'resources', 'credentials']);
+const mayBe = ({ enum: known, format, pattern, maxLength }: Schema, text: string): boolean =>
+  known === undefined &&
+  (format === undefined || format === 'uuid') &&
+  (pattern === undefined || new RegExp(pattern).test(text)) &&
+  text.length <= (maxLength ?? text.length);
+/** Kept sealed or not kept, and shown to nobody. */
+const NOT_READ = new Set([
+  'POST /v1/trust-rules/preview token',
+  'POST /v1/credentials secret',
+  'PUT /v1/credentials/{credential}/secret secret',
+]);
 /** Routes that need no token follow standards that have unknown parameters ignored (RFC 6749 section 3.2), and know no caller. */
 const isPublic = ({ requires }: Operation): boolean => requires.length === 0;
 /** Those whose things are all there; the first test says which are not. */
@@ -253,6 +281,79 @@ test('what a body names by id is looked for in the caller’s project alone', as
     resource: 'own-resources',
   });
   expect(across.body.error).toBe('invalid_grant');
+});
+
+test('a body that names things of another project, in whatever field, binds none of them and tells nothing of them', {
+  timeout: 300_000,
+}, async () => {
+  const before = await stateOfBlue();
+  const wrong: string[] = [];
+  const theirs = Object.values(things)
+    .map((thing) => thing.id)
+    .filter((id) => /^[0-9a-f-]{36}$/.test(id));
+  const writes = operations.filter(
+    (operation) =>
+      operation.body !== undefined &&
+      !isPublic(operation) &&
+      !operation.path.startsWith('/v1/projects') &&
+      !operation.requires.every((one) => (INSTALLATION_PERMISSIONS as readonly string[]).includes(one)),
+  );
+  for (const operation of writes) {
+    const path = pathOf(operation, (segment) => `own-${segmentOf(segment)}`);
+    const fields = Object.entries(objectsIn(document, operation.body!)[0]?.[1].properties ?? {}).filter(
+      ([field]) => !FREE_TEXTS.has(field),
+    );
+    for (const [field, schema] of fields)
+      for (const [kind, thing] of Object.entries(things)) {
+        const real = resolve(document, schema);
+        const { type } = real;
+        const one = type === 'array' ? resolve(document, real.items ?? {}) : real;
+        if (one.type !== 'string') continue;
+        for (const named of new Set([thing.id, ...(NAMED.has(kind) ? [thing.name ?? thing.id] : [])])) {
+          if (!mayBe(one, named)) continue;
+          const name = `mix-${randomUUID().slice(0, 8)}`;
+          const body = { ...(bodyOf(operation, name) as object), [field]: type === 'array' ? [named] : named };
+          const { status, body: said } = await plane.call(operation.method, path, body);
+          if (status >= 500) wrong.push(`${operation.label} ${field}=${kind}: ${status}`);
+          const told = JSON.stringify(said).replaceAll(named, '');
+          if (told.includes(CANARY) || theirs.some((id) => told.includes(id)))
+            wrong.push(`${operation.label} ${field}=${kind} tells: ${told.slice(0, 300)}`);
+        }
+      }
+  }
+  expect(await stateOfBlue()).toBe(before);
+  // Not one of our rows points at one of theirs.
+  const columns = await client().$queryRaw<{ table_name: string; column_name: string }[]>`
+    select c.table_name, c.column_name from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+    where c.table_schema = 'public' and t.table_type = 'BASE TABLE' and c.udt_name = 'uuid' and c.column_name <> 'project_id' and c.column_name <> 'id'
+      and exists (select 1 from information_schema.columns p where p.table_schema = 'public' and p.table_name = c.table_name and p.column_name = 'project_id')`;
+  for (const { table_name: table, column_name: column } of columns) {
+    const rows = await client().$queryRawUnsafe<unknown[]>(
+      `select 1 from "${table}" where project_id <> $1::uuid and "${column}" = any($2::uuid[])`,
+      blue.id,
+      theirs,
+    );
+    if (rows.length > 0) wrong.push(`${table}.${column} points into the other project`);
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('characters that turn text round or move a cursor are refused in whatever people read later', {
+  timeout: 120_000,
+}, async () => {
+  const taken: string[] = [];
+  for (const operation of operations.filter((one) => one.body !== undefined && !isPublic(one))) {
+    const path = pathOf(operation, (segment) => `own-${segmentOf(segment)}`);
+    for (const [field, schema] of Object.entries(objectsIn(document, operation.body!)[0]?.[1].properties ?? {})) {
+      if (resolve(document, schema).type !== 'string' || NOT_READ.has(`${operation.label} ${field}`)) continue;
+      for (const text of ['a\u202Eb', 'a\u001b[2Kb']) {
+        const body = { ...(bodyOf(operation, `t-${randomUUID().slice(0, 8)}`) as object), [field]: text };
+        const { status } = await plane.call(operation.method, path, body);
+        if (status < 400 || status >= 500) taken.push(`${operation.label} ${field}: ${status}`);
+      }
+    }
+  }
+  expect(taken).toEqual([]);
 });
 
 test('fields that are nobody’s to set are refused by name on every write', { timeout: 120_000 }, async () => {

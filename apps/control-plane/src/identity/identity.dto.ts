@@ -3,7 +3,7 @@ import { PRINCIPAL_KINDS } from '@sallyport/model';
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/page.ts';
 import { PERMISSIONS, ROLES } from '../http/permissions.ts';
-import { GroupName, Instant, Name, open, secret, sensitive } from '../http/schema.ts';
+import { GroupName, Instant, Line, Name, open, Prose, secret, sensitive } from '../http/schema.ts';
 
 /** Names of principals; two of them must fit into an access token. */
 export const PrincipalName = z
@@ -33,9 +33,9 @@ export const CreatePrincipal = z
   .strictObject({
     name: open(PrincipalName),
     kind: open(Kind),
-    displayName: open(z.string().max(200)).default(''),
+    displayName: open(Line(200)).default(''),
     email: sensitive(z.email()).nullish(),
-    manager: open(z.string().min(1).max(200).nullish()).describe(
+    manager: open(Line(200).min(1).nullish()).describe(
       'Name or address of the person who reviews what this one may do.',
     ),
     roles: open(Roles).default(['member']),
@@ -43,9 +43,9 @@ export const CreatePrincipal = z
   .meta({ id: 'CreatePrincipal' });
 export const UpdatePrincipal = z
   .strictObject({
-    displayName: open(z.string().max(200).optional()),
+    displayName: open(Line(200).optional()),
     email: sensitive(z.email().nullish()),
-    manager: open(z.string().min(1).max(200).nullish()).describe(
+    manager: open(Line(200).min(1).nullish()).describe(
       'Name or address of the person who reviews what this one may do.',
     ),
     roles: open(Roles.optional()),
@@ -80,9 +80,9 @@ export const GroupView = z
   })
   .meta({ id: 'Group' });
 export const CreateGroup = z
-  .strictObject({ name: open(GroupName), description: open(z.string().max(500)).default('') })
+  .strictObject({ name: open(GroupName), description: open(Prose(500)).default('') })
   .meta({ id: 'CreateGroup' });
-export const UpdateGroup = z.strictObject({ description: open(z.string().max(500)) }).meta({ id: 'UpdateGroup' });
+export const UpdateGroup = z.strictObject({ description: open(Prose(500)) }).meta({ id: 'UpdateGroup' });
 export const GroupPage = pageOf(GroupView).meta({ id: 'GroupPage' });
 export const GroupQuery = pageQuery(['name', 'createdAt'], 'name').extend({
   name: z.string().max(128).optional().describe('Part of the name.'),
@@ -98,7 +98,7 @@ const ScimClientShape = z.strictObject({
 });
 export const CreateToken = z
   .strictObject({
-    name: open(z.string().min(1).max(100)),
+    name: open(Line(100).min(1)),
     scopes: open(z.array(z.enum(PERMISSIONS)).max(PERMISSIONS.length))
       .default([])
       .describe('Permissions it is narrowed to; empty = all of the principal’s.'),

@@ -12,7 +12,7 @@ import { ProjectDirectory } from '../db/project.ts';
 import { dpopOf, KeyProofs, Public } from '../http/caller.ts';
 import { OAuthError } from '../http/invalid-request.ts';
 import { RateLimiter } from '../http/rate-limit.ts';
-import { Answers, open, secret, sensitive } from '../http/schema.ts';
+import { Answers, open, Prose, secret, sensitive } from '../http/schema.ts';
 import { ClientCredentials } from './client-credentials.ts';
 import { DeviceFlow } from './device-flow.ts';
 import { Exchange, type GivenToken } from './exchange.service.ts';
@@ -48,7 +48,7 @@ const TokenRequest = z
     audience: open(Text.optional()),
     resource: open(Text.optional()),
     role: open(z.string().max(63).optional()),
-    reason: sensitive(z.string().max(LIMITS.reasonBytesMax).optional()),
+    reason: sensitive(Prose(LIMITS.reasonBytesMax).optional()),
     project: open(z.string().max(63).optional()).describe(
       'Project whose trust rules and keys count; `default` when left out.',
     ),

@@ -5,7 +5,7 @@
 import { Injectable } from '@nestjs/common';
 import { GatewayError, isDnsLabel } from '@sallyport/core';
 import type { Policy as CompiledPolicy } from '@sallyport/model';
-import { PolicyDocumentError, parsePolicyDocument, ticketConflict } from '@sallyport/policy';
+import { commitsWithoutApprover, PolicyDocumentError, parsePolicyDocument, ticketConflict } from '@sallyport/policy';
 import { z } from 'zod';
 import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
@@ -39,6 +39,9 @@ export const PolicyView = z
     masks: open(z.number()),
     createdAt: open(Instant),
     updatedAt: open(Instant),
+    warnings: open(z.array(z.string()))
+      .optional()
+      .describe('When it is saved: what is allowed and will not work as meant.'),
   })
   .meta({ id: 'Policy' });
 export type PolicyView = z.infer<typeof PolicyView>;
@@ -144,13 +147,18 @@ export class Policies {
   }
 
   async create(caller: Caller, source: string): Promise<PolicyView> {
-    return show(await this.database.transaction((tx) => this.insert(tx, caller, source, 'policy.yaml')));
+    return await this.database.transaction(async (tx) => {
+      const row = await this.insert(tx, caller, source, 'policy.yaml');
+      return { ...show(row), warnings: [...(await this.warningsOf(tx, row))] };
+    });
   }
 
   async replace(caller: Caller, reference: string, source: string): Promise<PolicyView> {
-    return await this.database.transaction(async (tx) =>
-      show(await this.update(tx, caller, await this.find(caller.projectId, reference, tx), source, 'policy.yaml')),
-    );
+    return await this.database.transaction(async (tx) => {
+      const found = await this.find(caller.projectId, reference, tx);
+      const row = await this.update(tx, caller, found, source, 'policy.yaml');
+      return { ...show(row), warnings: [...(await this.warningsOf(tx, row))] };
+    });
   }
 
   async remove(caller: Caller, reference: string): Promise<void> {
@@ -189,6 +197,20 @@ export class Policies {
   async delete(tx: Tx, actor: Actor, found: PolicyRow): Promise<void> {
     await this.repository.remove(tx, found.id);
     await this.#changed(tx, actor, 'policy.deleted', found);
+  }
+
+  /** What is allowed and will not work as meant: holds of one COMMIT that no group may answer together. */
+  async warningsOf(tx: Tx, row: PolicyRow): Promise<readonly string[]> {
+    const compiled = row.compiled as unknown as CompiledPolicy;
+    if (compiled.rules.every((rule) => rule.approval?.commit === undefined)) return [];
+    const others = (await this.repository.all(row.projectId, tx)).map(
+      (one) => one.compiled as unknown as CompiledPolicy,
+    );
+    const resources = await this.repository.resources(row.projectId, tx);
+    return commitsWithoutApprover(compiled, others, resources).map(
+      ({ one, other, resource }) =>
+        `${one} and ${other} hold COMMITs (of ${resource}, for one) and have no group of approvers in common: a transaction that both are about is refused`,
+    );
   }
 
   /** A COMMIT cannot be asked for again later. @throws InvalidRequest `policy.invalid` */

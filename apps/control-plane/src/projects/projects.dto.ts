@@ -1,7 +1,7 @@
 /** Shapes of projects in REST. Every field says who may see it (http/schema.ts). */
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/page.ts';
-import { Instant, Name, open, secret } from '../http/schema.ts';
+import { Instant, Name, open, Prose, secret } from '../http/schema.ts';
 import { PrincipalName } from '../identity/identity.dto.ts';
 
 const DAY_S = 86_400;
@@ -23,14 +23,14 @@ export type ProjectQuery = z.infer<typeof ProjectQuery>;
 export const CreateProject = z
   .strictObject({
     name: open(Name).describe('Never changes.'),
-    description: open(z.string().max(500)).default(''),
+    description: open(Prose(500)).default(''),
   })
   .meta({ id: 'CreateProject' });
 export type CreateProject = z.infer<typeof CreateProject>;
 
 export const UpdateProject = z
   .strictObject({
-    description: open(z.string().max(500).optional()),
+    description: open(Prose(500).optional()),
     disabled: open(z.boolean().optional()).describe('Nobody signs in and no grant counts; the record stays.'),
   })
   .meta({ id: 'UpdateProject' });

@@ -6,7 +6,7 @@ import { EFFECTS, PRINCIPAL_KINDS, type StepUp } from '@sallyport/model';
 import { RE2JS } from 're2js';
 import { z } from 'zod';
 import { Duration, showDuration } from '../http/duration.ts';
-import { GroupName, Labels, Name, open } from '../http/schema.ts';
+import { GroupName, Labels, Name, open, Prose } from '../http/schema.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -34,7 +34,7 @@ const Pattern = z
 
 export const AccessPolicyFields = z.strictObject({
   name: open(Name),
-  description: open(z.string().max(500)).default(''),
+  description: open(Prose(500)).default(''),
   requesters: open(
     z.strictObject({
       groups: z.array(GroupName).max(1_000).optional(),

@@ -2,14 +2,14 @@
 import { EFFECTS, type Effect } from '@sallyport/model';
 import { z } from 'zod';
 import { Duration, showDuration } from '../http/duration.ts';
-import { Instant, Labels, Name, open, sensitive } from '../http/schema.ts';
+import { Instant, Labels, Line, Name, open, Prose, sensitive } from '../http/schema.ts';
 import type { RequestRow } from './access-requests.repository.ts';
 
 export const REQUEST_STATES = ['pending', 'approved', 'denied', 'expired', 'withdrawn', 'revoked'] as const;
 const DURATION_MS_MAX = 90 * 86_400_000;
 const Effects = z.array(z.enum(EFFECTS)).min(1).max(EFFECTS.length);
 const Length = Duration(DURATION_MS_MAX).refine((ms) => ms >= 1_000, 'at least 1s');
-const Reason = z.string().trim().min(1).max(500);
+const Reason = Prose(500).trim().min(1);
 
 export const CreateAccessRequest = z
   .strictObject({
@@ -22,7 +22,7 @@ export const CreateAccessRequest = z
     duration: open(Length).describe('As 2h, from approval or from the start.'),
     startAt: open(Instant.optional()).describe('Not before; left out = from the approval on.'),
     reason: sensitive(Reason),
-    ticket: open(z.string().trim().min(1).max(64).optional()),
+    ticket: open(Line(64).trim().min(1).optional()),
   })
   .superRefine((ask, context) => {
     if ((ask.resource === undefined) === (ask.labels === undefined))
@@ -40,7 +40,7 @@ export type ExtendAccessRequest = z.infer<typeof ExtendAccessRequest>;
 
 export const ApproveAccess = z
   .strictObject({
-    reason: sensitive(z.string().trim().max(500).optional()),
+    reason: sensitive(Prose(500).trim().optional()),
     effects: open(Effects.optional()).describe('Fewer than were asked for.'),
     duration: open(Length.optional()).describe('Shorter than was asked for.'),
   })
@@ -49,7 +49,7 @@ export type ApproveAccess = z.infer<typeof ApproveAccess>;
 export const DenyAccess = z.strictObject({ reason: sensitive(Reason) }).meta({ id: 'DenyAccess' });
 export const RevokeAccess = z.strictObject({ reason: sensitive(Reason) }).meta({ id: 'RevokeAccess' });
 export const WithdrawAccess = z
-  .strictObject({ reason: sensitive(z.string().trim().max(500).optional()) })
+  .strictObject({ reason: sensitive(Prose(500).trim().optional()) })
   .meta({ id: 'WithdrawAccess' });
 
 export const AccessRequestFilter = z.object({

@@ -13,7 +13,7 @@ import {
 import { z } from 'zod';
 import type { Resource as ResourceRow } from '../generated/prisma/client.ts';
 import { Duration, showDuration } from '../http/duration.ts';
-import { Labels, Name, open, sensitive } from '../http/schema.ts';
+import { Labels, Name, open, Prose, sensitive } from '../http/schema.ts';
 import { HttpTarget, KubernetesTarget, McpTarget } from './http-target-document.ts';
 import { SshTarget } from './ssh-target-document.ts';
 
@@ -57,7 +57,7 @@ export const ResourceDocument = z
   .strictObject({
     name: open(Name),
     type: open(z.enum(PROTOCOLS)),
-    description: open(z.string().max(500)).default(''),
+    description: open(Prose(500)).default(''),
     labels: open(Labels).default({}),
     postgres: sensitive(PostgresTarget.optional()).describe('Of a resource of type postgres.'),
     ssh: sensitive(SshTarget.optional()).describe('Of a resource of type ssh.'),

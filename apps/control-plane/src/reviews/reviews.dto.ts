@@ -3,7 +3,7 @@ import { EFFECTS, PRINCIPAL_KINDS } from '@sallyport/model';
 import { z } from 'zod';
 import { Duration } from '../http/duration.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
-import { GroupName, Instant, Labels, Name, open, sensitive } from '../http/schema.ts';
+import { GroupName, Instant, Labels, Name, open, Prose, sensitive } from '../http/schema.ts';
 
 const DAY_MS = 86_400_000;
 const DUE_MS_MAX = 365 * DAY_MS;
@@ -61,7 +61,7 @@ const Every = z
 export const ReviewDocument = z
   .strictObject({
     name: open(Name),
-    description: open(z.string().max(1_000)).default(''),
+    description: open(Prose(1_000)).default(''),
     scope: open(Scope),
     reviewers: open(Reviewers),
     afterReview: open(z.enum(AFTER_REVIEW))
@@ -185,7 +185,7 @@ export const AnswerBody = z
     effects: open(z.array(z.enum(EFFECTS)).min(1).max(EFFECTS.length).optional()).describe(
       'For `reduce`: what stays; without, what was used.',
     ),
-    reason: open(z.string().trim().min(1).max(1_000).optional()),
+    reason: open(Prose(1_000).trim().min(1).optional()),
   })
   .superRefine((body, context) => {
     const wrong = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });

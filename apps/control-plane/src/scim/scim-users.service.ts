@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { GatewayError } from '@sallyport/core';
+import { asLine, GatewayError } from '@sallyport/core';
 import { recordActOf } from '../acts/acts.ts';
 import { Database, type Tx } from '../db/database.ts';
 import type { Principal, Prisma } from '../generated/prisma/client.ts';
@@ -192,7 +192,7 @@ export class ScimUsers implements ScimResources {
 
   /** What is shown of the person elsewhere. */
   async #toPrincipal(tx: Tx, who: Provisioner, principal: Principal, document: Document): Promise<void> {
-    const displayName = displayNameOf(document).slice(0, 200);
+    const displayName = asLine(displayNameOf(document), 200);
     const email = primaryEmail(document)?.slice(0, 320) ?? null;
     const managerId = uuidIn(managerOf(document) ?? '');
     const known = managerId === undefined ? null : await this.repository.user(who, managerId, tx);

@@ -1,6 +1,6 @@
 /** Requests and answers about sessions. */
 import { z } from 'zod';
-import { Instant, open, sensitive } from '../http/schema.ts';
+import { Instant, open, Prose, sensitive } from '../http/schema.ts';
 
 const flag = z
   .enum(['true', 'false'])
@@ -50,9 +50,9 @@ export const SessionView = z
   .meta({ id: 'Session' });
 export type SessionView = z.infer<typeof SessionView>;
 
-export const KillBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'KillSession' });
+export const KillBody = z.strictObject({ reason: open(Prose(500).min(1)) }).meta({ id: 'KillSession' });
 
-export const EraseBody = z.strictObject({ reason: open(z.string().min(1).max(500)) }).meta({ id: 'EraseSession' });
+export const EraseBody = z.strictObject({ reason: open(Prose(500).min(1)) }).meta({ id: 'EraseSession' });
 
 export const StatementsQuery = z.object({
   limit: z.coerce.number().int().min(1).max(1_000).default(200),

@@ -284,6 +284,8 @@ export interface ApplyAnswer {
     readonly action: 'create' | 'update' | 'delete' | 'none';
     /** `- field: old`, `+ field: new`. */
     readonly diff: readonly string[];
+    /** What is allowed and will not work as meant. */
+    readonly warnings?: readonly string[];
   }[];
 }
 
@@ -1089,6 +1091,8 @@ export interface Policy {
   readonly masks: number;
   readonly createdAt: string;
   readonly updatedAt: string;
+  /** When it is saved: what is allowed and will not work as meant. */
+  readonly warnings?: readonly string[];
 }
 
 export interface PolicyCheck {

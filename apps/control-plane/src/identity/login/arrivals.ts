@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { GatewayError } from '@sallyport/core';
+import { asLine, GatewayError } from '@sallyport/core';
 import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
 import { type ControlActInput, rowOf } from '../../acts/acts.ts';
 import { detailWith, type RowChange } from '../../acts/changes.ts';
@@ -171,7 +171,7 @@ export class Arrivals {
     const newPrincipal = {
       // Another provider's word must not open somebody's account: a taken name gets a tail.
       name: account === null ? name : `${name.slice(0, NAME_CHARS_MAX - 5)}-${randomBytes(2).toString('hex')}`,
-      displayName: person.displayName.slice(0, 200),
+      displayName: asLine(person.displayName, 200),
       email: person.email?.slice(0, 320) ?? null,
       roles: ['member'],
     };

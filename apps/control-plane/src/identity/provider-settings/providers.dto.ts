@@ -1,7 +1,7 @@
 /** Shapes of identity providers in REST. Every field says who may see it (http/schema.ts). */
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../../http/page.ts';
-import { Instant, Name, open, secret, sensitive } from '../../http/schema.ts';
+import { Instant, Line, Name, open, secret, sensitive } from '../../http/schema.ts';
 import { GroupMapping } from '../mapping/group-mapping.ts';
 
 const Kind = z.enum(['oidc', 'saml']);
@@ -11,7 +11,7 @@ export const CreateProvider = z
   .strictObject({
     name: open(Name),
     kind: open(Kind),
-    displayName: open(z.string().max(200)).default(''),
+    displayName: open(Line(200)).default(''),
     config: open(Settings).describe('Settings of the kind: `OidcConfig` or `SamlConfig`.'),
     secrets: secret(Settings.optional()).describe('Sealed at once and never shown again.'),
     mapping: open(GroupMapping.prefault({})),
@@ -24,7 +24,7 @@ export type CreateProvider = z.infer<typeof CreateProvider>;
 export const ProviderDocument = z.strictObject({
   name: open(Name),
   type: open(Kind).default('oidc'),
-  displayName: open(z.string().max(200)).default(''),
+  displayName: open(Line(200)).default(''),
   config: open(Settings),
   mapping: open(GroupMapping.prefault({})),
   enabled: open(z.boolean()).default(true),
@@ -33,7 +33,7 @@ export type ProviderDocument = z.infer<typeof ProviderDocument>;
 
 export const UpdateProvider = z
   .strictObject({
-    displayName: open(z.string().max(200).optional()),
+    displayName: open(Line(200).optional()),
     config: open(Settings.optional()).describe('Replaces all settings.'),
     secrets: secret(Settings.optional()).describe('Replaces all secrets.'),
     mapping: open(GroupMapping.optional()),
