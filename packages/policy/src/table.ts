@@ -22,6 +22,7 @@ import {
   FILE_OPERATIONS,
   type Policy,
   PRINCIPAL_KINDS,
+  type Protocol,
   parseEffects,
   parseMask,
   type SessionInfo,
@@ -33,6 +34,7 @@ import {
 } from '@sallyport/model';
 import { orProblems, PolicyDocumentError, parsePolicyDocument, readYaml } from './document.ts';
 import { loadBundlePolicies } from './engine.ts';
+import { askedOverHttp, parseHttpCases, protocolOfHttp, readHttpCase } from './table-http.ts';
 
 export interface CaseResult {
   readonly file: string;
@@ -84,7 +86,8 @@ const SETTING = {
 };
 const parseCase = objectOf({
   ...SETTING,
-  /** One of these four: SQL, a command line over SSH, a file operation, a forward. */
+  /** One of these: SQL, a command line over SSH, a file operation, a forward; a request, a cluster's call, an MCP message. */
+  ...parseHttpCases,
   statement: optional(parseString),
   command: optional(parseString),
   file: optional(
@@ -161,7 +164,10 @@ export function testPolicies({ policies, tables, ...readers }: TestInput): TestR
     const about = policies.filter((policy) => table.policies?.includes(policy.name) ?? true);
     if (table.masks.length > 0) about.push({ ...MASKS_ONLY, masks: table.masks });
     return table.cases.map((each, at) => {
-      const place = reading.place({ field: `cases[${at}]`, message: 'give one of statement, command, file, forward' });
+      const place = reading.place({
+        field: `cases[${at}]`,
+        message: 'give one of statement, command, file, forward, request, k8s, mcp',
+      });
       if (askedFor(each) === undefined) throw new PolicyDocumentError([place]);
       return { file, line: place.line, ...runCase({ ...table.defaults, ...each }, about, readers) };
     });
@@ -197,7 +203,7 @@ function sessionOf(each: Case, nowMs: number): SessionInfo {
     agentId: 'agent',
     resourceId: 'resource',
     resourceName: each.resource ?? 'resource',
-    protocol: each.statement === undefined ? 'ssh' : 'postgres',
+    protocol: protocolOf(each),
     principal: { id: name, name, kind: each.kind ?? 'person' },
     onBehalfOf: undefined,
     tokenId: 'token',
@@ -210,13 +216,20 @@ function sessionOf(each: Case, nowMs: number): SessionInfo {
   };
 }
 
+const overHttp = ({ request, k8s, mcp }: Case): boolean => (request ?? k8s ?? mcp) !== undefined;
+
+const protocolOf = (each: Case): Protocol =>
+  overHttp(each) ? protocolOfHttp(each) : each.statement === undefined ? 'ssh' : 'postgres';
+
 /** What is asked, for people; undefined when it is nothing, or several things. */
-function askedFor({ statement, command, file, forward }: Case): string | undefined {
+function askedFor(each: Case): string | undefined {
+  const { statement, command, file, forward } = each;
   const asked = [
     statement,
     command,
     file === undefined ? undefined : `${file.op} ${file.path}${file.target === undefined ? '' : ` ${file.target}`}`,
     forward === undefined ? undefined : `forward ${forward.kind} ${forward.host}:${forward.port ?? 0}`,
+    ...askedOverHttp(each),
   ].filter((text) => text !== undefined);
   return asked.length === 1 ? asked[0] : undefined;
 }
@@ -230,7 +243,7 @@ interface Read {
 function statementOf(each: Case, readers: Readers): Statement {
   const { understood, effects, facts } = readingOf(each, readers);
   return {
-    protocol: each.statement === undefined ? 'ssh' : 'postgres',
+    protocol: protocolOf(each),
     digest: '',
     text: askedFor(each)!,
     parameters: [],
@@ -244,6 +257,7 @@ function statementOf(each: Case, readers: Readers): Statement {
 
 function readingOf(each: Case, { extract, readCommand }: Readers): Read {
   const { statement, command, file, forward } = each;
+  if (overHttp(each)) return readHttpCase(each, readCommand);
   if (statement !== undefined) {
     const reading = extract(statement);
     if ('unknown' in reading) return { understood: false, effects: [], facts: {} };
