@@ -116,10 +116,9 @@ export async function agentParts(): Promise<AgentParts> {
         nowMs: Date.now,
         log,
         unchanged: silent,
-        applied: ({ bundle: { epoch, revision } }: { bundle: Bundle }) => {
-          link.send({ body: 'bundle', bundle: { epoch, revision, accepted: true } });
-          on.applied();
-        },
+        applied: () => on.applied(),
+        kept: ({ bundle: { epoch, revision } }: { bundle: Bundle }) =>
+          void link.send({ body: 'bundle', bundle: { epoch, revision, accepted: true } }),
         refused: (error: Error) => on.refused(error),
       });
       const link: AgentLink = new Link({

@@ -156,6 +156,7 @@ export class Agent {
       nowMs,
       log,
       applied: (now) => this.#applied(now),
+      kept: (now) => this.#kept(now),
       unchanged: (now) => this.#reportBundle(now),
       refused: (error, epoch, revision) => this.#refused(error, epoch, revision),
     });
@@ -363,6 +364,10 @@ export class Agent {
     this.#interceptedHosts = interceptedHosts(now.bundle.resources);
     this.#interception?.tick();
     this.#live.apply(now);
+  }
+
+  /** A restart begins with it. */
+  #kept(now: InForce): void {
     this.#first.resolve(now);
     this.#reportBundle(now);
   }
@@ -563,6 +568,7 @@ export class Agent {
     await Promise.race([this.#live.settled(), new Promise((done) => setTimeout(done, STOP_MS_MAX))]);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#credentials.stop(LENT_MS_MAX);
+    await this.#store.settled();
     if (serving !== undefined) {
       serving.trail.turn.endNow();
       await serving.spool.close('stopped');

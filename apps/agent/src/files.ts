@@ -2,6 +2,7 @@
  * Small files that must be whole or absent: written beside, synced, renamed. Refuses any mode wider than the owner's.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import path from 'node:path';
 
 /** Replaces `file` atomically, mode 0600; it survives a power cut once this returns. */
@@ -21,6 +22,25 @@ export function writeWhole(file: string, bytes: Uint8Array | string): void {
     fsyncSync(directory);
   } finally {
     closeSync(directory);
+  }
+}
+
+/** The same while sessions go on; one writer for a file at a time. */
+export async function keepWhole(file: string, bytes: Uint8Array): Promise<void> {
+  const beside = `${file}.${process.pid}.tmp`;
+  const written = await open(beside, 'w', 0o600);
+  try {
+    await written.writeFile(bytes);
+    await written.sync();
+  } finally {
+    await written.close();
+  }
+  await rename(beside, file);
+  const directory = await open(path.dirname(file), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
   }
 }
 

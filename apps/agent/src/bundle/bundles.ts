@@ -34,8 +34,10 @@ export interface BundlesOptions {
   readonly projectId: string;
   nowMs(): number;
   readonly log: Logger;
-  /** Another bundle is in force. */
+  /** Another bundle is in force: at once, whatever the disk does. */
   applied(now: InForce): void;
+  /** It is what a restart begins with, or could not be made so, which was said aloud. Not called for what a restart found. */
+  kept(now: InForce): void;
   /** What is in force was offered again. */
   unchanged(now: InForce): void;
   /** An offer was refused; the one before stays. `epoch` and `revision` are 0 when it could not even be read. */
@@ -215,17 +217,29 @@ export class Bundles {
       issuers: knownIssuers(bundle.issuers ?? []),
     };
     const sizes = new Map([...manifest.pages, ...chunks].map(({ digest, size }) => [digest, size]));
-    if (keep) {
-      const fresh = [...sizes.keys()].filter((digest) => held?.stored.has(digest) !== true);
-      this.#options.store.put(
-        signed,
-        fresh.map((digest) => this.#body(digest)),
-        sizes,
-      );
-    }
+    const fresh = [...sizes.keys()].filter((digest) => held?.stored.has(digest) !== true);
+    const bodies = keep ? fresh.map((digest) => this.#body(digest)) : [];
     this.#held = { assembled, pages, stored: sizes };
     this.#current = now;
     this.#options.applied(now);
+    if (keep) void this.#store(now, signed, bodies, sizes);
+  }
+
+  /** After the swap, since a right that was taken away ends now and not when a disk has synced. */
+  async #store(
+    now: InForce,
+    signed: SignedManifest,
+    bodies: readonly Buffer[],
+    sizes: ReadonlyMap<string, number>,
+  ): Promise<void> {
+    try {
+      await this.#options.store.put(signed, bodies, sizes);
+    } catch (error) {
+      // What is on disk is not known: the next bundle is asked for and written whole.
+      this.#held = undefined;
+      this.#options.log.error('the bundle in force could not be kept: a restart begins with an older one', { error });
+    }
+    this.#options.kept(now);
   }
 
   #refuse(error: unknown, epoch: number, revision: number): void {

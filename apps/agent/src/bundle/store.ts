@@ -4,20 +4,11 @@
  * is left out.
  */
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { constants, readdirSync, rmSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { type SignedManifest, wire } from '@sallyport/contract';
-import { makePrivateDir, readIfThere, writeWhole } from '../files.ts';
+import { keepWhole, makePrivateDir, readIfThere, writeWhole } from '../files.ts';
 
 /** What no manifest names any more may fill this much before the file is written anew. */
 const WASTE_BYTES_MAX = 4 * 1024 * 1024;
@@ -27,6 +18,8 @@ export class BundleStore {
   readonly #pack: string;
   /** Undefined until it was read. */
   #packEnd: number | undefined;
+  /** One after the other, in the order they came. */
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(dataDir: string) {
     this.#dir = makePrivateDir(path.join(dataDir, 'bundle'));
@@ -48,20 +41,36 @@ export class BundleStore {
   }
 
   /**
-   * Makes this manifest the one to start from.
+   * Makes this manifest the one to start from; on disk when it resolves. Sessions go on meanwhile: a sync may take long.
    * @param fresh bodies that are not in the store yet
    * @param digests hex of all that the manifest names, with their sizes
    */
-  put(signed: SignedManifest, fresh: Iterable<Uint8Array>, digests: ReadonlyMap<string, number>): void {
-    this.#append([...fresh]);
-    writeWhole(path.join(this.#dir, 'manifest.bin'), wire.SignedManifest.encode(signed).finish());
+  async put(signed: SignedManifest, fresh: readonly Uint8Array[], digests: ReadonlyMap<string, number>): Promise<void> {
+    const mine = this.#writing.then(() => this.#put(signed, fresh, digests));
+    // One that failed is its caller's to hear of.
+    this.#writing = mine.catch(() => undefined);
+    await mine;
+  }
+
+  /** Resolves when everything that was put is on disk, or could not be. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #put(
+    signed: SignedManifest,
+    fresh: readonly Uint8Array[],
+    digests: ReadonlyMap<string, number>,
+  ): Promise<void> {
+    await this.#append(fresh);
+    await keepWhole(path.join(this.#dir, 'manifest.bin'), wire.SignedManifest.encode(signed).finish());
     let named = 0;
     for (const size of digests.values()) named += size + 4;
     const old = this.#singleFiles();
     if (old.length === 0 && (this.#packEnd ?? 0) <= 2 * named + WASTE_BYTES_MAX) return;
     const bodies = this.bodies();
     const records = recordsOf([...digests.keys()].flatMap((digest) => bodies.get(digest) ?? []));
-    writeWhole(this.#pack, records);
+    await keepWhole(this.#pack, records);
     this.#packEnd = records.length;
     if (old.length > 0) rmSync(path.join(this.#dir, 'chunks'), { recursive: true, force: true });
   }
@@ -81,19 +90,20 @@ export class BundleStore {
     return bodies;
   }
 
-  /** On disk when it returns. What an earlier crash cut short is written over. */
-  #append(bodies: readonly Uint8Array[]): void {
+  /** What an earlier crash cut short is written over. */
+  async #append(bodies: readonly Uint8Array[]): Promise<void> {
     if (bodies.length === 0) return;
     if (this.#packEnd === undefined) this.#packed();
     const end = this.#packEnd ?? 0;
     const records = recordsOf(bodies);
-    const fd = openSync(this.#pack, constants.O_WRONLY | constants.O_CREAT, 0o600);
+    const pack = await open(this.#pack, constants.O_WRONLY | constants.O_CREAT, 0o600);
     try {
-      ftruncateSync(fd, end);
-      for (let at = 0; at < records.length; ) at += writeSync(fd, records, at, records.length - at, end + at);
-      fsyncSync(fd);
+      await pack.truncate(end);
+      for (let at = 0; at < records.length; )
+        at += (await pack.write(records, at, records.length - at, end + at)).bytesWritten;
+      await pack.sync();
     } finally {
-      closeSync(fd);
+      await pack.close();
     }
     this.#packEnd = end + records.length;
   }

@@ -9,6 +9,7 @@ import { RecordingsModule } from '../recordings/recordings.module.ts';
 import { SessionsModule } from '../sessions/sessions.module.ts';
 import { SshModule } from '../ssh/ssh.module.ts';
 import { TrailModule } from '../trail/trail.module.ts';
+import { AgentStates } from './agent-states.ts';
 import { AgentsController } from './agents.controller.ts';
 import { AgentsRepository } from './agents.repository.ts';
 import { AgentsService } from './agents.service.ts';
@@ -35,6 +36,7 @@ import { Links } from './links.ts';
   controllers: [InstallController, AgentsController],
   providers: [
     AgentsRepository,
+    AgentStates,
     AgentsService,
     Enrollment,
     EnrollServer,

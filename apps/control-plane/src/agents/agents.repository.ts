@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, type Tx } from '../db/database.ts';
 import type { Agent, JoinToken, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
+import type { AgentState } from './agent-states.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -37,6 +38,30 @@ export class AgentsRepository {
 
   update(id: string, data: Prisma.AgentUncheckedUpdateInput, tx: Tx = this.database.client): Promise<Agent> {
     return tx.agent.update({ where: { id }, data });
+  }
+
+  /** Of many agents at once, by id. Locked in one order, so that two replicas cannot wait for each other. */
+  async noteStates(states: ReadonlyMap<string, AgentState>): Promise<void> {
+    const said = JSON.stringify(
+      [...states].map(([id, { bundleEpoch, bundleRevision, bundleError, lastSeenAt }]) => ({
+        id,
+        epoch: bundleEpoch ?? null,
+        revision: bundleRevision ?? null,
+        tells: bundleError !== undefined,
+        error: bundleError ?? null,
+        seen: lastSeenAt ?? null,
+      })),
+    );
+    await this.database.client.$executeRaw`
+      with said as (
+        select * from jsonb_to_recordset(${said}::jsonb)
+          as s (id uuid, epoch int, revision int, tells bool, error text, seen timestamptz)),
+      held as (select id from agents where id in (select id from said) order by id for no key update)
+      update agents a set bundle_epoch = coalesce(s.epoch, a.bundle_epoch),
+        bundle_revision = coalesce(s.revision, a.bundle_revision),
+        bundle_error = case when s.tells then s.error else a.bundle_error end,
+        last_seen_at = coalesce(s.seen, a.last_seen_at)
+      from said s join held on held.id = s.id where a.id = s.id`;
   }
 
   /** Which of these names agents of other projects have, or are invited with. Locks, so that two askers follow one another. */

@@ -25,6 +25,7 @@ import { AgentSignIns } from '../ssh/agent-sign-ins.ts';
 import { SshCertificates } from '../ssh/ssh-certificates.service.ts';
 import { SystemClock } from '../time.ts';
 import { TrailIngest } from '../trail/ingest.service.ts';
+import { AgentStates } from './agent-states.ts';
 import { AgentsRepository } from './agents.repository.ts';
 import { Enrollment } from './enrollment.service.ts';
 import { bindServer, stopServer } from './grpc.ts';
@@ -46,6 +47,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly authority: CertificateAuthority,
     private readonly enrollment: Enrollment,
     private readonly agents: AgentsRepository,
+    private readonly states: AgentStates,
     private readonly links: Links,
     private readonly bundles: Bundles,
     private readonly approvals: Approvals,
@@ -234,7 +236,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       } catch (cause) {
         // Where an admin looks for it: what is in force stays, and does not follow the changes made since.
         if (cause instanceof GatewayError && cause.code === 'bundle.malformed')
-          await this.agents.update(agent.id, { bundleError: notCompiled(cause) });
+          await this.states.note(agent.id, { bundleError: notCompiled(cause) });
         throw cause;
       }
     },
@@ -260,7 +262,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
       for (const sessionId of this.sessions.watchedOf(link.agent.id)) link.send({ watch: { sessionId, on: true } });
     },
     heartbeat: async (link, beat) => {
-      await this.agents.update(link.agent.id, {
+      await this.states.note(link.agent.id, {
         lastSeenAt: this.clock.now(),
         bundleEpoch: beat.bundleEpoch ?? 0,
         bundleRevision: beat.bundleRevision ?? 0,
@@ -277,7 +279,7 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
         ? null
         : `${report.code ?? ''}: ${(report.reason ?? '').slice(0, 500)} (${report.epoch ?? 0}/${report.revision ?? 0})`;
       if (!accepted) this.log.error('an agent refused its bundle', { agent: link.agent.name, error });
-      await this.agents.update(link.agent.id, {
+      await this.states.note(link.agent.id, {
         bundleError: error,
         ...(accepted ? { bundleEpoch: report.epoch ?? 0, bundleRevision: report.revision ?? 0 } : {}),
       });
