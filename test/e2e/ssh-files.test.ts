@@ -68,20 +68,28 @@ describe.skipIf(sshdMissing)('files over SSH', () => {
     expect((await talking.ended).code).toBe(0);
   });
 
-  test.skipIf(!existsSync('/usr/bin/rsync'))('rsync moves 1,000 files up and down, and only what changed', async () => {
-    const tree = path.join(here, 'tree');
-    const names = manyFiles(tree, 1_000);
-    const rsync = (...args: readonly string[]) =>
-      run('rsync', ['-a', '--stats', '-e', bed.sshCommand(host), ...args], { env: bed.env });
-    const up = await rsync(`${tree}/`, `${host.name}:${there}/tree/`);
-    expect(up.code, up.stderr).toBe(0);
-    for (const name of names) expect(sha(path.join(there, 'tree', name)), name).toBe(sha(path.join(tree, name)));
-    writeFileSync(path.join(there, 'tree', names[7]!), 'changed there\n');
-    const down = await rsync('--checksum', `${host.name}:${there}/tree/`, `${tree}/`);
-    expect(down.code, down.stderr).toBe(0);
-    expect(down.stdout.toString()).toMatch(/Number of regular files transferred: 1\b/);
-    expect(readFileSync(path.join(tree, names[7]!), 'utf8')).toBe('changed there\n');
-  });
+  test.skipIf(!existsSync('/usr/bin/rsync'))(
+    'rsync moves 10,000 files up and down, and only what changed',
+    async () => {
+      const tree = path.join(here, 'tree');
+      const names = manyFiles(tree, 10_000);
+      const rsync = (...args: readonly string[]) =>
+        run('rsync', ['-a', '--stats', '-e', bed.sshCommand(host), ...args], { env: bed.env });
+      const up = await rsync(`${tree}/`, `${host.name}:${there}/tree/`);
+      expect(up.code, up.stderr).toBe(0);
+      expect(names.filter((name) => sha(path.join(there, 'tree', name)) !== sha(path.join(tree, name)))).toEqual([]);
+      writeFileSync(path.join(there, 'tree', names[7]!), 'changed there\n');
+      const down = await rsync('--checksum', `${host.name}:${there}/tree/`, `${tree}/`);
+      expect(down.code, down.stderr).toBe(0);
+      expect(down.stdout.toString()).toMatch(/Number of regular files transferred: 1\b/);
+      expect(readFileSync(path.join(tree, names[7]!), 'utf8')).toBe('changed there\n');
+      const whole = path.join(here, 'whole');
+      const all = await rsync(`${host.name}:${there}/tree/`, `${whole}/`);
+      expect(all.code, all.stderr).toBe(0);
+      expect(names.filter((name) => sha(path.join(whole, name)) !== sha(path.join(tree, name)))).toEqual([]);
+    },
+    120_000,
+  );
 
   test.skipIf(!existsSync('/usr/bin/git'))('git clones and pushes', async () => {
     const env = {

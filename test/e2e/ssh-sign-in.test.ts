@@ -115,6 +115,66 @@ describe.skipIf(sshdMissing)('signing in over SSH', () => {
     await admin.call('DELETE', `/v1/grants/${name}`).catch(() => undefined);
   });
 
+  test('a principal that is disabled, and an API token that is taken away, end the session they opened', async () => {
+    const { admin } = bed;
+    const name = `sign-in-cut-${process.pid}`;
+    await admin.call('POST', '/v1/principals', { name, kind: 'service', displayName: 'Cut' });
+    await admin.call('POST', '/v1/grants', { name, principal: name, resource: host.name, effects: ['exec'] });
+    try {
+      for (const what of ['token', 'principal'] as const) {
+        const made = await admin.call<{ id: string; token: string }>('POST', `/v1/principals/${name}/tokens`, {
+          name: `cut-${what}`,
+        });
+        const env = sshEnv(bed.dir, await bed.token(host.name, {}, made.token));
+        const open = () =>
+          talk('ssh', [...sshOptions(dev.agent.ssh), `${host.name}@127.0.0.1`, 'echo up; sleep 300'], env);
+        // The agent hears of a new grant in a moment.
+        await until(async () =>
+          (await byPassword(host.name, await bed.token(host.name, {}, made.token))).code === 0 ? true : undefined,
+        );
+        const talking = open();
+        await talking.heard('up');
+        if (what === 'token') await admin.call('DELETE', `/v1/tokens/${made.id}`);
+        else await admin.call('PATCH', `/v1/principals/${name}`, { disabled: true });
+        const began = Date.now();
+        expect((await talking.ended).code, what).toBe(255);
+        // A second, and what a busy machine takes for it.
+        expect(Date.now() - began, what).toBeLessThan(5_000);
+      }
+    } finally {
+      await admin.call('DELETE', `/v1/grants/${name}`).catch(() => undefined);
+      await admin.call('DELETE', `/v1/principals/${name}`).catch(() => undefined);
+    }
+  });
+
+  test('a program whose certificate is not taken hears so at once, and waits for nobody to open a link', async () => {
+    const of = ({ config }: Host, word: string): string =>
+      new RegExp(`${word} "(.+)"`).exec(readFileSync(config, 'utf8'))![1]!;
+    const key = path.join(bed.dir, 'not-taken');
+    copyFileSync(of(other, 'IdentityFile'), key);
+    copyFileSync(of(other, 'CertificateFile'), `${key}-cert.pub`);
+    const only = [
+      '-o',
+      'PreferredAuthentications=publickey,keyboard-interactive',
+      '-o',
+      'IdentitiesOnly=yes',
+      '-i',
+      key,
+    ];
+    const talking = talk('ssh', [...loud(), ...only, `${host.name}@127.0.0.1`, 'echo in'], bed.env);
+    try {
+      const code = await Promise.race([
+        talking.ended.then((ended) => ended.code),
+        new Promise((resolve) => setTimeout(resolve, 40_000, 'waits')),
+      ]);
+      expect(code, talking.said).toBe(255);
+      expect(talking.said).toContain('sallyport ssh-cert --renew');
+      expect(talking.said).not.toContain('This window goes on by itself');
+    } finally {
+      talking.kill();
+    }
+  });
+
   test('a token whose grant has run out opens nothing', async () => {
     const { admin } = bed;
     const name = `short-${process.pid}`;

@@ -116,6 +116,8 @@ export type TransportRole =
   | { readonly kind: 'client'; readonly trusts: (blob: Buffer) => boolean };
 
 const IDENT = 'Sallyport';
+/** ssh2's own limit, without what stands before and behind. */
+const PACKET_BYTES_MAX = 35_000 - 20;
 /** The addon's ciphers that take a whole packet with room for the tag behind it: what its length without itself is a multiple of. */
 const BLOCKS: ReadonlyMap<string, number> = new Map([
   ['AESGCMCipherBinding', 16],
@@ -142,6 +144,8 @@ export class SshTransport {
   #staged: Buffer | undefined;
   #exchanges = 0;
   #broken = false;
+  /** Nothing that comes is heard any more: it cannot be read. What is sent still can be. */
+  #deaf = false;
   #bytesUnderKeys = 0;
 
   constructor(role: TransportRole, algorithms: Algorithms, owner: TransportOwner) {
@@ -190,12 +194,12 @@ export class SshTransport {
   }
 
   get usable(): boolean {
-    return !this.#broken;
+    return !this.#broken && !this.#deaf;
   }
 
   /** Bytes of the peer, lent for the call. */
   bytes(chunk: Buffer): void {
-    if (this.#broken) return;
+    if (this.#broken || this.#deaf) return;
     this.#count(chunk.length);
     // ssh2 decrypts in place and keeps a packet whose tag has not come: the bytes have to be its own.
     const own = Buffer.from(chunk);
@@ -295,9 +299,13 @@ export class SshTransport {
   }
 
   #break(error: Error): void {
-    if (this.#broken) return;
-    this.#broken = true;
-    this.#owner.broken(error);
+    if (this.#broken || this.#deaf) return;
+    this.#deaf = true;
+    this.#owner.broken(
+      isTooLarge(error, this.#protocol._decipher._len)
+        ? new GatewayError('statement.too_large', {}, { cause: error })
+        : error,
+    );
   }
 
   #exchanged(): void {
@@ -311,7 +319,7 @@ export class SshTransport {
     const transport = protocol._onPayload;
     protocol._onPayload = (payload) => {
       const type = payload[0];
-      if (type === undefined || this.#broken) return undefined;
+      if (type === undefined || this.#broken || this.#deaf) return undefined;
       if (type >= FIRST_CONNECTION_MESSAGE || type === SERVICE_REQUEST || type === SERVICE_ACCEPT) {
         this.#owner.message(payload);
         return undefined;
@@ -381,6 +389,10 @@ export class SshTransport {
     this.#protocol.rekey();
   }
 }
+
+/** More than ssh2 takes, yet what a command line or its like could be: whoever sent it may hear so. */
+const isTooLarge = (error: Error, size = 0): boolean =>
+  error.message.startsWith('Bad packet length') && size > PACKET_BYTES_MAX && size <= LIMITS.sshCommandBytesMax * 2;
 
 const offeredHostKeys = ({ key, certificate }: HostKey): string[] =>
   certificate === undefined ? [key.type] : [certificateType(key.type), key.type];

@@ -66,6 +66,9 @@ type Waiting =
 
 /** OpenSSH comes this way before it asks for a password: so a token is taken here, too. */
 const PROMPT = 'Access token, or Enter to sign in by browser: ';
+/** For every certificate that was not taken, whatever the reason. */
+const NOT_TAKEN =
+  'Sallyport: the certificate was not accepted. Get another one with `sallyport ssh-cert --renew <resource>`, or sign in by browser with `ssh -o PubkeyAuthentication=no`.\r\n';
 
 export class ClientLogin {
   readonly #ports: ClientLoginPorts;
@@ -77,6 +80,8 @@ export class ClientLogin {
   readonly #queue: AuthRequest[] = [];
   #over = false;
   #cancelLink: (() => void) | undefined;
+  /** A certificate was shown and not taken. */
+  #certificateRefused = false;
 
   constructor(ports: ClientLoginPorts) {
     this.#ports = ports;
@@ -156,6 +161,7 @@ export class ClientLogin {
       (error: unknown) => {
         if (this.#over) return;
         this.#waiting = { kind: 'none' };
+        if (proof.provenKey !== undefined) this.#certificateRefused = true;
         if (error instanceof GatewayError && error.code !== 'auth.failed') return this.#ports.give(error);
         this.#refuse();
       },
@@ -176,6 +182,7 @@ export class ClientLogin {
     });
     const token = certificate.extensions.get(TOKEN_EXTENSION);
     if (wrong !== undefined || token === undefined) {
+      this.#certificateRefused = true;
       this.#ports.signIn.refused?.(target.resource, wrong ?? 'a certificate without an access token');
       return this.#refuse();
     }
@@ -186,6 +193,7 @@ export class ClientLogin {
     }
     const signed = Buffer.concat([wireString(this.#ports.sessionId()), method.proof.before]);
     if (!signatureHolds(certificate.publicKey, signed, method.proof.signature)) {
+      this.#certificateRefused = true;
       this.#ports.signIn.refused?.(target.resource, 'a signature that does not hold');
       return this.#refuse();
     }
@@ -203,6 +211,11 @@ export class ClientLogin {
   /** RFC 4256: one hidden question. */
   #prompt(target: Target): void {
     if (this.#ports.signIn.askByLink === undefined) return this.#refuse();
+    if (this.#certificateRefused) {
+      // A program without a person would answer with nothing, and wait for minutes for somebody to open the link.
+      this.#ports.send(encode(byte(MSG.userauthBanner), string(NOT_TAKEN), string('')));
+      return this.#refuse();
+    }
     this.#waiting = { kind: 'prompt', target };
     const question = [string('Sallyport'), string(''), string(''), uint32(1), string(PROMPT), bool(false)];
     this.#ports.send(encode(byte(MSG.userauthMethod), ...question));

@@ -59,7 +59,12 @@ export class SshSession implements ProtocolSession {
       },
       message: (payload) => this.#message(payload),
       left: () => this.#peerLeft(),
-      broken: (error) => this.#fail(new GatewayError('protocol.malformed', {}, { cause: error })),
+      broken: (error) =>
+        this.#fail(
+          error instanceof GatewayError && this.#phase.kind === 'open'
+            ? error
+            : new GatewayError('protocol.malformed', {}, { cause: error }),
+        ),
     });
     host.timers.set('login', LIMITS.loginTimeoutMsMax);
     this.#transport.start();

@@ -17,7 +17,15 @@ export class ExecClient {
   >();
   #waiting = 0;
 
-  constructor(port: number) {
+  /** Most bytes that came without new window. */
+  mostUnasked = 0;
+  readonly #window: number;
+  #unasked = 0;
+  #giving = false;
+
+  /** @param window of each channel, in bytes; given anew only when half of it was used */
+  constructor(port: number, window = 1_000_000) {
+    this.#window = window;
     this.#transport = new SshTransport({ kind: 'client', trusts: () => true }, MODERN, {
       wire: (bytes) => void this.#socket.write(Buffer.from(bytes)),
       exchanged: () => this.#transport.send(encode(byte(MSG.serviceRequest), string('ssh-userauth'))),
@@ -70,7 +78,8 @@ export class ExecClient {
         );
         return;
       case MSG.channelData:
-        return void channel.out.push(Buffer.from(reader.string()));
+        channel.out.push(Buffer.from(reader.string()));
+        return this.#came(channel.remote, channel.out.at(-1)!.length);
       case MSG.channelExtendedData:
         reader.uint32();
         return void channel.err.push(Buffer.from(reader.string()));
@@ -86,10 +95,24 @@ export class ExecClient {
     }
   }
 
+  #came(remote: number, bytes: number): void {
+    this.#unasked += bytes;
+    this.mostUnasked = Math.max(this.mostUnasked, this.#unasked);
+    if (this.#giving || this.#unasked <= this.#window / 2) return;
+    this.#giving = true;
+    // As late as a slow reader is: what was sent meanwhile must fit into the window that was given before.
+    setTimeout(() => {
+      this.#giving = false;
+      const given = this.#unasked;
+      this.#unasked = 0;
+      this.#transport.send(encode(byte(MSG.channelWindowAdjust), uint32(remote), uint32(given)));
+    }, 5);
+  }
+
   begin(command: string): Promise<{ ok: boolean; text: string; rows: Buffer }> {
     const id = this.#next++;
     this.#transport.send(
-      encode(byte(MSG.channelOpen), string('session'), uint32(id), uint32(1_000_000), uint32(32_768)),
+      encode(byte(MSG.channelOpen), string('session'), uint32(id), uint32(this.#window), uint32(32_768)),
     );
     return new Promise((resolve, reject) => {
       void this.#closed.promise.then(() => reject(new Error('closed')));

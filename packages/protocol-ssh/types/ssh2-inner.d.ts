@@ -29,6 +29,8 @@ declare module 'ssh2/lib/protocol/Protocol.js' {
     _onHandshakeComplete: (negotiated: Negotiated) => void;
     _kexinit: Buffer | undefined;
     _queue: Buffer[] | undefined;
+    /** `_len`: what the packet that is being read says of its length. */
+    readonly _decipher: { readonly _len?: number };
     readonly _cipher: { encrypt(packet: Buffer): void };
     readonly _packetRW: {
       readonly write: {
