@@ -9,9 +9,15 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 export class HeadBytes {
+  readonly #skipsBlank: boolean;
   #held: Buffer | undefined;
   /** Of the head found last: where in the chunk it ends. */
   end = 0;
+
+  /** @param skipsBlank an empty line before a head is nothing (RFC 9112 section 2.2) */
+  constructor(skipsBlank: boolean) {
+    this.#skipsBlank = skipsBlank;
+  }
 
   /** A head has begun and is not whole. */
   get begun(): boolean {
@@ -42,9 +48,11 @@ export class HeadBytes {
       return undefined;
     }
     this.#held = undefined;
+    // The line that may stand before a request came in pieces.
+    const start = this.#skipsBlank && joined[0] === CR && joined[1] === LF ? 2 : 0;
     this.end = from + found + END.length - held.length;
     if (found > LIMITS.httpHeadBytesMax) throw new GatewayError('http.header_limit', { reason: 'bytes' });
-    return joined.toString('latin1', 0, found);
+    return joined.toString('latin1', start, Math.max(start, found));
   }
 
   #keep(bytes: Buffer): void {

@@ -24,7 +24,7 @@ export interface RequestsOwner {
 export class RequestReader {
   readonly #owner: RequestsOwner;
   readonly #scheme: 'http' | 'https';
-  readonly #head = new HeadBytes();
+  readonly #head = new HeadBytes(true);
   #body: BodyReader | undefined;
   /** `head`: between requests or inside a head; `busy`: a request was read and is not answered; `raw`: switched. */
   #state: 'head' | 'body' | 'busy' | 'raw' | 'ended' = 'head';

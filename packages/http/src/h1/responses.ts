@@ -28,7 +28,7 @@ const NOTHING: readonly Header[] = Object.freeze([]);
 
 export class ResponseReader {
   readonly #owner: ResponsesOwner;
-  readonly #head = new HeadBytes();
+  readonly #head = new HeadBytes(false);
   #body: BodyReader | undefined;
   #state: 'idle' | 'head' | 'body' | 'raw' | 'broken' = 'idle';
   #method = '';
