@@ -1,9 +1,17 @@
 /**
- * A request to an HTTP service as a statement: effects by method or route, facts of families `http` and `body`.
- * Refuses to know what the service does with it: where a method lies about that, a route of the resource says better.
+ * A request to an HTTP service as a statement: effects by method, route or GraphQL operation, facts of families `http` and
+ * `body`. Refuses to know what the service does with it: where a method lies about that, a route of the resource says better.
  */
 import { GatewayError } from '@sallyport/core';
-import { headerOf, hostOf, type RequestHead } from '@sallyport/http';
+import {
+  headerOf,
+  hostOf,
+  matchRoute,
+  type ReadBody,
+  type RequestHead,
+  readGraphqlQuery,
+  readRequestBody,
+} from '@sallyport/http';
 import type { DialectSession, RequestBody } from '@sallyport/http-session';
 import type { Effect, HttpTarget, Statement } from '@sallyport/model';
 import { headerFacts, queryFacts, requestDigest, requestText } from './messages.ts';
@@ -12,8 +20,12 @@ const READ: readonly Effect[] = Object.freeze(['read']);
 const WRITE: readonly Effect[] = Object.freeze(['write']);
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/** Methods by which another method is asked for: judged as what was written, served as what was meant. */
+/** Headers that ask for another method than the one that is judged. */
 const OVERRIDES = ['x-http-method-override', 'x-method-override', 'x-http-method'];
+
+/** Requests whose answers name fields otherwise than the service does. */
+const renaming = new WeakSet<RequestHead>();
+export const renamesFields = (request: RequestHead): boolean => renaming.has(request);
 
 /** @throws GatewayError `http.method_refused`, `http.malformed` */
 export function classifyRequest(
@@ -26,16 +38,18 @@ export function classifyRequest(
   if (target.methods !== undefined && !target.methods.includes(method)) throw new GatewayError('http.method_refused');
   if (OVERRIDES.some((name) => headerOf(request.headers, name) !== undefined))
     throw new GatewayError('http.malformed', { reason: 'a method inside the headers' });
-  const read = body?.read === true ? body.bytes : undefined;
+  const reading = readingOf(request, body, target);
+  if (reading?.renames === true) renaming.add(request);
   const size = body?.size ?? 0;
   const type = headerOf(request.headers, 'content-type') ?? '';
-  const effects = request.upgrade !== '' || !READING.has(method) ? WRITE : READ;
+  const route = target.routes === undefined ? undefined : matchRoute(target.routes, method, request.path);
+  const seen = body === undefined ? 'none' : body.read ? body.bytes : 'unread';
   return {
     protocol: 'http',
-    digest: requestDigest('http', request, read, size),
-    text: requestText(request, read),
+    digest: requestDigest('http', request, seen),
+    text: requestText(request, body === undefined ? '' : reading?.text, size),
     parameters: [],
-    effects,
+    effects: effectsOf(request, reading, route?.effects),
     understood: true,
     facts: {
       http: {
@@ -43,17 +57,42 @@ export function classifyRequest(
         scheme: request.scheme,
         host: hostOf(request.authority),
         path: request.path,
-        route: '',
-        operation: '',
+        route: route?.path ?? '',
+        operation: route?.operation ?? '',
         query: queryFacts(request.query),
-        headers: headerFacts(request.headers),
+        headers: headerFacts(request.headers, target.tokenHeader),
         contentType: (type.split(';')[0] ?? '').trim().toLowerCase(),
         size,
         upgrade: request.upgrade,
       },
-      ...(body === undefined ? {} : { body: { read: false } }),
+      ...(reading === undefined ? {} : { body: reading.facts }),
     },
     inTransaction: false,
     wroteInTransaction: false,
   };
+}
+
+function readingOf(
+  { headers, method, path, query }: RequestHead,
+  body: RequestBody | undefined,
+  target: HttpTarget,
+): ReadBody | undefined {
+  const graphql = target.graphql?.includes(path) === true;
+  if (body === undefined) return graphql && READING.has(method) && query !== '' ? readGraphqlQuery(query) : undefined;
+  if (!body.read) return { facts: { read: false }, renames: false, text: undefined };
+  return readRequestBody(headers, body.bytes, { graphql, query });
+}
+
+/** A route's own word counts; a GraphQL query reads although it is posted, and one that was not read may do anything. */
+function effectsOf(
+  { method, upgrade }: RequestHead,
+  reading: ReadBody | undefined,
+  routed: readonly Effect[] | undefined,
+): readonly Effect[] {
+  if (routed !== undefined) return routed;
+  if (upgrade !== '') return WRITE;
+  const kind = reading?.facts.read === true ? reading.facts.graphqlKind : '';
+  if (kind === 'query' || kind === 'subscription') return READ;
+  if (kind === 'mutation') return WRITE;
+  return READING.has(method) ? READ : WRITE;
 }

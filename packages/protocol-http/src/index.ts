@@ -1,6 +1,6 @@
 /** HTTP services as resources: what the HTTPS listener's driver asks of this kind. */
 import type { HttpDialect } from '@sallyport/http-session';
-import { classifyRequest } from './classify.ts';
+import { classifyRequest, renamesFields } from './classify.ts';
 import { denyRequest } from './deny.ts';
 import { maskableRequest, maskedAnswer } from './mask.ts';
 
@@ -8,7 +8,7 @@ export const httpDialect: HttpDialect = {
   protocol: 'http',
   gathers: () => true,
   classify: classifyRequest,
-  forward: (request, _body, _session, masks) => maskableRequest(request, masks),
+  forward: (request, _body, _session, masks) => maskableRequest(request, masks, renamesFields(request)),
   answer: maskedAnswer,
   deny: denyRequest,
 };

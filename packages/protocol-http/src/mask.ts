@@ -1,6 +1,7 @@
 /**
  * How an HTTP service's answer is shown under a verdict's masks. Refuses answers that must be masked and cannot be read.
  */
+import { GatewayError } from '@sallyport/core';
 import {
   type Header,
   headersToMaskable,
@@ -27,9 +28,16 @@ export function maskedAnswer(
   return { ...(masker === undefined ? {} : { masker }), ...(headers === undefined ? {} : { headers }), trailers };
 }
 
-/** The request as it is sent on: it asks for nothing whose answer could not be masked. */
-export const maskableRequest = ({ method, target, headers }: RequestHead, masks: MaskSet): ForwardedRequest => ({
-  method,
-  target,
-  headers: headersToMaskable(headers, masks),
-});
+/**
+ * The request as it is sent on: it asks for nothing whose answer could not be masked.
+ * @param renames the answer names fields otherwise than masks by path do
+ * @throws GatewayError `http.body_unmaskable`
+ */
+export function maskableRequest(
+  { method, target, headers }: RequestHead,
+  masks: MaskSet,
+  renames: boolean,
+): ForwardedRequest {
+  if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('http.body_unmaskable', { reason: 'aliases' });
+  return { method, target, headers: headersToMaskable(headers, masks) };
+}

@@ -2,7 +2,7 @@
  * What of an HTTP request rules read: query and headers as facts, its text for people, its digest for approvals.
  * Refuses to read bodies. RFC 3986 section 3.4; WHATWG URL, application/x-www-form-urlencoded parsing.
  */
-import { hash } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { Header, RequestHead } from '@sallyport/http';
 
 /** Names of which nothing is told to rules, approvers or the record. */
@@ -44,35 +44,37 @@ export function queryFacts(query: string): Readonly<Record<string, readonly stri
   return facts;
 }
 
-export function headerFacts(headers: readonly Header[]): Readonly<Record<string, string>> {
+/** @param tokenHeader the field that may carry the access token; nothing of it is told */
+export function headerFacts(
+  headers: readonly Header[],
+  tokenHeader: string | undefined,
+): Readonly<Record<string, string>> {
   const facts = Object.create(null) as Record<string, string>;
   for (const [name, value] of headers) {
-    if (SECRET_FIELDS.has(name)) continue;
+    if (SECRET_FIELDS.has(name) || name === tokenHeader) continue;
     const known = facts[name];
     facts[name] = known === undefined ? value : `${known}, ${value}`;
   }
   return facts;
 }
 
-/** What an approver sees: the request line, and the body as text where it was read. */
-export const requestText = (request: RequestHead, body: Uint8Array | undefined): string => {
+/** What an approver sees: the request line, and the body as text where it was read. @param unread bytes of one that was not; -1 = unknown */
+export function requestText(request: RequestHead, text: string | undefined, unread: number): string {
   const line = `${request.method} ${request.target}`;
-  if (body === undefined || body.length === 0) return line;
-  return `${line}\n\n${Buffer.from(body.buffer, body.byteOffset, body.length).toString('utf8')}`;
-};
+  if (text === undefined)
+    return unread === 0 ? line : `${line}\n\n[a body${unread < 0 ? '' : ` of ${unread} bytes`} that was not read]`;
+  return text === '' ? line : `${line}\n\n${text}`;
+}
 
 /**
  * Over what an approval is bound to: method, target, every header that is sent on but those that differ each time, and the
- * body's bytes. @param body undefined = none, or not read: then its size stands for it
+ * body's bytes.
+ * @param body 'unread' = there is one nobody has seen: then no other request has this digest, and no approval fits twice
  */
-export function requestDigest(
-  protocol: string,
-  request: RequestHead,
-  body: Uint8Array | undefined,
-  size: number,
-): string {
-  const text = JSON.stringify([protocol, request.method, request.target, boundHeaders(request.headers), size]);
-  return hash('sha256', body === undefined ? text : Buffer.concat([Buffer.from(text), body]), 'hex');
+export function requestDigest(protocol: string, request: RequestHead, body: Uint8Array | 'none' | 'unread'): string {
+  const own = body === 'unread' ? randomUUID() : '';
+  const text = JSON.stringify([protocol, request.method, request.target, boundHeaders(request.headers), own]);
+  return hash('sha256', typeof body === 'string' ? text : Buffer.concat([Buffer.from(text), body]), 'hex');
 }
 
 /** Trace ids, dates and the like: a client that asks again says others. */

@@ -192,7 +192,9 @@ describe('what could be read in two ways is refused', () => {
   });
 
   test('after a refusal nothing of the connection is read', () => {
-    const read = one(`${post('Content-Length: 3\r\nContent-Length: 3\r\n', 'abc')}GET /evil HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const read = one(
+      `${post('Content-Length: 3\r\nContent-Length: 3\r\n', 'abc')}GET /evil HTTP/1.1\r\nHost: a\r\n\r\n`,
+    );
     expect(read.heads).toEqual([]);
   });
 });
