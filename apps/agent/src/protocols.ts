@@ -2,6 +2,7 @@
 import { createHttpDoor } from '@sallyport/http-session';
 import { httpDialect } from '@sallyport/protocol-http';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
+import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
 import { createSshAdapter, type HostKey, loadTransport } from '@sallyport/protocol-ssh';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
@@ -23,7 +24,7 @@ export async function openProtocols(): Promise<AgentProtocols> {
   const [sshNative] = await Promise.all([loadTransport(), loadSqlParser()]);
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
-    adapters: [createPostgresAdapter({ pool }), createHttpDoor([httpDialect])],
+    adapters: [createPostgresAdapter({ pool }), createHttpDoor([httpDialect, createKubernetesDialect()])],
     ssh: (hostKey) => createSshAdapter({ hostKey }),
     sshNative,
     close: () => pool.close(),

@@ -45,6 +45,8 @@ export interface AnswerPlan {
   /** Absent = as they came. Content-Length and transfer codings are the driver's. */
   readonly headers?: readonly Header[];
   readonly status?: number;
+  /** Nothing may come for long, and nothing is wrong (a watch, a log that is followed). Absent = it ends by LIMITS.httpStallMsMax. */
+  readonly patient?: boolean;
   /** Trailers as they are shown; absent = as they came. */
   trailers?(trailers: readonly Header[]): readonly Header[];
   /** How many rows, items or objects the answer holds, asked for at its end. Absent = 0. */

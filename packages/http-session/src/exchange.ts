@@ -464,6 +464,7 @@ export class Exchange implements RequestSink, CallOwner {
     if (head.status === 101) return this.#switch(member, head);
     const plan = member.dialect.answer(this.#request, head, member.session, masks, this.#statement as Statement);
     this.#plan = plan;
+    if (plan.patient === true) this.#deadline = 0;
     const none = head.framing.kind === 'none';
     this.#masker = none ? undefined : plan.masker;
     const headers = member.answerHeaders(plan.headers ?? head.headers);

@@ -105,7 +105,6 @@ class Http2Call implements UpstreamCall {
   readonly #method: string;
   #trailers: readonly Header[] = [];
   #sendTrailers: readonly Header[] = [];
-  #heard = false;
   #over = false;
 
   constructor(stream: ClientHttp2Stream, method: string, owner: CallOwner, closed: () => void) {
@@ -115,15 +114,6 @@ class Http2Call implements UpstreamCall {
     stream.on('response', (_fields, flags, raw: unknown) => this.#answered(flags, raw as readonly string[]));
     stream.on('trailers', (_fields, _flags, raw: unknown) => {
       this.#trailers = readHttp2Trailers((raw ?? []) as readonly string[]);
-    });
-    stream.on('data', (chunk: Buffer) => {
-      owner.data(chunk);
-      owner.flush();
-    });
-    stream.on('end', () => {
-      if (this.#over || !this.#heard || stream.rstCode !== H2_NO_ERROR) return;
-      this.#over = true;
-      owner.ended(this.#trailers);
     });
     stream.on('wantTrailers', () => {
       if (!stream.destroyed) stream.sendTrailers(http2Fields(this.#sendTrailers) as Record<string, string>);
@@ -138,15 +128,29 @@ class Http2Call implements UpstreamCall {
 
   #answered(flags: number, raw: readonly string[]): void {
     if (this.#over) return;
-    this.#heard = true;
     try {
       const { head, saidLength } = readHttp2Response(raw, (flags & H2_FLAG_END_STREAM) !== 0, this.#method);
       this.#owner.answered(head, head.framing.kind === 'none' ? saidLength : undefined);
       this.#owner.flush();
+      this.#flow();
     } catch (error) {
       this.#stream.close(H2_CANCEL);
       this.#fail(error instanceof GatewayError ? error : new GatewayError('http.upstream'));
     }
+  }
+
+  /** Bytes of one read with the head would be told before it: nothing flows until the head was told. */
+  #flow(): void {
+    const stream = this.#stream;
+    stream.on('data', (chunk: Buffer) => {
+      this.#owner.data(chunk);
+      this.#owner.flush();
+    });
+    stream.on('end', () => {
+      if (this.#over || stream.rstCode !== H2_NO_ERROR) return;
+      this.#over = true;
+      this.#owner.ended(this.#trailers);
+    });
   }
 
   #fail(error: GatewayError): void {

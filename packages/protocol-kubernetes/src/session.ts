@@ -86,7 +86,10 @@ export function createKubernetesDialect(): HttpDialect {
     },
 
     answer(request, response, session, masks): AnswerPlan {
-      return planAnswer(infoOf(request), request.path, response, masks, session.road.maskKey);
+      const info = infoOf(request);
+      const plan = planAnswer(info, request.path, response, masks, session.road.maskKey);
+      const follows = info.verb === 'watch' || info.query.get('follow')?.[0] === 'true';
+      return follows ? { ...plan, patient: true } : plan;
     },
 
     upgrades: (request, session) =>

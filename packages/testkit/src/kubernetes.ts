@@ -38,6 +38,8 @@ export interface Cluster {
   readonly url: string;
   /** PEM that its certificate is verified by. */
   readonly ca: string;
+  /** PEMs of a server on 127.0.0.1 that `ca` vouches for. */
+  readonly server: { readonly cert: string; readonly key: string };
   /** Of `system:masters`: may do all, and be anyone. */
   readonly adminToken: string;
   /** Where the node's containers run; `log` in it is what every container said. */
@@ -136,6 +138,7 @@ async function start(dir: string, running: ChildProcess[], stop: () => Promise<v
   const cluster: Cluster = {
     url,
     ca,
+    server: { cert: readFileSync(at('server.pem'), 'utf8'), key: readFileSync(at('server.key'), 'utf8') },
     adminToken,
     folder,
     call: (method, target, body, contentType = 'application/json') =>
