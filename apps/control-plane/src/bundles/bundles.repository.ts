@@ -92,14 +92,11 @@ async function readRows(tx: Tx, projectId: string, since: string | undefined): P
   const among = (ids: readonly string[] | undefined) =>
     ids === undefined ? where : { ...where, id: { in: [...ids] } };
   const skip = (ids: readonly string[] | undefined): boolean => ids?.length === 0;
-  const revoked = { revokedAt: null };
   const policies = skip(marked?.policies) ? [] : await tx.policy.findMany({ where: among(marked?.policies) });
   const revocations = skip(marked?.revocations)
     ? []
     : await tx.revocation.findMany({ where: among(marked?.revocations) });
-  const grants = skip(marked?.grants)
-    ? []
-    : await tx.grant.findMany({ where: { ...among(marked?.grants), ...revoked } });
+  const grants = skip(marked?.grants) ? [] : await grantsOf(tx, projectId, marked?.grants);
   const credentials = await credentialsOf(tx, projectId, marked);
   return {
     projectId,
@@ -136,6 +133,23 @@ async function readRows(tx: Tx, projectId: string, since: string | undefined): P
     issuers: await readTrustedIssuers(tx, projectId),
     credentials: credentials.map((row) => ({ id: row.id, stored: { version: row.version, boxes: boxesOf(row) } })),
   };
+}
+
+/** What of a grant's row a bundle needs; times are UTC ms. */
+type GrantPart = Pick<
+  GrantRow,
+  'id' | 'projectId' | 'principalId' | 'groupName' | 'resource' | 'labels' | 'effects' | 'roles' | 'kind'
+> & { readonly notBefore: number | null; readonly notAfter: number | null };
+
+/** Those not revoked, as one value: as a row each, the twenty thousand of a large project take half a second. @param ids undefined = all */
+async function grantsOf(tx: Tx, projectId: string, ids: readonly string[] | undefined): Promise<readonly GrantPart[]> {
+  const among = ids === undefined ? Prisma.empty : Prisma.sql`and id = any (${[...ids]}::uuid[])`;
+  const [row] = await tx.$queryRaw<[{ grants: GrantPart[] | null }]>`
+    select json_agg(json_build_object('id', id, 'projectId', project_id, 'principalId', principal_id, 'groupName', group_name,
+      'resource', resource, 'labels', labels, 'effects', effects, 'roles', roles, 'kind', kind,
+      'notBefore', floor(extract(epoch from not_before) * 1000), 'notAfter', floor(extract(epoch from not_after) * 1000))) as grants
+    from grants where project_id = ${projectId}::uuid and revoked_at is null ${among}`;
+  return row.grants ?? [];
 }
 
 /** @returns undefined when everything has to be read */
@@ -207,7 +221,7 @@ async function resourcesOf(tx: Tx, projectId: string, marked: Marked | undefined
 async function withReviews(
   tx: Tx,
   projectId: string,
-  grants: readonly GrantRow[],
+  grants: readonly GrantPart[],
   marked: Marked | undefined,
 ): Promise<readonly Grant[]> {
   if (grants.length === 0) return [];
@@ -299,7 +313,7 @@ function resourceOf(
   } as unknown as Resource;
 }
 
-const grantOf = (row: GrantRow, reviews: readonly GrantReview[]): Grant => ({
+const grantOf = (row: GrantPart, reviews: readonly GrantReview[]): Grant => ({
   id: row.id,
   projectId: row.projectId,
   ...(row.principalId === null ? {} : { principal: row.principalId }),
@@ -309,7 +323,7 @@ const grantOf = (row: GrantRow, reviews: readonly GrantReview[]): Grant => ({
   effects: row.effects as Grant['effects'],
   roles: row.roles,
   kind: row.kind as Grant['kind'],
-  ...(row.notBefore === null ? {} : { notBefore: row.notBefore.getTime() }),
-  ...(row.notAfter === null ? {} : { notAfter: row.notAfter.getTime() }),
+  ...(row.notBefore === null ? {} : { notBefore: row.notBefore }),
+  ...(row.notAfter === null ? {} : { notAfter: row.notAfter }),
   ...reviewState(row, reviews),
 });
