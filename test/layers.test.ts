@@ -71,6 +71,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'shell',
     'mask',
     'film',
+    'http',
     'trail',
     'embedded-postgres',
     'credentials',

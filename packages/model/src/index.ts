@@ -92,6 +92,7 @@ export {
 } from './issuer.ts';
 export { type JsonStep, parseJsonPath } from './json-path.ts';
 export { type KubernetesMaskPlace, parseKubernetesMask } from './kubernetes-mask.ts';
+export { NO_OBJECT, type ObjectFacts, objectFactsOf } from './kubernetes-object.ts';
 export {
   type ApprovalSpec,
   BUDGET_METERS,

@@ -19,3 +19,4 @@ export {
   testPolicies,
   testPolicyFiles,
 } from './table.ts';
+export { type HttpCase, type HttpReading, readHttpCase } from './table-http.ts';

@@ -215,11 +215,26 @@ function kubernetesOf(call: NonNullable<HttpCase['k8s']>): KubernetesFacts {
   };
 }
 
-function effectsOfCall({ verb, subresource, rbac }: KubernetesFacts): readonly Effect[] {
+const ADMIN_GROUPS: ReadonlySet<string> = new Set([
+  'rbac.authorization.k8s.io',
+  'admissionregistration.k8s.io',
+  'apiextensions.k8s.io',
+  'apiregistration.k8s.io',
+  'certificates.k8s.io',
+  'authentication.k8s.io',
+  'flowcontrol.apiserver.k8s.io',
+]);
+
+/** As packages/protocol-kubernetes has it; docs/reference/http-rules.md, Effects. */
+function effectsOfCall({ verb, group, resource, subresource }: KubernetesFacts): readonly Effect[] {
+  const reads = ['get', 'list', 'watch', 'head'].includes(verb);
   if (subresource === 'portforward') return ['forward'];
-  if (subresource === 'attach' || subresource === 'proxy' || subresource === 'ephemeralcontainers') return ['exec'];
-  if (['get', 'list', 'watch', 'head'].includes(verb)) return ['read'];
-  return [rbac ? 'admin' : 'write'];
+  if (subresource === 'attach' || subresource === 'proxy') return ['exec'];
+  if (subresource === 'token') return ['admin'];
+  if (reads) return ['read'];
+  if (subresource === 'ephemeralcontainers') return ['exec'];
+  if (/^(self)?subject(access|rules)?reviews$|^localsubjectaccessreviews$/.test(resource)) return ['read'];
+  return [ADMIN_GROUPS.has(group) ? 'admin' : 'write'];
 }
 
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);

@@ -31,7 +31,10 @@ export function registerPolicy({ program, run }: Registry): void {
   policy
     .command('explain')
     .argument('<resource>')
-    .argument('<statement>', 'SQL, or a command line for an ssh resource (`-` = stdin)')
+    .argument(
+      '<statement>',
+      'SQL; a command line; `POST /v1/x` with headers and body below; `delete namespaces/shop`; `tools/call name {…}` (`-` = stdin)',
+    )
     .description('tell what would be decided about a statement, and which rules said so')
     .option('--principal <name>', 'as this principal')
     .option('--group <name>', 'as a member of this group (repeatable)', repeated)

@@ -1,10 +1,11 @@
 /**
- * The text of a statement read without its server: SQL by packages/sql, a command line over SSH by packages/shell, as agents read
- * them. Refuses to know the server: neither catalog nor host is asked, so an account's shell counts as any of the Bourne family.
+ * The text of a statement read without its server: SQL by packages/sql, a command line over SSH by packages/shell, a request by
+ * packages/http, as agents read them. Refuses to know the server: neither catalog nor host is asked, so an account's shell counts as any of the Bourne family.
  */
 import type { Effect, Resource, ShellFacts, StatementFacts } from '@sallyport/model';
 import { readCommand } from '@sallyport/shell';
 import { effectsOf, extractSqlFacts, isUnknownSql, loadSqlParser } from '@sallyport/sql';
+import { readHttpStatement } from './explain-http.ts';
 
 export interface ExplainReading {
   /** Why the text has no facts. */
@@ -13,8 +14,12 @@ export interface ExplainReading {
   readonly facts: StatementFacts;
 }
 
-export async function readStatement(text: string, kind: Resource['kind'], login: string): Promise<ExplainReading> {
-  switch (kind) {
+export async function readStatement(
+  text: string,
+  resource: Pick<Resource, 'kind' | 'http' | 'mcp'>,
+  login: string,
+): Promise<ExplainReading> {
+  switch (resource.kind) {
     case 'postgres': {
       await loadSqlParser();
       const reading = extractSqlFacts(text);
@@ -29,10 +34,12 @@ export async function readStatement(text: string, kind: Resource['kind'], login:
     }
     case 'http':
     case 'kubernetes':
-    case 'mcp':
-      return { unknown: kind, effects: [], facts: {} };
+    case 'mcp': {
+      const { understood, effects, facts } = readHttpStatement(text, resource);
+      return { unknown: understood ? undefined : resource.kind, effects, facts };
+    }
     default:
-      return kind satisfies never;
+      return resource.kind satisfies never;
   }
 }
 

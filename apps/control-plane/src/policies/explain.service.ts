@@ -21,7 +21,9 @@ const STATEMENT_CHARS_MAX = 100_000;
 export const ExplainRequest = z
   .strictObject({
     resource: open(z.string().max(63)),
-    statement: sensitive(z.string().max(STATEMENT_CHARS_MAX)),
+    statement: sensitive(z.string().max(STATEMENT_CHARS_MAX)).describe(
+      'SQL; a command line; a request (`POST /v1/x`, headers and body below); `delete namespaces/shop`; `tools/call name {…}`.',
+    ),
     principal: open(z.string().max(64).optional()).describe('Name or id; oneself when left out.'),
     groups: open(z.array(GroupName).max(100).optional()).describe('As if it belonged to these, too.'),
     database: open(z.string().max(63).optional()),
@@ -86,7 +88,7 @@ export class Explain {
       unknown,
       effects: statementEffects,
       facts,
-    } = await readStatement(input.statement, protocol, input.role ?? '');
+    } = await readStatement(input.statement, { kind: protocol, ...(resource.spec as object) }, input.role ?? '');
     const statement: Statement = {
       protocol,
       digest: '',

@@ -3,6 +3,7 @@
  * requests, and what may be asked besides what rules say. Refuses what agents' own parser would refuse, with the field's name,
  * and upstreams that are the agent's own host or a cloud's metadata unless they are meant. Pure.
  */
+import { routesOfOpenApi } from '@sallyport/http';
 import {
   canonicalHost,
   EFFECTS,
@@ -10,15 +11,19 @@ import {
   HTTP_INJECTIONS,
   HTTP_RESERVED_HEADERS,
   HTTP_TLS_MODES,
+  type HttpRoute,
   httpTargetProblem,
   KUBERNETES_IDENTITIES,
   KUBERNETES_OPAQUE,
 } from '@sallyport/model';
+import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { hostProblem, readUpstreamUrl } from './upstream-url.ts';
 
 const BODY_BYTES_MAX = 1024 * 1024 * 1024 * 1024;
 const RECORDED_BYTES_MAX = 64 * 1024 * 1024;
+const DOCUMENT_CHARACTERS_MAX = 3_000_000;
+const PROBLEMS_SHOWN_MAX = 10;
 /** What becomes of a target has to fit into one chunk of a bundle, with room for the rest of the resource. */
 const TARGET_BYTES_MAX = 192 * 1024;
 
@@ -148,13 +153,46 @@ function checked<T extends Target>(target: T, context: z.RefinementCtx): T {
 
 const Method = z.string().regex(/^[A-Z]{1,20}$/, 'a method is written in capitals');
 const RoutePath = Path.refine(
-  (path) => !path.includes('?') && path.split('/').every((part) => /^(\{[^{}]+\}|[^{}]*)$/.test(part)),
-  'a path with {parameters} that fill a whole segment is expected',
+  (path) => !path.includes('?') && /^([^{}]|\{[^{}/]+\})*$/.test(path),
+  'a path template is expected, as /v1/customers/{id}',
 );
+
+/**
+ * Routes of the document behind those that are written out, which count first. A document that cannot be read whole is
+ * refused: an operation that rules do not know is one they let pass.
+ */
+function withOpenApi<
+  T extends { readonly url: string; readonly openapi?: unknown; readonly routes?: readonly HttpRoute[] },
+>({ openapi, ...target }: T, context: z.RefinementCtx): Omit<T, 'openapi'> {
+  if (openapi === undefined) return target;
+  const issue = (message: string): void => context.addIssue({ code: 'custom', path: ['openapi'], message });
+  let document: unknown = openapi;
+  if (typeof openapi === 'string')
+    try {
+      document = parseYaml(openapi, { maxAliasCount: 0, logLevel: 'silent' });
+    } catch {
+      // The reader's own words quote the document.
+      issue('is neither JSON nor YAML, or uses aliases');
+      return target;
+    }
+  const { routes, problems } = routesOfOpenApi(document, target.url);
+  for (const problem of problems.slice(0, PROBLEMS_SHOWN_MAX)) issue(problem);
+  if (problems.length === 0 && routes.length === 0) issue('has no operations');
+  const long = routes.find(({ path, operation }) => path.length > 2_000 || operation.length > 200);
+  if (long !== undefined) issue(`a path or operation id is too long: ${long.operation.slice(0, 80)}`);
+  const own = target.routes ?? [];
+  const isOwn = ({ method, path }: HttpRoute): boolean =>
+    own.some((route) => route.path === path && (route.method === undefined || route.method === method));
+  return { ...target, routes: [...own, ...routes.filter((route) => !isOwn(route))] };
+}
 
 export const HttpTarget = z
   .strictObject({
     ...UPSTREAM,
+    openapi: z
+      .union([z.string().max(DOCUMENT_CHARACTERS_MAX), z.record(z.string(), z.unknown())])
+      .optional()
+      .describe('An OpenAPI 3 or Swagger 2 document (JSON, or YAML as text): what it says becomes `routes`.'),
     graphql: z.array(Path).max(20).optional().describe('Paths at which GraphQL is spoken.'),
     routes: z
       .array(
@@ -172,6 +210,7 @@ export const HttpTarget = z
     methods: z.array(Method).min(1).max(50).optional().describe('Every one when left out.'),
     websocket: z.boolean().optional().describe('WebSockets may be opened; true by default.'),
   })
+  .transform(withOpenApi)
   .transform(checked);
 
 export const McpTarget = z

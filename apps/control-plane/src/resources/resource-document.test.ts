@@ -166,3 +166,38 @@ test('whom a cluster takes a session for is one way, and never above its rules',
   expect(wrong({ identity: { mode: 'impersonate', user: 'a\nb' } })).toEqual(['kubernetes.identity.user']);
   expect(wrong({ inject: { as: 'query', name: 'x' } })).toEqual(['kubernetes.inject.as']);
 });
+
+test('an OpenAPI document becomes routes as it is saved, and one that cannot be read whole is refused', () => {
+  const openapi = `openapi: 3.1.0
+servers: [{ url: https://api.example.com/base/v1 }]
+paths:
+  /customers/{id}:
+    get: { operationId: getCustomer }
+    delete: { operationId: deleteCustomer }
+  /customers/search:
+    post: { operationId: searchCustomers, x-sallyport-effects: [read] }
+`;
+  const routes = [{ method: 'GET', path: '/v1/customers/{id}', operation: 'mine' }];
+  const read = agentReads({ ...api, http: { ...api.http, openapi, routes } }).http;
+  expect(read?.routes).toEqual([
+    { method: 'GET', path: '/v1/customers/{id}', operation: 'mine' },
+    { method: 'DELETE', path: '/v1/customers/{id}', operation: 'deleteCustomer' },
+    { method: 'POST', path: '/v1/customers/search', operation: 'searchCustomers', effects: ['read'] },
+  ]);
+  expect(read).not.toHaveProperty('openapi');
+  const wrong = (document: unknown): string[] => wrongOf({ ...api, http: { ...api.http, openapi: document } });
+  expect(wrong({ openapi: '3.1.0', paths: { '/a': { get: {} } } })).toEqual([]);
+  for (const document of [
+    '{',
+    'a: &a [1]\nb: *a',
+    'text',
+    {},
+    { paths: {} },
+    { paths: { '/a': { $ref: 'other.yaml' } } },
+  ])
+    expect(wrong(document), JSON.stringify(document)).toEqual(['http.openapi']);
+  const many = Object.fromEntries(
+    Array.from({ length: 4_000 }, (_, i) => [`/${'x'.repeat(60)}/${i}`, { get: { operationId: `op${i}` } }]),
+  );
+  expect(wrong({ paths: many })).toEqual(['http.routes']);
+});

@@ -815,6 +815,7 @@ export interface EraseSession {
 
 export interface ExplainRequest {
   readonly resource: string;
+  /** SQL; a command line; a request (`POST /v1/x`, headers and body below); `delete namespaces/shop`; `tools/call name {…}`. */
   readonly statement: string;
   /** Name or id; oneself when left out. */
   readonly principal?: string;
@@ -1370,6 +1371,8 @@ export interface ResourceDocument {
     readonly recordBodies?: number;
     /** A GET that says whether the credential is accepted, as `/v1/me`. */
     readonly probe?: string;
+    /** An OpenAPI 3 or Swagger 2 document (JSON, or YAML as text): what it says becomes `routes`. */
+    readonly openapi?: string | Readonly<Record<string, unknown>>;
     /** Paths at which GraphQL is spoken. */
     readonly graphql?: readonly string[];
     /** Operations by method and path template: what rules read as http.operation, and what they do. */
