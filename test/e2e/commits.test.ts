@@ -29,9 +29,20 @@ afterAll(async () => {
   end();
 });
 
+interface Work {
+  readonly rows: number;
+  readonly statements: readonly { readonly text: string }[];
+}
 interface Item {
   readonly id: string;
-  readonly work: { readonly rows: number; readonly statements: readonly { readonly text: string }[] } | null;
+  readonly sessionId: string;
+  readonly work: Work | null;
+}
+interface Recorded {
+  readonly text: string;
+  readonly verdict: string;
+  readonly untilCommit: boolean;
+  readonly work: Work | null;
 }
 /** The COMMIT that waits with a statement about this note. */
 const commitOf = (note: string): Promise<Item> =>
@@ -101,6 +112,14 @@ test('node-postgres: by the extended protocol, and the connection is good afterw
   expect((await approved).command).toBe('COMMIT');
   expect(await committed('node-yes')).toBe(3);
   await bot.close();
+  // The record says it too: what ran until its COMMIT, and what the COMMIT was of.
+  const recorded = await until(async () => {
+    const { items } = await admin.call<{ items: Recorded[] }>('GET', `/v1/sessions/${second.sessionId}/statements`);
+    return items.some(({ work, verdict }) => work?.rows === 3 && verdict === 'allow') ? items : undefined;
+  });
+  expect(recorded.filter(({ untilCommit, text }) => untilCommit && text.includes('node-yes'))).toHaveLength(1);
+  const held = recorded.find(({ work, verdict }) => work?.rows === 3 && verdict === 'hold');
+  expect(held?.work?.statements[0]).toMatchObject({ rows: 3, sample: { columns: ['id'] } });
 });
 
 const PSYCOPG = `

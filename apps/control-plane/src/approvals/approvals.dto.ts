@@ -1,6 +1,6 @@
 /** Requests and answers about approvals. */
 import { LIMITS } from '@sallyport/core';
-import type { ApprovalRequest } from '@sallyport/model';
+import type { ApprovalRequest, TransactionWork } from '@sallyport/model';
 import { z } from 'zod';
 import { Instant, open, Prose, sensitive } from '../http/schema.ts';
 import type { RequestWithVotes } from './approvals.repository.ts';
@@ -30,6 +30,30 @@ export const ApprovalFilter = z.object({
 export type ApprovalFilter = z.infer<typeof ApprovalFilter>;
 
 const Principal = z.object({ id: z.string(), name: z.string(), kind: z.string() });
+
+/** What a COMMIT would commit. */
+export const Work = z.object({
+  statements: z.array(
+    z.object({
+      number: z.number().describe('In its session.'),
+      text: z.string(),
+      parameters: z.array(z.string().nullable()),
+      rows: z.number().describe('Changed, as the server counted.'),
+      counted: z.boolean().describe('`rows` is all that it changed by itself.'),
+      rolledBack: z.boolean(),
+      sample: z
+        .object({ columns: z.array(z.string()), rows: z.array(z.array(z.string().nullable())) })
+        .nullable()
+        .describe('The first rows of RETURNING, as the client saw them.'),
+    }),
+  ),
+  count: z.number().describe('Of statements; `statements` has the first of them.'),
+  rows: z.number(),
+  rowsRolledBack: z.number().describe('Of `rows`.'),
+  uncounted: z.number().describe('Statements of which not all is in `rows`.'),
+  since: Instant,
+  note: z.string(),
+});
 
 export const ApprovalView = z
   .object({
@@ -66,32 +90,7 @@ export const ApprovalView = z
         })
         .nullable(),
     ).describe('What may be approved beside this one statement; null where the rule or the statement allows none.'),
-    work: sensitive(
-      z
-        .object({
-          statements: z.array(
-            z.object({
-              number: z.number().describe('In its session.'),
-              text: z.string(),
-              parameters: z.array(z.string().nullable()),
-              rows: z.number().describe('Changed, as the server counted.'),
-              counted: z.boolean().describe('`rows` is all that it changed by itself.'),
-              rolledBack: z.boolean(),
-              sample: z
-                .object({ columns: z.array(z.string()), rows: z.array(z.array(z.string().nullable())) })
-                .nullable()
-                .describe('The first rows of RETURNING, as the client saw them.'),
-            }),
-          ),
-          count: z.number().describe('Of statements; `statements` has the first of them.'),
-          rows: z.number(),
-          rowsRolledBack: z.number().describe('Of `rows`.'),
-          uncounted: z.number().describe('Statements of which not all is in `rows`.'),
-          since: Instant,
-          note: z.string(),
-        })
-        .nullable(),
-    ).describe('What a COMMIT would commit; null for any other statement.'),
+    work: sensitive(Work.nullable()).describe('What a COMMIT would commit; null for any other statement.'),
     granted: open(
       z
         .object({ scope: z.enum(['once', 'shape']), until: Instant.nullable(), rowsMax: z.number().nullable() })
@@ -231,14 +230,19 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
   };
 }
 
-function workOf({ work }: ApprovalRequest): ApprovalView['work'] {
+/** @param show a value as the reader may see it */
+export function workOf(
+  { work }: { readonly work?: TransactionWork | undefined },
+  show: (text: string) => string = (text) => text,
+): z.infer<typeof Work> | null {
   if (work === undefined) return null;
-  const list = (values: readonly (string | undefined)[]) => values.map((value) => value ?? null);
+  const list = (values: readonly (string | undefined)[]) =>
+    values.map((value) => (value === undefined ? null : show(value)));
   return {
     ...work,
     statements: work.statements.map(({ text = '', parameters = [], sample, ...counts }) => ({
       ...counts,
-      text,
+      text: show(text),
       parameters: list(parameters),
       sample: sample === undefined ? null : { columns: [...sample.columns], rows: sample.rows.map(list) },
     })),

@@ -1,5 +1,6 @@
 /** Requests and answers about sessions. */
 import { z } from 'zod';
+import { Work } from '../approvals/approvals.dto.ts';
 import { Instant, open, Prose, sensitive } from '../http/schema.ts';
 
 const flag = z
@@ -77,6 +78,8 @@ export const StatementView = z
     text: sensitive(z.string()),
     parameters: sensitive(z.array(z.string().nullable())),
     approvalId: open(z.string()),
+    untilCommit: open(z.boolean()).describe('It ran, and its transaction’s COMMIT waits for a person.'),
+    work: sensitive(Work.nullable()).describe('Of the COMMIT of such a transaction: what it would commit.'),
     shadow: open(z.array(z.object({ rule: z.string(), verdict: z.string() }))),
     outcome: open(
       z

@@ -7,6 +7,7 @@ import { GatewayError } from '@sallyport/core';
 import type { SessionInfo } from '@sallyport/model';
 import { decodeFrames, type RecordingFrame } from '@sallyport/trail';
 import { recordAct } from '../acts/acts.ts';
+import { workOf } from '../approvals/approvals.dto.ts';
 import { Database } from '../db/database.ts';
 import type { Prisma, Session } from '../generated/prisma/client.ts';
 import { type Caller, requirePermission } from '../http/caller.ts';
@@ -93,6 +94,8 @@ export class SessionsService {
         text: show(event.text),
         parameters: event.parameters.map((parameter) => (parameter.text === undefined ? null : show(parameter.text))),
         approvalId: event.approvalId,
+        untilCommit: event.untilCommit === true,
+        work: workOf(event, show),
         shadow: [...event.shadow],
         outcome:
           outcome === undefined

@@ -1211,6 +1211,36 @@ export interface RecordedStatement {
   readonly text: string;
   readonly parameters: readonly (string | null)[];
   readonly approvalId: string;
+  /** It ran, and its transaction’s COMMIT waits for a person. */
+  readonly untilCommit: boolean;
+  /** Of the COMMIT of such a transaction: what it would commit. */
+  readonly work: {
+    readonly statements: readonly {
+      /** In its session. */
+      readonly number: number;
+      readonly text: string;
+      readonly parameters: readonly (string | null)[];
+      /** Changed, as the server counted. */
+      readonly rows: number;
+      /** `rows` is all that it changed by itself. */
+      readonly counted: boolean;
+      readonly rolledBack: boolean;
+      /** The first rows of RETURNING, as the client saw them. */
+      readonly sample: {
+        readonly columns: readonly string[];
+        readonly rows: readonly (readonly (string | null)[])[];
+      } | null;
+    }[];
+    /** Of statements; `statements` has the first of them. */
+    readonly count: number;
+    readonly rows: number;
+    /** Of `rows`. */
+    readonly rowsRolledBack: number;
+    /** Statements of which not all is in `rows`. */
+    readonly uncounted: number;
+    readonly since: string;
+    readonly note: string;
+  } | null;
   readonly shadow: readonly {
     readonly rule: string;
     readonly verdict: string;
