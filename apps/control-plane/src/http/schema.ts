@@ -49,7 +49,12 @@ export const Prose = (max: number) => z.string().max(max).refine(isProse, UNFIT)
 export const Labels = z
   .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$/), Line(200))
   .refine((labels) => Object.keys(labels).length <= 50, 'at most 50 labels');
-export const Instant = z.iso.datetime({ offset: true });
+const YEAR_10000_MS = 253_402_300_800_000;
+/** PostgreSQL knows no year 0, and nobody means what was before 1970 or is after 9999. */
+export const Instant = z.iso.datetime({ offset: true }).refine((text) => {
+  const ms = Date.parse(text);
+  return ms >= 0 && ms < YEAR_10000_MS;
+}, 'an instant from 1970 to 9999 is expected');
 
 export const Problem = z
   .object({

@@ -400,6 +400,32 @@ test('no schema of a request takes fields that it does not name, at any depth', 
   expect(loose).toEqual([]);
 });
 
+test('what is of another kind than it should be, in whatever field or query, is refused and is no error of ours', {
+  timeout: 300_000,
+}, async () => {
+  const values = [null, {}, [[]], 2 ** 63, "0000-01-01T00:00:00Z'"];
+  const instants = ['0000-01-01T00:00:00Z', '9999-12-31T23:59:59-14:00'];
+  const wrong: string[] = [];
+  const look = async (operation: Operation, path: string, body: unknown, what: string): Promise<void> => {
+    const { status } = await plane.call(operation.method, path, body);
+    if (status >= 500) wrong.push(`${operation.label} ${what}: ${status}`);
+  };
+  for (const operation of operations.filter(({ label }) => !STREAMS.has(label))) {
+    const own = pathOf(operation, (segment) => `own-${segmentOf(segment)}`);
+    for (const { name } of operation.query)
+      for (const text of [`a&${name}=b`, "'", ...instants])
+        await look(operation, `${own}?${name}=${text}`, undefined, `?${name}=${text}`);
+    if (operation.body === undefined) continue;
+    await look(operation, own, [], 'as a list');
+    for (const field of Object.keys(objectsIn(document, operation.body)[0]?.[1].properties ?? {}))
+      for (const value of [...values, ...(/(At|Before|After|since|until)$/i.test(field) ? instants : [])]) {
+        const body = { ...(bodyOf(operation, `k-${randomUUID().slice(0, 8)}`) as object), [field]: value };
+        await look(operation, own, body, `${field}=${JSON.stringify(value)}`);
+      }
+  }
+  expect(wrong).toEqual([]);
+});
+
 test('what is too long is refused on every route, in path, query and body', { timeout: 300_000 }, async () => {
   const wrong: string[] = [];
   const check = async (operation: Operation, path: string, body: unknown, what: string): Promise<void> => {
