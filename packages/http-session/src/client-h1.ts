@@ -107,7 +107,6 @@ export class Http1Client implements RequestsOwner, ClientStream {
     this.#sink = undefined;
     // In the middle of a body: what was sent on of it will never be whole.
     sink?.gone();
-    this.#head ??= undefined;
     if (!this.#answering) this.#owner.malformed(error, this);
   }
 
@@ -200,6 +199,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
   #maybeNext(): void {
     if (!this.#answered || !this.#requestRead || this.#closing) return;
     this.#sink = undefined;
+    this.#answering = false;
     this.#answered = false;
     this.#head = undefined;
     this.#bodyPaused = false;

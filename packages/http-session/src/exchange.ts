@@ -150,8 +150,8 @@ export class Exchange implements RequestSink, CallOwner {
     if (isHeldPath(inside.path)) return this.#fetchHeld(member, inside.path);
     const { framing } = this.#request;
     const longest = resource.http?.maxBodyBytes;
-    if (longest !== undefined && framing.kind === 'length' && framing.bytes > longest)
-      throw new GatewayError('http.too_large');
+    const said = framing.kind === 'length' ? framing.bytes : this.#bodyBytes;
+    if (longest !== undefined && Math.max(said, this.#bodyBytes) > longest) throw new GatewayError('http.too_large');
     if (framing.kind === 'none') return this.#judge(undefined);
     const judged = LIMITS.httpBodyJudgedBytesMax;
     if ((framing.kind === 'length' && framing.bytes > judged) || !member.dialect.gathers(this.#request, member.session))
