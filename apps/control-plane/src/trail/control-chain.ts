@@ -205,10 +205,11 @@ export class ControlChain {
     });
     await this.repository.addIndexRows(tx, chain, rows);
     await this.repository.moveChain(tx, chain.id, writer.position);
-    await tx.controlAct.updateMany({
-      where: { id: { in: acts.map((act) => act.id) } },
-      data: { chainedAt: this.clock.now() },
-    });
+    await this.repository.markChained(
+      tx,
+      acts.map((act) => act.id),
+      this.clock.now(),
+    );
     return writer.position;
   }
 

@@ -84,6 +84,11 @@ export class IngestRepository {
       where id = ${chainId}::uuid`;
   }
 
+  /** One text for any number of acts: a list of each length of its own would be planned anew, a hundred acts a second. */
+  async markChained(tx: Tx, ids: readonly bigint[], at: Date): Promise<void> {
+    await tx.$executeRaw`update control_acts set chained_at = ${at} where id = any (${[...ids]}::bigint[])`;
+  }
+
   async addBatch(tx: Tx, batch: StoredBatch): Promise<void> {
     await tx.$executeRaw`
       insert into trail_batches (chain_id, project_id, first_sequence, last_sequence, segment, segment_header, records, first_time, last_time)
