@@ -462,6 +462,7 @@ export class Exchange implements RequestSink, CallOwner {
     const { masks } = this.#permit as Permit;
     this.#status = head.status;
     if (head.status === 101) return this.#switch(member, head);
+    if (head.status === 401) member.credentialRefused();
     const plan = member.dialect.answer(this.#request, head, member.session, masks, this.#statement as Statement);
     this.#plan = plan;
     if (plan.patient === true) this.#deadline = 0;

@@ -110,6 +110,21 @@ export class MemberSession implements SessionMember {
     return this.credential.http?.into(request) ?? request;
   }
 
+  /** The service does not take it: said aloud, and later requests have another value, where there is one. */
+  credentialRefused(): void {
+    this.#otherCredential().catch((error: unknown) => {
+      this.#log.warn('no other credential could be had', { session: this.road.info.id, error });
+    });
+  }
+
+  async #otherCredential(): Promise<void> {
+    const refused = this.credential;
+    if (refused.secret === undefined) return;
+    const other = await this.road.refused?.(refused);
+    await other?.http?.ready();
+    if (other !== undefined && this.credential === refused) this.credential = other;
+  }
+
   /** Cookies of a service that knows the credential by its cookie would be the credential. */
   answerHeaders(headers: readonly Header[]): readonly Header[] {
     return this.#hidesCookies ? headers.filter(([name]) => name !== 'set-cookie') : headers;

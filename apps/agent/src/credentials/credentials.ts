@@ -194,6 +194,7 @@ export class Credentials {
     const { log, resource } = this.#options;
     void runErrand(errand, {
       values: this.#values,
+      http: this.#http,
       log,
       resource,
       tryEphemeral: (target) => this.#tryEphemeral(target),

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { accountName, accountsOf, dropAccount, makeAccount, newPassword } from './ephemeral.ts';
 import { openErrand } from './errand-connection.ts';
 import { runErrand } from './errands.ts';
+import { HttpCredentials } from './http-credentials.ts';
 import { Values } from './values.ts';
 
 const CREDENTIAL = '0190b3a4-0000-7000-8000-000000000001';
@@ -49,7 +50,8 @@ function rotating(current: string, next: string) {
   );
   const values = new Values({ keys, sources: new Map(), box: (id) => boxes.get(id), nowMs: () => 0 });
   const resource = resourceAt(server);
-  return runErrand(errand, { values, log, resource: () => resource, tryEphemeral: () => Promise.resolve() });
+  const http = new HttpCredentials(() => 0);
+  return runErrand(errand, { values, http, log, resource: () => resource, tryEphemeral: () => Promise.resolve() });
 }
 const signsIn = async (user: string, password: string): Promise<boolean> => {
   const { host, port } = server;

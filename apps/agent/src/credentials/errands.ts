@@ -8,10 +8,13 @@ import { GatewayError, type Logger } from '@sallyport/core';
 import type { CredentialErrand, CredentialReport, CredentialSource, Resource } from '@sallyport/model';
 import { scramVerifier } from '@sallyport/protocol-postgres';
 import { isRefused, openErrand } from './errand-connection.ts';
+import { type HttpCredentials, httpTargetOf } from './http-credentials.ts';
+import { probe } from './http-probe.ts';
 import type { Value, Values } from './values.ts';
 
 export interface ErrandPorts {
   readonly values: Values;
+  readonly http: HttpCredentials;
   readonly log: Logger;
   readonly resource: (id: string) => Resource | undefined;
   /** An ephemeral credential is tried by making and dropping an account. */
@@ -40,7 +43,9 @@ async function doErrand(errand: CredentialErrand, ports: ErrandPorts): Promise<O
   const resource = ports.resource(errand.resourceId);
   if (resource === undefined) throw new GatewayError('credential.unavailable', { reason: 'resource not here' });
   const source = sourceOf(resource.credential, errand.credentialId);
-  return errand.kind === 'test' ? await test(source, resource, ports) : await rotate(source, resource, ports);
+  return errand.kind === 'test'
+    ? await test(source, resource, ports, errand.id)
+    : await rotate(source, resource, ports);
 }
 
 /** The resource's credential, or of an ephemeral one who makes its accounts. */
@@ -49,7 +54,12 @@ const sourceOf = (credential: CredentialSource, id: string): CredentialSource =>
 
 const done: Outcome = { outcome: 'done', code: '' };
 
-async function test(source: CredentialSource, resource: Resource, ports: ErrandPorts): Promise<Outcome> {
+async function test(
+  source: CredentialSource,
+  resource: Resource,
+  ports: ErrandPorts,
+  errandId: string,
+): Promise<Outcome> {
   if (source.kind === 'ephemeral') {
     await ports.tryEphemeral(resource);
     return done;
@@ -58,7 +68,11 @@ async function test(source: CredentialSource, resource: Resource, ports: ErrandP
   const [current] = values;
   if (current === undefined) throw new GatewayError('credential.unavailable', { reason: 'no value' });
   try {
-    (await openErrand(resource, current)).close();
+    if (httpTargetOf(resource) !== undefined)
+      await probe(resource, ports.http.of(current, resource, `errand ${errandId}`));
+    else if (resource.kind === 'ssh')
+      throw new GatewayError('credential.unavailable', { reason: 'credentials of SSH hosts are tried by a session' });
+    else (await openErrand(resource, current)).close();
     return done;
   } finally {
     await ports.values.release(source, resource, current);
@@ -66,6 +80,10 @@ async function test(source: CredentialSource, resource: Resource, ports: ErrandP
 }
 
 async function rotate(source: CredentialSource, resource: Resource, ports: ErrandPorts): Promise<Outcome> {
+  if (resource.kind !== 'postgres')
+    throw new GatewayError('credential.unavailable', {
+      reason: 'only a PostgreSQL server is asked to change a password',
+    });
   const values = await ports.values.of(source, resource);
   const current = values.find((value) => value.which === 'current');
   const next = values.find((value) => value.which === 'next');

@@ -81,6 +81,8 @@ export class Errands {
       throw new GatewayError('request.conflict', { reason: 'only a stored password can be rotated by Sallyport' });
     const [resource, ...others] = await this.repository.resourcesOf(credential.id);
     if (resource === undefined) throw new GatewayError('request.conflict', { reason: 'no resource uses it' });
+    if ([resource, ...others].some(({ kind }) => kind !== 'postgres'))
+      throw new GatewayError('request.conflict', { reason: 'only PostgreSQL servers are asked to change a password' });
     const guards: Agent[] = [];
     for (const each of [resource, ...others]) {
       const known = await this.#guards(each, KNOWN_MS);
