@@ -5,6 +5,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ROOT } from './build.ts';
+import type { DemoApi } from './demo-api.ts';
 import type { DemoDatabase } from './demo-database.ts';
 import type { DemoPrincipal } from './dev-file.ts';
 import { type Rest, RestError } from './rest.ts';
@@ -83,6 +84,28 @@ offline: { sessions: 24h, newSessions: 24h }
 `;
 }
 
+function apiDocument(api: DemoApi): string {
+  const ca = api.ca.trim().replaceAll('\n', '\n      ');
+  return `kind: Resource
+name: payments-api
+type: http
+description: Customers and payments of the demo over HTTPS.
+labels: { env: prod, team: payments }
+credential: payments-api-key
+http:
+  url: ${api.url}
+  private: true
+  ca: |
+      ${ca}
+  inject: { as: header, name: x-api-key }
+  routes:
+    - { method: GET, path: /v1/customers, operation: listCustomers }
+    - { method: GET, path: "/v1/customers/{id}", operation: getCustomer }
+    - { method: POST, path: /v1/payments, operation: createPayment }
+recording: results
+`;
+}
+
 async function seedCredential(rest: Rest, database: DemoDatabase): Promise<void> {
   await ensure(rest, '/v1/credentials', 'payments-app', {
     name: 'payments-app',
@@ -129,14 +152,22 @@ async function credentialsOf(rest: Rest, plan: PrincipalPlan): Promise<DemoPrinc
 export async function seed(
   rest: Rest,
   database: DemoDatabase,
+  api: DemoApi,
   known: Readonly<Record<string, DemoPrincipal>>,
 ): Promise<Record<string, DemoPrincipal>> {
   await seedCredential(rest, database);
+  await ensure(rest, '/v1/credentials', 'payments-api-key', {
+    name: 'payments-api-key',
+    kind: 'stored',
+    username: '',
+    secret: api.apiKey,
+  });
   await rest.call('POST', '/v1/apply', {
     documents: [
       ...documentsIn('scripts/demo'),
       ...documentsIn('policies'),
       { file: 'payments-db.yaml', text: resourceDocument(database) },
+      { file: 'payments-api.yaml', text: apiDocument(api) },
     ],
     dryRun: false,
     prune: false,

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError } from '@sallyport/core';
 import { stopLeftover } from '@sallyport/embedded-postgres';
 import { ROOT } from './build.ts';
+import { startDemoApi } from './demo-api.ts';
 import { type DemoDatabase, startDemoDatabase } from './demo-database.ts';
 import { type DemoPrincipal, type DevFile, readDevFile, writeDevFile } from './dev-file.ts';
 import { type ProcessPlan, type RunningProcess, startProcess } from './processes.ts';
@@ -214,6 +215,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     say('Starting the demo database');
     const database = await openDemoDatabase(options);
     stops.push(() => database.server.stop());
+    const api = await startDemoApi(path.join(dir, 'demo'), database, 0);
+    stops.push(() => api.stop());
     options.signal?.throwIfAborted();
     say('Starting the control plane');
     let controlPlane = await startProcess(controlPlanePlan(options, options.ports));
@@ -223,7 +226,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const admin = restClient(rest, adminToken);
     options.signal?.throwIfAborted();
     say('Seeding principals, grants and policies');
-    const people = await seed(admin, database, before?.principals ?? {});
+    const people = await seed(admin, database, api, before?.principals ?? {});
     const adminPrincipal: DemoPrincipal = { name: 'admin', kind: 'person', groups: [], token: adminToken };
     options.signal?.throwIfAborted();
     say('Starting the agent');

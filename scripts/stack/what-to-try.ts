@@ -12,7 +12,7 @@ export function whatToTry(dev: DevFile, devFile: string, end: string): string {
   // `./sallyport` looks where `npm start` keeps its stack when it is not told otherwise.
   const elsewhere = file === path.join('.sallyport', 'dev.json') ? '' : `\n\n     export SALLYPORT_DEV_FILE=${devFile}`;
   return `
-Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)   SSH listener 127.0.0.1:${dev.agent.ssh}
+Sallyport is running.  REST ${dev.rest}   API docs ${dev.rest}/docs   PostgreSQL listener 127.0.0.1:${dev.agent.postgres} (TLS)   SSH listener 127.0.0.1:${dev.agent.ssh}   HTTPS listener 127.0.0.1:${dev.agent.https}
 Tokens of the demo principals: ${file} (readable by you alone)
 
 Five things to try, in this folder:${elsewhere}
@@ -36,6 +36,10 @@ Five things to try, in this folder:${elsewhere}
      ./sallyport --as admin sessions ls
      ./sallyport --as admin sessions replay <id>
      ./sallyport --as admin trail export -o trail.export && ./sallyport trail verify trail.export --root ${path.relative(ROOT, dev.ca)}
+
+An API behind a key that nobody is given (you are the payments bot):
+     ./sallyport --as payments-bot run payments-api -- sh -c 'curl -s "$SALLYPORT_PAYMENTS_API_URL/v1/customers?limit=2"'
+     curl --cacert ${path.relative(ROOT, dev.ca)} -u "token:$(./sallyport --as carla token payments-api)" "https://127.0.0.1:${dev.agent.https}/r/payments-api/v1/customers?limit=2"
 
 With psql, the token is the password and the resource is the user:
      ./sallyport --as carla connect payments-db

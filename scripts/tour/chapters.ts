@@ -6,6 +6,7 @@ import { accessRequests } from './access-requests.ts';
 import { commits } from './commits.ts';
 import { eventually, refused, type TourContext } from './context.ts';
 import { credentials } from './credentials.ts';
+import { http } from './http.ts';
 import { identity } from './identity.ts';
 import { reviews } from './reviews.ts';
 import { shapes } from './shapes.ts';
@@ -395,5 +396,6 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   reviews,
   identity,
   ssh,
+  http,
   verify,
 ];
