@@ -13,7 +13,7 @@ import { Exchange, type ExchangeHome } from './exchange.ts';
 import { HeldRequests } from './held.ts';
 import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
-import { secretToken } from './way-in.ts';
+import { secretToken, type WayIn } from './way-in.ts';
 
 const SWEEP_MS = 1_000;
 
@@ -201,6 +201,13 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   tokenHeader(resource: string): string | undefined {
     const found = this.#host.signIn.find?.(resource);
     return (found?.http ?? found?.mcp ?? found?.kubernetes)?.tokenHeader;
+  }
+
+  /** `kubectl get --raw` leaves out the path of the cluster's server: its token says which cluster is meant. */
+  wayOf(token: string): WayIn | undefined {
+    const { signIn } = this.#host;
+    const resource = signIn.resourceOfToken?.(token) ?? '';
+    return signIn.find?.(resource)?.kind === 'kubernetes' ? { resource, prefix: '' } : undefined;
   }
 
   nowMs(): number {

@@ -18,7 +18,7 @@ import type { Statement } from '@sallyport/model';
 import { admit, type Permit, Refusal, refuse } from '@sallyport/protocol-kit';
 import type { ClientStream, RequestSink } from './client-stream.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
-import { HeldRequest, isHeldPath, wantsAsync } from './held.ts';
+import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
 import { rewriteLocation } from './location.ts';
 import type { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
@@ -36,6 +36,8 @@ export interface ExchangeHome {
   readonly fallback: HttpDialect;
   /** The field that may carry the token of a resource of that name. */
   tokenHeader(resource: string): string | undefined;
+  /** Where a request names no resource: the cluster its token is for. */
+  wayOf(token: string): WayIn | undefined;
   member(resource: string, token: string): MemberSession | Promise<MemberSession>;
   nowMs(): number;
   monotonicUs(): number;
@@ -124,9 +126,10 @@ export class Exchange implements RequestSink, CallOwner {
     const head = this.#asked;
     if (head.method === 'CONNECT' || head.method === 'TRACE') throw new GatewayError('http.method_refused');
     requireOwnHost(head, serverName);
-    const way = wayIn(head, domain);
+    const named = wayIn(head, domain);
+    const shown = shownToken(head.headers, named === undefined ? undefined : this.#home.tokenHeader(named.resource));
+    const way = named ?? this.#home.wayOf(shown.token);
     this.#way = way;
-    const shown = shownToken(head.headers, way === undefined ? undefined : this.#home.tokenHeader(way.resource));
     // One that names nothing is refused as one that names what is not there: by what nobody can sign in to.
     const member = this.#home.member(way?.resource ?? '', shown.token);
     if (member instanceof Promise) {
@@ -686,15 +689,3 @@ const unread = (request: RequestHead, protocol: Statement['protocol']): Statemen
     wroteInTransaction: false,
   };
 };
-
-const heldAnswer = ({ location, body }: { readonly location: string; readonly body: string }): DeniedAnswer => ({
-  status: 202,
-  headers: [
-    ['content-type', 'application/json'],
-    ['location', location],
-    ['retry-after', '2'],
-    ['preference-applied', 'respond-async'],
-    ['cache-control', 'no-store'],
-  ],
-  body: Buffer.from(body),
-});

@@ -7,7 +7,7 @@ import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
 import { type Header, headerValues, type RequestHead } from '@sallyport/http';
 import type { SessionInfo, Statement } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
-import type { RequestBody } from './dialect.ts';
+import type { DeniedAnswer, RequestBody } from './dialect.ts';
 import type { MemberSession } from './member.ts';
 
 const HELD = '/.sallyport/held/';
@@ -127,3 +127,16 @@ export class HeldRequests {
     return path.startsWith(HELD) ? this.#all.get(`${ownerOf(by.road.info)} ${path.slice(HELD.length)}`) : undefined;
   }
 }
+
+/** Where to ask for it again. */
+export const heldAnswer = ({ location, body }: { readonly location: string; readonly body: string }): DeniedAnswer => ({
+  status: 202,
+  headers: [
+    ['content-type', 'application/json'],
+    ['location', location],
+    ['retry-after', '2'],
+    ['preference-applied', 'respond-async'],
+    ['cache-control', 'no-store'],
+  ],
+  body: Buffer.from(body),
+});

@@ -277,6 +277,8 @@ export interface SignInPort {
   join?(request: SignInRequest, member: SessionMember): Promise<JoinedSession>;
   /** The resource of that name that this listener serves, before anybody has signed in: nothing of it may be told. */
   find?(name: string): Resource | undefined;
+  /** The resource a token says it is for, by name; not verified: whoever signs in with it is. */
+  resourceOfToken?(token: string): string | undefined;
   /** Lower-case domain under which `<resource>.<domain>` names one; '' = none. */
   domain?(): string;
 }

@@ -17,7 +17,7 @@ import {
   type Statement,
 } from '@sallyport/model';
 import { effectsOfShell, parseCommandLine } from '@sallyport/shell';
-import { effectsOf, isRbac, isSecret } from './classify/effects.ts';
+import { effectsOf, isQuestion, isRbac, isSecret } from './classify/effects.ts';
 import { formOf, readObject } from './classify/json-object.ts';
 import { NO_OBJECT, objectFactsOf } from './classify/object-facts.ts';
 import { fieldsOfPatch, patchTypeOf } from './classify/patch.ts';
@@ -98,7 +98,8 @@ function objectOf(
   if (!readsBody(info)) return { object: 'unread' };
   const coding = headerOf(request.headers, 'content-encoding') ?? 'identity';
   const form = formOf(headerOf(request.headers, 'content-type') ?? '');
-  if (form === 'protobuf' && letIn.includes('protobuf')) return { object: 'unread' };
+  // A question changes nothing, whatever is in it; newer clients ask theirs in protobuf.
+  if (form === 'protobuf' && (letIn.includes('protobuf') || isQuestion(info))) return { object: 'unread' };
   if (form === 'protobuf' || form === 'other' || coding !== 'identity')
     throw new GatewayError('kubernetes.media_type', { form, coding });
   if (!body.read) return { object: 'unread' };

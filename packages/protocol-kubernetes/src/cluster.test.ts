@@ -318,8 +318,16 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('kubectl on a re
     const status = await new Promise<number>((resolve, reject) => {
       const headers = { authorization: `Bearer ${TEST_TOKEN}` };
       https
-        .get(`${bed.url}${target}`, { headers, ca: cluster.ca }, (response) =>
-          resolve(response.resume().statusCode ?? 0),
+        .get(
+          {
+            port: bed.gateway.port,
+            host: '127.0.0.1',
+            path: `/r/prod${target}`,
+            headers,
+            ca: cluster.ca,
+            agent: false,
+          },
+          (response) => resolve(response.resume().statusCode ?? 0),
         )
         .once('error', reject);
     });

@@ -2,7 +2,6 @@
  * A refusal as kubectl and client libraries read one: a Kubernetes `Status`, with the machine's block as a cause. Refuses to say
  * more than the code's text, or what the rule's author wrote.
  */
-import type { RequestHead } from '@sallyport/http';
 import type { DeniedAnswer, HttpRefusal } from '@sallyport/http-session';
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -37,7 +36,7 @@ export function statusOf(refusal: HttpRefusal): object {
   };
 }
 
-export function deniedAnswer(refusal: HttpRefusal, _request: RequestHead | undefined): DeniedAnswer {
+export function deniedAnswer(refusal: HttpRefusal): DeniedAnswer {
   return {
     status: refusal.status,
     headers: [['content-type', 'application/json']],

@@ -61,7 +61,8 @@ function textMasker(masks: MaskSet, key: MaskKey | undefined): BodyMasker {
   return {
     push: (chunk) => masker.push(chunk),
     end: () => masker.flush(),
-    idle: () => masker.idle(),
+    // It is asked about once a second; a prompt or the last line of a log is not kept from who waits for it.
+    idle: () => masker.idle(1_000),
     get heldBytes() {
       return masker.heldBytes;
     },

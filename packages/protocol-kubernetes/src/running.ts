@@ -239,8 +239,8 @@ export class ExecStream implements UpgradeMachine {
     const message = `Sallyport: ${CODES[code].text} (${code})`;
     const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason: 'Forbidden', message };
     this.#toClient(frame(BINARY, onChannel(ERROR, Buffer.from(JSON.stringify(status))), false));
-    // 1008: policy violation (RFC 6455 section 7.4.1).
-    this.#toClient(frame(CLOSE, Buffer.of(0x03, 0xf0), false));
+    // 1000, a normal end (RFC 6455 section 7.4.1): behind any other kubectl does not read the status.
+    this.#toClient(frame(CLOSE, Buffer.of(0x03, 0xe8), false));
     this.#over(code);
   }
 

@@ -9,6 +9,7 @@ import type {
   DialectSession,
   ForwardedRequest,
   HttpDialect,
+  HttpRefusal,
   RequestBody,
   UpgradeHost,
   UpgradeMachine,
@@ -36,6 +37,7 @@ const WRITTEN: ReadonlySet<string> = new Set([
 export function createKubernetesDialect(): HttpDialect {
   /** As long as the driver keeps the request. */
   const read = new WeakMap<RequestHead, Classified>();
+  const askedIn = new WeakMap<RequestHead, DialectSession>();
   const infoOf = (request: RequestHead): RequestInfo =>
     read.get(request)?.info ?? readRequest(request.method, request.path, request.query);
 
@@ -52,6 +54,7 @@ export function createKubernetesDialect(): HttpDialect {
     },
 
     classify(request, body, session): Statement {
+      askedIn.set(request, session);
       requirePlainPath(request);
       const target = targetOf(session);
       const letIn = target.opaque ?? [];
@@ -100,9 +103,36 @@ export function createKubernetesDialect(): HttpDialect {
     upgrade: (request, response, session, masks, host): UpgradeMachine | undefined =>
       machineFor(infoOf(request), request, response, session, masks, host),
 
-    deny: deniedAnswer,
+    deny(refusal, request) {
+      const session = request === undefined ? undefined : askedIn.get(request);
+      return deniedAnswer(session === undefined ? refusal : firstRefusal(refusal, request as RequestHead, session));
+    },
   };
 }
+
+/** So long after a WebSocket was refused the same over SPDY is the same client's second try. */
+const SECOND_TRY_MS = 10_000;
+const REFUSED = 'refused streams';
+
+/**
+ * kubectl asks again by SPDY when a WebSocket was refused, for whatever reason, and shows the second answer alone: it is told
+ * the first one.
+ */
+function firstRefusal(refusal: HttpRefusal, request: RequestHead, session: DialectSession): HttpRefusal {
+  if (request.upgrade === '') return refusal;
+  const nowMs = session.nowMs();
+  const known = session.state.get(REFUSED) as RefusedStreams | undefined;
+  if (refusal.code !== 'kubernetes.spdy_refused') {
+    const kept: RefusedStreams = new Map([...(known ?? [])].filter(([, { until }]) => until > nowMs).slice(-20));
+    kept.set(request.target, { refusal, until: nowMs + SECOND_TRY_MS });
+    session.state.set(REFUSED, kept);
+    return refusal;
+  }
+  const first = known?.get(request.target);
+  known?.delete(request.target);
+  return first !== undefined && first.until > nowMs ? first.refusal : refusal;
+}
+type RefusedStreams = Map<string, { readonly refusal: HttpRefusal; readonly until: number }>;
 
 const acceptOf = (request: RequestHead): string => headerValues(request.headers, 'accept').join(', ');
 

@@ -285,6 +285,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           return road(options, request, { judged, outcomes, holds });
         },
         find: (name) => (name === options.resource.name ? options.resource : undefined),
+        resourceOfToken: () => options.resource.name,
         domain: () => options.domain ?? '',
         join: async (request, member) => {
           if (!isTestToken(request.token) || request.resource !== options.resource.name)

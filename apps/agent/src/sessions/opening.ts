@@ -96,6 +96,7 @@ function webParts(connection: Connection, ports: OpeningPorts): HostParts {
         const resource = signIn.inForce()?.resourcesByName.get(name);
         return resource !== undefined && WEB_KINDS.includes(resource.kind) ? resource : undefined;
       },
+      resourceOfToken: (token) => signIn.inForce()?.resourcesById.get(audienceOf(token) ?? '')?.name,
       signIn: () => Promise.reject(new GatewayError('internal', { reason: 'sessions of this listener are joined' })),
       join: async (request, member) => {
         const session = joinSession(request, connection, member, ports);
@@ -132,6 +133,17 @@ function joinSession(
   const { tokenExpiresAtMs } = admitted;
   const shared = ports.shared.find(key) ?? ports.shared.add(key, (carrier) => openAdmitted(admitted, carrier, ports));
   return { ...shared.join(member), tokenExpiresAtMs };
+}
+
+/** What a token says it is for, before anybody verified it. */
+function audienceOf(token: string): string | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
+    return typeof claims === 'object' && claims !== null && 'aud' in claims ? String(claims.aud) : undefined;
+  } catch {
+    // No token of ours: the sign-in says so.
+    return undefined;
+  }
 }
 
 const clientFacts = (connection: Connection, protocols: readonly Protocol[]): ClientFacts => ({

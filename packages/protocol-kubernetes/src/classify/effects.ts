@@ -37,8 +37,14 @@ export const isSecret = ({ group, resource }: RequestInfo): boolean => group ===
 export const isRbac = ({ group, resource, subresource }: RequestInfo): boolean =>
   group === 'rbac.authorization.k8s.io' || (group === '' && resource === 'serviceaccounts' && subresource === 'token');
 
+/** Asks who one is, or what one may do. */
+export const isQuestion = ({ verb, group, resource }: RequestInfo): boolean =>
+  verb === 'create' &&
+  QUESTIONS.has(resource) &&
+  (group === 'authorization.k8s.io' || group === 'authentication.k8s.io');
+
 export function effectsOf(info: RequestInfo, path: string): readonly Effect[] {
-  const { verb, group, resource, subresource } = info;
+  const { verb, group, subresource } = info;
   if (info.nonResource) return (verb === 'get' || verb === 'head') && isAboutServer(path) ? READ : ADMIN;
   switch (subresource) {
     case 'exec':
@@ -53,6 +59,6 @@ export function effectsOf(info: RequestInfo, path: string): readonly Effect[] {
       return ADMIN;
   }
   if (READING.has(verb)) return READ;
-  if (QUESTIONS.has(resource) && (group === 'authorization.k8s.io' || group === 'authentication.k8s.io')) return READ;
+  if (isQuestion(info)) return READ;
   return ADMIN_GROUPS.has(group) ? ADMIN : WRITE;
 }
