@@ -27,7 +27,7 @@ const wordsOf = (line: string): readonly string[] =>
 
 /** @returns what is wrong with it */
 function wrongWith(program: Command, line: string): string | undefined {
-  const words = [...wordsOf(line).slice(1)];
+  const words = wordsOf(line).slice(1);
   const chain = [program];
   const taken: string[] = [];
   const optionOf = (word: string): Option | undefined =>

@@ -173,7 +173,11 @@ async function list(
       countOption(query.limit),
     ),
   );
-  context.list(items, columns(context.terminal.nowMs()), isInbox ? 'Nothing waits for you.' : 'Nothing.');
+  context.list(
+    items,
+    columns(context.terminal.nowMs()),
+    isInbox ? 'Nothing waits for your answer. What you asked for: sallyport requests ls --mine' : 'Nothing.',
+  );
 }
 
 async function options(context: Context): Promise<void> {

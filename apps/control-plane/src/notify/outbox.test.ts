@@ -85,7 +85,7 @@ test('where a webhook goes is a secret: not shown, not in the database in clear,
   // As a version before this left it.
   await client.webhook.update({
     where: { id: String(changed.body['id']) },
-    data: { url: `${at}${path}2`, sealedUrl: null },
+    data: { shownUrl: `${at}${path}2`, sealedUrl: null },
   });
   await plane.controlPlane.app.get(WebhooksService, { strict: false }).onApplicationBootstrap();
   expect(await rows()).not.toContain('canary-in-a-url');

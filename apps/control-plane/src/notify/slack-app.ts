@@ -9,6 +9,7 @@ import { Database } from '../db/database.ts';
 import type { OutboxMessage, Prisma, Webhook } from '../generated/prisma/client.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { slackAuthorization } from './credentials/slack-secrets.ts';
+import { addressOf } from './credentials/webhook-address.ts';
 import { slackOf } from './slack.ts';
 
 const SEND_TIMEOUT_MS = 10_000;
@@ -129,7 +130,7 @@ export class SlackApp {
   }
 
   async #call(webhook: Webhook, method: string, body: object): Promise<z.infer<typeof Answer>> {
-    const response = await fetch(`${webhook.url}/${method}`, {
+    const response = await fetch(`${addressOf(this.envelope, webhook)}/${method}`, {
       method: 'POST',
       body: JSON.stringify({ ...body, unfurl_links: false, unfurl_media: false }),
       redirect: 'error',

@@ -34,16 +34,20 @@ export class WebhooksRepository {
   }
 
   /** Of all projects, those whose URL is not sealed. */
-  inClear(): Promise<{ id: string; url: string }[]> {
+  inClear(): Promise<{ id: string; shownUrl: string }[]> {
     return this.database.client.webhook.findMany({
-      where: { sealedUrl: null, format: { in: ['generic', 'slack', 'teams'] }, url: { not: '' } },
-      select: { id: true, url: true },
+      where: { sealedUrl: null, format: { in: ['generic', 'slack', 'teams'] }, shownUrl: { not: '' } },
+      select: { id: true, shownUrl: true },
     });
   }
 
   /** Unless somebody changed it meanwhile. */
-  async seal(id: string, url: string, data: { url: string; sealedUrl: Uint8Array<ArrayBuffer> }): Promise<void> {
-    await this.database.client.webhook.updateMany({ where: { id, url, sealedUrl: null }, data });
+  async seal(
+    id: string,
+    shownUrl: string,
+    data: { shownUrl: string; sealedUrl: Uint8Array<ArrayBuffer> },
+  ): Promise<void> {
+    await this.database.client.webhook.updateMany({ where: { id, shownUrl, sealedUrl: null }, data });
   }
 
   /** The newest attempts, for who looks for a reason. */

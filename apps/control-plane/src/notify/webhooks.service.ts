@@ -66,8 +66,8 @@ export class WebhooksService implements OnApplicationBootstrap {
 
   /** URLs that a version before this kept in clear. */
   async onApplicationBootstrap(): Promise<void> {
-    for (const { id, url } of await this.repository.inClear())
-      await this.repository.seal(id, url, { url: shownAddress(url), sealedUrl: sealAddress(this.envelope, id, url) });
+    for (const { id, shownUrl } of await this.repository.inClear())
+      await this.repository.seal(id, shownUrl, this.#address(id, shownUrl));
   }
 
   async list(caller: Caller, page: PageRequest): Promise<Page<WebhookView>> {
@@ -96,7 +96,7 @@ export class WebhooksService implements OnApplicationBootstrap {
         id,
         projectId: caller.projectId,
         name: input.name,
-        ...(isSigned ? this.#address(id, url) : { url }),
+        ...(isSigned ? this.#address(id, url) : { shownUrl: url }),
         format: input.format,
         config: configOf(input),
         events: [...new Set(input.events)],
@@ -134,13 +134,13 @@ export class WebhooksService implements OnApplicationBootstrap {
     });
   }
 
-  #address(id: string, url: string): { url: string; sealedUrl: Uint8Array<ArrayBuffer> } {
-    return { url: shownAddress(url), sealedUrl: sealAddress(this.envelope, id, url) };
+  #address(id: string, url: string): { shownUrl: string; sealedUrl: Uint8Array<ArrayBuffer> } {
+    return { shownUrl: shownAddress(url), sealedUrl: sealAddress(this.envelope, id, url) };
   }
 
-  #moved(known: Webhook, url: string): { url: string; sealedUrl?: Uint8Array<ArrayBuffer> } {
+  #moved(known: Webhook, url: string): { shownUrl: string; sealedUrl?: Uint8Array<ArrayBuffer> } {
     return FIELDS_OF[known.format as WebhookView['format']].secret === undefined
-      ? { url }
+      ? { shownUrl: url }
       : this.#address(known.id, url);
   }
 
@@ -197,7 +197,7 @@ export class WebhooksService implements OnApplicationBootstrap {
 const show = (row: Webhook): WebhookView => ({
   id: row.id,
   name: row.name,
-  url: row.url,
+  url: row.shownUrl,
   format: row.format as WebhookView['format'],
   to: [...((row.config as WebhookConfig).to ?? [])],
   channel: (row.config as WebhookConfig).channel ?? null,

@@ -107,6 +107,20 @@ export class AccessRequestsRepository {
       select id::text, project_id::text as "projectId" from access_requests
       where state = 'pending' and expires_at <= ${now}::timestamptz order by expires_at limit ${limit} for update skip locked`;
   }
+  /** Pending ones that would prolong what has ended, locked for this replica alone. */
+  async pointless(tx: Tx, now: Date, limit: number): Promise<readonly { id: string; projectId: string }[]> {
+    return await tx.$queryRaw<{ id: string; projectId: string }[]>`
+      select r.id::text, r.project_id::text as "projectId" from access_requests r
+      join access_requests first on first.id = r.extends_id left join grants g on g.id = first.grant_id
+      where r.state = 'pending' and (first.state <> 'approved' or g.id is null or g.revoked_at is not null or g.not_after <= ${now}::timestamptz)
+      order by r.expires_at limit ${limit} for update of r skip locked`;
+  }
+  /** Whether anybody waits for a longer time. */
+  isProlonging(): Promise<boolean> {
+    return this.db.accessRequest
+      .count({ where: { state: 'pending', extendsId: { not: null } }, take: 1 })
+      .then((count) => count > 0);
+  }
   isOverdue(now: Date): Promise<boolean> {
     return this.db.accessRequest
       .count({ where: { state: 'pending', expiresAt: { lte: now } }, take: 1 })

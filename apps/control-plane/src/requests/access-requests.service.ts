@@ -293,15 +293,24 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
   /** Ends what nobody answered in time. Every replica calls it; each row is one replica's. */
   async sweep(): Promise<void> {
     const now = this.clock.now();
-    if (!(await this.repository.isOverdue(now))) return;
+    if (await this.repository.isOverdue(now))
+      await this.#expire((tx) => this.repository.overdue(tx, now, SWEEP_BATCH), 'nobody answered in time');
+    if (await this.repository.isProlonging())
+      await this.#expire(
+        (tx) => this.repository.pointless(tx, now, SWEEP_BATCH),
+        'the grant it would prolong has ended',
+      );
+  }
+
+  async #expire(
+    which: (tx: Tx) => Promise<readonly { readonly id: string; readonly projectId: string }[]>,
+    reason: string,
+  ): Promise<void> {
     await this.database.transaction(async (tx) => {
-      for (const { id, projectId } of await this.repository.overdue(tx, now, SWEEP_BATCH)) {
+      for (const { id, projectId } of await which(tx)) {
         const row = await this.repository.find(projectId, id, tx);
         if (row === null || row.state !== 'pending') continue;
-        await this.outcomes.end(tx, systemActor(projectId, 'sweep'), row, 'expired', {
-          names: '',
-          reason: 'nobody answered in time',
-        });
+        await this.outcomes.end(tx, systemActor(projectId, 'sweep'), row, 'expired', { names: '', reason });
       }
     });
   }

@@ -217,7 +217,11 @@ test('a grant is prolonged as often as the policy says, by a new answer, and not
     await town.as<AccessRequestView>('carla', 'POST', to(other.id, 'extend'), { duration: '30m', reason: 'more' })
   ).body;
   await plane.call('POST', `/v1/grants/${(await grantsOf(other.id))[0]!.name}/revoke`);
-  expect(await refusal(approve(late.id, 'ben'))).toBe('access.ended');
+  expect(['access.ended', 'access.answered']).toContain(await refusal(approve(late.id, 'ben')));
+  // It is no request to answer any more, and who asked is told why.
+  const view = async () => (await town.as<AccessRequestView>('carla', 'GET', `/v1/access-requests/${late.id}`)).body;
+  await expect.poll(async () => (await view()).state, { timeout: 10_000 }).toBe('expired');
+  expect((await view()).answer).toBe('the grant it would prolong has ended');
 });
 
 test('who asked withdraws: while it waits, and afterwards, which ends the grant', async () => {

@@ -62,6 +62,7 @@ beforeAll(async () => {
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
+      if (request.url !== '/decide') return void response.writeHead(404).end();
       const body = Buffer.concat(parts).toString();
       const question = JSON.parse(body) as Question;
       const signed =

@@ -19,6 +19,7 @@ import { Log } from '../http/problem.filter.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { hmacUnder, isHmacUnder } from '../keys/sealed-hmac.ts';
 import { hideDetected } from '../masking/detected.ts';
+import { addressOf } from '../notify/credentials/webhook-address.ts';
 import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from '../notify/signature.ts';
 import { SystemClock } from '../time.ts';
 import { AccessOutcomes, narrowed } from './access-outcomes.ts';
@@ -175,7 +176,7 @@ export class DecisionCalls implements OnApplicationBootstrap, OnModuleDestroy {
       data: this.outcomes.describe(row, policy),
     });
     const timestamp = Math.floor(this.clock.nowMs() / 1000);
-    const response = await fetch(webhook.url, {
+    const response = await fetch(addressOf(this.envelope, webhook), {
       method: 'POST',
       body,
       redirect: 'error',

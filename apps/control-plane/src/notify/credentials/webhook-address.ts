@@ -12,9 +12,9 @@ export const sealAddress = (envelope: Envelope, webhookId: string, url: string):
   envelope.seal(Buffer.from(url), contextOf(webhookId));
 
 /** @throws GatewayError `credential.unavailable` when the box is damaged or under another key */
-export const addressOf = (envelope: Envelope, webhook: Pick<Webhook, 'id' | 'url' | 'sealedUrl'>): string =>
+export const addressOf = (envelope: Envelope, webhook: Pick<Webhook, 'id' | 'shownUrl' | 'sealedUrl'>): string =>
   webhook.sealedUrl === null
-    ? webhook.url
+    ? webhook.shownUrl
     : envelope.open(webhook.sealedUrl, contextOf(webhook.id)).reveal().toString('utf8');
 
 const contextOf = (webhookId: string): string => `webhook/${webhookId}/url`;
