@@ -97,7 +97,9 @@ export interface RecordedHttp {
   readonly number: number;
   readonly side: 'request' | 'response';
   readonly text: string;
-  body: Buffer;
+  /** Joined when it is asked for: bodies may be long. */
+  readonly body: Buffer;
+  readonly pieces: Buffer[];
   ended: boolean;
 }
 
@@ -245,16 +247,26 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     exit: (number, end) => void recorded.streams.push({ kind: 'exit', number, ...end }),
     file: (number, file) => void recorded.streams.push({ kind: 'file', number, ...file }),
     httpHead: (number, side, text) =>
-      void recorded.http.push({ number, side, text, body: Buffer.alloc(0), ended: false }),
+      void recorded.http.push({
+        number,
+        side,
+        text,
+        pieces: [],
+        get body() {
+          return Buffer.concat(this.pieces);
+        },
+        ended: false,
+      }),
     httpBody: (number, side, bytes) => {
       const one = recorded.http.find((exchange) => exchange.number === number && exchange.side === side);
-      if (one !== undefined) one.body = Buffer.concat([one.body, bytes]);
+      one?.pieces.push(Buffer.from(bytes));
     },
     httpEnd: (number, side) => {
       const one = recorded.http.find((exchange) => exchange.number === number && exchange.side === side);
       if (one === undefined) return undefined;
       one.ended = true;
-      return { bytes: one.body.length, cut: 0, digest: createHash('sha256').update(one.body).digest('hex') };
+      const { body } = one;
+      return { bytes: body.length, cut: 0, digest: createHash('sha256').update(body).digest('hex') };
     },
   });
 

@@ -24,25 +24,31 @@ const SETTINGS = {
   enableConnectProtocol: false,
   headerTableSize: 4_096,
   maxHeaderListSize: LIMITS.httpHeadBytesMax,
-  initialWindowSize: 256 * 1024,
+  initialWindowSize: 1024 * 1024,
 } as const;
+/** Of all streams together; 64 KiB without a word (RFC 9113 section 6.9.2), a round trip for each. */
+const CONNECTION_WINDOW = 4 * 1024 * 1024;
 
 export function openHttp2Server(stream: BytesDuplex): http2.ServerHttp2Session {
-  return http2.performServerHandshake(stream, {
+  const session = http2.performServerHandshake(stream, {
     ...COMMON,
     streamResetBurst: LIMITS.httpResetsPerWindowMax,
     streamResetRate: 20,
     settings: { ...SETTINGS, maxConcurrentStreams: LIMITS.httpRequestsInFlightMax },
   } as http2.ServerOptions) as http2.ServerHttp2Session;
+  session.setLocalWindowSize(CONNECTION_WINDOW);
+  return session;
 }
 
 /** @param origin `https://host`: node:http2 wants one, and each request names its own */
 export function openHttp2Client(stream: BytesDuplex, origin: string): http2.ClientHttp2Session {
-  return http2.connect(origin, {
+  const session = http2.connect(origin, {
     ...COMMON,
     createConnection: () => stream,
     settings: SETTINGS,
   } as http2.ClientSessionOptions);
+  session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW));
+  return session;
 }
 
 /** Codes of RFC 9113 section 7 that are spoken here. */
