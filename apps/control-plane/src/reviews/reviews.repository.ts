@@ -285,11 +285,15 @@ export class ReviewsRepository {
     gone: readonly string[],
     now: Date,
   ): Promise<void> {
-    await tx.driftFinding.deleteMany({ where: { projectId, key: { in: [...gone] } } });
-    await tx.driftFinding.createMany({
-      data: added.map((one) => ({ ...one, projectId, firstSeenAt: now })),
-      skipDuplicates: true,
-    });
+    // As lists, since there may be one for each of many thousand grants: as values of their own they hold everything up for seconds.
+    await tx.$executeRaw`
+      delete from drift_findings where project_id = ${projectId}::uuid and key = any (${[...gone]}::text[])`;
+    await tx.$executeRaw`
+      insert into drift_findings (project_id, key, kind, target, first_seen_at)
+      select ${projectId}::uuid, key, kind, target, ${now}::timestamptz
+      from unnest(${added.map((one) => one.key)}::text[], ${added.map((one) => one.kind)}::text[],
+        ${added.map((one) => one.target)}::text[]) as found (key, kind, target)
+      on conflict do nothing`;
   }
   async projectIds(): Promise<readonly string[]> {
     return (await this.database.client.project.findMany({ select: { id: true } })).map((row) => row.id);
