@@ -44,7 +44,11 @@ const ITEMS: readonly Column<ReviewItem>[] = [
   { title: 'held', show: (item) => item.evidence.held },
   { title: 'denied', show: (item) => item.evidence.denied },
   { title: 'proposal', show: (item) => proposalText(item) },
-  { title: 'answer', show: (item) => item.answer ?? item.state },
+  {
+    title: 'answer',
+    show: (item) =>
+      item.answer === 'reduce' ? `reduce to ${item.answerEffects.join(', ')}` : (item.answer ?? item.state),
+  },
 ];
 
 const DRIFT: readonly Column<Drift>[] = [

@@ -176,6 +176,15 @@ test('a link to an account needs two, and only its proposer gets it: not who agr
   ).toBe(1);
 });
 
+test('that an account is no longer one for emergencies, whose use is an alarm, needs two; that it is one needs one', async () => {
+  const row = await client().principal.findFirstOrThrow({ where: { name: 'carl' } });
+  await client().localAccount.create({
+    data: { id: row.id, projectId: row.projectId, principalId: row.id },
+  });
+  expect((await call('ann', 'PATCH', '/v1/accounts/carl', { breakGlass: true })).status).toBe(200);
+  await made('identity-provider', 'PATCH', '/v1/accounts/carl', { breakGlass: false });
+});
+
 test('policies and access policies: proposed, stale after a change between, made as proposed', async () => {
   await made('policy', 'POST', '/v1/policies', POLICY('deny'));
   const late = await proposed('policy', 'DELETE', '/v1/policies/p');

@@ -14,7 +14,7 @@ export const SETTING = 'dual-control';
 export const AREA_NOTES: Readonly<Record<Area, string>> = {
   policy: 'rules, masks and access policies',
   'identity-provider':
-    'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys and secrets of machines, tokens made for another, and links to accounts',
+    'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys and secrets of machines, tokens made for another, links to accounts, and that an account is no longer one for emergencies',
   'master-key': 'signing keys, the master key and what they seal',
   administrators:
     'who is admin or owner, and taking accounts of one person apart; without it, an admin can make the second one',
@@ -33,6 +33,9 @@ const isMadeForAnother: Touches = (before, after) => {
   );
 };
 
+/** Whoever uses an account for emergencies is told of; without the mark nobody is. */
+const isNoMoreAlarmed: Touches = (before, after) => before?.['breakGlass'] === true && after?.['breakGlass'] === false;
+
 /** By the tables' delegates, which all have to be watched (acts/watched.ts): what is not watched is not seen. */
 export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> = {
   policy: { policy: always, accessPolicy: always },
@@ -46,6 +49,7 @@ export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> 
     clientSecret: always,
     apiToken: isMadeForAnother,
     bootstrapLink: always,
+    localAccount: isNoMoreAlarmed,
   },
   'master-key': { signingKey: always, masterKey: always },
   administrators: {
