@@ -3,7 +3,7 @@
  * that ssh, sftp and rsync run unchanged. Refuses to touch the user's keys and known hosts.
  */
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type SshServer, startSshd } from '@sallyport/testkit';
 import { ROOT } from '../../scripts/stack/build.ts';
@@ -28,6 +28,10 @@ export interface SshBench {
   readonly stack: Stack;
   /** Certificates live for minutes: called before each measurement. */
   renew(): Promise<void>;
+  /** An access token for one of our ways. */
+  token(way: SshWay): Promise<string>;
+  /** The longest that the agent's event loop stood still since the last call, in ms. */
+  stallMs(): number;
   stop(): Promise<void>;
 }
 
@@ -116,7 +120,20 @@ export async function startSshBench(
     stops.push(() => relay.stop());
     writeFileSync(path.join(dir, 'relay_key'), relay.clientKey, { mode: 0o600 });
     say('Starting a control plane and an agent');
-    const stack = await startStack({ dir: path.join(dir, 'stack'), ports: ANY_PORTS, fresh: true, say, agentEnv });
+    const stalls = path.join(dir, 'stalls');
+    writeFileSync(stalls, '');
+    const watch = `--import=${path.join(ROOT, 'test/bench/loop-stalls.ts')}`;
+    const stack = await startStack({
+      dir: path.join(dir, 'stack'),
+      ports: ANY_PORTS,
+      fresh: true,
+      say,
+      agentEnv: {
+        ...agentEnv,
+        NODE_OPTIONS: [agentEnv['NODE_OPTIONS'], watch].filter((word) => word !== undefined).join(' '),
+        BENCH_STALLS: stalls,
+      },
+    });
     stops.push(() => stack.stop());
     const asClient = await setUp(stack, server);
     const env = async (): Promise<NodeJS.ProcessEnv> => ({
@@ -141,7 +158,26 @@ export async function startSshBench(
     }
     const direct: SshWay = { name: SSHD, options: plainSsh(server.port), host: '127.0.0.1' };
     const relayOptions = plainSsh(relay.port).map((word) => word.replace(key, path.join(dir, 'relay_key')));
-    return { ways: [direct, { name: RELAY, options: relayOptions, host: '127.0.0.1' }, ...ours], stack, renew, stop };
+    const token = async ({ host }: SshWay): Promise<string> => {
+      const answer = await fetch(`${stack.dev.rest}/v1/oauth/token`, {
+        method: 'POST',
+        body: new URLSearchParams({
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: await asClient(),
+          subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+          resource: host,
+        }),
+      });
+      if (!answer.ok) throw new Error(`no access token: ${answer.status} ${await answer.text()}`);
+      return ((await answer.json()) as { access_token: string }).access_token;
+    };
+    const stallMs = (): number => {
+      const longest = Math.max(0, ...readFileSync(stalls, 'utf8').split('\n').map(Number));
+      writeFileSync(stalls, '');
+      return longest;
+    };
+    const ways = [direct, { name: RELAY, options: relayOptions, host: '127.0.0.1' }, ...ours];
+    return { ways, stack, renew, token, stallMs, stop };
   } catch (error) {
     await stop();
     throw error;

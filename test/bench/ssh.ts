@@ -8,8 +8,9 @@ import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from
 import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuMs, rssBytes } from './process-stat.ts';
-import { EVERYTHING, PLAIN, RECORDED, RELAY, SSHD, type SshBench, type SshWay, startSshBench } from './ssh-ways.ts';
+import { cpuMs } from './process-stat.ts';
+import { measureSessions, type SessionsMeasured } from './ssh-sessions.ts';
+import { EVERYTHING, PLAIN, RECORDED, RELAY, SSHD, type SshWay, startSshBench } from './ssh-ways.ts';
 
 interface Plan {
   readonly bulkMb: number;
@@ -18,9 +19,10 @@ interface Plan {
   readonly connects: number;
   readonly keys: number;
   readonly idle: number;
+  readonly active: number;
 }
-const FULL: Plan = { bulkMb: 1_000, rounds: 3, smallFiles: 10_000, connects: 15, keys: 400, idle: 100 };
-const QUICK: Plan = { bulkMb: 200, rounds: 1, smallFiles: 1_000, connects: 5, keys: 100, idle: 20 };
+const FULL: Plan = { bulkMb: 1_000, rounds: 3, smallFiles: 10_000, connects: 15, keys: 400, idle: 1_000, active: 200 };
+const QUICK: Plan = { bulkMb: 100, rounds: 3, smallFiles: 1_000, connects: 7, keys: 200, idle: 100, active: 20 };
 
 /** A row says what it is, one text per way, and its aim. */
 interface Row {
@@ -107,6 +109,16 @@ export async function benchSsh(
     await sleep(2_000);
     const { ways } = bench;
     const ours = ways.filter(({ name }) => name !== RELAY);
+    // First, while the agent has not grown by anything else.
+    say(`${plan.idle} idle and ${plan.active} active sessions`);
+    try {
+      rows.push(
+        ...sessionRows(await measureSessions(bench, ours.find(({ name }) => name === PLAIN)!, plan.idle, plan.active)),
+      );
+    } catch (error) {
+      failed.push(`sessions: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`);
+    }
+    await bench.renew();
     const big = path.join(dir, 'big');
     writeRandom(big, plan.bulkMb);
     say('Bulk through exec');
@@ -164,7 +176,7 @@ export async function benchSsh(
     const small = path.join(dir, 'small');
     writeSmall(small, plan.smallFiles);
     let copies = 0;
-    const synced = await inTurn(ours, 1, failed, 'rsync', async (way) => {
+    const synced = await inTurn(ours, plan.rounds, failed, 'rsync', async (way) => {
       const to = path.join(dir, `synced-${copies++}`);
       const shell = ['ssh', ...way.options].join(' ');
       const seconds = await timed('rsync', ['-a', '-e', shell, `${small}/`, `${way.host}:${to}/`]);
@@ -210,10 +222,6 @@ export async function benchSsh(
       ),
       aim: 'p99 ≤ +3 ms',
     });
-    await bench.renew();
-    say('Idle sessions');
-    rows.push(await idleSessions(bench, plan.idle, failed));
-    rows.push({ what: 'agent, resident', cells: { [PLAIN]: `${(rssBytes(agent) / 1e6).toFixed(0)} MB` }, aim: '–' });
   } finally {
     await bench.stop();
   }
@@ -265,24 +273,26 @@ async function typed({ options, host }: SshWay, keys: number): Promise<readonly 
   return times;
 }
 
-async function idleSessions(bench: SshBench, count: number, failed: string[]): Promise<Row> {
-  const way = bench.ways.find(({ name }) => name === PLAIN)!;
-  const agent = bench.stack.agent().pid;
-  const before = rssBytes(agent);
-  const children = Array.from({ length: count }, () =>
-    spawn('ssh', [...way.options, way.host, 'sleep 60'], { stdio: 'ignore' }),
-  );
-  // Each has a host of its own behind it by then.
-  await sleep(Math.max(4_000, count * 120));
-  const alive = children.filter(({ exitCode }) => exitCode === null).length;
-  if (alive < count) failed.push(`idle sessions: ${count - alive} of ${count} ended`);
-  const each = (rssBytes(agent) - before) / Math.max(1, alive);
-  for (const child of children) child.kill();
-  return {
-    what: `memory per session, ${alive} idle`,
-    cells: { [PLAIN]: `${(each / 1024).toFixed(0)} KB` },
-    aim: '≤ 150 KB',
-  };
+function sessionRows(measured: SessionsMeasured): readonly Row[] {
+  const { idle, active, idleBytesEach, mostRssBytes, longestStallMs, echoP99Ms, echoed } = measured;
+  return [
+    {
+      what: `memory per session, ${idle} idle`,
+      cells: { [PLAIN]: `${(idleBytesEach / 1024).toFixed(0)} KB` },
+      aim: '≤ 150 KB',
+    },
+    {
+      what: `${idle} idle and ${active} active (10 lines a second each): agent, resident`,
+      cells: { [PLAIN]: `${(mostRssBytes / 1e6).toFixed(0)} MB` },
+      aim: '≤ 512 MB',
+    },
+    {
+      what: '  longest stall of its event loop',
+      cells: { [PLAIN]: `${longestStallMs.toFixed(0)} ms` },
+      aim: '≤ 20 ms',
+    },
+    { what: '  echo of a line, p99', cells: { [PLAIN]: `${echoP99Ms.toFixed(0)} ms of ${echoed}` }, aim: '–' },
+  ];
 }
 
 export function renderSsh({ rows, machine, failed }: SshReport): string {

@@ -89,7 +89,7 @@ describe.skipIf(sshdMissing)('over SSH', () => {
     const data = randomBytes(6_000_001);
     writeFileSync(path.join(bench.dir, 'data'), data);
     const window = 256 * 1024;
-    const client = new ExecClient(at.port, window);
+    const client = new ExecClient(at.port, { window });
     await client.ready;
     const ran = await client.begin(`cat ${path.join(bench.dir, 'data')}`);
     expect(sha(ran.rows)).toBe(sha(data));

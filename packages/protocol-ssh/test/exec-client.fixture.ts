@@ -20,12 +20,19 @@ export class ExecClient {
   /** Most bytes that came without new window. */
   mostUnasked = 0;
   readonly #window: number;
+  readonly #user: string;
+  readonly #token: string;
   #unasked = 0;
   #giving = false;
 
-  /** @param window of each channel, in bytes; given anew only when half of it was used */
-  constructor(port: number, window = 1_000_000) {
-    this.#window = window;
+  /** `window`: of each channel, in bytes; given anew only when half of it was used. */
+  constructor(
+    port: number,
+    options: { readonly window?: number; readonly user?: string; readonly token?: string } = {},
+  ) {
+    this.#window = options.window ?? 1_000_000;
+    this.#user = options.user ?? 'web-1';
+    this.#token = options.token ?? TEST_TOKEN;
     this.#transport = new SshTransport({ kind: 'client', trusts: () => true }, MODERN, {
       wire: (bytes) => void this.#socket.write(Buffer.from(bytes)),
       exchanged: () => this.#transport.send(encode(byte(MSG.serviceRequest), string('ssh-userauth'))),
@@ -49,11 +56,11 @@ export class ExecClient {
       this.#transport.send(
         encode(
           byte(MSG.userauthRequest),
-          string('web-1'),
+          string(this.#user),
           string('ssh-connection'),
           string('password'),
           bool(false),
-          string(TEST_TOKEN),
+          string(this.#token),
         ),
       );
     else if (payload[0] === MSG.userauthSuccess) this.#signedIn.resolve();
@@ -145,6 +152,18 @@ export class ExecClient {
     if (first !== undefined && this.#waiting < 1_900_000)
       this.#transport.send(encode(byte(MSG.channelData), uint32(first.remote), string(command)));
     return Math.max(0, this.#waiting - 1_900_000);
+  }
+
+  /** Bytes that the first command has said. */
+  get saidBytes(): number {
+    const [first] = this.#channels.values();
+    return first?.out.reduce((sum, { length }) => sum + length, 0) ?? 0;
+  }
+
+  /** For the first command's stdin; the caller keeps within its window. */
+  say(text: string): void {
+    const [first] = this.#channels.values();
+    if (first !== undefined) this.#transport.send(encode(byte(MSG.channelData), uint32(first.remote), string(text)));
   }
 
   closed(): Promise<void> {
