@@ -160,12 +160,20 @@ describe.skipIf(sshdMissing)('films', () => {
       'PRINTF',
     ]);
     expect(found.map(({ text }) => text.slice(0, 6))).toEqual(['printf']);
+    const everywhere = ['--as', 'admin', 'sessions', 'commands', '--search', 'PRINTF', '--since', '1h'];
+    const all = await runJson<{ text: string; session: { id: string } }[]>(everywhere);
+    expect(all.find(({ session }) => session.id === id)?.text.slice(0, 6)).toBe('printf');
+    expect((await run(['--as', 'admin', 'sessions', 'commands'])).code).not.toBe(0);
 
     expect((await run(['--as', 'admin', 'sessions', 'erase', id, '--reason', 'test'])).code).toBe(0);
     const gone = await run(['--as', 'admin', 'sessions', 'replay', id, '--format', 'asciicast']);
     expect(gone.code).not.toBe(0);
     expect(gone.out).not.toContain('green');
     expect((await run(['--as', 'admin', 'sessions', 'commands', id])).code).not.toBe(0);
+    const others = await run(everywhere);
+    expect(others.code, others.err).toBe(0);
+    expect(others.out).not.toContain(id);
+    expect(others.err + others.out).toContain('cannot be read');
   });
 
   test('who may not see it sees no film, and a film from the middle begins with the screen as it was', async () => {

@@ -328,7 +328,7 @@ export class Agent {
     const key = this.#sshHostKey;
     const adapter =
       protocol === 'ssh' && ssh !== undefined && key !== undefined
-        ? ssh(() => key.current)
+        ? ssh(() => key.current, this.#config.sshAlgorithms)
         : adapters.find(({ name }) => name === protocol);
     if (adapter === undefined) throw new GatewayError('config.invalid', { reason: `no ${protocol} in this agent` });
     return adapter;

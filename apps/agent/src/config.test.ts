@@ -11,6 +11,7 @@ test('settings come from the environment, and a flag of the same name wins', () 
     listenPostgres: { host: '::1', port: 5000 },
     listenPostgresPlaintext: undefined,
     listenSsh: undefined,
+    sshAlgorithms: [],
     advertise: '::1',
     exitWithParent: true,
     instance: 'main',

@@ -24,6 +24,8 @@ export interface AgentConfig {
   readonly listenPostgresPlaintext: Address | undefined;
   /** Undefined = off. */
   readonly listenSsh: Address | undefined;
+  /** What clients of SSH may choose from; empty = the modern ones. */
+  readonly sshAlgorithms: readonly string[];
   /** The forward proxy ends TLS for the hosts that resources register. */
   readonly interception: boolean;
   /** HTTP services, Kubernetes and MCP; undefined = off. */
@@ -48,6 +50,7 @@ const OPTIONS = {
   'listen-postgres': { type: 'string' },
   'listen-postgres-plaintext': { type: 'string' },
   'listen-ssh': { type: 'string' },
+  'ssh-algorithms': { type: 'string' },
   interception: { type: 'string' },
   'listen-https': { type: 'string' },
   'link-endpoints': { type: 'string' },
@@ -69,10 +72,16 @@ function parseAddress(setting: string, text: string): Address {
   return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
 }
 
+/** Several by comma. */
+const parseNames = (text: string | undefined): readonly string[] =>
+  (text ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
 /** `host:port`, several by comma. */
 function parseEndpoints(setting: string, text: string | undefined): readonly string[] {
-  const items = (text ?? '').split(',').map((item) => item.trim());
-  const endpoints = items.filter((item) => item !== '');
+  const endpoints = parseNames(text);
   for (const endpoint of endpoints)
     if (parseAddress(setting, endpoint).port === 0) throw invalid(setting, 'a port from 1 is expected');
   return endpoints;
@@ -121,6 +130,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, a
         ? undefined
         : parseAddress('SALLYPORT_LISTEN_POSTGRES_PLAINTEXT', plaintext),
     listenSsh: ssh === undefined || ssh === 'off' ? undefined : parseAddress('SALLYPORT_LISTEN_SSH', ssh),
+    sshAlgorithms: parseNames(text('ssh-algorithms')),
     interception: parseSwitch('SALLYPORT_INTERCEPTION', text('interception')),
     listenHttps: https === undefined || https === 'off' ? undefined : parseAddress('SALLYPORT_LISTEN_HTTPS', https),
     linkEndpoints: parseEndpoints('SALLYPORT_LINK_ENDPOINTS', text('link-endpoints')),

@@ -4,13 +4,13 @@ import { httpDialect } from '@sallyport/protocol-http';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
-import { createSshAdapter, type HostKey, loadTransport } from '@sallyport/protocol-ssh';
+import { algorithmsNamed, createSshAdapter, type HostKey, loadTransport } from '@sallyport/protocol-ssh';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
 
 export interface AgentProtocols {
   readonly adapters: readonly ProtocolAdapter[];
   /** SSH has to be told who the agent is. */
-  readonly ssh?: (hostKey: () => HostKey) => ProtocolAdapter;
+  readonly ssh?: (hostKey: () => HostKey, algorithms: readonly string[]) => ProtocolAdapter;
   /** False: SSH's ciphers run without their native addon, three times slower. */
   readonly sshNative?: boolean;
   /** Ends workers. */
@@ -25,7 +25,7 @@ export async function openProtocols(): Promise<AgentProtocols> {
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
     adapters: [createPostgresAdapter({ pool }), createHttpDoor([httpDialect, createKubernetesDialect()])],
-    ssh: (hostKey) => createSshAdapter({ hostKey }),
+    ssh: (hostKey, algorithms) => createSshAdapter({ hostKey, algorithms: algorithmsNamed(algorithms) }),
     sshNative,
     close: () => pool.close(),
   };

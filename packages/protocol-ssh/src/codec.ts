@@ -48,6 +48,28 @@ export const ALSO_KNOWN: Algorithms = {
   mac: ['hmac-sha2-512', 'hmac-sha2-256'],
   hostKey: [],
 };
+/**
+ * What clients may choose from, by names of any kind; a kind of which none is named stays as it is.
+ * @throws GatewayError `config.invalid` for what is not known here, or a kind of key: the agent's own is Ed25519
+ */
+export function algorithmsNamed(names: readonly string[]): Algorithms {
+  const left = new Set(names);
+  const of = (kind: keyof Algorithms): readonly string[] => {
+    const known = [...MODERN[kind], ...ALSO_KNOWN[kind]];
+    const chosen = names.filter((name) => known.includes(name));
+    for (const name of chosen) left.delete(name);
+    return chosen.length === 0 ? MODERN[kind] : chosen;
+  };
+  const named = { kex: of('kex'), cipher: of('cipher'), mac: of('mac'), hostKey: MODERN.hostKey };
+  const [unknown] = left;
+  if (unknown === undefined) return named;
+  const list = (['kex', 'cipher', 'mac'] as const).flatMap((kind) => [...MODERN[kind], ...ALSO_KNOWN[kind]]);
+  throw new GatewayError('config.invalid', {
+    setting: 'SALLYPORT_SSH_ALGORITHMS',
+    reason: `${unknown} is none of ${list.join(', ')}`,
+  });
+}
+
 /** Signatures we check (RFC 8308 section 3.1). */
 const SIGNATURE_ALGORITHMS =
   'ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256';

@@ -1,6 +1,6 @@
 /** What goes on for long, or not at all: peers that are dead, windows that are small, lines that are too long, passwords. */
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -9,6 +9,7 @@ import { freePort, sshdMissing } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Bench, openBench } from '../test/bench.fixture.ts';
 import { ExecClient } from '../test/exec-client.fixture.ts';
+import { algorithmsNamed, createSshAdapter, privateKeyOf } from './index.ts';
 
 const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -117,6 +118,24 @@ describe.skipIf(sshdMissing)('over SSH', () => {
     } finally {
       server.close();
     }
+  });
+
+  test('clients choose from what the agent is told to take, and from nothing else', async () => {
+    const key = privateKeyOf(generateKeyPairSync('ed25519').privateKey);
+    const algorithms = algorithmsNamed(['aes256-gcm@openssh.com', 'ecdh-sha2-nistp256']);
+    const at = await bench.gateway({
+      adapter: createSshAdapter({ hostKey: () => ({ key, certificate: undefined }), algorithms }),
+    });
+    expect((await bench.ssh(at, ['echo in'])).stdout.toString()).toBe('in\n');
+    for (const other of ['Ciphers=aes128-gcm@openssh.com', 'KexAlgorithms=curve25519-sha256']) {
+      const ran = await bench.program(at, 'ssh', ['-o', other, 'web-1@127.0.0.1', 'echo in']);
+      expect(ran.code, other).toBe(255);
+      expect(ran.stdout.toString(), other).toBe('');
+    }
+    for (const wrong of ['aes128-cbc', 'ssh-rsa', 'hmac-sha1', 'none'])
+      expect(() => algorithmsNamed(['aes256-gcm@openssh.com', wrong]), wrong).toThrow(
+        expect.objectContaining({ code: 'config.invalid' }),
+      );
   });
 
   test('bytes of many windows pass both ways at once, whole', async () => {

@@ -13,7 +13,7 @@ import type {
   UpstreamTls,
 } from '@sallyport/protocol-kit';
 import { Channels } from './channels.ts';
-import { type HostKey, MODERN, SshTransport } from './codec.ts';
+import { type Algorithms, type HostKey, MODERN, SshTransport } from './codec.ts';
 import { Forwards } from './forward.ts';
 import { ClientLogin } from './login.ts';
 import { type ChannelOpen, DISCONNECT, MSG } from './messages.ts';
@@ -24,6 +24,8 @@ import { Work } from './work.ts';
 export interface SshOptions {
   /** The agent's own key, and its certificate once it has one; asked for at each connection. */
   hostKey(): HostKey;
+  /** What clients may choose from; absent: the modern ones. */
+  readonly algorithms?: Algorithms;
 }
 
 type Phase =
@@ -52,7 +54,7 @@ export class SshSession implements ProtocolSession {
 
   constructor(host: SessionHost, options: SshOptions) {
     this.#host = host;
-    this.#transport = new SshTransport({ kind: 'server', hostKey: options.hostKey() }, MODERN, {
+    this.#transport = new SshTransport({ kind: 'server', hostKey: options.hostKey() }, options.algorithms ?? MODERN, {
       wire: (bytes) => void host.client.write(bytes),
       exchanged: (first) => {
         if (first) this.#exchanged();

@@ -1,5 +1,11 @@
 /** sessions ls, show, statements, commands, replay, watch, kill, erase. Viewing a recording is itself recorded; the control plane sees to that. */
-import type { RecordedStatement, ReplayFrame, Session, SessionCommand } from '@sallyport/api-client';
+import {
+  ApiError,
+  type RecordedStatement,
+  type ReplayFrame,
+  type Session,
+  type SessionCommand,
+} from '@sallyport/api-client';
 import { SafeScreen, SCREEN_RESET } from '@sallyport/film';
 import { type Context, collect } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
@@ -65,9 +71,13 @@ export function registerSessions({ program, run }: Registry): void {
     .action(run(replay));
   sessions
     .command('commands')
-    .argument('<id>')
-    .description('list the commands of a session with their times in its film')
+    .argument('[id]', 'none = of the newest sessions on hosts; needs --search')
+    .description('list the commands of a session with their times in its film, or search those of many')
     .option('--search <text>', 'only those with this text in them')
+    .option('--principal <name>', 'without an id: only of this principal')
+    .option('--resource <name>', 'without an id: only on this resource')
+    .option('--since <when>', 'without an id: of sessions opened since: 24h, 7d or a date')
+    .option('--sessions <n>', 'without an id: look into at most so many sessions', '50')
     .option('--limit <n>', 'at most so many', '200')
     .option('--clear', 'with what the detectors hide; needs a permission of its own, and is recorded as such')
     .action(run(commands));
@@ -248,11 +258,53 @@ const COMMANDS: readonly Column<SessionCommand>[] = [
   { title: 'command', show: (command) => command.text || (command.terminal ? '(shell)' : ''), least: 24 },
 ];
 
-async function commands(
-  context: Context,
-  id: string,
-  options: { readonly search?: string; readonly limit: string; readonly clear?: boolean },
-): Promise<void> {
+/** Protocols in which commands run. */
+const FILMED: ReadonlySet<string> = new Set(['ssh', 'kubernetes']);
+
+interface CommandsOptions extends ListOptions {
+  readonly search?: string;
+  readonly clear?: boolean;
+  readonly sessions: string;
+}
+
+const FOUND: readonly Column<SessionCommand & { readonly session: Session }>[] = [
+  { title: 'session', show: ({ session }) => session.id },
+  { title: 'who', show: ({ session }) => whoText(session), least: 8 },
+  { title: 'resource', show: ({ session }) => session.resource.name, least: 8 },
+  ...COMMANDS.filter(({ title }) => title !== 'shown'),
+];
+
+/** Each session that is looked into is a viewing on the record, as if it were opened by its id. */
+async function searchCommands(context: Context, options: CommandsOptions): Promise<void> {
+  if (options.search === undefined) throw new CliError('usage', 'Give the id of a session, or --search <text>.');
+  await context.requireToken();
+  const since = options.since === undefined ? undefined : parseSince(options.since, context.terminal.nowMs());
+  const { principal, resource } = options;
+  const [most, sessionsMax] = [countOption(options.limit), countOption(options.sessions)];
+  const found: (SessionCommand & { session: Session })[] = [];
+  let [looked, unreadable] = [0, 0];
+  for await (const session of context.api.sessions.list({ principal, resource, since })) {
+    if (!FILMED.has(session.protocol)) continue;
+    if (looked === sessionsMax || found.length >= most) break;
+    looked++;
+    try {
+      for await (const command of context.api.sessions.commands(session.id, {
+        q: options.search,
+        clear: options.clear,
+      }))
+        if (found.length < most) found.push({ ...command, session });
+    } catch (error) {
+      // Erased, or recorded by an agent that has not shipped it: the others are still searched.
+      if (!(error instanceof ApiError) || !error.code.startsWith('recording.')) throw error;
+      unreadable++;
+    }
+  }
+  context.list(found, FOUND, 'No commands.');
+  if (unreadable > 0) context.note(`${unreadable} of ${looked} sessions cannot be read (erased, or not here yet).`);
+}
+
+async function commands(context: Context, id: string | undefined, options: CommandsOptions): Promise<void> {
+  if (id === undefined) return await searchCommands(context, options);
   await context.requireToken();
   const query = { clear: options.clear, ...(options.search === undefined ? {} : { q: options.search }) };
   const items = await collect(context.api.sessions.commands(id, query, countOption(options.limit)));
