@@ -36,9 +36,11 @@ export async function measureSessions(
     // What the first sessions of a process cost is no session's.
     for (const one of await opened(bench, way, AT_ONCE * 2)) one.destroy();
     await sleep(SETTLE_MS);
+    await bench.collectGarbage();
     const before = rssBytes(pid);
     clients.push(...(await opened(bench, way, idle)));
     await sleep(SETTLE_MS);
+    await bench.collectGarbage();
     const idleBytesEach = (rssBytes(pid) - before) / idle;
     const busy = await opened(bench, way, active);
     clients.push(...busy);

@@ -3,8 +3,9 @@
  * that ssh, sftp and rsync run unchanged. Refuses to touch the user's keys and known hosts.
  */
 import { spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type SshServer, startSshd } from '@sallyport/testkit';
 import { ROOT } from '../../scripts/stack/build.ts';
 import { clientToken } from '../../scripts/stack/rest.ts';
@@ -30,6 +31,8 @@ export interface SshBench {
   renew(): Promise<void>;
   /** An access token for one of our ways. */
   token(way: SshWay): Promise<string>;
+  /** The agent lets go of garbage. */
+  collectGarbage(): Promise<void>;
   /** The longest that the agent's event loop stood still since the last call, in ms. */
   stallMs(): number;
   stop(): Promise<void>;
@@ -171,13 +174,17 @@ export async function startSshBench(
       if (!answer.ok) throw new Error(`no access token: ${answer.status} ${await answer.text()}`);
       return ((await answer.json()) as { access_token: string }).access_token;
     };
+    const collectGarbage = async (): Promise<void> => {
+      writeFileSync(`${stalls}.gc`, '');
+      while (existsSync(`${stalls}.gc`)) await sleep(100);
+    };
     const stallMs = (): number => {
       const longest = Math.max(0, ...readFileSync(stalls, 'utf8').split('\n').map(Number));
       writeFileSync(stalls, '');
       return longest;
     };
     const ways = [direct, { name: RELAY, options: relayOptions, host: '127.0.0.1' }, ...ours];
-    return { ways, stack, renew, token, stallMs, stop };
+    return { ways, stack, renew, token, collectGarbage, stallMs, stop };
   } catch (error) {
     await stop();
     throw error;
