@@ -181,6 +181,8 @@ const RANK: Record<string, number> = {
   // The gateway's own setting: docs/adr/0017-approvals-and-budgets.md.
   reason: 1,
   catalog: 2,
+  // The protocol inside a connection that HTTP gave up.
+  websocket: 4,
   mirror: 3,
   flight: 4,
   login: 5,

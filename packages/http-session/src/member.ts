@@ -3,7 +3,7 @@
  * service. Refuses to know requests; those are exchanges.
  */
 import type { ErrorCode, Logger } from '@sallyport/core';
-import type { Header, RequestHead } from '@sallyport/http';
+import { type Header, type RequestHead, recordedBody } from '@sallyport/http';
 import type { Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
@@ -154,20 +154,17 @@ export class MemberSession implements SessionMember {
     recorder.statement(number, statement.text);
     const text = `${request.method} ${request.target} HTTP/${request.version}\n${headText(request.headers, this.#secretHeaders)}`;
     // What streams is not gone through by detectors: it is counted and digested, and not kept.
-    recorder.httpHead(number, 'request', this.road.hide(text), body?.read === true ? this.#recordedBytes : 0);
-    if (body?.read === true) recorder.httpBody(number, 'request', this.#hidden(body.bytes));
-  }
-
-  #hidden(bytes: Uint8Array): Uint8Array {
-    if (bytes.length === 0 || this.road.masks().detect.length === 0) return bytes;
-    const text = Buffer.from(bytes).toString('utf8');
-    const hidden = this.road.hide(text);
-    return hidden === text ? bytes : Buffer.from(hidden);
+    recorder.httpHead(number, 'request', this.road.hide(text), body?.read === false ? 0 : this.#recordedBytes);
+    if (body?.read === true && body.bytes.length > 0) {
+      const { detect } = this.road.masks();
+      recorder.httpBody(number, 'request', recordedBody(request.headers, body.bytes, detect, this.road.maskKey));
+    }
   }
 
   recordAnswer(statement: Statement, status: number, headers: readonly Header[]): void {
     const number = this.road.statementNumber(statement);
-    this.session.recorder.httpEnd(number, 'request');
+    // Of an upgraded connection both directions go on.
+    if (status !== 101) this.session.recorder.httpEnd(number, 'request');
     const text = `HTTP/1.1 ${status}\n${headText(headers, this.#secretHeaders)}`;
     this.session.recorder.httpHead(number, 'response', text, this.#recordedBytes);
   }

@@ -2,7 +2,9 @@ export { CODINGS, type Coding, codingOf, decodeBody } from './body/content-codin
 export { type BodyKind, bodyKindOf, type MediaType, parseMediaType } from './body/content-type.ts';
 export { type MaskedAnswer, maskAnswer } from './body/mask-answer.ts';
 export { headersOfMasked, headersToMaskable, maskHeaders } from './body/mask-headers.ts';
+export { maskMessage } from './body/message-text.ts';
 export { type BodyShape, bodyMasks, hasBodyMasks, openBodyMasker } from './body/open-body-masker.ts';
+export { recordedBody } from './body/recorded-body.ts';
 export { fieldName, HOP_BY_HOP, hasControl, isToken, listed, namedByConnection, passedTrailers } from './fields.ts';
 export { type BodyOwner, BodyReader } from './h1/body.ts';
 export { isSafeMethod, type ReadRequest, type ReadResponse, readRequestHead, readResponseHead } from './h1/head.ts';
@@ -46,3 +48,11 @@ export { type OpenApiRoutes, routesOfOpenApi } from './request/openapi.ts';
 export { type BodyContext, type ReadBody, readGraphqlQuery, readRequestBody } from './request/read-body.ts';
 export { matchRoute } from './request/routes.ts';
 export { strictJsonFields } from './request/strict-json.ts';
+export {
+  encodeWebSocketFrame,
+  type FrameHead,
+  FrameReader,
+  type FrameSink,
+  OPCODES,
+} from './websocket/frame-reader.ts';
+export { type WebSocketPorts, WebSocketSide } from './websocket/websocket-side.ts';

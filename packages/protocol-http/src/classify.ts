@@ -23,7 +23,7 @@ const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 /** Headers that ask for another method than the one that is judged. */
 const OVERRIDES = ['x-http-method-override', 'x-method-override', 'x-http-method'];
 
-/** Requests whose answers name fields otherwise than the service does. */
+/** Requests whose answers may name fields otherwise than the service does. */
 const renaming = new WeakSet<RequestHead>();
 export const renamesFields = (request: RequestHead): boolean => renaming.has(request);
 
@@ -49,7 +49,7 @@ export function classifyRequest(
     digest: requestDigest('http', request, seen),
     text: requestText(request, body === undefined ? '' : reading?.text, size),
     parameters: [],
-    effects: effectsOf(request, reading, route?.effects),
+    effects: effectsOf(request, reading, route?.effects, target.graphql?.includes(request.path) === true),
     understood: true,
     facts: {
       http: {
@@ -73,13 +73,14 @@ export function classifyRequest(
 }
 
 function readingOf(
-  { headers, method, path, query }: RequestHead,
+  { headers, path, query }: RequestHead,
   body: RequestBody | undefined,
   target: HttpTarget,
 ): ReadBody | undefined {
   const graphql = target.graphql?.includes(path) === true;
-  if (body === undefined) return graphql && READING.has(method) && query !== '' ? readGraphqlQuery(query) : undefined;
-  if (!body.read) return { facts: { read: false }, renames: false, text: undefined };
+  // Many servers take it from the URL, whatever the method.
+  if (body === undefined) return graphql && query !== '' ? readGraphqlQuery(query) : undefined;
+  if (!body.read) return { facts: { read: false }, renames: graphql, text: undefined };
   return readRequestBody(headers, body.bytes, { graphql, query });
 }
 
@@ -88,11 +89,12 @@ function effectsOf(
   { method, upgrade }: RequestHead,
   reading: ReadBody | undefined,
   routed: readonly Effect[] | undefined,
+  isGraphql: boolean,
 ): readonly Effect[] {
   if (routed !== undefined) return routed;
   if (upgrade !== '') return WRITE;
   const kind = reading?.facts.read === true ? reading.facts.graphqlKind : '';
   if (kind === 'query' || kind === 'subscription') return READ;
-  if (kind === 'mutation') return WRITE;
+  if (kind === 'mutation' || (isGraphql && reading?.facts.read === false)) return WRITE;
   return READING.has(method) ? READ : WRITE;
 }

@@ -3,6 +3,7 @@ import type { HttpDialect } from '@sallyport/http-session';
 import { classifyRequest, renamesFields } from './classify.ts';
 import { denyRequest } from './deny.ts';
 import { maskableRequest, maskedAnswer } from './mask.ts';
+import { isWebSocket, openWebSocket } from './websocket.ts';
 
 export const httpDialect: HttpDialect = {
   protocol: 'http',
@@ -10,5 +11,7 @@ export const httpDialect: HttpDialect = {
   classify: classifyRequest,
   forward: (request, _body, _session, masks) => maskableRequest(request, masks, renamesFields(request)),
   answer: maskedAnswer,
+  upgrades: (request, session) => isWebSocket(request) && session.resource.http?.websocket !== false,
+  upgrade: (_request, response, session, masks, host) => openWebSocket(response, session, masks, host),
   deny: denyRequest,
 };

@@ -12,6 +12,7 @@ import {
 } from '@sallyport/http';
 import { type AnswerPlan, type DialectSession, type ForwardedRequest, PASS } from '@sallyport/http-session';
 import type { MaskSet } from '@sallyport/model';
+import { isWebSocket, withoutExtensions } from './websocket.ts';
 
 /** @throws GatewayError `http.body_unmaskable` */
 export function maskedAnswer(
@@ -30,14 +31,16 @@ export function maskedAnswer(
 
 /**
  * The request as it is sent on: it asks for nothing whose answer could not be masked.
- * @param renames the answer names fields otherwise than masks by path do
- * @throws GatewayError `http.body_unmaskable`
+ * @param renames the answer may name fields otherwise than masks by path do
+ * @throws GatewayError `mask.unvouched`
  */
 export function maskableRequest(
-  { method, target, headers }: RequestHead,
+  request: RequestHead,
   masks: MaskSet,
   renames: boolean,
 ): ForwardedRequest {
-  if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('http.body_unmaskable', { reason: 'aliases' });
-  return { method, target, headers: headersToMaskable(headers, masks) };
+  if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('mask.unvouched', { reason: 'aliases' });
+  const { method, target } = request;
+  const headers = headersToMaskable(request.headers, masks);
+  return { method, target, headers: isWebSocket(request) ? withoutExtensions(headers) : headers };
 }

@@ -124,8 +124,14 @@ export class CodedBody implements BodyMasker {
   /** Bytes went in since the encoder was flushed. */
   #pending = false;
 
-  /** @param recode false: what comes out stays undone */
-  constructor(coding: Coding, inner: BodyMasker, recode: boolean) {
+  readonly #eager: boolean;
+
+  /**
+   * @param recode false: what comes out stays undone
+   * @param eager nothing waits in the encoder: a stream of events is read as it comes
+   */
+  constructor(coding: Coding, inner: BodyMasker, recode: boolean, eager: boolean) {
+    this.#eager = eager;
     this.#decoder = new Decoder(coding);
     this.#encoder = recode ? encoderOf(coding) : undefined;
     this.#encoding = this.#encoder === undefined ? undefined : new ZlibStep(this.#encoder.coder);
@@ -137,7 +143,7 @@ export class CodedBody implements BodyMasker {
     return this.#inner.failed;
   }
   get heldBytes(): number {
-    return this.#inner.heldBytes;
+    return this.#inner.heldBytes + (this.#pending ? 1 : 0);
   }
 
   push(chunk: Uint8Array): Uint8Array {
@@ -147,6 +153,7 @@ export class CodedBody implements BodyMasker {
       return this.#inner.failed === undefined;
     });
     if (this.failed !== undefined) this.#close();
+    else if (this.#eager) this.#flush(parts);
     return joined(parts);
   }
 
@@ -161,16 +168,20 @@ export class CodedBody implements BodyMasker {
   idle(): Uint8Array {
     const parts: Uint8Array[] = [];
     this.#add(parts, this.#inner.idle());
-    if (this.#encoding !== undefined && this.#pending) {
-      this.#pending = false;
-      parts.push(this.#encoding.all(this.#encoder?.flush ?? 0, NOTHING));
-    }
+    this.#flush(parts);
     return joined(parts);
+  }
+
+  /** What the encoder keeps goes out, so that it can be read as it comes. */
+  #flush(parts: Uint8Array[]): void {
+    if (this.#encoding === undefined || !this.#pending) return;
+    this.#pending = false;
+    parts.push(this.#encoding.all(this.#encoder?.flush ?? 0, NOTHING));
   }
 
   #add(parts: Uint8Array[], shown: Uint8Array): void {
     if (shown.length === 0) return;
-    this.#pending = true;
+    this.#pending = this.#encoding !== undefined;
     // What the masker gives may be lent, as the decoder's piece is.
     parts.push(this.#encoding?.all(this.#encoder?.process ?? 0, shown) ?? Uint8Array.from(shown));
   }

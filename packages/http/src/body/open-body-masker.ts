@@ -46,11 +46,14 @@ export const hasBodyMasks = (masks: MaskSet): boolean => masks.detect.length > 0
  */
 export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey): BodyMasker | 'pass' | 'refuse' {
   if (!hasBodyMasks(masks)) return 'pass';
-  const inner = bodyOf(bodyMasks(masks, key), parseMediaType(shape.contentType), shape.partial === true, 0);
+  const media = parseMediaType(shape.contentType);
+  const inner = bodyOf(bodyMasks(masks, key), media, shape.partial === true, 0);
   if (inner === 'pass' || inner === 'refuse') return inner;
   const coding = codingOf(shape.contentEncoding);
   if (coding === undefined) return 'refuse';
-  return coding === 'identity' ? inner : new CodedBody(coding, inner, shape.recode !== false);
+  return coding === 'identity'
+    ? inner
+    : new CodedBody(coding, inner, shape.recode !== false, bodyKindOf(media.type) === 'sse');
 }
 
 function bodyOf(

@@ -14,7 +14,7 @@ import { strictJsonFields, utf8Text } from './strict-json.ts';
 
 export interface ReadBody {
   readonly facts: BodyFacts;
-  /** A GraphQL request that gives fields other names: masks by path cannot follow them. */
+  /** A GraphQL request that gives fields other names, or may: masks by path cannot follow them. */
   readonly renames: boolean;
   /** The body without its content coding; undefined where it is unread. */
   readonly text: string | undefined;
@@ -30,11 +30,13 @@ export interface BodyContext {
 }
 
 /** @param bytes the whole body as it was sent */
-export function readRequestBody(
-  headers: readonly Header[],
-  bytes: Uint8Array,
-  { graphql, query }: BodyContext,
-): ReadBody {
+export function readRequestBody(headers: readonly Header[], bytes: Uint8Array, context: BodyContext): ReadBody {
+  const read = readBody(headers, bytes, context);
+  // What was not read may rename anything.
+  return context.graphql && !read.facts.read ? { ...read, renames: true } : read;
+}
+
+function readBody(headers: readonly Header[], bytes: Uint8Array, { graphql, query }: BodyContext): ReadBody {
   // Servers differ in whether the URL or the body says what runs.
   if (graphql && namesGraphql(query)) return UNREAD;
   const types = new Set(headerValues(headers, 'content-type'));
@@ -110,7 +112,8 @@ const namesGraphql = (query: string): boolean => {
 /** A GraphQL request in the query of a URL. @param query raw, without `?` */
 export function readGraphqlQuery(query: string): ReadBody {
   const parameters = new URLSearchParams(query);
-  if (parameters.getAll('query').length !== 1 || parameters.getAll('operationName').length > 1) return UNREAD;
+  if (parameters.getAll('query').length !== 1 || parameters.getAll('operationName').length > 1)
+    return { ...UNREAD, renames: true };
   const text = parameters.get('query') ?? '';
   return withGraphql(
     { ...NO_FACTS, text },
