@@ -34,11 +34,7 @@ export function maskedAnswer(
  * @param renames the answer may name fields otherwise than masks by path do
  * @throws GatewayError `mask.unvouched`
  */
-export function maskableRequest(
-  request: RequestHead,
-  masks: MaskSet,
-  renames: boolean,
-): ForwardedRequest {
+export function maskableRequest(request: RequestHead, masks: MaskSet, renames: boolean): ForwardedRequest {
   if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('mask.unvouched', { reason: 'aliases' });
   const { method, target } = request;
   const headers = headersToMaskable(request.headers, masks);

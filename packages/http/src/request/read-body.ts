@@ -94,7 +94,7 @@ function withGraphql(
   reading: GraphqlReading | undefined,
   text: string,
 ): ReadBody {
-  if (reading === undefined) return UNREAD;
+  if (reading === undefined) return { ...UNREAD, renames: true };
   return {
     facts: { ...facts, graphqlKind: reading.kind, graphqlName: reading.name, graphqlFields: reading.fields },
     renames: reading.renames,
