@@ -15,6 +15,7 @@ import {
   TestLink,
 } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { AgentStates } from './agent-states.ts';
 
 let plane: TestControlPlane;
 let root: string;
@@ -355,4 +356,25 @@ test('a state that cannot be compiled is said at the agents it does not reach', 
   await link.bundleWith('group/mended', 20_000);
   link.send({ bundle: { epoch: 1, revision: 1, accepted: true } });
   await expect.poll(errorOf, { timeout: 15_000 }).toBeNull();
+});
+
+test('what many agents say at once is written together: the last word of each, and nothing that was not said', async () => {
+  const states = plane.controlPlane.app.get(AgentStates, { strict: false });
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  const ids = [(await enroll('says-yes')).identity.agentId!, (await enroll('says-no')).identity.agentId!];
+  const seen = new Date(Date.now() - 1_000);
+  await Promise.all([
+    ...Array.from({ length: 40 }, (_, i) =>
+      states.note(ids[i % 2]!, { bundleEpoch: 1, bundleRevision: i, bundleError: i % 2 === 0 ? null : `no ${i}` }),
+    ),
+    states.note(ids[0]!, { lastSeenAt: seen }),
+    // One that is gone harms nobody.
+    states.note('0190b3a4-0000-7000-8000-00000000dead', { bundleRevision: 1 }),
+  ]);
+  await states.note(ids[1]!, { bundleRevision: 50 });
+  const rows = await client.agent.findMany({ where: { id: { in: ids } }, orderBy: { bundleRevision: 'asc' } });
+  expect(rows).toMatchObject([
+    { bundleEpoch: 1, bundleRevision: 38, bundleError: null, lastSeenAt: seen },
+    { bundleEpoch: 1, bundleRevision: 50, bundleError: 'no 39' },
+  ]);
 });
