@@ -47,6 +47,36 @@ describe.skipIf(sshdMissing)('the host’s side', () => {
     expect(ran.stderr).not.toContain('PRIVATE');
   });
 
+  test('a certificate that another signer made for the session’s key signs in, and one of a stranger’s CA does not', async () => {
+    // As Vault's SSH engine signs; what is asked of it and taken from it is tested in packages/credentials.
+    const signer = makeKey(path.join(bench.dir, 'signer'));
+    const signing = await openBench([`TrustedUserCAKeys ${signer.file}.pub`, 'AuthorizedKeysFile none']);
+    try {
+      const certified = (by: string) => {
+        const key = makeKey(path.join(bench.dir, `session-key-${path.basename(by)}`));
+        const user = ['-I', 'vault-session', '-n', bench.server.login, '-V', '+5m', '-O', 'clear', '-O', 'permit-pty'];
+        execFileSync('ssh-keygen', ['-q', '-s', by, ...user, `${key.file}.pub`]);
+        const certificate = readFileSync(`${key.file}-cert.pub`, 'utf8').split(' ')[1]!;
+        const privateKey = new Secret(readFileSync(key.file, 'utf8'));
+        return {
+          username: bench.server.login,
+          secret: undefined,
+          certificate: false,
+          ssh: { privateKey, certificate },
+        };
+      };
+      const good = await signing.gateway({ credential: certified(signer.file) });
+      expect(await signing.ssh(good, ['echo in'])).toMatchObject({ code: 0, stderr: '' });
+      expect(signing.server.log()).toContain('vault-session');
+      const stranger = makeKey(path.join(bench.dir, 'stranger-ca'));
+      const bad = await signing.gateway({ credential: certified(stranger.file) });
+      expect((await signing.ssh(bad, ['echo in'])).stderr).toContain('upstream.auth');
+    } finally {
+      await signing.tidy();
+      await signing.stop();
+    }
+  });
+
   test('a host is known by the CA that certified its key, and by no other', async () => {
     const good = await bench.gateway({}, { hostKeys: [], hostCas: [ca.publicLine] });
     expect(await bench.ssh(good, ['echo certified'])).toMatchObject({ code: 0, stderr: '' });

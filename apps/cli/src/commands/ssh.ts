@@ -10,6 +10,7 @@ import { spawnClient } from '../spawn-client.ts';
 import { certify } from '../ssh/certify.ts';
 import { configBlock, requireSshEndpoint, shellWord, sshOptions } from '../ssh/client-config.ts';
 import { keyFiles, keyFolder } from '../ssh/key-folder.ts';
+import { splitSshWords } from '../ssh/ssh-words.ts';
 import type { Registry } from './command.ts';
 import { withWayIn } from './connect.ts';
 
@@ -56,17 +57,15 @@ async function ssh(context: Context, name: string, rest: readonly string[], opti
   const address = requireSshEndpoint(resource);
   const role = roleOf(options);
   const files = await certify(context, resource.name, { ...options, role });
-  const first = rest.findIndex((word) => !word.startsWith('-'));
-  const flags = first < 0 ? rest : rest.slice(0, first);
-  const command = first < 0 ? [] : rest.slice(first);
+  const words = splitSshWords(rest);
   const code = await spawnClient(
     context,
     'ssh',
     [
       ...sshOptions({ address, user: userOf(resource.name, role), files }),
-      ...flags,
+      ...words.options,
       address.host,
-      ...(command.length === 0 ? [] : ['--', ...command]),
+      ...(words.command.length === 0 ? [] : ['--', ...words.command]),
     ],
     { missing: 'Install OpenSSH’s client.' },
   );
