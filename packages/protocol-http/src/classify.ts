@@ -36,6 +36,8 @@ export function classifyRequest(
   const target = session.resource.http as HttpTarget;
   const { method } = request;
   if (target.methods !== undefined && !target.methods.includes(method)) throw new GatewayError('http.method_refused');
+  // Methods are case-sensitive, and there are services that think otherwise (RFC 9110 section 9.1).
+  if (method !== method.toUpperCase()) throw new GatewayError('http.method_refused');
   if (OVERRIDES.some((name) => headerOf(request.headers, name) !== undefined))
     throw new GatewayError('http.malformed', { reason: 'a method inside the headers' });
   const reading = readingOf(request, body, target);

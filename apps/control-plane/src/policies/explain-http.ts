@@ -4,7 +4,14 @@
  * Reads with what agents read with. Refuses to ask the service: what hangs on its answer (a tool that changed) is not known.
  */
 import { GatewayError } from '@sallyport/core';
-import { type Header, matchRoute, readRequestBody, readTarget, requireAuthority } from '@sallyport/http';
+import {
+  type Header,
+  matchRoute,
+  readGraphqlQuery,
+  readRequestBody,
+  readTarget,
+  requireAuthority,
+} from '@sallyport/http';
 import {
   fieldsOf,
   type HttpTarget,
@@ -19,6 +26,8 @@ import { kubernetesCall } from './explain-kubernetes.ts';
 
 const NOT_READ: HttpReading = { understood: false, effects: [], facts: {} };
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Agents refuse these unjudged. */
+const OVERRIDES: ReadonlySet<string> = new Set(['x-http-method-override', 'x-method-override', 'x-http-method']);
 /** Of which rules are told nothing. */
 const HIDDEN: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
 
@@ -59,7 +68,14 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
   const route = matchRoute(target.routes ?? [], method, path);
   const graphql = target.graphql?.includes(path) === true;
   const upgrade = headers.find(([name]) => name === 'upgrade')?.[1]?.toLowerCase() ?? '';
-  const isSafe = SAFE.has(method) && upgrade === '';
+  const reading =
+    body.length > 0
+      ? readRequestBody(headers, body, { graphql, query })
+      : graphql && SAFE.has(method) && query !== ''
+        ? readGraphqlQuery(query)
+        : undefined;
+  const kind = reading?.facts.read === true ? reading.facts.graphqlKind : '';
+  const isSafe = upgrade === '' && (kind === '' ? SAFE.has(method) : kind !== 'mutation');
   const facts: StatementFacts = {
     http: {
       method,
@@ -79,9 +95,10 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
       size: body.length,
       upgrade,
     },
-    ...(body.length === 0 ? {} : { body: readRequestBody(headers, body, { graphql, query }).facts }),
+    ...(reading === undefined ? {} : { body: reading.facts }),
   };
-  const refused = target.methods !== undefined && !target.methods.includes(method);
+  const refused =
+    (target.methods !== undefined && !target.methods.includes(method)) || headers.some(([name]) => OVERRIDES.has(name));
   return refused ? NOT_READ : { understood: true, effects: route?.effects ?? [isSafe ? 'read' : 'write'], facts };
 }
 

@@ -1,0 +1,129 @@
+/** Every row of rows/http-requests.ts, from the bytes of a request through the gateway's reader to the verdict of an agent's engine. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GatewayError, LIMITS } from '@sallyport/core';
+import { type RequestHead, RequestReader } from '@sallyport/http';
+import { type Bundle, EFFECTS, parseResource, type SessionInfo, type Statement } from '@sallyport/model';
+import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
+import { httpDialect } from '@sallyport/protocol-http';
+import { describe, expect, test } from 'vitest';
+import { HTTP_REQUESTS } from './rows/http-requests.ts';
+
+const STRICTNESS = { allow: 0, hold: 1, deny: 2, refused: 3 } as const;
+const OWN = `kind: Policy
+name: own
+rules:
+  - name: large-payouts
+    when: http.path.re("(?i)^/v1/payouts(/|$)") && body.fields.exists(f, f.path == "amount" && f.number > 1000)
+    verdict: deny
+  - name: exports
+    when: http.path.re("(?i)^/v1/export(/|$)")
+    verdict: deny
+`;
+const RESOURCE = parseResource(
+  {
+    id: 'r',
+    projectId: '',
+    name: 'api',
+    kind: 'http',
+    labels: {},
+    http: { url: 'https://api.example.com', graphql: ['/graphql'], inject: { as: 'none' } },
+    credential: { kind: 'none', username: '' },
+    recording: 'statements',
+    durability: 'standard',
+    approval: 'wait',
+    exceeded: 'deny',
+    holdInTransactionMsMax: 0,
+    offline: { sessionsMs: 0, newSessionsMs: 0 },
+  },
+  '',
+);
+const SESSION = {
+  id: 's',
+  projectId: '',
+  agentId: 'a',
+  resourceId: 'r',
+  resourceName: 'api',
+  protocol: 'http',
+  principal: { id: 'bot', name: 'bot', kind: 'ai_agent' },
+  onBehalfOf: undefined,
+  tokenId: 't',
+  grantIds: ['*'],
+  clientAddress: '127.0.0.1:1',
+  database: '',
+  role: '',
+  application: '',
+  openedAt: 0,
+} as const satisfies SessionInfo;
+const baseline = readFileSync(join(import.meta.dirname, '../../policies/http-baseline.yaml'), 'utf8');
+const BUNDLE: Bundle = {
+  epoch: 1,
+  revision: 1,
+  projectId: '',
+  createdAt: 0,
+  resources: [RESOURCE],
+  policies: [parsePolicyDocument(baseline, 'http-baseline.yaml'), parsePolicyDocument(OWN, 'own.yaml')],
+  grants: [
+    { id: 'g', projectId: '', principal: 'bot', resource: 'api', effects: EFFECTS, roles: [], kind: 'standing' },
+  ],
+  groups: [],
+  keys: [],
+  revocations: [],
+  settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
+};
+const engine = loadBundlePolicies(BUNDLE);
+
+/** As the driver reads it: the head, and a body up to what is judged. @throws GatewayError for what is no request */
+function statementOf(request: string): Statement {
+  const [head = '', body] = request.split(/\n\n([\s\S]*)/);
+  const [line = '', ...fields] = head.split('\n');
+  const bytes = Buffer.from(body ?? '');
+  const length = body === undefined ? [] : [`content-length: ${bytes.length}`];
+  const text = [`${line} HTTP/1.1`, 'host: api.example.com', ...fields, ...length, '', ''].join('\r\n');
+  let read: RequestHead | undefined;
+  let failed: GatewayError | undefined;
+  const parts: Buffer[] = [];
+  const reader = new RequestReader(
+    {
+      request: (found) => (read = found),
+      bodyBytes: (part) => parts.push(Buffer.from(part)),
+      bodyEnd: () => undefined,
+      malformed: (error) => (failed = error),
+      waiting: () => undefined,
+    },
+    'https',
+  );
+  reader.receive(Buffer.concat([Buffer.from(text, 'latin1'), bytes]));
+  if (failed !== undefined || read === undefined) throw failed ?? new GatewayError('http.malformed');
+  const whole = Buffer.concat(parts);
+  const isRead = whole.length <= LIMITS.httpBodyJudgedBytesMax;
+  const sent =
+    body === undefined ? undefined : { read: isRead, bytes: isRead ? whole : Buffer.alloc(0), size: whole.length };
+  const session = { resource: RESOURCE } as unknown as Parameters<typeof httpDialect.classify>[2];
+  return httpDialect.classify(read, sent, session);
+}
+
+function verdictOf(request: string): { readonly kind: keyof typeof STRICTNESS; readonly by: string } {
+  try {
+    const statement = statementOf(request);
+    const usage = { statements: 0, writes: 0, rows: 0, bytes: 0 };
+    const { kind, rule } = engine.decide({ session: SESSION, statement, usage, nowMs: 1 });
+    return { kind, by: rule };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return { kind: 'refused', by: error.code };
+  }
+}
+
+for (const [title, rows] of Object.entries(HTTP_REQUESTS)) {
+  describe(title, () => {
+    test.each(rows.map((row) => ({ ...row, name: JSON.stringify(row.request).slice(0, 120) })))(
+      '$name: $expect',
+      (row) => {
+        const { kind, by } = verdictOf(row.request);
+        if (row.expect === 'allow') expect(`${kind} by ${by}`).toBe('allow by grant');
+        else expect(STRICTNESS[kind], `${kind} by ${by}`).toBeGreaterThanOrEqual(STRICTNESS[row.expect]);
+      },
+    );
+  });
+}
