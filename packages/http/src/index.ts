@@ -1,3 +1,4 @@
+export { openBodyReader } from './body/body-reader.ts';
 export { CODINGS, type Coding, codingOf, decodeBody } from './body/content-coding.ts';
 export { type BodyKind, bodyKindOf, type MediaType, parseMediaType } from './body/content-type.ts';
 export { type MaskedAnswer, maskAnswer } from './body/mask-answer.ts';

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import type { RecordingFrame } from '@sallyport/trail';
 import { expect, test } from 'vitest';
 import { FrameLines } from './frame-lines.ts';
@@ -65,5 +66,47 @@ test('a COPY out shows by lines, and each of two in one statement begins anew', 
     { atMs: 5, kind: 'rows', number: 1, rows: [['1\tone']] },
     { atMs: 9, kind: 'complete', number: 1, text: 'COPY' },
     { atMs: 5, kind: 'rows', number: 1, rows: [['x']] },
+  ]);
+});
+
+test('bodies of HTTP show without their coding, and without what detectors find unless they are asked for in clear', () => {
+  const at = { atMs: 1, number: 3, side: 'response' } as const;
+  const packed = gzipSync('{"mail":"ada@example.com","n":1}');
+  const frames: readonly RecordingFrame[] = [
+    {
+      kind: 'http_head',
+      ...at,
+      text: 'HTTP/1.1 200\ncontent-type: application/json\ncontent-encoding: gzip\nx: ada@example.com\n',
+    },
+    { kind: 'http_head', atMs: 1, number: 4, side: 'response', text: 'HTTP/1.1 101\nupgrade: websocket\n' },
+    { kind: 'http_body', ...at, bytes: packed.subarray(0, 9) },
+    { kind: 'http_body', atMs: 1, number: 4, side: 'response', bytes: Buffer.from('to ada@example.com\n') },
+    { kind: 'http_body', ...at, bytes: packed.subarray(9) },
+    { kind: 'http_end', ...at, bytes: packed.length, cut: 0, digest: 'ab'.repeat(32) },
+  ];
+  const shown = (clear: boolean): readonly string[] =>
+    (
+      lines(clear, frames) as readonly {
+        readonly kind: string;
+        readonly bytes?: string;
+        readonly text?: string;
+        readonly digest?: string;
+      }[]
+    ).map(({ kind, bytes, text, digest }) =>
+      `${kind} ${kind === 'http_body' ? Buffer.from(bytes ?? '', 'base64').toString() : (text ?? digest ?? '')}`.trim(),
+    );
+  expect(shown(true)).toEqual([
+    'http_head HTTP/1.1 200\ncontent-type: application/json\ncontent-encoding: gzip\nx: ada@example.com',
+    'http_head HTTP/1.1 101\nupgrade: websocket',
+    'http_body to ada@example.com',
+    'http_body {"mail":"ada@example.com","n":1}',
+    `http_end ${'ab'.repeat(32)}`,
+  ]);
+  expect(shown(false)).toEqual([
+    'http_head HTTP/1.1 200\ncontent-type: application/json\ncontent-encoding: gzip\nx: a***@e***.com',
+    'http_head HTTP/1.1 101\nupgrade: websocket',
+    'http_body to a***@e***.com',
+    'http_body {"mail":"a***@e***.com","n":1}',
+    'http_end',
   ]);
 });

@@ -2,8 +2,17 @@
  * Recording frames as lines of JSON for people's tools: statements, columns, rows as cells, what the client loaded, what
  * ended them. What the detectors find is shown in part unless it is asked for in clear. Refuses to know who asks.
  */
-import { type Cell, CopyReader, type FrameStream, PostgresRowReader, type RecordingFrame } from '@sallyport/trail';
+import {
+  type Cell,
+  CopyReader,
+  type FrameStream,
+  type HttpFrame,
+  isHttpFrame,
+  PostgresRowReader,
+  type RecordingFrame,
+} from '@sallyport/trail';
 import { hideDetected } from '../masking/detected.ts';
+import { ShownBodies } from './shown-bodies.ts';
 import { ShownStreams } from './shown-streams.ts';
 
 /** One per stream: rows may begin in one frame and end in the next. */
@@ -13,11 +22,13 @@ export class FrameLines {
   readonly #rows = new PostgresRowReader();
   readonly #input = new CopyReader();
   readonly #streams: ShownStreams;
+  readonly #bodies: ShownBodies;
   #number = 0;
   #atMs = 0;
   constructor(clear: boolean) {
     this.#clear = clear;
     this.#streams = new ShownStreams(clear);
+    this.#bodies = new ShownBodies(clear);
     this.#show = clear ? (text) => text : hideDetected;
   }
 
@@ -41,6 +52,11 @@ export class FrameLines {
     if (frame.kind === 'exit' || frame.kind === 'stream_cut')
       return this.#streams.end(frame.number).map((one) => streamLine(frame.atMs, one.number, one.stream, one.bytes));
     if (isOfStream(frame)) return [];
+    if (frame.kind === 'http_end') {
+      const rest = this.#bodies.end(frame);
+      return rest.length === 0 ? [] : [bodyLine(frame.atMs, frame, rest)];
+    }
+    if (isHttpFrame(frame)) return [];
     // A statement's answer may come while the next statement is judged already: only frames of data and of ends count.
     if (frame.kind === 'statement' || frame.kind === 'columns' || frame.kind === 'notice') return [];
     const { kind, atMs } = frame;
@@ -111,9 +127,12 @@ export class FrameLines {
         };
       }
       case 'http_head':
+        this.#bodies.begin(frame);
         return { atMs, kind, number: frame.number, side: frame.side, text: this.#show(frame.text) };
-      case 'http_body':
-        return { atMs, kind, number: frame.number, side: frame.side, ...this.#body(frame.bytes) };
+      case 'http_body': {
+        const shown = this.#bodies.show(frame);
+        return shown.length === 0 ? undefined : bodyLine(atMs, frame, shown);
+      }
       case 'http_end': {
         const { number, side, bytes, cut } = frame;
         return { atMs, kind, number, side, bytes, cut, ...(this.#clear ? { digest: frame.digest } : {}) };
@@ -126,10 +145,6 @@ export class FrameLines {
   #stream(atMs: number, number: number, stream: FrameStream, bytes: Uint8Array): object | undefined {
     const shown = this.#streams.show(number, stream, atMs, bytes);
     return shown.length === 0 ? undefined : streamLine(atMs, number, stream, shown);
-  }
-
-  #body(bytes: Uint8Array): object {
-    return this.#clear ? { bytes: Buffer.from(bytes).toString('base64') } : {};
   }
 
   #cells(rows: readonly (readonly Cell[])[]): readonly (readonly (string | null)[])[] {
@@ -151,6 +166,14 @@ const streamLine = (atMs: number, number: number, stream: FrameStream, bytes: Ui
   kind: stream === 'input' ? 'terminal_input' : 'terminal_output',
   number,
   stream,
+  bytes: Buffer.from(bytes).toString('base64'),
+});
+
+const bodyLine = (atMs: number, { number, side }: HttpFrame, bytes: Uint8Array): object => ({
+  atMs,
+  kind: 'http_body',
+  number,
+  side,
   bytes: Buffer.from(bytes).toString('base64'),
 });
 

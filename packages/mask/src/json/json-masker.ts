@@ -46,6 +46,8 @@ type Mode = 'json' | 'skip' | 'drop' | 'long' | 'text' | 'broken';
 const WORD = Uint8Array.from({ length: 256 }, (_, byte) => (/[A-Za-z0-9+\-.]/.test(String.fromCharCode(byte)) ? 1 : 0));
 /** NaN and infinities are no JSON, and what several encoders write. */
 const LITERALS = new Set(['true', 'false', 'null', 'NaN', 'Infinity', '-Infinity']);
+/** `4e15`; eight digits. */
+const NUMBER_BYTES_MIN = 4;
 const CUT = -1;
 const INVALID = -2;
 
@@ -137,7 +139,7 @@ export class JsonMasker {
     let at = start;
     while (at < end && this.#mode === 'json') {
       const byte = input[at]!;
-      if (byte === 32 || byte === 10 || byte === 13 || byte === 9) {
+      if (byte === 32 || byte === 10 || byte === 13 || byte === 9 || (byte === 30 && this.#depth === 0)) {
         if (byte === 10 && this.#expect === TOP_GAP) this.#expect = TOP;
         at++;
         continue;
@@ -226,6 +228,13 @@ export class JsonMasker {
     const method = isKey || !isShown ? undefined : this.#plan?.method(this.#next);
     const steers = isKey && isShown && this.#states[this.#depth] !== DEAD;
     if (!isShown || (!this.#detects && method === undefined && !steers)) {
+      // Nothing in it matters: where its end is here, it is passed over at once.
+      let to = at + 1;
+      while (STRING_STOP[input[to]!] === 0) to++;
+      if (input[to] === QUOTE) {
+        this.#passed(isKey);
+        return to + 1;
+      }
       this.#mode = 'skip';
       this.#isKey = isKey;
       return at + 1;
@@ -233,21 +242,18 @@ export class JsonMasker {
     const to = this.#endOfString(input, at);
     if (to === INVALID) return this.#break(input, at);
     if (to === CUT) return this.#cutString(input, at, isKey, method !== undefined);
-    const raw = input.subarray(at + 1, to - 1);
     if (method !== undefined) {
-      const shown = this.#named(raw, method);
+      const shown = this.#named(input.subarray(at + 1, to - 1), method);
       if (shown === undefined) return this.#break(input, at);
       this.#replace(input, at, to, shown);
     } else if (this.#detects && (this.#escapes || this.#values.mayHold(input, at + 1, to - 1))) {
-      const shown = this.#values.string(raw, isKey, this.#escapes);
+      const shown = this.#values.string(input.subarray(at + 1, to - 1), isKey, this.#escapes);
       if (shown === 'invalid') return this.#break(input, at);
       if (shown !== undefined) this.#replace(input, at, to, shown);
     }
-    if (isKey) {
-      if (steers && !this.#step(raw)) return this.#break(input, at);
-      if (!steers) this.#next = DEAD;
-      this.#expect = COLON;
-    } else this.#afterValue();
+    if (!isKey || !steers) this.#passed(isKey);
+    else if (this.#step(input, at + 1, to - 1)) this.#expect = COLON;
+    else return this.#break(input, at);
     return to;
   }
 
@@ -260,6 +266,14 @@ export class JsonMasker {
     const inner = new JsonMasker({ plan: form.document, detect: this.#values.detect, key: this.#values.key });
     const shown = Buffer.concat([inner.push(text), inner.end()]);
     return inner.broken ? REDACTED_JSON : Buffer.concat([QUOTE_BYTES, escapeJson(shown), QUOTE_BYTES]);
+  }
+
+  /** A string that steers nothing is over. */
+  #passed(isKey: boolean): void {
+    if (isKey) {
+      this.#next = DEAD;
+      this.#expect = COLON;
+    } else this.#afterValue();
   }
 
   /** @returns behind the closing quote, CUT, or INVALID; `#escapes` says whether there are any */
@@ -282,10 +296,17 @@ export class JsonMasker {
     return CUT;
   }
 
-  #step(raw: Uint8Array): boolean {
-    const key = this.#escapes ? unescapedJson(raw) : raw;
+  #step(input: Uint8Array, from: number, to: number): boolean {
+    const plan = this.#plan;
+    if (plan === undefined) return true;
+    const state = this.#states[this.#depth]!;
+    if (!this.#escapes) {
+      this.#next = plan.key(state, input, from, to);
+      return true;
+    }
+    const key = unescapedJson(input.subarray(from, to));
     if (key === undefined) return false;
-    this.#next = this.#plan?.key(this.#states[this.#depth]!, key) ?? DEAD;
+    this.#next = plan.key(state, key, 0, key.length);
     return true;
   }
 
@@ -327,18 +348,18 @@ export class JsonMasker {
     return this.#endOfWord(input, at, to) ? to : this.#break(input, at);
   }
   #endOfWord(input: Uint8Array, at: number, to: number): boolean {
-    const raw = input.subarray(at, to);
-    const first = raw[0]!;
-    const isNumber = (first >= 48 && first <= 57) || (first === 45 && raw[1] !== 73);
-    if (!isNumber && !LITERALS.has(Buffer.from(raw).toString('latin1'))) return false;
-    if (isNumber && !isNumeric(raw)) return false;
-    if (this.#hidden === 0) {
-      const method = this.#plan?.method(this.#next);
+    const first = input[at]!;
+    const isNumber = (first >= 48 && first <= 57) || (first === 45 && input[at + 1] !== 73);
+    if (isNumber ? !isNumeric(input, at, to) : !isLiteral(input, at, to)) return false;
+    const method = this.#hidden === 0 ? this.#plan?.method(this.#next) : undefined;
+    // Nothing that is looked for is shorter.
+    if (this.#hidden === 0 && (method !== undefined || (isNumber && this.#detects && to - at >= NUMBER_BYTES_MIN))) {
+      const raw = input.subarray(at, to);
       // A null says nothing.
       const shown =
         method !== undefined && first !== 110
           ? this.#values.named(raw, false, method)
-          : isNumber && this.#detects
+          : isNumber
             ? this.#values.number(raw)
             : undefined;
       if (shown !== undefined) this.#replace(input, at, to, shown);
@@ -395,10 +416,7 @@ export class JsonMasker {
     } else if (this.#mode === 'drop') this.#from = isEnd ? to + 1 : to;
     if (!isEnd) return to;
     this.#mode = 'json';
-    if (this.#isKey) {
-      this.#next = DEAD;
-      this.#expect = COLON;
-    } else this.#afterValue();
+    this.#passed(this.#isKey);
     return to + 1;
   }
   #endLong(raw: Uint8Array): boolean {
@@ -469,11 +487,19 @@ const markBytes = (input: Uint8Array, at: number): number =>
   input[at] === 0xef && (input[at + 1] ?? 0xbb) === 0xbb && (input[at + 2] ?? 0xbf) === 0xbf ? 3 : 0;
 
 // Digits, + - . e E
-function isNumeric(raw: Uint8Array): boolean {
-  for (const byte of raw)
+function isNumeric(input: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) {
+    const byte = input[at]!;
     if ((byte < 48 || byte > 57) && byte !== 43 && byte !== 45 && byte !== 46 && byte !== 69 && byte !== 101)
       return false;
+  }
   return true;
+}
+
+function isLiteral(input: Uint8Array, from: number, to: number): boolean {
+  let text = '';
+  for (let at = from; at < to && at < from + 16; at++) text += String.fromCharCode(input[at]!);
+  return to - from < 16 && LITERALS.has(text);
 }
 
 /** Without an escape that is cut at the end. */

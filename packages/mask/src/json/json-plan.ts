@@ -73,18 +73,18 @@ export class JsonPlan {
   element(state: number): number {
     return state === DEAD ? DEAD : this.#step(state, ELEMENT);
   }
-  /** @param key the name's bytes, unescaped @throws GatewayError `policy.invalid` when the paths are too many together */
-  key(state: number, key: Uint8Array): number {
-    return state === DEAD ? DEAD : this.#step(state, this.#symbolOf(key));
+  /** @param key bytes in which the name stands, unescaped @throws GatewayError `policy.invalid` when the paths are too many together */
+  key(state: number, key: Uint8Array, from: number, to: number): number {
+    return state === DEAD ? DEAD : this.#step(state, this.#symbolOf(key, from, to));
   }
 
-  #symbolOf(key: Uint8Array): number {
-    const candidates = this.#byLength[key.length];
+  #symbolOf(key: Uint8Array, from: number, to: number): number {
+    const candidates = this.#byLength[to - from];
     if (candidates === undefined) return OTHER;
     for (const symbol of candidates) {
       const name = this.#names[symbol - 2]!;
       let i = 0;
-      while (i < name.length && name[i] === key[i]) i++;
+      while (i < name.length && name[i] === key[from + i]) i++;
       if (i === name.length) return symbol;
     }
     return OTHER;
