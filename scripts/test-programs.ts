@@ -33,6 +33,10 @@ const PACKAGES: Readonly<Record<string, string>> = {
   git: '/usr/bin/git',
   'ansible-core': '/usr/bin/ansible-playbook',
   'ssh-audit': '/usr/bin/ssh-audit',
+  // The HTTP bench's reverse proxy and loads.
+  'nginx-light': '/usr/sbin/nginx',
+  wrk: '/usr/bin/wrk',
+  'nghttp2-client': '/usr/bin/h2load',
   // What the real kube-apiserver of the tests keeps its objects in (scripts/test-kubernetes.ts).
   'etcd-server': '/usr/bin/etcd',
 };

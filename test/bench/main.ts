@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
- * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh (its own table
+ * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh|http (its own table
  * instead).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { buildAll } from '../../scripts/stack/build.ts';
 import { benchControlPlane } from './control-plane.ts';
 import { renderControlPlane } from './control-plane-report.ts';
+import { benchHttp, renderHttp } from './http.ts';
 import {
   measureBigResult,
   measureLatency,
@@ -156,8 +157,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(130)));
 /** @returns exit code */
 async function only(part: string): Promise<number> {
-  if (part !== 'control-plane' && part !== 'ssh') throw new Error('--only takes: control-plane, ssh');
+  if (part !== 'control-plane' && part !== 'ssh' && part !== 'http')
+    throw new Error('--only takes: control-plane, ssh, http');
   await buildAll(say);
+  if (part === 'http') {
+    const report = await benchHttp(values.quick, say);
+    console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderHttp(report)}`);
+    return 0;
+  }
   if (part === 'ssh') {
     const report = await benchSsh(dir, values.quick, say, (stop) => void stops.push(stop));
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderSsh(report)}`);

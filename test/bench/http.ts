@@ -1,0 +1,162 @@
+/**
+ * `npm run bench -- --only http`: small requests over HTTP/1.1 and HTTP/2 and large bodies through the agent, beside nginx as
+ * a reverse proxy, interleaved in one run. Refuses to judge beyond the aims it prints.
+ */
+import { execFile } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import { promisify } from 'node:util';
+import { EVERYTHING, H2LOAD, type HttpWay, missingPrograms, NGINX, PLAIN, startHttpBench, WRK } from './http-ways.ts';
+import { cpuMs } from './process-stat.ts';
+
+const program = promisify(execFile);
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+export interface HttpRow {
+  readonly what: string;
+  readonly unit: string;
+  readonly cells: Readonly<Record<string, number>>;
+  readonly aim: string;
+}
+export interface HttpBenchReport {
+  readonly machine: string;
+  readonly load: number;
+  readonly skipped: readonly string[];
+  readonly rows: readonly HttpRow[];
+}
+
+interface Load {
+  readonly perSecond: number;
+  readonly cpuUs: number;
+}
+
+const used = (way: HttpWay): number => way.pids().reduce((sum, pid) => sum + cpuMs(pid), 0);
+
+async function withWrk(way: HttpWay, seconds: number): Promise<Load> {
+  const before = used(way);
+  const headers = way.headers.flatMap((header) => ['-H', header]);
+  const { stdout } = await program(WRK, ['-t1', '-c32', `-d${seconds}s`, ...headers, `${way.base}/small.json`]);
+  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0);
+  const failed = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1];
+  if (failed !== undefined || requests === 0) throw new Error(`${way.name}: ${stdout}`);
+  return { perSecond: requests / seconds, cpuUs: ((used(way) - before) * 1_000) / requests };
+}
+
+async function withH2load(way: HttpWay, requests: number): Promise<Load> {
+  const before = used(way);
+  const headers = way.headers.flatMap((header) => ['-H', header]);
+  const { stdout } = await program(H2LOAD, [
+    '-n',
+    String(requests),
+    '-c16',
+    '-m16',
+    ...headers,
+    `${way.base}/small.json`,
+  ]);
+  const good = Number(/status codes: (\d+) 2xx/.exec(stdout)?.[1] ?? 0);
+  if (good !== requests) throw new Error(`${way.name}: ${stdout}`);
+  const perSecond = Number(/, ([\d.]+) req\/s/.exec(stdout)?.[1] ?? 0);
+  return { perSecond, cpuUs: ((used(way) - before) * 1_000) / requests };
+}
+
+async function withCurl(way: HttpWay): Promise<number> {
+  const headers = way.headers.flatMap((header) => ['-H', header]);
+  const { stdout } = await program('curl', [
+    '-sk',
+    '--http1.1',
+    '-o',
+    '/dev/null',
+    '-w',
+    '%{speed_download} %{http_code}',
+    ...headers,
+    `${way.base}/large.json`,
+  ]);
+  const [speed, status] = stdout.split(' ');
+  if (status !== '200') throw new Error(`${way.name}: ${stdout}`);
+  return Number(speed) / 1_000_000;
+}
+
+export async function benchHttp(quick: boolean, say: (line: string) => void): Promise<HttpBenchReport> {
+  const missing = missingPrograms();
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? ''}, Linux ${release()}, Node ${process.version}`;
+  if (missing.length > 0) return { machine, load: loadavg()[0]!, skipped: missing, rows: [] };
+  const dir = mkdtempSync('/var/tmp/sallyport-bench-http-');
+  // PostgreSQL runs as nobody and must pass through.
+  chmodSync(dir, 0o711);
+  const bench = await startHttpBench(dir, say);
+  try {
+    const rounds = quick ? 2 : 5;
+    const kept = new Map<string, Map<string, number[]>>();
+    const note = (what: string, way: HttpWay, value: number): void => {
+      const cells = kept.get(what) ?? new Map<string, number[]>();
+      kept.set(what, cells.set(way.name, [...(cells.get(way.name) ?? []), value]));
+    };
+    for (let round = 0; round <= rounds; round++) {
+      await bench.renew();
+      for (const way of bench.ways) {
+        const one = await withWrk(way, round === 0 ? 1 : quick ? 2 : 4);
+        const bulk = await withCurl(way);
+        const two = way.base.startsWith('https')
+          ? await withH2load(way, round === 0 ? 2_000 : quick ? 8_000 : 30_000)
+          : undefined;
+        // The first round warms up.
+        if (round === 0) continue;
+        note('h1 rate', way, one.perSecond);
+        note('h1 cpu', way, one.cpuUs);
+        note('bulk', way, bulk);
+        if (two !== undefined) {
+          note('h2 rate', way, two.perSecond);
+          note('h2 cpu', way, two.cpuUs);
+        }
+      }
+      say(`round ${round} of ${rounds}`);
+    }
+    const row = (what: string, key: string, unit: string, aim: string): HttpRow => ({
+      what,
+      unit,
+      aim,
+      cells: Object.fromEntries([...(kept.get(key) ?? [])].map(([way, values]) => [way, median(values)])),
+    });
+    return {
+      machine,
+      load: loadavg()[0]!,
+      skipped: [],
+      rows: [
+        row(
+          '1 KB JSON, HTTP/1.1 over TLS, 32 connections: CPU per request',
+          'h1 cpu',
+          'µs',
+          'plain ≤ 2.2× nginx, everything ≤ 2.8×',
+        ),
+        row('the same: rate', 'h1 rate', 'req/s', ''),
+        row('1 KB JSON, HTTP/2 over TLS, 16 × 16: rate', 'h2 rate', 'req/s', 'plain ≥ 0.45× nginx'),
+        row('the same: CPU per request', 'h2 cpu', 'µs', ''),
+        row('10 MB JSON over TLS', 'bulk', 'MB/s', 'plain ≥ 0.5× nginx, everything (masked) ≥ 0.35×'),
+      ],
+    };
+  } finally {
+    await bench.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+export function renderHttp({ machine, load, skipped, rows }: HttpBenchReport): string {
+  if (skipped.length > 0)
+    return `HTTP bench left out: ${skipped.join(', ')} not installed (Debian: nginx-light, wrk, nghttp2-client).`;
+  const shown = (value: number | undefined): string =>
+    value === undefined ? '–' : value >= 100 ? value.toFixed(0) : value.toFixed(1);
+  const lines = rows.map(({ what, unit, cells, aim }) => {
+    const base = cells[NGINX] ?? 0;
+    const ours = [PLAIN, EVERYTHING].map(
+      (name) => `${shown(cells[name])} (${base === 0 ? '–' : ((cells[name] ?? 0) / base).toFixed(2)}×)`,
+    );
+    return `| ${what}, ${unit} | ${shown(cells['direct, clear'])} | ${shown(base)} | ${ours.join(' | ')} | ${aim} |`;
+  });
+  return [
+    `HTTP, ${machine}, load ${load.toFixed(1)}`,
+    '',
+    '| what | direct, clear | nginx proxy | us, plain | us, everything on | aim |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n');
+}
