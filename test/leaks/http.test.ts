@@ -1,0 +1,122 @@
+/**
+ * Values that masks hide, sent by a service in every way HTTP has, cut at every byte: none may reach the client, nor the
+ * recording. And what signs in, or is put in, shows nowhere. Rows never leave.
+ */
+import { gzipSync } from 'node:zlib';
+import { Secret } from '@sallyport/core';
+import type { MaskSet } from '@sallyport/model';
+import { PREFIX, RawClient, SIGNED, startHttpGateway } from '@sallyport/protocol-http/bench';
+import { type RawService, startRawService } from '@sallyport/protocol-http/raw-service';
+import { allow, type Gateway, TEST_TOKEN } from '@sallyport/testkit';
+import { afterEach, describe, expect, test } from 'vitest';
+
+const CARD = '4111111111111111';
+const SSN = '123-45-6789';
+const KEY = 'the-key-of-the-service';
+const MASKS: MaskSet = {
+  columns: [],
+  detect: [{ detect: 'payment_card', with: 'redact' }],
+  json: [{ path: '**.ssn', with: 'redact' }],
+};
+const BODY = JSON.stringify({ people: [{ ssn: SSN, note: `card ${CARD}` }] });
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const undo of cleanUps.splice(0).reverse()) await undo();
+});
+
+async function open(
+  answer: Parameters<typeof startRawService>[0],
+): Promise<{ client: RawClient; gateway: Gateway; service: RawService }> {
+  const service = await startRawService(answer);
+  const gateway = await startHttpGateway(service.url, {
+    decide: () => allow(MASKS),
+    credential: {
+      username: '',
+      secret: new Secret(KEY),
+      certificate: false,
+      http: {
+        ready: () => undefined,
+        into: ({ target, headers }) => ({ target, headers: [...headers, ['x-key', KEY]] }),
+      },
+    },
+  });
+  const client = new RawClient(gateway.port);
+  cleanUps.push(
+    () => service.close(),
+    () => gateway.close(),
+    () => client.destroy(),
+  );
+  return { client, gateway, service };
+}
+
+const head = (more: string): string =>
+  `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n${more}\r\n`;
+const chunked = (pieces: readonly string[]): string =>
+  `${pieces.map((piece) => `${piece.length.toString(16)}\r\n${piece}\r\n`).join('')}0\r\n\r\n`;
+
+const shows = (text: string): boolean =>
+  text.includes(CARD) || text.includes(SSN) || text.includes('6789') || text.includes('411111');
+
+describe('what masks hide', () => {
+  const WAYS: readonly (readonly [string, Buffer])[] = [
+    ['by length', Buffer.from(`${head(`content-length: ${BODY.length}\r\n`)}${BODY}`)],
+    ['in chunks of a byte', Buffer.from(`${head('transfer-encoding: chunked\r\n')}${chunked(BODY.split(''))}`)],
+    ['to the end of the connection', Buffer.from(`${head('')}${BODY}`)],
+    ['in gzip', Buffer.concat([Buffer.from(head('content-encoding: gzip\r\n')), gzipSync(BODY)])],
+    ['as text', Buffer.from(`HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\ncard ${CARD}`)],
+    ['without a type', Buffer.from(`HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n${BODY}`)],
+    [
+      'in a header',
+      Buffer.from(`HTTP/1.1 200 OK\r\nx-card: ${CARD}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`),
+    ],
+    ['in a trailer', Buffer.from(`${head('transfer-encoding: chunked\r\n')}2\r\n{}\r\n0\r\nx-card: ${CARD}\r\n\r\n`)],
+    [
+      'in an error',
+      Buffer.from(`HTTP/1.1 500 Oops\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n${BODY}`),
+    ],
+    [
+      'in early hints',
+      Buffer.from(`HTTP/1.1 103 Early Hints\r\nx-card: ${CARD}\r\n\r\n${head(`content-length: 2\r\n`)}{}`),
+    ],
+    ['in a reason phrase', Buffer.from(`HTTP/1.1 200 ${CARD}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`)],
+  ];
+  test.each(WAYS)('%s', async (_name, bytes) => {
+    const { client, gateway } = await open((socket) => void socket.end(bytes));
+    client.send(`GET ${PREFIX}/x HTTP/1.1\r\nhost: a\r\n${SIGNED}connection: close\r\n\r\n`);
+    await client.closed();
+    const text = client.bytes.toString('latin1').replaceAll(/\r\n[0-9a-f]+\r\n/g, '');
+    expect(shows(text), text).toBe(false);
+    expect(shows(gateway.recorded.http.map(({ text: one, body }) => one + body.toString('latin1')).join())).toBe(false);
+  });
+
+  test('cut at every byte', async () => {
+    const bytes = Buffer.from(`${head(`content-length: ${BODY.length}\r\n`)}${BODY}`);
+    const begins = bytes.indexOf(SSN) - 2;
+    for (let at = begins; at < begins + SSN.length + CARD.length + 24; at++) {
+      const { client } = await open((socket) => {
+        socket.setNoDelay(true);
+        socket.write(bytes.subarray(0, at));
+        setTimeout(() => socket.end(bytes.subarray(at)), 3);
+      });
+      client.send(`GET ${PREFIX}/x HTTP/1.1\r\nhost: a\r\n${SIGNED}connection: close\r\n\r\n`);
+      await client.closed();
+      expect(shows(client.bytes.toString()), `cut at ${at}`).toBe(false);
+      for (const undo of cleanUps.splice(0).reverse()) await undo();
+    }
+  });
+});
+
+test('token and key are in no recording, no statement, and not in what the other side sees', async () => {
+  const { client, gateway, service } = await open((socket) => void socket.end(`${head('content-length: 2\r\n')}{}`));
+  await client.ask('GET /x', `${SIGNED}cookie: sid=my-cookie\r\n`);
+  expect(client.bytes.toString()).not.toContain(KEY);
+  expect(service.seen()).toContain(KEY);
+  expect(service.seen()).not.toContain(TEST_TOKEN);
+  const kept = JSON.stringify([
+    gateway.recorded.http.map(({ text }) => text),
+    gateway.recorded.statements,
+    gateway.judged,
+  ]);
+  for (const secret of [KEY, TEST_TOKEN, 'my-cookie']) expect(kept).not.toContain(secret);
+});
