@@ -1,0 +1,151 @@
+/**
+ * Values in answers of HTTP services, and how they were packed, cut or hidden there. None of them may reach the client or the
+ * recording. Each is asked for in every coding, in one piece and a byte at a time.
+ */
+
+export const SSN = '078-05-1120';
+const CARD = '4111111111111111';
+const MAIL = 'ada.lovelace@example.com';
+
+export interface BodyRow {
+  readonly name: string;
+  /** Of the answer; absent = none. */
+  readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** What must come, so that it is not empty for another reason; `refused` = 502, `cut` = an answer that is not whole. */
+  readonly shows: string | 'refused' | 'cut';
+  /** Besides the values above. */
+  readonly never?: readonly string[];
+}
+
+export const NEVER: readonly string[] = [SSN, '05-1120', CARD, '41111111', MAIL, 'lovelace@', 'lovelace%40'];
+
+const escaped = (text: string): string =>
+  Array.from(text, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+
+/** `ssn` is named by a path anywhere, `people[].secret` by another; cards and e-mail addresses are looked for. */
+export const BODIES: readonly BodyRow[] = [
+  { name: 'a member', type: 'application/json', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
+  {
+    name: 'a member, its name escaped',
+    type: 'application/json',
+    body: `{"${escaped('ssn')}":"${SSN}","end":1}`,
+    shows: '"end":1',
+  },
+  {
+    name: 'an object at the path',
+    type: 'application/json',
+    body: `{"ssn":{"a":["}","${SSN}"]},"end":1}`,
+    shows: '"end":1',
+  },
+  { name: 'a member twice', type: 'application/json', body: `{"ssn":"x","ssn":"${SSN}","end":1}`, shows: '"end":1' },
+  {
+    name: 'elements',
+    type: 'application/json',
+    body: `{"people":[{"secret":"${SSN}"},{"secret":["${SSN}"]}],"end":1}`,
+    shows: '"end":1',
+  },
+  {
+    name: 'a string beyond the bound',
+    type: 'application/json',
+    body: `{"ssn":"${SSN.repeat(7_000)}","end":1}`,
+    shows: '"end":1',
+  },
+  {
+    name: 'an address in a long string',
+    type: 'application/json',
+    body: `["${'x'.repeat(66_000)} ${MAIL} y","end"]`,
+    shows: '"end"',
+  },
+  {
+    name: 'an escaped address',
+    type: 'application/json',
+    body: `["${escaped(MAIL)}","${MAIL.replace('@', '\\u0040')}","end"]`,
+    shows: '"end"',
+  },
+  { name: 'an address as a name', type: 'application/json', body: `{"${MAIL}":1,"end":1}`, shows: '"end":1' },
+  {
+    name: 'a card as a number',
+    type: 'application/json',
+    body: `[${CARD},4.111111111111111e15,"end"]`,
+    shows: '"end"',
+    never: ['4.111111111111111e15'],
+  },
+  {
+    name: 'lines of JSON',
+    type: 'application/x-ndjson',
+    body: `{"ssn":"${SSN}"}\n{"n":${CARD}}\n{"end":1}\n`,
+    shows: '"end":1',
+  },
+  { name: 'a byte order mark', type: 'application/json', body: `\u{feff}{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
+  {
+    name: 'JSON that is none behind its middle',
+    type: 'application/json',
+    body: `{"a":1,,"ssn":"${SSN}"}`,
+    shows: 'cut',
+  },
+  { name: 'JSON in single quotes', type: 'application/json', body: `{'ssn':'${SSN}'}`, shows: 'cut' },
+  { name: 'JSON with padding', type: 'text/plain', body: `callback({"ssn":"${SSN}"})`, shows: 'cut' },
+  { name: 'JSON as text', type: 'text/plain', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
+  { name: 'JSON without a type', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
+  {
+    name: 'JSON as a download',
+    type: 'application/octet-stream',
+    body: ` \n{"ssn":"${SSN}","end":1}`,
+    shows: '"end":1',
+  },
+  { name: 'JSON as HTML without markup', type: 'text/html', body: `to ${MAIL}, end`, shows: 'end' },
+  {
+    name: 'events',
+    type: 'text/event-stream',
+    body: `: ${MAIL}\nid: ${MAIL}\ndata: {"ssn":\ndata: "${SSN}"}\n\ndata: ${CARD} end\n\n`,
+    shows: 'end',
+  },
+  { name: 'an event that is no JSON', type: 'text/event-stream', body: `data: {ssn:'${SSN}'}\n\n`, shows: 'cut' },
+  {
+    name: 'plain text',
+    type: 'text/plain',
+    body: `to ${MAIL} by 4111 1111 1111 1111 end`,
+    shows: 'end',
+    never: ['1111 1111'],
+  },
+  { name: 'XML', type: 'application/xml', body: `<ssn>${SSN}</ssn>`, shows: 'refused' },
+  { name: 'CSV', type: 'text/csv', body: `ssn\n${SSN}\n`, shows: 'refused' },
+  { name: 'a form', type: 'application/x-www-form-urlencoded', body: `ssn=${SSN}`, shows: 'refused' },
+  { name: 'packed values', type: 'application/x-protobuf', body: SSN, shows: 'refused' },
+  { name: 'UTF-7', type: 'application/json; charset=utf-7', body: `{"ssn":"${SSN}"}`, shows: 'refused' },
+  {
+    name: 'two codings',
+    type: 'application/json',
+    headers: { 'content-encoding': 'gzip, br' },
+    body: SSN,
+    shows: 'refused',
+  },
+  {
+    name: 'a stretch',
+    type: 'application/json',
+    headers: { ':status': '206', 'content-range': 'bytes 2-9/99' },
+    body: `"${SSN}"`,
+    shows: 'refused',
+  },
+  {
+    name: 'parts',
+    type: 'multipart/mixed; boundary=b',
+    body: `--b\r\n\r\n${MAIL}\r\n--b\r\ncontent-type: application/json\r\n\r\n{"ssn":"${SSN}","end":1}\r\n--b--\r\n`,
+    shows: '"end":1',
+  },
+  {
+    name: 'a part nobody reads',
+    type: 'multipart/mixed; boundary=b',
+    body: `--b\r\ncontent-type: text/csv\r\n\r\n${SSN}\r\n--b--`,
+    shows: 'cut',
+  },
+  {
+    name: 'a header',
+    type: 'text/plain',
+    headers: { 'x-owner': MAIL, location: `/u/${encodeURIComponent(MAIL)}`, 'x-ssn': SSN },
+    body: 'end',
+    shows: 'end',
+  },
+];
