@@ -8,6 +8,7 @@ import { eventually, refused, type TourContext } from './context.ts';
 import { credentials } from './credentials.ts';
 import { http } from './http.ts';
 import { identity } from './identity.ts';
+import { kubernetes } from './kubernetes.ts';
 import { reviews } from './reviews.ts';
 import { shapes } from './shapes.ts';
 import { ssh } from './ssh.ts';
@@ -396,6 +397,7 @@ export const CHAPTERS: readonly Chapter<TourContext>[] = [
   reviews,
   identity,
   ssh,
+  kubernetes,
   http,
   verify,
 ];

@@ -98,8 +98,9 @@ function objectOf(
   if (!readsBody(info)) return { object: 'unread' };
   const coding = headerOf(request.headers, 'content-encoding') ?? 'identity';
   const form = formOf(headerOf(request.headers, 'content-type') ?? '');
-  // A question changes nothing, whatever is in it; newer clients ask theirs in protobuf.
-  if (form === 'protobuf' && (letIn.includes('protobuf') || isQuestion(info))) return { object: 'unread' };
+  // A question changes nothing, whatever is in it, and holds no pod; newer clients ask theirs in protobuf.
+  if (form === 'protobuf' && isQuestion(info)) return { object: 'none' };
+  if (form === 'protobuf' && letIn.includes('protobuf')) return { object: 'unread' };
   if (form === 'protobuf' || form === 'other' || coding !== 'identity')
     throw new GatewayError('kubernetes.media_type', { form, coding });
   if (!body.read) return { object: 'unread' };

@@ -1,0 +1,194 @@
+/**
+ * Ways past a rule about a cluster: the same thing asked for by another path, patch, object or protocol. Rows never leave.
+ * `refused` = before any rule was asked.
+ */
+export interface KubeRow {
+  readonly name: string;
+  /** `METHOD target` */
+  readonly line: string;
+  readonly type?: string;
+  /** An object, or the text itself. */
+  readonly body?: unknown;
+  readonly headers?: readonly (readonly [string, string])[];
+  readonly expect: 'refused' | 'deny' | 'hold' | 'allow';
+}
+
+const MERGE = 'application/merge-patch+json';
+const PATCH = 'application/json-patch+json';
+const APPLY = 'application/apply-patch+yaml';
+const NAMESPACED = '/api/v1/namespaces/shop';
+const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web';
+const pod = (spec: object): object => ({ kind: 'Pod', metadata: { name: 'x' }, spec });
+const container = (securityContext: object): object =>
+  pod({ containers: [{ name: 'a', image: 'b', securityContext }] });
+const exec = (...command: readonly string[]): string =>
+  `GET ${NAMESPACED}/pods/web/exec?${command.map((word) => `command=${encodeURIComponent(word)}`).join('&')}`;
+
+export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
+  'a namespace is deleted': [
+    { name: 'plainly', line: `DELETE ${NAMESPACED}`, expect: 'deny' },
+    { name: 'by a doubled slash', line: 'DELETE /api/v1//namespaces/shop', expect: 'refused' },
+    { name: 'by a dot segment', line: 'DELETE /api/v1/pods/../namespaces/shop', expect: 'refused' },
+    { name: 'by an escape in the path', line: 'DELETE /api/v1/namespace%73/shop', expect: 'refused' },
+    { name: 'by a slash at the end', line: `DELETE ${NAMESPACED}/`, expect: 'refused' },
+    { name: 'as a collection', line: 'DELETE /api/v1/namespaces', expect: 'deny' },
+    {
+      name: 'said to be a dry run, and not in the body that counts',
+      line: `DELETE ${NAMESPACED}?dryRun=All`,
+      body: { kind: 'DeleteOptions', dryRun: [] },
+      expect: 'deny',
+    },
+  ],
+  'everything is scaled away': [
+    {
+      name: 'by kubectl scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: MERGE,
+      body: { spec: { replicas: 0 } },
+      expect: 'hold',
+    },
+    {
+      name: 'by JSON Patch',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: PATCH,
+      body: [{ op: 'replace', path: '/spec/replicas', value: 0 }],
+      expect: 'hold',
+    },
+    {
+      name: 'by JSON Patch of the whole spec',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: PATCH,
+      body: [{ op: 'add', path: '/spec', value: { replicas: 0 } }],
+      expect: 'hold',
+    },
+    {
+      name: 'by server-side apply in YAML',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: APPLY,
+      body: 'spec: { replicas: 0 }',
+      expect: 'hold',
+    },
+    {
+      name: 'by an octal in YAML',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: APPLY,
+      body: 'spec: { replicas: 00 }',
+      expect: 'hold',
+    },
+    {
+      name: 'by a key that stands twice',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: MERGE,
+      body: '{"spec":{"replicas":3,"replicas":0}}',
+      expect: 'refused',
+    },
+    {
+      name: 'by a key twice, once escaped',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: MERGE,
+      body: '{"spec":{"replicas":3,"replic\\u0061s":0}}',
+      expect: 'refused',
+    },
+    {
+      name: 'by YAML’s alias',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: APPLY,
+      body: 'a: &x { replicas: 0 }\nspec: *x',
+      expect: 'refused',
+    },
+    {
+      name: 'by protobuf',
+      line: `PUT ${DEPLOYMENT}`,
+      type: 'application/vnd.kubernetes.protobuf',
+      body: 'k8s\0',
+      expect: 'refused',
+    },
+  ],
+  'a pod becomes its node’s master': [
+    { name: 'privileged', line: `POST ${NAMESPACED}/pods`, body: container({ privileged: true }), expect: 'deny' },
+    {
+      name: 'by a capability',
+      line: `POST ${NAMESPACED}/pods`,
+      body: container({ capabilities: { add: ['cap_sys_admin'] } }),
+      expect: 'deny',
+    },
+    {
+      name: 'by an init container',
+      line: `POST ${NAMESPACED}/pods`,
+      body: pod({ initContainers: [{ securityContext: { privileged: true } }] }),
+      expect: 'deny',
+    },
+    {
+      name: 'by a path of the host',
+      line: `POST ${NAMESPACED}/pods`,
+      body: pod({ volumes: [{ hostPath: { path: '/' } }] }),
+      expect: 'deny',
+    },
+    { name: 'by the host’s processes', line: `POST ${NAMESPACED}/pods`, body: pod({ hostPID: true }), expect: 'deny' },
+    {
+      name: 'inside a custom resource',
+      line: 'POST /apis/example.com/v1/namespaces/shop/runners',
+      body: { spec: { podTemplate: { spec: { hostNetwork: true } } } },
+      expect: 'deny',
+    },
+    {
+      name: 'added to a template afterwards',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: PATCH,
+      body: [{ op: 'add', path: '/spec/template/spec/containers/0/securityContext', value: { privileged: true } }],
+      expect: 'deny',
+    },
+  ],
+  'a Secret leaves': [
+    {
+      name: 'copied by JSON Patch to where no mask is',
+      line: `PATCH ${NAMESPACED}/secrets/db`,
+      type: PATCH,
+      body: [{ op: 'copy', from: '/data/password', path: '/metadata/annotations/x' }],
+      expect: 'refused',
+    },
+    { name: 'read in a pod', line: exec('cat', '/var/run/secrets/kubernetes.io/serviceaccount/token'), expect: 'deny' },
+    {
+      name: 'read in a pod by a shell',
+      line: exec('sh', '-c', 'cd /var/run/secrets && cat */*/token'),
+      expect: 'deny',
+    },
+  ],
+  'somebody else is asked as': [
+    {
+      name: '--as',
+      line: `GET ${NAMESPACED}/secrets`,
+      headers: [['impersonate-user', 'system:admin']],
+      expect: 'refused',
+    },
+    {
+      name: '--as-group',
+      line: `GET ${NAMESPACED}/secrets`,
+      headers: [['impersonate-group', 'system:masters']],
+      expect: 'refused',
+    },
+    {
+      name: 'by a front proxy’s header',
+      line: `GET ${NAMESPACED}/secrets`,
+      headers: [['x-remote-user', 'admin']],
+      expect: 'refused',
+    },
+  ],
+  'what is not meant': [
+    { name: 'a list of pods', line: `GET ${NAMESPACED}/pods?labelSelector=app%3Dweb`, expect: 'allow' },
+    {
+      name: 'a pod as everybody makes one',
+      line: `POST ${NAMESPACED}/pods`,
+      body: pod({ containers: [{ name: 'a', image: 'b' }] }),
+      expect: 'allow',
+    },
+    {
+      name: 'scaling up',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: MERGE,
+      body: { spec: { replicas: 5 } },
+      expect: 'allow',
+    },
+    { name: 'a command that reads nothing of the pod’s own', line: exec('ls', '/srv'), expect: 'allow' },
+  ],
+};
