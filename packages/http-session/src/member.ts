@@ -26,6 +26,20 @@ interface Ending {
 
 const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
 
+/** What detectors see in a target, they see once its escapes are undone: then it is kept without them. */
+function hiddenTarget(target: string, hide: (text: string) => string): string {
+  if (!target.includes('%') && !target.includes('+')) return target;
+  let text: string;
+  try {
+    text = decodeURIComponent(target.replaceAll('+', ' '));
+  } catch {
+    // An escape of no UTF-8: as it came.
+    return target;
+  }
+  const hidden = hide(text);
+  return hidden === text ? target : hidden.replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ');
+}
+
 function headText(headers: readonly Header[], secret: ReadonlySet<string>): string {
   let text = '';
   for (const [name, value] of headers) if (!secret.has(name)) text += `${name}: ${value}\n`;
@@ -152,7 +166,8 @@ export class MemberSession implements SessionMember {
     const number = this.road.statementNumber(statement);
     const { recorder } = this.session;
     recorder.statement(number, statement.text);
-    const text = `${request.method} ${request.target} HTTP/${request.version}\n${headText(request.headers, this.#secretHeaders)}`;
+    const target = hiddenTarget(request.target, (words) => this.road.hide(words));
+    const text = `${request.method} ${target} HTTP/${request.version}\n${headText(request.headers, this.#secretHeaders)}`;
     // What streams is not gone through by detectors: it is counted and digested, and not kept.
     recorder.httpHead(number, 'request', this.road.hide(text), body?.read === false ? 0 : this.#recordedBytes);
     if (body?.read === true && body.bytes.length > 0) {
