@@ -40,7 +40,10 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
   let cli: Cli;
   let config: string;
   const kubectl = (...words: string[]): Promise<Ran> =>
-    run(kubectls[0]!.program, ['--kubeconfig', config, ...words], { env: { ...cli.env }, timeoutMs: 60_000 });
+    run(kubectls[0]!.program, ['--kubeconfig', config, ...words], {
+      env: cli.env as Record<string, string>,
+      timeoutMs: 60_000,
+    });
   const grant = (effects: readonly string[]): Promise<unknown> =>
     admin.call('POST', '/v1/apply', {
       documents: [
