@@ -180,8 +180,11 @@ describe.skipIf(sshdMissing)('SSH', () => {
     await talking.heard('apr-test');
     at.holds[0]?.approve();
     await talking.heard('\nrisky-4');
-    talking.say('read -s word\r');
+    // A terminal that changes its mode keeps what was typed ahead in the old one: the password waits until it is asked for.
+    talking.say('stty -echo; echo hidden-$((1+1)); read word; stty echo; echo back-$((1+1))\r');
+    await talking.heard('\nhidden-2');
     talking.say('sesame\r');
+    await talking.heard('\nback-2\r\nready-');
     talking.say('echo "got ${#word}"; exit 3\r');
     expect((await talking.ended).code).toBe(3);
     expect(existsSync(file)).toBe(false);
