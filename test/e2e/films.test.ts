@@ -114,11 +114,11 @@ describe.skipIf(sshdMissing)('films', () => {
     talking.say('printf "\\033[32mgreen\\033[0m %s\\n" Größe\r');
     await talking.heard('green');
     await until(() => (watching.out().includes('terminal_output') ? true : undefined));
-    talking.say('read -s word\r');
-    await talking.heard('word');
+    talking.say('echo ask-$((1+1)); read -s word; echo got-$((1+1))\r');
+    await talking.heard('ask-2');
     await new Promise((resolve) => setTimeout(resolve, 300));
     talking.say('hunter2\r');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await talking.heard('got-2');
     talking.say('exit 3\r');
     expect((await talking.ended).code).toBe(3);
     expect((await watching.ended).code).toBe(0);
