@@ -14,7 +14,7 @@ export interface BodyRow {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
   /** What must come, so that it is not empty for another reason; `refused` = 502, `cut` = an answer that is not whole. */
-  readonly shows: string | 'refused' | 'cut';
+  readonly shows: string;
   /** Besides the values above. */
   readonly never?: readonly string[];
 }
