@@ -94,7 +94,7 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
     for (let round = 0; round <= rounds; round++) {
       await bench.renew();
       for (const way of bench.ways) {
-        const one = await withWrk(way, round === 0 ? 1 : quick ? 2 : 4);
+        const one = await withWrk(way, round === 0 ? 3 : quick ? 3 : 5);
         const bulk = await withCurl(way);
         const two = way.base.startsWith('https')
           ? await withH2load(way, round === 0 ? 2_000 : quick ? 8_000 : 30_000)
