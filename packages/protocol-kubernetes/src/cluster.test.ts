@@ -210,6 +210,8 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('kubectl on a re
       const film = bed.gateway.recorded.streams.map((one) => (one.kind === 'output' ? one.bytes.toString() : one.kind));
       expect(film.join('')).toContain('to [redacted]');
       expect(bed.gateway.recorded.streams.at(-1)).toMatchObject({ kind: 'exit', code: 7 });
+      // Its words stand in the target too, behind escapes.
+      expect(bed.gateway.recorded.http.map(({ text }) => text).join('')).not.toContain('smith');
     },
   );
 
