@@ -519,10 +519,10 @@ export class Exchange implements RequestSink, CallOwner {
     if (bytes.length === 0) return;
     this.#bytes += bytes.length;
     this.#judgedBy?.recordBody(this.#statement as Statement, 'response', bytes);
-    if (!this.#client.body(bytes)) {
-      this.#callPaused = true;
-      this.#call?.pause(true);
-    }
+    const room = this.#client.body(bytes);
+    if (room && this.#judgedBy?.recorderBehind(() => this.drained()) !== true) return;
+    this.#callPaused = true;
+    this.#call?.pause(true);
   }
 
   flush(): void {

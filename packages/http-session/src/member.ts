@@ -8,6 +8,7 @@ import type { Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
   JoinedSession,
+  RecorderPort,
   SessionHost,
   SessionMember,
   SignedIn,
@@ -48,6 +49,8 @@ function headText(headers: readonly Header[], secret: ReadonlySet<string>): stri
 
 /** What a dialect remembers lives as long as the session, whatever connections come and go. */
 const sessions = new WeakMap<SignedIn, DialectSession>();
+/** Who waits for a recorder; one recorder serves all connections of a session. */
+const behind = new WeakMap<RecorderPort, Set<() => void>>();
 const heldBy = new WeakMap<Statement, (held: HeldNotice) => void>();
 
 function dialectSession(joined: JoinedSession, host: SessionHost): DialectSession {
@@ -186,6 +189,28 @@ export class MemberSession implements SessionMember {
 
   recordBody(statement: Statement, side: 'request' | 'response', bytes: Uint8Array): void {
     this.session.recorder.httpBody(this.road.statementNumber(statement), side, bytes);
+  }
+
+  /**
+   * A recording that must be whole is behind: `go` is called once it has caught up.
+   * @returns false when nothing has to wait
+   */
+  recorderBehind(go: () => void): boolean {
+    const { recorder } = this.session;
+    if (recorder.level !== 'full' || !recorder.saturated) return false;
+    let waiting = behind.get(recorder);
+    if (waiting === undefined) {
+      const all = new Set<() => void>();
+      waiting = all;
+      behind.set(recorder, all);
+      recorder.onDrained = () => {
+        const now = [...all];
+        all.clear();
+        for (const one of now) one();
+      };
+    }
+    waiting.add(go);
+    return true;
   }
 
   recordEnd(statement: Statement): void {

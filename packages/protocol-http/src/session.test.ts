@@ -364,3 +364,18 @@ test('a slow reader stops the service, not the gateway’s memory', async () => 
     .toBe(true);
   expect(written).toBeLessThan(32 * 1024 * 1024);
 });
+
+test('a recording that must be whole and is behind stops the service', async () => {
+  let behind = true;
+  const { client, gateway } = await open({ recording: 'full', saturated: () => behind }, {}, (_request, response) => {
+    response.write('first');
+    setTimeout(() => response.end('second'), 50);
+  });
+  client.push('GET /x');
+  await client.until(() => client.bytes.includes('first'));
+  await new Promise((next) => setTimeout(next, 300));
+  expect(client.bytes.includes('second')).toBe(false);
+  behind = false;
+  gateway.recorderDrained();
+  await client.until(() => client.bytes.includes('second'));
+});

@@ -304,7 +304,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
             throw new GatewayError('auth.failed');
           connection.established();
           members.add(member);
-          shared ??= { road: road(options, request, { judged, outcomes, holds }), recorder: recorder() };
+          if (shared === undefined) {
+            const own = recorder();
+            recorders.push(own);
+            shared = { road: road(options, request, { judged, outcomes, holds }), recorder: own };
+          }
           return {
             ...shared,
             tokenExpiresAtMs: Number.POSITIVE_INFINITY,
