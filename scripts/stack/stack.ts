@@ -118,6 +118,8 @@ function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan
       SALLYPORT_ENROLL: on(ports.enroll),
       SALLYPORT_DATA_DIR: dataDir,
       SALLYPORT_DEMO_IDP: 'on',
+      // The demo shows programs under `sallyport run`; elsewhere it is off until somebody says so.
+      SALLYPORT_INTERCEPTION: 'on',
       ...options.controlPlaneEnv,
     },
     logFile: path.join(options.dir, 'control-plane.log'),
@@ -148,6 +150,7 @@ function agentPlan(
       SALLYPORT_LISTEN_HTTPS: on(ports.https),
       SALLYPORT_ADVERTISE: '127.0.0.1',
       SALLYPORT_HEALTH: on(0),
+      SALLYPORT_INTERCEPTION: 'on',
       ...(joinToken === undefined ? {} : { SALLYPORT_JOIN_TOKEN: joinToken }),
       ...(where === undefined
         ? {}

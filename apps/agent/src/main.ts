@@ -7,6 +7,7 @@ import './flags.ts';
 import { createLogger, GatewayError } from '@sallyport/core';
 import { Agent } from './agent.ts';
 import { parseConfig } from './config.ts';
+import { ToolFile } from './mcp/tool-memory.ts';
 import { openProtocols } from './protocols.ts';
 
 const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
@@ -42,7 +43,7 @@ async function main(): Promise<void> {
       process.stdin.on('error', () => void end('the parent is gone', 0));
       process.stdin.resume();
     }
-    agent = await Agent.start(config, await openProtocols(), clock, log);
+    agent = await Agent.start(config, await openProtocols(new ToolFile(config.dataDir, log)), clock, log);
     agent.failed.promise.catch(() => void end('the trail is in doubt', 74));
   } catch (error) {
     log.error('the agent could not start', { error });

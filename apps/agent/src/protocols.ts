@@ -1,6 +1,6 @@
 /** The protocols this agent speaks: one line each in `openProtocols`, with what their sessions share. */
 import { createHttpDoor } from '@sallyport/http-session';
-import { httpDialect } from '@sallyport/protocol-http';
+import { createMcpDialect, httpDialect, type ToolMemory } from '@sallyport/protocol-http';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
@@ -20,13 +20,20 @@ export interface AgentProtocols {
 /** Beside the bundle the worker is a file of its own; unbuilt, packages/sql finds it. */
 const bundledWorker = import.meta.url.endsWith('/agent.mjs') ? new URL('./sql-worker.mjs', import.meta.url) : undefined;
 
-export async function openProtocols(): Promise<AgentProtocols> {
+/** @param tools what MCP servers said of their tools at first */
+export async function openProtocols(tools: ToolMemory & { close(): void }): Promise<AgentProtocols> {
   const [sshNative] = await Promise.all([loadTransport(), loadSqlParser()]);
   const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
   return {
-    adapters: [createPostgresAdapter({ pool }), createHttpDoor([httpDialect, createKubernetesDialect()])],
+    adapters: [
+      createPostgresAdapter({ pool }),
+      createHttpDoor([httpDialect, createMcpDialect(tools), createKubernetesDialect()]),
+    ],
     ssh: (hostKey, algorithms) => createSshAdapter({ hostKey, algorithms: algorithmsNamed(algorithms) }),
     sshNative,
-    close: () => pool.close(),
+    close: () => {
+      tools.close();
+      return pool.close();
+    },
   };
 }

@@ -15,6 +15,7 @@ import { registerCredentials } from './commands/credentials.ts';
 import { registerDelegations } from './commands/delegations.ts';
 import { registerGrants } from './commands/grants.ts';
 import { registerKube } from './commands/kube.ts';
+import { registerMcp } from './commands/mcp.ts';
 import { registerPeople } from './commands/people.ts';
 import { registerPolicy } from './commands/policy.ts';
 import { registerProjects } from './commands/projects.ts';
@@ -78,6 +79,7 @@ export function buildProgram(terminal: Terminal, onContext: (context: Context) =
   registerSsh(registry);
   registerRun(registry);
   registerKube(registry);
+  registerMcp(registry);
   registerApprovals(registry);
   registerDelegations(registry);
   registerRequests(registry);

@@ -106,6 +106,15 @@ export const CODES = {
   'protocol.malformed': { http: 400, text: 'The client sent a malformed message.' },
   'protocol.unexpected': { http: 400, text: 'The client sent a message that is not allowed at this point.' },
   'protocol.unsupported': { http: 400, text: 'The client asked for a protocol feature this gateway refuses.' },
+  'http.proxy_host': {
+    http: 403,
+    text: 'The forward proxy reaches only hosts and paths that a resource registers. Ask an administrator to register this one, or use the resource’s own URL.',
+  },
+  'mcp.malformed': {
+    http: 400,
+    text: 'This is no message of the Model Context Protocol that this gateway reads: send one JSON-RPC 2.0 message as application/json.',
+  },
+  'mcp.session_unknown': { http: 404, text: 'There is no MCP session of that id for you: initialize again.' },
   'http.malformed': {
     http: 400,
     text: 'The request is not HTTP as RFC 9112 and RFC 9113 have it. Look for odd bytes in its request line, path and headers.',

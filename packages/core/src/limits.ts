@@ -189,6 +189,12 @@ export const LIMITS = {
   interceptedHostsMax: 2_000,
   /** Leaves kept ready by a forward proxy; those that were not used for longest are made again. */
   interceptionLeavesMax: 256,
+  /** One message of an MCP server, and of a client what `httpBodyJudgedBytesMax` says. A longer one is not shown. */
+  mcpMessageBytesMax: 4 * 1024 * 1024,
+  /** MCP sessions whose owners an agent remembers; those that were not used for longest begin anew. */
+  mcpSessionsMax: 20_000,
+  /** Tools whose first descriptions an agent remembers. */
+  mcpToolsMax: 50_000,
   /** A document that rules read field by field; a deeper or longer one is not computable. */
   bodyDepthMax: 64,
   bodyFieldsMax: 5_000,

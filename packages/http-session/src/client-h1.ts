@@ -27,6 +27,7 @@ export interface Http1Owner {
 
 /** Answers up to this size ride with their head. */
 const JOINED_BYTES_MAX = 16 * 1024;
+const TUNNELLED = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n');
 
 export class Http1Client implements RequestsOwner, ClientStream {
   readonly #port: ClientPort;
@@ -232,5 +233,20 @@ export class Http1Client implements RequestsOwner, ClientStream {
     };
     this.#raw = raw;
     return raw;
+  }
+
+  tunnel(onBytes: (chunk: Buffer) => void): Buffer {
+    this.#answering = true;
+    const port = this.#port;
+    port.write(TUNNELLED);
+    const first = this.#reader.switched();
+    this.#raw = {
+      first,
+      write: (bytes) => port.write(bytes),
+      pause: (paused) => (paused ? port.pause() : port.resume()),
+      end: () => port.end(),
+      onBytes,
+    };
+    return first;
   }
 }

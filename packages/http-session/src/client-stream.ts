@@ -21,6 +21,11 @@ export interface ClientStream {
   pauseBody(paused: boolean): void;
   /** Answers 101 and gives the connection's bytes away; undefined where this version knows no such thing. */
   switch?(headers: readonly Header[]): RawClient;
+  /**
+   * Answers 200 to CONNECT: what comes from here on is not this connection's to read.
+   * @returns what came behind the request already; undefined where this version knows no such thing
+   */
+  tunnel?(onBytes: (chunk: Buffer) => void): Buffer;
 }
 
 /** A connection that speaks another protocol from here on. */

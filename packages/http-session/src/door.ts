@@ -13,6 +13,7 @@ import { Exchange, type ExchangeHome } from './exchange.ts';
 import { HeldRequests } from './held.ts';
 import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
+import { type Named, TLS_HANDSHAKE, type Tunnel } from './tunnel.ts';
 import { secretToken, type WayIn } from './way-in.ts';
 
 const SWEEP_MS = 1_000;
@@ -34,6 +35,7 @@ export function createHttpDoor(dialects: readonly [HttpDialect, ...HttpDialect[]
 
 class DoorSession implements ProtocolSession, ExchangeHome {
   serverName: string | undefined;
+  tunnel: Tunnel | undefined;
   version: '1' | '2' = '1';
   readonly fallback: HttpDialect;
   readonly #host: SessionHost;
@@ -208,6 +210,42 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     const { signIn } = this.#host;
     const resource = signIn.resourceOfToken?.(token) ?? '';
     return signIn.find?.(resource)?.kind === 'kubernetes' ? { resource, prefix: '' } : undefined;
+  }
+
+  proxied({ host, port }: Named, token: string): string | undefined {
+    return this.#host.signIn.proxied?.(host, port, secretToken(token));
+  }
+
+  unproxied(token: string, { host, port }: Named): void {
+    const { signIn } = this.#host;
+    if (signIn.unproxied === undefined) throw new GatewayError('auth.failed', { reason: 'no proxy here' });
+    signIn.unproxied(secretToken(token), host, port);
+  }
+
+  hasInnerTls(host: string): boolean {
+    return this.#host.client.hasInnerTls?.(host) === true;
+  }
+
+  openTunnel(stream: ClientStream, tunnel: Tunnel): void {
+    this.tunnel = tunnel;
+    // Until the inside says which version it speaks, nothing is read of it.
+    const first = stream.tunnel?.((chunk) => this.#inside(chunk, tunnel));
+    this.#idle(true);
+    if (first !== undefined && first.length > 0) this.#inside(first, tunnel);
+  }
+
+  /** The first bytes in a tunnel: TLS, or plain HTTP where the service itself speaks no other. */
+  #inside(chunk: Buffer, { host, member }: Tunnel): void {
+    const { client } = this.#host;
+    if (chunk[0] === TLS_HANDSHAKE) {
+      this.#client = undefined;
+      if (client.startInnerTls?.(host, ['h2', 'http/1.1'], chunk) !== true) client.destroy();
+      return;
+    }
+    if (member.upstream.secure) return client.destroy();
+    this.serverName = undefined;
+    this.#client = this.#http1('http');
+    this.clientBytes(chunk);
   }
 
   nowMs(): number {

@@ -23,12 +23,13 @@ import { rewriteLocation } from './location.ts';
 import type { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
 import { Switched } from './switched.ts';
+import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
 import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
 import { behind, requireOwnHost, type Shown, shownToken, type WayIn, wayIn, withoutToken } from './way-in.ts';
 
 /** What an exchange asks of its connection. */
-export interface ExchangeHome {
+export interface ExchangeHome extends ProxyHome {
   readonly domain: string;
   readonly serverName: string | undefined;
   readonly version: '1' | '2';
@@ -124,20 +125,29 @@ export class Exchange implements RequestSink, CallOwner {
   #signIn(): void {
     const { domain, serverName } = this.#home;
     const head = this.#asked;
-    if (head.method === 'CONNECT' || head.method === 'TRACE') throw new GatewayError('http.method_refused');
+    if (head.method === 'TRACE') throw new GatewayError('http.method_refused');
+    const proxied = byProxy(head, this.#client, this.#home);
+    if (proxied !== undefined)
+      return this.#with(proxied.member, (member) => {
+        this.#way = proxied.enter(member);
+        if (this.#way === undefined) this.#close();
+        else this.#signedIn(member, proxied.shown);
+      });
     requireOwnHost(head, serverName);
     const named = wayIn(head, domain);
     const shown = shownToken(head.headers, named === undefined ? undefined : this.#home.tokenHeader(named.resource));
     const way = named ?? this.#home.wayOf(shown.token);
     this.#way = way;
     // One that names nothing is refused as one that names what is not there: by what nobody can sign in to.
-    const member = this.#home.member(way?.resource ?? '', shown.token);
-    if (member instanceof Promise) {
-      member.then(
-        (joined) => this.#try(() => this.#signedIn(joined, shown)),
-        (error: unknown) => this.#refuse(error),
-      );
-    } else this.#signedIn(member, shown);
+    this.#with(this.#home.member(way?.resource ?? '', shown.token), (member) => this.#signedIn(member, shown));
+  }
+
+  #with(member: MemberSession | Promise<MemberSession>, go: (member: MemberSession) => void): void {
+    if (!(member instanceof Promise)) return go(member);
+    member.then(
+      (joined) => this.#try(() => go(joined)),
+      (error: unknown) => this.#refuse(error),
+    );
   }
 
   #signedIn(member: MemberSession, shown: Shown): void {
@@ -592,9 +602,9 @@ export class Exchange implements RequestSink, CallOwner {
     const requestId =
       member === undefined || !judged ? '' : `${member.road.info.id}/${member.road.statementNumber(this.#statement)}`;
     if (!(error instanceof GatewayError)) member?.log(error);
-    const refusal = refusalOf(error, requestId);
+    const refusal = asToProxy(refusalOf(error, requestId), this.#asked, this.#home);
     const dialect = member?.dialect ?? this.#home.fallback;
-    this.#answerWith(dialect.deny(refusal, member === undefined ? undefined : this.#request));
+    this.#answerWith(challenged(dialect.deny(refusal, member === undefined ? undefined : this.#request)));
   }
 
   #answerWith({ status, headers, body }: DeniedAnswer): void {

@@ -34,6 +34,8 @@ export interface RequestHead {
   readonly expectContinue: boolean;
   /** Protocol asked for by Upgrade, lower case; '' without. */
   readonly upgrade: string;
+  /** It was written in absolute form (RFC 9112 section 3.2.2), as to a proxy. */
+  readonly absolute?: boolean;
 }
 
 /** `until-close`: an HTTP/1.x answer without a length, which ends with its connection. */

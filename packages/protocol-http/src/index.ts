@@ -1,4 +1,4 @@
-/** HTTP services as resources: what the HTTPS listener's driver asks of this kind. */
+/** HTTP services and MCP servers as resources: what the HTTPS listener's driver asks of these kinds. */
 import type { HttpDialect } from '@sallyport/http-session';
 import { classifyRequest, renamesFields } from './classify.ts';
 import { denyRequest } from './deny.ts';
@@ -15,3 +15,6 @@ export const httpDialect: HttpDialect = {
   upgrade: (_request, response, session, masks, host) => openWebSocket(response, session, masks, host),
   deny: denyRequest,
 };
+
+export { createMcpDialect } from './mcp/dialect.ts';
+export { type ToolMemory, toolMemory } from './mcp/tools.ts';

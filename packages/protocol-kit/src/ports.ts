@@ -134,6 +134,8 @@ export interface ClientPort {
   write(bytes: Uint8Array): boolean;
   /** Upgrades to TLS; bytes already written stay in clear, then the handshake. `clientSecured` follows. */
   startTls(): void;
+  /** There is a certificate for that host: `startInnerTls` would begin. */
+  hasInnerTls?(host: string): boolean;
   /**
    * TLS inside this connection, to a client that takes it for that host (CONNECT); `clientSecured` follows once more, and
    * what is read and written from here on is the inside. Once a connection; absent: never.
@@ -281,6 +283,18 @@ export interface SignInPort {
   resourceOfToken?(token: string): string | undefined;
   /** Lower-case domain under which `<resource>.<domain>` names one; '' = none. */
   domain?(): string;
+  /**
+   * Name of the resource that registers this host for the forward proxy; undefined = none does.
+   * @param host canonical
+   * @param token unverified: of several resources the one it says it is for is meant
+   */
+  proxied?(host: string, port: number, token: Secret<string>): string | undefined;
+  /**
+   * The token would sign in to some resource here: whoever shows it may be told that a host is no resource's. What was asked
+   * for stands in the trail.
+   * @throws GatewayError `auth.failed`
+   */
+  unproxied?(token: Secret<string>, host: string, port: number): void;
 }
 
 /** One connection in a session that spans several. */

@@ -107,6 +107,10 @@ export class ClientSide implements ClientPort {
     this.#startTls(undefined);
   }
 
+  hasInnerTls(host: string): boolean {
+    return !this.#inner && this.#options.innerTlsContext?.(host) !== undefined;
+  }
+
   startInnerTls(host: string, alpn: readonly string[], first?: Buffer): boolean {
     const context = this.#inner ? undefined : this.#options.innerTlsContext?.(host);
     if (context === undefined || this.#socket === undefined) return false;

@@ -5,7 +5,7 @@
  */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
-import { NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
+import { isProxiedAt, NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
 import type { JoinedSession, SessionMember, SignInPort, SignInRequest } from '@sallyport/protocol-kit';
 import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
@@ -16,8 +16,10 @@ import { sharedKey } from '../signin/shared-key.ts';
 import {
   type Admitted,
   admitSignIn,
+  audienceOf,
   type ClientFacts,
   recordRefused,
+  requireAnySignIn,
   resourceOfServerName,
   type SignInPorts,
 } from '../signin/sign-in.ts';
@@ -97,6 +99,19 @@ function webParts(connection: Connection, ports: OpeningPorts): HostParts {
         return resource !== undefined && WEB_KINDS.includes(resource.kind) ? resource : undefined;
       },
       resourceOfToken: (token) => signIn.inForce()?.resourcesById.get(audienceOf(token) ?? '')?.name,
+      proxied: (host, port, token) => {
+        const all = signIn.inForce()?.bundle.resources.filter((resource) => isProxiedAt(resource, host, port)) ?? [];
+        const meant = all.length > 1 ? audienceOf(token.reveal()) : '';
+        return (all.find(({ id }) => id === meant) ?? all[0])?.name;
+      },
+      unproxied: (token, host, port) => {
+        const facts = clientFacts(connection, WEB_KINDS);
+        requireAnySignIn(token, facts, ports.signIn);
+        recordRefused(
+          { clientAddress: facts.address, resource: `${host}:${port}`, why: 'no host of a resource' },
+          ports.signIn,
+        );
+      },
       signIn: () => Promise.reject(new GatewayError('internal', { reason: 'sessions of this listener are joined' })),
       join: async (request, member) => {
         const session = joinSession(request, connection, member, ports);
@@ -133,17 +148,6 @@ function joinSession(
   const { tokenExpiresAtMs } = admitted;
   const shared = ports.shared.find(key) ?? ports.shared.add(key, (carrier) => openAdmitted(admitted, carrier, ports));
   return { ...shared.join(member), tokenExpiresAtMs };
-}
-
-/** What a token says it is for, before anybody verified it. */
-function audienceOf(token: string): string | undefined {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
-    return typeof claims === 'object' && claims !== null && 'aud' in claims ? String(claims.aud) : undefined;
-  } catch {
-    // No token of ours: the sign-in says so.
-    return undefined;
-  }
 }
 
 const clientFacts = (connection: Connection, protocols: readonly Protocol[]): ClientFacts => ({

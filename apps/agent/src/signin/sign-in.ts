@@ -3,7 +3,7 @@
  * wrong. Refuses to send a token on, and to say to a client what was wrong with it: the record knows.
  */
 import { hash, randomBytes, type X509Certificate } from 'node:crypto';
-import { GatewayError, type Logger, uuid7Bytes, uuidText } from '@sallyport/core';
+import { GatewayError, type Logger, type Secret, uuid7Bytes, uuidText } from '@sallyport/core';
 import type { AccessTokenClaims, Protocol, Resource, SessionInfo, TrailEvent } from '@sallyport/model';
 import type { SignInRequest } from '@sallyport/protocol-kit';
 import { jwkThumbprint } from '@sallyport/ssh-certificates';
@@ -142,6 +142,28 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   if (!ports.newSessionsAllowed(resource)) throw new GatewayError('agent.stale', { resource: resource.name });
   const { issued, reason } = shown;
   return { info, resource, role: asked, tokenIssuedAtMs, tokenExpiresAtMs, issued, reason: request.reason || reason };
+}
+
+/**
+ * The token would sign in to the resource it says it is for, whichever that is here.
+ * @throws GatewayError `auth.failed`, recorded; `agent.stale`
+ */
+export function requireAnySignIn(token: Secret<string>, client: ClientFacts, ports: SignInPorts): void {
+  const resource = ports.inForce()?.resourcesById.get(audienceOf(token.reveal()))?.name ?? '';
+  admitSignIn({ token, resource, role: undefined, database: '', application: '' }, client, ports);
+}
+
+/** As the token says, unverified; '' when it says nothing that can be read. */
+export function audienceOf(token: string): string {
+  try {
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
+      readonly aud?: unknown;
+    };
+    return typeof claims.aud === 'string' ? claims.aud : '';
+  } catch {
+    // No token of ours, which is what will be said of it.
+    return '';
+  }
 }
 
 export function recordRefused(

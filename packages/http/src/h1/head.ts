@@ -175,7 +175,11 @@ export function readRequestHead(text: string, scheme: 'http' | 'https'): ReadReq
 }
 
 /** RFC 9112 section 3.2: origin-form, absolute-form of the very host that Host names, authority-form of CONNECT. */
-function readWhere(method: string, written: string, authority: string): Pick<RequestHead, 'target' | 'path' | 'query'> {
+function readWhere(
+  method: string,
+  written: string,
+  authority: string,
+): Pick<RequestHead, 'target' | 'path' | 'query' | 'absolute'> {
   if (method === 'CONNECT') {
     if (requireAuthority(written).toLowerCase() !== authority.toLowerCase())
       throw smuggling('CONNECT elsewhere than Host');
@@ -186,7 +190,7 @@ function readWhere(method: string, written: string, authority: string): Pick<Req
   if (absolute === null) throw malformed('request target');
   const [, named = '', rest = ''] = absolute;
   if (requireAuthority(named).toLowerCase() !== authority.toLowerCase()) throw smuggling('two hosts');
-  return readTarget(rest.startsWith('/') ? rest : `/${rest}`);
+  return { ...readTarget(rest.startsWith('/') ? rest : `/${rest}`), absolute: true };
 }
 
 export interface ReadResponse {

@@ -1,0 +1,69 @@
+/** The tool run_sql: statements on a PostgreSQL resource, on a connection of their own. Refuses to carry COPY. */
+import type { Context } from '../context.ts';
+import { openWayIn, type WayInOptions } from '../proxy/way-in.ts';
+import { openSqlConnection, type StatementResult } from '../sql/connection.ts';
+import { refusalOf, type ServerFields, SqlError } from '../sql/sql-error.ts';
+import type { Held, Outcome } from './held-calls.ts';
+import { cut, failed } from './results.ts';
+
+export interface SqlCall {
+  readonly resource: string;
+  readonly sql: string;
+  readonly database?: string | undefined;
+  readonly max_rows?: number | undefined;
+}
+
+export const ROWS_DEFAULT = 200;
+
+export async function runSql(
+  context: Context,
+  options: WayInOptions,
+  call: SqlCall,
+  held: (what: Held) => void,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  try {
+    const way = await openWayIn(context, call.resource, options);
+    const connection = await openSqlConnection(way, call.database, (notice) => tellHold(notice, held));
+    const cancel = (): void => void connection.cancel().catch(() => undefined);
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const results = await connection.run(call.sql);
+      return { text: cut(results.map((result) => render(result, call.max_rows ?? ROWS_DEFAULT)).join('\n\n')) };
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      await connection.close();
+    }
+  } catch (error) {
+    return refused(error);
+  }
+}
+
+function tellHold(notice: ServerFields, held: (what: Held) => void): void {
+  const facts = refusalOf(notice.detail);
+  if (facts?.['reason'] === 'approval.wait' && facts['requestId'] !== undefined)
+    held({ approvalId: facts['requestId'], says: `${notice.message ?? ''} Rule: ${facts['rule'] ?? ''}.` });
+}
+
+function refused(error: unknown): Outcome {
+  if (!(error instanceof SqlError)) return failed(error);
+  const facts = refusalOf(error.fields.detail);
+  const message = failed(error).text;
+  if (facts?.['reason'] !== 'approval.required') return { text: message, isError: true };
+  return {
+    text: `${message}\nA person has to approve this first: approval ${facts['requestId']}. Ask with check_approval; once it is approved, run exactly the same statement again.`,
+    isError: true,
+  };
+}
+
+/** Tab-separated, as psql -A would: the cheapest form that every model reads. */
+function render({ command, count, columns, rows }: StatementResult, rowsMax: number): string {
+  if (columns.length === 0) return count === null ? command : `${command} ${count}`;
+  const shown = rows
+    .slice(0, rowsMax)
+    .map((row) => row.map((cell) => (cell === null ? 'NULL' : clean(cell))).join('\t'));
+  const rest = rows.length > rowsMax ? [`… ${rows.length - rowsMax} more rows: use LIMIT, or max_rows`] : [];
+  return [columns.map(clean).join('\t'), ...shown, ...rest, `(${rows.length} rows)`].join('\n');
+}
+
+const clean = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n');

@@ -1,0 +1,87 @@
+/**
+ * What a client gets of an MCP server's answer: lists without what it may not use, changed tools flagged, the rest masked.
+ * Refuses an answer that is neither JSON nor events where something has to be masked in it.
+ */
+import { GatewayError } from '@sallyport/core';
+import { type Header, headerOf, type ResponseHead } from '@sallyport/http';
+import { type AnswerPlan, type DialectSession, PASS } from '@sallyport/http-session';
+import type { MaskSet } from '@sallyport/model';
+import { maskMessage, masksAnything } from './mask.ts';
+import { isObject, type JsonObject } from './message.ts';
+import { EventMessages, OneMessage, type Rewrite } from './stream.ts';
+
+export interface ListRules {
+  /** Whether a call of the tool, without arguments, would be refused for good. */
+  mayCall(tool: string): boolean;
+  mayGet(prompt: string): boolean;
+  mayRead(uri: string): boolean;
+  /** The tool's description was shown. @returns true when it is not the first one */
+  changed(tool: string, description: JsonObject): boolean;
+}
+
+const SHOWN_HEADERS: ReadonlySet<string> = new Set([
+  'content-type',
+  'mcp-session-id',
+  'mcp-protocol-version',
+  'cache-control',
+  'retry-after',
+  'allow',
+  'date',
+]);
+
+/** @throws GatewayError `http.body_unmaskable` */
+export function answerPlan(
+  response: ResponseHead,
+  session: DialectSession,
+  masks: MaskSet,
+  rules: ListRules,
+): AnswerPlan {
+  const headers = response.headers.filter(([name]) => SHOWN_HEADERS.has(name));
+  const type = (headerOf(response.headers, 'content-type') ?? '').split(';')[0]!.trim().toLowerCase();
+  if (response.framing.kind === 'none') return { ...PASS, headers };
+  if ((headerOf(response.headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity')
+    throw new GatewayError('http.body_unmaskable', { reason: 'coded' });
+  let rows = 0;
+  const rewrite: Rewrite = (message) => {
+    rows++;
+    return maskMessage(withLists(message, rules), masks, session.road.maskKey);
+  };
+  if (type === 'application/json') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
+  if (type === 'text/event-stream') return { masker: new EventMessages(rewrite), headers, rows: () => rows };
+  if (masksAnything(masks)) throw new GatewayError('http.body_unmaskable', { type });
+  return { headers };
+}
+
+/** Every member that looks like a list is one, whatever was asked: an answer may come on another stream. */
+export function withLists(message: JsonObject, rules: ListRules): JsonObject {
+  const result = message['result'];
+  if (!isObject(result)) return message;
+  const made: Record<string, unknown> = { ...result };
+  if (Array.isArray(result['tools']))
+    made['tools'] = result['tools'].flatMap((tool: unknown) => shownTool(tool, rules));
+  if (Array.isArray(result['prompts']))
+    made['prompts'] = named(result['prompts'], 'name', (name) => rules.mayGet(name));
+  if (Array.isArray(result['resources']))
+    made['resources'] = named(result['resources'], 'uri', (uri) => rules.mayRead(uri));
+  if (Array.isArray(result['resourceTemplates']))
+    made['resourceTemplates'] = named(result['resourceTemplates'], 'uriTemplate', (uri) => rules.mayRead(uri));
+  return { ...message, result: made };
+}
+
+const named = (items: readonly unknown[], key: string, may: (name: string) => boolean): readonly unknown[] =>
+  items.filter((item) => isObject(item) && typeof item[key] === 'string' && may(item[key]));
+
+const CHANGED = 'Sallyport: this description is not the one this tool had at first.';
+
+function shownTool(tool: unknown, rules: ListRules): readonly unknown[] {
+  if (!isObject(tool) || typeof tool['name'] !== 'string') return [];
+  // Before it is filtered: what changed stays known, though nobody here sees it.
+  const changed = rules.changed(tool['name'], tool);
+  if (!rules.mayCall(tool['name'])) return [];
+  if (!changed) return [tool];
+  const text = typeof tool['description'] === 'string' ? `${CHANGED}\n\n${tool['description']}` : CHANGED;
+  const meta = isObject(tool['_meta']) ? tool['_meta'] : {};
+  return [{ ...tool, description: text, _meta: { ...meta, 'sallyport/changed': true } }];
+}
+
+export const sessionIdOf = (headers: readonly Header[]): string | undefined => headerOf(headers, 'mcp-session-id');

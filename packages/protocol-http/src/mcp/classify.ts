@@ -1,0 +1,114 @@
+/**
+ * A message to an MCP server as a statement: each call of a tool by itself, with its arguments as facts. Lists and reads are
+ * `read`; a call is `exec` unless the resource says less of the tool; what is not known is `exec`.
+ * Refuses to know transports.
+ */
+import { createHash } from 'node:crypto';
+import { GatewayError } from '@sallyport/core';
+import { type Effect, fieldsOf, type HttpFacts, type McpTarget, type Statement } from '@sallyport/model';
+import type { RpcMessage } from './message.ts';
+
+const READ: readonly Effect[] = Object.freeze(['read']);
+const EXEC: readonly Effect[] = Object.freeze(['exec']);
+const READING: ReadonlySet<string> = new Set([
+  'initialize',
+  'ping',
+  'response',
+  'tools/list',
+  'prompts/list',
+  'prompts/get',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'completion/complete',
+  'logging/setLevel',
+  'notifications/initialized',
+  'notifications/cancelled',
+  'notifications/progress',
+  'notifications/roots/list_changed',
+]);
+
+export interface Asked {
+  readonly message: RpcMessage;
+  readonly http: HttpFacts;
+  /** The tool's description is not the one that was shown first. */
+  readonly changed: boolean;
+}
+
+/** @throws GatewayError `mcp.malformed` for a call that names no tool, and for arguments that cannot be read whole */
+export function statementOf({ message, http, changed }: Asked, target: McpTarget): Statement {
+  const { method, params } = message;
+  const tool = method === 'tools/call' ? textOf(params, 'name') : '';
+  const args = fieldsOf(method === 'response' ? params['answer'] : (params['arguments'] ?? {}));
+  if (args === undefined)
+    throw new GatewayError('mcp.malformed', { reason: 'arguments deeper or longer than are read' });
+  return {
+    protocol: 'mcp',
+    digest: createHash('sha256').update(`mcp\0${message.meaning}`).digest('hex'),
+    text: textFor(message, tool),
+    parameters: [],
+    effects: method === 'tools/call' ? effectsOf(tool, target) : READING.has(method) ? READ : EXEC,
+    understood: true,
+    facts: {
+      http,
+      mcp: {
+        method,
+        tool,
+        resourceUri: method.startsWith('resources/') && params['uri'] !== undefined ? textOf(params, 'uri') : '',
+        prompt: method === 'prompts/get' ? textOf(params, 'name') : '',
+        arguments: args,
+        changed,
+      },
+    },
+    inTransaction: false,
+    wroteInTransaction: false,
+  };
+}
+
+/** Opening and closing of a session's streams. */
+export function streamStatement(http: HttpFacts): Statement {
+  const method = http.method === 'DELETE' ? 'session/delete' : 'session/listen';
+  return {
+    protocol: 'mcp',
+    digest: createHash('sha256').update(`mcp\0${method}`).digest('hex'),
+    text: method,
+    parameters: [],
+    effects: READ,
+    understood: true,
+    facts: { http, mcp: { method, tool: '', resourceUri: '', prompt: '', arguments: [], changed: false } },
+    inTransaction: false,
+    wroteInTransaction: false,
+  };
+}
+
+/** The first pattern that fits counts. */
+export function effectsOf(tool: string, { tools = [] }: McpTarget): readonly Effect[] {
+  return tools.find(({ name }) => fits(name, tool))?.effects ?? EXEC;
+}
+
+/** `*` at the ends of a pattern stands for anything. */
+function fits(pattern: string, name: string): boolean {
+  if (pattern === '*') return true;
+  const [open, close] = [pattern.startsWith('*'), pattern.endsWith('*')];
+  const word = pattern.slice(open ? 1 : 0, close ? -1 : undefined);
+  if (open && close) return name.includes(word);
+  if (open) return name.endsWith(word);
+  return close ? name.startsWith(word) : name === word;
+}
+
+function textOf(params: RpcMessage['params'], key: string): string {
+  const value = params[key];
+  if (typeof value !== 'string' || value === '')
+    throw new GatewayError('mcp.malformed', { reason: `${key} is missing` });
+  return value;
+}
+
+/** As approvers read it. */
+function textFor({ method, params }: RpcMessage, tool: string): string {
+  const rest = method === 'tools/call' ? (params['arguments'] ?? {}) : params;
+  const head = tool === '' ? method : `${method} ${tool}`;
+  const body = JSON.stringify(rest, undefined, 2);
+  return body === '{}' ? head : `${head}\n${body}`;
+}

@@ -1,0 +1,126 @@
+/**
+ * MCP servers as resources (streamable HTTP, 2025-06-18): each message of a client is a statement, lists show what may be
+ * used, answers are masked message by message. docs/adr/0033-mcp.md.
+ * Refuses batches, paths besides the server's one address, and sessions that were given to somebody else.
+ */
+import { GatewayError } from '@sallyport/core';
+import { type Header, headerOf, hostOf, type RequestHead } from '@sallyport/http';
+import type { DialectSession, HttpDialect, RequestBody } from '@sallyport/http-session';
+import type { HttpFacts, McpTarget, Statement } from '@sallyport/model';
+import { answerPlan, type ListRules, sessionIdOf } from './answer.ts';
+import { statementOf, streamStatement } from './classify.ts';
+import { denyMessage } from './deny.ts';
+import { type RpcMessage, readMessage } from './message.ts';
+import { SessionOwners } from './sessions.ts';
+import { type ToolMemory, ToolWatch, toolMemory } from './tools.ts';
+
+/** What a server learns of its client besides the message. */
+const SENT_HEADERS: ReadonlySet<string> = new Set([
+  'accept',
+  'content-type',
+  'mcp-session-id',
+  'mcp-protocol-version',
+  'last-event-id',
+  'user-agent',
+  'traceparent',
+  'tracestate',
+]);
+
+/** @param memory what servers said of their tools at first */
+export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect {
+  const watch = new ToolWatch(memory);
+  const owners = new SessionOwners();
+  const messages = new WeakMap<RequestHead, RpcMessage>();
+  return {
+    protocol: 'mcp',
+    gathers: ({ method }) => method === 'POST',
+    classify: (request, body, session) => {
+      requireAddress(request);
+      const http = httpFacts(request, body);
+      const id = sessionIdOf(request.headers);
+      if (request.method !== 'POST') {
+        if (request.method !== 'GET' && request.method !== 'DELETE') throw new GatewayError('http.method_refused');
+        if (body !== undefined && body.size !== 0) throw new GatewayError('mcp.malformed', { reason: 'a body' });
+        if (id !== undefined) owners.require(id, session);
+        return streamStatement(http);
+      }
+      const message = readMessage(requireJson(request, body));
+      messages.set(request, message);
+      if (id !== undefined) owners.require(id, session);
+      const changed =
+        message.method === 'tools/call' && watch.isChanged(session.resource.id, String(message.params['name']));
+      return statementOf({ message, http, changed }, targetOf(session));
+    },
+    forward: (request, _body, session) => {
+      const message = messages.get(request);
+      const headers: Header[] = request.headers.filter(([name]) => SENT_HEADERS.has(name));
+      if (headerOf(headers, 'accept') === undefined) headers.push(['accept', 'application/json, text/event-stream']);
+      const target = new URL(targetOf(session).url).pathname.endsWith('/') ? '/' : '';
+      return { method: request.method, target, headers, ...(message === undefined ? {} : { body: message.bytes }) };
+    },
+    answer: (_request, response, session, masks, statement) => {
+      const given = sessionIdOf(response.headers);
+      if (given !== undefined && response.status < 400) owners.given(given, session);
+      return answerPlan(response, session, masks, listRules(session, statement, watch));
+    },
+    deny: (refusal, request) => denyMessage(refusal, request === undefined ? undefined : messages.get(request)),
+  };
+}
+
+/** Judged as they would be asked for, and not recorded: nobody asked yet. */
+function listRules(session: DialectSession, statement: Statement, watch: ToolWatch): ListRules {
+  const target = targetOf(session);
+  const http = statement.facts.http as HttpFacts;
+  const may = (method: string, params: Readonly<Record<string, unknown>>, changed = false): boolean => {
+    const message: RpcMessage = { kind: 'request', id: 0, method, params, bytes: new Uint8Array(0), meaning: '' };
+    return session.road.gate.decide(statementOf({ message, http, changed }, target)).kind !== 'deny';
+  };
+  const { id } = session.resource;
+  return {
+    mayCall: (tool) => may('tools/call', { name: tool }, watch.isChanged(id, tool)),
+    mayGet: (prompt) => may('prompts/get', { name: prompt }),
+    mayRead: (uri) => may('resources/read', { uri }),
+    changed: (tool, description) => {
+      const before = watch.isChanged(id, tool);
+      const changed = watch.seen(id, tool, description);
+      if (changed && !before)
+        session.recorder.note(
+          session.road.statementNumber(statement),
+          'notice',
+          `Sallyport: the description of tool ${JSON.stringify(tool)} is not the one it had at first.`,
+        );
+      return changed;
+    },
+  };
+}
+
+const targetOf = ({ resource }: DialectSession): McpTarget => resource.mcp as McpTarget;
+
+/** One address: what stands behind it in a path is nobody's. */
+function requireAddress(request: RequestHead): void {
+  if (request.path !== '/' || request.query !== '') throw new GatewayError('mcp.malformed', { reason: 'path' });
+}
+
+function requireJson(request: RequestHead, body: RequestBody | undefined): Uint8Array {
+  const type = (headerOf(request.headers, 'content-type') ?? '').split(';')[0]!.trim().toLowerCase();
+  const coding = headerOf(request.headers, 'content-encoding');
+  if (type !== 'application/json' || coding !== undefined)
+    throw new GatewayError('mcp.malformed', { reason: 'content type or coding' });
+  if (body === undefined) throw new GatewayError('mcp.malformed', { reason: 'no body' });
+  if (!body.read) throw new GatewayError('http.too_large');
+  return body.bytes;
+}
+
+const httpFacts = (request: RequestHead, body: RequestBody | undefined): HttpFacts => ({
+  method: request.method,
+  scheme: request.scheme,
+  host: hostOf(request.authority),
+  path: request.path,
+  route: '',
+  operation: '',
+  query: {},
+  headers: {},
+  contentType: body === undefined ? '' : 'application/json',
+  size: body?.size ?? 0,
+  upgrade: '',
+});

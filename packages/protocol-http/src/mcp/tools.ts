@@ -1,0 +1,70 @@
+/**
+ * What a server says of its tools, remembered from the first time on: a description that changes later is how a server that was
+ * looked at becomes one that was not. Refuses to judge what changed; rules do, by the fact `mcp.changed`.
+ */
+import { createHash } from 'node:crypto';
+import { isObject, type JsonObject } from './message.ts';
+
+/** Kept by the agent, for as long as it has its data directory. */
+export interface ToolMemory {
+  /** Digest of the tool as it was shown first; undefined when it never was. */
+  firstOf(resourceId: string, tool: string): string | undefined;
+  /** @returns false when there is no room: the tool then counts as changed */
+  remember(resourceId: string, tool: string, digest: string): boolean;
+}
+
+/** For as long as the process lives. */
+export function toolMemory(): ToolMemory {
+  const known = new Map<string, string>();
+  return {
+    firstOf: (resourceId, tool) => known.get(`${resourceId} ${tool}`),
+    remember: (resourceId, tool, digest) => {
+      known.set(`${resourceId} ${tool}`, digest);
+      return true;
+    },
+  };
+}
+
+/** Tools whose latest description is not the first one, by resource. */
+export class ToolWatch {
+  readonly #memory: ToolMemory;
+  readonly #changed = new Map<string, Set<string>>();
+
+  constructor(memory: ToolMemory) {
+    this.#memory = memory;
+  }
+
+  /** A description was shown. @returns true when it is not the one that was shown first */
+  seen(resourceId: string, tool: string, description: JsonObject): boolean {
+    const digest = digestOf(description);
+    const first = this.#memory.firstOf(resourceId, tool);
+    const changed = first === undefined ? !this.#memory.remember(resourceId, tool, digest) : first !== digest;
+    const known = this.#changed.get(resourceId) ?? new Set();
+    if (changed) known.add(tool);
+    else known.delete(tool);
+    this.#changed.set(resourceId, known);
+    return changed;
+  }
+
+  isChanged(resourceId: string, tool: string): boolean {
+    return this.#changed.get(resourceId)?.has(tool) === true;
+  }
+}
+
+/** Of everything a model or a person reads of a tool; the order of keys says nothing. */
+function digestOf(description: JsonObject): string {
+  const { name, title, description: text, inputSchema, outputSchema, annotations } = description;
+  return createHash('sha256')
+    .update(JSON.stringify(sorted([name, title, text, inputSchema, outputSchema, annotations])))
+    .digest('hex');
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) return value ?? null;
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, sorted(value[key])]),
+  );
+}
