@@ -216,6 +216,8 @@ const RANK: Record<string, number> = {
   pipeline: 9,
   requests: 10,
   'session-channel': 11,
+  // MCP servers are another dialect of the same package: docs/adr/0037-mcp.md.
+  mcp: 12,
   session: 12,
   index: 13,
 };

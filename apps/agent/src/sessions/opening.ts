@@ -18,6 +18,7 @@ import {
   admitSignIn,
   audienceOf,
   type ClientFacts,
+  meantBy,
   recordRefused,
   requireAnySignIn,
   resourceOfServerName,
@@ -101,7 +102,7 @@ function webParts(connection: Connection, ports: OpeningPorts): HostParts {
       resourceOfToken: (token) => signIn.inForce()?.resourcesById.get(audienceOf(token) ?? '')?.name,
       proxied: (host, port, token) => {
         const all = signIn.inForce()?.bundle.resources.filter((resource) => isProxiedAt(resource, host, port)) ?? [];
-        const meant = all.length > 1 ? audienceOf(token.reveal()) : '';
+        const meant = all.length > 1 ? meantBy(token) : '';
         return (all.find(({ id }) => id === meant) ?? all[0])?.name;
       },
       unproxied: (token, host, port) => {

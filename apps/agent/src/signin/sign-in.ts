@@ -153,6 +153,9 @@ export function requireAnySignIn(token: Secret<string>, client: ClientFacts, por
   admitSignIn({ token, resource, role: undefined, database: '', application: '' }, client, ports);
 }
 
+/** Id of the resource the token says it is for, unverified. */
+export const meantBy = (token: Secret<string>): string => audienceOf(token.reveal());
+
 /** As the token says, unverified; '' when it says nothing that can be read. */
 export function audienceOf(token: string): string {
   try {

@@ -1,6 +1,6 @@
 /**
  * MCP servers as resources (streamable HTTP, 2025-06-18): each message of a client is a statement, lists show what may be
- * used, answers are masked message by message. docs/adr/0033-mcp.md.
+ * used, answers are masked message by message. docs/adr/0037-mcp.md.
  * Refuses batches, paths besides the server's one address, and sessions that were given to somebody else.
  */
 import { GatewayError } from '@sallyport/core';
