@@ -15,7 +15,7 @@ export interface CommandCall {
 }
 
 const KEPT_BYTES = 256 * 1024;
-const HELD = /^Sallyport: waiting for .* to approve this, at most .*: ([0-9a-f-]{36})$/m;
+const HELD = /^Sallyport: waiting for .* to approve this, at most .*: ([A-Za-z0-9-]{1,64})$/m;
 
 export async function runCommand(
   context: Context,

@@ -117,7 +117,7 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
         'Ask what became of a call that waits for approval. When it was approved and has run, its result comes here, once.',
       annotations: { readOnlyHint: true },
       inputSchema: {
-        approval_id: z.uuid(),
+        approval_id: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
         wait_seconds: z
           .number()
           .int()

@@ -46,7 +46,8 @@ export function answerPlan(
     rows++;
     return maskMessage(withLists(message, rules), masks, session.road.maskKey);
   };
-  if (type === 'application/json') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
+  // An accepted notification is answered by nothing, in chunks, without a type: nothing is what passes then.
+  if (type === 'application/json' || type === '') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
   if (type === 'text/event-stream') return { masker: new EventMessages(rewrite), headers, rows: () => rows };
   if (masksAnything(masks)) throw new GatewayError('http.body_unmaskable', { type });
   return { headers };
