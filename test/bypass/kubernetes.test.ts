@@ -8,7 +8,7 @@ import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
 import { testResource } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
-import { KUBERNETES, type KubeRow } from './rows/kubernetes.ts';
+import { KUBERNETES, type KubeRow, MASKED } from './rows/kubernetes.ts';
 
 type Dialect = ReturnType<typeof createKubernetesDialect>;
 const STRICTNESS = { allow: 0, hold: 1, deny: 2, refused: 3 } as const;
@@ -71,17 +71,19 @@ const bundle: Bundle = {
   settings: { domain: '', signIn: { link: false } } as unknown as Bundle['settings'],
 };
 const engine = loadBundlePolicies(bundle);
-const session = {
-  road: { masks: () => NO_MASKS, info: SESSION },
-  resource: RESOURCE,
-  state: new Map(),
-  nowMs: () => 0,
-} as unknown as Parameters<Dialect['classify']>[2];
+const sessionOf = ({ masked }: KubeRow) =>
+  ({
+    road: { masks: () => (masked === true ? MASKED : NO_MASKS), info: SESSION },
+    resource: RESOURCE,
+    state: new Map(),
+    nowMs: () => 0,
+  }) as unknown as Parameters<Dialect['classify']>[2];
 
-function verdictOf({ line, type, body, headers = [] }: KubeRow): {
+function verdictOf(row: KubeRow): {
   readonly kind: keyof typeof STRICTNESS;
   readonly by: string;
 } {
+  const { line, type, body, headers = [] } = row;
   const [method = '', target = ''] = line.split(' ');
   try {
     const sent = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
@@ -102,7 +104,7 @@ function verdictOf({ line, type, body, headers = [] }: KubeRow): {
       upgrade: isExec ? 'websocket' : '',
     };
     const given = sent === undefined ? undefined : { read: true, bytes: sent, size: sent.length };
-    const statement = createKubernetesDialect().classify(request, given, session);
+    const statement = createKubernetesDialect().classify(request, given, sessionOf(row));
     const verdict = engine.decide({
       session: SESSION,
       statement,

@@ -163,6 +163,10 @@ export const CODES = {
     http: 409,
     text: 'The object holds what stands for masked values, and would overwrite them. Leave those fields out, or send a patch.',
   },
+  'kubernetes.masked_comparison': {
+    http: 403,
+    text: 'The answer would say whether a guess is what is masked here. Leave masked fields out of selectors and dry runs, and `test` out of JSON patches; apply with --force-conflicts.',
+  },
   'kubernetes.impersonation': {
     http: 403,
     text: 'Whom the cluster takes you for is said by the gateway. Leave out --as, --as-group and --as-uid.',

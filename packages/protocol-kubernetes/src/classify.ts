@@ -30,6 +30,8 @@ const WRITES: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delet
 export interface Classified {
   readonly statement: Statement;
   readonly info: RequestInfo;
+  /** The object or patch; undefined where there is none or it was not read. */
+  readonly sent?: unknown;
   /** JSON to send in the place of YAML. */
   readonly body?: Uint8Array;
 }
@@ -72,7 +74,8 @@ export function classify(
     inTransaction: false,
     wroteInTransaction: false,
   };
-  return form === 'yaml' ? { statement, info, body: Buffer.from(JSON.stringify(json)) } : { statement, info };
+  const classified = { statement, info, sent: json };
+  return form === 'yaml' ? { ...classified, body: Buffer.from(JSON.stringify(json)) } : classified;
 }
 
 /** Whom the API server takes a request for is the gateway's to say. */

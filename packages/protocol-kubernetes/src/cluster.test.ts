@@ -144,6 +144,35 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('kubectl on a re
     expect(stored.data.password).toBe(SECRET);
   });
 
+  test('nothing says whether a guess is what is masked, and a wrong patch does not tell what is stored', async () => {
+    masked();
+    const patch = (type: string, body: object, ...words: string[]) =>
+      bed.kubectl(['-n', 'shop', 'patch', 'secret', 'db', `--type=${type}`, '-p', JSON.stringify(body), ...words]);
+    for (const guess of [SECRET, Buffer.from('another').toString('base64')]) {
+      const tested = await patch('json', [{ op: 'test', path: '/data/password', value: guess }]);
+      expect(tested.err).toContain('kubernetes.masked_comparison');
+      const dry = await patch('merge', { data: { password: guess } }, '--dry-run=server', '-o', 'yaml');
+      expect(dry.err).toContain('kubernetes.masked_comparison');
+      const manifest = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db' }, data: { password: guess } };
+      const applied = await bed.kubectl(['-n', 'shop', 'apply', '--server-side', '-f', '-'], {
+        input: JSON.stringify(manifest),
+      });
+      expect(applied.err).toContain('kubernetes.masked_comparison');
+    }
+    for (const type of ['json', 'merge', 'strategic']) {
+      const body = type === 'json' ? [{ op: 'add', path: '/immutable', value: 'x' }] : { immutable: 'x' };
+      const { code, out, err } = await patch(type, body, '-v=9');
+      expect(code).not.toBe(0);
+      expect(out + err, type).not.toMatch(new RegExp(`${SECRET}|${PASSWORD}`));
+    }
+    const missing = await bed.kubectl(['-n', 'shop', 'delete', 'secret', 'no-such']);
+    expect(missing.err).toContain('not found');
+    // The server itself tells all of it.
+    const wrong = [{ op: 'add', path: '/immutable', value: 'x' }];
+    const place = '/api/v1/namespaces/shop/secrets/db';
+    await expect(cluster.call('PATCH', place, wrong, 'application/json-patch+json')).rejects.toThrow(SECRET);
+  });
+
   test('a denial reads as the API server’s own', async () => {
     verdict = ({ facts }) => (facts.k8s?.verb === 'delete' ? deny('Namespaces stay.') : allow());
     const { code, err } = await bed.kubectl(['delete', 'namespace', 'shop', '--wait=false']);

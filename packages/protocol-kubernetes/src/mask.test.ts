@@ -92,6 +92,25 @@ describe('a mask on the data of Secrets', () => {
       expect(() => answerTo('/api/v1/secrets', headers)).toThrow(GatewayError);
   });
 
+  test('holds in what the server says of a write that it refused, and its word that there is none stays', () => {
+    const told = JSON.stringify({
+      kind: 'Status',
+      message: `patch: Invalid value: "${SECRET}"`,
+      details: { name: 'db', causes: [{ message: SECRET, field: 'patch' }] },
+    });
+    const said = (status: number): string => {
+      const path = '/api/v1/namespaces/a/secrets/db';
+      const response: ResponseHead = { status, headers: JSON_ANSWER, framing: { kind: 'stream' } };
+      const { masker } = planAnswer(readRequest('PATCH', path, ''), path, response, MASKS, undefined);
+      return Buffer.concat([masker!.push(Buffer.from(told)), masker!.end()]).toString();
+    };
+    for (const status of [400, 403, 422, 500]) {
+      expect(said(status)).not.toContain(SECRET);
+      expect(said(status)).toContain('"name":"db"');
+    }
+    expect(said(404)).toBe(told);
+  });
+
   test('cuts an answer that is no JSON', () => {
     const { masker } = answerTo('/api/v1/secrets');
     masker?.push(Buffer.from('{"data":{"a":"x"}} nonsense {'));

@@ -5,7 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 import { type BodyMasker, type Header, headerOf, type ResponseHead } from '@sallyport/http';
 import { type AnswerPlan, PASS } from '@sallyport/http-session';
-import { createStreamMasker, JsonMasker, type JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
+import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { planOf } from './mask/paths.ts';
 import { isAboutServer, type RequestInfo } from './messages.ts';
@@ -29,7 +29,7 @@ export function planAnswer(
   const headers = maskedHeaders(response.headers, masks);
   const changed = headers === response.headers ? PASS : { headers };
   if (!isMasked(info, path, masks) || response.framing.kind === 'none') return changed;
-  const plan = planOf(masks, info);
+  const plan = planOfAnswer(info, response.status, masks);
   const type = (headerOf(response.headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
   const coding = headerOf(response.headers, 'content-encoding') ?? 'identity';
   if (coding !== 'identity' || UNREADABLE.test(type)) throw new GatewayError('http.body_unmaskable', { type, coding });
@@ -37,6 +37,20 @@ export function planAnswer(
   if (TEXT.test(type) || type === '') return { ...changed, masker: textMasker(masks, key) };
   if (plan !== undefined) throw new GatewayError('http.body_unmaskable', { type });
   return changed;
+}
+
+/** A server that says what is wrong with an object shows what it has stored: `Invalid value: "{…}"`, a hook's own words. */
+const SAID_OF_NONE: ReadonlySet<number> = new Set([401, 404, 405, 406, 409, 410, 413, 415, 429, 503, 504]);
+const SAID = new JsonPlan([
+  { path: 'message', with: 'redact' },
+  { path: 'details.causes[].message', with: 'redact' },
+]);
+const SHOWING: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
+
+function planOfAnswer(info: RequestInfo, status: number, masks: MaskSet): JsonPlan | undefined {
+  const plan = planOf(masks, info);
+  if (plan === undefined || status < 400 || SAID_OF_NONE.has(status) || !SHOWING.has(info.verb)) return plan;
+  return SAID;
 }
 
 function jsonPlan(plan: JsonPlan | undefined, masks: MaskSet, key: MaskKey | undefined): AnswerPlan {

@@ -19,6 +19,7 @@ import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
 import { type Classified, classify, readsBody } from './classify.ts';
 import { deniedAnswer } from './deny.ts';
 import { identityHeaders } from './login.ts';
+import { requireNoComparison } from './mask/comparison.ts';
 import { maskedAccept, planOf } from './mask/paths.ts';
 import { isMasked, planAnswer } from './mask.ts';
 import { type RequestInfo, readRequest } from './messages.ts';
@@ -67,6 +68,8 @@ export function createKubernetesDialect(): HttpDialect {
       )
         throw new GatewayError('kubernetes.not_acceptable');
       requireUnmasked(classified, masks);
+      if (classified.statement.facts.k8s !== undefined)
+        requireNoComparison(classified.info, classified.statement.facts.k8s, classified.sent, masks);
       read.set(request, classified);
       return classified.statement;
     },

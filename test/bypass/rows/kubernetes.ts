@@ -10,6 +10,8 @@ export interface KubeRow {
   /** An object, or the text itself. */
   readonly body?: unknown;
   readonly headers?: readonly (readonly [string, string])[];
+  /** With the masks of `MASKED`. */
+  readonly masked?: true;
   readonly expect: 'refused' | 'deny' | 'hold' | 'allow';
 }
 
@@ -23,6 +25,20 @@ const container = (securityContext: object): object =>
   pod({ containers: [{ name: 'a', image: 'b', securityContext }] });
 const exec = (...command: readonly string[]): string =>
   `GET ${NAMESPACED}/pods/web/exec?${command.map((word) => `command=${encodeURIComponent(word)}`).join('&')}`;
+
+/** What is hidden from whoever asks in a row that says so. */
+export const MASKED = {
+  columns: [],
+  detect: [],
+  kubernetes: [
+    { place: 'secrets:data.*', with: 'redact' },
+    { place: 'widgets.example.com:spec.color', with: 'redact' },
+    { place: 'pods:metadata.labels.tier', with: 'redact' },
+  ],
+} as const;
+const SECRET = `PATCH ${NAMESPACED}/secrets/db`;
+const GUESS = Buffer.from('hunter2').toString('base64');
+const WIDGETS = 'GET /apis/example.com/v1/namespaces/shop/widgets';
 
 export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
   'a namespace is deleted': [
@@ -190,5 +206,154 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       expect: 'allow',
     },
     { name: 'a command that reads nothing of the pod’s own', line: exec('ls', '/srv'), expect: 'allow' },
+  ],
+  'what is masked is guessed': [
+    {
+      name: 'by a test in a JSON patch',
+      line: SECRET,
+      type: PATCH,
+      body: [{ op: 'test', path: '/data/password', value: GUESS }],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a test of what holds it',
+      line: SECRET,
+      type: PATCH,
+      body: [
+        { op: 'test', path: '/data', value: { password: GUESS } },
+        { op: 'add', path: '/metadata/labels/hit', value: 'yes' },
+      ],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a test of the copy in the last-applied annotation',
+      line: SECRET,
+      type: PATCH,
+      body: [
+        { op: 'test', path: '/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration', value: '{}' },
+      ],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a test through a pointer in another spelling',
+      line: SECRET,
+      type: PATCH,
+      body: [{ op: 'test', path: '/data/pass~0word', value: GUESS }],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a test through a subresource',
+      line: 'PATCH /apis/example.com/v1/namespaces/shop/widgets/a/status',
+      type: PATCH,
+      body: [{ op: 'test', path: '/spec/color', value: 'red' }],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by an apply that conflicts where the guess is wrong',
+      line: `${SECRET}?fieldManager=me`,
+      type: APPLY,
+      body: { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db' }, data: { password: GUESS } },
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by an apply of a text',
+      line: `${SECRET}?fieldManager=me&force=false`,
+      type: APPLY,
+      body: 'stringData: { password: hunter2 }',
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a dry run whose answer says who manages the field',
+      line: `${SECRET}?dryRun=All&fieldManager=me`,
+      type: MERGE,
+      body: { data: { password: GUESS } },
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a dry run of the whole object',
+      line: `PUT ${NAMESPACED}/secrets/db?dryRun=All`,
+      body: { kind: 'Secret', metadata: { name: 'db' }, data: { password: GUESS } },
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a dry run of a JSON patch',
+      line: `${SECRET}?dryRun=All`,
+      type: PATCH,
+      body: [{ op: 'replace', path: '/data/password', value: GUESS }],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a deletion of a value from a list',
+      line: SECRET,
+      type: 'application/strategic-merge-patch+json',
+      body: { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } },
+      masked: true,
+      expect: 'refused',
+    },
+    { name: 'by a field selector', line: `${WIDGETS}?fieldSelector=spec.color%3Dred`, masked: true, expect: 'refused' },
+    {
+      name: 'by a field selector that says what it is not',
+      line: `${WIDGETS}?watch=1&fieldSelector=metadata.name%3Da%5C%2Cb,spec.color!%3Dred`,
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a label selector',
+      line: `GET ${NAMESPACED}/pods?labelSelector=app%3Dweb,tier+in+(gold,lead)`,
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'not by other selectors',
+      line: `GET ${NAMESPACED}/pods?labelSelector=app%3Dweb&fieldSelector=status.phase%3DRunning`,
+      masked: true,
+      expect: 'allow',
+    },
+    { name: 'not by a name', line: `${WIDGETS}?fieldSelector=metadata.name%3Da`, masked: true, expect: 'allow' },
+    {
+      name: 'not by a test of the version',
+      line: 'PATCH /apis/example.com/v1/namespaces/shop/widgets/a',
+      type: PATCH,
+      body: [
+        { op: 'test', path: '/metadata/resourceVersion', value: '5' },
+        { op: 'add', path: '/metadata/labels/a', value: 'b' },
+      ],
+      masked: true,
+      expect: 'allow',
+    },
+    {
+      name: 'not by an apply that leaves it out',
+      line: 'PATCH /apis/example.com/v1/namespaces/shop/widgets/a?fieldManager=me',
+      type: APPLY,
+      body: 'spec: { size: 3 }',
+      masked: true,
+      expect: 'allow',
+    },
+    {
+      name: 'not by an apply that overwrites it',
+      line: 'PATCH /apis/example.com/v1/namespaces/shop/widgets/a?fieldManager=me&force=true',
+      type: APPLY,
+      body: 'spec: { color: red }',
+      masked: true,
+      expect: 'allow',
+    },
+    {
+      name: 'not where nothing is masked',
+      line: 'PATCH /apis/example.com/v1/namespaces/shop/gadgets/a',
+      type: PATCH,
+      body: [{ op: 'test', path: '/spec/color', value: 'red' }],
+      masked: true,
+      expect: 'allow',
+    },
   ],
 };
