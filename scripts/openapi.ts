@@ -3,6 +3,7 @@
  * Refuses to describe by hand what the code says.
  */
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -25,12 +26,22 @@ const child = spawn(process.execPath, [path.join(root, 'apps/control-plane/dist/
   },
 });
 const ready = path.join(dir, 'data/ready.json');
-for (let i = 0; i < 300 && !existsSync(ready) && child.exitCode === null; i++) await sleep(100);
-const { http } = JSON.parse(readFileSync(ready, 'utf8')) as { http: string };
-const answer = await fetch(`${http}/openapi.json`);
-if (answer.ok) writeFileSync(target, `${JSON.stringify(await answer.json(), undefined, 2)}\n`);
-else process.exitCode = 1;
-child.kill('SIGTERM');
-await new Promise((resolve) => child.once('exit', resolve));
-rmSync(dir, { recursive: true, force: true });
+const READY_MS = 120_000;
+
+try {
+  const deadline = Date.now() + READY_MS;
+  while (!existsSync(ready) && child.exitCode === null && Date.now() < deadline) await sleep(100);
+  if (!existsSync(ready)) throw new Error('the control plane did not start: what it says stands above');
+  const { http } = JSON.parse(readFileSync(ready, 'utf8')) as { http: string };
+  const answer = await fetch(`${http}/openapi.json`, { signal: AbortSignal.timeout(READY_MS) });
+  if (!answer.ok) throw new Error(`the control plane answered ${answer.status} for its OpenAPI document`);
+  writeFileSync(target, `${JSON.stringify(await answer.json(), undefined, 2)}\n`);
+} finally {
+  // Whatever went wrong, no control plane and no database of it outlive this script.
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  }
+  rmSync(dir, { recursive: true, force: true });
+}
 console.log(path.relative(root, target));
