@@ -324,7 +324,7 @@ export class SshTransport {
     if (this.#broken || this.#deaf) return;
     this.#deaf = true;
     this.#owner.broken(
-      isTooLarge(error, this.#protocol._decipher._len)
+      isTooLarge(error, this.#protocol._decipher?._len)
         ? new GatewayError('statement.too_large', {}, { cause: error })
         : error,
     );

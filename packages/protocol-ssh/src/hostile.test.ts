@@ -1,5 +1,6 @@
 /** Peers that do not keep to the protocol: each loses its connection, and nothing of it reaches the host. */
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import net from 'node:net';
 import { type Gateway, sshdMissing, TEST_TOKEN } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -127,6 +128,18 @@ describe.skipIf(sshdMissing)('a hostile client', () => {
     await client.begin();
     for (let i = 0; i < 30; i++) client.password('web-1', `wrong ${i}`);
     await client.gone();
+  });
+
+  test('that speaks another protocol is sent away, and breaks nothing', async () => {
+    at = await bench.gateway();
+    for (const words of ['GET / HTTP/1.0\r\n\r\n', 'SSH-1.5-old\r\n', 'SSH-2.0-x\r\n\x7f\xff\xff\xff\x04']) {
+      const socket = net.connect(at.port, '127.0.0.1');
+      socket.on('error', () => undefined).resume();
+      socket.write(Buffer.from(words, 'latin1'));
+      await once(socket, 'close');
+    }
+    await expect.poll(() => at.closed.length).toBe(3);
+    expect(at.closed).not.toContain('internal');
   });
 
   test('that speaks of channels before it is signed in is sent away', async () => {

@@ -30,7 +30,8 @@ declare module 'ssh2/lib/protocol/Protocol.js' {
     _kexinit: Buffer | undefined;
     _queue: Buffer[] | undefined;
     /** `_len`: what the packet that is being read says of its length. */
-    readonly _decipher: { readonly _len?: number };
+    /** Absent until the first bytes after the identification. */
+    readonly _decipher: { readonly _len?: number } | undefined;
     readonly _cipher: { encrypt(packet: Buffer): void };
     readonly _packetRW: {
       readonly write: {
