@@ -146,7 +146,7 @@ async function grantsOf(tx: Tx, projectId: string, ids: readonly string[] | unde
   const among = ids === undefined ? Prisma.empty : Prisma.sql`and id = any (${[...ids]}::uuid[])`;
   const [row] = await tx.$queryRaw<[{ grants: GrantPart[] | null }]>`
     select json_agg(json_build_object('id', id, 'projectId', project_id, 'principalId', principal_id, 'groupName', group_name,
-      'resource', resource, 'labels', labels, 'effects', effects, 'roles', roles, 'kind', kind,
+      'resource', resource, 'labels', labels, 'effects', coalesce(effects, '{}'), 'roles', coalesce(roles, '{}'), 'kind', kind,
       'notBefore', floor(extract(epoch from not_before) * 1000), 'notAfter', floor(extract(epoch from not_after) * 1000))) as grants
     from grants where project_id = ${projectId}::uuid and revoked_at is null ${among}`;
   return row.grants ?? [];

@@ -154,14 +154,14 @@ export class IdentityRepository {
   }
 
   // tokens and secrets
-  /** In one query: it is asked at every request. */
+  /** In one query: it is asked at every request. An array that nobody wrote is NULL in the table, and empty to a reader. */
   async tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenHolder | null> {
     const [row] = await this.db.$queryRaw<TokenRow[]>`
-      select t.id, t.project_id as "projectId", t.scopes, t.expires_at as "expiresAt", t.revoked_at as "revokedAt",
+      select t.id, t.project_id as "projectId", coalesce(t.scopes, '{}') as scopes, t.expires_at as "expiresAt", t.revoked_at as "revokedAt",
         t.last_used_at as "lastUsedAt", t.bound_key as "boundKey", p.disabled_at as "disabledAt",
-        jsonb_build_object('id', p.id, 'name', p.name, 'kind', p.kind, 'roles', p.roles) as principal,
+        jsonb_build_object('id', p.id, 'name', p.name, 'kind', p.kind, 'roles', coalesce(p.roles, '{}')) as principal,
         case when s.id is not null then
-          jsonb_build_object('id', s.id, 'provider', s.provider, 'amr', s.amr, 'acr', s.acr) end as session,
+          jsonb_build_object('id', s.id, 'provider', s.provider, 'amr', coalesce(s.amr, '{}'), 'acr', s.acr) end as session,
         s.auth_time as "authTime", s.ended_at as "endedAt"
       from api_tokens t join principals p on p.id = t.principal_id
         left join person_sessions s on s.id = t.person_session_id
