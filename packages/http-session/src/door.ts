@@ -46,6 +46,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   #client: Http1Client | Http2Client | undefined;
   #sweeping = false;
   #ended = false;
+  #isIdle = false;
   #headSince = 0;
   #wake: (() => void) | undefined;
 
@@ -133,8 +134,9 @@ class DoorSession implements ProtocolSession, ExchangeHome {
 
   timer(name: TimerName): void {
     if (name === 'alive') this.#swept();
-    else if (name === 'idle') this.#leave();
-    else if (name === 'mask') {
+    else if (name === 'idle') {
+      if (this.#isIdle) this.#leave();
+    } else if (name === 'mask') {
       const wake = this.#wake;
       this.#wake = undefined;
       wake?.();
@@ -172,9 +174,10 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     stream.end([]);
   }
 
+  /** The deadline is moved as each request ends, and left standing while one runs: then it means nothing. */
   #idle(idle: boolean): void {
+    this.#isIdle = idle;
     if (idle) this.#host.timers.set('idle', LIMITS.httpIdleMsMax);
-    else this.#host.timers.clear('idle');
   }
 
   #sweep(): void {

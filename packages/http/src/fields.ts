@@ -57,7 +57,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** A value: visible ASCII, spaces, tabs, and bytes beyond ASCII; no CR, LF, NUL or other control. */
 const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
-export const isToken = (text: string): boolean => TOKEN.test(text);
+export const isToken = (text: string): boolean => KNOWN.has(text) || TOKEN.test(text);
 export const hasControl = (text: string): boolean => CONTROL.test(text);
 
 const KNOWN = new Map<string, string>();
@@ -70,7 +70,7 @@ export function fieldName(raw: string): string | undefined {
   if (raw.length > 256 || !TOKEN.test(raw)) return undefined;
   // A copy: a slice would keep its whole head alive.
   const name = Buffer.from(raw.toLowerCase(), 'latin1').toString('latin1');
-  if (KNOWN.size < KNOWN_MAX) KNOWN.set(Buffer.from(raw, 'latin1').toString('latin1'), name);
+  if (KNOWN.size < KNOWN_MAX) KNOWN.set(Buffer.from(raw, 'latin1').toString('latin1'), name).set(name, name);
   return name;
 }
 

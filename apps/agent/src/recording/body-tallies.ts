@@ -2,7 +2,7 @@
  * How much of each HTTP body is in the recording, and the digest of the whole; several requests of one session run at once.
  * Refuses to write frames. Limits: recordedHttpBodyBytes, recordedHttpBodyBytesMax.
  */
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 import { LIMITS } from '@sallyport/core';
 import type { RecordingLevel } from '@sallyport/model';
 import type { RecordedBody } from '@sallyport/protocol-kit';
@@ -15,11 +15,21 @@ interface Tally {
   room: number;
   bytes: number;
   cut: number;
-  readonly hash: Hash | undefined;
+  /** False where nothing of bodies is recorded. */
+  readonly digests: boolean;
+  /** All there is so far, while it is one small piece: most bodies never are more, and one call digests them. */
+  only: Uint8Array | undefined;
+  hash: Hash | undefined;
 }
 
+/** Up to this size a first piece waits for its end; a longer one is digested as it comes. */
+const ONLY_BYTES_MAX = 4 * 1024;
+const NOTHING = new Uint8Array(0);
+const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
+const DIGEST_OF_NOTHING = digestOf(NOTHING);
+
 export class BodyTallies {
-  readonly #tallies = new Map<string, Tally>();
+  readonly #tallies = new Map<number, Tally>();
 
   begin(number: number, side: HttpSide, level: RecordingLevel, bytesMax = LIMITS.recordedHttpBodyBytes): void {
     const room =
@@ -28,16 +38,17 @@ export class BodyTallies {
         : level === 'statements'
           ? 0
           : Math.min(bytesMax, LIMITS.recordedHttpBodyBytesMax);
-    const hash = level === 'statements' ? undefined : createHash('sha256');
-    this.#tallies.set(`${number}/${side}`, { number, side, room, bytes: 0, cut: 0, hash });
+    const digests = level !== 'statements';
+    const none = { only: undefined, hash: undefined };
+    this.#tallies.set(keyOf(number, side), { number, side, room, bytes: 0, cut: 0, digests, ...none });
   }
 
   /** @param fits false while the writer is behind @returns how many of the bytes are to be kept, from the first */
   add(number: number, side: HttpSide, bytes: Uint8Array, fits: boolean): number {
-    const tally = this.#tallies.get(`${number}/${side}`);
+    const tally = this.#tallies.get(keyOf(number, side));
     if (tally === undefined) return 0;
+    if (tally.digests) digest(tally, bytes);
     tally.bytes += bytes.length;
-    tally.hash?.update(bytes);
     const kept = fits ? Math.min(tally.room, bytes.length) : 0;
     tally.room = kept < bytes.length ? 0 : tally.room - kept;
     tally.cut += bytes.length - kept;
@@ -46,11 +57,11 @@ export class BodyTallies {
 
   /** Forgets the body. */
   end(number: number, side: HttpSide): RecordedBody | undefined {
-    const key = `${number}/${side}`;
+    const key = keyOf(number, side);
     const tally = this.#tallies.get(key);
     if (tally === undefined) return undefined;
     this.#tallies.delete(key);
-    return { bytes: tally.bytes, cut: tally.cut, digest: tally.hash?.digest('hex') ?? '' };
+    return { bytes: tally.bytes, cut: tally.cut, digest: tally.digests ? wholeDigest(tally) : '' };
   }
 
   /** Bodies that have not ended. */
@@ -58,3 +69,21 @@ export class BodyTallies {
     return [...this.#tallies.values()];
   }
 }
+
+/** Numbers of statements are far below 2^52. */
+const keyOf = (number: number, side: HttpSide): number => number * 2 + (side === 'request' ? 0 : 1);
+
+function digest(tally: Tally, bytes: Uint8Array): void {
+  if (tally.bytes === 0 && bytes.length <= ONLY_BYTES_MAX) {
+    // Lent: it is read into again.
+    tally.only = Buffer.from(bytes);
+    return;
+  }
+  tally.hash ??= createHash('sha256');
+  if (tally.only !== undefined) tally.hash.update(tally.only);
+  tally.only = undefined;
+  tally.hash.update(bytes);
+}
+
+const wholeDigest = ({ only, hash: begun }: Tally): string =>
+  begun === undefined ? (only === undefined ? DIGEST_OF_NOTHING : digestOf(only)) : begun.digest('hex');

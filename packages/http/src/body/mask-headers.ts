@@ -86,9 +86,9 @@ function maskedValue(
   key: MaskKey | undefined,
 ): string | null {
   const options = key === undefined ? {} : { key };
+  if (method === undefined && (detect.length === 0 || STRUCTURE.has(name))) return value;
   const bytes = Buffer.from(value, 'latin1');
   if (method !== undefined) return text(maskCell(bytes, method, options));
-  if (detect.length === 0 || STRUCTURE.has(name)) return value;
   const seen = maskDetectedCell(bytes, detect, options);
   if (seen !== bytes) return text(seen);
   if (!value.includes('%')) return value;

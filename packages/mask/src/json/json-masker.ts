@@ -61,9 +61,9 @@ export class JsonMasker {
   #expect: Expected = TOP;
   #depth = 0;
   /** By depth: 1 an object, 0 an array. */
-  readonly #objects = new Uint8Array(LIMITS.maskedJsonDepthMax + 1);
+  readonly #objects: number[] = [0];
   /** By depth: of an object its own state, of an array the one of its elements. */
-  readonly #states = new Uint16Array(LIMITS.maskedJsonDepthMax + 1);
+  readonly #states: number[] = [DEAD];
   /** State of the value that comes. */
   #next: number;
   /** Depth of the container that is hidden as a whole; 0 = none. */
@@ -243,7 +243,7 @@ export class JsonMasker {
     if (to === INVALID) return this.#break(input, at);
     if (to === CUT) return this.#cutString(input, at, isKey, method !== undefined);
     if (method !== undefined) {
-      const shown = this.#named(input.subarray(at + 1, to - 1), method);
+      const shown = this.#isPlainRedact(method) ? REDACTED_JSON : this.#named(input.subarray(at + 1, to - 1), method);
       if (shown === undefined) return this.#break(input, at);
       this.#replace(input, at, to, shown);
     } else if (this.#detects && (this.#escapes || this.#values.mayHold(input, at + 1, to - 1))) {
@@ -255,6 +255,11 @@ export class JsonMasker {
     else if (this.#step(input, at + 1, to - 1)) this.#expect = COLON;
     else return this.#break(input, at);
     return to;
+  }
+
+  /** Nothing of the string is needed to say what stands for it, and no escape in it can be wrong. */
+  #isPlainRedact(method: MaskMethod): boolean {
+    return method === 'redact' && !this.#escapes && this.#plan?.form(this.#next) === undefined;
   }
 
   /** A string that its path names. */

@@ -20,6 +20,15 @@ const SHORT_NUMBER = 1e7;
 
 const quoted = (text: Uint8Array): Uint8Array => Buffer.concat([QUOTE, escapeJson(text), QUOTE]);
 
+// A point, e or E.
+function isFloat(raw: Uint8Array): boolean {
+  for (let at = 0; at < raw.length; at++) {
+    const byte = raw[at]!;
+    if (byte === 46 || byte === 101 || byte === 69) return true;
+  }
+  return false;
+}
+
 /** One per body. */
 export class JsonValues {
   readonly detect: readonly DetectMask[];
@@ -64,13 +73,13 @@ export class JsonValues {
 
   /** What detectors leave of a number; undefined when it stays as it is. */
   number(raw: Uint8Array): Uint8Array | undefined {
-    const isFloat = raw.includes(101) || raw.includes(69) || raw.includes(46);
     if (this.mayHold(raw, 0, raw.length)) {
       const shown = this.#detected(raw);
       if (shown !== raw) return shown === null ? NULL : quoted(shown);
     }
     // 4.111111111111111e+15 is how some write sixteen digits.
-    const value = isFloat ? Number(Buffer.from(raw).toString('latin1')) : 0;
+    if (!isFloat(raw)) return undefined;
+    const value = Number(Buffer.from(raw).toString('latin1'));
     if (!Number.isInteger(value) || Math.abs(value) < SHORT_NUMBER) return undefined;
     const seen = maskDetectedCell(raw, this.detect, { typeOid: FLOAT8 });
     if (seen === raw) return undefined;

@@ -1,0 +1,45 @@
+/** What the recording says of a body's digest, however the body came. */
+import { hash } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { BodyTallies } from './body-tallies.ts';
+
+const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
+
+test.each([
+  ['nothing', []],
+  ['one small piece', [10]],
+  ['small pieces', [10, 20, 5_000, 1]],
+  ['a long piece first', [5_000, 10]],
+  ['one piece as long as waits', [4_096]],
+  ['one piece longer than waits', [4_097]],
+])('the digest is of the whole body: %s', (_, sizes) => {
+  const tallies = new BodyTallies();
+  tallies.begin(7, 'request', 'results');
+  tallies.begin(7, 'response', 'results');
+  const whole: Buffer[] = [];
+  for (const [at, size] of sizes.entries()) {
+    const piece = Buffer.alloc(size, at + 1);
+    whole.push(Buffer.from(piece));
+    expect(tallies.add(7, 'response', piece, true)).toBe(size);
+    // The memory is lent, and read into again.
+    piece.fill(0xff);
+  }
+  const all = Buffer.concat(whole);
+  expect(tallies.end(7, 'response')).toEqual({ bytes: all.length, cut: 0, digest: sha256(all) });
+  expect(tallies.end(7, 'request')).toEqual({ bytes: 0, cut: 0, digest: sha256(new Uint8Array(0)) });
+  expect(tallies.end(7, 'response')).toBeUndefined();
+});
+
+test('the digest is of what was left out, too', () => {
+  const tallies = new BodyTallies();
+  tallies.begin(1, 'response', 'results', 4);
+  expect(tallies.add(1, 'response', Buffer.from('abcdef'), true)).toBe(4);
+  expect(tallies.end(1, 'response')).toEqual({ bytes: 6, cut: 2, digest: sha256(Buffer.from('abcdef')) });
+});
+
+test('where nothing of bodies is recorded there is no digest', () => {
+  const tallies = new BodyTallies();
+  tallies.begin(1, 'response', 'statements');
+  expect(tallies.add(1, 'response', Buffer.from('abc'), true)).toBe(0);
+  expect(tallies.end(1, 'response')).toEqual({ bytes: 3, cut: 3, digest: '' });
+});
