@@ -13,7 +13,12 @@ const POLICY = parsePolicyDocument(
 const STRICTNESS = { allow: 0, hold: 1, deny: 2 } as const;
 
 function verdictOf({ command, pty }: CommandRow): { readonly kind: keyof typeof STRICTNESS; readonly by: string } {
-  const source = JSON.stringify({ kind: 'PolicyTest', cases: [{ command, pty: pty ?? false, expect: 'allow' }] });
+  const table = { kind: 'PolicyTest', cases: [{ command, pty: pty ?? false, expect: 'allow' }] };
+  // As escapes: a document takes nothing that turns text round, a command line that is judged may hold it.
+  const source = JSON.stringify(table).replace(
+    /[^\x20-\x7e]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
   const [result] = testPolicies({
     policies: [POLICY],
     tables: [{ file: 'row', source }],
