@@ -10,6 +10,8 @@ import { EVERYTHING, H2LOAD, type HttpWay, missingPrograms, NGINX, PLAIN, startH
 import { cpuMs } from './process-stat.ts';
 
 const program = promisify(execFile);
+/** Some 30,000 requests: until then a quarter of the CPU time is the compiler's. */
+const WARM_UP_SECONDS = 10;
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 export interface HttpRow {
@@ -94,7 +96,7 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
     for (let round = 0; round <= rounds; round++) {
       await bench.renew();
       for (const way of bench.ways) {
-        const one = await withWrk(way, round === 0 ? 3 : quick ? 3 : 5);
+        const one = await withWrk(way, round === 0 ? WARM_UP_SECONDS : quick ? 3 : 5);
         const bulk = await withCurl(way);
         const two = way.base.startsWith('https')
           ? await withH2load(way, round === 0 ? 2_000 : quick ? 8_000 : 30_000)

@@ -210,6 +210,8 @@ export class Exchange implements RequestSink, CallOwner {
   }
 
   bodyEnd(trailers: readonly Header[]): void {
+    // What comes next is another request, or the connection's end: both are to be seen.
+    this.#pauseBody(false);
     this.#bodyDone = true;
     this.#trailers = passedTrailers(trailers);
     if (this.#phase === 'over') return this.#home.over(this);
@@ -479,8 +481,7 @@ export class Exchange implements RequestSink, CallOwner {
     const plan = member.dialect.answer(this.#request, head, member.session, masks, this.#statement as Statement);
     this.#plan = plan;
     if (plan.patient === true) this.#deadline = 0;
-    const none = head.framing.kind === 'none';
-    this.#masker = none ? undefined : plan.masker;
+    this.#masker = head.framing.kind === 'none' ? undefined : plan.masker;
     const headers = member.answerHeaders(plan.headers ?? head.headers);
     const located = rewriteLocation(headers, member.upstream, this.#asked, this.#way?.prefix ?? '');
     const framing = this.#masker === undefined ? head.framing : ({ kind: 'stream' } as const);

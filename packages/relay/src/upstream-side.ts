@@ -65,6 +65,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   /** Bytes of this turn, in order. */
   #queue: Buffer[] = [];
   #queued = 0;
+  /** Somebody was told to stop, and not to go on since. */
+  #stopped = false;
   /** Batches taken that wait for the disk (`durability: strict`). */
   #waiting = 0;
 
@@ -110,7 +112,7 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
         if (current()) this.#secured(socket);
       },
       drained: () => {
-        if (current()) this.#owner.upstreamDrained();
+        if (current()) this.#drained();
       },
       closed: (error) => {
         if (current()) this.#closed(error);
@@ -158,7 +160,9 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
       this.#joined = true;
       this.#turn.join(this);
     }
-    return !this.full;
+    if (!this.full) return true;
+    this.#stopped = true;
+    return false;
   }
 
   take(): readonly Buffer[] {
@@ -173,10 +177,10 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     this.#waiting--;
     if (this.#gone) return;
     const bytes = batch.length === 1 ? (batch[0] as Buffer) : Buffer.concat(batch);
-    const before = this.#queued;
     this.#queued -= bytes.length;
     const ready = this.#socket?.give(bytes) ?? true;
-    if (ready && before > LIMITS.writeQueueBytesMax) this.#owner.upstreamDrained();
+    // What the socket held as somebody was stopped may have left since: nothing else would say so.
+    if (ready && this.#stopped) this.#drained();
     if (this.#ending) this.#endWhenSent();
   }
 
@@ -227,6 +231,11 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     const options = this.#tlsOptions;
     if (options === undefined) return failed(new GatewayError('upstream.tls', { reason: 'no session under TLS' }));
     sendOutOfBand(upstreamAddress(resource), bytes, { ...upgrade, options }, failed);
+  }
+
+  #drained(): void {
+    this.#stopped = this.full;
+    this.#owner.upstreamDrained();
   }
 
   // From the socket.
