@@ -5,6 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 import { type Header, headerOf, type ResponseHead } from '@sallyport/http';
 import { type AnswerPlan, type DialectSession, PASS } from '@sallyport/http-session';
+import { maskDetected } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { maskMessage, masksAnything } from './mask.ts';
 import { isObject, type JsonObject } from './message.ts';
@@ -48,7 +49,8 @@ export function answerPlan(
   };
   // An accepted notification is answered by nothing, in chunks, without a type: nothing is what passes then.
   if (type === 'application/json' || type === '') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
-  if (type === 'text/event-stream') return { masker: new EventMessages(rewrite), headers, rows: () => rows };
+  const mayShow = (value: string): boolean => maskDetected(value, masks.detect, session.road.maskKey).text === value;
+  if (type === 'text/event-stream') return { masker: new EventMessages(rewrite, mayShow), headers, rows: () => rows };
   if (masksAnything(masks)) throw new GatewayError('http.body_unmaskable', { type });
   return { headers };
 }

@@ -30,6 +30,12 @@ const READING: ReadonlySet<string> = new Set([
   'notifications/roots/list_changed',
 ]);
 
+const bare = (method: string): string => method.replaceAll(/[^A-Za-z]/g, '').toLowerCase();
+/** What a lenient server could take for a known method. */
+const SPELLINGS: ReadonlyMap<string, string> = new Map(
+  [...READING, 'tools/call'].map((method) => [bare(method), method]),
+);
+
 export interface Asked {
   readonly message: RpcMessage;
   readonly http: HttpFacts;
@@ -37,9 +43,11 @@ export interface Asked {
   readonly changed: boolean;
 }
 
-/** @throws GatewayError `mcp.malformed` for a call that names no tool, and for arguments that cannot be read whole */
+/** @throws GatewayError `mcp.malformed` for a call that names no tool, other spellings, and arguments that cannot be read whole */
 export function statementOf({ message, http, changed }: Asked, target: McpTarget): Statement {
   const { method, params } = message;
+  if ((SPELLINGS.get(bare(method)) ?? method) !== method)
+    throw new GatewayError('mcp.malformed', { reason: 'a method in another spelling' });
   const tool = method === 'tools/call' ? textOf(params, 'name') : '';
   const args = fieldsOf(method === 'response' ? params['answer'] : (params['arguments'] ?? {}));
   if (args === undefined)
@@ -102,12 +110,18 @@ function textOf(params: RpcMessage['params'], key: string): string {
   const value = params[key];
   if (typeof value !== 'string' || value === '')
     throw new GatewayError('mcp.malformed', { reason: `${key} is missing` });
+  // Two names that look alike, or that one reader trims and another does not, are one name to a person and two to a rule.
+  if (/\p{C}/u.test(value) || value !== value.trim() || value !== value.normalize('NFKC'))
+    throw new GatewayError('mcp.malformed', {
+      reason: `${key} has spaces around it, or characters that are not plain`,
+    });
   return value;
 }
 
 /** As approvers read it. */
 function textFor({ method, params }: RpcMessage, tool: string): string {
-  const rest = method === 'tools/call' ? (params['arguments'] ?? {}) : params;
+  const isPlain = method === 'tools/call' && Object.keys(params).every((key) => key === 'name' || key === 'arguments');
+  const rest = isPlain ? (params['arguments'] ?? {}) : params;
   const head = tool === '' ? method : `${method} ${tool}`;
   const body = JSON.stringify(rest, undefined, 2);
   return body === '{}' ? head : `${head}\n${body}`;

@@ -16,7 +16,9 @@ const CHALLENGE: Header = ['www-authenticate', 'Bearer realm="sallyport"'];
 
 export function denyMessage(refusal: HttpRefusal, message: RpcMessage | undefined): DeniedAnswer {
   const data = machineBlock(refusal);
-  if (message?.id === undefined || message.kind === 'response') {
+  // A client that is told 404 opens another session by itself.
+  const isSession = refusal.code === 'mcp.session_unknown';
+  if (message?.id === undefined || message.kind === 'response' || isSession) {
     const body = { jsonrpc: '2.0', id: null, error: { code: REFUSED, message: `Sallyport: ${refusal.message}`, data } };
     const headers = refusal.status === 401 ? [...HEADERS, CHALLENGE] : HEADERS;
     return { status: refusal.status, headers, body: json(body) };

@@ -4,7 +4,7 @@
  * Refuses batches, paths besides the server's one address, and sessions that were given to somebody else.
  */
 import { GatewayError } from '@sallyport/core';
-import { type Header, headerOf, hostOf, type RequestHead } from '@sallyport/http';
+import { type Header, headerOf, headerValues, hostOf, type RequestHead } from '@sallyport/http';
 import type { DialectSession, HttpDialect, RequestBody } from '@sallyport/http-session';
 import type { HttpFacts, McpTarget, Statement } from '@sallyport/model';
 import { answerPlan, type ListRules, sessionIdOf } from './answer.ts';
@@ -26,6 +26,9 @@ const SENT_HEADERS: ReadonlySet<string> = new Set([
   'tracestate',
 ]);
 
+/** Of two the first would be judged, and another read by the server. */
+const ONCE = ['mcp-session-id', 'mcp-protocol-version', 'last-event-id'] as const;
+
 /** @param memory what servers said of their tools at first */
 export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect {
   const watch = new ToolWatch(memory);
@@ -38,6 +41,8 @@ export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect
       requireAddress(request);
       const http = httpFacts(request, body);
       const id = sessionIdOf(request.headers);
+      for (const name of ONCE)
+        if (headerValues(request.headers, name).length > 1) throw new GatewayError('mcp.malformed', { reason: name });
       if (request.method !== 'POST') {
         if (request.method !== 'GET' && request.method !== 'DELETE') throw new GatewayError('http.method_refused');
         if (body !== undefined && body.size !== 0) throw new GatewayError('mcp.malformed', { reason: 'a body' });
@@ -73,7 +78,15 @@ function listRules(session: DialectSession, statement: Statement, watch: ToolWat
   const http = statement.facts.http as HttpFacts;
   const may = (method: string, params: Readonly<Record<string, unknown>>, changed = false): boolean => {
     const message: RpcMessage = { kind: 'request', id: 0, method, params, bytes: new Uint8Array(0), meaning: '' };
-    return session.road.gate.decide(statementOf({ message, http, changed }, target)).kind !== 'deny';
+    let asked: Statement;
+    try {
+      asked = statementOf({ message, http, changed }, target);
+    } catch (error) {
+      // A name that no call may have.
+      if (error instanceof GatewayError) return false;
+      throw error;
+    }
+    return session.road.gate.decide(asked).kind !== 'deny';
   };
   const { id } = session.resource;
   return {

@@ -3,9 +3,9 @@
  * detectors. A message is masked whole, so nothing is split. Refuses what it cannot vouch for by leaving it out.
  */
 import { GatewayError } from '@sallyport/core';
-import { JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mask';
+import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
-import { isObject, type JsonObject } from './message.ts';
+import { isObject, type JsonObject, parseExactly } from './message.ts';
 
 const WITHHELD = '[redacted]';
 const plans = new WeakMap<MaskSet, JsonPlan | undefined>();
@@ -15,32 +15,57 @@ export const masksAnything = ({ json, detect }: MaskSet): boolean => detect.leng
 /** @throws GatewayError `http.body_unmaskable` */
 export function maskMessage(message: JsonObject, masks: MaskSet, key: MaskKey | undefined): JsonObject {
   if (!masksAnything(masks)) return message;
-  const result = message['result'];
-  const byPath = isObject(result) ? { ...message, result: maskResult(result, masks, key) } : message;
-  return JSON.parse(masked(JSON.stringify(byPath), undefined, masks, key)) as JsonObject;
+  const texts = maskTexts(message, masks, key) as JsonObject;
+  const byPath = planOf(masks) === undefined ? texts : maskDocuments(texts, masks, key);
+  return parseExactly(masked(JSON.stringify(byPath), undefined, masks, key)) as JsonObject;
 }
 
-function maskResult(result: JsonObject, masks: MaskSet, key: MaskKey | undefined): JsonObject {
-  const made: Record<string, unknown> = { ...result };
-  if (made['structuredContent'] !== undefined)
-    made['structuredContent'] = maskDocument(made['structuredContent'], masks, key);
-  for (const name of ['content', 'contents'])
-    if (Array.isArray(made[name])) made[name] = made[name].map((item: unknown) => maskItem(item, masks, key));
-  if (Array.isArray(made['messages']))
-    made['messages'] = made['messages'].map((item: unknown) =>
-      isObject(item) ? { ...item, content: maskItem(item['content'], masks, key) } : item,
-    );
+/** Members of results that the protocol itself reads: lists of what there is, and what a session is opened with. */
+const PROTOCOLS_OWN: ReadonlySet<string> = new Set([
+  'tools',
+  'prompts',
+  'resources',
+  'resourceTemplates',
+  'protocolVersion',
+  'capabilities',
+  'serverInfo',
+]);
+/** Lists of items, each a document. */
+const ITEMS: ReadonlySet<string> = new Set(['content', 'contents', 'messages']);
+
+/** Where a document of the server's own may stand: paths count from each of them. */
+function maskDocuments(message: JsonObject, masks: MaskSet, key: MaskKey | undefined): JsonObject {
+  const shown = (value: unknown): unknown => (value === undefined ? undefined : maskDocument(value, masks, key));
+  const made: Record<string, unknown> = { ...message };
+  const { error, params, result } = message;
+  if (isObject(error))
+    made['error'] = { ...(shown(error) as JsonObject), data: shown(error['data']), code: error['code'] };
+  if (isObject(params))
+    made['params'] = shown({ ...params, ...('data' in params ? { data: shown(params['data']) } : {}) });
+  if (isObject(result)) {
+    const entries = Object.entries(result);
+    const rest = entries.filter(([name]) => !PROTOCOLS_OWN.has(name) && !ITEMS.has(name));
+    const own = entries.flatMap(([name, value]) => {
+      if (PROTOCOLS_OWN.has(name)) return [[name, value] as const];
+      if (ITEMS.has(name)) return [[name, Array.isArray(value) ? value.map(shown) : shown(value)] as const];
+      return [];
+    });
+    const inner = rest.map(([name, value]) => [name, isObject(value) ? shown(value) : value] as const);
+    made['result'] = { ...(shown(Object.fromEntries(inner)) as JsonObject), ...Object.fromEntries(own) };
+  } else if (result !== undefined) made['result'] = shown(result);
   return made;
 }
 
-/** Text, a resource with a text or bytes; pictures and sound pass. */
-function maskItem(item: unknown, masks: MaskSet, key: MaskKey | undefined): unknown {
-  if (!isObject(item)) return item;
-  const made: Record<string, unknown> = { ...item };
-  if (typeof made['text'] === 'string') made['text'] = maskText(made['text'], masks, key);
-  if (typeof made['blob'] === 'string') made['blob'] = maskBlob(made['blob'], masks, key);
-  if (isObject(made['resource'])) made['resource'] = maskItem(made['resource'], masks, key);
-  return made;
+/** Every text, wherever it stands; bytes of a resource that are a text; pictures and sound pass. */
+function maskTexts(value: unknown, masks: MaskSet, key: MaskKey | undefined, name = ''): unknown {
+  if (typeof value === 'string')
+    return name === 'blob' ? maskBlob(value, masks, key) : name === 'data' ? value : maskText(value, masks, key);
+  if (Array.isArray(value)) return value.map((item: unknown) => maskTexts(item, masks, key));
+  if (!isObject(value)) return value;
+  const isMedia = value['type'] === 'image' || value['type'] === 'audio';
+  return Object.fromEntries(
+    Object.entries(value).map(([at, inner]) => [at, maskTexts(inner, masks, key, at === 'data' && !isMedia ? '' : at)]),
+  );
 }
 
 function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): string {
@@ -57,15 +82,18 @@ function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): strin
   return maskDetected(text, masks.detect, key).text;
 }
 
-/** Bytes that are a text are masked as one. */
+/** Bytes that are a text are masked as one; in others detectors look for what they know. */
 function maskBlob(blob: string, masks: MaskSet, key: MaskKey | undefined): string {
   const bytes = Buffer.from(blob, 'base64');
   const text = bytes.toString('utf8');
-  return Buffer.from(text).equals(bytes) ? Buffer.from(maskText(text, masks, key)).toString('base64') : blob;
+  if (Buffer.from(text).equals(bytes)) return Buffer.from(maskText(text, masks, key)).toString('base64');
+  if (masks.detect.length === 0) return blob;
+  const masker = createStreamMasker(masks.detect, key);
+  return Buffer.concat([masker.push(bytes), masker.flush()]).toString('base64');
 }
 
 const maskDocument = (value: unknown, masks: MaskSet, key: MaskKey | undefined): unknown =>
-  JSON.parse(masked(JSON.stringify(value), planOf(masks), masks, key)) as unknown;
+  parseExactly(masked(JSON.stringify(value), planOf(masks), masks, key));
 
 function masked(text: string, plan: JsonPlan | undefined, { detect }: MaskSet, key: MaskKey | undefined): string {
   const masker = new JsonMasker({ plan, detect, key });

@@ -46,6 +46,8 @@ export function readMessage(bytes: Uint8Array): RpcMessage {
   if (params !== undefined && !isObject(params)) throw malformed('params is no object');
   const given = params ?? {};
   requireSpelling(given, PARAMS);
+  // Some servers read a text that is JSON: nothing in it would be judged.
+  if (given['arguments'] != null && !isObject(given['arguments'])) throw malformed('arguments is no object');
   const sent = { ...given };
   delete sent['_meta'];
   const progress = isObject(given['_meta']) ? given['_meta']['progressToken'] : undefined;
@@ -94,13 +96,20 @@ interface RawJson {
 }
 const JSON_RAW = JSON as unknown as RawJson;
 
-/** Numbers that JavaScript would write in another way stay as they are written. Of two equal keys the last one counts, for whoever reads it next too. */
+/**
+ * Numbers that JavaScript would write in another way stay as they are written. Of two equal keys the last one counts, for
+ * whoever reads it next too.
+ * @throws SyntaxError
+ */
+export const parseExactly = (text: string): unknown =>
+  JSON.parse(text, ((_key: string, value: unknown, context: { readonly source?: string }) =>
+    typeof value === 'number' && context.source !== undefined && String(value) !== context.source
+      ? JSON_RAW.rawJSON(context.source)
+      : value) as (key: string, value: unknown) => unknown);
+
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text, ((_key: string, value: unknown, context: { readonly source?: string }) =>
-      typeof value === 'number' && context.source !== undefined && String(value) !== context.source
-        ? JSON_RAW.rawJSON(context.source)
-        : value) as (key: string, value: unknown) => unknown);
+    return parseExactly(text);
   } catch (cause) {
     throw new GatewayError('mcp.malformed', { reason: 'no JSON' }, { cause });
   }

@@ -5,7 +5,7 @@
  */
 import { type ErrorCode, LIMITS } from '@sallyport/core';
 import type { BodyMasker } from '@sallyport/http';
-import { isObject, type JsonObject } from './message.ts';
+import { isObject, type JsonObject, parseExactly } from './message.ts';
 
 /** What the client gets of a message; undefined = nothing. */
 export type Rewrite = (message: JsonObject) => JsonObject | undefined;
@@ -51,7 +51,7 @@ abstract class Gathering implements BodyMasker {
   /** @returns JSON; undefined when nothing of it is shown */
   protected rewritten(text: string): string | undefined {
     try {
-      const read = JSON.parse(text) as unknown;
+      const read = parseExactly(text);
       if (Array.isArray(read)) {
         const all = read.flatMap((item) => (isObject(item) ? (this.rewrite(item) ?? []) : []));
         return JSON.stringify(all);
@@ -93,6 +93,13 @@ export class EventMessages extends Gathering {
   #data: string[] = [];
   /** Of the event so far. */
   #size = 0;
+  readonly #mayShow: (value: string) => boolean;
+
+  /** @param mayShow whether an event's id or name goes on: nothing takes the place of one that is masked */
+  constructor(rewrite: Rewrite, mayShow: (value: string) => boolean = () => true) {
+    super(rewrite);
+    this.#mayShow = mayShow;
+  }
 
   push(chunk: Uint8Array): Uint8Array {
     const out: string[] = [];
@@ -133,7 +140,7 @@ export class EventMessages extends Gathering {
     const field = colon === -1 ? line : line.slice(0, colon);
     const value = colon === -1 ? '' : line.slice(colon + 1).replace(/^ /, '');
     if (field === 'data') this.#data.push(value);
-    else if (FIELDS.has(field)) this.#event.push(`${field}: ${value}\n`);
+    else if (FIELDS.has(field) && this.#mayShow(value)) this.#event.push(`${field}: ${value}\n`);
     this.#size += line.length;
     if (this.#size > LIMITS.mcpMessageBytesMax) this.fail();
   }

@@ -1,0 +1,71 @@
+/** Every row of rows/mcp.ts through the dialect's plan for an answer: one document, and events in three ways of ending a line. */
+import { type Header, type RequestHead, readTarget } from '@sallyport/http';
+import type { MaskSet } from '@sallyport/model';
+import { createMcpDialect } from '@sallyport/protocol-http';
+import { testResource } from '@sallyport/testkit';
+import { describe, expect, test } from 'vitest';
+import { MCP_LEAKS, NEVER } from './rows/mcp.ts';
+
+type Dialect = ReturnType<typeof createMcpDialect>;
+const MASKS: MaskSet = {
+  columns: [],
+  detect: [{ detect: 'email', with: 'redact' }],
+  json: [{ path: 'people[].ssn', with: 'redact' }],
+};
+const REQUEST: RequestHead = {
+  ...readTarget('/'),
+  method: 'POST',
+  scheme: 'https',
+  authority: 'agent',
+  headers: [],
+  version: '1.1',
+  framing: { kind: 'none' },
+  expectContinue: false,
+  upgrade: '',
+};
+const session = {
+  road: { info: { principal: { id: 'bot' } }, maskKey: undefined, gate: { decide: () => ({ kind: 'allow' }) } },
+  resource: { ...testResource({}), mcp: { url: 'https://tools.example.com/mcp' } },
+} as unknown as Parameters<Dialect['answer']>[2];
+const statement = { facts: { http: {} } } as unknown as Parameters<Dialect['answer']>[4];
+
+function shown(type: string, bytes: Buffer, step: number): string {
+  const headers: readonly Header[] = [['content-type', type]];
+  const response = { status: 200, headers, framing: { kind: 'stream' } } as const;
+  const { masker } = createMcpDialect().answer(REQUEST, response, session, MASKS, statement);
+  const out: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += step) out.push(Buffer.from(masker!.push(bytes.subarray(at, at + step))));
+  out.push(Buffer.from(masker!.end()));
+  expect(masker!.failed).toBeUndefined();
+  return Buffer.concat(out).toString();
+}
+
+function expectHidden(text: string, shows: string, never: readonly string[]): void {
+  for (const value of [...NEVER, ...never]) expect(text).not.toContain(value);
+  for (const [, blob = ''] of text.matchAll(/"blob":"([^"]*)"/g))
+    for (const value of NEVER) expect(Buffer.from(blob, 'base64').toString('latin1')).not.toContain(value);
+  expect(text).toContain(shows);
+}
+
+describe('what an MCP server says', () => {
+  test.each(MCP_LEAKS)('$name', ({ message, shows, never = [] }) => {
+    const whole = JSON.stringify({ jsonrpc: '2.0', ...message });
+    const pretty = JSON.stringify({ jsonrpc: '2.0', ...message }, undefined, 1);
+    for (const text of [whole, pretty, `[${whole}]`])
+      for (const step of [1, text.length])
+        expectHidden(shown('application/json', Buffer.from(text), step), shows, never);
+    for (const end of ['\n', '\r', '\r\n'])
+      for (const text of [whole, pretty]) {
+        const event = ['event: message', ...text.split('\n').map((line) => `data: ${line}`), '', ''].join(end);
+        const bytes = Buffer.from(event.repeat(2));
+        for (const step of [1, bytes.length]) expectHidden(shown('text/event-stream', bytes, step), shows, never);
+      }
+  });
+
+  test('events: ids, names and comments', () => {
+    const mail = NEVER[2]!;
+    const text = `: ${mail}\nid: ${mail}\nevent: ${mail}\nretry: ${mail}\n${mail}: x\ndata: {"jsonrpc":"2.0","id":1,"result":{}}\n\nid: ${mail}\n\n`;
+    for (const step of [1, text.length])
+      expectHidden(shown('text/event-stream', Buffer.from(text), step), '"result":{}', []);
+  });
+});

@@ -1,0 +1,99 @@
+/**
+ * Values in what an MCP server says, and where they were hidden there. None may come to the client: not in an answer that is one
+ * document, and not in events, whole or a byte at a time. Rows never leave.
+ */
+export const SSN = '078-05-1120';
+const MAIL = 'ada.lovelace@example.com';
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+export const NEVER: readonly string[] = [SSN, '05-1120', MAIL, 'lovelace@', base64(SSN), base64(MAIL)];
+
+export interface McpLeak {
+  readonly name: string;
+  /** `jsonrpc` is added. */
+  readonly message: object;
+  /** What must come, so that it is not empty for another reason. */
+  readonly shows: string;
+  /** Besides the values above. */
+  readonly never?: readonly string[];
+}
+
+const PERSON = { people: [{ name: 'Ada', ssn: SSN }], note: `to ${MAIL}` };
+const TEXT = JSON.stringify(PERSON);
+const ok = (result: unknown): object => ({ id: 1, result });
+const blob = (bytes: Buffer): object => ok({ contents: [{ uri: 'a:b', blob: bytes.toString('base64') }], end: 1 });
+
+/** `people[].ssn` is masked by its path, e-mail addresses wherever they stand. */
+export const MCP_LEAKS: readonly McpLeak[] = [
+  { name: 'structured content', message: ok({ content: [], structuredContent: PERSON }), shows: 'Ada' },
+  { name: 'a text that is JSON', message: ok({ content: [{ type: 'text', text: TEXT }] }), shows: 'Ada' },
+  {
+    name: 'a text that is JSON behind spaces',
+    message: ok({ content: [{ type: 'text', text: `\n ${TEXT}` }] }),
+    shows: 'Ada',
+  },
+  { name: 'a text', message: ok({ content: [{ type: 'text', text: `Write to ${MAIL}, Ada` }] }), shows: 'Ada' },
+  { name: 'a member of an item', message: ok({ content: [{ type: 'text', text: 'x', ...PERSON }] }), shows: 'Ada' },
+  { name: 'a member beside the content', message: ok({ content: [], ...PERSON }), shows: 'Ada' },
+  { name: 'a member of the server’s own beside it', message: ok({ content: [], answer: PERSON }), shows: 'Ada' },
+  { name: 'a result of the server’s own', message: ok(PERSON), shows: 'Ada' },
+  { name: 'a result’s _meta', message: ok({ content: [], _meta: PERSON }), shows: 'Ada' },
+  { name: 'an error’s text', message: { id: 1, error: { code: -1, message: `no ${MAIL}, Ada` } }, shows: 'Ada' },
+  { name: 'an error’s text that is JSON', message: { id: 1, error: { code: -1, message: TEXT } }, shows: 'Ada' },
+  { name: 'an error’s data', message: { id: 1, error: { code: -1, message: 'no', data: PERSON } }, shows: 'Ada' },
+  { name: 'an error’s data as text', message: { id: 1, error: { code: -1, message: 'no', data: TEXT } }, shows: 'Ada' },
+  {
+    name: 'a progress notification',
+    message: { method: 'notifications/progress', params: { progressToken: 1, progress: 1, message: `${MAIL} Ada` } },
+    shows: 'Ada',
+  },
+  {
+    name: 'a progress notification that is JSON',
+    message: { method: 'notifications/progress', params: { progressToken: 1, progress: 1, message: TEXT } },
+    shows: 'Ada',
+  },
+  {
+    name: 'a log message',
+    message: { method: 'notifications/message', params: { level: 'info', data: PERSON } },
+    shows: 'Ada',
+  },
+  {
+    name: 'a log message that is JSON',
+    message: { method: 'notifications/message', params: { data: TEXT } },
+    shows: 'Ada',
+  },
+  { name: 'a notification of its own', message: { method: 'vendor/told', params: PERSON }, shows: 'Ada' },
+  {
+    name: 'a question to the client',
+    message: {
+      id: 7,
+      method: 'sampling/createMessage',
+      params: { messages: [{ role: 'user', content: { type: 'text', text: TEXT } }] },
+    },
+    shows: 'Ada',
+  },
+  {
+    name: 'a prompt',
+    message: ok({ messages: [{ role: 'user', content: { type: 'text', text: TEXT } }] }),
+    shows: 'Ada',
+  },
+  { name: 'a resource’s text', message: ok({ contents: [{ uri: 'a:b', text: TEXT }] }), shows: 'Ada' },
+  { name: 'a resource’s bytes', message: blob(Buffer.from(TEXT)), shows: '"end":1', never: [base64(TEXT)] },
+  {
+    name: 'a resource’s bytes that are no text',
+    message: blob(Buffer.concat([Buffer.of(0xff, 0x00), Buffer.from(` ${MAIL} `), Buffer.of(0xff)])),
+    shows: '"end":1',
+  },
+  {
+    name: 'a resource within content',
+    message: ok({ content: [{ type: 'resource', resource: { uri: 'a:b', text: TEXT } }] }),
+    shows: 'Ada',
+  },
+  {
+    name: 'a link’s address',
+    message: ok({ content: [{ type: 'resource_link', name: 'Ada', uri: `mailto:${MAIL}` }] }),
+    shows: 'Ada',
+  },
+  { name: 'a completion', message: ok({ completion: { values: [MAIL, 'Ada'] } }), shows: 'Ada' },
+  { name: 'an address as a key', message: ok({ structuredContent: { [MAIL]: 1, a: 'Ada' } }), shows: 'Ada' },
+];
