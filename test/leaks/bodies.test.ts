@@ -74,12 +74,13 @@ describe('bodies of a service', () => {
       credential: 'leaks-api-key',
       http: { url: `http://127.0.0.1:${port}`, private: true, inject: { as: 'header', name: 'x-key' } },
     });
-    await admin.call('POST', '/v1/grants', { name: NAME, principal: 'carla', resource: NAME, effects: ['read'] });
     await admin.call('POST', '/v1/apply', {
       documents: [{ file: 'leaks-bodies.yaml', text: POLICY }],
       dryRun: false,
       prune: false,
     });
+    // Last: before the masks are in force nothing is let through, so that nothing is recorded without them.
+    await admin.call('POST', '/v1/grants', { name: NAME, principal: 'carla', resource: NAME, effects: ['read'] });
     token = await accessToken(dev.rest, dev.principals['carla']?.token ?? '', NAME);
     // The resource and its masks are in force a moment after they were made.
     for (const until = Date.now() + 40_000; ; ) {
