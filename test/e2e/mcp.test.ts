@@ -12,9 +12,11 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { Server } from '@modelcontextprotocol/sdk/server/index.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { sshdMissing } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { accessToken, restClient } from '../../scripts/stack/rest.ts';
 import { type Cli, openCli, PROGRAM } from './cli-process.ts';
+import { openBed } from './ssh-bed.ts';
 
 const dev = inject('dev');
 const admin = restClient(dev.rest, dev.principals['admin']?.token ?? '');
@@ -35,6 +37,15 @@ rules:
 masks:
   - { json: ["people[].ssn"], with: redact }
   - { detect: [email], with: redact }
+---
+kind: Policy
+name: e2e-tools-sql
+resources: { names: [payments-db] }
+rules:
+  - name: deletions
+    when: sql.statements.exists(s, s.kind == "delete")
+    verdict: hold
+    approval: { groups: [dba], count: 1, expires: 5m }
 `;
 
 describe('MCP', () => {
@@ -88,7 +99,13 @@ describe('MCP', () => {
   }, 60_000);
   afterAll(async () => {
     for (const client of opened) await client.close().catch(() => undefined);
-    for (const what of ['policies/e2e-tools', 'grants/e2e-tools', 'resources/e2e-tools', 'credentials/e2e-tools-key'])
+    for (const what of [
+      'policies/e2e-tools',
+      'policies/e2e-tools-sql',
+      'grants/e2e-tools',
+      'resources/e2e-tools',
+      'credentials/e2e-tools-key',
+    ])
       await admin.call('DELETE', `/v1/${what}`).catch(() => undefined);
     cli.end();
     service.closeAllConnections();
@@ -147,6 +164,15 @@ describe('MCP', () => {
   const textOf = (result: unknown): string =>
     (result as { content: { text: string }[] }).content.map(({ text }) => text).join('\n');
 
+  /** The agent says an id before the control plane has the request: soon it has. */
+  const answer = (id: string, what: 'approve' | 'deny') =>
+    expect
+      .poll(
+        () => ana.call('POST', `/v1/approvals/${id}/${what}`, { reason: 'Asked by a test.' }).then(() => id, String),
+        { timeout: 20_000 },
+      )
+      .toBe(id);
+
   test('tools are listed without what nobody may call, called with the server’s own key, and results masked', async () => {
     const client = await connect();
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['find_people', 'pay']);
@@ -176,7 +202,7 @@ describe('MCP', () => {
     expect(held.isError).toBe(true);
     expect(held.isError).toBe(true);
     const id = /apr-[a-z0-9]+/.exec(textOf(held))?.[0] ?? '';
-    await ana.call('POST', `/v1/approvals/${id}/approve`, {});
+    await answer(id, 'approve');
     let result = await pay();
     for (let i = 0; i < 100 && result.isError === true; i++) {
       await new Promise((next) => setTimeout(next, 100));
@@ -227,37 +253,135 @@ describe('MCP', () => {
     expect(answer.status).toBe(404);
   });
 
-  test('sallyport mcp: an AI agent lists what it may reach, runs SQL, and is told what a held call waits for', async () => {
-    const client = new Client({ name: 'e2e-stdio', version: '1' });
-    await client.connect(
-      new StdioClientTransport({
-        command: process.execPath,
-        args: [PROGRAM, '--as', 'carla', 'mcp'],
-        env: cli.env as Record<string, string>,
-        stderr: 'inherit',
-      }) as never,
-    );
-    opened.push(client);
-    expect((await client.listTools()).tools.map(({ name }) => name).sort()).toEqual([
-      'call_api',
-      'check_approval',
-      'kube_get',
-      'list_resources',
-      'run_command',
-      'run_sql',
-    ]);
-    expect(textOf(await client.callTool({ name: 'list_resources', arguments: {} }))).toContain('"e2e-tools"');
-    const rows = await client.callTool({
-      name: 'run_sql',
-      arguments: { resource: 'payments-db', sql: 'select 41 + 1 as answer' },
+  describe('sallyport mcp', () => {
+    let model: Client;
+    const ask = async (name: string, args: Readonly<Record<string, unknown>>) => {
+      const result = await model.callTool({ name, arguments: args });
+      return { text: textOf(result), isError: result.isError === true };
+    };
+    beforeAll(async () => {
+      model = new Client({ name: 'e2e-stdio', version: '1' });
+      await model.connect(
+        new StdioClientTransport({
+          command: process.execPath,
+          args: [PROGRAM, '--as', 'payments-bot', 'mcp'],
+          env: cli.env as Record<string, string>,
+          stderr: 'inherit',
+        }) as never,
+      );
+      opened.push(model);
     });
-    expect(textOf(rows)).toContain('answer\n42\n(1 rows)');
-    const missing = await client.callTool({ name: 'run_sql', arguments: { resource: 'no-such-db', sql: 'select 1' } });
-    expect(missing.isError).toBe(true);
-    expect((await client.callTool({ name: 'check_approval', arguments: { approval_id: 'apr-none' } })).isError).toBe(
-      true,
+
+    test('an AI agent lists what it may reach, and runs SQL', async () => {
+      expect((await model.listTools()).tools.map(({ name }) => name).sort()).toEqual([
+        'call_api',
+        'check_approval',
+        'kube_get',
+        'list_resources',
+        'run_command',
+        'run_sql',
+      ]);
+      expect((await ask('list_resources', {})).text).toContain('"payments-db"');
+      const sql = { resource: 'payments-db', sql: 'select 41 + 1 as answer' };
+      expect((await ask('run_sql', sql)).text).toContain('answer\n42\n(1 rows)');
+      expect(await ask('run_sql', { resource: 'no-such-db', sql: 'select 1' })).toMatchObject({ isError: true });
+      expect(await ask('check_approval', { approval_id: 'apr-none' })).toMatchObject({ isError: true });
+    });
+
+    test('rows that are not shown are counted, and an answer without an end is ended', async () => {
+      const many = await ask('run_sql', {
+        resource: 'payments-db',
+        sql: "select g as n from generate_series(1, 30000) g; select 'b' as last",
+        max_rows: 3,
+      });
+      expect(many.text).toBe(
+        'n\n1\n2\n3\n… 29997 more rows: use LIMIT, or max_rows\n(30000 rows)\n\nlast\nb\n(1 rows)',
+      );
+      const endless = await ask('run_sql', {
+        resource: 'payments-db',
+        sql: "select repeat('x', 100000), generate_series(1, 1000000000)",
+      });
+      expect(endless.isError).toBe(true);
+      expect(endless.text.length).toBeLessThan(5_000);
+    });
+
+    test('a held DELETE says who is asked for what; check_approval gives its outcome once it was approved', async () => {
+      const held = await ask('run_sql', { resource: 'payments-db', sql: 'delete from payments where id = -901' });
+      expect(held, held.text).toMatchObject({ isError: false });
+      expect(held.text).toMatch(/dba/);
+      const id = /apr-[a-z0-9]+/.exec(held.text)?.[0] ?? '';
+      expect((await ask('check_approval', { approval_id: id })).text).toContain('waits for a person');
+      await answer(id, 'approve');
+      const done = await ask('check_approval', { approval_id: id, wait_seconds: 40 });
+      expect(done).toMatchObject({ isError: false });
+      expect(done.text).toBe('DELETE 0');
+      // Told once; then what the control plane knows.
+      expect((await ask('check_approval', { approval_id: id })).text).toMatch(
+        new RegExp(`Approval ${id} on payments-db`),
+      );
+    });
+
+    test('a held DELETE that is denied did not run, and the outcome says so', async () => {
+      const held = await ask('run_sql', { resource: 'payments-db', sql: 'delete from payments where id = 1' });
+      const id = /apr-[a-z0-9]+/.exec(held.text)?.[0] ?? '';
+      await answer(id, 'deny');
+      const done = await ask('check_approval', { approval_id: id, wait_seconds: 40 });
+      expect(done.isError).toBe(true);
+      const rows = await ask('run_sql', {
+        resource: 'payments-db',
+        sql: 'select count(*) as kept from payments where id = 1',
+      });
+      expect(rows.text).toContain('kept\n1');
+    });
+
+    test.skipIf(sshdMissing)(
+      'a command runs on a host, with its exit code and what it said',
+      async () => {
+        const bed = await openBed(dev);
+        try {
+          await bed.host('mcp-host', { effects: ['read', 'write', 'exec'] });
+          const carlas = new Client({ name: 'e2e-stdio', version: '1' });
+          await carlas.connect(
+            new StdioClientTransport({
+              command: process.execPath,
+              args: [PROGRAM, '--as', 'carla', 'mcp'],
+              env: bed.cli.env as Record<string, string>,
+              stderr: 'inherit',
+            }) as never,
+          );
+          opened.push(carlas);
+          const result = await carlas.callTool({
+            name: 'run_command',
+            arguments: { resource: 'mcp-host', command: 'echo out; echo err >&2; exit 3' },
+          });
+          expect(textOf(result)).toBe('out\nstderr:\nerr\n(exit code 3)');
+          expect(result.isError).toBe(true);
+        } finally {
+          await bed.stop();
+        }
+      },
+      120_000,
     );
-  }, 60_000);
+
+    test('an API is called with its own key; signing in is not the caller’s', async () => {
+      const answer = await ask('call_api', {
+        resource: 'payments-api',
+        path: '/v1/customers?limit=2',
+        headers: { authorization: 'Bearer mine' },
+      });
+      expect(answer, answer.text).toMatchObject({ isError: false });
+      expect(answer.text).toMatch(/^HTTP 200 application\/json/);
+      expect(await ask('call_api', { resource: 'payments-db', path: '/' })).toMatchObject({ isError: true });
+    });
+
+    test('tools say which resources they are for', async () => {
+      const kube = await ask('kube_get', { resource: 'payments-api', kind: 'pods' });
+      expect(kube.isError).toBe(true);
+      expect(kube.text).toContain('kubernetes');
+      expect((await ask('kube_get', { resource: 'payments-api', kind: '../pods' })).text).toContain('no name');
+      expect(await ask('run_command', { resource: 'payments-db', command: 'id' })).toMatchObject({ isError: true });
+    });
+  });
 });
 
 /** fetch over the agent's certificate. */

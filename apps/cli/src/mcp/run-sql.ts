@@ -4,7 +4,7 @@ import { openWayIn, type WayInOptions } from '../proxy/way-in.ts';
 import { openSqlConnection, type StatementResult } from '../sql/connection.ts';
 import { refusalOf, type ServerFields, SqlError } from '../sql/sql-error.ts';
 import type { Held, Outcome } from './held-calls.ts';
-import { cut, failed } from './results.ts';
+import { cut, failed, TEXT_MAX } from './results.ts';
 
 export interface SqlCall {
   readonly resource: string;
@@ -14,6 +14,8 @@ export interface SqlCall {
 }
 
 export const ROWS_DEFAULT = 200;
+/** Of an answer, kept or not: whoever wants more asks for less at a time. */
+const READ_MAX = 64 * 1024 * 1024;
 
 export async function runSql(
   context: Context,
@@ -28,8 +30,9 @@ export async function runSql(
     const cancel = (): void => void connection.cancel().catch(() => undefined);
     signal.addEventListener('abort', cancel, { once: true });
     try {
-      const results = await connection.run(call.sql);
-      return { text: cut(results.map((result) => render(result, call.max_rows ?? ROWS_DEFAULT)).join('\n\n')) };
+      const rowsMax = call.max_rows ?? ROWS_DEFAULT;
+      const results = await connection.run(call.sql, { rowsMax, keptMax: TEXT_MAX, readMax: READ_MAX });
+      return { text: cut(results.map(render).join('\n\n')) };
     } finally {
       signal.removeEventListener('abort', cancel);
       await connection.close();
@@ -57,13 +60,12 @@ function refused(error: unknown): Outcome {
 }
 
 /** Tab-separated, as psql -A would: the cheapest form that every model reads. */
-function render({ command, count, columns, rows }: StatementResult, rowsMax: number): string {
+function render({ command, count, columns, rows }: StatementResult): string {
   if (columns.length === 0) return count === null ? command : `${command} ${count}`;
-  const shown = rows
-    .slice(0, rowsMax)
-    .map((row) => row.map((cell) => (cell === null ? 'NULL' : clean(cell))).join('\t'));
-  const rest = rows.length > rowsMax ? [`… ${rows.length - rowsMax} more rows: use LIMIT, or max_rows`] : [];
-  return [columns.map(clean).join('\t'), ...shown, ...rest, `(${rows.length} rows)`].join('\n');
+  const shown = rows.map((row) => row.map((cell) => (cell === null ? 'NULL' : clean(cell))).join('\t'));
+  const all = count ?? rows.length;
+  const rest = all > rows.length ? [`… ${all - rows.length} more rows: use LIMIT, or max_rows`] : [];
+  return [columns.map(clean).join('\t'), ...shown, ...rest, `(${all} rows)`].join('\n');
 }
 
 const clean = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('\t', '\\t').replaceAll('\n', '\\n');

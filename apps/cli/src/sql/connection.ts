@@ -17,11 +17,21 @@ export interface StatementResult extends ResultTable {
   readonly count: number | null;
 }
 
+/** How much of an answer is wanted. */
+export interface AnswerBound {
+  /** Rows that are kept of each statement; the rest are counted. */
+  readonly rowsMax: number;
+  /** Characters of values that are kept of the whole answer. */
+  readonly keptMax: number;
+  /** Characters that are read, kept or not, before the server is asked to stop. */
+  readonly readMax: number;
+}
+
 export type TransactionStatus = 'idle' | 'open' | 'failed';
 
 export interface SqlConnection {
   /** Simple protocol: the text may hold several statements. @throws SqlError */
-  run(text: string): Promise<readonly StatementResult[]>;
+  run(text: string, bound?: AnswerBound): Promise<readonly StatementResult[]>;
   /** Asks the server to stop what runs now (CancelRequest). */
   cancel(): Promise<void>;
   status(): TransactionStatus;
@@ -57,17 +67,34 @@ export async function openSqlConnection(
     onReady?.();
   });
 
+  const cancel = async (): Promise<void> => {
+    const { processID, secretKey } = client as unknown as { readonly processID: number; readonly secretKey: number };
+    const packet = Buffer.alloc(16);
+    packet.writeInt32BE(16, 0);
+    packet.writeInt32BE(CANCEL_REQUEST, 4);
+    packet.writeInt32BE(processID, 8);
+    packet.writeInt32BE(secretKey, 12);
+    const socket = await dialAgent(way.endpoints, way.root);
+    socket.on('error', () => socket.destroy());
+    await new Promise<void>((resolve) => {
+      socket.once('close', () => resolve());
+      socket.resume();
+      socket.end(packet);
+    });
+  };
+
   return {
-    run: async (text) => {
+    run: async (text, bound) => {
       if (lost !== undefined) throw asSqlError(lost);
       const ready = new Promise<void>((resolve) => {
         onReady = resolve;
       });
       try {
-        const answer = await client.query<(string | null)[]>({ text, rowMode: 'array' });
-        const results = Array.isArray(answer)
-          ? (answer as unknown as pg.QueryArrayResult<(string | null)[]>[])
-          : [answer];
+        const answer =
+          bound === undefined
+            ? await client.query<Row>({ text, rowMode: 'array' })
+            : await readBounded(client, text, bound, () => void cancel().catch(() => undefined));
+        const results = Array.isArray(answer) ? (answer as unknown as pg.QueryArrayResult<Row>[]) : [answer];
         return results.map((result) => ({
           command: result.command ?? '',
           count: result.rowCount,
@@ -79,25 +106,38 @@ export async function openSqlConnection(
         throw asSqlError(error);
       }
     },
-    cancel: async () => {
-      const { processID, secretKey } = client as unknown as { readonly processID: number; readonly secretKey: number };
-      const packet = Buffer.alloc(16);
-      packet.writeInt32BE(16, 0);
-      packet.writeInt32BE(CANCEL_REQUEST, 4);
-      packet.writeInt32BE(processID, 8);
-      packet.writeInt32BE(secretKey, 12);
-      const socket = await dialAgent(way.endpoints, way.root);
-      socket.on('error', () => socket.destroy());
-      await new Promise<void>((resolve) => {
-        socket.once('close', () => resolve());
-        socket.resume();
-        socket.end(packet);
-      });
-    },
+    cancel,
     status: () => status,
     ended,
     close: () => client.end().catch(() => undefined),
   };
+}
+
+type Row = (string | null)[];
+
+/** Rows one by one, so that those that nobody wants are gone when the next comes. */
+function readBounded(
+  client: pg.Client,
+  text: string,
+  { rowsMax, keptMax, readMax }: AnswerBound,
+  stop: () => void,
+): Promise<pg.QueryArrayResult<Row>> {
+  const query = new pg.Query({ text, rowMode: 'array' } as pg.QueryConfig) as unknown as EventEmitter & pg.Submittable;
+  let [kept, read] = [0, 0];
+  query.on('row', (row: Row, result: pg.QueryArrayResult<Row>) => {
+    const size = row.reduce((sum, cell) => sum + (cell?.length ?? 4), row.length);
+    const before = read;
+    read += size;
+    if (before <= readMax && read > readMax) stop();
+    if (result.rows.length >= rowsMax || kept + size > keptMax) return;
+    kept += size;
+    result.rows.push(row);
+  });
+  return new Promise((resolve, reject) => {
+    query.once('end', resolve);
+    query.once('error', reject);
+    client.query(query);
+  });
 }
 
 async function connect(
