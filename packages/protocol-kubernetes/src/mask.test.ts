@@ -84,6 +84,7 @@ describe('a mask on the data of Secrets', () => {
     for (const headers of [
       [['content-type', 'application/vnd.kubernetes.protobuf']],
       [['content-type', 'application/cbor']],
+      [['content-type', 'application/yaml']],
       [
         ['content-type', 'application/json'],
         ['content-encoding', 'gzip'],
