@@ -44,11 +44,10 @@ test('without the control plane a registered host that was never called is calle
   const token = await accessToken(dev.rest, dev.principals['carla']?.token ?? '', 'faults-api');
   const issuer = path.join(dir, 'interception.pem');
   writeFileSync(issuer, await (await fetch(`${dev.rest}/v1/ca/interception`)).text());
+  const tls = ['--cacert', issuer, '--proxy-cacert', dev.ca];
+  const fixed = ['-sS', '-m', '20', ...tls, '-x', `https://127.0.0.1:${dev.agent.https}`, '--proxy-user', `x:${token}`];
   const called = (host: string): Promise<string> =>
-    promisify(execFile)('curl', [
-      ...['-sS', '-m', '20', '--cacert', issuer, '-x', `https://127.0.0.1:${dev.agent.https}`],
-      ...['--proxy-cacert', dev.ca, '--proxy-user', `x:${token}`, `https://${host}/v1/x`],
-    ]).then(({ stdout }) => stdout, String);
+    promisify(execFile)('curl', [...fixed, `https://${host}/v1/x`]).then(({ stdout }) => stdout, String);
   await expect.poll(() => called('first.faults.test'), { timeout: 40_000 }).toBe('key of-the-service');
 
   await stack.controlPlane().stop('SIGKILL');

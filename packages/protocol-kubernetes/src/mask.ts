@@ -33,7 +33,7 @@ export function planAnswer(
   const type = (headerOf(response.headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
   const coding = headerOf(response.headers, 'content-encoding') ?? 'identity';
   // YAML is not asked for where something is masked by its path; a server of its own kind may send it all the same.
-  const isUnread = UNREADABLE.test(type) || (plan !== undefined && /yaml$/.test(type));
+  const isUnread = UNREADABLE.test(type) || (plan !== undefined && type.endsWith('yaml'));
   if (coding !== 'identity' || isUnread) throw new GatewayError('http.body_unmaskable', { type, coding });
   if (JSON_TYPE.test(type)) return { ...changed, ...jsonPlan(plan, masks, key) };
   if (TEXT.test(type) || type === '') return { ...changed, masker: textMasker(masks, key) };
