@@ -113,10 +113,17 @@ describe.skipIf(sshdMissing)('a session over SSH', () => {
       expect((await bed.program('ssh', host, ['-W', `127.0.0.1:${port}`, host.name])).code).toBe(255);
       const remote = ['-o', 'ExitOnForwardFailure=yes', '-N', '-R', `${await freePort()}:127.0.0.1:${port}`];
       expect((await bed.program('ssh', host, [...remote, host.name])).code).toBe(255);
-      const local = await freePort();
-      const forwarding = bed.talk(host, ['-N', '-L', `${local}:127.0.0.1:${port}`, host.name]);
-      await until(async () => ((await knock(local)) === 'closed' ? true : undefined));
-      forwarding.kill();
+      // A free port may be taken by somebody's way out before ssh has it: then another one is tried.
+      await until(async () => {
+        const local = await freePort();
+        const listens = ['-o', 'ExitOnForwardFailure=yes', '-N', '-L', `${local}:127.0.0.1:${port}`];
+        const forwarding = bed.talk(host, [...listens, host.name]);
+        try {
+          return await until(async () => ((await knock(local)) === 'closed' ? true : undefined), 8_000);
+        } finally {
+          forwarding.kill();
+        }
+      }, 40_000);
       expect(arrived).toBe(0);
       const carried = await bed.program('ssh', host, ['-A', '-X', host.name, 'echo "-$SSH_AUTH_SOCK-$DISPLAY-"']);
       expect(carried.stdout.toString(), carried.stderr).toBe('---\n');
