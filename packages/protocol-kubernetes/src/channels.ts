@@ -2,7 +2,9 @@
  * The channels of exec and attach inside WebSocket messages: the first byte says which. Refuses other subprotocols than the two
  * that tell how a command ended. Kubernetes, staging/src/k8s.io/apimachinery/pkg/util/remotecommand/constants.go.
  */
-import { FrameReader } from './codec.ts';
+import { randomBytes } from 'node:crypto';
+import { GatewayError } from '@sallyport/core';
+import { encodeWebSocketFrame, type FrameHead, FrameReader, type FrameSink, OPCODES } from '@sallyport/http';
 
 export const STDIN = 0;
 export const STDOUT = 1;
@@ -19,7 +21,7 @@ export const TUNNEL_SUBPROTOCOL = 'SPDY/3.1+portforward.k8s.io';
 const WHOLE_BYTES_MAX = 64 * 1024;
 
 export interface ChannelSink {
-  /** A piece of a stream's bytes, lent for the call. */
+  /** A piece of a stream's bytes, lent for the call; none for a message that has none. */
   stream(channel: number, bytes: Buffer): void;
   /** A whole message of the channels that carry none. */
   whole(channel: number, bytes: Buffer): void;
@@ -31,35 +33,73 @@ export interface ChannelSink {
 
 const isStream = (channel: number): boolean => channel <= STDERR;
 
+/** Of one frame; more is no stream of a terminal or a file (client-go sends 32 KiB). */
+const FRAME_BYTES_MAX = 64 * 1024 * 1024;
+const malformed = (reason: string): GatewayError => new GatewayError('kubernetes.stream', { reason });
+
 /** Bytes of one side in, channels out. */
-export function channelReader(fromClient: boolean, sink: ChannelSink): FrameReader {
-  let channel = -1;
-  let gathered: Buffer[] = [];
-  let size = 0;
-  return new FrameReader(fromClient, {
-    control: (opcode, payload) => sink.control(opcode, payload),
-    data: (opcode, bytes, first, last) => {
-      if (opcode !== 2) return sink.odd('a text message');
-      let rest = bytes;
-      if (first) channel = -1;
-      if (channel < 0 && rest.length > 0) {
-        channel = rest[0]!;
-        rest = rest.subarray(1);
-        gathered = [];
-        size = 0;
-      }
-      if (channel < 0) return;
-      if (isStream(channel)) {
-        if (rest.length > 0 || last) sink.stream(channel, rest);
-        return;
-      }
-      size += rest.length;
-      if (size > WHOLE_BYTES_MAX) return sink.odd('a message too long');
-      gathered.push(Buffer.from(rest));
-      if (last) sink.whole(channel, Buffer.concat(gathered));
-    },
-  });
+export class ChannelReader implements FrameSink {
+  readonly #frames: FrameReader;
+  readonly #sink: ChannelSink;
+  /** Of the message that comes; -1 until its first byte. */
+  #channel = -1;
+  #gathered: Uint8Array[] = [];
+  #size = 0;
+  #control: Uint8Array[] = [];
+
+  constructor(fromClient: boolean, sink: ChannelSink) {
+    this.#frames = new FrameReader(fromClient);
+    this.#sink = sink;
+  }
+
+  /** @throws GatewayError `kubernetes.stream` */
+  push(chunk: Uint8Array): void {
+    this.#frames.push(chunk, this);
+    if (this.#frames.broken) throw malformed('a frame that is none');
+  }
+
+  head(frame: FrameHead): void {
+    if (frame.length > FRAME_BYTES_MAX) throw malformed('a frame too long');
+    if (frame.opcode >= OPCODES.close) this.#control = [];
+    else if (frame.opcode === OPCODES.binary) this.#channel = -1;
+    else if (frame.opcode === OPCODES.text) this.#sink.odd('a text message');
+  }
+
+  payload(_raw: Uint8Array, plain: Uint8Array): void {
+    if (this.#frames.isControl) return void this.#control.push(Uint8Array.from(plain));
+    let rest = plain;
+    if (this.#channel < 0) {
+      this.#channel = rest[0]!;
+      rest = rest.subarray(1);
+      this.#gathered = [];
+      this.#size = 0;
+    }
+    if (isStream(this.#channel)) {
+      this.#size += rest.length;
+      if (rest.length > 0) this.#sink.stream(this.#channel, asBuffer(rest));
+      return;
+    }
+    this.#size += rest.length;
+    if (this.#size > WHOLE_BYTES_MAX) this.#sink.odd('a message too long');
+    else this.#gathered.push(Uint8Array.from(rest));
+  }
+
+  end(frame: FrameHead): void {
+    if (frame.opcode >= OPCODES.close) this.#sink.control(frame.opcode, Buffer.concat(this.#control));
+    else if (frame.fin && this.#channel >= 0) this.#endMessage();
+  }
+
+  #endMessage(): void {
+    if (!isStream(this.#channel)) this.#sink.whole(this.#channel, Buffer.concat(this.#gathered));
+    else if (this.#size === 0) this.#sink.stream(this.#channel, Buffer.alloc(0));
+  }
 }
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** One whole frame. @param masked as a client must */
+export const frame = (opcode: number, payload: Uint8Array, masked: boolean): Buffer =>
+  encodeWebSocketFrame(opcode, payload, masked ? randomBytes(4) : undefined);
 
 export const onChannel = (channel: number, bytes: Uint8Array): Buffer => Buffer.concat([Buffer.of(channel), bytes]);
 

@@ -1,10 +1,10 @@
 /** Exec's streams: frames at every split, output masked and filmed, ends and kills told in the protocol's own words. */
 import type { ErrorCode } from '@sallyport/core';
+import { OPCODES } from '@sallyport/http';
 import type { DialectSession, UpgradeHost } from '@sallyport/http-session';
 import { type DetectMask, NO_MASKS } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
-import { CLOSING, channelReader, ERROR, onChannel, RESIZE, STDERR, STDIN, STDOUT } from './channels.ts';
-import { BINARY, CLOSE, FrameReader, frame, PING } from './codec.ts';
+import { ChannelReader, CLOSING, ERROR, frame, onChannel, RESIZE, STDERR, STDIN, STDOUT } from './channels.ts';
 import { ExecStream } from './running.ts';
 
 const EMAIL: readonly DetectMask[] = [{ detect: 'email', with: 'redact' }];
@@ -29,13 +29,13 @@ function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
   let nowMs = 0;
   let closes = 0;
   let fire: (() => void) | undefined;
-  const reader = (fromClient: boolean, into: Map<number, string>): FrameReader => {
+  const reader = (fromClient: boolean, into: Map<number, string>): ChannelReader => {
     const add = (channel: number, bytes: Buffer): void =>
       void into.set(channel, (into.get(channel) ?? '') + bytes.toString('latin1'));
-    return channelReader(fromClient, {
+    return new ChannelReader(fromClient, {
       stream: add,
       whole: add,
-      control: (opcode) => void (closes += opcode === CLOSE ? 1 : 0),
+      control: (opcode) => void (closes += opcode === OPCODES.close ? 1 : 0),
       odd: (reason) => expect.unreachable(reason),
     });
   };
@@ -82,9 +82,9 @@ function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
   };
 }
 const fromServer = (channel: number, text: string): Buffer =>
-  frame(BINARY, onChannel(channel, Buffer.from(text)), false);
+  frame(OPCODES.binary, onChannel(channel, Buffer.from(text)), false);
 const fromClient = (channel: number, text: string): Buffer =>
-  frame(BINARY, onChannel(channel, Buffer.from(text)), true);
+  frame(OPCODES.binary, onChannel(channel, Buffer.from(text)), true);
 const FAILED = JSON.stringify({
   status: 'Failure',
   reason: 'NonZeroExitCode',
@@ -99,7 +99,7 @@ describe('a command’s streams', () => {
       fromServer(STDERR, 'from ana@'),
       fromServer(STDERR, 'example.com\n'),
       fromServer(ERROR, FAILED),
-      frame(CLOSE, Buffer.of(3, 232), false),
+      frame(OPCODES.close, Buffer.of(3, 232), false),
     ]);
     for (let cut = 0; cut <= bytes.length; cut++) {
       const { stream, got, film } = bed(EMAIL);
@@ -118,10 +118,10 @@ describe('a command’s streams', () => {
 
   test('one message in pieces is one channel’s', () => {
     const whole = fromServer(STDOUT, 'hello world');
-    const first = Buffer.concat([Buffer.of(BINARY, 4), onChannel(STDOUT, Buffer.from('hel'))]);
+    const first = Buffer.concat([Buffer.of(OPCODES.binary, 4), onChannel(STDOUT, Buffer.from('hel'))]);
     const last = Buffer.concat([Buffer.of(0x80, 8), Buffer.from('lo world')]);
     const { stream, got } = bed();
-    stream.upstreamBytes(Buffer.concat([first, frame(PING, Buffer.alloc(0), false), last, whole]));
+    stream.upstreamBytes(Buffer.concat([first, frame(OPCODES.ping, Buffer.alloc(0), false), last, whole]));
     expect(got.get(STDOUT)).toBe('hello worldhello world');
   });
 
@@ -136,7 +136,7 @@ describe('a command’s streams', () => {
     const { stream, sent, film } = bed([], true);
     stream.clientBytes(fromClient(RESIZE, '{"Width":100,"Height":30}'));
     stream.clientBytes(fromClient(STDIN, 'ls\n'));
-    stream.clientBytes(frame(BINARY, Buffer.of(CLOSING, STDIN), true));
+    stream.clientBytes(frame(OPCODES.binary, Buffer.of(CLOSING, STDIN), true));
     stream.upstreamBytes(fromServer(STDOUT, 'a\r\n'));
     expect(sent.get(STDIN)).toBe('ls\n');
     expect(sent.get(RESIZE)).toContain('100');

@@ -4,14 +4,16 @@
  * channel, so that kubectl prints why.
  */
 import { CODES, type ErrorCode, GatewayError } from '@sallyport/core';
+import { OPCODES } from '@sallyport/http';
 import type { DialectSession, UpgradeHost, UpgradeMachine } from '@sallyport/http-session';
 import { createStreamMasker, type StreamMasker } from '@sallyport/mask';
 import type { DetectMask } from '@sallyport/model';
 import {
+  ChannelReader,
   CLOSING,
-  channelReader,
   ERROR,
   endOf,
+  frame,
   onChannel,
   parsed,
   RESIZE,
@@ -20,7 +22,6 @@ import {
   STDOUT,
   sizeOf,
 } from './channels.ts';
-import { BINARY, CLOSE, type FrameReader, frame } from './codec.ts';
 
 export interface ExecOptions {
   readonly session: DialectSession;
@@ -36,8 +37,8 @@ const LOOK_MS = 50;
 
 export class ExecStream implements UpgradeMachine {
   readonly #options: ExecOptions;
-  readonly #client: FrameReader;
-  readonly #upstream: FrameReader;
+  readonly #client: ChannelReader;
+  readonly #upstream: ChannelReader;
   #out: StreamMasker;
   #err: StreamMasker;
   #detect: readonly DetectMask[];
@@ -58,13 +59,13 @@ export class ExecStream implements UpgradeMachine {
     const odd = (reason: string): void => {
       throw new GatewayError('kubernetes.stream', { reason });
     };
-    this.#client = channelReader(true, {
+    this.#client = new ChannelReader(true, {
       stream: (channel, bytes) => this.#typed(channel, bytes),
       whole: (channel, bytes) => this.#said(channel, bytes),
       control: (opcode, payload) => this.#toUpstream(frame(opcode, payload, true)),
       odd,
     });
-    this.#upstream = channelReader(false, {
+    this.#upstream = new ChannelReader(false, {
       stream: (channel, bytes) => this.#shown(channel, bytes),
       whole: (channel, bytes) => this.#told(channel, bytes),
       control: (opcode, payload) => this.#controlled(opcode, payload),
@@ -94,7 +95,7 @@ export class ExecStream implements UpgradeMachine {
   #typed(channel: number, bytes: Buffer): void {
     if (channel !== STDIN) throw new GatewayError('kubernetes.stream', { reason: 'a channel of the server' });
     if (this.#options.tty) this.#out.typed(bytes);
-    this.#toUpstream(frame(BINARY, onChannel(STDIN, bytes), true));
+    this.#toUpstream(frame(OPCODES.binary, onChannel(STDIN, bytes), true));
   }
 
   #said(channel: number, bytes: Buffer): void {
@@ -103,7 +104,7 @@ export class ExecStream implements UpgradeMachine {
       if (size === undefined) throw new GatewayError('kubernetes.stream', { reason: 'a size' });
       if (this.#options.tty) this.#recorder.resize(this.#number, size.columns, size.rows);
     } else if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
-    this.#toUpstream(frame(BINARY, onChannel(channel, bytes), true));
+    this.#toUpstream(frame(OPCODES.binary, onChannel(channel, bytes), true));
   }
 
   #toUpstream(bytes: Buffer): void {
@@ -133,7 +134,7 @@ export class ExecStream implements UpgradeMachine {
     const stream = this.#options.tty ? 'pty' : channel === STDERR ? 'stderr' : 'stdout';
     this.#recorder.streamOutput(this.#number, stream, bytes);
     this.#messages++;
-    this.#toClient(frame(BINARY, onChannel(channel, bytes), false));
+    this.#toClient(frame(OPCODES.binary, onChannel(channel, bytes), false));
     if (this.#recorder.saturated) {
       this.#recorderFull = true;
       this.#pace();
@@ -146,12 +147,12 @@ export class ExecStream implements UpgradeMachine {
       this.#rest(STDOUT);
       this.#rest(STDERR);
       this.#end = endOf(bytes) ?? {};
-      this.#toClient(frame(BINARY, onChannel(ERROR, this.#hidden(bytes)), false));
+      this.#toClient(frame(OPCODES.binary, onChannel(ERROR, this.#hidden(bytes)), false));
       return;
     }
     if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
     if (bytes[0] === STDOUT || bytes[0] === STDERR) this.#rest(bytes[0]);
-    this.#toClient(frame(BINARY, onChannel(CLOSING, bytes), false));
+    this.#toClient(frame(OPCODES.binary, onChannel(CLOSING, bytes), false));
   }
 
   /** A runtime's words may quote what is masked. */
@@ -166,7 +167,7 @@ export class ExecStream implements UpgradeMachine {
   }
 
   #controlled(opcode: number, payload: Buffer): void {
-    if (opcode === CLOSE) {
+    if (opcode === OPCODES.close) {
       this.#rest(STDOUT);
       this.#rest(STDERR);
     }
@@ -238,9 +239,9 @@ export class ExecStream implements UpgradeMachine {
     this.#rest(STDERR);
     const message = `Sallyport: ${CODES[code].text} (${code})`;
     const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason: 'Forbidden', message };
-    this.#toClient(frame(BINARY, onChannel(ERROR, Buffer.from(JSON.stringify(status))), false));
+    this.#toClient(frame(OPCODES.binary, onChannel(ERROR, Buffer.from(JSON.stringify(status))), false));
     // 1000, a normal end (RFC 6455 section 7.4.1): behind any other kubectl does not read the status.
-    this.#toClient(frame(CLOSE, Buffer.of(0x03, 0xe8), false));
+    this.#toClient(frame(OPCODES.close, Buffer.of(0x03, 0xe8), false));
     this.#over(code);
   }
 
