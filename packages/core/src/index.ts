@@ -1,3 +1,4 @@
+export { type AddressKind, addressKind } from './address.ts';
 export type { Clock } from './clock.ts';
 export { CODES, type ErrorCode, GatewayError, isErrorCode } from './errors.ts';
 export { isDnsLabel, parseUuid, shortId, uuid7Bytes, uuidText } from './ids.ts';

@@ -1,7 +1,7 @@
 /** Agents' records: who may join, who is connected, who is out. Refuses to talk to agents; links do. */
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { Injectable } from '@nestjs/common';
-import { GatewayError } from '@sallyport/core';
+import { addressKind, GatewayError } from '@sallyport/core';
 import { recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { type BundleCounter, BundlesRepository } from '../bundles/bundles.repository.ts';
@@ -21,27 +21,9 @@ import { encodeJoinToken, joinSecretHash, newJoinSecret } from './join-token.ts'
 /** Three heartbeats. */
 const CONNECTED_MS = 15_000;
 
-const PRIVATE = new BlockList();
-for (const [network, bits] of [
-  ['10.0.0.0', 8],
-  ['172.16.0.0', 12],
-  ['192.168.0.0', 16],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-] as const)
-  PRIVATE.addSubnet(network, bits, 'ipv4');
-for (const [network, bits] of [
-  ['::1', 128],
-  ['fc00::', 7],
-  ['fe80::', 10],
-] as const)
-  PRIVATE.addSubnet(network, bits, 'ipv6');
-
 /** Means one host wherever it is said: a private address is another's in each network. */
-function isOneHosts(name: string): boolean {
-  const version = isIP(name);
-  return version === 0 ? name.toLowerCase() !== 'localhost' : !PRIVATE.check(name, version === 4 ? 'ipv4' : 'ipv6');
-}
+const isOneHosts = (name: string): boolean =>
+  isIP(name) === 0 ? name.toLowerCase() !== 'localhost' : addressKind(name) === 'public';
 
 @Injectable()
 export class AgentsService {

@@ -2,28 +2,9 @@
  * Whether a URL is one an agent should speak to: what a name or address literal shows before anybody resolves it. Pure.
  * Refuses to look a name up: agents do at each connection, and check the address they found.
  */
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import { addressKind } from '@sallyport/core';
 
-type Family = 'ipv4' | 'ipv6';
-const familyOf = (address: string): Family => (isIP(address) === 6 ? 'ipv6' : 'ipv4');
-
-function listOf(...subnets: readonly (readonly [string, number])[]): BlockList {
-  const list = new BlockList();
-  for (const [net, prefix] of subnets) list.addSubnet(net, prefix, familyOf(net));
-  return list;
-}
-
-/** Never a server: unspecified, multicast, broadcast. */
-const NOWHERE = listOf(['0.0.0.0', 8], ['224.0.0.0', 4], ['240.0.0.0', 4], ['::', 128], ['ff00::', 8]);
-/** A host's own, or its cloud's metadata: a credential or more for whoever may ask. */
-const PRIVATE = listOf(
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['::1', 128],
-  ['fe80::', 10],
-  ['fd00:ec2::254', 128],
-  ['100.100.100.200', 32],
-);
 const METADATA_NAMES: ReadonlySet<string> = new Set(['metadata', 'metadata.google.internal', 'instance-data']);
 
 const isLoopbackName = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost');
@@ -36,9 +17,9 @@ export function hostProblem(host: string, isPrivate: boolean): string | undefine
       return 'the agent’s own host is not a service: say private: true where it is meant';
     return undefined;
   }
-  const family = familyOf(name);
-  if (NOWHERE.check(name, family)) return 'no server has this address';
-  if (!isPrivate && PRIVATE.check(name, family))
+  const kind = addressKind(name);
+  if (kind === 'nowhere') return 'no server has this address';
+  if (!isPrivate && (kind === 'loopback' || kind === 'metadata'))
     return 'a loopback, link-local or metadata address: say private: true where it is meant';
   return undefined;
 }

@@ -6,8 +6,8 @@
 import { lookup } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { GatewayError } from '@sallyport/core';
+import { isIP, type LookupFunction } from 'node:net';
+import { addressKind, GatewayError } from '@sallyport/core';
 
 export const DOCUMENT_BYTES_MAX = 512 * 1024;
 const TIMEOUT_MS = 5_000;
@@ -18,39 +18,13 @@ export interface FetchOptions {
   readonly loopback: boolean;
 }
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
-const FORBIDDEN = new BlockList();
-for (const [net, bits] of [
-  ['0.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-] as const)
-  FORBIDDEN.addSubnet(net, bits, 'ipv4');
-FORBIDDEN.addAddress('100.100.100.200', 'ipv4');
-FORBIDDEN.addAddress('::', 'ipv6');
-FORBIDDEN.addAddress('fd00:ec2::254', 'ipv6');
-FORBIDDEN.addSubnet('fe80::', 10, 'ipv6');
-FORBIDDEN.addSubnet('ff00::', 8, 'ipv6');
-// Ways to write an IPv4 address inside an IPv6 one that would lead round the list above.
-FORBIDDEN.addSubnet('64:ff9b::', 96, 'ipv6');
-FORBIDDEN.addSubnet('2002::', 16, 'ipv6');
-
-/** May this address be asked? IPv4 inside IPv6 (`::ffff:127.0.0.1`) counts as the IPv4 address. */
+/** May this address be asked? */
 export function isAllowedAddress(address: string, loopback: boolean): boolean {
-  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
-  const family = isIP(plain);
-  if (family === 0) return false;
-  const kind = family === 4 ? 'ipv4' : 'ipv6';
-  if (LOOPBACK.check(plain, kind)) return loopback;
-  return !FORBIDDEN.check(plain, kind);
+  const kind = addressKind(address);
+  return kind === 'loopback' ? loopback : kind !== 'nowhere' && kind !== 'metadata';
 }
 
-const isLoopbackHost = (host: string): boolean =>
-  host === 'localhost' || (isIP(host) !== 0 && LOOPBACK.check(host, isIP(host) === 4 ? 'ipv4' : 'ipv6'));
+const isLoopbackHost = (host: string): boolean => host === 'localhost' || addressKind(host) === 'loopback';
 
 /** @returns why this address may not be fetched, or undefined */
 export function whyNotFetched(text: string, loopback: boolean): string | undefined {
