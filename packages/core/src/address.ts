@@ -2,7 +2,6 @@
  * What an IP address is, before anybody dials it: the one list that resources, issuers' documents and agents' names are held to
  * (RFC 6890 and the clouds' metadata services). Pure. Refuses to look a name up: whoever dials checks what its name resolved to.
  */
-import { BlockList, isIP } from 'node:net';
 
 /**
  * `nowhere`: unspecified, multicast, reserved, or no address at all. `metadata`: link-local, and where clouds answer whoever asks.
@@ -10,62 +9,76 @@ import { BlockList, isIP } from 'node:net';
  */
 export type AddressKind = 'public' | 'private' | 'loopback' | 'metadata' | 'nowhere';
 
-function listOf(...subnets: readonly (readonly [string, number])[]): BlockList {
-  const list = new BlockList();
-  for (const [net, prefix] of subnets) list.addSubnet(net, prefix, net.includes(':') ? 'ipv6' : 'ipv4');
-  return list;
+/** An address as one number: IPv4 of 32 bits, IPv6 of 128. */
+interface Address {
+  readonly bits: 32 | 128;
+  readonly value: bigint;
+}
+type Subnet = Address & { readonly prefix: number };
+
+function subnets(text: string): readonly Subnet[] {
+  return text.split(' ').map((subnet) => {
+    const [net = '', prefix] = subnet.split('/');
+    const address = read(net) as Address;
+    return { ...address, prefix: Number(prefix) };
+  });
 }
 
-/** In order: the first list that has it says what it is. */
-const KINDS: readonly (readonly [AddressKind, BlockList])[] = [
-  ['nowhere', listOf(['0.0.0.0', 8], ['224.0.0.0', 4], ['240.0.0.0', 4], ['::', 128], ['ff00::', 8])],
-  ['loopback', listOf(['127.0.0.0', 8], ['::1', 128])],
-  // Alibaba Cloud, Oracle Cloud, and AWS over IPv6, beside link-local.
-  [
-    'metadata',
-    listOf(['169.254.0.0', 16], ['fe80::', 10], ['100.100.100.200', 32], ['192.0.0.192', 32], ['fd00:ec2::254', 128]),
-  ],
-  [
-    'private',
-    listOf(['10.0.0.0', 8], ['172.16.0.0', 12], ['192.168.0.0', 16], ['100.64.0.0', 10], ['fc00::', 7], ['fec0::', 10]),
-  ],
+const isIn = ({ bits, value }: Address, list: readonly Subnet[]): boolean =>
+  list.some((net) => net.bits === bits && (value ^ net.value) >> BigInt(bits - net.prefix) === 0n);
+
+/** In order: the first list that has it says what it is. Metadata: Alibaba Cloud, Oracle Cloud, AWS over IPv6, and link-local. */
+const KINDS: readonly (readonly [AddressKind, readonly Subnet[]])[] = [
+  ['nowhere', subnets('0.0.0.0/8 224.0.0.0/4 240.0.0.0/4 ::/128 ff00::/8')],
+  ['loopback', subnets('127.0.0.0/8 ::1/128')],
+  ['metadata', subnets('169.254.0.0/16 100.100.100.200/32 192.0.0.192/32 fe80::/10 fd00:ec2::254/128')],
+  ['private', subnets('10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 fc00::/7 fec0::/10')],
 ];
 
-/** IPv4 inside IPv6: mapped, compatible, NAT64 (RFC 6052). */
-const EMBEDDED = listOf(['::ffff:0:0', 96], ['::', 96], ['64:ff9b::', 96]);
-const SIX_TO_FOUR = listOf(['2002::', 16]);
+/** IPv4 in the last bits of IPv6: mapped, compatible, NAT64 (RFC 6052). */
+const EMBEDDED = subnets('::ffff:0:0/96 ::/96 64:ff9b::/96');
+const SIX_TO_FOUR = subnets('2002::/16');
 
-/** @param address a literal, IPv6 without brackets; a zone (`%eth0`) is left out */
-export function addressKind(address: string): AddressKind {
-  const bare = address.replace(/%.*$/, '');
-  const version = isIP(bare);
-  if (version === 0) return 'nowhere';
-  const family = version === 4 ? 'ipv4' : 'ipv6';
-  const kind = KINDS.find(([, list]) => list.check(bare, family))?.[0];
+/** @param text a literal, IPv6 without brackets; a zone (`%eth0`) is left out */
+export function addressKind(text: string): AddressKind {
+  const address = read(text.replace(/%.*$/, ''));
+  return address === undefined ? 'nowhere' : kindOf(address);
+}
+
+function kindOf(address: Address): AddressKind {
+  const kind = KINDS.find(([, list]) => isIn(address, list))?.[0];
   if (kind !== undefined) return kind;
-  if (version === 4) return 'public';
-  if (EMBEDDED.check(bare, 'ipv6')) return addressKind(embedded(bare, 6));
-  return SIX_TO_FOUR.check(bare, 'ipv6') ? addressKind(embedded(bare, 1)) : 'public';
+  if (isIn(address, EMBEDDED)) return kindOf({ bits: 32, value: address.value & 0xffff_ffffn });
+  if (isIn(address, SIX_TO_FOUR)) return kindOf({ bits: 32, value: (address.value >> 80n) & 0xffff_ffffn });
+  return 'public';
 }
 
-/** The IPv4 address in two groups of an IPv6 address. */
-function embedded(address: string, group: number): string {
-  const all = groups(address);
-  const [high = 0, low = 0] = [all[group], all[group + 1]];
-  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+function read(text: string): Address | undefined {
+  const value = text.includes(':') ? readSix(text) : readFour(text);
+  return value === undefined ? undefined : { bits: text.includes(':') ? 128 : 32, value };
 }
 
-/** The eight groups of an IPv6 address. */
-function groups(address: string): readonly number[] {
-  const ends = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
-  const pair = (high: number, low: number): string =>
-    (((Number(ends?.[high]) << 8) | Number(ends?.[low])) >>> 0).toString(16);
-  const text = ends === null ? address : `${ends[1]}${pair(2, 3)}:${pair(4, 5)}`;
-  const [head = '', tail] = text.split('::');
-  const read = (part: string): number[] =>
-    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
-  const before = read(head);
-  if (tail === undefined) return before;
-  const after = read(tail);
-  return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
+/** Four decimal numbers; other spellings (`127.1`, `0x7f.1`, leading zeros) are read as one thing here and another there. */
+function readFour(text: string): bigint | undefined {
+  const parts = text.split('.');
+  const isRead = parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
+  return isRead ? parts.reduce((all, part) => (all << 8n) | BigInt(part), 0n) : undefined;
+}
+
+/** RFC 4291 section 2.2. */
+function readSix(text: string): bigint | undefined {
+  const dotted = /[^:]*\.[^:]*$/.exec(text)?.[0];
+  const four = dotted === undefined ? 0n : readFour(dotted);
+  if (four === undefined) return undefined;
+  const hex =
+    dotted === undefined
+      ? text
+      : `${text.slice(0, -dotted.length)}${(four >> 16n).toString(16)}:${(four & 0xffffn).toString(16)}`;
+  const halves = hex.split('::').map((half) => (half === '' ? [] : half.split(':')));
+  const [head = [], tail] = halves;
+  const written = head.length + (tail?.length ?? 0);
+  const isWhole = halves.length === 1 ? written === 8 : halves.length === 2 && written < 8;
+  if (!isWhole || ![...head, ...(tail ?? [])].every((group) => /^[\da-f]{1,4}$/i.test(group))) return undefined;
+  const groups = [...head, ...Array.from({ length: 8 - written }, () => '0'), ...(tail ?? [])];
+  return groups.reduce((all, group) => (all << 16n) | BigInt(`0x${group}`), 0n);
 }
