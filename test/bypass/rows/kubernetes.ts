@@ -70,6 +70,14 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       body: [{ op: 'replace', path: '/spec/replicas', value: 0 }],
       expect: 'hold',
     },
+    // JSON has no such number: null would be sent in its place.
+    {
+      name: 'by a number that JSON has not',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: APPLY,
+      body: 'spec: {replicas: .nan}',
+      expect: 'refused',
+    },
     {
       name: 'by JSON Patch of the whole spec',
       line: `PATCH ${DEPLOYMENT}`,
@@ -154,6 +162,20 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       body: [{ op: 'add', path: '/spec/template/spec/containers/0/securityContext', value: { privileged: true } }],
       expect: 'deny',
     },
+    // The server's library counts from the end where the number is below zero, and takes a sign before any.
+    ...['-1', '+0'].map((index) => ({
+      name: `by a capability added at ${index}`,
+      line: `PATCH ${DEPLOYMENT}`,
+      type: PATCH,
+      body: [
+        {
+          op: 'add',
+          path: `/spec/template/spec/containers/0/securityContext/capabilities/add/${index}`,
+          value: 'SYS_ADMIN',
+        },
+      ],
+      expect: 'deny' as const,
+    })),
   ],
   'a Secret leaves': [
     {

@@ -51,11 +51,21 @@ function readYaml(text: string): unknown {
     strict: true,
   });
   if (document.errors.length > 0 || document.warnings.length > 0) throw malformed('no YAML that can be read one way');
+  let value: unknown;
   try {
-    return document.toJS({ maxAliasCount: 0 });
+    value = document.toJS({ maxAliasCount: 0 });
   } catch (error) {
     throw malformed('an alias', error);
   }
+  if (!isExact(value)) throw malformed('a number that JSON does not hold');
+  return value;
+}
+
+/** Whether every number in it is sent as it was read: no infinity, and no integer beyond 2^53. */
+function isExact(value: unknown): boolean {
+  if (typeof value === 'number')
+    return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
+  return typeof value !== 'object' || value === null || Object.values(value).every(isExact);
 }
 
 function readJson(text: string): unknown {

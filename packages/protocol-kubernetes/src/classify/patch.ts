@@ -64,7 +64,10 @@ function fieldsOfOperations(value: unknown): readonly BodyField[] | undefined {
 const joined = (before: string, behind: string): string =>
   before === '' || behind === '' || behind.startsWith('[') ? before + behind : `${before}.${behind}`;
 
-/** `/spec/containers/0/image` is `spec.containers[0].image`; a name that is all digits reads as an element. */
+/**
+ * `/spec/containers/0/image` is `spec.containers[0].image`; a name that is all digits reads as an element. So does one with a sign:
+ * the server's library (evanphx/json-patch) takes `+0`, and counts `-1` from the end.
+ */
 function pathOfPointer(pointer: string): string {
   return pointer
     .split('/')
@@ -72,7 +75,7 @@ function pathOfPointer(pointer: string): string {
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .reduce(
       (path, part) =>
-        /^(?:\d+|-)$/.test(part) ? `${path}[${part === '-' ? '0' : part}]` : joined(path, pathKey(part)),
+        /^(?:[+-]?\d+|-)$/.test(part) ? `${path}[${/\d+/.exec(part)?.[0] ?? '0'}]` : joined(path, pathKey(part)),
       '',
     );
 }
