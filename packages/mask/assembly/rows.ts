@@ -60,18 +60,18 @@ const ESCAPED: u32 = 3;
 const PLAIN_BYTES: u32 = 32768;
 
 // Methods of the four kinds: 0 not looked for, 1 partial, 2 redact, 3 hash, 4 null.
-let cardMethod: u32 = 0;
-let emailMethod: u32 = 0;
-let nationalMethod: u32 = 0;
-let ibanMethod: u32 = 0;
-let wantsPhone: bool = false;
-let wantsIp: bool = false;
-let wantsKey: bool = false;
-let wantsJwt: bool = false;
+export let cardMethod: u32 = 0;
+export let emailMethod: u32 = 0;
+export let nationalMethod: u32 = 0;
+export let ibanMethod: u32 = 0;
+export let wantsPhone: bool = false;
+export let wantsIp: bool = false;
+export let wantsKey: bool = false;
+export let wantsJwt: bool = false;
 let prefixCount: u32 = 0;
 
 let columns: u32 = 0;
-let spanCount: u32 = 0;
+export let spanCount: u32 = 0;
 
 export let readBytes: u32 = 0;
 export let writtenBytes: u32 = 0;
@@ -337,7 +337,7 @@ function within(v: v128, from: i8, span: i8): u64 {
  * Fills the table of spans with what the four kinds see in the cell. Escape sequences read as spaces, as in
  * src/detect/registry.ts; where `leavesUnicode`, one that spells a character is left to the reference.
  */
-function look(p: usize, n: u32, leavesUnicode: bool): u32 {
+export function look(p: usize, n: u32, leavesUnicode: bool): u32 {
   const seen = lookPlain(p, n);
   if (seen != ESCAPED) return seen;
   if (n > PLAIN_BYTES) return LEAVE_IT;
@@ -363,7 +363,7 @@ function look(p: usize, n: u32, leavesUnicode: bool): u32 {
 }
 
 /** As `look`, for a cell without a backslash; any other is ESCAPED. */
-function lookPlain(p: usize, n: u32): u32 {
+export function lookPlain(p: usize, n: u32): u32 {
   spanCount = 0;
   const end = p + n;
   let carry: u64 = 0;
@@ -650,7 +650,7 @@ function writeHash(out: usize, start: usize, end: usize): usize {
 }
 
 /** Writes one masked stretch. */
-function writeMasked(out: usize, start: usize, end: usize, kind: u32, method: u32): usize {
+export function writeMasked(out: usize, start: usize, end: usize, kind: u32, method: u32): usize {
   if (method == 2) {
     v128.store(out, v128.load(LITERAL));
     return out + LITERAL_BYTES;

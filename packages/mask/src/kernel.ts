@@ -4,8 +4,10 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { DetectMask, Detector, MaskMethod } from '@sallyport/model';
 import { IBAN_LENGTHS } from './detect/iban.ts';
 import { CARD_LENGTHS } from './detect/payment-card.ts';
+import { strictest } from './detect/registry.ts';
 import { SECRET_PREFIXES } from './detect/secret-key.ts';
 import { KERNEL_BASE64 } from './generated/kernel-wasm.ts';
 import { type MaskKey, REDACTED } from './methods.ts';
@@ -80,6 +82,24 @@ interface KernelExports {
 export type Stop = 'done' | 'left' | 'full';
 const STOPS: readonly Stop[] = ['done', 'left', 'full'];
 
+const METHODS: { readonly [K in MaskMethod]: number } = { partial: 1, redact: 2, hash: 3, null: 4 };
+const HOT = ['payment_card', 'email', 'national_id', 'iban'] as const;
+const RARE = ['phone', 'ip_address', 'secret_key', 'jwt'] as const;
+
+/** The detectors that are asked for as `configure` takes them; `hash` without a key is `redact`. */
+export function kernelDetectors(
+  detect: readonly DetectMask[],
+  key: MaskKey | undefined,
+): Pick<KernelPlan, 'methods' | 'rare'> {
+  const methodOf = (detector: Detector): number => {
+    const method = strictest(detect, detector);
+    return method === undefined ? 0 : METHODS[method === 'hash' && key === undefined ? 'redact' : method];
+  };
+  const [card, email, national, iban] = HOT.map(methodOf);
+  const rare = RARE.reduce((bits, detector, i) => (methodOf(detector) === 0 ? bits : bits | (1 << i)), 0);
+  return { methods: [card!, email!, national!, iban!], rare };
+}
+
 /** Rows in one window of memory: load, then run until done; the output so far is `output`. */
 export class Kernel {
   readonly #exports: KernelExports;
@@ -95,17 +115,7 @@ export class Kernel {
   constructor(exports: KernelExports) {
     this.#exports = exports;
     this.#memory = Buffer.from(exports.memory.buffer);
-    this.#memory.write(REDACTED, LITERAL_AT, 'latin1');
-    this.#memory.set(IBAN_LENGTHS, IBANS_AT);
-    CARD_LENGTHS.forEach((bits, first4) => this.#memory.writeUInt32LE(bits, CARDS_AT + first4 * 4));
-    roundConstants().forEach((constant, i) => this.#memory.writeUInt32LE(constant, ROUNDS_AT + i * 4));
-    this.#memory.write('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', ALPHABET_AT, 'latin1');
-    SECRET_PREFIXES.forEach((prefix, i) => {
-      const four = Buffer.from(prefix.slice(0, 4));
-      const bits = four.length === 4 ? 0xffffffff : 0x00ffffff;
-      this.#memory.writeUInt32LE(Buffer.concat([four, Buffer.alloc(4)]).readUInt32LE(), PREFIXES_AT + i * 8);
-      this.#memory.writeUInt32LE(bits, PREFIXES_AT + i * 8 + 4);
-    });
+    writeTables(this.#memory);
   }
 
   /** Copies up to WINDOW_BYTES of `chunk` in; what an earlier `output` showed is gone. */
@@ -159,14 +169,33 @@ export class Kernel {
     return taken;
   }
 
-  /** RFC 2104: a key longer than a block is digested first, a shorter one filled up with zeros. */
   #setKey(key: MaskKey): void {
     this.#key = key;
-    const bytes = key.export();
-    const short = bytes.length > 64 ? createHash('sha256').update(bytes).digest() : bytes;
-    this.#memory.fill(0, KEY_AT, KEY_AT + 64).set(short, KEY_AT);
+    writeKey(this.#memory, key);
     this.#exports.takeKey();
   }
+}
+
+/** What the detectors and digests of a kernel read, in a memory of its own. */
+export function writeTables(memory: Buffer): void {
+  memory.write(REDACTED, LITERAL_AT, 'latin1');
+  memory.set(IBAN_LENGTHS, IBANS_AT);
+  CARD_LENGTHS.forEach((bits, first4) => memory.writeUInt32LE(bits, CARDS_AT + first4 * 4));
+  roundConstants().forEach((constant, i) => memory.writeUInt32LE(constant, ROUNDS_AT + i * 4));
+  memory.write('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', ALPHABET_AT, 'latin1');
+  SECRET_PREFIXES.forEach((prefix, i) => {
+    const four = Buffer.from(prefix.slice(0, 4));
+    const bits = four.length === 4 ? 0xffffffff : 0x00ffffff;
+    memory.writeUInt32LE(Buffer.concat([four, Buffer.alloc(4)]).readUInt32LE(), PREFIXES_AT + i * 8);
+    memory.writeUInt32LE(bits, PREFIXES_AT + i * 8 + 4);
+  });
+}
+
+/** RFC 2104: a key longer than a block is digested first, a shorter one filled up with zeros. `takeKey` reads it. */
+export function writeKey(memory: Buffer, key: MaskKey): void {
+  const bytes = key.export();
+  const short = bytes.length > 64 ? createHash('sha256').update(bytes).digest() : bytes;
+  memory.fill(0, KEY_AT, KEY_AT + 64).set(short, KEY_AT);
 }
 
 /** SHA-256's round constants: the first 32 bits behind the point of the cube roots of the first 64 primes (FIPS 180-4 §4.2.2). */
@@ -203,9 +232,9 @@ export function openKernel(): Kernel | undefined {
 }
 
 /** The compiled code with a memory of its own; undefined where there is no WebAssembly with SIMD. */
-export function instantiateKernel(): object | undefined {
+export function instantiateKernel(base64: string = KERNEL_BASE64): object | undefined {
   const runtime = (globalThis as { readonly WebAssembly?: WasmRuntime }).WebAssembly;
-  const wasm = Buffer.from(KERNEL_BASE64, 'base64');
+  const wasm = Buffer.from(base64, 'base64');
   if (runtime === undefined || !runtime.validate(wasm)) return undefined;
   return new runtime.Instance(new runtime.Module(wasm), { env: { abort: () => {} } }).exports;
 }

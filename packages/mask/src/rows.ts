@@ -3,10 +3,18 @@
  * Refuses every other message: the caller reads those itself, since a RowDescription changes the plan and an error has
  * fields. Limits: maskedRowBytesMax. The WASM kernel does what it can, rows-reference.ts the rest; the results are equal.
  */
-import type { DetectMask, Detector, MaskMethod } from '@sallyport/model';
-import { strictest } from './detect/registry.ts';
+import type { DetectMask, MaskMethod } from '@sallyport/model';
 import { familyOf } from './families.ts';
-import { ACTIONS, type Action, COLUMNS_MAX, type Kernel, type KernelPlan, openKernel, WINDOW_BYTES } from './kernel.ts';
+import {
+  ACTIONS,
+  type Action,
+  COLUMNS_MAX,
+  type Kernel,
+  type KernelPlan,
+  kernelDetectors,
+  openKernel,
+  WINDOW_BYTES,
+} from './kernel.ts';
 import type { MaskKey } from './methods.ts';
 import { createReferenceMasker, DATA_ROW, maskRow, messageBytes } from './rows-reference.ts';
 
@@ -68,21 +76,9 @@ export function createRowMasker(plan: RowPlan): RowMasker {
   };
 }
 
-const METHODS: { readonly [K in MaskMethod]: number } = { partial: 1, redact: 2, hash: 3, null: 4 };
-const HOT = ['payment_card', 'email', 'national_id', 'iban'] as const;
-const RARE = ['phone', 'ip_address', 'secret_key', 'jwt'] as const;
-
-/** The strictest method that is asked for one detector; `hash` without a key is `redact`. */
-function methodOf(plan: RowPlan, detector: Detector): number {
-  const method = strictest(plan.detect, detector);
-  return method === undefined ? 0 : METHODS[method === 'hash' && plan.key === undefined ? 'redact' : method];
-}
-
 function compilePlan(plan: RowPlan): KernelPlan {
   const actions = Uint8Array.from(plan.columns, (column) => actionOf(column, plan));
-  const [card, email, national, iban] = HOT.map((detector) => methodOf(plan, detector));
-  const rare = RARE.reduce((bits, detector, i) => (methodOf(plan, detector) === 0 ? bits : bits | (1 << i)), 0);
-  return { actions, methods: [card!, email!, national!, iban!], rare, key: plan.key };
+  return { actions, ...kernelDetectors(plan.detect, plan.key), key: plan.key };
 }
 
 /** What cell.ts does with a column, as the kernel's action; what it cannot do alone is left to the reference. */

@@ -6,6 +6,7 @@
 import { LIMITS } from '@sallyport/core';
 import type { DetectMask, MaskMethod } from '@sallyport/model';
 import type { MaskKey } from '../methods.ts';
+import { type JsonKernel, type JsonKernelPlan, jsonKernelPlan, openJsonKernel } from './json-kernel.ts';
 import { DEAD, type JsonPlan } from './json-plan.ts';
 import { escapeJson, STRING_STOP, unescapedJson, unescapeJson } from './json-string.ts';
 import { JsonValues, REDACTED_BASE64_JSON, REDACTED_JSON } from './json-value.ts';
@@ -18,6 +19,8 @@ export interface JsonMaskerOptions {
   readonly detect: readonly DetectMask[];
   /** For method `hash`; without it `hash` reads `[redacted]`. */
   readonly key?: MaskKey | undefined;
+  /** False: every token is read here, as where there is no WebAssembly. */
+  readonly kernel?: boolean;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -46,6 +49,8 @@ type Mode = 'json' | 'skip' | 'drop' | 'long' | 'text' | 'broken';
 const WORD = Uint8Array.from({ length: 256 }, (_, byte) => (/[A-Za-z0-9+\-.]/.test(String.fromCharCode(byte)) ? 1 : 0));
 /** NaN and infinities are no JSON, and what several encoders write. */
 const LITERALS = new Set(['true', 'false', 'null', 'NaN', 'Infinity', '-Infinity']);
+/** For less it is not worth while to ask the kernel. */
+const KERNEL_BYTES_MIN = 32;
 /** `4e15`; eight digits. */
 const NUMBER_BYTES_MIN = 4;
 const CUT = -1;
@@ -57,6 +62,8 @@ export class JsonMasker {
   readonly #values: JsonValues;
   readonly #start: number;
   readonly #detects: boolean;
+  readonly #kernel: JsonKernel | undefined;
+  readonly #kernelPlan: JsonKernelPlan | undefined;
   #mode: Mode = 'json';
   #expect: Expected = TOP;
   #depth = 0;
@@ -88,6 +95,9 @@ export class JsonMasker {
     this.#detects = options.detect.length > 0;
     this.#start = options.plan?.start ?? DEAD;
     this.#next = this.#start;
+    if (options.kernel === false) return;
+    this.#kernelPlan = jsonKernelPlan(options.plan, options.detect, options.key);
+    if (this.#kernelPlan !== undefined) this.#kernel = openJsonKernel();
   }
 
   /** What came is no JSON and cannot be vouched for: nothing more comes out. */
@@ -128,6 +138,7 @@ export class JsonMasker {
 
   #run(input: Uint8Array): void {
     this.#from = 0;
+    if (this.#kernelPlan !== undefined) this.#kernel?.begin(this.#kernelPlan);
     for (let at = 0; at < input.length; )
       at = this.#mode === 'json' ? this.#tokens(input, at) : this.#inMode(input, at);
     if (this.#mode === 'json' || this.#mode === 'skip') this.#flush(input, input.length);
@@ -138,6 +149,10 @@ export class JsonMasker {
     const end = input.length;
     let at = start;
     while (at < end && this.#mode === 'json') {
+      if (this.#kernel !== undefined && this.#isForKernel(input, at)) {
+        at = this.#runAhead(this.#kernel, input, at);
+        if (at === end) break;
+      }
       const byte = input[at]!;
       if (byte === 32 || byte === 10 || byte === 13 || byte === 9 || (byte === 30 && this.#depth === 0)) {
         if (byte === 10 && this.#expect === TOP_GAP) this.#expect = TOP;
@@ -175,6 +190,37 @@ export class JsonMasker {
       }
       at++;
     }
+    return at;
+  }
+
+  /** Not a string whose beginning was read before: nothing is read twice. */
+  #isForKernel(input: Uint8Array, at: number): boolean {
+    if (input.length - at < KERNEL_BYTES_MIN || (at === 0 && this.#scanned > 0)) return false;
+    return this.#began || isBeginning(input[at]!);
+  }
+  /** As far as the kernel vouches for it. @returns where a token stands that is read here */
+  #runAhead(kernel: JsonKernel, input: Uint8Array, start: number): number {
+    let at = start;
+    kernel.enter(this.#depth, this.#expect, this.#next, this.#hidden, this.#objects, this.#states);
+    for (;;) {
+      const stop = kernel.run(input, at);
+      const { masked, pending, read, hidden } = kernel;
+      if (masked > 0) {
+        // What is clear and stands before what it was given.
+        this.#flush(input, at);
+        this.#emit(kernel.output());
+        this.#hits += masked;
+        this.#from = at + pending;
+      } else if (this.#hidden > 0 && hidden === 0) this.#from = at + pending;
+      this.#hidden = hidden;
+      if (read > 0) this.#began = true;
+      at += read;
+      if (stop === 'left' || at === input.length) break;
+    }
+    this.#depth = kernel.depth;
+    this.#expect = kernel.expect as Expected;
+    this.#next = kernel.next;
+    kernel.leave(this.#objects, this.#states);
     return at;
   }
 
@@ -268,7 +314,13 @@ export class JsonMasker {
     if (form === undefined || form === 'base64') return this.#values.named(raw, true, method, form === 'base64');
     const text = unescapedJson(raw);
     if (text === undefined) return undefined;
-    const inner = new JsonMasker({ plan: form.document, detect: this.#values.detect, key: this.#values.key });
+    // The kernel has this body's window.
+    const inner = new JsonMasker({
+      plan: form.document,
+      detect: this.#values.detect,
+      key: this.#values.key,
+      kernel: false,
+    });
     const shown = Buffer.concat([inner.push(text), inner.end()]);
     return inner.broken ? REDACTED_JSON : Buffer.concat([QUOTE_BYTES, escapeJson(shown), QUOTE_BYTES]);
   }
@@ -486,6 +538,9 @@ export class JsonMasker {
     return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
   }
 }
+
+/** { [ or a quote: white space may stand before what is no JSON. */
+const isBeginning = (byte: number): boolean => byte === 123 || byte === 91 || byte === QUOTE;
 
 /** U+FEFF at the beginning, which many readers pass over. */
 const markBytes = (input: Uint8Array, at: number): number =>

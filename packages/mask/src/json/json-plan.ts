@@ -31,6 +31,19 @@ interface Pattern {
   readonly form: JsonStringForm | undefined;
 }
 
+/** The whole automaton, as the kernel walks it. */
+export interface JsonPlanImage {
+  readonly symbols: number;
+  readonly start: number;
+  /** By state: 0 nothing, 1 `[redacted]`, 2 null, 3 asks for more than the kernel has. */
+  readonly methods: Uint8Array;
+  /** By state and symbol: the next state. */
+  readonly table: Uint16Array;
+  readonly names: readonly { readonly bytes: Uint8Array; readonly symbol: number }[];
+}
+/** What the kernel has room for. */
+export const IMAGE_MAX = { states: 1_024, entries: 32_768, names: 1_024, nameBytes: 511, namesBytes: 32_000 } as const;
+
 /** One per set of masks; may be shared by all bodies it applies to. */
 export class JsonPlan {
   readonly start: number;
@@ -45,6 +58,7 @@ export class JsonPlan {
   /** Names by their length: symbols. */
   readonly #byLength: (readonly number[] | undefined)[] = [];
   readonly #symbols: number;
+  #image: JsonPlanImage | 'none' | undefined;
 
   /** @throws GatewayError `policy.invalid` for what is no path */
   constructor(masks: readonly JsonPathMask[]) {
@@ -76,6 +90,41 @@ export class JsonPlan {
   /** @param key bytes in which the name stands, unescaped @throws GatewayError `policy.invalid` when the paths are too many together */
   key(state: number, key: Uint8Array, from: number, to: number): number {
     return state === DEAD ? DEAD : this.#step(state, this.#symbolOf(key, from, to));
+  }
+
+  /** Undefined where the paths are too many together, or a name too long. */
+  get image(): JsonPlanImage | undefined {
+    this.#image ??= this.#imageOf() ?? 'none';
+    return this.#image === 'none' ? undefined : this.#image;
+  }
+
+  #imageOf(): JsonPlanImage | undefined {
+    const names = this.#names;
+    const { states, entries, nameBytes, namesBytes } = IMAGE_MAX;
+    const bytes = names.reduce((sum, name) => sum + name.length, 0);
+    if (names.length > IMAGE_MAX.names || bytes > namesBytes) return undefined;
+    if (names.some((name) => name.length > nameBytes)) return undefined;
+    // Every step makes the states that it leads to.
+    for (let state = 0; state < this.#sets.length; state++) {
+      if (this.#sets.length > states || this.#sets.length * this.#symbols > entries) return undefined;
+      for (let symbol = 0; symbol < this.#symbols; symbol++) this.#step(state, symbol);
+    }
+    if (this.#sets.length > states || this.#sets.length * this.#symbols > entries) return undefined;
+    const table = new Uint16Array(this.#sets.length * this.#symbols);
+    this.#next.forEach((row, state) => table.set(row, state * this.#symbols));
+    const methods = Uint8Array.from(this.#methods, (method, state) =>
+      method === undefined
+        ? 0
+        : this.#forms[state] !== undefined
+          ? 3
+          : method === 'redact'
+            ? 1
+            : method === 'null'
+              ? 2
+              : 3,
+    );
+    const named = names.map((name, i) => ({ bytes: name, symbol: i + 2 }));
+    return { symbols: this.#symbols, start: this.start, methods, table, names: named };
   }
 
   #symbolOf(key: Uint8Array, from: number, to: number): number {
