@@ -3,7 +3,7 @@ import { GatewayError, LIMITS } from '@sallyport/core';
 import { type Header, type RequestHead, readTarget } from '@sallyport/http';
 import { type Bundle, NO_MASKS, type Resource, type SessionInfo } from '@sallyport/model';
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
-import { createMcpDialect } from '@sallyport/protocol-http';
+import { createMcpDialect, toolMemory } from '@sallyport/protocol-http';
 import { testResource } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
 import { MCP, type McpRow } from './rows/mcp.ts';
@@ -94,7 +94,9 @@ function verdictOf({ body, headers = [] }: McpRow): { readonly kind: keyof typeo
     expectContinue: false,
     upgrade: '',
   };
-  const dialect = createMcpDialect();
+  const memory = toolMemory();
+  for (const tool of ['drop_all', 'pay', 'find_people']) memory.remember(RESOURCE.id, tool, 'as it was');
+  const dialect = createMcpDialect(memory);
   for (const id of ['bot', 'ana']) {
     const given: readonly Header[] = [['mcp-session-id', `of-${id}`]];
     const statement = { facts: { http: {} } } as unknown as Parameters<Dialect['answer']>[4];
@@ -128,3 +130,47 @@ for (const [title, rows] of Object.entries(MCP)) {
     });
   });
 }
+
+describe('somebody else’s events', () => {
+  const dialect = createMcpDialect();
+  const request = (headers: readonly Header[]): RequestHead => ({
+    ...readTarget('/'),
+    method: 'GET',
+    scheme: 'https',
+    authority: 'agent',
+    headers,
+    version: '1.1',
+    framing: { kind: 'none' },
+    expectContinue: false,
+    upgrade: '',
+  });
+  /** The id of the server's event 7 as that principal gets it. */
+  const idFor = (who: string): string => {
+    const response = {
+      status: 200,
+      headers: [['content-type', 'text/event-stream'] as Header],
+      framing: { kind: 'stream' } as const,
+    };
+    const statement = { facts: { http: {} } } as unknown as Parameters<Dialect['answer']>[4];
+    const { masker } = dialect.answer(request([]), response, sessionOf(who), NO_MASKS, statement);
+    const shown = Buffer.from(masker!.push(Buffer.from('id: 7\ndata: {"jsonrpc":"2.0","method":"x"}\n\n'))).toString();
+    return /^id: (.+)$/m.exec(shown)?.[1] ?? '';
+  };
+  const resumed = (id: string): string => {
+    const asked = request([['last-event-id', id]]);
+    try {
+      dialect.classify(asked, undefined, sessionOf('bot'));
+    } catch (error) {
+      return error instanceof GatewayError ? error.code : String(error);
+    }
+    const { headers } = dialect.forward(asked, undefined, sessionOf('bot'), NO_MASKS);
+    return headers.find(([name]) => name === 'last-event-id')?.[1] ?? '';
+  };
+
+  test('cannot be asked for again by an event’s id', () => {
+    const own = idFor('bot');
+    expect(resumed(own)).toBe('7');
+    for (const id of ['7', '', '7.', idFor('ana'), own.replace('7', '8'), own.slice(0, -1), `${own}.`, `x.${own}`])
+      expect(resumed(id), id).toBe('mcp.session_unknown');
+  });
+});

@@ -92,7 +92,7 @@ describe('MCP', () => {
     token = await accessToken(dev.rest, carla, 'e2e-tools');
     for (let i = 0; i < 200; i++) {
       const client = await connect().catch(() => undefined);
-      if (client !== undefined) return;
+      if (client !== undefined) return void (await client.listTools());
       await new Promise((next) => setTimeout(next, 100));
     }
     throw new Error('e2e-tools did not come into force');

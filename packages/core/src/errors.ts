@@ -114,6 +114,10 @@ export const CODES = {
     http: 400,
     text: 'This is no message of the Model Context Protocol that this gateway reads: send one JSON-RPC 2.0 message as application/json.',
   },
+  'mcp.tool_unknown': {
+    http: 404,
+    text: 'The server has listed no tool of exactly this name: list its tools, and use a name as it stands there.',
+  },
   'mcp.session_unknown': { http: 404, text: 'There is no MCP session of that id for you: initialize again.' },
   'http.malformed': {
     http: 400,

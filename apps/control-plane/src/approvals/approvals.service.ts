@@ -3,6 +3,7 @@
  * once, by distinct persons who are neither the requester nor whom they act for. The answer is signed and pushed to the
  * agent that holds it. State is in the database alone: a restart on either side loses nothing.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { ApprovalRequest } from '@sallyport/model';
@@ -31,6 +32,10 @@ import { type GivenTerms, readTerms } from './terms.ts';
 const LOST = 'the agent that held the statement was started anew: it did not run';
 const SWEEP_MS = 500;
 const SWEEP_BATCH = 50;
+/** An agent names a request to its client as it sends it here: whoever is quick knows the id before its row is written. */
+const ARRIVES_MS_MAX = 2_000;
+const LOOK_EVERY_MS = 100;
+const MINTED = /^apr-[a-z0-9]{6,40}$/;
 /** How long an agent that was away still gets an answer. */
 const ANSWERS_KEPT_MS = 24 * 60 * 60_000;
 
@@ -171,11 +176,20 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** @throws GatewayError `request.not_found`, also for one that the caller may not see */
   async get(caller: Caller, id: string): Promise<ApprovalView> {
+    await this.#arrived(caller.projectId, id);
     const row = await this.repository.find(caller.projectId, id);
     const approver = await this.#approver(caller);
     if (row === null || !isVisible(caller, approver, row))
       throw new GatewayError('request.not_found', { approval: id });
     return showApproval(row, isAnswerable(caller, approver, row), await this.#names([row]));
+  }
+
+  /** Waits, for a moment, until a request that an agent has named is here. Whether it came is for who looks next. */
+  async #arrived(projectId: string, id: string): Promise<void> {
+    if (!MINTED.test(id)) return;
+    const until = this.clock.nowMs() + ARRIVES_MS_MAX;
+    while ((await this.repository.find(projectId, id)) === null && this.clock.nowMs() < until)
+      await sleep(LOOK_EVERY_MS);
   }
 
   /**
@@ -188,6 +202,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     // It goes to the client, to other approvers and to notifiers; an approver may have copied a value into it.
     const reason = shown(given.reason.trim());
     if (!granted && reason === '') throw new InvalidRequest([{ field: 'reason', message: 'a refusal needs a reason' }]);
+    await this.#arrived(caller.projectId, id);
     await this.database.transaction(async (tx) => {
       const { row, approver } = await this.#locked(tx, caller, id);
       const seat = seatOf(row, approver.voter, seatsTaken(row.votes));

@@ -135,6 +135,15 @@ async function read(signed: string) {
   return parseApproval(JSON.parse(Buffer.from(payload).toString()), '');
 }
 
+test('an answer that is quicker than the agent’s announcement waits for it, and one for nothing does not wait long', async () => {
+  const made = request();
+  const answering = approve(made.id, 'ana');
+  await new Promise((next) => setTimeout(next, 300));
+  link.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });
+  expect((await answering).body).toMatchObject({ state: 'approved' });
+  expect((await approve('apr-nobody00000', 'ana')).body).toMatchObject({ code: 'request.not_found' });
+});
+
 test('an approver’s yes reaches the agent signed, bound to the statement', async () => {
   const { id, digest } = await ask();
   const inbox = await plane.call<{ items: { id: string; statement: string }[] }>(

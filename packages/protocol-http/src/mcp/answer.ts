@@ -36,6 +36,7 @@ export function answerPlan(
   session: DialectSession,
   masks: MaskSet,
   rules: ListRules,
+  eventId: (id: string) => string,
 ): AnswerPlan {
   const headers = response.headers.filter(([name]) => SHOWN_HEADERS.has(name));
   const type = (headerOf(response.headers, 'content-type') ?? '').split(';')[0]!.trim().toLowerCase();
@@ -50,7 +51,8 @@ export function answerPlan(
   // An accepted notification is answered by nothing, in chunks, without a type: nothing is what passes then.
   if (type === 'application/json' || type === '') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
   const mayShow = (value: string): boolean => maskDetected(value, masks.detect, session.road.maskKey).text === value;
-  if (type === 'text/event-stream') return { masker: new EventMessages(rewrite, mayShow), headers, rows: () => rows };
+  if (type === 'text/event-stream')
+    return { masker: new EventMessages(rewrite, mayShow, eventId), headers, rows: () => rows };
   if (masksAnything(masks)) throw new GatewayError('http.body_unmaskable', { type });
   return { headers };
 }

@@ -1,7 +1,8 @@
 /**
  * MCP servers as resources (streamable HTTP, 2025-06-18): each message of a client is a statement, lists show what may be
  * used, answers are masked message by message. docs/adr/0037-mcp.md.
- * Refuses batches, paths besides the server's one address, and sessions that were given to somebody else.
+ * Refuses batches, paths besides the server's one address, tools that were never listed, and sessions and events that were
+ * given to somebody else.
  */
 import { GatewayError } from '@sallyport/core';
 import { type Header, headerOf, headerValues, hostOf, type RequestHead } from '@sallyport/http';
@@ -11,7 +12,7 @@ import { answerPlan, type ListRules, sessionIdOf } from './answer.ts';
 import { statementOf, streamStatement } from './classify.ts';
 import { denyMessage } from './deny.ts';
 import { type RpcMessage, readMessage } from './message.ts';
-import { SessionOwners } from './sessions.ts';
+import { EventOwners, SessionOwners } from './sessions.ts';
 import { type ToolMemory, ToolWatch, toolMemory } from './tools.ts';
 
 /** What a server learns of its client besides the message. */
@@ -33,6 +34,7 @@ const ONCE = ['mcp-session-id', 'mcp-protocol-version', 'last-event-id'] as cons
 export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect {
   const watch = new ToolWatch(memory);
   const owners = new SessionOwners();
+  const events = new EventOwners();
   const messages = new WeakMap<RequestHead, RpcMessage>();
   return {
     protocol: 'mcp',
@@ -47,6 +49,10 @@ export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect
         if (request.method !== 'GET' && request.method !== 'DELETE') throw new GatewayError('http.method_refused');
         if (body !== undefined && body.size !== 0) throw new GatewayError('mcp.malformed', { reason: 'a body' });
         if (id !== undefined) owners.require(id, session);
+        // A server may find what it said again by the event's id alone, whosesoever session it was.
+        const last = headerOf(request.headers, 'last-event-id');
+        if (last !== undefined && events.opened(last, session) === undefined)
+          throw new GatewayError('mcp.session_unknown');
         return streamStatement(http);
       }
       const message = readMessage(requireJson(request, body));
@@ -54,11 +60,18 @@ export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect
       if (id !== undefined) owners.require(id, session);
       const changed =
         message.method === 'tools/call' && watch.isChanged(session.resource.id, String(message.params['name']));
-      return statementOf({ message, http, changed }, targetOf(session));
+      const statement = statementOf({ message, http, changed }, targetOf(session));
+      const tool = statement.facts.mcp?.tool ?? '';
+      if (tool !== '' && !watch.isListed(session.resource.id, tool)) throw new GatewayError('mcp.tool_unknown');
+      return statement;
     },
     forward: (request, _body, session) => {
       const message = messages.get(request);
-      const headers: Header[] = request.headers.filter(([name]) => SENT_HEADERS.has(name));
+      const headers: Header[] = [];
+      for (const [name, value] of request.headers) {
+        const sent = name === 'last-event-id' ? events.opened(value, session) : value;
+        if (SENT_HEADERS.has(name) && sent !== undefined) headers.push([name, sent]);
+      }
       if (headerOf(headers, 'accept') === undefined) headers.push(['accept', 'application/json, text/event-stream']);
       const target = new URL(targetOf(session).url).pathname.endsWith('/') ? '/' : '';
       return { method: request.method, target, headers, ...(message === undefined ? {} : { body: message.bytes }) };
@@ -66,7 +79,9 @@ export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect
     answer: (_request, response, session, masks, statement) => {
       const given = sessionIdOf(response.headers);
       if (given !== undefined && response.status < 400) owners.given(given, session);
-      return answerPlan(response, session, masks, listRules(session, statement, watch));
+      return answerPlan(response, session, masks, listRules(session, statement, watch), (id) =>
+        events.sealed(id, session),
+      );
     },
     deny: (refusal, request) => denyMessage(refusal, request === undefined ? undefined : messages.get(request)),
   };

@@ -1,5 +1,5 @@
-/** Whose an MCP session is: its id is a secret of the server's, and no proof of who sends it. Refuses another principal's. */
-import { createHash } from 'node:crypto';
+/** Whose an MCP session or event is: its id is a secret of the server's, and no proof of who sends it. Refuses another principal's. */
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { DialectSession } from '@sallyport/http-session';
 
@@ -21,6 +21,33 @@ export class SessionOwners {
     if (owner !== ownerOf(session)) throw new GatewayError('mcp.session_unknown');
     this.#owners.delete(key);
     this.#owners.set(key, owner);
+  }
+}
+
+const MARK_BYTES = 16;
+
+/**
+ * An event's id goes to its client with a mark of whose it is, which only this process can make: nothing is kept for it, and
+ * whoever comes back with it gets what was theirs.
+ */
+export class EventOwners {
+  readonly #key = randomBytes(32);
+
+  sealed(id: string, session: DialectSession): string {
+    return `${id}.${this.#mark(id, session)}`;
+  }
+
+  /** The server's own id; undefined when this client was not given it. */
+  opened(sealed: string, session: DialectSession): string | undefined {
+    const at = sealed.lastIndexOf('.');
+    const id = sealed.slice(0, Math.max(at, 0));
+    const [given, made] = [Buffer.from(sealed.slice(at + 1)), Buffer.from(this.#mark(id, session))];
+    return given.length === made.length && timingSafeEqual(given, made) ? id : undefined;
+  }
+
+  #mark(id: string, session: DialectSession): string {
+    const mac = createHmac('sha256', this.#key).update(JSON.stringify([session.resource.id, ownerOf(session), id]));
+    return mac.digest().subarray(0, MARK_BYTES).toString('base64url');
   }
 }
 

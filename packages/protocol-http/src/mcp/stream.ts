@@ -94,11 +94,20 @@ export class EventMessages extends Gathering {
   /** Of the event so far. */
   #size = 0;
   readonly #mayShow: (value: string) => boolean;
+  readonly #idFor: (id: string) => string;
 
-  /** @param mayShow whether an event's id or name goes on: nothing takes the place of one that is masked */
-  constructor(rewrite: Rewrite, mayShow: (value: string) => boolean = () => true) {
+  /**
+   * @param mayShow whether an event's id or name goes on: nothing takes the place of one that is masked
+   * @param idFor an event's id as its client gets it
+   */
+  constructor(
+    rewrite: Rewrite,
+    mayShow: (value: string) => boolean = () => true,
+    idFor: (id: string) => string = (id) => id,
+  ) {
     super(rewrite);
     this.#mayShow = mayShow;
+    this.#idFor = idFor;
   }
 
   push(chunk: Uint8Array): Uint8Array {
@@ -140,7 +149,9 @@ export class EventMessages extends Gathering {
     const field = colon === -1 ? line : line.slice(0, colon);
     const value = colon === -1 ? '' : line.slice(colon + 1).replace(/^ /, '');
     if (field === 'data') this.#data.push(value);
-    else if (FIELDS.has(field) && this.#mayShow(value)) this.#event.push(`${field}: ${value}\n`);
+    else if (FIELDS.has(field) && this.#mayShow(value))
+      // An empty id says that there is none.
+      this.#event.push(`${field}: ${field === 'id' && value !== '' ? this.#idFor(value) : value}\n`);
     this.#size += line.length;
     if (this.#size > LIMITS.mcpMessageBytesMax) this.fail();
   }

@@ -46,6 +46,11 @@ export class ToolWatch {
     return changed;
   }
 
+  /** Whether the server has ever listed a tool of exactly this name: some servers take another spelling, and rules do not. */
+  isListed(resourceId: string, tool: string): boolean {
+    return this.#memory.firstOf(resourceId, tool) !== undefined;
+  }
+
   isChanged(resourceId: string, tool: string): boolean {
     return this.#changed.get(resourceId)?.has(tool) === true;
   }
