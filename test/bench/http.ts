@@ -6,12 +6,26 @@ import { execFile } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { promisify } from 'node:util';
-import { EVERYTHING, H2LOAD, type HttpWay, missingPrograms, NGINX, PLAIN, startHttpBench, WRK } from './http-ways.ts';
+import {
+  DIRECT,
+  EVERYTHING,
+  H2LOAD,
+  type HttpWay,
+  missingPrograms,
+  NGINX,
+  PLAIN,
+  startHttpBench,
+  WRK,
+} from './http-ways.ts';
+import { type LineTarget, percentile } from './kept-line.ts';
+import { openLoop } from './open-loop.ts';
 import { cpuMs } from './process-stat.ts';
 
 const program = promisify(execFile);
 /** Some 30,000 requests: until then a quarter of the CPU time is the compiler's. */
 const WARM_UP_SECONDS = 10;
+/** Requests a second of the open loop. */
+const PACE = 1_000;
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 export interface HttpRow {
@@ -30,6 +44,11 @@ export interface HttpBenchReport {
 interface Load {
   readonly perSecond: number;
   readonly cpuUs: number;
+}
+
+function smallOf({ base, headers }: HttpWay): LineTarget {
+  const { origin, pathname } = new URL(`${base}/small.json`);
+  return { base: origin, path: pathname, headers: Object.fromEntries(headers.map((one) => one.split(': ', 2))) };
 }
 
 const used = (way: HttpWay): number => way.pids().reduce((sum, pid) => sum + cpuMs(pid), 0);
@@ -95,6 +114,12 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
     };
     for (let round = 0; round <= rounds; round++) {
       await bench.renew();
+      for (const way of bench.ways.filter(({ name }) => name !== DIRECT)) {
+        const times = await openLoop(smallOf(way), PACE, round === 0 ? 2 : quick ? 4 : 10);
+        if (round === 0) continue;
+        note('pace p50', way, percentile(times, 0.5) * 1_000);
+        note('pace p99', way, percentile(times, 0.99) * 1_000);
+      }
       for (const way of bench.ways) {
         const one = await withWrk(way, round === 0 ? WARM_UP_SECONDS : quick ? 3 : 5);
         const bulk = await withCurl(way);
@@ -133,6 +158,8 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
         row('the same: rate', 'h1 rate', 'req/s', ''),
         row('1 KB JSON, HTTP/2 over TLS, 16 × 16: rate', 'h2 rate', 'req/s', 'plain ≥ 0.45× nginx'),
         row('the same: CPU per request', 'h2 cpu', 'µs', ''),
+        row(`1 KB JSON, HTTP/1.1 over TLS, ${PACE} a second, open loop: p50`, 'pace p50', 'µs', 'added ≤ 150 µs'),
+        row('the same: p99', 'pace p99', 'µs', 'added ≤ 1,000 µs'),
         row('10 MB JSON over TLS', 'bulk', 'MB/s', 'plain ≥ 0.5× nginx, everything (masked) ≥ 0.35×'),
       ],
     };

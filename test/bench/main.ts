@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
- * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh|http (its own table
- * instead).
+ * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh|http|kubernetes|mcp
+ * (its own table instead).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -13,6 +13,8 @@ import { buildAll } from '../../scripts/stack/build.ts';
 import { benchControlPlane } from './control-plane.ts';
 import { renderControlPlane } from './control-plane-report.ts';
 import { benchHttp, renderHttp } from './http.ts';
+import { benchKubernetes, renderKubernetes } from './kubernetes.ts';
+import { benchMcp, renderMcp } from './mcp.ts';
 import {
   measureBigResult,
   measureLatency,
@@ -157,12 +159,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(130)));
 /** @returns exit code */
 async function only(part: string): Promise<number> {
-  if (part !== 'control-plane' && part !== 'ssh' && part !== 'http')
-    throw new Error('--only takes: control-plane, ssh, http');
+  if (!['control-plane', 'ssh', 'http', 'kubernetes', 'mcp'].includes(part))
+    throw new Error('--only takes: control-plane, ssh, http, kubernetes, mcp');
   await buildAll(say);
   if (part === 'http') {
     const report = await benchHttp(values.quick, say);
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderHttp(report)}`);
+    return 0;
+  }
+  if (part === 'kubernetes') {
+    const report = await benchKubernetes(values.quick, say);
+    console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderKubernetes(report)}`);
+    return 0;
+  }
+  if (part === 'mcp') {
+    const report = await benchMcp(values.quick, say);
+    console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderMcp(report)}`);
     return 0;
   }
   if (part === 'ssh') {

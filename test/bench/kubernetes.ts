@@ -1,0 +1,277 @@
+/**
+ * `npm run bench -- --only kubernetes`: what a cluster behind the agent costs, on a real API server with a fake node. Lists by real
+ * kubectl against the same kubectl without us; requests, commands, streams and watches by the agent's CPU and memory.
+ * Left out by name where kube-apiserver or kubectl are not here. Refuses to judge beyond the aims it prints.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { cpus, loadavg, release } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clusterMissing, kubectls, run } from '@sallyport/testkit';
+import { dial, KeptLine, requestBytes } from './kept-line.ts';
+import { DIRECT, EVERYTHING, type KubeBench, type KubeWay, PLAIN, startKubeBench } from './kubernetes-ways.ts';
+import { cpuMs, rssBytes, withDescendants } from './process-stat.ts';
+import type { Aim } from './report.ts';
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+
+export interface KubeRow {
+  readonly what: string;
+  readonly unit: string;
+  readonly cells: Readonly<Record<string, number>>;
+}
+export interface KubeReport {
+  readonly machine: string;
+  readonly load: number;
+  readonly skipped: string;
+  readonly objects: number;
+  readonly rows: readonly KubeRow[];
+  readonly aims: readonly Aim[];
+}
+
+const WAYS = [DIRECT, PLAIN, EVERYTHING] as const;
+
+export async function benchKubernetes(quick: boolean, say: (line: string) => void): Promise<KubeReport> {
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? ''}, Linux ${release()}, Node ${process.version}`;
+  const missing = [clusterMissing, kubectls.length === 0 ? 'kubectl' : ''].filter((one) => one !== '').join(', ');
+  const objects = quick ? 1_000 : 5_000;
+  const load = loadavg()[0]!;
+  if (missing !== '') return { machine, load, skipped: missing, objects, rows: [], aims: [] };
+  const dir = mkdtempSync('/var/tmp/sallyport-bench-kube-');
+  // PostgreSQL runs as nobody and must pass through.
+  chmodSync(dir, 0o711);
+  const bench = await startKubeBench(dir, objects, say);
+  try {
+    const rows: KubeRow[] = [];
+    const note = (what: string, unit: string, cells: Readonly<Record<string, number>>): void => {
+      rows.push({ what, unit, cells });
+      say(
+        `${what}: ${Object.values(cells)
+          .map((value) => value.toFixed(2))
+          .join(', ')} ${unit}`,
+      );
+    };
+    // Idle ones first: later the agent has grown by everything else.
+    const watches = quick ? 200 : 1_000;
+    note(`${watches} watches idle, each`, 'KB', { [PLAIN]: await watchBytes(bench, watches) });
+    for (const kind of ['pods', 'secrets'])
+      note(`kubectl get ${objects} ${kind} -o json, wall`, 's', await listSeconds(bench, kind, quick ? 3 : 5));
+    note("a request (one pod by name): agent's CPU", 'ms', await requestCpu(bench, quick ? 1_000 : 3_000));
+    note("exec of true on a connection of its own: agent's CPU", 'ms', await execCpu(bench, quick ? 100 : 300));
+    note("exec of cat: bytes per second of the agent's CPU", 'MB/s', await streamRate(bench, quick ? 100 : 400));
+    return { machine, load, skipped: '', objects, rows, aims: aimsOf(rows, objects) };
+  } finally {
+    await bench.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+const used = ({ stack }: KubeBench): number =>
+  withDescendants(stack.agent().pid).reduce((sum, pid) => sum + cpuMs(pid), 0);
+
+/** What the agent still does for what it let through: its record is sealed and shipped behind the traffic. */
+async function settle(bench: KubeBench): Promise<void> {
+  for (let i = 0; i < 15; i++) {
+    const before = used(bench);
+    await sleep(200);
+    if (used(bench) - before <= 20) return;
+  }
+}
+
+async function interleaved(
+  bench: KubeBench,
+  names: readonly string[],
+  rounds: number,
+  once: (way: KubeWay) => Promise<number>,
+): Promise<Readonly<Record<string, number>>> {
+  const kept = new Map<string, number[]>();
+  const ways = bench.ways.filter(({ name }) => names.includes(name));
+  for (let round = 0; round <= rounds; round++) {
+    await bench.renew();
+    for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
+      const value = await once(way);
+      // The first round warms up.
+      if (round > 0) kept.set(way.name, [...(kept.get(way.name) ?? []), value]);
+    }
+  }
+  return Object.fromEntries([...kept].map(([name, values]) => [name, median(values)]));
+}
+
+const listSeconds = (bench: KubeBench, kind: string, rounds: number): Promise<Readonly<Record<string, number>>> =>
+  interleaved(bench, WAYS, rounds, async ({ kubeconfig, name }) => {
+    const started = performance.now();
+    const { code, stderr } = await run(kubectls[0]!.program, ['--kubeconfig', kubeconfig, 'get', kind, '-o', 'json'], {
+      env: { HOME: path.dirname(kubeconfig) },
+      timeoutMs: 120_000,
+    });
+    if (code !== 0) throw new Error(`${name}: ${stderr}`);
+    return (performance.now() - started) / 1_000;
+  });
+
+/** Eight kept connections, one request after another on each. */
+const requestCpu = (bench: KubeBench, count: number): Promise<Readonly<Record<string, number>>> =>
+  interleaved(bench, [PLAIN, EVERYTHING], 3, async ({ base, prefix, token }) => {
+    const headers = { authorization: `Bearer ${token()}`, accept: 'application/json' };
+    const target = { base, path: `${prefix}/api/v1/namespaces/bench/pods/app-0`, headers };
+    const lines = await Promise.all(Array.from({ length: 8 }, () => KeptLine.open(target)));
+    await Promise.all(lines.map((line) => line.ask()));
+    await settle(bench);
+    const before = used(bench);
+    await Promise.all(
+      lines.map(async (line) => {
+        for (let i = 0; i < count / 8; i++) await line.ask();
+      }),
+    );
+    await settle(bench);
+    for (const line of lines) line.close();
+    return (used(bench) - before) / count;
+  });
+
+const execPath = (command: readonly string[]): string =>
+  `/api/v1/namespaces/bench/pods/web/exec?container=main&stdout=true&stderr=true${command.map((word) => `&command=${encodeURIComponent(word)}`).join('')}`;
+
+/** A command by WebSocket, read to the end of its connection. @returns bytes of its frames */
+async function exec({ base, prefix, token }: KubeWay, command: readonly string[]): Promise<number> {
+  const socket = await dial(base);
+  const headers = {
+    authorization: `Bearer ${token()}`,
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': randomBytes(16).toString('base64'),
+    'sec-websocket-protocol': 'v5.channel.k8s.io',
+  };
+  socket.write(requestBytes({ base, path: prefix + execPath(command), headers }));
+  let first: Buffer | undefined;
+  let bytes = 0;
+  const end = Promise.withResolvers<void>();
+  socket.on('data', (chunk: Buffer) => {
+    first ??= chunk;
+    bytes += chunk.length;
+    // The close frame, empty or with a code: the server's last word.
+    const at = chunk.length >= 4 && chunk[chunk.length - 4] === 0x88 ? chunk.length - 4 : chunk.length - 2;
+    if (chunk[at] === 0x88) end.resolve();
+  });
+  socket.once('close', end.resolve);
+  socket.once('error', end.reject);
+  try {
+    await end.promise;
+  } finally {
+    socket.destroy();
+  }
+  const head = first?.toString('latin1') ?? '';
+  if (!head.startsWith('HTTP/1.1 101')) throw new Error(head.slice(0, 2_000));
+  return bytes;
+}
+
+const execCpu = (bench: KubeBench, count: number): Promise<Readonly<Record<string, number>>> =>
+  interleaved(bench, [PLAIN, EVERYTHING], 2, async (way) => {
+    await settle(bench);
+    const before = used(bench);
+    let left = count;
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (left-- > 0) await exec(way, ['true']);
+      }),
+    );
+    await settle(bench);
+    return (used(bench) - before) / count;
+  });
+
+/** Lines of a log, as what is read by people mostly is. */
+const LINE = '2026-11-21T12:00:00.000Z INFO  request done method=GET path=/v1/things/42 status=200 took=12ms\n';
+
+async function streamRate(bench: KubeBench, megabytes: number): Promise<Readonly<Record<string, number>>> {
+  writeFileSync(path.join(bench.cluster.folder, 'big'), LINE.repeat(Math.ceil((megabytes * 1e6) / LINE.length)));
+  return interleaved(bench, [PLAIN, EVERYTHING], 2, async (way) => {
+    await settle(bench);
+    const before = used(bench);
+    const bytes = await exec(way, ['cat', 'big']);
+    await settle(bench);
+    if (bytes < megabytes * 1e6) throw new Error(`${way.name}: ${bytes} bytes came`);
+    return bytes / 1e3 / (used(bench) - before);
+  });
+}
+
+/** Growth of the agent for each, garbage gone: a connection of its own each, as ten programs' informers would not have. */
+async function watchBytes(bench: KubeBench, count: number): Promise<number> {
+  const way = bench.ways.find(({ name }) => name === PLAIN)!;
+  const opened: Socket[] = [];
+  const open = async (): Promise<void> => {
+    const socket = await dial(way.base);
+    opened.push(socket);
+    const headers = { authorization: `Bearer ${way.token()}` };
+    const target = `${way.prefix}/api/v1/namespaces/bench/configmaps?watch=true&timeoutSeconds=3600&labelSelector=none%3Dnone`;
+    socket.write(requestBytes({ base: way.base, path: target, headers }));
+    const head = await new Promise<string>((resolve) => {
+      socket.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1')));
+      socket.once('close', () => resolve('the connection was closed'));
+    });
+    if (!head.startsWith('HTTP/1.1 200')) throw new Error(head.slice(0, 2_000));
+  };
+  const openAll = async (many: number): Promise<void> => {
+    for (let left = many; left > 0; left -= 25)
+      await Promise.all(Array.from({ length: Math.min(25, left) }, () => open()));
+    await sleep(3_000);
+    await bench.collectGarbage();
+  };
+  const { pid } = bench.stack.agent();
+  try {
+    // What the first of a process cost is no watch's.
+    await openAll(50);
+    const before = rssBytes(pid);
+    await openAll(count);
+    return (rssBytes(pid) - before) / count / 1024;
+  } finally {
+    for (const socket of opened) socket.destroy();
+  }
+}
+
+function aimsOf(rows: readonly KubeRow[], objects: number): readonly Aim[] {
+  const row = (start: string): Readonly<Record<string, number>> =>
+    rows.find(({ what }) => what.startsWith(start))!.cells;
+  const aim = (text: string, unit: string, value: number, met: boolean): Aim => ({
+    aim: text,
+    measured: `${value.toFixed(2)}${unit}`,
+    met,
+  });
+  const times = (start: string, way: string): number => row(start)[way]! / row(start)[DIRECT]!;
+  const [pods, podsOn] = [times('kubectl get', PLAIN), times('kubectl get', EVERYTHING)];
+  const secrets = times(`kubectl get ${objects} secrets`, EVERYTHING);
+  const [request, command] = [row('a request'), row('exec of true')];
+  const stream = row('exec of cat');
+  const watches = rows[0]!.cells[PLAIN]!;
+  return [
+    aim(`${objects} pods ≤ 1.15× direct, plain`, '×', pods, pods <= 1.15),
+    aim(`${objects} pods ≤ 1.15× direct, everything on`, '×', podsOn, podsOn <= 1.15),
+    aim(`${objects} masked Secrets ≤ 1.15× direct`, '×', secrets, secrets <= 1.15),
+    ...[PLAIN, EVERYTHING].flatMap((way) => [
+      aim(`a request ≤ 0.8 ms of CPU: ${way}`, ' ms', request[way]!, request[way]! <= 0.8),
+      aim(`exec ≤ 3 ms of CPU: ${way}`, ' ms', command[way]!, command[way]! <= 3),
+      aim(`stream ≥ 150 MB/s of CPU: ${way}`, ' MB/s', stream[way]!, stream[way]! >= 150),
+    ]),
+    aim('an idle watch ≤ 100 KB', ' KB', watches, watches <= 100),
+  ];
+}
+
+export function renderKubernetes({ machine, load, skipped, rows, aims }: KubeReport): string {
+  if (skipped !== '') return `Kubernetes bench left out: ${skipped} not here (node scripts/test-kubernetes.ts).`;
+  const shown = (cells: KubeRow['cells'], way: string): string => {
+    const [value, base] = [cells[way], cells[DIRECT]];
+    if (value === undefined) return '–';
+    return `${value.toFixed(2)}${base === undefined ? '' : ` (${(value / base).toFixed(2)}×)`}`;
+  };
+  return [
+    `Kubernetes, ${machine}, load ${load.toFixed(1)}`,
+    '',
+    `| what | ${WAYS.join(' | ')} |`,
+    '| --- | --- | --- | --- |',
+    ...rows.map(
+      ({ what, unit, cells }) => `| ${what}, ${unit} | ${WAYS.map((way) => shown(cells, way)).join(' | ')} |`,
+    ),
+    '',
+    ...aims.map(({ aim, measured, met }) => `${met === true ? '✓' : '✗'} ${aim}: ${measured}`),
+  ].join('\n');
+}
