@@ -159,6 +159,10 @@ export const CODES = {
     http: 415,
     text: 'Objects are read as JSON or YAML, without a content coding. Ask your client to send application/json.',
   },
+  'kubernetes.protobuf': {
+    http: 415,
+    text: 'The object in protobuf has a kind or a field that is not known here, or cannot be read one way. Send it as JSON or YAML (kubectl apply does), or let it in unread by the resource’s `opaque: [protobuf]`.',
+  },
   'kubernetes.not_acceptable': {
     http: 406,
     text: 'Answers are masked here, and go as JSON alone. Ask your client to accept application/json.',

@@ -210,12 +210,13 @@ describe('what is sent', () => {
     expect(codeOf(() => classify(head(POST, [JSON_TYPE]), { read: true, bytes, size: 7 }))).toBe('kubernetes.object');
   });
 
-  test.each(['application/vnd.kubernetes.protobuf', 'application/cbor', 'text/plain'])('%s is refused', (type) => {
+  test.each(['application/cbor', 'text/plain'])('%s is refused', (type) => {
     expect(codeOf(() => statementOf(POST, 'k8s', type))).toBe('kubernetes.media_type');
   });
 
-  test('protobuf that the resource lets in is said to be unread', () => {
+  test('protobuf that cannot be read is refused, or said to be unread where the resource lets it in', () => {
     const type = 'application/vnd.kubernetes.protobuf';
+    expect(codeOf(() => statementOf(POST, 'k8s', type))).toBe('kubernetes.protobuf');
     expect(factsOf(POST, 'k8s', type, ['protobuf'])).toMatchObject({ object: 'unread', replicas: -1 });
   });
 

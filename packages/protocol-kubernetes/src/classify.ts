@@ -1,6 +1,6 @@
 /**
  * A request to an API server as a statement: verb and resource, the object that is sent, the command of an exec. Refuses to know
- * rules. What it cannot read is refused by name (another path form, protobuf, a client that names whom it wants to be), or said
+ * rules. What it cannot read is refused by name (another path form, CBOR, a client that names whom it wants to be), or said
  * to be unread, and then rules about objects match.
  */
 import { hash } from 'node:crypto';
@@ -17,10 +17,11 @@ import {
   type Statement,
 } from '@sallyport/model';
 import { effectsOfShell, parseCommandLine } from '@sallyport/shell';
-import { effectsOf, isQuestion, isRbac, isSecret } from './classify/effects.ts';
+import { effectsOf, isRbac, isSecret } from './classify/effects.ts';
 import { formOf, readObject } from './classify/json-object.ts';
 import { NO_OBJECT, objectFactsOf } from './classify/object-facts.ts';
 import { fieldsOfPatch, patchTypeOf } from './classify/patch.ts';
+import { readProtobuf } from './classify/protobuf-object.ts';
 import { quoted, textOf } from './classify/statement-text.ts';
 import { isDryRun, type RequestInfo, readRequest } from './messages.ts';
 
@@ -32,7 +33,7 @@ export interface Classified {
   readonly info: RequestInfo;
   /** The object or patch; undefined where there is none or it was not read. */
   readonly sent?: unknown;
-  /** JSON to send in the place of YAML. */
+  /** JSON to send in the place of YAML or protobuf. */
   readonly body?: Uint8Array;
 }
 
@@ -41,8 +42,8 @@ export const readsBody = (info: RequestInfo): boolean =>
   !info.nonResource && info.subresource !== 'proxy' && WRITES.has(info.verb);
 
 /**
- * @param letIn what the resource lets in unread
- * @throws GatewayError `kubernetes.path`, `kubernetes.object`, `kubernetes.impersonation`, `kubernetes.media_type`
+ * @param letIn what the resource lets in when it cannot be read
+ * @throws GatewayError `kubernetes.path`, `kubernetes.object`, `kubernetes.impersonation`, `kubernetes.media_type`, `kubernetes.protobuf`
  */
 export function classify(
   request: RequestHead,
@@ -75,7 +76,10 @@ export function classify(
     wroteInTransaction: false,
   };
   const classified = { statement, info, sent: json };
-  return form === 'yaml' ? { ...classified, body: Buffer.from(JSON.stringify(json)) } : classified;
+  // What is read in another form is sent as what was read.
+  return form === undefined || form === 'json'
+    ? classified
+    : { ...classified, body: Buffer.from(JSON.stringify(json)) };
 }
 
 /** Whom the API server takes a request for is the gateway's to say. */
@@ -87,7 +91,7 @@ function refuseImpersonation({ headers }: RequestHead): void {
 
 interface SentObject {
   readonly object: KubernetesFacts['object'];
-  readonly form?: 'json' | 'yaml';
+  readonly form?: 'json' | 'yaml' | 'protobuf';
   readonly json?: unknown;
 }
 
@@ -101,13 +105,15 @@ function objectOf(
   if (!readsBody(info)) return { object: 'unread' };
   const coding = headerOf(request.headers, 'content-encoding') ?? 'identity';
   const form = formOf(headerOf(request.headers, 'content-type') ?? '');
-  // A question changes nothing, whatever is in it, and holds no pod; newer clients ask theirs in protobuf.
-  if (form === 'protobuf' && isQuestion(info)) return { object: 'none' };
-  if (form === 'protobuf' && letIn.includes('protobuf')) return { object: 'unread' };
-  if (form === 'protobuf' || form === 'other' || coding !== 'identity')
-    throw new GatewayError('kubernetes.media_type', { form, coding });
+  if (form === 'other' || coding !== 'identity') throw new GatewayError('kubernetes.media_type', { form, coding });
   if (!body.read) return { object: 'unread' };
-  return { object: 'read', form, json: readObject(body.bytes, form) };
+  if (form !== 'protobuf') return { object: 'read', form, json: readObject(body.bytes, form) };
+  try {
+    return { object: 'read', form, json: readProtobuf(body.bytes) };
+  } catch (error) {
+    if (letIn.includes('protobuf') && error instanceof GatewayError) return { object: 'unread' };
+    throw error;
+  }
 }
 
 function fieldsOfBody(request: RequestHead, { verb }: RequestInfo, json: unknown): readonly BodyField[] | undefined {
@@ -145,10 +151,22 @@ function kubernetesFacts(
     object,
     fields,
     ...(object === 'read' ? objectFactsOf(fields) : NO_OBJECT),
+    ...(object === 'read' && subresource === 'scale' && isScaledAway(verb, fields, json) ? { replicas: 0 } : {}),
     secret: isSecret(info),
     rbac: isRbac(info),
     execCommand: subresource === 'exec' ? (query.get('command') ?? []) : [],
   };
+}
+
+/** A scale that names no number is one of nothing: the number left out of an update or taken away by a patch is zero there. */
+function isScaledAway(verb: string, fields: readonly BodyField[], json: unknown): boolean {
+  const isSaid = fields.some(({ path, kind }) => path === 'spec.replicas' && kind === 'number');
+  if (isSaid) return false;
+  const isWhole =
+    verb !== 'patch' ||
+    (typeof json === 'object' && json !== null && 'kind' in json) ||
+    (Array.isArray(json) && json.some((each: { readonly path?: unknown }) => each.path === ''));
+  return isWhole || fields.some(({ path }) => path === 'spec' || path === 'spec.replicas');
 }
 
 const nameIn = (fields: readonly BodyField[]): string =>

@@ -190,7 +190,7 @@ function offered(request: RequestHead, info: RequestInfo): readonly string[] {
 }
 
 const asJson = (header: Header): Header =>
-  header[0] === 'content-type' && header[1].toLowerCase().startsWith('application/yaml')
+  header[0] === 'content-type' && /^application\/(?:yaml|vnd\.kubernetes\.protobuf)/i.test(header[1])
     ? ['content-type', 'application/json']
     : header;
 

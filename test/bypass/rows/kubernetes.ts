@@ -26,6 +26,20 @@ const container = (securityContext: object): object =>
 const exec = (...command: readonly string[]): string =>
   `GET ${NAMESPACED}/pods/web/exec?${command.map((word) => `command=${encodeURIComponent(word)}`).join('&')}`;
 
+const PROTOBUF = 'application/vnd.kubernetes.protobuf';
+/** Field number and value, in turn: a text (another message, too) or a small number. Short, so that all of it is ASCII. */
+const message = (...fields: (readonly [number, string | number])[]): string =>
+  fields
+    .map(([number, value]) =>
+      typeof value === 'number'
+        ? String.fromCharCode(number * 8, value)
+        : String.fromCharCode(number * 8 + 2, value.length) + value,
+    )
+    .join('');
+const sent = (apiVersion: string, kind: string, ...fields: Parameters<typeof message>): string =>
+  `k8s\0${message([1, message([1, apiVersion], [2, kind])], [2, message(...fields)])}`;
+const NAME = [1, message([1, 'x'])] as const;
+
 /** What is hidden from whoever asks in a row that says so. */
 export const MASKED = {
   columns: [],
@@ -48,6 +62,13 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
     { name: 'by an escape in the path', line: 'DELETE /api/v1/namespace%73/shop', expect: 'refused' },
     { name: 'by a slash at the end', line: `DELETE ${NAMESPACED}/`, expect: 'refused' },
     { name: 'as a collection', line: 'DELETE /api/v1/namespaces', expect: 'deny' },
+    {
+      name: 'with options in protobuf',
+      line: `DELETE ${NAMESPACED}?dryRun=All`,
+      type: PROTOBUF,
+      body: sent('v1', 'DeleteOptions', [4, 'Background']),
+      expect: 'deny',
+    },
     {
       name: 'said to be a dry run, and not in the body that counts',
       line: `DELETE ${NAMESPACED}?dryRun=All`,
@@ -127,9 +148,113 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       body: 'k8s\0',
       expect: 'refused',
     },
+    {
+      name: 'by protobuf that is whole',
+      line: `PUT ${DEPLOYMENT}`,
+      type: PROTOBUF,
+      body: sent('apps/v1', 'Deployment', NAME, [2, message([1, 0])]),
+      expect: 'hold',
+    },
+    {
+      name: 'by protobuf, the number twice',
+      line: `PUT ${DEPLOYMENT}`,
+      type: PROTOBUF,
+      body: sent('apps/v1', 'Deployment', NAME, [2, message([1, 3], [1, 0])]),
+      expect: 'refused',
+    },
+    {
+      name: 'by protobuf, the spec in two pieces',
+      line: `PUT ${DEPLOYMENT}`,
+      type: PROTOBUF,
+      body: sent('apps/v1', 'Deployment', NAME, [2, message([1, 3])], [2, message([1, 0])]),
+      expect: 'refused',
+    },
+    {
+      name: 'by protobuf with a field of tomorrow',
+      line: `PUT ${DEPLOYMENT}`,
+      type: PROTOBUF,
+      body: sent('apps/v1', 'Deployment', NAME, [2, message([1, 3], [15, 0])]),
+      expect: 'refused',
+    },
+    {
+      name: 'by a scale that says no number',
+      line: `PUT ${DEPLOYMENT}/scale`,
+      body: { kind: 'Scale', apiVersion: 'autoscaling/v1', metadata: { name: 'web' }, spec: {} },
+      expect: 'hold',
+    },
+    {
+      name: 'by taking the number out of a scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: MERGE,
+      body: { spec: { replicas: null } },
+      expect: 'hold',
+    },
+    {
+      name: 'by taking the spec out of a scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: MERGE,
+      body: { spec: null },
+      expect: 'hold',
+    },
+    {
+      name: 'by JSON Patch that removes the number of a scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: PATCH,
+      body: [{ op: 'remove', path: '/spec/replicas' }],
+      expect: 'hold',
+    },
+    {
+      name: 'by JSON Patch of a whole scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: PATCH,
+      body: [{ op: 'replace', path: '', value: { kind: 'Scale', metadata: { name: 'web' } } }],
+      expect: 'hold',
+    },
+    {
+      name: 'by the apply of a scale without a number',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: APPLY,
+      body: 'kind: Scale\nspec: {}',
+      expect: 'hold',
+    },
+    {
+      name: 'by the protobuf of a scale that leaves the zero out',
+      line: `PUT ${DEPLOYMENT}/scale`,
+      type: PROTOBUF,
+      body: sent('autoscaling/v1', 'Scale', NAME, [2, '']),
+      expect: 'hold',
+    },
+    {
+      name: 'by the protobuf of a scale',
+      line: `PUT ${DEPLOYMENT}/scale`,
+      type: PROTOBUF,
+      body: sent('autoscaling/v1', 'Scale', NAME, [2, message([1, 0])]),
+      expect: 'hold',
+    },
   ],
   'a pod becomes its node’s master': [
     { name: 'privileged', line: `POST ${NAMESPACED}/pods`, body: container({ privileged: true }), expect: 'deny' },
+    {
+      name: 'privileged, in protobuf',
+      line: `POST ${NAMESPACED}/pods`,
+      type: PROTOBUF,
+      body: sent('v1', 'Pod', NAME, [2, message([2, message([1, 'a'], [15, message([2, 1])])])]),
+      expect: 'deny',
+    },
+    {
+      name: 'on the node’s network, in protobuf',
+      line: `POST ${NAMESPACED}/pods`,
+      type: PROTOBUF,
+      body: sent('v1', 'Pod', NAME, [2, message([11, 1])]),
+      expect: 'deny',
+    },
+    {
+      name: 'by a folder of the node, in protobuf',
+      line: `POST ${NAMESPACED}/pods`,
+      type: PROTOBUF,
+      body: sent('v1', 'Pod', NAME, [2, message([1, message([1, 'v'], [2, message([1, message([1, '/'])])])])]),
+      expect: 'deny',
+    },
     {
       name: 'by a capability',
       line: `POST ${NAMESPACED}/pods`,

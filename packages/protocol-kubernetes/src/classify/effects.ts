@@ -38,7 +38,7 @@ export const isRbac = ({ group, resource, subresource }: RequestInfo): boolean =
   group === 'rbac.authorization.k8s.io' || (group === '' && resource === 'serviceaccounts' && subresource === 'token');
 
 /** Asks who one is, or what one may do. */
-export const isQuestion = ({ verb, group, resource }: RequestInfo): boolean =>
+const isQuestion = ({ verb, group, resource }: RequestInfo): boolean =>
   verb === 'create' &&
   QUESTIONS.has(resource) &&
   (group === 'authorization.k8s.io' || group === 'authentication.k8s.io');

@@ -1,6 +1,6 @@
 /**
  * The object in a request's body as a value: JSON strictly, YAML as the JSON that is sent on in its place, so that the server
- * reads what was judged. Refuses a key that stands twice, bytes that are no UTF-8, YAML's aliases and tags, protobuf and CBOR.
+ * reads what was judged. Refuses a key that stands twice, bytes that are no UTF-8, YAML's aliases and tags, CBOR.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { parseDocument } from 'yaml';
