@@ -16,6 +16,9 @@ rules:
   - name: large-payouts
     when: http.path.re("(?i)^/v1/payouts(/|$)") && body.fields.exists(f, f.path == "amount" && f.number > 1000)
     verdict: deny
+  - name: purge
+    when: http.path == "/v1/purge" && "force" in http.query && "true" in http.query["force"]
+    verdict: deny
   - name: exports
     when: http.path.re("(?i)^/v1/export(/|$)")
     verdict: deny

@@ -32,6 +32,7 @@ import {
   UsageFact,
 } from './facts.ts';
 import { BodyFact, BodyFieldFact, HttpFact, KubernetesFact, McpFact } from './http-facts.ts';
+import { type NamesRead, noNames, noteNames, withoutOtherCase } from './other-case.ts';
 
 /** The facts of one statement, by family; a family it does not have is absent. */
 export type FactContext = { readonly [F in Family]?: object };
@@ -125,7 +126,8 @@ export function compileCondition(source: string): Condition | ConditionProblem {
   const reads = new Set<Family>();
   try {
     const expression = environment.parse(source);
-    const found: Findings = { reads, changing: false, problem: undefined };
+    const names = noNames();
+    const found: Findings = { reads, changing: false, problem: undefined, names };
     inspect(expression.ast, found, 0);
     // The first reason is told in our words before the checker tells it in its own.
     if (found.problem !== undefined) return found.problem;
@@ -139,7 +141,7 @@ export function compileCondition(source: string): Condition | ConditionProblem {
       changing: found.changing,
       constant: constantOf(expression.ast, source),
       test: (context) => {
-        const value: unknown = expression(context);
+        const value: unknown = expression(withoutOtherCase(context, names));
         if (typeof value !== 'boolean') throw new TypeError('not true or false');
         return value;
       },
@@ -158,12 +160,14 @@ interface Findings {
   readonly reads: Set<Family>;
   changing: boolean;
   problem: ConditionProblem | undefined;
+  readonly names: NamesRead;
 }
 
 function inspect(node: ASTNode, found: Findings, loops: number): void {
   const refuse = (message: string): void => {
     found.problem ??= { kind: 'problem', message, at: node.range.start };
   };
+  noteNames(node, found.names);
   switch (node.op) {
     case 'value':
       return;
@@ -237,7 +241,7 @@ function constantOf(node: ASTNode, source: string): boolean | undefined {
     const value = constantOf(node.args, source);
     return value === undefined ? undefined : !value;
   }
-  const found: Findings = { reads: new Set(), changing: false, problem: undefined };
+  const found: Findings = { reads: new Set(), changing: false, problem: undefined, names: noNames() };
   inspect(node, found, 0);
   if (found.reads.size > 0) return undefined;
   try {

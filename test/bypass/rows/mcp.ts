@@ -65,6 +65,7 @@ export const MCP: Readonly<Record<string, readonly McpRow[]>> = {
     { name: 'plainly', body: call('pay', { amount: 500 }), expect: 'hold' },
     { name: 'a small one', body: call('pay', { amount: 5 }), expect: 'allow' },
     { name: 'as a text', body: call('pay', { amount: '500' }), expect: 'hold' },
+    { name: 'under a name in another case', body: call('pay', { Amount: 500 }), expect: 'hold' },
     { name: 'in another notation', body: text('"amount":5e2'), expect: 'hold' },
     { name: 'twice, the first one small', body: text('"amount":5,"amount":500'), expect: 'hold' },
     { name: 'under an escaped key', body: text('"\\u0061mount":500'), expect: 'hold' },

@@ -77,7 +77,7 @@ class Reader {
       const key = this.#string();
       if (key === undefined) return false;
       // Some readers match names without regard to case, and take the last.
-      const folded = key.toLowerCase();
+      const folded = key.toUpperCase().toLowerCase();
       if (keys.has(folded) || !this.#takes(':')) return false;
       keys.add(folded);
       const at = pathKey(key);
