@@ -120,3 +120,30 @@ test('token and key are in no recording, no statement, and not in what the other
   ]);
   for (const secret of [KEY, TEST_TOKEN, 'my-cookie']) expect(kept).not.toContain(secret);
 });
+
+test.each([
+  ['location', `/y?a=1&api_key=${KEY}`],
+  ['location', `https://elsewhere.example/y?api%5Fkey=${KEY}#x`],
+  ['content-location', `?api_key=${KEY}`],
+  ['link', `</y?api_key=${KEY}>; rel="next"`],
+  ['refresh', `0; url=/y?api_key=${KEY}`],
+])('a key that is put into the address is not told where the service points to it: %s: %s', async (name, value) => {
+  const service = await startRawService((socket) =>
+    socket.end(`HTTP/1.1 302 Found\r\n${name}: ${value}\r\ncontent-length: 0\r\n\r\n`),
+  );
+  const gateway = await startHttpGateway(
+    service.url,
+    { recording: 'full' },
+    { inject: { as: 'query', name: 'api_key' } as never },
+  );
+  const client = new RawClient(gateway.port);
+  cleanUps.push(
+    () => service.close(),
+    () => gateway.close(),
+    () => client.destroy(),
+  );
+  const { status, head } = await client.ask('GET /x');
+  expect(status).toBe(302);
+  expect(head.toLowerCase()).toContain(`\n${name}: `);
+  expect(head + JSON.stringify(gateway.recorded.http.map(({ text }) => text))).not.toContain(KEY);
+});

@@ -8,6 +8,7 @@ import type { ClientTls, ProtocolAdapter, ProtocolSession, SessionHost, TimerNam
 import { Http1Client } from './client-h1.ts';
 import { Http2Client } from './client-h2.ts';
 import type { ClientStream, RequestSink } from './client-stream.ts';
+import { DEADLINES, type Deadlines } from './deadlines.ts';
 import type { HttpDialect } from './dialect.ts';
 import { Exchange, type ExchangeHome } from './exchange.ts';
 import { HeldRequests } from './held.ts';
@@ -18,8 +19,15 @@ import { secretToken, type WayIn } from './way-in.ts';
 
 const SWEEP_MS = 1_000;
 
-/** @param dialects the first one's refusals are told where no resource is known */
-export function createHttpDoor(dialects: readonly [HttpDialect, ...HttpDialect[]]): ProtocolAdapter {
+/**
+ * @param dialects the first one's refusals are told where no resource is known
+ * @param deadlines how long peers are waited for, where LIMITS does not say it; they are looked at each second
+ */
+export function createHttpDoor(
+  dialects: readonly [HttpDialect, ...HttpDialect[]],
+  deadlines: Partial<Deadlines> = {},
+): ProtocolAdapter {
+  const waits = { ...DEADLINES, ...deadlines };
   const held = new HeldRequests();
   return {
     name: 'http',
@@ -29,7 +37,7 @@ export function createHttpDoor(dialects: readonly [HttpDialect, ...HttpDialect[]
     loginMsMax: LIMITS.httpIdleMsMax,
     alpn: ['h2', 'http/1.1'],
     alpnOptional: true,
-    openSession: (host) => new DoorSession(host, dialects, held),
+    openSession: (host) => new DoorSession(host, dialects, held, waits),
   };
 }
 
@@ -38,6 +46,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   tunnel: Tunnel | undefined;
   version: '1' | '2' = '1';
   readonly fallback: HttpDialect;
+  readonly deadlines: Deadlines;
   readonly #host: SessionHost;
   readonly #dialects: readonly HttpDialect[];
   readonly #held: HeldRequests;
@@ -50,8 +59,14 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   #headSince = 0;
   #wake: (() => void) | undefined;
 
-  constructor(host: SessionHost, dialects: readonly [HttpDialect, ...HttpDialect[]], held: HeldRequests) {
+  constructor(
+    host: SessionHost,
+    dialects: readonly [HttpDialect, ...HttpDialect[]],
+    held: HeldRequests,
+    deadlines: Deadlines,
+  ) {
     this.#host = host;
+    this.deadlines = deadlines;
     this.#dialects = dialects;
     this.fallback = dialects[0];
     this.#held = held;
@@ -190,7 +205,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     this.#sweeping = false;
     const nowMs = this.#host.nowMs();
     for (const exchange of this.#exchanges) exchange.sweep(nowMs);
-    if (this.#headSince !== 0 && nowMs - this.#headSince > LIMITS.httpHeadMsMax) {
+    if (this.#headSince !== 0 && nowMs - this.#headSince > this.deadlines.headMs) {
       this.#headSince = 0;
       if (this.#client instanceof Http1Client) this.#client.malformed(new GatewayError('http.slow'));
     }

@@ -17,6 +17,7 @@ import {
 import type { Statement } from '@sallyport/model';
 import { admit, type Permit, Refusal, refuse } from '@sallyport/protocol-kit';
 import type { ClientStream, RequestSink } from './client-stream.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
 import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
 import { rewriteLocation } from './location.ts';
@@ -33,6 +34,7 @@ export interface ExchangeHome extends ProxyHome {
   readonly domain: string;
   readonly serverName: string | undefined;
   readonly version: '1' | '2';
+  readonly deadlines: Deadlines;
   /** Says how a refusal sounds where no resource is known, or none may be. */
   readonly fallback: HttpDialect;
   /** The field that may carry the token of a resource of that name. */
@@ -118,7 +120,7 @@ export class Exchange implements RequestSink, CallOwner {
     this.#request = head;
     this.#emptyBody = emptyBody;
     this.#bodyDone = head.framing.kind === 'none';
-    this.#wait(LIMITS.httpBodyJudgedMsMax, 'http.slow');
+    this.#wait(this.#home.deadlines.bodyMs, 'http.slow');
     this.#try(() => this.#signIn());
   }
 
@@ -355,7 +357,7 @@ export class Exchange implements RequestSink, CallOwner {
     this.#phase = 'sending';
     this.#permit = permit;
     this.#startedUs = this.#home.monotonicUs();
-    this.#wait(LIMITS.httpUpstreamAnswerMsMax, 'http.upstream_timeout');
+    this.#wait(this.#home.deadlines.answerMs, 'http.upstream_timeout');
     (this.#judgedBy as MemberSession).recordRequest(this.#statement as Statement, this.#request, this.#gathered);
     if (this.#request.expectContinue) this.#continue();
     const ready = member.credentialReady();
@@ -461,7 +463,7 @@ export class Exchange implements RequestSink, CallOwner {
   answered(head: ResponseHead, saidLength: string | undefined): void {
     if (this.#phase !== 'sending') return;
     this.#phase = 'answering';
-    this.#wait(LIMITS.httpStallMsMax, 'http.upstream_timeout');
+    this.#wait(this.#home.deadlines.stallMs, 'http.upstream_timeout');
     try {
       this.#answer(head, saidLength);
     } catch (error) {

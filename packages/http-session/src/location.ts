@@ -32,3 +32,21 @@ function rewritten(value: string, { origin, base }: Upstream, asked: RequestHead
   const path = `${prefix}${url.pathname.slice(base.length)}${url.search}${url.hash}`;
   return absolute ? `${asked.scheme}://${asked.authority}${path}` : path;
 }
+
+const PARAMETER = /([?&])([^=&#>\s"]+)=[^&#>\s"]*/g;
+
+/** Addresses in a header without what the parameter says in them: whoever follows one through us gets it put in again. */
+export function withoutParameter(value: string, parameter: string): string {
+  return value.replaceAll(PARAMETER, (whole: string, sign: string, name: string) =>
+    plainName(name) === parameter ? `${sign}${name}=` : whole,
+  );
+}
+
+function plainName(name: string): string {
+  try {
+    return decodeURIComponent(name.replaceAll('+', ' '));
+  } catch {
+    // Nobody reads another name out of it.
+    return name;
+  }
+}

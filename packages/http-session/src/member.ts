@@ -17,6 +17,7 @@ import type {
 } from '@sallyport/protocol-kit';
 import type { DialectSession, HttpDialect, RequestBody } from './dialect.ts';
 import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
+import { withoutParameter } from './location.ts';
 import { type Upstream, upstreamOf } from './upstream.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 
@@ -80,6 +81,8 @@ export class MemberSession implements SessionMember {
   readonly #log: Logger;
   #hasCredential = false;
   #hidesCookies = false;
+  /** The parameter that the credential is; '' where it is none. */
+  #parameter = '';
   #tokenExpiresAtMs = 0;
   #recordedBytes: number | undefined;
   #secretHeaders: ReadonlySet<string> = SECRET_HEADERS;
@@ -101,6 +104,7 @@ export class MemberSession implements SessionMember {
     this.pool = new UpstreamPool(host, this.resource, this.upstream.secure, offersH2);
     const target = this.resource.http ?? this.resource.mcp ?? this.resource.kubernetes;
     this.#hidesCookies = target?.inject.as === 'cookie';
+    this.#parameter = target?.inject.as === 'query' ? (target.inject.name ?? '') : '';
     this.#recordedBytes = target?.recordBodies;
     if (target?.tokenHeader !== undefined) this.#secretHeaders = new Set([...SECRET_HEADERS, target.tokenHeader]);
     this.#tokenExpiresAtMs = joined.tokenExpiresAtMs;
@@ -142,9 +146,14 @@ export class MemberSession implements SessionMember {
     if (other !== undefined && this.credential === refused) this.credential = other;
   }
 
-  /** Cookies of a service that knows the credential by its cookie would be the credential. */
+  /**
+   * Cookies of a service that knows the credential by its cookie would be the credential; of one that knows it by a parameter,
+   * an address that it was asked by and points to again.
+   */
   answerHeaders(headers: readonly Header[]): readonly Header[] {
-    return this.#hidesCookies ? headers.filter(([name]) => name !== 'set-cookie') : headers;
+    if (this.#hidesCookies) return headers.filter(([name]) => name !== 'set-cookie');
+    if (this.#parameter === '') return headers;
+    return headers.map(([name, value]) => [name, withoutParameter(value, this.#parameter)]);
   }
 
   onHeld(statement: Statement, told: (held: HeldNotice) => void): void {
