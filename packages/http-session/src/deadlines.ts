@@ -12,6 +12,11 @@ export interface Deadlines {
   readonly stallMs: number;
 }
 
+/** Whose peers are waited for so long. */
+export interface Patience {
+  readonly deadlines: Deadlines;
+}
+
 export const DEADLINES: Deadlines = {
   headMs: LIMITS.httpHeadMsMax,
   bodyMs: LIMITS.httpBodyJudgedMsMax,

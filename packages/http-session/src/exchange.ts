@@ -17,7 +17,7 @@ import {
 import type { Statement } from '@sallyport/model';
 import { admit, type Permit, Refusal, refuse } from '@sallyport/protocol-kit';
 import type { ClientStream, RequestSink } from './client-stream.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { Patience } from './deadlines.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
 import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
 import { rewriteLocation } from './location.ts';
@@ -30,11 +30,9 @@ import { RETRY } from './upstream-pool.ts';
 import { behind, requireOwnHost, type Shown, shownToken, type WayIn, wayIn, withoutToken } from './way-in.ts';
 
 /** What an exchange asks of its connection. */
-export interface ExchangeHome extends ProxyHome {
+export interface ExchangeHome extends ProxyHome, Patience {
   readonly domain: string;
-  readonly serverName: string | undefined;
   readonly version: '1' | '2';
-  readonly deadlines: Deadlines;
   /** Says how a refusal sounds where no resource is known, or none may be. */
   readonly fallback: HttpDialect;
   /** The field that may carry the token of a resource of that name. */
