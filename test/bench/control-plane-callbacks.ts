@@ -27,10 +27,20 @@ export async function startIdp(): Promise<BenchIdp> {
 const PROVIDER = 'bench-idp';
 const KNOWN = 100;
 
-async function inTurn<T, R>(all: readonly T[], work: (one: T, i: number) => Promise<R>): Promise<readonly R[]> {
+export async function inTurn<T, R>(all: readonly T[], work: (one: T, i: number) => Promise<R>): Promise<readonly R[]> {
   const done: R[] = [];
   for (const [i, one] of all.entries()) done.push(await work(one, i));
   return done;
+}
+
+/** Who comes: every second one known before, the others for the first time. */
+export function peopleOf(count: number): { readonly known: readonly string[]; readonly all: readonly string[] } {
+  const half = Math.floor(count / 2);
+  const known = Array.from({ length: KNOWN }, (_, i) => `known-${i}`);
+  const all = Array.from({ length: count }, (_, i) =>
+    i % 2 === 0 && i / 2 < half ? known[(i / 2) % KNOWN]! : `new-${i}`,
+  );
+  return { known, all };
 }
 
 export async function measureCallbacks(
@@ -48,15 +58,10 @@ export async function measureCallbacks(
     secrets: { clientSecret: 'a-secret-that-is-long-enough-for-a-bench' },
   });
   const back = (subs: readonly string[]): Promise<readonly Shot[]> => inTurn(subs, (sub, i) => comeBack(rest, sub, i));
-  const half = Math.floor(count / 2);
-  const known = Array.from({ length: KNOWN }, (_, i) => `known-${i}`);
+  const { known, all } = peopleOf(count);
   // What is read once is read before, and these are known from then on.
   await openLoop(await back(known), perSecond / 4, 302, cpuMs);
-  const subs = Array.from({ length: count }, (_, i) =>
-    i % 2 === 0 && i / 2 < half ? known[(i / 2) % KNOWN]! : `new-${i}`,
-  );
-  const shots = await back(subs);
-  return await openLoop(shots, perSecond, 302, cpuMs);
+  return await openLoop(await back(all), perSecond, 302, cpuMs);
 }
 
 /** Up to where the provider sends the browser back. */

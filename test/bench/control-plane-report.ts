@@ -1,5 +1,6 @@
 /** The control plane's table and its aims, for people. Refuses to measure. */
 import type { CompileCosts } from './control-plane-compile.ts';
+import type { IngestTimes } from './control-plane-ingest.ts';
 import type { LoadResult } from './control-plane-load.ts';
 import type { RevokeTimes } from './control-plane-revoke.ts';
 import type { Aim } from './report.ts';
@@ -8,19 +9,21 @@ export interface ControlPlaneReport {
   readonly machine: string;
   readonly quick: boolean;
   /** One-minute load average before each part, and CPU of the control plane for each request, ms. */
-  readonly loads: Readonly<Record<'compile' | 'revoke' | 'exchange' | 'callback', number>>;
+  readonly loads: Readonly<Record<'compile' | 'revoke' | 'exchange' | 'callback' | 'saml' | 'ingest', number>>;
   readonly compile: CompileCosts;
   readonly revoke: readonly RevokeTimes[];
   readonly revokeBytes: number;
   readonly exchange: LoadResult;
   readonly callback: LoadResult;
+  readonly saml: LoadResult;
+  readonly ingest: IngestTimes;
   readonly seconds: number;
 }
 
 const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 const kb = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KB`;
 
-export function aimsOfControlPlane({ compile, revoke, exchange, callback }: ControlPlaneReport): readonly Aim[] {
+export function aimsOfControlPlane({ compile, revoke, exchange, callback, saml }: ControlPlaneReport): readonly Aim[] {
   const slowest = Math.max(...compile.changes.map((change) => change.p50Ms));
   const cut = Math.max(...revoke.flatMap(({ p99Ms, sessionMaxMs }) => [p99Ms, sessionMaxMs]));
   const steady = (what: string, load: LoadResult): Aim => ({
@@ -38,11 +41,12 @@ export function aimsOfControlPlane({ compile, revoke, exchange, callback }: Cont
     },
     steady('token exchange', exchange),
     steady('sign-in callback', callback),
+    steady('SAML sign-in, both requests', saml),
   ];
 }
 
 export function renderControlPlane(report: ControlPlaneReport): string {
-  const { compile, revoke, exchange, callback, loads } = report;
+  const { compile, revoke, exchange, callback, saml, ingest, loads } = report;
   const load = (part: keyof typeof loads): string => `load ${loads[part].toFixed(1)}`;
   const rows: readonly (readonly string[])[] = [
     ['bundle', `${compile.chunks} chunks, ${(compile.bundleBytes / 1024 / 1024).toFixed(1)} MB`, '', load('compile')],
@@ -71,6 +75,7 @@ export function renderControlPlane(report: ControlPlaneReport): string {
       [
         ['token exchange', exchange, 'exchange'],
         ['sign-in callback', callback, 'callback'],
+        ['SAML sign-in', saml, 'saml'],
       ] as const
     ).map(([what, one, part]) => [
       `${what}, ${one.perSecond}/s`,
@@ -78,6 +83,12 @@ export function renderControlPlane(report: ControlPlaneReport): string {
       `p99 ${ms(one.p99Ms)}`,
       `${one.cpuMs.toFixed(1)} ms of CPU each, ${one.count} of them, ${load(part)}`,
     ]),
+    [
+      'ingest of the record',
+      `${ingest.eventsPerSecond.toFixed(0)} events/s`,
+      `batch p50 ${ms(ingest.p50Ms)}, p99 ${ms(ingest.p99Ms)}`,
+      `${ingest.statements} statements of ${ingest.sessions} sessions, ${ingest.usageRows} rows of use, ${ingest.cpuUs.toFixed(0)} µs of CPU an event, ${load('ingest')}`,
+    ],
   ];
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>

@@ -13,9 +13,11 @@ import { measureCallbacks, startIdp } from './control-plane-callbacks.ts';
 import { measureCompile } from './control-plane-compile.ts';
 import { COMPANY, type Content, SMALL, writeContent } from './control-plane-content.ts';
 import { measureExchange } from './control-plane-exchange.ts';
+import { measureIngest } from './control-plane-ingest.ts';
 import { openLinks } from './control-plane-links.ts';
 import type { ControlPlaneReport } from './control-plane-report.ts';
 import { KINDS, measureRevoke, prepare, type RevokeTimes } from './control-plane-revoke.ts';
+import { measureSaml } from './control-plane-saml.ts';
 
 interface Plan {
   readonly content: Content;
@@ -113,7 +115,7 @@ export async function benchControlPlane(
 ): Promise<ControlPlaneReport> {
   const started = performance.now();
   const plan = quick ? QUICK : FULL;
-  const loads = { compile: 0, revoke: 0, exchange: 0, callback: 0 };
+  const loads = { compile: 0, revoke: 0, exchange: 0, callback: 0, saml: 0, ingest: 0 };
   const load = (): number => loadavg()[0]!;
   say('Bundles of a company');
   const compile = await on(
@@ -133,7 +135,7 @@ export async function benchControlPlane(
     return revocations(ground, plan);
   });
   say(`Tokens and sign-ins, ${PER_SECOND} a second`);
-  const rates = await on(path.join(dir, 'rates'), plan.content, say, keeper, async ({ sql, stack }) => {
+  const rates = await on(path.join(dir, 'rates'), plan.content, say, keeper, async ({ sql, stack, projectId }) => {
     const { pid } = stack.controlPlane();
     const cpuMs = (): number => cpuMsOf(pid);
     loads.exchange = load();
@@ -148,7 +150,11 @@ export async function benchControlPlane(
       PER_SECOND,
       cpuMs,
     ).finally(() => idp.stop());
-    return { exchange, callback };
+    loads.saml = load();
+    const saml = await measureSaml(stack.admin, stack.dev.rest, plan.requests / 2, PER_SECOND, cpuMs);
+    loads.ingest = load();
+    const ingest = await measureIngest(sql, stack, projectId, plan.sessions * 20, cpuMs);
+    return { exchange, callback, saml, ingest };
   });
   return {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, Linux ${release()}, Node ${process.version}`,

@@ -5,6 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 
 type Adapter = Awaited<ReturnType<PrismaPg['connect']>>;
 type Transaction = Awaited<ReturnType<Adapter['startTransaction']>>;
@@ -13,7 +14,13 @@ type Transaction = Awaited<ReturnType<Adapter['startTransaction']>>;
 const NAMED_MAX = 1_000;
 const NAMED_CHARS_MAX = 8_000;
 
-function statementNames(): (query: { readonly sql: string }) => string {
+/** How long a connection may stand idle. A fresh one costs a login, and every statement's preparation, on the first request of a rush. */
+const IDLE_MS_MAX = 10 * 60_000;
+
+type StatementNames = (query: { readonly sql: string }) => string;
+
+/** Names that Prisma's statements and those past it share, on connections that they share. */
+export function statementNames(): StatementNames {
   const names = new Map<string, string>();
   return ({ sql }) => {
     const known = names.get(sql);
@@ -26,13 +33,22 @@ function statementNames(): (query: { readonly sql: string }) => string {
   };
 }
 
+/** @param url of the database @param connectionsMax in the pool */
+export function openPool(url: string, connectionsMax: number): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'sallyport',
+    max: connectionsMax,
+    idleTimeoutMillis: IDLE_MS_MAX,
+  });
+  // A connection that is lost while nobody uses it is nobody's failure: the next one opens another.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
 export class PgAdapter extends PrismaPg {
-  /** @param url of the database @param connectionsMax in the pool */
-  constructor(url: string, connectionsMax: number) {
-    super(
-      { connectionString: url, application_name: 'sallyport', max: connectionsMax },
-      { statementNameGenerator: statementNames() },
-    );
+  constructor(pool: pg.Pool, names: StatementNames) {
+    super(pool, { statementNameGenerator: names });
   }
 
   override async connect(): Promise<Adapter> {

@@ -1,5 +1,7 @@
 /** Whose attempts count, seen from outside: with and without a proxy in front. */
+import { createHash, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 
 let proxied: TestControlPlane;
@@ -33,4 +35,29 @@ test('an IPv6 network counts as one', async () => {
 test('without a proxy the header is nobody’s', async () => {
   for (let i = 0; i < 60; i++) expect(await signIn(direct, `198.51.100.${i}`)).toBe(404);
   expect(await signIn(direct, '198.51.100.99')).toBe(429);
+});
+
+test('an attempt too many uses nothing up: the same sign-in goes on from where there is room', async () => {
+  const database = proxied.controlPlane.app.get(Database, { strict: false }).client;
+  const { id: projectId } = await database.project.findFirstOrThrow({ where: { name: 'default' } });
+  const state: string = randomUUID();
+  const id = randomUUID();
+  const secretHash = Uint8Array.from(createHash('sha256').update(state).digest());
+  const expiresAt = new Date(Date.now() + 600_000);
+  await database.loginAttempt.create({
+    data: { id, projectId, provider: 'nobody', kind: 'browser', secretHash, expiresAt },
+  });
+  const comeBack = async (from: string, said = state): Promise<number> => {
+    const headers = { 'x-forwarded-for': from, cookie: `sallyport_sign_in=${said}` };
+    return (await fetch(`${proxied.url}/v1/login/callback?code=x&state=${said}`, { headers, redirect: 'manual' }))
+      .status;
+  };
+  for (let i = 0; i < 60; i++) expect(await comeBack('203.0.113.77', `none-${i}`)).toBe(401);
+  expect(await comeBack('203.0.113.77')).toBe(429);
+  const isUsed = async (): Promise<boolean> =>
+    (await database.loginAttempt.findUniqueOrThrow({ where: { id } })).consumedAt !== null;
+  expect(await isUsed()).toBe(false);
+  // No provider is called so, and that is found out after the attempt was taken.
+  expect(await comeBack('203.0.113.78')).toBe(401);
+  expect(await isUsed()).toBe(true);
 });

@@ -8,6 +8,7 @@ import { GatewayError } from '@sallyport/core';
 import { Counter } from 'prom-client';
 import { Database } from '../db/database.ts';
 import { Project } from '../db/project.ts';
+import { Prisma } from '../generated/prisma/client.ts';
 import { SystemClock } from '../time.ts';
 import { Metrics } from './metrics.ts';
 import { networkOf } from './network.ts';
@@ -30,6 +31,13 @@ export type LimitKind = keyof typeof PER_MINUTE;
  * than what it limits. Replicas and windows may so be short by one such lot, never over.
  */
 const COUNTED_AHEAD: Partial<Record<LimitKind, number>> = { token: 50 };
+
+interface Counted {
+  /** Attempts in this window, this one included. */
+  readonly count: number;
+  /** Until it ends. */
+  readonly leftMs: number;
+}
 
 const WINDOW_MS = 60_000;
 const ADDRESSES_MAX = 50_000;
@@ -67,18 +75,50 @@ export class RateLimiter {
     this.#attempts.inc({ kind });
     await this.#sweep();
     const network = networkOf(address);
-    const lot = COUNTED_AHEAD[kind] ?? 1;
-    // The database's clock, since replicas' own may differ.
-    const rows = await this.database.client.$queryRaw<{ count: number; left: number }[]>`
+    const { rows } = await this.database.run<Counted>(this.#counting(kind, network));
+    return this.#note(kind, network, rows[0]!);
+  }
+
+  /**
+   * `take`, in one turn to the database with what is attempted.
+   * @param work parts of the statement, the last called `done` with one row at most and no null in `isDone`; all they change
+   * hangs on the row of `may`, which is missing for an attempt too many
+   * @returns the row of `done` @throws GatewayError `auth.throttled`
+   */
+  async takeFor<Done extends object>(
+    kind: LimitKind,
+    address: string,
+    work: Prisma.Sql,
+  ): Promise<(Done & { readonly isDone: true }) | undefined> {
+    this.#requireNotFull(kind, address);
+    this.#attempts.inc({ kind });
+    await this.#sweep();
+    const network = networkOf(address);
+    const { rows } = await this.database.run<Counted & Done & { readonly isDone: true | null }>(Prisma.sql`
+      with counted as (${this.#counting(kind, network)}),
+      may as (select 1 from counted where count <= ${PER_MINUTE[kind]}::int),
+      ${work}
+      select counted.count, counted."leftMs", done.* from counted left join done on true`);
+    const row = rows[0]!;
+    if (this.#note(kind, network, row) > PER_MINUTE[kind]) this.#refuse(kind);
+    return row.isDone === true ? { ...row, isDone: true } : undefined;
+  }
+
+  /** The database's clock, since replicas' own may differ. */
+  #counting(kind: LimitKind, network: string): Prisma.Sql {
+    return Prisma.sql`
       insert into rate_windows as w (project_id, kind, address, started_at, count)
-      values (${this.project.id}::uuid, ${kind}, ${network}, clock_timestamp(), ${lot}::int)
+      values (${this.project.id}::uuid, ${kind}, ${network}, clock_timestamp(), ${COUNTED_AHEAD[kind] ?? 1}::int)
       on conflict (project_id, kind, address) do update set
         count = case when w.started_at <= excluded.started_at - interval '1 minute' then excluded.count else w.count + excluded.count end,
         started_at = case when w.started_at <= excluded.started_at - interval '1 minute' then excluded.started_at else w.started_at end
-      returning count, (60000 - extract(epoch from clock_timestamp() - started_at) * 1000)::int as left`;
-    const { count, left } = rows[0]!;
-    if (count > PER_MINUTE[kind]) this.#remember(`${kind} ${network}`, left);
-    else if (lot > 1) this.#keepAhead(`${kind} ${network}`, lot - 1, left);
+      returning count, (60000 - extract(epoch from clock_timestamp() - started_at) * 1000)::int as "leftMs"`;
+  }
+
+  #note(kind: LimitKind, network: string, { count, leftMs }: Counted): number {
+    const lot = COUNTED_AHEAD[kind] ?? 1;
+    if (count > PER_MINUTE[kind]) this.#remember(`${kind} ${network}`, leftMs);
+    else if (lot > 1) this.#keepAhead(`${kind} ${network}`, lot - 1, leftMs);
     return count;
   }
 

@@ -49,10 +49,15 @@ export class ConfiguredProviders extends IdentityProviders {
   }
 
   override async find(projectId: string, name: string): Promise<IdentityProvider | undefined> {
-    const shared = this.shared.find((provider) => provider.name === name);
-    if (shared !== undefined) return shared;
-    const row = await this.repository.enabled(projectId, name);
-    return row === null ? undefined : await this.fromRow(row);
+    return this.#sharedOf(name) ?? (await this.findWith(name, await this.repository.enabled(projectId, name)));
+  }
+
+  override async findWith(name: string, row: ProviderRow | null): Promise<IdentityProvider | undefined> {
+    return this.#sharedOf(name) ?? (row === null ? undefined : await this.fromRow(row));
+  }
+
+  #sharedOf(name: string): IdentityProvider | undefined {
+    return this.shared.find((provider) => provider.name === name);
   }
 
   /**

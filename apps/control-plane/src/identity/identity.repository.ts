@@ -9,11 +9,13 @@ import {
   type Grant,
   type Group,
   type Identity,
+  type IdentityProvider,
   type LoginAttempt,
   type PersonSession,
   type Principal,
   Prisma,
   type Resource,
+  type UsedId,
 } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
@@ -35,11 +37,14 @@ type TokenRow = Omit<TokenHolder, 'principal' | 'personSession'> & {
   readonly endedAt: Date | null;
 };
 
-/** What a sign-in that comes back has to be held against. */
-export type TakenAttempt = Pick<
-  LoginAttempt,
-  'projectId' | 'provider' | 'nonce' | 'codeVerifier' | 'returnTo' | 'maxAgeS' | 'acrValues'
->;
+/** What a sign-in that comes back has to be held against; and the row of its provider, all null where it has none. */
+export type TakenAttempt = Pick<LoginAttempt, 'nonce' | 'codeVerifier' | 'returnTo' | 'maxAgeS' | 'acrValues'> & {
+  readonly attemptId: string;
+  readonly attemptProjectId: string;
+  readonly attemptProvider: string;
+  /** Sealed: an answer that waited for the browser. */
+  readonly putBy: Uint8Array<ArrayBuffer> | null;
+} & (IdentityProvider | { readonly id: null });
 
 /** A grant as far as an access token needs it. */
 export interface GrantInForce {
@@ -156,7 +161,7 @@ export class IdentityRepository {
   // tokens and secrets
   /** In one query: it is asked at every request. An array that nobody wrote is NULL in the table, and empty to a reader. */
   async tokenByHash(hash: Uint8Array<ArrayBuffer>): Promise<TokenHolder | null> {
-    const [row] = await this.db.$queryRaw<TokenRow[]>`
+    const { rows } = await this.database.run<TokenRow>(Prisma.sql`
       select t.id, t.project_id as "projectId", coalesce(t.scopes, '{}') as scopes, t.expires_at as "expiresAt", t.revoked_at as "revokedAt",
         t.last_used_at as "lastUsedAt", t.bound_key as "boundKey", p.disabled_at as "disabledAt",
         jsonb_build_object('id', p.id, 'name', p.name, 'kind', p.kind, 'roles', coalesce(p.roles, '{}')) as principal,
@@ -165,7 +170,8 @@ export class IdentityRepository {
         s.auth_time as "authTime", s.ended_at as "endedAt"
       from api_tokens t join principals p on p.id = t.principal_id
         left join person_sessions s on s.id = t.person_session_id
-      where t.hash = ${hash}`;
+      where t.hash = ${hash}::bytea`);
+    const [row] = rows;
     if (row === undefined) return null;
     const { principal, disabledAt, session, authTime, endedAt, ...token } = row;
     return {
@@ -261,7 +267,8 @@ export class IdentityRepository {
   async accessTo(projectId: string, principalId: string, reference: string, now: Date): Promise<AccessTo | null> {
     const named = idOrName(reference);
     const isIt = 'id' in named ? Prisma.sql`id = ${named.id}::uuid` : Prisma.sql`name = ${named.name}`;
-    const rows = await this.db.$queryRaw<(AccessTo['resource'] & { grants: GrantInForce[] | null })[]>`
+    type Row = AccessTo['resource'] & { grants: GrantInForce[] | null };
+    const { rows } = await this.database.run<Row>(Prisma.sql`
       select r.id, r.name, r.labels, r.agents, (
         select jsonb_agg(jsonb_build_object('id', g.id, 'resource', g.resource, 'labels', g.labels, 'roles', g.roles,
           'endsMs', floor(extract(epoch from g.not_after) * 1000)) order by g.id)
@@ -273,7 +280,7 @@ export class IdentityRepository {
             where m.project_id = ${projectId}::uuid and m.principal_id = ${principalId}::uuid)))
           and (g.not_before is null or g.not_before <= ${now}) and (g.not_after is null or g.not_after > ${now})
       ) as grants
-      from (select id, name, labels, agents from resources where project_id = ${projectId}::uuid and ${isIt}) r`;
+      from (select id, name, labels, agents from resources where project_id = ${projectId}::uuid and ${isIt}) r`);
     const [row] = rows;
     if (row === undefined) return null;
     const { grants, ...resource } = row;
@@ -335,6 +342,14 @@ export class IdentityRepository {
   async takeId(tx: Tx, data: Prisma.UsedIdUncheckedCreateInput): Promise<boolean> {
     return (await tx.usedId.createMany({ data: [data], skipDuplicates: true })).count === 1;
   }
+  /** The same as a statement by itself. */
+  async takeIdAlone({ projectId, purpose, hash, expiresAt }: UsedId): Promise<boolean> {
+    const { count } = await this.database.run(Prisma.sql`
+      insert into used_ids (project_id, purpose, hash, expires_at)
+      values (${projectId}::uuid, ${purpose}, ${hash}::bytea, ${expiresAt}::timestamptz)
+      on conflict do nothing returning 1 as taken`);
+    return count === 1;
+  }
 
   // access tokens issued
   /** With the act that tells of it, as one statement: both or neither, and one turn to the database for each exchange. */
@@ -342,12 +357,12 @@ export class IdentityRepository {
     const [first] = tokens;
     if (first === undefined) return;
     const { projectId, resourceId, expiresAt } = first;
-    await this.db.$executeRaw`
+    await this.database.run(Prisma.sql`
       with issued as (
         insert into issued_access (jti, project_id, api_token_id, resource_id, expires_at)
         select jti, ${projectId}::uuid, token, ${resourceId}::uuid, ${expiresAt}
         from unnest(${tokens.map(({ jti }) => jti)}::text[], ${tokens.map((one) => one.apiTokenId)}::uuid[]) as t (jti, token))
-      ${insertingActs([act], Prisma.sql`(select 1) once`)}`;
+      ${insertingActs([act], Prisma.sql`(select 1) once`)}`);
   }
   /** Access tokens of an API token that are unexpired or still hold a session open. */
   async liveAccess(tx: Tx, apiTokenId: string, now: Date): Promise<string[]> {
@@ -403,14 +418,28 @@ export class IdentityRepository {
   attemptByUserCode(userCode: string, tx: Tx = this.db): Promise<LoginAttempt | null> {
     return tx.loginAttempt.findUnique({ where: { userCode } });
   }
-  /** Uses up a browser's attempt. @returns undefined when there is none, or it was used before, or is too old */
-  async takeAttempt(secretHash: Uint8Array<ArrayBuffer>, now: Date): Promise<TakenAttempt | undefined> {
-    const [taken] = await this.db.$queryRaw<TakenAttempt[]>`
-      update login_attempts set consumed_at = ${now}
-      where secret_hash = ${secretHash} and kind = 'browser' and consumed_at is null and expires_at > ${now}
-      returning project_id as "projectId", provider, nonce, code_verifier as "codeVerifier", return_to as "returnTo",
-        max_age_s as "maxAgeS", acr_values as "acrValues"`;
-    return taken;
+  /**
+   * Uses up a browser's attempt and reads the provider it is for: `done` of `RateLimiter.takeFor`, without a row when there is
+   * no such attempt, or it was used before, or is too old.
+   * @param isAnswered only one whose answer was put by is taken, and the answer with it
+   */
+  takingAttempt(secretHash: Uint8Array<ArrayBuffer>, now: Date, isAnswered: boolean): Prisma.Sql {
+    return Prisma.sql`
+      open_one as (
+        select a.id, a.answer from may, login_attempts a
+        where a.secret_hash = ${secretHash}::bytea and a.kind = 'browser' and a.consumed_at is null
+          and a.expires_at > ${now}::timestamptz and (not ${isAnswered}::boolean or a.answer is not null)
+        for update of a),
+      taken as (
+        update login_attempts a set consumed_at = ${now}::timestamptz, answer = null from open_one where a.id = open_one.id
+        returning a.*, open_one.answer as put_by),
+      done as (
+        select true as "isDone", t.id as "attemptId", t.put_by as "putBy", t.project_id as "attemptProjectId",
+          t.provider as "attemptProvider", t.nonce, t.code_verifier as "codeVerifier", t.return_to as "returnTo",
+          t.max_age_s as "maxAgeS", t.acr_values as "acrValues", p.id, p.project_id as "projectId", p.name, p.kind,
+          p.display_name as "displayName", p.config, p.sealed, p.mapping, p.enabled, p.created_at as "createdAt",
+          p.updated_at as "updatedAt"
+        from taken t left join identity_providers p on p.project_id = t.project_id and p.name = t.provider and p.enabled)`;
   }
   /** Changes an attempt only while `where` still holds. @returns whether it did: the loser of a race gets false */
   async changeAttempt(

@@ -4,6 +4,7 @@
  */
 import type { GroupMapping } from './mapping/group-mapping.ts';
 import type { Claims } from './mapping/read-groups.ts';
+import type { ProviderRow } from './provider-settings/providers.repository.ts';
 
 export interface ProvenPerson {
   /** The provider's own stable id of the person. */
@@ -108,4 +109,6 @@ export abstract class IdentityProviders {
   /** The enabled ones that people may sign in to a project by. */
   abstract list(projectId: string): Promise<readonly IdentityProvider[]>;
   abstract find(projectId: string, name: string): Promise<IdentityProvider | undefined>;
+  /** The same, with the enabled row of that name in the project read already; null = there is none. */
+  abstract findWith(name: string, row: ProviderRow | null): Promise<IdentityProvider | undefined>;
 }

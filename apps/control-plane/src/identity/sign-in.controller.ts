@@ -105,12 +105,12 @@ export class SignInController {
   @Public()
   @Get(['/v1/login/callback', '/v1/login/callback/:provider', '/v1/login/callback/:project/:provider'])
   async callback(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    await this.limits.take('sign-in', request.ip);
     const at = request.url.indexOf('?');
     const [path, query] = at < 0 ? [request.url, ''] : [request.url.slice(0, at), request.url.slice(at)];
     const cookieState = this.cookies.read(request, STATE_COOKIE);
     const state = new URLSearchParams(query).get('state') ?? '';
-    const { token, sessionS, returnTo } = await this.signIn.finish({ path, query, state }, cookieState, request.id);
+    const from = { requestId: request.id, address: request.ip };
+    const { token, sessionS, returnTo } = await this.signIn.finish(state, cookieState, { path, query }, from);
     void reply.header('set-cookie', [
       this.cookies.write(STATE_COOKIE, '', 0),
       this.cookies.write(SESSION_COOKIE, token, sessionS),

@@ -8,6 +8,7 @@ import { type ErrorCode, GatewayError } from '@sallyport/core';
 import { Database } from '../db/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { Log } from '../http/problem.filter.ts';
+import { RateLimiter } from '../http/rate-limit.ts';
 import { Listening } from '../listening.ts';
 import { SystemClock } from '../time.ts';
 import { ApiTokens, hashOf } from './api-tokens.ts';
@@ -28,6 +29,15 @@ const SAID: ReadonlySet<ErrorCode> = new Set([
 export const safeReturnTo = (text: string | undefined): string =>
   text !== undefined && /^\/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,1000}$/.test(text) ? text : '/device';
 
+export interface CameBack {
+  /** Of the callback, which must be this provider's own: an answer of one is never taken for another's. */
+  readonly path: string;
+  /** `?` included, or nothing. */
+  readonly query: string;
+  /** Where the provider answers by a form. */
+  readonly form?: Readonly<Record<string, string>>;
+}
+
 export interface Returned {
   readonly token: string;
   readonly sessionS: number;
@@ -42,6 +52,7 @@ export class SignIn {
     private readonly repository: IdentityRepository,
     private readonly arrivals: Arrivals,
     private readonly tokens: ApiTokens,
+    private readonly limits: RateLimiter,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
     private readonly log: Log,
@@ -81,44 +92,38 @@ export class SignIn {
   }
 
   /**
-   * What the browser came back with. SAML calls it with the form of its POST and RelayState as the state.
-   * @param path of the callback, which must be this provider's own: an answer of one is never taken for another's
-   * @param cookieState from the same browser
+   * What the browser came back with. It is one attempt of its address, whatever it is worth.
+   * @param state that came back with it @param cookieState from the same browser
+   * @param came with it; or what reads it from the attempt where it was put by
    * @throws GatewayError `auth.failed` whatever is wrong with the proof
    */
   async finish(
-    answer: {
-      readonly path: string;
-      /** `?` included. */
-      readonly query: string;
-      readonly state: string;
-      readonly form?: Readonly<Record<string, string>>;
-    },
+    state: string,
     cookieState: string | undefined,
-    requestId: string,
+    came: CameBack | ((attempt: TakenAttempt) => CameBack),
+    from: { readonly requestId: string; readonly address: string },
   ): Promise<Returned> {
+    const attempt = await this.#take(state === cookieState ? state : '', typeof came === 'function', from.address);
     try {
-      if (answer.state === '' || answer.state !== cookieState) throw new Error('the state is not this browser’s');
-      const attempt = await this.#take(answer.state);
-      const provider = await this.providers.find(attempt.projectId, attempt.provider);
+      if (attempt === undefined) throw new Error('the state is not this browser’s, or none under way, or used twice');
+      const provider = await this.providers.findWith(attempt.attemptProvider, attempt.id === null ? null : attempt);
       if (provider === undefined) throw new Error('no such provider');
-      if (provider.callbackPath !== answer.path) throw new Error('the answer came to another provider’s address');
+      const { path, query, form } = typeof came === 'function' ? came(attempt) : came;
+      if (provider.callbackPath !== path) throw new Error('the answer came to another provider’s address');
       const person = await provider.finish(
-        {
-          url: new URL(this.#redirectUri(provider) + answer.query),
-          ...(answer.form === undefined ? {} : { form: answer.form }),
-        },
-        { state: answer.state, nonce: attempt.nonce ?? '', codeVerifier: attempt.codeVerifier ?? '' },
+        { url: new URL(this.#redirectUri(provider) + query), ...(form === undefined ? {} : { form }) },
+        { state, nonce: attempt.nonce ?? '', codeVerifier: attempt.codeVerifier ?? '' },
         askOf(attempt),
       );
-      const arrival = await this.arrive({ projectId: attempt.projectId, provider, person, requestId });
+      const { requestId } = from;
+      const arrival = await this.arrive({ projectId: attempt.attemptProjectId, provider, person, requestId });
       return {
         token: arrival.token,
         sessionS: arrival.sessionS,
         returnTo: safeReturnTo(attempt.returnTo ?? undefined),
       };
     } catch (cause) {
-      this.log.warn('a sign-in failed', { requestId, cause });
+      this.log.warn('a sign-in failed', { requestId: from.requestId, cause });
       if (cause instanceof GatewayError && SAID.has(cause.code)) throw cause;
       throw new GatewayError('auth.failed', {}, { cause });
     }
@@ -145,11 +150,16 @@ export class SignIn {
     return `${this.listening.publicUrl()}${provider.callbackPath}`;
   }
 
-  /** Consumes the attempt: an answer counts once, whatever becomes of it. */
-  async #take(state: string): Promise<TakenAttempt> {
-    const attempt = await this.repository.takeAttempt(hashOf(state), this.clock.now());
-    if (attempt === undefined) throw new Error('no such sign-in, or used twice');
-    return attempt;
+  /** Consumes the attempt: an answer counts once, whatever becomes of it. @throws GatewayError `auth.throttled` */
+  async #take(state: string, isPutBy: boolean, address: string): Promise<TakenAttempt | undefined> {
+    if (state !== '')
+      return await this.limits.takeFor<TakenAttempt>(
+        'sign-in',
+        address,
+        this.repository.takingAttempt(hashOf(state), this.clock.now(), isPutBy),
+      );
+    await this.limits.take('sign-in', address);
+    return undefined;
   }
 }
 

@@ -95,15 +95,14 @@ export class ArrivalsRepository {
     private readonly bundles: BundleChanges,
   ) {}
 
-  async standing(of: StandingOf, tx: Tx = this.database.client): Promise<Standing> {
+  /** @param tx undefined = a statement by itself */
+  async standing(of: StandingOf, tx?: Tx): Promise<Standing> {
     const { projectId, provider, subject, source, name, groups, principalId = null } = of;
     const uuid = parseUuid(name) === undefined ? null : name.toLowerCase();
     // A name that reads like an id is taken when something has that id: things are addressed by either.
     const isNamed =
       uuid === null ? Prisma.sql`t.name = ${name}` : Prisma.sql`(t.name = ${name} or t.id = ${uuid}::uuid)`;
-    const [row] = await tx.$queryRaw<
-      (Omit<Standing, 'groups' | 'had'> & { groups: NamedGroup[] | null; had: NamedGroup[] | null })[]
-    >`
+    const asked = Prisma.sql`
       select coalesce(p.disabled_at is null and p.id is not null, false) as enabled,
         case when i.id is not null then jsonb_build_object('id', i.id, 'verifiedEmail', i.verified_email) end as identity,
         case when a.id is not null then
@@ -123,6 +122,8 @@ export class ArrivalsRepository {
             where i.id is null and t.project_id = ${projectId}::uuid and ${isNamed}
           limit 1
         ) a on true`;
+    type Row = Omit<Standing, 'groups' | 'had'> & { groups: NamedGroup[] | null; had: NamedGroup[] | null };
+    const [row] = tx === undefined ? (await this.database.run<Row>(asked)).rows : await tx.$queryRaw<Row[]>(asked);
     return { ...row!, groups: row!.groups ?? [], had: row!.had ?? [] };
   }
 
@@ -141,7 +142,7 @@ export class ArrivalsRepository {
           values (${principalId}::uuid, ${projectId}::uuid, ${newPrincipal.name}, 'person', ${newPrincipal.displayName},
             ${newPrincipal.email}, ${[...newPrincipal.roles]}::text[], ${now}) returning id`;
     const acts = groups === undefined ? [act] : [act, groups.act];
-    const written = await this.database.client.$executeRaw`
+    const { count } = await this.database.run(Prisma.sql`
       with able as (${able}),
       proven as (${this.#identity(rows)}),
       opened as (
@@ -157,8 +158,8 @@ export class ArrivalsRepository {
           ${session.token.hash}::bytea, '{}', ${session.expiresAt}::timestamptz, opened.id
         from able, opened),
       told as (${insertingActs(acts, Prisma.sql`opened`)} returning id)
-      ${groups === undefined ? Prisma.sql`select id from opened` : this.#changing(projectId, groups)}`;
-    return written > 0;
+      ${groups === undefined ? Prisma.sql`select id from opened` : this.#changing(projectId, groups)}`);
+    return count > 0;
   }
 
   /** Memberships of somebody who is in already. @returns false when they may not be any more */
@@ -213,9 +214,5 @@ export class ArrivalsRepository {
 const COLLISIONS: ReadonlySet<unknown> = new Set(['23505', '40P01']);
 
 /** True when another statement had written the same first, or waited for this one as this for it. */
-export function isCollision(error: unknown): boolean {
-  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
-  if (error.code === 'P2002') return true;
-  const { driverAdapterError } = (error.meta ?? {}) as { driverAdapterError?: { cause?: { originalCode?: unknown } } };
-  return COLLISIONS.has(driverAdapterError?.cause?.originalCode) || COLLISIONS.has(error.meta?.['code']);
-}
+export const isCollision = (error: unknown): boolean =>
+  error instanceof Error && COLLISIONS.has((error as { readonly code?: unknown }).code);

@@ -3,11 +3,13 @@
  * one per sign-in, gone when taken. Refuses an answer to a sign-in that is not under way.
  */
 import { Injectable } from '@nestjs/common';
+import { GatewayError } from '@sallyport/core';
 import { Database } from '../../db/database.ts';
 import { Envelope } from '../../keys/envelope.ts';
 import { SystemClock } from '../../time.ts';
 import { hashOf } from '../api-tokens.ts';
-import { IdentityRepository } from '../identity.repository.ts';
+import { IdentityRepository, type TakenAttempt } from '../identity.repository.ts';
+import type { CameBack } from '../sign-in.service.ts';
 
 export interface KeptAnswer {
   /** Where it was posted. */
@@ -36,15 +38,10 @@ export class PutBy {
     return await this.repository.changeAttempt(this.database.client, attempt.id, where, { answer: sealed });
   }
 
-  /** @param state that the browser's cookie has proven */
-  async take(state: string): Promise<KeptAnswer | undefined> {
-    const attempt = await this.repository.attemptBySecret(hashOf(state));
-    if (attempt === null || attempt.answer === null) return undefined;
-    const { client } = this.database;
-    if (!(await this.repository.changeAttempt(client, attempt.id, { answer: { not: null } }, { answer: null })))
-      return undefined;
-    return JSON.parse(
-      this.envelope.open(attempt.answer, `login-attempt/${attempt.id}`).reveal().toString(),
-    ) as KeptAnswer;
+  /** What waited in an attempt that its browser has taken. */
+  read({ attemptId, putBy }: TakenAttempt): CameBack {
+    if (putBy === null) throw new GatewayError('auth.failed', { reason: 'no answer' });
+    const opened = this.envelope.open(Uint8Array.from(putBy), `login-attempt/${attemptId}`).reveal();
+    return { ...(JSON.parse(opened.toString()) as KeptAnswer), query: '' };
   }
 }

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
-import { Database } from '../../db/database.ts';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
 import { IdentityRepository } from '../identity.repository.ts';
@@ -21,7 +20,6 @@ export class SamlKind extends ProviderKind {
   constructor(
     private readonly keys: SamlKeys,
     private readonly repository: IdentityRepository,
-    private readonly database: Database,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
   ) {
@@ -46,7 +44,7 @@ export class SamlKind extends ProviderKind {
       publicUrl: () => this.listening.publicUrl(),
       keys: () => this.keys.of(projectId, name),
       takeId: (id, expiresAtMs) =>
-        this.repository.takeId(this.database.client, {
+        this.repository.takeIdAlone({
           projectId,
           purpose: `saml-assertion/${name}`,
           hash: Uint8Array.from(createHash('sha256').update(id).digest()),

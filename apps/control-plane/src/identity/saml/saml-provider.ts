@@ -165,10 +165,9 @@ export class SamlIdentityProvider implements IdentityProvider {
   async #verify(answer: ProviderAnswer, requestId: string | undefined): Promise<AssertionFacts> {
     const response = answer.form?.['SAMLResponse'];
     if (response === undefined) throw new GatewayError('auth.failed', { reason: 'no answer' });
-    const keys = await this.#settings.keys();
     const check = async (): Promise<AssertionFacts> => {
       const { certificates } = await this.metadata();
-      const trust = { config: this.#settings.config, certificates, keys };
+      const trust = { config: this.#settings.config, certificates, keys: this.#settings.keys };
       return await verifyResponse(response, trust, {
         issuer: this.#settings.config.entityId,
         audience: this.entityId,

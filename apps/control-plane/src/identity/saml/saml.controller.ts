@@ -89,18 +89,11 @@ export class SamlController {
     @Res() reply: FastifyReply,
     @Query({ schema: Back }) { state }: z.infer<typeof Back>,
   ): Promise<void> {
-    await this.limits.take('sign-in', request.ip);
-    const cookieState = this.cookies.read(request, STATE_COOKIE);
-    const kept = state === cookieState ? await this.putBy.take(state) : undefined;
-    // Whoever finds no answer must not use up the sign-in of who has just taken it.
-    if (kept === undefined) {
-      this.log.warn('a sign-in failed', { requestId: request.id, cause: new Error('no answer of this browser’s') });
-      throw new GatewayError('auth.failed');
-    }
     const { token, sessionS, returnTo } = await this.signIn.finish(
-      { path: kept.path, query: '', state, form: kept.form },
-      cookieState,
-      request.id,
+      state,
+      this.cookies.read(request, STATE_COOKIE),
+      (attempt) => this.putBy.read(attempt),
+      { requestId: request.id, address: request.ip },
     );
     void reply.header('set-cookie', [
       this.cookies.write(STATE_COOKIE, '', 0),

@@ -61,7 +61,7 @@ function verify(
     certificate: key.certificate,
     privateKey: new Secret(Buffer.from(key.privateKey)),
   }));
-  const trust = { config: { signed, encryption }, certificates, keys: { signing: keys[0]!, all: keys } };
+  const trust = { config: { signed, encryption }, certificates, keys: () => Promise.resolve({ all: keys }) };
   return verifyResponse(base64(xml), trust, { ...EXPECTED, ...expected });
 }
 const refused = async (xml: string, trusting: Trusting = {}): Promise<void> => {
@@ -414,7 +414,7 @@ test('an answer that is too long, no base64, or no UTF-8 is refused', async () =
   const trust = {
     config: { signed: 'assertion', encryption: 'optional' } as const,
     certificates: [idp.certificate],
-    keys: { signing: undefined as never, all: [] },
+    keys: () => Promise.resolve({ all: [] }),
   };
   for (const text of [
     'A'.repeat(LIMITS.samlResponseBytesMax + 1),

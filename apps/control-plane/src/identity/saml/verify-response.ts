@@ -14,7 +14,8 @@ export interface ResponseTrust {
   readonly config: Pick<SamlConfig, 'signed' | 'encryption'>;
   /** The provider's, any of which may have signed. */
   readonly certificates: readonly string[];
-  readonly keys: OurKeys;
+  /** Ours; asked for where something is encrypted to them. */
+  readonly keys: () => Promise<Pick<OurKeys, 'all'>>;
 }
 
 /** The only signatures that mean something: none of the answer's own statements about requests is asked of node-saml. */
@@ -75,7 +76,9 @@ async function verifiedAssertion(
   expected: ExpectedOfAssertion,
 ): Promise<string> {
   const wantsAssertion = trust.config.signed !== 'response';
-  const keys = shape.isEncrypted ? trust.keys.all.map((key) => key.privateKey.reveal().toString()) : [undefined];
+  const keys = shape.isEncrypted
+    ? (await trust.keys()).all.map((key) => key.privateKey.reveal().toString())
+    : [undefined];
   let failure: unknown;
   for (const decryptionPvk of keys) {
     const saml = new SAML({
