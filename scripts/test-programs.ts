@@ -39,6 +39,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'nghttp2-client': '/usr/bin/h2load',
   // What the real kube-apiserver of the tests keeps its objects in (scripts/test-kubernetes.ts).
   'etcd-server': '/usr/bin/etcd',
+  'python3-kubernetes': '/usr/lib/python3/dist-packages/kubernetes/__init__.py',
 };
 
 export interface TestPrograms {

@@ -39,6 +39,10 @@ export interface KubeOptions {
 export interface KubeBed {
   readonly gateway: Gateway;
   readonly url: string;
+  /** The kubeconfig's file. */
+  readonly config: string;
+  /** Any program, in a home of its own. */
+  run(program: string, words: readonly string[], options?: KubeOptions): Promise<Said>;
   /** kubectl with these words; the newest there is, where none is named. */
   kubectl(words: readonly string[], options?: KubeOptions): Promise<Said>;
   close(): Promise<void>;
@@ -94,6 +98,8 @@ export async function openKubeBed(
   return {
     gateway,
     url,
+    config,
+    run: (program, words, how = {}) => run(program, words, dir, how),
     kubectl: (words, how = {}) =>
       run(how.program ?? kubectls[0]!.program, ['--kubeconfig', config, ...words], dir, how),
     close: async () => {

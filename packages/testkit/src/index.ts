@@ -14,7 +14,7 @@ export {
   testResource,
   testSshResource,
 } from './gateway.ts';
-export { type Cluster, clusterMissing, kubectls, startCluster } from './kubernetes.ts';
+export { type Cluster, clusterMissing, kubectls, kubernetesClients, startCluster } from './kubernetes.ts';
 export { TEST_TOKEN } from './login.ts';
 export {
   freePort,

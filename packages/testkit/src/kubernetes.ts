@@ -24,6 +24,14 @@ export const clusterMissing = Object.entries(PROGRAMS)
   .map(([name]) => name)
   .join(', ');
 
+/** Clients of a cluster that scripts/test-kubernetes.ts builds; '' where one is not here. */
+export const kubernetesClients = {
+  helm: existsSync(`${BUILT}/helm`) ? `${BUILT}/helm` : '',
+  informer: existsSync(`${BUILT}/kube-informer`) ? `${BUILT}/kube-informer` : '',
+  /** Debian's python3-kubernetes. */
+  python: existsSync('/usr/lib/python3/dist-packages/kubernetes/__init__.py') ? '/usr/bin/python3' : '',
+};
+
 const KUBECTL_DIRECTORY = '/usr/lib/google-cloud-sdk/bin';
 /** Real kubectl by minor version, the newest first; none where they do not stand beside each other. */
 export const kubectls: readonly { readonly minor: number; readonly program: string }[] = Array.from(
