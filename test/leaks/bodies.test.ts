@@ -72,7 +72,12 @@ describe('bodies of a service', () => {
       name: NAME,
       type: 'http',
       credential: 'leaks-api-key',
-      http: { url: `http://127.0.0.1:${port}`, private: true, inject: { as: 'header', name: 'x-key' } },
+      http: {
+        url: `http://127.0.0.1:${port}`,
+        private: true,
+        inject: { as: 'header', name: 'x-key' },
+        streams: [{ path: 'choices[].delta.content' }],
+      },
     });
     await admin.call('POST', '/v1/apply', {
       documents: [{ file: 'leaks-bodies.yaml', text: POLICY }],

@@ -111,6 +111,10 @@ export const LIMITS = {
   httpHeldAnswerMsMax: 10 * 60_000,
   /** One Server-Sent Event, or text message of a WebSocket, that is masked; a longer one ends the answer. */
   httpEventBytesMax: 1024 * 1024,
+  /** Texts that come in pieces, side by side in one stream (`http.streams`); one more ends the answer. */
+  joinedTextsMax: 64,
+  /** A message that brings a piece of such a text; a longer one ends the answer. */
+  joinedMessageBytesMax: 64 * 1024,
   /** Of a GraphQL document that is judged. */
   httpGraphqlTokensMax: 10_000,
   /** Headers of one part of a multipart body. */

@@ -15,6 +15,7 @@ import {
 } from '@sallyport/core';
 import { parseEffects } from './effect.ts';
 import { HTTP_INJECT_FIELDS, parseHttpInject } from './http-inject.ts';
+import { parseJsonPath } from './json-path.ts';
 
 /** `require`: encrypted, whoever answers. */
 export const HTTP_TLS_MODES = ['verify-full', 'require'] as const;
@@ -58,6 +59,17 @@ export const parseHttpRoute = objectOf({
 });
 export type HttpRoute = Parsed<typeof parseHttpRoute>;
 
+/** A text that comes in pieces, one in each message of a stream. */
+export const parseHttpTextStream = objectOf({
+  /** Of the piece in a message: members and elements by name and `[]`. */
+  path: parseString,
+  /** Members on the way there that tell texts of one stream apart; absent = those of the usual services. */
+  by: optional(listOf(parseString, 10)),
+  /** Names, or `type`s, of messages that end its texts; absent = those of the usual services. */
+  ends: optional(listOf(parseString, 50)),
+});
+export type HttpTextStream = Parsed<typeof parseHttpTextStream>;
+
 export const parseHttpTarget = objectOf({
   ...UPSTREAM,
   /** Paths at which GraphQL is spoken. */
@@ -69,6 +81,8 @@ export const parseHttpTarget = objectOf({
   methods: optional(listOf(parseString, 50)),
   /** WebSockets may be opened; absent = yes. */
   websocket: optional(parseBoolean),
+  /** Texts that detectors read across messages; absent = each message by itself. */
+  streams: optional(listOf(parseHttpTextStream, 20)),
 });
 export type HttpTarget = Parsed<typeof parseHttpTarget>;
 
@@ -152,6 +166,13 @@ export function httpTargetProblem(
   ] as const)
     if (name !== undefined && (!HTTP_HEADER_NAME.test(name) || HTTP_RESERVED_HEADERS.has(name)))
       return { field, message: 'the name of a header is expected, in lower case, and not one that frames a message' };
+  if ('streams' in target)
+    for (const [at, { path }] of (target.streams ?? []).entries())
+      if (parseJsonPath(path)?.every(({ kind }) => kind === 'key' || kind === 'element') !== true)
+        return {
+          field: `streams.${at}.path`,
+          message: 'a path of names and [] is expected, as choices[].delta.content',
+        };
   if ('identity' in target && target.identity.mode === 'service_account')
     for (const field of ['namespace', 'serviceAccount'] as const)
       if (target.identity[field] === undefined)

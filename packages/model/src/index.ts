@@ -61,6 +61,7 @@ export {
   HTTP_TLS_MODES,
   type HttpRoute,
   type HttpTarget,
+  type HttpTextStream,
   httpTargetProblem,
   KUBERNETES_IDENTITIES,
   KUBERNETES_OPAQUE,

@@ -22,7 +22,7 @@ export function maskedAnswer(
   masks: MaskSet,
 ): AnswerPlan {
   const { maskKey } = session.road;
-  const { masker, headers } = maskAnswer(request.method, response, masks, maskKey);
+  const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, session.resource.http?.streams);
   const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
   if (masker === undefined && headers === undefined)
     return masks.detect.length === 0 && masks.headers === undefined ? PASS : { trailers };

@@ -10,6 +10,7 @@ import {
   type Header,
   headerOf,
   OPCODES,
+  openJoinedTexts,
   type RequestHead,
   type ResponseHead,
   WebSocketSide,
@@ -58,12 +59,18 @@ class WebSocketMachine implements UpgradeMachine {
       },
       message: (text, bytes) => this.#record('request', text, bytes),
     });
-    this.#fromServer = new WebSocketSide(false, bodyMasks(masks, session.road.maskKey), {
-      send: (bytes) => {
-        if (!host.toClient(bytes)) host.pauseUpstream(true);
+    const { maskKey } = session.road;
+    this.#fromServer = new WebSocketSide(
+      false,
+      bodyMasks(masks, maskKey),
+      {
+        send: (bytes) => {
+          if (!host.toClient(bytes)) host.pauseUpstream(true);
+        },
+        message: (text, bytes) => this.#record('response', text, bytes),
       },
-      message: (text, bytes) => this.#record('response', text, bytes),
-    });
+      openJoinedTexts(masks, maskKey, session.resource.http?.streams),
+    );
   }
 
   clientBytes(chunk: Buffer): void {

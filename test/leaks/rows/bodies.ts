@@ -102,6 +102,27 @@ export const BODIES: readonly BodyRow[] = [
     body: `: ${MAIL}\nid: ${MAIL}\ndata: {"ssn":\ndata: "${SSN}"}\n\ndata: ${CARD} end\n\n`,
     shows: 'end',
   },
+  {
+    name: 'events that bring a text in pieces',
+    type: 'text/event-stream',
+    body: `${Array.from(`${MAIL} and ${CARD} end`, (content) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`).join('')}data: [DONE]\n\n`,
+    shows: '[DONE]',
+    never: ['"content":"@"', '"content":"4"'],
+  },
+  {
+    name: 'lines of JSON that bring a text in pieces',
+    type: 'application/x-ndjson',
+    body: `${['ada.love', 'lace@example', '.com 41111111', '11111111 end'].map((content) => `${JSON.stringify({ choices: [{ delta: { content } }] })}\n`).join('')}{"done":true}\n`,
+    shows: '"done":true',
+    never: ['ada.love', '.com'],
+  },
+  {
+    name: 'a value over lines of an event',
+    type: 'text/event-stream',
+    body: 'data: card 4111 1111\ndata: 1111 1111\n\ndata: end\n\n',
+    shows: 'end',
+    never: ['4111 1111', '1111 1111'],
+  },
   { name: 'an event that is no JSON', type: 'text/event-stream', body: `data: {ssn:'${SSN}'}\n\n`, shows: 'cut' },
   {
     name: 'plain text',

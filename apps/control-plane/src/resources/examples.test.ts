@@ -1,10 +1,11 @@
 /** The example that is shipped is one that can be applied, and agents can enforce what comes of it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseResource } from '@sallyport/model';
+import { parseResource, type Resource } from '@sallyport/model';
 import { expect, test } from 'vitest';
 import { readDocuments } from '../apply/documents.ts';
 import { requiredCapabilities } from '../bundles/capabilities.ts';
+import { HttpTarget } from './http-target-document.ts';
 import { specOf } from './resource-document.ts';
 
 const FILE = path.join(import.meta.dirname, '../../../../deploy/examples/apis-and-clusters.yaml');
@@ -45,4 +46,22 @@ test('what reads or masks requests is asked of agents by name, and nothing of ot
       'mask.http.1',
       'trail.1',
     ]);
+});
+
+test('texts that come in pieces are asked of agents by name, and only at paths that can be followed', () => {
+  const withPath = (path: string) =>
+    HttpTarget.safeParse({ url: 'https://api.example.com', inject: { as: 'none' }, streams: [{ path }] });
+  const target = withPath('choices[].delta.content').data;
+  const resource = {
+    id: 'r',
+    projectId: 'p',
+    name: 'r',
+    kind: 'http',
+    labels: {},
+    credential: { kind: 'none' },
+    http: target,
+  } as unknown as Resource;
+  expect(requiredCapabilities({ resources: [resource] })).toEqual(['http.1', 'mask.streams.1', 'trail.1']);
+  for (const path of ['', '**.content', 'a.*', 'a..b'])
+    expect(withPath(path).error?.issues[0]?.path, path).toEqual(['streams', path === '' ? 0 : '0', 'path']);
 });

@@ -209,6 +209,28 @@ export const HttpTarget = z
     maxBodyBytes: z.number().int().min(0).max(BODY_BYTES_MAX).optional().describe('A longer request is refused.'),
     methods: z.array(Method).min(1).max(50).optional().describe('Every one when left out.'),
     websocket: z.boolean().optional().describe('WebSockets may be opened; true by default.'),
+    streams: z
+      .array(
+        z.strictObject({
+          path: z.string().min(1).max(512).describe('Of the piece in a message, as `choices[].delta.content`.'),
+          by: z
+            .array(z.string().min(1).max(100))
+            .max(10)
+            .optional()
+            .describe(
+              'Members on the way that tell texts apart; index, output_index, content_index, item_id by default.',
+            ),
+          ends: z
+            .array(z.string().min(1).max(100))
+            .min(1)
+            .max(50)
+            .optional()
+            .describe('Events, or types of messages, that end a text; those of the usual services by default.'),
+        }),
+      )
+      .max(20)
+      .optional()
+      .describe('Texts that come in pieces, one in each event, line or message: detectors read them as one.'),
   })
   .transform(withOpenApi)
   .transform(checked);

@@ -1418,6 +1418,15 @@ export interface ResourceDocument {
     readonly methods?: readonly string[];
     /** WebSockets may be opened; true by default. */
     readonly websocket?: boolean;
+    /** Texts that come in pieces, one in each event, line or message: detectors read them as one. */
+    readonly streams?: readonly {
+      /** Of the piece in a message, as `choices[].delta.content`. */
+      readonly path: string;
+      /** Members on the way that tell texts apart; index, output_index, content_index, item_id by default. */
+      readonly by?: readonly string[];
+      /** Events, or types of messages, that end a text; those of the usual services by default. */
+      readonly ends?: readonly string[];
+    }[];
   };
   /** Of a resource of type kubernetes. */
   readonly kubernetes?: {

@@ -53,6 +53,10 @@ export function bodyKindOf(type: string): BodyKind {
     : 'unsure';
 }
 
+/** JSON by types that say that a document stands on each line. */
+export const isLines = (type: string): boolean =>
+  /^application\/(?:(?:x-)?(?:nd-?json|json-?lines|jsonl|json-seq)|stream\+json)$/.test(type);
+
 /** Charsets in which ASCII reads as ASCII, and UTF-16, whose NULs the detectors pass over. */
 const READABLE =
   /^(?:utf-?8|us-ascii|ascii|iso-?8859-\d{1,2}|iso_8859-\d{1,2}|latin-?1|windows-125\d|cp125\d|koi8-[ru]|macintosh|utf-?16(?:le|be)?)$/;

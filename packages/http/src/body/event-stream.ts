@@ -1,13 +1,14 @@
 /**
- * Server-Sent Events (WHATWG HTML section 9.2): each event's data is masked as the message it is, lines and events cut anywhere.
- * An event in which nothing is found goes byte for byte. Refuses events that are too long to be read as a whole; what is
- * spread over several events is not seen. Limits: httpEventBytesMax.
+ * Server-Sent Events (WHATWG HTML section 9.2): each event's data is masked as the message it is, lines and events cut anywhere;
+ * texts that come in pieces (joined-texts.ts) across events. An event in which nothing is found goes byte for byte. Refuses
+ * events that are too long to be read as a whole. Limits: httpEventBytesMax.
  */
 import { LIMITS } from '@sallyport/core';
 import type { JsonMaskerOptions } from '@sallyport/mask';
 import type { BodyMasker } from '../message.ts';
+import type { JoinedMessage, JoinedTexts } from './joined-texts.ts';
 import { LineSplitter } from './line-splitter.ts';
-import { maskLooseText, maskMessage } from './message-text.ts';
+import { maskLines, maskLooseText } from './message-text.ts';
 
 interface Line {
   readonly text: Uint8Array;
@@ -22,16 +23,19 @@ const COLON = 58;
 export class EventStream implements BodyMasker {
   failed: typeof UNMASKABLE | undefined;
   readonly #masks: JsonMaskerOptions;
+  /** What goes with a message: its event's name, as a line. */
+  readonly #texts: JoinedTexts<string> | undefined;
   readonly #lines = new LineSplitter();
   #event: Line[] = [];
   #eventBytes = 0;
   #out: Uint8Array[] = [];
 
-  constructor(masks: JsonMaskerOptions) {
+  constructor(masks: JsonMaskerOptions, texts?: JoinedTexts<string>) {
     this.#masks = masks;
+    this.#texts = texts;
   }
   get heldBytes(): number {
-    return this.#eventBytes + this.#lines.heldBytes;
+    return this.#eventBytes + this.#lines.heldBytes + (this.#texts?.heldBytes ?? 0);
   }
 
   push(chunk: Uint8Array): Uint8Array {
@@ -39,10 +43,12 @@ export class EventStream implements BodyMasker {
       if (late) this.#late(end);
       else this.#line(text, end);
     });
-    if (this.heldBytes > LIMITS.httpEventBytesMax) this.failed = UNMASKABLE;
+    if (this.#eventBytes + this.#lines.heldBytes > LIMITS.httpEventBytesMax) this.failed = UNMASKABLE;
     return this.#taken();
   }
   end(): Uint8Array {
+    // An event that has not ended is none to its reader.
+    if (this.failed === undefined) this.#emit(this.#texts?.end() ?? []);
     const rest = this.#lines.rest();
     if (rest.length > 0) this.#event.push({ text: rest, end: new Uint8Array(0) });
     this.#flush();
@@ -73,7 +79,7 @@ export class EventStream implements BodyMasker {
     if (event.length === 0 || this.failed !== undefined) return;
     const data = event.filter(isData);
     const joined = Buffer.concat(data.flatMap((line, i) => (i === 0 ? [valueOf(line)] : [NEWLINE, valueOf(line)])));
-    const shown = maskMessage(joined, this.#masks);
+    const shown = data.length === 0 ? joined : this.#shown(joined, event);
     if (shown === undefined) {
       this.failed = UNMASKABLE;
       return;
@@ -87,6 +93,26 @@ export class EventStream implements BodyMasker {
         isFirst = false;
         this.#out.push(...dataLines(shown, line.end.length === 0 ? NEWLINE : line.end));
       }
+    }
+  }
+
+  #shown(joined: Buffer, event: readonly Line[]): Uint8Array | undefined {
+    const texts = this.#texts;
+    if (texts === undefined) return maskLines(joined, this.#masks);
+    const named = event.findLast(({ text }) => fieldOf(text) === 'event');
+    const head = named === undefined ? '' : Buffer.from(this.#other(named)).toString('latin1');
+    const name = head === '' ? '' : head.slice(head.indexOf(':') + 1).trim();
+    const shown = texts.mask(joined, name, head);
+    if (shown === undefined) return undefined;
+    this.#emit(shown.before);
+    return joined.equals(shown.data) ? joined : shown.data;
+  }
+
+  /** Events of our own, each whole. */
+  #emit(messages: readonly JoinedMessage<string>[]): void {
+    for (const { data, context } of messages) {
+      if (context !== '') this.#out.push(Buffer.from(`${context}\n`, 'latin1'));
+      this.#out.push(...dataLines(data, NEWLINE), NEWLINE);
     }
   }
 
@@ -106,6 +132,11 @@ const EMPTY = new Uint8Array(0);
 
 const isData = ({ text }: Line): boolean =>
   DATA.every((byte, i) => text[i] === byte) && (text.length === 4 || text[4] === COLON);
+
+const fieldOf = (text: Uint8Array): string => {
+  const colon = text.indexOf(COLON);
+  return Buffer.from(colon < 0 ? text : text.subarray(0, colon)).toString('latin1');
+};
 
 /** What stands behind the colon and one space. */
 const valueOf = ({ text }: Line): Uint8Array => text.subarray(text[5] === 32 ? 6 : 5);

@@ -4,7 +4,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
-import type { MaskSet } from '@sallyport/model';
+import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import { type BodyMasker, type Header, headerOf, type ResponseHead } from '../message.ts';
 import { headersOfMasked, maskHeaders } from './mask-headers.ts';
 import { hasBodyMasks, openBodyMasker } from './open-body-masker.ts';
@@ -17,10 +17,17 @@ export interface MaskedAnswer {
 }
 
 /**
+ * @param streams texts that come in pieces
  * @param method of the request: HEAD is answered without a body
  * @throws GatewayError `http.body_unmaskable`
  */
-export function maskAnswer(method: string, response: ResponseHead, masks: MaskSet, key?: MaskKey): MaskedAnswer {
+export function maskAnswer(
+  method: string,
+  response: ResponseHead,
+  masks: MaskSet,
+  key?: MaskKey,
+  streams?: readonly HttpTextStream[],
+): MaskedAnswer {
   const headers = maskHeaders(response.headers, masks, key);
   const shown = headers === response.headers ? {} : { headers };
   const isEmpty =
@@ -38,6 +45,7 @@ export function maskAnswer(method: string, response: ResponseHead, masks: MaskSe
       contentType: oneType(response.headers),
       contentEncoding: encodings.join(','),
       partial: response.status === 206,
+      ...(streams === undefined ? {} : { streams }),
     },
     key,
   );

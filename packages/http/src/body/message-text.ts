@@ -2,11 +2,13 @@
  * One whole message in memory: an event's data, a WebSocket's text. JSON by paths and detectors, other text by detectors.
  * Refuses what may be JSON and is none, where paths are to be masked.
  */
-import { JsonMasker, type JsonMaskerOptions, maskDetectedCell } from '@sallyport/mask';
+import { detectText, JsonMasker, type JsonMaskerOptions, maskDetectedCell } from '@sallyport/mask';
+import type { DetectMask } from '@sallyport/model';
 
 const REDACTED = Buffer.from('[redacted]');
 const QUOTE = 34;
 const COLON = 58;
+const NEWLINE = 10;
 
 /** @returns the same object where nothing is masked; undefined when it cannot be vouched for */
 export function maskMessage(message: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined {
@@ -22,6 +24,41 @@ export function maskMessage(message: Uint8Array, masks: JsonMaskerOptions): Uint
   // `[DONE]` is no document: nothing in it has a name.
   if (masks.plan !== undefined && (message.includes(QUOTE) || message.includes(COLON))) return undefined;
   return maskLooseText(message, masks);
+}
+
+/**
+ * A message that came in lines, which its reader may put together in another way than with line ends between: a text in which
+ * something is found only across them is hidden as a whole.
+ */
+export function maskLines(message: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined {
+  const shown = maskMessage(message, masks);
+  const first = message[0];
+  if (shown === undefined || masks.detect.length === 0 || first === 123 || first === 91) return shown;
+  if (!message.includes(NEWLINE)) return shown;
+  return isFoundAcross(Buffer.from(message).toString('utf8'), masks.detect) ? REDACTED : shown;
+}
+
+/** With a blank between lines, and with nothing. */
+function isFoundAcross(text: string, detect: readonly DetectMask[]): boolean {
+  const detectors = [...new Set(detect.map((one) => one.detect))];
+  const known = detectText(text, detectors);
+  const lines = text.split('\n');
+  return [' ', ''].some((between) => {
+    // Where each line begins, put together and as it came.
+    const borders: number[] = [];
+    let at = 0;
+    for (const line of lines) {
+      at += line.length + between.length;
+      borders.push(at - between.length);
+    }
+    return detectText(lines.join(between), detectors).some(({ start, end }) => {
+      const border = borders.findIndex((one) => start < one + between.length && one < end);
+      if (border < 0) return false;
+      const moved = (1 - between.length) * border;
+      // What is found without is masked already.
+      return !known.some((one) => one.start < end + moved + 1 && start + moved < one.end);
+    });
+  });
 }
 
 /** Text by detectors, also behind `\u0040`. */

@@ -3,12 +3,21 @@
  * can read: what is to be masked and cannot be is never passed. docs/reference/http-masking.md has the table.
  */
 import { type JsonMaskerOptions, JsonPlan, type MaskKey } from '@sallyport/mask';
-import type { MaskSet } from '@sallyport/model';
+import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import type { BodyMasker } from '../message.ts';
 import { CodedBody, codingOf } from './content-coding.ts';
-import { type BodyKind, bodyKindOf, isReadableCharset, type MediaType, parseMediaType } from './content-type.ts';
+import {
+  type BodyKind,
+  bodyKindOf,
+  isLines,
+  isReadableCharset,
+  type MediaType,
+  parseMediaType,
+} from './content-type.ts';
 import { EventStream } from './event-stream.ts';
 import { FormBody } from './form-body.ts';
+import { openJoinedTexts } from './joined-texts.ts';
+import { JsonLines } from './json-lines.ts';
 import { MultipartBody } from './multipart-body.ts';
 import { ClearBody, JsonBody, TextBody } from './plain-bodies.ts';
 
@@ -20,6 +29,8 @@ export interface BodyShape {
   readonly partial?: boolean;
   /** False: what comes out is in no coding, for somebody who reads it. Absent = in the one it came in. */
   readonly recode?: boolean;
+  /** Texts that come in pieces, one in each event or line. */
+  readonly streams?: readonly HttpTextStream[];
 }
 
 /** Multipart in multipart. */
@@ -47,13 +58,22 @@ export const hasBodyMasks = (masks: MaskSet): boolean => masks.detect.length > 0
 export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey): BodyMasker | 'pass' | 'refuse' {
   if (!hasBodyMasks(masks)) return 'pass';
   const media = parseMediaType(shape.contentType);
-  const inner = bodyOf(bodyMasks(masks, key), media, shape.partial === true, 0);
+  const inner = inPieces(masks, media, shape, key) ?? bodyOf(bodyMasks(masks, key), media, shape.partial === true, 0);
   if (inner === 'pass' || inner === 'refuse') return inner;
   const coding = codingOf(shape.contentEncoding);
   if (coding === undefined) return 'refuse';
   return coding === 'identity'
     ? inner
-    : new CodedBody(coding, inner, shape.recode !== false, bodyKindOf(media.type) === 'sse');
+    : new CodedBody(coding, inner, shape.recode !== false, bodyKindOf(media.type) === 'sse' || isLines(media.type));
+}
+
+/** Events and lines whose texts are read across them. */
+function inPieces(masks: MaskSet, media: MediaType, shape: BodyShape, key?: MaskKey): BodyMasker | undefined {
+  const isEvents = bodyKindOf(media.type) === 'sse';
+  if ((!isEvents && !isLines(media.type)) || shape.partial === true || !isReadableCharset(media)) return undefined;
+  const texts = openJoinedTexts<string>(masks, key, shape.streams);
+  if (texts === undefined) return undefined;
+  return isEvents ? new EventStream(bodyMasks(masks, key), texts) : new JsonLines(texts);
 }
 
 function bodyOf(

@@ -4,6 +4,7 @@
  */
 import { LIMITS } from '@sallyport/core';
 import type { JsonMaskerOptions } from '@sallyport/mask';
+import type { JoinedMessage, JoinedTexts } from '../body/joined-texts.ts';
 import { maskLooseText, maskMessage } from '../body/message-text.ts';
 import { utf8Text } from '../request/strict-json.ts';
 import { encodeWebSocketFrame, type FrameHead, FrameReader, type FrameSink, OPCODES } from './frame-reader.ts';
@@ -27,6 +28,7 @@ export class WebSocketSide implements FrameSink {
   readonly #reader: FrameReader;
   readonly #masks: JsonMaskerOptions | undefined;
   readonly #ports: WebSocketPorts;
+  readonly #texts: JoinedTexts<undefined> | undefined;
   /** Of the message that comes: text or binary, what is kept of it, and its bytes in all. */
   #opcode = 0;
   #parts: Uint8Array[] = [];
@@ -37,12 +39,19 @@ export class WebSocketSide implements FrameSink {
   /**
    * @param masks undefined: everything passes as it came
    * @param fromClient the direction: only a client's frames are masked in the protocol's own sense
+   * @param texts that come in pieces, one in each message
    */
-  constructor(fromClient: boolean, masks: JsonMaskerOptions | undefined, ports: WebSocketPorts) {
+  constructor(
+    fromClient: boolean,
+    masks: JsonMaskerOptions | undefined,
+    ports: WebSocketPorts,
+    texts?: JoinedTexts<undefined>,
+  ) {
     this.#reader = new FrameReader(fromClient);
     const isClear = masks === undefined || (masks.plan === undefined && masks.detect.length === 0);
     this.#masks = isClear ? undefined : masks;
     this.#ports = ports;
+    this.#texts = texts;
   }
 
   get heldBytes(): number {
@@ -96,6 +105,7 @@ export class WebSocketSide implements FrameSink {
     if (masks === undefined) return;
     const payload = Buffer.concat(this.#control);
     // A close says a code before its reason (section 5.5.1).
+    if (opcode === OPCODES.close) this.#emit(this.#texts?.end() ?? []);
     const code = opcode === OPCODES.close ? payload.subarray(0, 2) : NOTHING;
     const shown = maskLooseText(payload.subarray(code.length), masks);
     this.#ports.send(encodeWebSocketFrame(opcode, Buffer.concat([code, shown]).subarray(0, 125)));
@@ -112,7 +122,7 @@ export class WebSocketSide implements FrameSink {
       this.#ports.message(isText ? whole : undefined, this.#bytes);
       return;
     }
-    const shown = isText ? maskedText(whole, masks) : maskedBinary(whole, masks);
+    const shown = isText ? this.#maskedText(whole, masks) : maskedBinary(whole, masks);
     if (shown === undefined) {
       this.failed = 'http.body_unmaskable';
       return;
@@ -121,15 +131,27 @@ export class WebSocketSide implements FrameSink {
     this.#ports.message(isText ? shown : undefined, shown.length);
   }
 
+  /** Text that is not UTF-8 is no message (section 8.1). */
+  #maskedText(text: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined {
+    if (utf8Text(text) === undefined) return undefined;
+    if (this.#texts === undefined) return maskMessage(text, masks);
+    const shown = this.#texts.mask(text, '', undefined);
+    this.#emit(shown?.before ?? []);
+    return shown?.data;
+  }
+  /** Messages of our own. */
+  #emit(messages: readonly JoinedMessage<undefined>[]): void {
+    for (const { data } of messages) {
+      this.#ports.send(encodeWebSocketFrame(OPCODES.text, data));
+      this.#ports.message(data, data.length);
+    }
+  }
+
   #keep(plain: Uint8Array): void {
     this.#parts.push(Uint8Array.from(plain));
     this.#kept += plain.length;
   }
 }
-
-/** Text that is not UTF-8 is no message (section 8.1). */
-const maskedText = (text: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined =>
-  utf8Text(text) === undefined ? undefined : maskMessage(text, masks);
 
 /** What is packed cannot be put together again: it passes whole, where nothing is found in it, or not at all. */
 const maskedBinary = (bytes: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined =>

@@ -19,6 +19,11 @@ export interface JsonMaskerOptions {
   readonly detect: readonly DetectMask[];
   /** For method `hash`; without it `hash` reads `[redacted]`. */
   readonly key?: MaskKey | undefined;
+  /**
+   * Masks a string that is one of the plan's texts. @param text unescaped, lent for the call @returns what stands for it;
+   * undefined: nothing more comes out
+   */
+  readonly text?: (which: number, text: Uint8Array) => Uint8Array | undefined;
   /** False: every token is read here, as where there is no WebAssembly. */
   readonly kernel?: boolean;
 }
@@ -64,6 +69,7 @@ export class JsonMasker {
   readonly #detects: boolean;
   readonly #kernel: JsonKernel | undefined;
   readonly #kernelPlan: JsonKernelPlan | undefined;
+  readonly #showText: JsonMaskerOptions['text'];
   #mode: Mode = 'json';
   #expect: Expected = TOP;
   #depth = 0;
@@ -95,6 +101,7 @@ export class JsonMasker {
     this.#detects = options.detect.length > 0;
     this.#start = options.plan?.start ?? DEAD;
     this.#next = this.#start;
+    this.#showText = options.text;
     if (options.kernel === false) return;
     this.#kernelPlan = jsonKernelPlan(options.plan, options.detect, options.key);
     if (this.#kernelPlan !== undefined) this.#kernel = openJsonKernel();
@@ -273,7 +280,8 @@ export class JsonMasker {
     const isShown = this.#hidden === 0;
     const method = isKey || !isShown ? undefined : this.#plan?.method(this.#next);
     const steers = isKey && isShown && this.#states[this.#depth] !== DEAD;
-    if (!isShown || (!this.#detects && method === undefined && !steers)) {
+    const which = isKey || !isShown || this.#showText === undefined ? undefined : this.#plan?.text(this.#next);
+    if (!isShown || (!this.#detects && method === undefined && !steers && which === undefined)) {
       // Nothing in it matters: where its end is here, it is passed over at once.
       let to = at + 1;
       while (STRING_STOP[input[to]!] === 0) to++;
@@ -292,6 +300,8 @@ export class JsonMasker {
       const shown = this.#isPlainRedact(method) ? REDACTED_JSON : this.#named(input.subarray(at + 1, to - 1), method);
       if (shown === undefined) return this.#break(input, at);
       this.#replace(input, at, to, shown);
+    } else if (which !== undefined) {
+      if (!this.#shownText(input, at, to, which)) return this.#break(input, at);
     } else if (this.#detects && (this.#escapes || this.#values.mayHold(input, at + 1, to - 1))) {
       const shown = this.#values.string(input.subarray(at + 1, to - 1), isKey, this.#escapes);
       if (shown === 'invalid') return this.#break(input, at);
@@ -306,6 +316,16 @@ export class JsonMasker {
   /** Nothing of the string is needed to say what stands for it, and no escape in it can be wrong. */
   #isPlainRedact(method: MaskMethod): boolean {
     return method === 'redact' && !this.#escapes && this.#plan?.form(this.#next) === undefined;
+  }
+
+  /** A string that the caller masks; one that it leaves as it is stays byte for byte. */
+  #shownText(input: Uint8Array, at: number, to: number, which: number): boolean {
+    const text = unescapedJson(input.subarray(at + 1, to - 1));
+    const shown = text === undefined ? undefined : this.#showText?.(which, text);
+    if (text === undefined || shown === undefined) return false;
+    if (!Buffer.from(shown).equals(text))
+      this.#replace(input, at, to, Buffer.concat([QUOTE_BYTES, escapeJson(shown), QUOTE_BYTES]));
+    return true;
   }
 
   /** A string that its path names. */

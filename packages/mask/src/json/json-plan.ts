@@ -27,7 +27,8 @@ const ELEMENT = 1;
 
 interface Pattern {
   readonly steps: readonly JsonStep[];
-  readonly with: MaskMethod;
+  /** Undefined: what stands there is a text that the caller masks. */
+  readonly with: MaskMethod | undefined;
   readonly form: JsonStringForm | undefined;
 }
 
@@ -54,19 +55,29 @@ export class JsonPlan {
   readonly #next: Uint16Array[] = [];
   readonly #methods: (MaskMethod | undefined)[] = [];
   readonly #forms: (JsonStringForm | undefined)[] = [];
+  readonly #texts: (number | undefined)[] = [];
+  readonly #masks: number;
   readonly #names: readonly Uint8Array[];
   /** Names by their length: symbols. */
   readonly #byLength: (readonly number[] | undefined)[] = [];
   readonly #symbols: number;
   #image: JsonPlanImage | 'none' | undefined;
 
-  /** @throws GatewayError `policy.invalid` for what is no path */
-  constructor(masks: readonly JsonPathMask[]) {
-    this.#patterns = masks.map((mask) => {
-      const steps = parseJsonPath(mask.path);
+  /**
+   * @param texts paths of strings that the caller masks, where no mask names them
+   * @throws GatewayError `policy.invalid` for what is no path
+   */
+  constructor(masks: readonly JsonPathMask[], texts: readonly string[] = []) {
+    const stepsOf = (path: string): readonly JsonStep[] => {
+      const steps = parseJsonPath(path);
       if (steps === undefined) throw new GatewayError('policy.invalid', { reason: 'json path' });
-      return { steps, with: mask.with, form: mask.form };
-    });
+      return steps;
+    };
+    this.#masks = masks.length;
+    this.#patterns = [
+      ...masks.map(({ path, with: method, form }) => ({ steps: stepsOf(path), with: method, form })),
+      ...texts.map((path) => ({ steps: stepsOf(path), with: undefined, form: undefined })),
+    ];
     const names = new Set<string>();
     for (const { steps } of this.#patterns) for (const step of steps) if (step.kind === 'key') names.add(step.name);
     this.#names = [...names].map((name) => Buffer.from(name));
@@ -84,6 +95,10 @@ export class JsonPlan {
   form(state: number): JsonStringForm | undefined {
     return this.#forms[state];
   }
+  /** Which of the texts stands in this state. */
+  text(state: number): number | undefined {
+    return this.#texts[state];
+  }
   element(state: number): number {
     return state === DEAD ? DEAD : this.#step(state, ELEMENT);
   }
@@ -92,7 +107,7 @@ export class JsonPlan {
     return state === DEAD ? DEAD : this.#step(state, this.#symbolOf(key, from, to));
   }
 
-  /** Undefined where the paths are too many together, or a name too long. */
+  /** Undefined where the paths are too many together, a name too long, or the caller masks texts. */
   get image(): JsonPlanImage | undefined {
     this.#image ??= this.#imageOf() ?? 'none';
     return this.#image === 'none' ? undefined : this.#image;
@@ -102,6 +117,7 @@ export class JsonPlan {
     const names = this.#names;
     const { states, entries, nameBytes, namesBytes } = IMAGE_MAX;
     const bytes = names.reduce((sum, name) => sum + name.length, 0);
+    if (this.#patterns.length > this.#masks) return undefined;
     if (names.length > IMAGE_MAX.names || bytes > namesBytes) return undefined;
     if (names.some((name) => name.length > nameBytes)) return undefined;
     // Every step makes the states that it leads to.
@@ -175,16 +191,19 @@ export class JsonPlan {
     if (id === STATES_MAX) throw new GatewayError('policy.invalid', { reason: 'json paths' });
     let method: MaskMethod | undefined;
     let form: JsonStringForm | undefined;
+    let text: number | undefined;
     for (const position of set)
       if (this.#stepAt(position) === undefined) {
         const pattern = this.#patterns[position >> 6]!;
-        method = method === undefined ? pattern.with : stricter(method, pattern.with);
+        if (pattern.with === undefined) text ??= (position >> 6) - this.#masks;
+        else method = method === undefined ? pattern.with : stricter(method, pattern.with);
         form ??= pattern.form;
       }
     this.#ids.set(key, id);
     this.#sets.push(set);
     this.#methods.push(method);
     this.#forms.push(form);
+    this.#texts.push(method === undefined ? text : undefined);
     this.#next.push(new Uint16Array(this.#symbols).fill(UNKNOWN));
     return id;
   }
