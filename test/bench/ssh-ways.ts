@@ -3,7 +3,7 @@
  * that ssh, sftp and rsync run unchanged. Refuses to touch the user's keys and known hosts.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SshServer, startSshd } from '@sallyport/testkit';
@@ -24,6 +24,18 @@ export interface SshWay {
   readonly host: string;
 }
 
+export interface AgentMemory {
+  /** Resident. */
+  readonly rss: number;
+  /** Objects, and bytes beside them. */
+  readonly used: number;
+}
+export interface Stall {
+  readonly ms: number;
+  /** Of the second in which it was: how long the agent could have run and got no processor, in ms. */
+  readonly waitedMs: number;
+}
+
 export interface SshBench {
   readonly ways: readonly SshWay[];
   readonly stack: Stack;
@@ -31,10 +43,10 @@ export interface SshBench {
   renew(): Promise<void>;
   /** An access token for one of our ways. */
   token(way: SshWay): Promise<string>;
-  /** The agent lets go of garbage. */
-  collectGarbage(): Promise<void>;
-  /** The longest that the agent's event loop stood still since the last call, in ms. */
-  stallMs(): number;
+  /** What the agent has in memory when garbage is gone. @throws Error when it does not say so within 30 s */
+  memory(): Promise<AgentMemory>;
+  /** The longest that the agent's event loop stood still since the last call. */
+  stall(): Stall;
   stop(): Promise<void>;
 }
 
@@ -174,17 +186,25 @@ export async function startSshBench(
       if (!answer.ok) throw new Error(`no access token: ${answer.status} ${await answer.text()}`);
       return ((await answer.json()) as { access_token: string }).access_token;
     };
-    const collectGarbage = async (): Promise<void> => {
-      writeFileSync(`${stalls}.gc`, '');
-      while (existsSync(`${stalls}.gc`)) await sleep(100);
+    const memory = async (): Promise<AgentMemory> => {
+      const answer = `${stalls}.memory`;
+      rmSync(answer, { force: true });
+      writeFileSync(`${stalls}.ask`, '');
+      for (const until = Date.now() + 30_000; !existsSync(answer); await sleep(100))
+        if (Date.now() > until) throw new Error('the agent does not say what it has in memory');
+      return JSON.parse(readFileSync(answer, 'utf8')) as AgentMemory;
     };
-    const stallMs = (): number => {
-      const longest = Math.max(0, ...readFileSync(stalls, 'utf8').split('\n').map(Number));
+    const stall = (): Stall => {
+      let longest: Stall = { ms: 0, waitedMs: 0 };
+      for (const line of readFileSync(stalls, 'utf8').split('\n')) {
+        const [ms = 0, waitedMs = 0] = line.split(' ').map(Number);
+        if (ms > longest.ms) longest = { ms, waitedMs };
+      }
       writeFileSync(stalls, '');
       return longest;
     };
     const ways = [direct, { name: RELAY, options: relayOptions, host: '127.0.0.1' }, ...ours];
-    return { ways, stack, renew, token, collectGarbage, stallMs, stop };
+    return { ways, stack, renew, token, memory, stall, stop };
   } catch (error) {
     await stop();
     throw error;

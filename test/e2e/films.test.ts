@@ -15,6 +15,15 @@ const dev = inject('dev');
 const admin = restClient(dev.rest, dev.principals['admin']?.token ?? '');
 const { run, runJson, start, end } = openCli(dev);
 const HOST = 'film-host';
+interface FoundPage {
+  readonly items: readonly {
+    readonly text: string;
+    readonly number: number;
+    readonly session: { readonly id: string };
+  }[];
+  readonly nextCursor: string | null;
+  readonly looked: number;
+}
 const SIZE = { columns: 80, rows: 24 };
 
 /** What a terminal of that size shows at the end. */
@@ -164,6 +173,37 @@ describe.skipIf(sshdMissing)('films', () => {
     const all = await runJson<{ text: string; session: { id: string } }[]>(everywhere);
     expect(all.find(({ session }) => session.id === id)?.text.slice(0, 6)).toBe('printf');
     expect((await run(['--as', 'admin', 'sessions', 'commands'])).code).not.toBe(0);
+    // The same by REST, a command at a time, over its pages.
+    const asked = `/v1/sessions/commands?q=e&resource=${HOST}`;
+    const whole = await admin.call<FoundPage>('GET', `${asked}&limit=100`);
+    expect(whole.nextCursor).toBeNull();
+    expect(whole.items.length).toBeGreaterThan(2);
+    const paged: FoundPage['items'][number][] = [];
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const page: FoundPage = await admin.call<FoundPage>(
+        'GET',
+        `${asked}&limit=1&sessions=1${cursor === '' ? '' : `&cursor=${cursor}`}`,
+      );
+      expect(page.items.length).toBeLessThanOrEqual(1);
+      expect(page.looked).toBeLessThanOrEqual(1);
+      paged.push(...page.items);
+      cursor = page.nextCursor;
+    }
+    expect(paged).toEqual(whole.items);
+    await expect(admin.call('GET', `${asked}&cursor=e30`)).rejects.toThrow('400');
+    // Who may not see others' sessions looks into none of them, and each that was looked into is a viewing on the record.
+    const bots = ['--as', 'payments-bot', 'sessions', 'commands', '--search', 'e', '--resource', HOST];
+    expect(await runJson(bots)).toEqual([]);
+    expect((await runJson<unknown[]>(['--as', 'carla', ...bots.slice(2)])).length).toBe(whole.items.length);
+    await expect(admin.call('GET', '/v1/acts?limit=50')).resolves.toMatchObject({
+      items: expect.arrayContaining([
+        expect.objectContaining({
+          action: 'statements.viewed',
+          target: `session/${id}`,
+          detail: expect.objectContaining({ form: 'search' }) as unknown,
+        }),
+      ]) as unknown,
+    });
 
     expect((await run(['--as', 'admin', 'sessions', 'erase', id, '--reason', 'test'])).code).toBe(0);
     const gone = await run(['--as', 'admin', 'sessions', 'replay', id, '--format', 'asciicast']);

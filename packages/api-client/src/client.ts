@@ -20,6 +20,7 @@ import type {
   CertifiedKey,
   Change,
   ChangeProposal,
+  CommandSearchPage,
   CreateAccessRequest,
   Credential,
   CredentialErrandResult,
@@ -276,6 +277,8 @@ export interface ApiClient {
     /** asciicast v2: the header, then events. */
     film(id: string, query?: Query): AsyncGenerator<FilmHeader | FilmEvent>;
     commands(id: string, query?: Query, max?: number): AsyncGenerator<SessionCommand>;
+    /** One page of a text’s places among the commands of many sessions; it may be empty and not the last. */
+    searchCommands(query: Query): Promise<CommandSearchPage>;
     kill(id: string, reason: string): Promise<Session>;
     /** Destroys the session's key; it cannot be undone. */
     erase(id: string, reason: string): Promise<Session>;
@@ -481,6 +484,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       recording: (id, query, signal) => stream(`/v1/sessions/${at(id)}/recording`, query, signal),
       film: (id, query) => stream(`/v1/sessions/${at(id)}/film`, query, undefined),
       commands: (id, query, max) => list<SessionCommand>(`/v1/sessions/${at(id)}/commands`)(query, max),
+      searchCommands: (query) => transport.json('GET', '/v1/sessions/commands', { query }),
       watch: (id, signal) => stream(`/v1/sessions/${at(id)}/watch`, undefined, signal),
       kill: (id, reason) => post(`/v1/sessions/${at(id)}/kill`, { reason }),
       erase: (id, reason) => post(`/v1/sessions/${at(id)}/erase`, { reason }),

@@ -177,6 +177,9 @@ export const LIMITS = {
   credentialStaleMsMax: 60 * 60_000,
   heartbeatEveryMs: 5_000,
   pageSizeMax: 200,
+  /** Sessions whose recordings one request for commands looks into, and how long it looks before it gives its page. */
+  commandSearchSessionsMax: 50,
+  commandSearchMsMax: 5_000,
   /** A SCIM filter or path: characters, nesting, comparisons. */
   scimFilterCharsMax: 2_000,
   scimFilterDepthMax: 10,

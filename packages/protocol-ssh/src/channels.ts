@@ -368,6 +368,11 @@ export class Channels {
     this.send(ok ? encode(byte(MSG.requestSuccess), raw(data)) : encode(byte(MSG.requestFailure)));
   }
 
+  /** Something is said where an answer has to wait: a peer that counts silences knows that we are there (RFC 4253 section 11.2). */
+  alive(): void {
+    this.send(encode(byte(MSG.ignore), string('')));
+  }
+
   /** @internal */
   broken(error: unknown): void {
     this.#owner.broken(error);

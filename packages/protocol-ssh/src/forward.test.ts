@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import type { Statement, Verdict } from '@sallyport/model';
-import { deny, freePort, run, sshdMissing, sshOptions } from '@sallyport/testkit';
+import { deny, freePort, hold, run, sshdMissing, sshOptions } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Bench, openBench } from '../test/bench.fixture.ts';
+import { ExecClient } from '../test/exec-client.fixture.ts';
+import { bool, byte, encode, MSG, string, uint32 } from './messages.ts';
 
 const allowed: Verdict = { kind: 'allow', rule: 'test/allow', masks: { columns: [], detect: [] } };
 const unless =
@@ -109,6 +111,37 @@ describe.skipIf(sshdMissing)('forwards', () => {
     await until(port);
     expect(await ask(port, 'from afar')).toBe('from afar');
     expect(at.judged[0]?.statement.facts.ssh?.forward).toEqual({ kind: 'remote', host: '127.0.0.1', port });
+  });
+
+  test('a client whose remote forward is held keeps its connection, though its keep-alives wait for an answer', async () => {
+    const at = await bench.gateway({
+      decide: ({ facts }, approval) =>
+        facts.ssh?.forward?.kind === 'remote' && approval === undefined ? hold('Ask first.') : allowed,
+    });
+    const target = await echo();
+    closing.push(() => target.close());
+    const port = await freePort();
+    const forwarding = bench.talk(at, [
+      ...['-v', '-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=2', '-o', 'ExitOnForwardFailure=yes'],
+      ...['-N', '-R', `127.0.0.1:${port}:127.0.0.1:${target.port}`, 'web-1@127.0.0.1'],
+    ]);
+    await expect.poll(() => at.holds, { timeout: 20_000 }).toHaveLength(1);
+    const ended = forwarding.ended.then(() => 'gone');
+    expect(await Promise.race([ended, new Promise((resolve) => setTimeout(() => resolve('there'), 6_000))])).toBe(
+      'there',
+    );
+    at.holds[0]?.approve();
+    await until(port);
+    expect(await ask(port, 'from afar')).toBe('from afar');
+  });
+
+  test('a client that asks without end behind a held forward is sent away', async () => {
+    const at = await bench.gateway({ decide: () => hold('Ask first.') });
+    const client = new ExecClient(at.port);
+    await client.ready;
+    const listen = encode(byte(MSG.globalRequest), string('tcpip-forward'), bool(true), string('127.0.0.1'), uint32(0));
+    for (let i = 0; i < 200; i++) client.send(listen);
+    await client.closed();
   });
 
   test('a remote port that is not granted is not opened', async () => {

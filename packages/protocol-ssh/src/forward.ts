@@ -20,14 +20,26 @@ interface Listening {
   readonly ended: () => void;
 }
 
+const LISTENS: ReadonlySet<string> = new Set([
+  'tcpip-forward',
+  'streamlocal-forward@openssh.com',
+  'cancel-tcpip-forward',
+  'cancel-streamlocal-forward@openssh.com',
+]);
+const LISTENS_IN_LINE_MAX = 100;
+/** Keep-alives of hours of a hold. */
+const IN_LINE_MAX = 10_000;
+const NOTHING = Buffer.alloc(0);
 const SILENT = { held: () => undefined };
 
 export class Forwards {
   readonly #work: Work;
   readonly #client: Channels;
   readonly #listening = new Map<string, Listening>();
-  /** Global requests are answered in the order in which they came (section 4). */
+  /** Global requests are answered in the order in which they came (section 4), also behind one that is held. */
   #line: Promise<void> = Promise.resolve();
+  /** How many stand in that line. */
+  #inLine = 0;
 
   constructor(work: Work, client: Channels) {
     this.#work = work;
@@ -148,19 +160,30 @@ export class Forwards {
     };
   }
 
-  /** A global request of the client. */
+  /** A global request of the client. @throws GatewayError `protocol.unexpected` when too many wait behind one that is held */
   request(name: string, wantReply: boolean, data: Buffer): void {
-    this.#line = this.#line.then(() => this.#answer(name, wantReply, data));
+    const listens = LISTENS.has(name);
+    if (!listens && !wantReply) return;
+    if (this.#inLine >= (listens ? LISTENS_IN_LINE_MAX : IN_LINE_MAX))
+      throw new GatewayError('protocol.unexpected', { reason: 'too many global requests' });
+    // Keep-alives are global requests, too: their answer waits, and the client is not to think us dead meanwhile.
+    if (wantReply && this.#inLine > 0) this.#client.alive();
+    this.#inLine++;
+    const kept = listens ? data : NOTHING;
+    this.#line = this.#line.then(async () => {
+      await this.#answer(name, wantReply, kept);
+      this.#inLine--;
+    });
   }
 
   async #answer(name: string, wantReply: boolean, data: Buffer): Promise<void> {
-    let answer: GlobalAnswer = { ok: false, data: Buffer.alloc(0) };
+    let answer: GlobalAnswer = { ok: false, data: NOTHING };
     try {
       if (name === 'tcpip-forward' || name === 'streamlocal-forward@openssh.com')
         answer = await this.#listen(name, data);
       else if (name === 'cancel-tcpip-forward' || name === 'cancel-streamlocal-forward@openssh.com')
         answer = await this.#unlisten(name, data);
-      else if (name === 'no-more-sessions@openssh.com') answer = { ok: true, data: Buffer.alloc(0) };
+      else if (name === 'no-more-sessions@openssh.com') answer = { ok: true, data: NOTHING };
     } catch (error) {
       if (!(error instanceof GatewayError)) this.#work.host.log.error('a forward broke', { error });
     }
@@ -187,7 +210,7 @@ export class Forwards {
   async #unlisten(name: string, data: Buffer): Promise<GlobalAnswer> {
     const { host, port } = forwardOf(data, name.includes('streamlocal'));
     const found = this.#listening.get(keyOf(host, port));
-    if (found === undefined) return { ok: false, data: Buffer.alloc(0) };
+    if (found === undefined) return { ok: false, data: NOTHING };
     this.#forget(found);
     return await this.#work.upstream.global(found.judged.permit, name, data);
   }

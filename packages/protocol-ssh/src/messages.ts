@@ -5,6 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 
 export const MSG = {
+  ignore: 2,
   serviceRequest: 5,
   serviceAccept: 6,
   userauthRequest: 50,

@@ -22,14 +22,26 @@ export class ExecClient {
   readonly #window: number;
   readonly #user: string;
   readonly #token: string;
+  readonly #keeps: boolean;
   #unasked = 0;
   #giving = false;
+  #said = 0;
+  #heard: { readonly bytes: number; done(): void; closed(): void } | undefined;
 
-  /** `window`: of each channel, in bytes; given anew only when half of it was used. */
+  /**
+   * `window`: of each channel, in bytes; given anew only when half of it was used. `keeps: false`: what a command says is
+   * counted and not kept.
+   */
   constructor(
     port: number,
-    options: { readonly window?: number; readonly user?: string; readonly token?: string } = {},
+    options: {
+      readonly window?: number;
+      readonly user?: string;
+      readonly token?: string;
+      readonly keeps?: boolean;
+    } = {},
   ) {
+    this.#keeps = options.keeps ?? true;
     this.#window = options.window ?? 1_000_000;
     this.#user = options.user ?? 'web-1';
     this.#token = options.token ?? TEST_TOKEN;
@@ -43,7 +55,10 @@ export class ExecClient {
     this.#socket = net.connect({ port, host: '127.0.0.1', noDelay: true }, () => this.#transport.start());
     this.#socket.on('data', (chunk) => this.#transport.bytes(chunk));
     this.#socket.on('error', () => undefined);
-    this.#socket.on('close', () => this.#closed.resolve());
+    this.#socket.on('close', () => {
+      this.#heard?.closed();
+      this.#closed.resolve();
+    });
   }
 
   get ready(): Promise<void> {
@@ -84,9 +99,13 @@ export class ExecClient {
           ),
         );
         return;
-      case MSG.channelData:
-        channel.out.push(Buffer.from(reader.string()));
-        return this.#came(channel.remote, channel.out.at(-1)!.length);
+      case MSG.channelData: {
+        const bytes = reader.string();
+        if (this.#keeps) channel.out.push(Buffer.from(bytes));
+        this.#said += bytes.length;
+        if (this.#heard !== undefined && this.#said >= this.#heard.bytes) this.#heard.done();
+        return this.#came(channel.remote, bytes.length);
+      }
       case MSG.channelExtendedData:
         reader.uint32();
         return void channel.err.push(Buffer.from(reader.string()));
@@ -154,16 +173,28 @@ export class ExecClient {
     return Math.max(0, this.#waiting - 1_900_000);
   }
 
-  /** Bytes that the first command has said. */
+  /** Bytes that its commands have said. */
   get saidBytes(): number {
-    const [first] = this.#channels.values();
-    return first?.out.reduce((sum, { length }) => sum + length, 0) ?? 0;
+    return this.#said;
+  }
+
+  /** Resolves when they have said so many. One waits at a time. @throws Error when the connection closes before */
+  heard(bytes: number): Promise<void> {
+    if (this.#said >= bytes) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#heard = { bytes, done: resolve, closed: () => reject(new Error('closed')) };
+    });
   }
 
   /** For the first command's stdin; the caller keeps within its window. */
   say(text: string): void {
     const [first] = this.#channels.values();
     if (first !== undefined) this.#transport.send(encode(byte(MSG.channelData), uint32(first.remote), string(text)));
+  }
+
+  /** One message as it is. */
+  send(payload: Uint8Array): void {
+    this.#transport.send(payload);
   }
 
   closed(): Promise<void> {

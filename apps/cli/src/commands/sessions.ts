@@ -1,11 +1,12 @@
 /** sessions ls, show, statements, commands, replay, watch, kill, erase. Viewing a recording is itself recorded; the control plane sees to that. */
 import {
-  ApiError,
+  type FoundCommand,
   type RecordedStatement,
   type ReplayFrame,
   type Session,
   type SessionCommand,
 } from '@sallyport/api-client';
+import { LIMITS } from '@sallyport/core';
 import { SafeScreen, SCREEN_RESET } from '@sallyport/film';
 import { type Context, collect } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
@@ -258,16 +259,13 @@ const COMMANDS: readonly Column<SessionCommand>[] = [
   { title: 'command', show: (command) => command.text || (command.terminal ? '(shell)' : ''), least: 24 },
 ];
 
-/** Protocols in which commands run. */
-const FILMED: ReadonlySet<string> = new Set(['ssh', 'kubernetes']);
-
 interface CommandsOptions extends ListOptions {
   readonly search?: string;
   readonly clear?: boolean;
   readonly sessions: string;
 }
 
-const FOUND: readonly Column<SessionCommand & { readonly session: Session }>[] = [
+const FOUND: readonly Column<FoundCommand>[] = [
   { title: 'session', show: ({ session }) => session.id },
   { title: 'who', show: ({ session }) => whoText(session), least: 8 },
   { title: 'resource', show: ({ session }) => session.resource.name, least: 8 },
@@ -281,23 +279,24 @@ async function searchCommands(context: Context, options: CommandsOptions): Promi
   const since = options.since === undefined ? undefined : parseSince(options.since, context.terminal.nowMs());
   const { principal, resource } = options;
   const [most, sessionsMax] = [countOption(options.limit), countOption(options.sessions)];
-  const found: (SessionCommand & { session: Session })[] = [];
+  const found: FoundCommand[] = [];
   let [looked, unreadable] = [0, 0];
-  for await (const session of context.api.sessions.list({ principal, resource, since })) {
-    if (!FILMED.has(session.protocol)) continue;
-    if (looked === sessionsMax || found.length >= most) break;
-    looked++;
-    try {
-      for await (const command of context.api.sessions.commands(session.id, {
-        q: options.search,
-        clear: options.clear,
-      }))
-        if (found.length < most) found.push({ ...command, session });
-    } catch (error) {
-      // Erased, or recorded by an agent that has not shipped it: the others are still searched.
-      if (!(error instanceof ApiError) || !error.code.startsWith('recording.')) throw error;
-      unreadable++;
-    }
+  let cursor: string | null | undefined;
+  while (cursor !== null && looked < sessionsMax && found.length < most) {
+    const page = await context.api.sessions.searchCommands({
+      q: options.search,
+      clear: options.clear,
+      principal,
+      resource,
+      since,
+      sessions: Math.min(sessionsMax - looked, LIMITS.commandSearchSessionsMax),
+      limit: Math.min(most - found.length, LIMITS.pageSizeMax),
+      cursor,
+    });
+    found.push(...page.items);
+    looked += page.looked;
+    unreadable += page.unreadable;
+    cursor = page.nextCursor;
   }
   context.list(found, FOUND, 'No commands.');
   if (unreadable > 0) context.note(`${unreadable} of ${looked} sessions cannot be read (erased, or not here yet).`);

@@ -31,21 +31,32 @@ export class SessionFilms {
 
   /** @throws GatewayError `recording.unavailable`, `recording.erased` */
   async commands(caller: Caller, id: string, query: CommandsQuery) {
-    const session = await this.sessions.view(caller, id, query.clear === true, 'statements.viewed', {});
+    const { limit } = query;
+    const found = await this.found(caller, id, { ...query, after: Number(query.cursor ?? '0'), limit: limit + 1 });
+    const items = found.slice(0, limit);
+    return { items, nextCursor: found.length > limit ? String(items.at(-1)?.number) : null };
+  }
+
+  /**
+   * Commands behind the number `after`, in their order.
+   * @throws GatewayError `recording.unavailable`, `recording.erased`
+   */
+  async found(caller: Caller, id: string, asked: Asked): Promise<readonly CommandView[]> {
+    const session = await this.sessions.view(
+      caller,
+      id,
+      asked.clear === true,
+      'statements.viewed',
+      asked.form === undefined ? {} : { form: asked.form },
+    );
     const list = new CommandList();
     for await (const frame of await this.recordings.replay(session.id, 0)) if (isFilmFrame(frame)) list.add(frame);
-    const after = Number(query.cursor ?? '0');
-    const wanted = query.q?.toLowerCase();
+    const wanted = asked.q?.toLowerCase();
     const found: CommandView[] = [];
-    let more = false;
     for (const command of list.commands()) {
-      if (command.number <= after) continue;
-      const text = query.clear === true ? command.text : hideDetected(command.text);
+      if (command.number <= asked.after) continue;
+      const text = asked.clear === true ? command.text : hideDetected(command.text);
       if (wanted !== undefined && !text.toLowerCase().includes(wanted)) continue;
-      if (found.length === query.limit) {
-        more = true;
-        break;
-      }
       found.push({
         number: command.number,
         at: new Date(session.openedAt.getTime() + command.atMs).toISOString(),
@@ -57,9 +68,19 @@ export class SessionFilms {
         shownBytes: command.shownBytes,
         terminal: command.terminal,
       });
+      if (found.length === asked.limit) break;
     }
-    return { items: found, nextCursor: more ? String(found.at(-1)?.number ?? after) : null };
+    return found;
   }
+}
+
+interface Asked {
+  readonly after: number;
+  readonly limit: number;
+  readonly q?: string | undefined;
+  readonly clear?: boolean | undefined;
+  /** What the viewing was, on the record. */
+  readonly form?: string;
 }
 
 async function* filmOf(

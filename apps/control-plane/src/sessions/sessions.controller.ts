@@ -7,9 +7,12 @@ import type { z } from 'zod';
 import { type Caller, From, Requires } from '../http/caller.ts';
 import { pageOf, pageQuery } from '../http/page.ts';
 import { Answers } from '../http/schema.ts';
+import { CommandSearch } from './command-search.ts';
 import { SessionFilms } from './session-films.ts';
 import {
   CommandPage,
+  CommandSearchPage,
+  CommandSearchQuery,
   CommandsQuery,
   EraseBody,
   FilmQuery,
@@ -38,6 +41,7 @@ export class SessionsController {
   constructor(
     private readonly sessions: SessionsService,
     private readonly films: SessionFilms,
+    private readonly search: CommandSearch,
   ) {}
 
   @Requires('session:read', 'session:own')
@@ -46,6 +50,17 @@ export class SessionsController {
   @Answers(pageOf(SessionView))
   list(@From() caller: Caller, @Query({ schema: ListQuery }) query: z.infer<typeof ListQuery>) {
     return this.sessions.list(caller, query, query);
+  }
+
+  @Requires('session:view', 'session:own')
+  @Get('commands')
+  @ApiOperation({
+    summary:
+      'Commands of many sessions on hosts and clusters with a text in them, newest sessions first; without session:view, of one’s own. Each session that is looked into is a viewing, and an event.',
+  })
+  @Answers(CommandSearchPage)
+  searchCommands(@From() caller: Caller, @Query({ schema: CommandSearchQuery }) query: CommandSearchQuery) {
+    return this.search.find(caller, query);
   }
 
   @Requires('session:read', 'session:own')

@@ -1,4 +1,5 @@
 /** Requests and answers about sessions. */
+import { LIMITS } from '@sallyport/core';
 import { z } from 'zod';
 import { Work } from '../approvals/approvals.dto.ts';
 import { Instant, open, Prose, sensitive } from '../http/schema.ts';
@@ -140,6 +141,37 @@ export const CommandView = z
   })
   .meta({ id: 'SessionCommand' });
 export type CommandView = z.infer<typeof CommandView>;
+
+export const CommandSearchQuery = z.object({
+  q: z.string().min(1).max(200).describe('Only commands with this text in them, in any case, as they are shown.'),
+  limit: z.coerce.number().int().min(1).max(LIMITS.pageSizeMax).default(50).describe('Items in one page.'),
+  cursor: z.string().max(500).optional().describe('`nextCursor` of the page before.'),
+  sessions: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(LIMITS.commandSearchSessionsMax)
+    .default(LIMITS.commandSearchSessionsMax)
+    .describe('Sessions to look into for one page. Each is a viewing on the record.'),
+  ...SessionFilter.shape,
+  clear: flag.describe('Values that the detectors know in clear; needs session:view-clear.'),
+});
+export type CommandSearchQuery = z.infer<typeof CommandSearchQuery>;
+
+export const FoundCommand = z.object({ ...CommandView.shape, session: SessionView }).meta({ id: 'FoundCommand' });
+export type FoundCommand = z.infer<typeof FoundCommand>;
+export const CommandSearchPage = z
+  .object({
+    items: z.array(FoundCommand),
+    nextCursor: z
+      .string()
+      .nullable()
+      .describe('A page may be empty and have one: more sessions are to be looked into.'),
+    looked: open(z.number()).describe('Sessions that were looked into for this page.'),
+    unreadable: open(z.number()).describe('Of these, erased ones and those whose recording is not here.'),
+  })
+  .meta({ id: 'CommandSearchPage' });
+
 export const CommandPage = z
   .object({ items: z.array(CommandView), nextCursor: z.string().nullable() })
   .meta({ id: 'SessionCommandPage' });

@@ -3,6 +3,7 @@ import { Module } from '@nestjs/common';
 import { NotifyModule } from '../notify/notify.module.ts';
 import { RecordingsModule } from '../recordings/recordings.module.ts';
 import { TrailModule } from '../trail/trail.module.ts';
+import { CommandSearch } from './command-search.ts';
 import { LiveSessions } from './live-sessions.ts';
 import { SessionFilms } from './session-films.ts';
 import { SessionsController } from './sessions.controller.ts';
@@ -12,7 +13,7 @@ import { SessionsService } from './sessions.service.ts';
 @Module({
   imports: [TrailModule, RecordingsModule, NotifyModule],
   controllers: [SessionsController],
-  providers: [SessionsService, SessionFilms, SessionsRepository, LiveSessions],
+  providers: [SessionsService, SessionFilms, CommandSearch, SessionsRepository, LiveSessions],
   exports: [LiveSessions],
 })
 export class SessionsModule {}

@@ -26,6 +26,8 @@ import type { RecordingQuery, SessionFilter, SessionView, StatementsQuery, State
 import { SessionsRepository } from './sessions.repository.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Protocols in which commands run. */
+const FILMED: readonly string[] = ['ssh', 'kubernetes'];
 const WATCH_LOOK_MS = 1_000;
 /** Frames that wait for one viewer; one more is let in when none waits, however large. */
 const WATCH_QUEUE_BYTES_MAX = 8 * 1024 * 1024;
@@ -45,9 +47,37 @@ export class SessionsService {
   ) {}
 
   async list(caller: Caller, filter: SessionFilter, page: PageRequest): Promise<Page<SessionView>> {
+    const conditions = await this.#conditions(caller, filter, 'session:read');
+    const rows = await this.repository.list({ AND: conditions }, page);
+    const show = await this.#shower(rows);
+    return toPage(rows, page, show);
+  }
+
+  /**
+   * Sessions whose recordings the caller may view, of protocols in which commands run: newest first, `from` on.
+   * @param from the instant and id of the first one that is wanted
+   */
+  async viewable(
+    caller: Caller,
+    filter: SessionFilter,
+    from: { readonly openedAt: Date; readonly id: string } | undefined,
+    limit: number,
+  ): Promise<readonly SessionView[]> {
+    const conditions = await this.#conditions(caller, filter, 'session:view');
+    conditions.push({ protocol: { in: [...FILMED] } });
+    if (from !== undefined) {
+      const { openedAt, id } = from;
+      conditions.push({ OR: [{ openedAt: { lt: openedAt } }, { openedAt, id: { lte: id } }] });
+    }
+    const rows = await this.repository.list({ AND: conditions }, { sort: '-openedAt', limit: limit - 1 });
+    return rows.map(await this.#shower(rows));
+  }
+
+  /** @param any the permission that gives every session, without it one's own */
+  async #conditions(caller: Caller, filter: SessionFilter, any: Permission): Promise<Prisma.SessionWhereInput[]> {
     const { principal, resource } = filter;
     const conditions: Prisma.SessionWhereInput[] = [{ projectId: caller.projectId }];
-    if (!caller.permissions.has('session:read')) conditions.push(ownedBy(caller));
+    if (!caller.permissions.has(any)) conditions.push(ownedBy(caller));
     if (filter.live !== undefined) conditions.push({ closedAt: filter.live ? null : { not: null } });
     if (principal !== undefined) {
       conditions.push(
@@ -66,9 +96,7 @@ export class SessionsService {
     }
     if (filter.since !== undefined) conditions.push({ openedAt: { gte: new Date(filter.since) } });
     if (filter.until !== undefined) conditions.push({ openedAt: { lt: new Date(filter.until) } });
-    const rows = await this.repository.list({ AND: conditions }, page);
-    const show = await this.#shower(rows);
-    return toPage(rows, page, show);
+    return conditions;
   }
 
   /** @throws GatewayError `request.not_found`, also for a session that the caller may not see */

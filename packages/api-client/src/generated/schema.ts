@@ -545,6 +545,16 @@ export interface ClientKeyList {
   readonly nextCursor: null | null;
 }
 
+export interface CommandSearchPage {
+  readonly items: readonly FoundCommand[];
+  /** A page may be empty and have one: more sessions are to be looked into. */
+  readonly nextCursor: string | null;
+  /** Sessions that were looked into for this page. */
+  readonly looked: number;
+  /** Of these, erased ones and those whose recording is not here. */
+  readonly unreadable: number;
+}
+
 export interface Comment {
   readonly text: string;
 }
@@ -864,6 +874,20 @@ export interface ExtendAccessRequest {
   /** By how much. */
   readonly duration: string | number;
   readonly reason: string;
+}
+
+export interface FoundCommand {
+  readonly number: number;
+  readonly at: string;
+  /** ms since the session opened: where its film shows it. */
+  readonly atMs: number;
+  readonly text: string;
+  readonly endMs: number | null;
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly shownBytes: number;
+  readonly terminal: boolean;
+  readonly session: Session;
 }
 
 export interface Grant {
