@@ -1,16 +1,22 @@
-/** docs/reference/attacks.md says which test shows each attack: the file is there, and a test of that title in it. */
+/** docs/reference/attacks.md and ssh-tests.md say which test shows each row: the file is there, and a test of that title in it. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const ROWS = [
-  ...readFileSync(path.join(ROOT, 'docs/reference/attacks.md'), 'utf8').matchAll(/^\| (.+?) \| (.+?) \| `(.+?)` \|$/gm),
-].map(([, attack, title, file]) => ({ attack: attack!, title: title!, file: file! }));
+const rowsOf = (page: string) =>
+  [
+    ...readFileSync(path.join(ROOT, 'docs/reference', page), 'utf8').matchAll(/^\| (.+?) \| (.+?) \| `(.+?)` \|$/gm),
+  ].map(([, attack, title, file]) => ({ attack: attack!, title: title!, file: file! }));
+const ROWS = rowsOf('attacks.md');
 
-test('each attack of the page has its test', () => {
-  expect(ROWS.length).toBeGreaterThan(50);
-  const missing = ROWS.filter(({ title, file }) => {
+test.each([
+  ['attacks.md', 50],
+  ['ssh-tests.md', 40],
+])('each row of %s has its test', (page, least) => {
+  const rows = rowsOf(page);
+  expect(rows.length).toBeGreaterThan(least);
+  const missing = rows.filter(({ title, file }) => {
     const at = path.join(ROOT, file);
     return !existsSync(at) || !readFileSync(at, 'utf8').includes(`'${title}'`);
   });

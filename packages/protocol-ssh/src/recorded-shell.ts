@@ -23,7 +23,10 @@ export interface RecordedShellOptions {
 const QUIET_MAX = 6;
 const CARRIAGE_RETURN = 0x0d;
 const LINE_FEED = 0x0a;
+/** bash runs the line by it, and shows the next of its history. */
+const CTRL_O = 0x0f;
 const CTRL_C = 0x03;
+const ENTERS: ReadonlySet<number> = new Set([CARRIAGE_RETURN, LINE_FEED, CTRL_O]);
 
 type Waiting =
   | { readonly kind: 'echo'; asked: number }
@@ -63,7 +66,7 @@ export class RecordedShell implements Holding {
   }
 
   #take(chunk: Buffer): void {
-    const at = this.#line.isFullScreen ? -1 : chunk.findIndex((byte) => byte === CARRIAGE_RETURN || byte === LINE_FEED);
+    const at = this.#line.isFullScreen ? -1 : chunk.findIndex((byte) => ENTERS.has(byte));
     if (at === -1) {
       this.#line.input(chunk);
       this.#stream?.clientData(chunk);

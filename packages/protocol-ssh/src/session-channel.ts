@@ -19,6 +19,7 @@ import {
 } from './classify.ts';
 import { CommandShell, KEPT_SHELL } from './command-shell.ts';
 import { forTerminal, heldText, refusedStatus } from './deny.ts';
+import { foreignShell } from './login-shell.ts';
 import { type ChannelRequest, parsePty, parseWindowChange, Reader } from './messages.ts';
 import type { Tally } from './record.ts';
 import { RecordedShell } from './recorded-shell.ts';
@@ -134,6 +135,7 @@ export class SessionChannel implements ChannelOwner {
   }
 
   async #runCommand(judged: Judged, command: string, transfer?: Transfer): Promise<void> {
+    await this.#requireReadable(judged);
     const host = await this.#openHost(judged.permit);
     // Before anything of the client's: an end of input that comes first is lost on sshd, and the command waits for ever.
     host.request('exec', requests.exec(command), (ok) => {
@@ -143,6 +145,22 @@ export class SessionChannel implements ChannelOwner {
     if (transfer?.kind === 'sftp-server') this.#sftp(host, judged.tally, judged.statement);
     else if (transfer?.kind === 'scp') this.#scp(host, judged, transfer);
     else this.#join(host, judged, transfer);
+  }
+
+  /** @throws Refusal where the account's shell reads the line otherwise than it was judged */
+  async #requireReadable({ permit, tally, statement }: Judged): Promise<void> {
+    const work = this.#work;
+    // Nothing of the client's runs yet, and it is not idle.
+    work.busy(1);
+    const name = await foreignShell(work, permit).finally(() => work.busy(-1));
+    if (name === undefined) return;
+    tally.error = 'policy.denied';
+    tally.finish(work.host.monotonicUs());
+    throw work.refuse(
+      statement,
+      'gateway/login-shell',
+      `This account's login shell is ${name}, which reads lines otherwise than they are judged. Give it sh or bash.`,
+    );
   }
 
   async #shell(): Promise<void> {

@@ -174,6 +174,9 @@ describe.skipIf(sshdMissing)('SSH', () => {
     talking.say(`to`);
     talking.say(`cuh\u007f\u007f\u007fuch ${file}\r`);
     await talking.heard('Nothing is made here.');
+    // bash runs a line by Ctrl-O, too.
+    talking.say(`touch ${file}\x0f`);
+    await expect.poll(() => talking.said.split('Nothing is made here.').length, { timeout: 10_000 }).toBe(3);
     talking.say('echo after-$((1+1))\r');
     await talking.heard('\nafter-2');
     talking.say('echo risky-$((2+2))\r');

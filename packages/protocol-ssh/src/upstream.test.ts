@@ -1,6 +1,6 @@
 /** The way to the host: kinds of keys, certified hosts, credentials that are refused, and sessions that end by themselves. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Secret } from '@sallyport/core';
 import type { Verdict } from '@sallyport/model';
@@ -108,8 +108,8 @@ describe.skipIf(sshdMissing)('the host’s side', () => {
   });
 
   test('a silent session ends after its time, and a busy one does not', async () => {
-    const at = await bench.gateway({}, {}, { idleMsMax: 700 });
-    const busy = bench.ssh(at, ['sleep 2; echo done']);
+    const at = await bench.gateway({}, {}, { idleMsMax: 1_500 });
+    const busy = bench.ssh(at, ['sleep 4; echo done']);
     const silent = bench.talk(at, ['-N', 'web-1@127.0.0.1']);
     expect((await silent.ended).code).toBe(255);
     expect((await busy).stdout.toString()).toBe('done\n');
@@ -128,11 +128,15 @@ describe.skipIf(sshdMissing)('the host’s side', () => {
       decide: ({ text }) => (forbidden && text.includes('forbidden') ? deny('Not any more.') : allowed),
     });
     const one = bench.ssh(at, ['echo forbidden; sleep 600']);
-    const two = bench.ssh(at, ['sleep 1.5; echo goes on']);
-    await expect.poll(() => at.judged).toHaveLength(2);
-    await expect.poll(() => at.recorded.streams.filter(({ kind }) => kind === 'output')).toHaveLength(1);
+    const file = path.join(bench.dir, 'go-on');
+    const two = bench.ssh(at, [`until [ -e ${file} ]; do sleep 0.1; done; echo goes on`]);
+    await expect.poll(() => at.judged, { timeout: 10_000 }).toHaveLength(2);
+    await expect
+      .poll(() => at.recorded.streams.filter(({ kind }) => kind === 'output').length, { timeout: 10_000 })
+      .toBeGreaterThan(0);
     forbidden = true;
     at.bundleChanged();
+    writeFileSync(file, '');
     const ended = await one;
     expect(ended.stderr).toContain('Not any more.');
     expect(ended.code).toBe(126);

@@ -52,7 +52,9 @@ export class CommandSearch {
       const room = query.limit - items.length;
       const found = await this.#commands(caller, session, query, after, room + 1);
       if (found === undefined) unreadable++;
-      for (const command of found?.slice(0, room) ?? []) items.push({ ...command, session });
+      const { id, openedAt, protocol, resource, principal, onBehalfOf } = session;
+      const within = { id, openedAt, protocol, resource, principal, onBehalfOf };
+      for (const command of found?.slice(0, room) ?? []) items.push({ ...command, session: within });
       const last = found !== undefined && found.length > room ? (found[room - 1]?.number ?? after) : -1;
       place = { openedAt: new Date(session.openedAt), id: session.id, number: last };
       if (last !== -1) return { items, nextCursor: cursorOf(place), looked, unreadable };

@@ -158,7 +158,21 @@ export const CommandSearchQuery = z.object({
 });
 export type CommandSearchQuery = z.infer<typeof CommandSearchQuery>;
 
-export const FoundCommand = z.object({ ...CommandView.shape, session: SessionView }).meta({ id: 'FoundCommand' });
+export const FoundCommand = z
+  .object({
+    ...CommandView.shape,
+    session: open(
+      z.object({
+        id: z.string(),
+        openedAt: Instant,
+        protocol: z.string(),
+        resource: z.object({ id: z.string(), name: z.string() }),
+        principal: Principal,
+        onBehalfOf: z.object({ id: z.string(), name: z.string() }).nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'FoundCommand' });
 export type FoundCommand = z.infer<typeof FoundCommand>;
 export const CommandSearchPage = z
   .object({

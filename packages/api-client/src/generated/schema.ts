@@ -887,7 +887,24 @@ export interface FoundCommand {
   readonly signal: string | null;
   readonly shownBytes: number;
   readonly terminal: boolean;
-  readonly session: Session;
+  readonly session: {
+    readonly id: string;
+    readonly openedAt: string;
+    readonly protocol: string;
+    readonly resource: {
+      readonly id: string;
+      readonly name: string;
+    };
+    readonly principal: {
+      readonly id: string;
+      readonly name: string;
+      readonly kind: string;
+    };
+    readonly onBehalfOf: {
+      readonly id: string;
+      readonly name: string;
+    } | null;
+  };
 }
 
 export interface Grant {
