@@ -198,6 +198,7 @@ const RANK: Record<string, number> = {
   errand: 6,
   upstream: 6,
   work: 7,
+  'login-shell': 8,
   pipe: 8,
   sftp: 8,
   scp: 8,
