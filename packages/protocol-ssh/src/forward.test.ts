@@ -122,8 +122,16 @@ describe.skipIf(sshdMissing)('forwards', () => {
     closing.push(() => target.close());
     const port = await freePort();
     const forwarding = bench.talk(at, [
-      ...['-v', '-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=2', '-o', 'ExitOnForwardFailure=yes'],
-      ...['-N', '-R', `127.0.0.1:${port}:127.0.0.1:${target.port}`, 'web-1@127.0.0.1'],
+      '-o',
+      'ServerAliveInterval=1',
+      '-o',
+      'ServerAliveCountMax=2',
+      '-o',
+      'ExitOnForwardFailure=yes',
+      '-N',
+      '-R',
+      `127.0.0.1:${port}:127.0.0.1:${target.port}`,
+      'web-1@127.0.0.1',
     ]);
     await expect.poll(() => at.holds, { timeout: 20_000 }).toHaveLength(1);
     const ended = forwarding.ended.then(() => 'gone');
