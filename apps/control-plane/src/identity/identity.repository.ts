@@ -441,6 +441,21 @@ export class IdentityRepository {
           p.updated_at as "updatedAt"
         from taken t left join identity_providers p on p.project_id = t.project_id and p.name = t.provider and p.enabled)`;
   }
+  /** A browser's attempt that waits for its answer: `done` of `RateLimiter.takeFor`. */
+  openAttempt(secretHash: Uint8Array<ArrayBuffer>, now: Date): Prisma.Sql {
+    return Prisma.sql`
+      done as (
+        select true as "isDone", a.id from may, login_attempts a
+        where a.secret_hash = ${secretHash}::bytea and a.kind = 'browser' and a.consumed_at is null
+          and a.expires_at > ${now}::timestamptz)`;
+  }
+  /** @returns false when it was used since, or has an answer */
+  async putAnswerBy(id: string, answer: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    const { count } = await this.database.run(Prisma.sql`
+      update login_attempts set answer = ${answer}::bytea
+      where id = ${id}::uuid and consumed_at is null and answer is null returning 1 as put`);
+    return count === 1;
+  }
   /** Changes an attempt only while `where` still holds. @returns whether it did: the loser of a race gets false */
   async changeAttempt(
     tx: Tx,

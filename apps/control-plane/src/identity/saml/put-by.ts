@@ -4,7 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
-import { Database } from '../../db/database.ts';
+import { RateLimiter } from '../../http/rate-limit.ts';
 import { Envelope } from '../../keys/envelope.ts';
 import { SystemClock } from '../../time.ts';
 import { hashOf } from '../api-tokens.ts';
@@ -21,21 +21,27 @@ export interface KeptAnswer {
 export class PutBy {
   constructor(
     private readonly repository: IdentityRepository,
-    private readonly database: Database,
+    private readonly limits: RateLimiter,
     private readonly envelope: Envelope,
     private readonly clock: SystemClock,
   ) {}
 
-  /** @returns false when no sign-in of this state is under way, or it has its answer */
-  async keep(state: string, answer: KeptAnswer): Promise<boolean> {
-    if (state === '') return false;
-    const attempt = await this.repository.attemptBySecret(hashOf(state));
-    const now = this.clock.now();
-    if (attempt === null || attempt.kind !== 'browser' || attempt.consumedAt !== null || attempt.expiresAt <= now)
+  /**
+   * Counts as one attempt of the address.
+   * @returns false when no sign-in of this state is under way, or it has its answer
+   * @throws GatewayError `auth.throttled`
+   */
+  async keep(state: string, answer: KeptAnswer, address: string): Promise<boolean> {
+    if (state === '') {
+      await this.limits.take('sign-in', address);
       return false;
-    const sealed = this.envelope.seal(Buffer.from(JSON.stringify(answer)), `login-attempt/${attempt.id}`);
-    const where = { consumedAt: null, answer: null };
-    return await this.repository.changeAttempt(this.database.client, attempt.id, where, { answer: sealed });
+    }
+    const open = this.repository.openAttempt(hashOf(state), this.clock.now());
+    const attempt = await this.limits.takeFor<{ readonly id: string }>('sign-in', address, open);
+    if (attempt === undefined) return false;
+    const { id } = attempt;
+    const sealed = this.envelope.seal(Buffer.from(JSON.stringify(answer)), `login-attempt/${id}`);
+    return await this.repository.putAnswerBy(id, sealed);
   }
 
   /** What waited in an attempt that its browser has taken. */

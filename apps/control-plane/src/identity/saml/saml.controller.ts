@@ -60,11 +60,10 @@ export class SamlController {
     @Param() params: Params,
     @Body({ schema: Answer }) body: z.infer<typeof Answer>,
   ): Promise<void> {
-    await this.limits.take('sign-in', request.ip);
     void reply.header('cache-control', 'no-store');
     const { SAMLResponse, RelayState: state = '' } = body;
     const form = { SAMLResponse };
-    if (await this.putBy.keep(state, { path: request.url.split('?')[0]!, form })) {
+    if (await this.putBy.keep(state, { path: request.url.split('?')[0]!, form }, request.ip)) {
       void reply.redirect(`/v1/login/saml?state=${encodeURIComponent(state)}`, 303);
       return;
     }
