@@ -5,6 +5,7 @@ import path from 'node:path';
 import { sshdMissing } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Bench, openBench } from '../test/bench.fixture.ts';
+import { ExecClient } from '../test/exec-client.fixture.ts';
 
 const FISH = '/usr/bin/fish';
 /** The tests' own account has the machine's shell: what it would be said to be, and who reads its lines, is sshd's to set. */
@@ -51,6 +52,23 @@ describe.skipIf(sshdMissing)('a login shell of another family', () => {
     const ran = await bench.ssh(await bench.gateway(), ['true']);
     expect(ran.code).toBe(126);
     expect(ran.stderr).toContain(`login shell is ${name}`);
+  });
+
+  test('is not forgotten because a client left while the host was asked', async () => {
+    const bench = await host(
+      'SetEnv SHELL=/usr/bin/fish',
+      'ForceCommand sleep 1; if [ "$SSH_ORIGINAL_COMMAND" = "echo \\$SHELL" ]; then echo $SHELL; else echo ran; fi',
+    );
+    const at = await bench.gateway();
+    const gone = new ExecClient(at.port);
+    await gone.ready;
+    gone.begin('true').catch(() => undefined);
+    await expect
+      .poll(() => bench.server.log().includes('Starting session: forced-command'), { timeout: 20_000 })
+      .toBe(true);
+    gone.destroy();
+    const ran = await bench.ssh(at, ['true']);
+    expect([ran.code, ran.stdout.toString(), ran.stderr.includes('login shell is fish')]).toEqual([126, '', true]);
   });
 
   test('what a shell’s own files say first hides no name', async () => {

@@ -3,6 +3,7 @@
  * while for a resource and account. Lines are judged as shells of the Bourne family read them, so others are refused. A host
  * that names none (a forced command, git-shell, an appliance) has no shell that would read a line in another way.
  */
+import { GatewayError } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import { requests } from './upstream.ts';
@@ -16,11 +17,13 @@ const ANSWER_BYTES_MAX = 1_024;
 interface Known {
   readonly atMs: number;
   /** '' where the host names none. */
-  readonly name: Promise<string>;
+  readonly name: string;
 }
 
 /** By account; a resource that is changed is another object. */
 const known = new WeakMap<Resource, Map<string, Known>>();
+/** Asked by a session, for its channels: one that ends takes no other's answer with it. */
+const asked = new WeakMap<Work, Promise<string>>();
 
 /** sh, bash, rbash, dash, ash, ksh, ksh93, mksh, yash, posh, bash-5.2, … */
 const BOURNE = /^(?:r?(?:ba|da|a|[lm]|pd)?k?sh(?:93)?|yash|posh|busybox|toybox)(?:[-.]?\d[\d.]*)?(?:[-.]static)?$/;
@@ -37,24 +40,19 @@ export async function foreignShell(work: Work, permit: Permit): Promise<string |
   const now = work.host.nowMs();
   let answer = accounts.get(info.role);
   if (answer === undefined || now - answer.atMs >= KNOWN_MS) {
-    answer = { atMs: now, name: ask(work, permit) };
+    const asking = asked.get(work) ?? ask(work, permit).finally(() => asked.delete(work));
+    asked.set(work, asking);
+    answer = { atMs: now, name: await asking };
     accounts.set(info.role, answer);
   }
-  try {
-    const name = await answer.name;
-    return name === '' || BOURNE.test(name) ? undefined : name;
-  } catch (error) {
-    // It was never told: the next one asks anew.
-    if (accounts.get(info.role) === answer) accounts.delete(info.role);
-    throw error;
-  }
+  return answer.name === '' || BOURNE.test(answer.name) ? undefined : answer.name;
 }
 
 async function ask(work: Work, permit: Permit): Promise<string> {
   const host = await work.upstream.openSession(permit);
-  return await new Promise((resolve) => {
+  return await new Promise((resolve, reject) => {
     let text = '';
-    // Not at the exit status: what was said before it may come after it.
+    let exited = false;
     const told = (): void => {
       resolve(nameIn(text));
       host.close();
@@ -64,15 +62,22 @@ async function ask(work: Work, permit: Permit): Promise<string> {
         if (!isStderr) text = (text + chunk.toString('latin1')).slice(-ANSWER_BYTES_MAX);
         host.took(chunk.length);
       },
+      // Not at the exit status: what was said before it may come after it.
       eof: told,
-      closed: told,
+      closed: () => {
+        // A connection that broke has said nothing, and is not taken for a host that has nothing to say.
+        if (exited) told();
+        else reject(new GatewayError('upstream.unreachable', { reason: 'the login shell did not answer' }));
+      },
       drained: () => undefined,
-      request: ({ wantReply }) => {
+      request: ({ type, wantReply }) => {
+        if (type === 'exit-status' || type === 'exit-signal') exited = true;
         if (wantReply) host.answer(false);
       },
     };
     host.request('exec', requests.exec(ASKING), (ok) => {
-      if (!ok) host.close();
+      // It runs no commands, and will not run the client's.
+      if (!ok) told();
     });
     host.eof();
   });
