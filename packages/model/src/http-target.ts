@@ -24,6 +24,9 @@ export const KUBERNETES_IDENTITIES = ['impersonate', 'stored', 'service_account'
 /** What cannot be read and is let in by name. `spdy`: exec and port-forward of clients that speak no WebSocket. */
 export const KUBERNETES_OPAQUE = ['spdy', 'protobuf'] as const;
 
+/** Pictures, sound and bytes that are no text in what an MCP server says, where something is masked. */
+export const MCP_MEDIA = ['withhold', 'pass'] as const;
+
 /** What all three have. */
 const UPSTREAM = {
   /** `https://api.example.com:8443/base`; `http:` speaks in clear. */
@@ -90,6 +93,8 @@ export const parseMcpTarget = objectOf({
   ...UPSTREAM,
   /** Tools by name, `*` at the ends; the first that fits counts. Any other tool is `exec`. */
   tools: optional(listOf(objectOf({ name: parseString, effects: parseEffects }), 1_000)),
+  /** Absent = `withhold`: nothing can be found in them. */
+  media: optional(oneOf(...MCP_MEDIA)),
 });
 export type McpTarget = Parsed<typeof parseMcpTarget>;
 

@@ -66,6 +66,7 @@ export {
   KUBERNETES_IDENTITIES,
   KUBERNETES_OPAQUE,
   type KubernetesTarget,
+  MCP_MEDIA,
   type McpTarget,
 } from './http-target.ts';
 export {

@@ -24,6 +24,8 @@ export const NEVER: readonly string[] = [SSN, '05-1120', CARD, '41111111', MAIL,
 const escaped = (text: string): string =>
   Array.from(text, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
 
+const references = (text: string): string => Array.from(text, (char) => `&#${char.charCodeAt(0)};`).join('');
+
 /** `ssn` is named by a path anywhere, `people[].secret` by another; cards and e-mail addresses are looked for. */
 export const BODIES: readonly BodyRow[] = [
   { name: 'a member', type: 'application/json', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
@@ -130,6 +132,20 @@ export const BODIES: readonly BodyRow[] = [
     body: `to ${MAIL} by 4111 1111 1111 1111 end`,
     shows: 'end',
     never: ['1111 1111'],
+  },
+  {
+    name: 'character references in HTML',
+    type: 'text/html',
+    body: `<p>${references(MAIL)}, &#x34;&#49;11&#32;1111 &#49;&#x31;11 1&#000049;1&#49 <a href="mailto:${MAIL.replace('@', '&commat;').replace('.com', '&period;com')}">&lt;end&gt;</a>`,
+    shows: '&lt;end&gt;',
+    never: [references(MAIL), references(MAIL).slice(-30), 'lovelace&commat;', '1111 '],
+  },
+  {
+    name: 'character references in a part',
+    type: 'multipart/mixed; boundary=b',
+    body: `--b\r\ncontent-type: text/html\r\n\r\n${MAIL.replace('@', '&#x00040')}&amp;end\r\n--b--\r\n`,
+    shows: '&amp;end',
+    never: ['lovelace&#x'],
   },
   { name: 'XML', type: 'application/xml', body: `<ssn>${SSN}</ssn>`, shows: 'refused' },
   { name: 'CSV', type: 'text/csv', body: `ssn\n${SSN}\n`, shows: 'refused' },

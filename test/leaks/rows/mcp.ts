@@ -18,6 +18,10 @@ export interface McpLeak {
   readonly never?: readonly string[];
 }
 
+const PICTURE = Buffer.concat([
+  Buffer.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff),
+  Buffer.from(` ${MAIL} `),
+]).toString('base64');
 const PERSON = { people: [{ name: 'Ada', ssn: SSN }], note: `to ${MAIL}` };
 const TEXT = JSON.stringify(PERSON);
 const ok = (result: unknown): object => ({ id: 1, result });
@@ -96,4 +100,40 @@ export const MCP_LEAKS: readonly McpLeak[] = [
   },
   { name: 'a completion', message: ok({ completion: { values: [MAIL, 'Ada'] } }), shows: 'Ada' },
   { name: 'an address as a key', message: ok({ structuredContent: { [MAIL]: 1, a: 'Ada' } }), shows: 'Ada' },
+  ...['image', 'audio'].flatMap((type): readonly McpLeak[] => [
+    {
+      name: `${type}: a text that is called one`,
+      message: ok({ content: [{ type, data: MAIL, mimeType: 'image/png' }], end: 1 }),
+      shows: '"end":1',
+    },
+    {
+      name: `${type}: a text in base64`,
+      message: ok({ content: [{ type, data: base64(TEXT), mimeType: 'image/png' }], end: 1 }),
+      shows: '"end":1',
+      never: [base64(TEXT)],
+    },
+    {
+      name: `${type}: one with a value in its bytes`,
+      message: ok({ content: [{ type, data: PICTURE, mimeType: 'image/png' }], end: 1 }),
+      shows: `[${type} withheld`,
+      never: [PICTURE],
+    },
+    {
+      name: `${type}: within a prompt`,
+      message: ok({ messages: [{ role: 'user', content: { type, data: PICTURE, mimeType: 'image/png' } }], end: 1 }),
+      shows: `[${type} withheld`,
+      never: [PICTURE],
+    },
+  ]),
+  {
+    name: 'a resource’s bytes that are a picture',
+    message: ok({ contents: [{ uri: 'a:b', mimeType: 'image/png', blob: PICTURE }], end: 1 }),
+    shows: '"end":1',
+    never: [PICTURE],
+  },
+  {
+    name: 'a resource’s bytes that are no base64',
+    message: ok({ contents: [{ uri: 'a:b', blob: MAIL }], end: 1 }),
+    shows: '"end":1',
+  },
 ];

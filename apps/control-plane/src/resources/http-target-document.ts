@@ -15,6 +15,7 @@ import {
   httpTargetProblem,
   KUBERNETES_IDENTITIES,
   KUBERNETES_OPAQUE,
+  MCP_MEDIA,
 } from '@sallyport/model';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -252,6 +253,10 @@ export const McpTarget = z
       .max(1_000)
       .optional()
       .describe('What tools do, by name with `*` at its ends; the first that fits. Any other tool is exec.'),
+    media: z
+      .enum(MCP_MEDIA)
+      .optional()
+      .describe('Pictures, sound and bytes that are no text, where something is masked: left out by default.'),
   })
   .transform(checked);
 

@@ -1559,6 +1559,8 @@ export interface ResourceDocument {
       readonly name: string;
       readonly effects: readonly ('read' | 'write' | 'ddl' | 'exec' | 'admin' | 'forward')[];
     }[];
+    /** Pictures, sound and bytes that are no text, where something is masked: left out by default. */
+    readonly media?: 'withhold' | 'pass';
   };
   /** Name of the credential; none = the server asks for nothing. */
   readonly credential?: string | null;

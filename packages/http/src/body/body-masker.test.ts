@@ -55,6 +55,17 @@ const KINDS: readonly {
   { type: 'text/plain', body: 'to ada@example.com\n', shown: 'to a***@e***.com\n' },
   { type: '', body: '{"ssn":"1"}', shown: '{"ssn":"[redacted]"}', masks: PATHS },
   { type: 'text/html', body: '<a href="mailto:ada@example.com">', shown: '<a href="mailto:a***@e***.com">' },
+  {
+    type: 'text/html; charset=utf-8',
+    body: '<p>ada&#64;example&period;com &lt;b&gt; &#x26;&#x34;&#x31;11 1&#0000049;11 111&#49 &#49;111 &amp; &copy &commat;x &unknown; &#; &',
+    shown: '<p>a***@e***.com &lt;b&gt; &#x26;4111 1111 1111 1111 &amp; &copy @x &unknown; &#; &'.replace(
+      '4111 1111 1111 1111',
+      '************1111',
+    ),
+  },
+  { type: 'image/svg+xml', body: '<text>ada&#64example.com</text>', shown: '<text>a***@e***.com</text>' },
+  { type: '', body: '<p>ada&#x40;example.com', shown: '<p>a***@e***.com', masks: DETECT },
+  { type: 'text/plain', body: 'ada&#64;example.com', shown: 'ada&#64;example.com' },
   { type: 'application/xml', body: '<c>4111 1111 1111 1111</c>', shown: '<c>************1111</c>' },
   {
     type: 'application/x-www-form-urlencoded',
@@ -86,7 +97,7 @@ const CODINGS = [
 
 describe.each(CODINGS)('coding "$name"', ({ name, code, decode }) => {
   test.each(KINDS)('$type is masked wherever it is cut', ({ type, body, shown, masks = BOTH }) => {
-    const set = masks === BOTH && /xml|form-url/.test(type) ? DETECT : masks;
+    const set = masks === BOTH && /application\/xml|form-url/.test(type) ? DETECT : masks;
     const bytes = Buffer.from(code(Buffer.from(body)));
     const masked = (chunks: readonly Uint8Array[]): string => {
       const out = run(opened(set, { contentType: type, contentEncoding: name }), chunks);
@@ -149,6 +160,7 @@ describe('refusals', () => {
     ['text/event-stream', `data: ${'x'.repeat(1_100_000)}`],
     ['multipart/mixed; boundary=b', '--b\ncontent-type: text/csv\n\nssn\n--b--'],
     ['multipart/mixed; boundary=b', '--b\ncontent-transfer-encoding: base64\n\nssn\n--b--'],
+    ['text/html', `<p>&#${'0'.repeat(70)}52;`],
     ['multipart/mixed; boundary=b', `--b\nx: ${'x'.repeat(17_000)}`],
   ])('%s: %.40s is cut off', (contentType, body) => {
     expect(run(opened(PATHS, { contentType, contentEncoding: '' }), [Buffer.from(body)])).toBe('failed');

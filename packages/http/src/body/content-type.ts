@@ -21,7 +21,7 @@ export function parseMediaType(contentType: string): MediaType {
 }
 
 /**
- * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `text` for people, scripts, markup
+ * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `text` for people, scripts, markup, drawings
  * · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
  * in it (protobuf, MessagePack) · `media` binary that holds no values.
  */
@@ -48,6 +48,7 @@ export function bodyKindOf(type: string): BodyKind {
   if (MEDIA.test(type)) return 'media';
   if (DATA.test(type)) return 'data';
   return type.startsWith('text/') ||
+    type === 'image/svg+xml' ||
     /^application\/(?:javascript|x-javascript|ecmascript|xhtml\+xml|sql|graphql)$/.test(type)
     ? 'text'
     : 'unsure';
@@ -56,6 +57,9 @@ export function bodyKindOf(type: string): BodyKind {
 /** JSON by types that say that a document stands on each line. */
 export const isLines = (type: string): boolean =>
   /^application\/(?:(?:x-)?(?:nd-?json|json-?lines|jsonl|json-seq)|stream\+json)$/.test(type);
+
+/** HTML and XML; without a type a browser may take it for HTML. */
+export const isMarkup = (type: string): boolean => type === '' || /(?:html|[/+]xml)\b/.test(type);
 
 /** Charsets in which ASCII reads as ASCII, and UTF-16, whose NULs the detectors pass over. */
 const READABLE =

@@ -10,6 +10,7 @@ import {
   type BodyKind,
   bodyKindOf,
   isLines,
+  isMarkup,
   isReadableCharset,
   type MediaType,
   parseMediaType,
@@ -18,6 +19,7 @@ import { EventStream } from './event-stream.ts';
 import { FormBody } from './form-body.ts';
 import { openJoinedTexts } from './joined-texts.ts';
 import { JsonLines } from './json-lines.ts';
+import { MarkupText } from './markup-text.ts';
 import { MultipartBody } from './multipart-body.ts';
 import { ClearBody, JsonBody, TextBody } from './plain-bodies.ts';
 
@@ -86,7 +88,8 @@ function bodyOf(
   if (kind === 'media') return 'pass';
   const hasPaths = masks.plan !== undefined;
   if (kind === 'packed' || (partial && hasPaths) || !isReadableCharset(media)) return 'refuse';
-  if (partial && kind !== 'multipart') return new TextBody(masks);
+  const text = (): BodyMasker => (isMarkup(media.type) ? new MarkupText(masks) : new TextBody(masks));
+  if (partial && kind !== 'multipart') return text();
   switch (kind) {
     case 'json':
       return new JsonBody(masks);
@@ -95,12 +98,12 @@ function bodyOf(
     case 'form':
       return hasPaths ? 'refuse' : new FormBody(masks);
     case 'data':
-      return hasPaths ? 'refuse' : new TextBody(masks);
+      return hasPaths ? 'refuse' : text();
     case 'text':
-      return new TextBody(masks);
+      return text();
     case 'unsure':
       // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
-      return hasPaths ? new JsonBody(masks) : new TextBody(masks);
+      return hasPaths ? new JsonBody(masks) : text();
     case 'multipart': {
       const boundary = media.parameters.get('boundary') ?? '';
       if (boundary === '' || boundary.length > 70 || nesting === NESTING_MAX) return 'refuse';

@@ -44,9 +44,10 @@ export function answerPlan(
   if ((headerOf(response.headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity')
     throw new GatewayError('http.body_unmaskable', { reason: 'coded' });
   let rows = 0;
+  const passesMedia = session.resource.mcp?.media === 'pass';
   const rewrite: Rewrite = (message) => {
     rows++;
-    return maskMessage(withLists(message, rules), masks, session.road.maskKey);
+    return maskMessage(withLists(message, rules), masks, session.road.maskKey, passesMedia);
   };
   // An accepted notification is answered by nothing, in chunks, without a type: nothing is what passes then.
   if (type === 'application/json' || type === '') return { masker: new OneMessage(rewrite), headers, rows: () => rows };

@@ -3,19 +3,25 @@
  * detectors. A message is masked whole, so nothing is split. Refuses what it cannot vouch for by leaving it out.
  */
 import { GatewayError } from '@sallyport/core';
-import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mask';
+import { JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { isObject, type JsonObject, parseExactly } from './message.ts';
 
 const WITHHELD = '[redacted]';
+const WITHHELD_BASE64 = Buffer.from(WITHHELD).toString('base64');
 const plans = new WeakMap<MaskSet, JsonPlan | undefined>();
 
 export const masksAnything = ({ json, detect }: MaskSet): boolean => detect.length > 0 || (json?.length ?? 0) > 0;
 
 /** @throws GatewayError `http.body_unmaskable` */
-export function maskMessage(message: JsonObject, masks: MaskSet, key: MaskKey | undefined): JsonObject {
+export function maskMessage(
+  message: JsonObject,
+  masks: MaskSet,
+  key: MaskKey | undefined,
+  passesMedia: boolean,
+): JsonObject {
   if (!masksAnything(masks)) return message;
-  const texts = maskTexts(message, masks, key) as JsonObject;
+  const texts = maskTexts(message, { masks, key, passesMedia }) as JsonObject;
   const byPath = planOf(masks) === undefined ? texts : maskDocuments(texts, masks, key);
   return parseExactly(masked(JSON.stringify(byPath), undefined, masks, key)) as JsonObject;
 }
@@ -56,16 +62,24 @@ function maskDocuments(message: JsonObject, masks: MaskSet, key: MaskKey | undef
   return made;
 }
 
-/** Every text, wherever it stands; bytes of a resource that are a text; pictures and sound pass. */
-function maskTexts(value: unknown, masks: MaskSet, key: MaskKey | undefined, name = ''): unknown {
+interface Texts {
+  readonly masks: MaskSet;
+  readonly key: MaskKey | undefined;
+  readonly passesMedia: boolean;
+}
+
+/** Every text, wherever it stands, and bytes that are a text. Pictures, sound and other bytes pass, or nothing of them does. */
+function maskTexts(value: unknown, texts: Texts, name = ''): unknown {
   if (typeof value === 'string')
-    return name === 'blob' ? maskBlob(value, masks, key) : name === 'data' ? value : maskText(value, masks, key);
-  if (Array.isArray(value)) return value.map((item: unknown) => maskTexts(item, masks, key));
+    return name === 'blob' ? maskBlob(value, texts) : maskText(value, texts.masks, texts.key);
+  if (Array.isArray(value)) return value.map((item: unknown) => maskTexts(item, texts));
   if (!isObject(value)) return value;
-  const isMedia = value['type'] === 'image' || value['type'] === 'audio';
-  return Object.fromEntries(
-    Object.entries(value).map(([at, inner]) => [at, maskTexts(inner, masks, key, at === 'data' && !isMedia ? '' : at)]),
-  );
+  const { type, data } = value;
+  const isMedia = (type === 'image' || type === 'audio') && typeof data === 'string';
+  if (isMedia && !texts.passesMedia) return { type: 'text', text: `[${type} withheld: it cannot be masked]` };
+  const shown = (at: string, inner: unknown): unknown =>
+    isMedia && at === 'data' ? maskBlob(data, texts) : maskTexts(inner, texts, at);
+  return Object.fromEntries(Object.entries(value).map(([at, inner]) => [at, shown(at, inner)]));
 }
 
 function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): string {
@@ -82,14 +96,15 @@ function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): strin
   return maskDetected(text, masks.detect, key).text;
 }
 
-/** Bytes that are a text are masked as one; in others detectors look for what they know. */
-function maskBlob(blob: string, masks: MaskSet, key: MaskKey | undefined): string {
+/** Base64 as its reader may take it: what is no base64 is a text. */
+function maskBlob(blob: string, { masks, key, passesMedia }: Texts): string {
   const bytes = Buffer.from(blob, 'base64');
   const text = bytes.toString('utf8');
-  if (Buffer.from(text).equals(bytes)) return Buffer.from(maskText(text, masks, key)).toString('base64');
-  if (masks.detect.length === 0) return blob;
-  const masker = createStreamMasker(masks.detect, key);
-  return Buffer.concat([masker.push(bytes), masker.flush()]).toString('base64');
+  if (Buffer.from(text).equals(bytes)) {
+    const shown = maskText(text, masks, key);
+    return shown === text ? maskText(blob, masks, key) : Buffer.from(shown).toString('base64');
+  }
+  return passesMedia ? maskText(blob, masks, key) : WITHHELD_BASE64;
 }
 
 const maskDocument = (value: unknown, masks: MaskSet, key: MaskKey | undefined): unknown =>

@@ -103,7 +103,7 @@ describe('masks', () => {
     detect: [{ detect: 'email', with: 'redact' }],
     json: [{ path: '**.name', with: 'redact' }],
   };
-  const shown = (message: JsonObject): unknown => maskMessage(message, MASKS, undefined);
+  const shown = (message: JsonObject): unknown => maskMessage(message, MASKS, undefined, true);
 
   test('leave the protocol’s own members as they are', () => {
     for (const result of [
@@ -116,8 +116,25 @@ describe('masks', () => {
     expect(shown({ jsonrpc: '2.0', id: 1, error })).toEqual({ jsonrpc: '2.0', id: 1, error });
   });
 
+  test('leave pictures and sound out, unless the resource lets them pass; then bytes that are a text are read', () => {
+    const png = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0xff, 0xfe]).toString('base64');
+    const message = (item: object): JsonObject => ({ jsonrpc: '2.0', id: 1, result: { content: [item] } });
+    const picture = { type: 'image', data: png, mimeType: 'image/png' };
+    const blob = { type: 'resource', resource: { uri: 'a:b', blob: png } };
+    expect(maskMessage(message(picture), MASKS, undefined, true)).toEqual(message(picture));
+    expect(maskMessage(message(blob), MASKS, undefined, true)).toEqual(message(blob));
+    expect(maskMessage(message(picture), MASKS, undefined, false)).toEqual(
+      message({ type: 'text', text: '[image withheld: it cannot be masked]' }),
+    );
+    const withheld = { uri: 'a:b', blob: Buffer.from('[redacted]').toString('base64') };
+    expect(maskMessage(message(blob), MASKS, undefined, false)).toEqual(message({ ...blob, resource: withheld }));
+    expect(maskMessage(message(picture), { columns: [], detect: [] }, undefined, false)).toEqual(message(picture));
+    const text = { ...picture, data: Buffer.from('to ada@example.com').toString('base64') };
+    expect(JSON.stringify(maskMessage(message(text), MASKS, undefined, true))).not.toContain(text.data);
+  });
+
   test('leave numbers as they are written', () => {
-    const masker = new OneMessage((message) => maskMessage(message, MASKS, undefined));
+    const masker = new OneMessage((message) => maskMessage(message, MASKS, undefined, true));
     masker.push(Buffer.from('{"jsonrpc":"2.0","id":1,"result":{"n":12345678901234567890,"name":"Ada","m":1.50}}'));
     expect(Buffer.from(masker.end()).toString()).toBe(
       '{"jsonrpc":"2.0","id":1,"result":{"n":12345678901234567890,"name":"[redacted]","m":1.50}}',
