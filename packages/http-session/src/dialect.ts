@@ -123,6 +123,11 @@ export interface HttpDialect {
    * @throws GatewayError for what is refused unjudged (impersonation headers, SPDY, a tunnel); it is recorded by the driver
    */
   classify(request: RequestHead, body: RequestBody | undefined, session: DialectSession): Statement;
+  /**
+   * The JSON that a recording keeps in the place of the body, before detectors: what is hidden from readers is hidden in what was
+   * written too. Absent or undefined = the body as it came.
+   */
+  recorded?(request: RequestHead, body: RequestBody, session: DialectSession): Uint8Array | undefined;
   /** The request as it goes upstream: headers added or dropped, target changed. */
   forward(
     request: RequestHead,

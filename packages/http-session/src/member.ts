@@ -184,7 +184,10 @@ export class MemberSession implements SessionMember {
     recorder.httpHead(number, 'request', this.road.hide(text), body?.read === false ? 0 : this.#recordedBytes);
     if (body?.read === true && body.bytes.length > 0) {
       const { detect } = this.road.masks();
-      recorder.httpBody(number, 'request', recordedBody(request.headers, body.bytes, detect, this.road.maskKey));
+      const instead = this.dialect.recorded?.(request, body, this.session);
+      const headers: readonly Header[] =
+        instead === undefined ? request.headers : [['content-type', 'application/json']];
+      recorder.httpBody(number, 'request', recordedBody(headers, instead ?? body.bytes, detect, this.road.maskKey));
     }
   }
 

@@ -22,7 +22,7 @@ import { formOf, readObject } from './classify/json-object.ts';
 import { NO_OBJECT, objectFactsOf } from './classify/object-facts.ts';
 import { fieldsOfPatch, patchTypeOf } from './classify/patch.ts';
 import { readProtobuf } from './classify/protobuf-object.ts';
-import { quoted, textOf } from './classify/statement-text.ts';
+import { quoted, textOf, withoutData } from './classify/statement-text.ts';
 import { isDryRun, type RequestInfo, readRequest } from './messages.ts';
 
 /** Verbs whose body is an object or a patch of one. */
@@ -43,12 +43,14 @@ export const readsBody = (info: RequestInfo): boolean =>
 
 /**
  * @param letIn what the resource lets in when it cannot be read
+ * @param shown the object or patch as whoever approves it, or looks it up later, reads it
  * @throws GatewayError `kubernetes.path`, `kubernetes.object`, `kubernetes.impersonation`, `kubernetes.media_type`, `kubernetes.protobuf`
  */
 export function classify(
   request: RequestHead,
   body: RequestBody | undefined,
   letIn: readonly string[] = [],
+  shown: (info: RequestInfo, sent: unknown) => string = shownPlainly,
 ): Classified {
   refuseImpersonation(request);
   const info = readRequest(request.method, request.path, request.query);
@@ -67,7 +69,7 @@ export function classify(
   const statement: Statement = {
     protocol: 'kubernetes',
     digest: digestOf(request, body),
-    text: textOf(info, request.method, request.path, object === 'read' ? json : undefined, isSecret(info)),
+    text: textOf(info, request.method, request.path, object === 'read' ? shown(info, json) : undefined),
     parameters: [],
     effects: EFFECTS.filter((effect) => effects.has(effect)),
     understood: shell?.understood ?? true,
@@ -81,6 +83,9 @@ export function classify(
     ? classified
     : { ...classified, body: Buffer.from(JSON.stringify(json)) };
 }
+
+const shownPlainly = (info: RequestInfo, sent: unknown): string =>
+  isSecret(info) ? withoutData(sent) : JSON.stringify(sent);
 
 /** Whom the API server takes a request for is the gateway's to say. */
 function refuseImpersonation({ headers }: RequestHead): void {

@@ -16,6 +16,7 @@ import type {
 } from '@sallyport/http-session';
 import type { KubernetesTarget, MaskSet, Statement } from '@sallyport/model';
 import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
+import { writtenAs } from './classify/written.ts';
 import { type Classified, classify, readsBody } from './classify.ts';
 import { deniedAnswer } from './deny.ts';
 import { identityHeaders } from './login.ts';
@@ -34,6 +35,8 @@ const WRITTEN: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
 ]);
+
+const NOTHING = new Uint8Array();
 
 export function createKubernetesDialect(): HttpDialect {
   /** As long as the driver keeps the request. */
@@ -59,9 +62,11 @@ export function createKubernetesDialect(): HttpDialect {
       requirePlainPath(request);
       const target = targetOf(session);
       const letIn = target.opaque ?? [];
-      const classified = classify(request, body, letIn);
-      requireStream(request, classified.info, target);
       const masks = session.road.masks();
+      const classified = classify(request, body, letIn, (info, sent) =>
+        writtenAs(info, sent, masks, session.road.maskKey),
+      );
+      requireStream(request, classified.info, target);
       if (
         isMasked(classified.info, request.path, masks) &&
         maskedAccept(acceptOf(request), classified.info) === undefined
@@ -72,6 +77,13 @@ export function createKubernetesDialect(): HttpDialect {
         requireNoComparison(classified.info, classified.statement.facts.k8s, classified.sent, masks);
       read.set(request, classified);
       return classified.statement;
+    },
+
+    recorded(request, _body, session) {
+      const known = read.get(request);
+      // Nobody read it: nobody knows what is in it.
+      if (known?.sent === undefined) return NOTHING;
+      return Buffer.from(writtenAs(known.info, known.sent, session.road.masks(), session.road.maskKey));
     },
 
     forward(request, _body: RequestBody | undefined, session, masks): ForwardedRequest {

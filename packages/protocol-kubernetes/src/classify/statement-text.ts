@@ -7,7 +7,8 @@ import type { RequestInfo } from '../messages.ts';
 const TEXT_CHARACTERS_MAX = 16 * 1024;
 const HIDDEN = '[redacted]';
 
-export function textOf(info: RequestInfo, method: string, path: string, object: unknown, hideData: boolean): string {
+/** @param object as it may be shown; undefined where there is none or it was not read */
+export function textOf(info: RequestInfo, method: string, path: string, object: string | undefined): string {
   if (info.nonResource) return `${method} ${path}`;
   const { verb, group, resource, name, subresource, namespace, labelSelector, fieldSelector, query } = info;
   const of = resource + (group === '' ? '' : `.${group}`);
@@ -25,18 +26,19 @@ export function textOf(info: RequestInfo, method: string, path: string, object: 
   const command = query.get('command');
   if (subresource === 'exec' && command !== undefined) words.push('--', ...command.map(quoted));
   const line = words.join(' ');
-  return object === undefined ? line : `${line}\n${bodyText(object, hideData)}`;
+  return object === undefined ? line : `${line}\n${shortened(object)}`;
 }
 
 const wordOf = (verb: string, subresource: string): string =>
   subresource === 'exec' || subresource === 'attach' || subresource === 'portforward' ? subresource : verb;
 
-function bodyText(object: unknown, hideData: boolean): string {
-  const text = JSON.stringify(object, hideData ? hidden : undefined);
-  return text.length <= TEXT_CHARACTERS_MAX
+/** The object as JSON, without what a Secret holds. */
+export const withoutData = (object: unknown): string => JSON.stringify(object, hidden);
+
+const shortened = (text: string): string =>
+  text.length <= TEXT_CHARACTERS_MAX
     ? text
     : `${text.slice(0, TEXT_CHARACTERS_MAX)}… (${text.length - TEXT_CHARACTERS_MAX} characters more)`;
-}
 
 const DATA: ReadonlySet<string> = new Set(['data', 'stringData']);
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
