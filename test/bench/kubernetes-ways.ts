@@ -48,6 +48,8 @@ export interface KubeBench {
   readonly ways: readonly KubeWay[];
   readonly stack: Stack;
   readonly cluster: Cluster;
+  /** CPU that the agent uses with nothing to do: milliseconds for each. */
+  idleShare: number;
   /** Tokens live for minutes: called before each measurement. */
   renew(): Promise<void>;
   collectGarbage(): Promise<void>;
@@ -103,6 +105,7 @@ export async function startKubeBench(dir: string, objects: number, say: (line: s
       ways,
       stack,
       cluster,
+      idleShare: 0,
       renew,
       collectGarbage: async () => {
         writeFileSync(`${stalls}.gc`, '');

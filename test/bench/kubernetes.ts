@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import http2 from 'node:http2';
 import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -44,6 +44,7 @@ export async function benchKubernetes(quick: boolean, say: (line: string) => voi
   chmodSync(dir, 0o711);
   const bench = await startKubeBench(dir, objects, say);
   try {
+    await measureIdle(bench);
     const rows: KubeRow[] = [];
     const note = (what: string, unit: string, cells: Readonly<Record<string, number>>): void => {
       rows.push({ what, unit, cells });
@@ -55,7 +56,12 @@ export async function benchKubernetes(quick: boolean, say: (line: string) => voi
     };
     // Idle ones first: later the agent has grown by everything else.
     const watches = quick ? 200 : 1_000;
-    note(`${watches} watches idle, each`, 'KB', { [PLAIN]: await watchBytes(bench, watches) });
+    note(`${watches} watches idle, ten on a connection, each`, 'KB', {
+      [PLAIN]: await watchBytes(bench, watches, TOGETHER),
+    });
+    note(`${watches} watches idle on connections of their own, each`, 'KB', {
+      [PLAIN]: await watchBytes(bench, watches, 1),
+    });
     for (const kind of ['pods', 'secrets'])
       note(`kubectl get ${objects} ${kind} -o json, wall`, 's', await listSeconds(bench, kind, quick ? 3 : 5));
     note("a request (one pod by name): agent's CPU", 'ms', await requestCpu(bench, quick ? 1_000 : 3_000));
@@ -71,6 +77,18 @@ export async function benchKubernetes(quick: boolean, say: (line: string) => voi
 const used = ({ stack }: KubeBench): number =>
   withDescendants(stack.agent().pid).reduce((sum, pid) => sum + cpuMs(pid), 0);
 
+/**
+ * CPU milliseconds of what the agent does for `act`, its record sealed and shipped: less what it uses by itself meanwhile, which
+ * is much where a busy machine draws a measurement out.
+ */
+async function cpuOf(bench: KubeBench, act: () => Promise<unknown>): Promise<number> {
+  await settle(bench);
+  const [before, started] = [used(bench), performance.now()];
+  await act();
+  await settle(bench);
+  return Math.max(0, used(bench) - before - bench.idleShare * (performance.now() - started));
+}
+
 /** What the agent still does for what it let through: its record is sealed and shipped behind the traffic. */
 async function settle(bench: KubeBench): Promise<void> {
   for (let i = 0; i < 15; i++) {
@@ -78,6 +96,13 @@ async function settle(bench: KubeBench): Promise<void> {
     await sleep(200);
     if (used(bench) - before <= 20) return;
   }
+}
+
+async function measureIdle(bench: KubeBench): Promise<void> {
+  await settle(bench);
+  const before = used(bench);
+  await sleep(5_000);
+  bench.idleShare = (used(bench) - before) / 5_000;
 }
 
 async function interleaved(
@@ -117,16 +142,15 @@ const requestCpu = (bench: KubeBench, count: number): Promise<Readonly<Record<st
     const target = { base, path: `${prefix}/api/v1/namespaces/bench/pods/app-0`, headers };
     const lines = await Promise.all(Array.from({ length: 8 }, () => KeptLine.open(target)));
     await Promise.all(lines.map((line) => line.ask()));
-    await settle(bench);
-    const before = used(bench);
-    await Promise.all(
-      lines.map(async (line) => {
-        for (let i = 0; i < count / 8; i++) await line.ask();
-      }),
+    const cpu = await cpuOf(bench, () =>
+      Promise.all(
+        lines.map(async (line) => {
+          for (let i = 0; i < count / 8; i++) await line.ask();
+        }),
+      ),
     );
-    await settle(bench);
     for (const line of lines) line.close();
-    return (used(bench) - before) / count;
+    return cpu / count;
   });
 
 const execPath = (command: readonly string[]): string =>
@@ -168,16 +192,15 @@ async function exec({ base, prefix, token }: KubeWay, command: readonly string[]
 
 const execCpu = (bench: KubeBench, count: number): Promise<Readonly<Record<string, number>>> =>
   interleaved(bench, [PLAIN, EVERYTHING], 2, async (way) => {
-    await settle(bench);
-    const before = used(bench);
     let left = count;
-    await Promise.all(
-      Array.from({ length: 4 }, async () => {
-        while (left-- > 0) await exec(way, ['true']);
-      }),
+    const cpu = await cpuOf(bench, () =>
+      Promise.all(
+        Array.from({ length: 4 }, async () => {
+          while (left-- > 0) await exec(way, ['true']);
+        }),
+      ),
     );
-    await settle(bench);
-    return (used(bench) - before) / count;
+    return cpu / count;
   });
 
 /** Lines of a log, as what is read by people mostly is. */
@@ -186,47 +209,72 @@ const LINE = '2026-11-21T12:00:00.000Z INFO  request done method=GET path=/v1/th
 async function streamRate(bench: KubeBench, megabytes: number): Promise<Readonly<Record<string, number>>> {
   writeFileSync(path.join(bench.cluster.folder, 'big'), LINE.repeat(Math.ceil((megabytes * 1e6) / LINE.length)));
   return interleaved(bench, [PLAIN, EVERYTHING], 2, async (way) => {
-    await settle(bench);
-    const before = used(bench);
-    const bytes = await exec(way, ['cat', 'big']);
-    await settle(bench);
+    let bytes = 0;
+    const cpu = await cpuOf(bench, async () => {
+      bytes = await exec(way, ['cat', 'big']);
+    });
     if (bytes < megabytes * 1e6) throw new Error(`${way.name}: ${bytes} bytes came`);
-    return bytes / 1e3 / (used(bench) - before);
+    return bytes / 1e3 / cpu;
   });
 }
 
-/** Growth of the agent for each, garbage gone: a connection of its own each, as ten programs' informers would not have. */
-async function watchBytes(bench: KubeBench, count: number): Promise<number> {
+const IDLE = 'api/v1/namespaces/bench/configmaps?watch=true&timeoutSeconds=3600&labelSelector=none%3Dnone';
+/** Watches of one connection over HTTP/2, as a program with a few informers has them. */
+const TOGETHER = 10;
+
+/** Growth of the agent for each watch, garbage gone. @param together on one connection over HTTP/2; 1 = each by itself, over HTTP/1.1 */
+async function watchBytes(bench: KubeBench, count: number, together: number): Promise<number> {
   const way = bench.ways.find(({ name }) => name === PLAIN)!;
-  const opened: Socket[] = [];
-  const open = async (): Promise<void> => {
-    const socket = await dial(way.base);
-    opened.push(socket);
-    const headers = { authorization: `Bearer ${way.token()}` };
-    const target = `${way.prefix}/api/v1/namespaces/bench/configmaps?watch=true&timeoutSeconds=3600&labelSelector=none%3Dnone`;
-    socket.write(requestBytes({ base: way.base, path: target, headers }));
-    const head = await new Promise<string>((resolve) => {
-      socket.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1')));
-      socket.once('close', () => resolve('the connection was closed'));
-    });
-    if (!head.startsWith('HTTP/1.1 200')) throw new Error(head.slice(0, 2_000));
-  };
+  const closes: (() => void)[] = [];
+  const open = (): Promise<void> => (together === 1 ? watchAlone(way, closes) : watchTogether(way, together, closes));
   const openAll = async (many: number): Promise<void> => {
-    for (let left = many; left > 0; left -= 25)
-      await Promise.all(Array.from({ length: Math.min(25, left) }, () => open()));
+    for (let left = many / together; left > 0; left -= AT_ONCE)
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, left) }, open));
     await sleep(3_000);
     await bench.collectGarbage();
   };
   const { pid } = bench.stack.agent();
   try {
     // What the first of a process cost is no watch's.
-    await openAll(50);
+    await openAll(5 * TOGETHER);
     const before = rssBytes(pid);
     await openAll(count);
     return (rssBytes(pid) - before) / count / 1024;
   } finally {
-    for (const socket of opened) socket.destroy();
+    for (const close of closes) close();
   }
+}
+const AT_ONCE = 25;
+
+async function watchAlone({ base, prefix, token }: KubeWay, closes: (() => void)[]): Promise<void> {
+  const socket = await dial(base);
+  closes.push(() => socket.destroy());
+  socket.write(requestBytes({ base, path: `${prefix}/${IDLE}`, headers: { authorization: `Bearer ${token()}` } }));
+  const head = await new Promise<string>((resolve) => {
+    socket.once('data', (bytes: Buffer) => resolve(bytes.toString('latin1')));
+    socket.once('close', () => resolve('the connection was closed'));
+  });
+  if (!head.startsWith('HTTP/1.1 200')) throw new Error(head.slice(0, 2_000));
+}
+
+async function watchTogether(
+  { base, prefix, token }: KubeWay,
+  together: number,
+  closes: (() => void)[],
+): Promise<void> {
+  const session = http2.connect(base, { rejectUnauthorized: false });
+  closes.push(() => session.destroy());
+  const headers = { ':path': `${prefix}/${IDLE}`, authorization: `Bearer ${token()}` };
+  const one = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const stream = session.request(headers);
+      stream.once('response', ({ ':status': status }) =>
+        status === 200 ? resolve() : reject(new Error(String(status))),
+      );
+      stream.once('error', reject);
+      stream.resume();
+    });
+  await Promise.all(Array.from({ length: together }, one));
 }
 
 function aimsOf(rows: readonly KubeRow[], objects: number): readonly Aim[] {
@@ -242,7 +290,7 @@ function aimsOf(rows: readonly KubeRow[], objects: number): readonly Aim[] {
   const secrets = times(`kubectl get ${objects} secrets`, EVERYTHING);
   const [request, command] = [row('a request'), row('exec of true')];
   const stream = row('exec of cat');
-  const watches = rows[0]!.cells[PLAIN]!;
+  const [together, alone] = rows.map(({ cells }) => cells[PLAIN]!) as [number, number];
   return [
     aim(`${objects} pods ≤ 1.15× direct, plain`, '×', pods, pods <= 1.15),
     aim(`${objects} pods ≤ 1.15× direct, everything on`, '×', podsOn, podsOn <= 1.15),
@@ -252,7 +300,8 @@ function aimsOf(rows: readonly KubeRow[], objects: number): readonly Aim[] {
       aim(`exec ≤ 3 ms of CPU: ${way}`, ' ms', command[way]!, command[way]! <= 3),
       aim(`stream ≥ 150 MB/s of CPU: ${way}`, ' MB/s', stream[way]!, stream[way]! >= 150),
     ]),
-    aim('an idle watch ≤ 100 KB', ' KB', watches, watches <= 100),
+    aim('an idle watch ≤ 100 KB, ten on a connection', ' KB', together, together <= 100),
+    aim('an idle watch ≤ 100 KB, on a connection of its own', ' KB', alone, alone <= 100),
   ];
 }
 

@@ -221,6 +221,11 @@ describe('MCP', () => {
     const { tools: listed } = await client.listTools();
     expect(listed.map(({ name }) => name)).not.toContain('find_people');
     expect((await client.callTool({ name: 'find_people', arguments: {} })).isError).toBe(true);
+    await expect
+      .poll(async () => JSON.stringify(await admin.call('GET', '/v1/trail/events?kind=tool.changed')), {
+        timeout: 30_000,
+      })
+      .toContain('"tool/find_people"');
     description = 'Finds people.';
     await client.listTools();
     expect((await client.callTool({ name: 'find_people', arguments: {} })).isError ?? false).toBe(false);

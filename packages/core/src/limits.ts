@@ -107,7 +107,6 @@ export const LIMITS = {
   httpSessionsPerConnectionMax: 16,
   /** A held request that is polled for: answers kept, their bytes, and for how long. */
   httpHeldAnswersMax: 1_000,
-  httpHeldAnswerBytesMax: 1024 * 1024,
   httpHeldAnswerMsMax: 10 * 60_000,
   /** One Server-Sent Event, or text message of a WebSocket, that is masked; a longer one ends the answer. */
   httpEventBytesMax: 1024 * 1024,

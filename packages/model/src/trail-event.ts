@@ -72,6 +72,8 @@ export type TrailEvent =
       readonly reason: string;
       readonly signed: string;
     }
+  /** An MCP server describes a tool in another way than at first. Digests are hex of SHA-256; `first` is '' when it was not kept. */
+  | { readonly kind: 'tool.changed'; readonly tool: string; readonly first: string; readonly digest: string }
   /** A piece of the session's recording left memory; its digest binds it to the chain. Times are ms since the session opened. */
   | {
       readonly kind: 'recording.chunk';

@@ -360,6 +360,8 @@ export interface SignedIn {
   groups?(): readonly string[];
   /** Rules in force may hold this session's COMMITs: what its transactions do is to be kept. Absent: none do. */
   holdsCommits?(): boolean;
+  /** For the record: an MCP server describes a tool in another way than at first. Digests as hex; `first` may be ''. */
+  toolChanged?(tool: string, first: string, digest: string): void;
   /** What came back; may lag. Called once per judged statement that was forwarded. */
   finished(outcome: StatementOutcome): void;
   /** Number of a statement given to the gate, or of the last one (from 1). */

@@ -19,6 +19,7 @@ import {
   GOLDEN_SESSION,
   GOLDEN_STREAM_FRAMES,
   GOLDEN_TIME_MS,
+  GOLDEN_TOOL,
   GOLDEN_UNTIL_COMMIT,
   goldenSegment,
   goldenSigningKey,
@@ -40,6 +41,7 @@ write('reached.json', `${JSON.stringify({ event: GOLDEN_REACHED, payload: encode
 write('proven.json', `${JSON.stringify(GOLDEN_PROVEN.map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') })), null, 1)}\n`);
 const commits = [GOLDEN_UNTIL_COMMIT, GOLDEN_COMMIT].map((event) => ({ event, payload: encodeEventPayload(event).toString('hex') }));
 write('commit.json', `${JSON.stringify(commits, null, 1)}\n`);
+write('tool.json', `${JSON.stringify({ event: GOLDEN_TOOL, payload: encodeEventPayload(GOLDEN_TOOL).toString('hex') }, null, 1)}\n`);
 write('segment.hex', hexLines(goldenSegment(key.sealTo(sealPublic))));
 const frames = Buffer.concat(GOLDEN_FRAMES.map((frame) => encodeFrame(frame, 12)));
 write('frames.hex', hexLines(frames));

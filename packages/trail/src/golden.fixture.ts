@@ -138,6 +138,14 @@ export const GOLDEN_EVENTS: readonly TrailEvent[] = [
   { kind: 'epoch.ended', reason: 'stopped' },
 ];
 
+/** Came after the first golden payloads. */
+export const GOLDEN_TOOL: TrailEvent = {
+  kind: 'tool.changed',
+  tool: 'find_people',
+  first: DIGEST,
+  digest: DIGEST.split('').reverse().join(''),
+};
+
 export const GOLDEN_FRAMES: readonly RecordingFrame[] = [
   { kind: 'statement', atMs: 12, number: 1, text: 'select name, ssn from customers' },
   { kind: 'columns', atMs: 14, number: 1, names: ['name', 'ssn'] },

@@ -18,6 +18,7 @@ import {
   GOLDEN_SECRET,
   GOLDEN_SESSION,
   GOLDEN_STREAM_FRAMES,
+  GOLDEN_TOOL,
   GOLDEN_UNTIL_COMMIT,
   goldenSegment,
   goldenSigningKey,
@@ -38,7 +39,7 @@ const bytesOf = (name: string): Buffer => Buffer.from(golden(name).replaceAll('\
 test('every kind is in the golden payloads, and each encodes to the bytes written there and back', () => {
   const rows = JSON.parse(golden('payloads.json')) as { event: object; payload: string }[];
   expect(rows.length).toBe(GOLDEN_EVENTS.length);
-  expect(new Set(GOLDEN_EVENTS.map((event) => event.kind))).toEqual(new Set(Object.keys(KIND_CODES)));
+  expect(new Set([...GOLDEN_EVENTS, GOLDEN_TOOL].map((event) => event.kind))).toEqual(new Set(Object.keys(KIND_CODES)));
   for (const [i, event] of GOLDEN_EVENTS.entries()) {
     const row = rows[i]!;
     expect(row.event).toEqual(JSON.parse(JSON.stringify(event)));
@@ -52,6 +53,13 @@ test('what a judged statement reaches keeps its golden bytes, and is absent from
   expect(row.event).toEqual(JSON.parse(JSON.stringify(GOLDEN_REACHED)));
   expect(encodeEventPayload(GOLDEN_REACHED).toString('hex')).toBe(row.payload);
   expect(decodeEventPayload('statement.judged', Buffer.from(row.payload, 'hex'))).toEqual(GOLDEN_REACHED);
+});
+
+test('a tool that changed keeps its golden bytes', () => {
+  const row = JSON.parse(golden('tool.json')) as { event: object; payload: string };
+  expect(row.event).toEqual(JSON.parse(JSON.stringify(GOLDEN_TOOL)));
+  expect(encodeEventPayload(GOLDEN_TOOL).toString('hex')).toBe(row.payload);
+  expect(decodeEventPayload('tool.changed', Buffer.from(row.payload, 'hex'))).toEqual(GOLDEN_TOOL);
 });
 
 test('how somebody signed in, and whose token opened a session, keep their golden bytes and are absent from older ones', () => {

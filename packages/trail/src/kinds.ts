@@ -19,6 +19,8 @@ export const KIND_CODES: Readonly<Record<TrailEventKind, number>> = {
   'approval.answered': 11,
   'recording.chunk': 12,
   'control.act': 13,
+  // 14 is PART_CODE.
+  'tool.changed': 15,
 };
 /** A piece of a payload too large for one event; never a value of its own. */
 export const PART_CODE = 14;

@@ -77,6 +77,8 @@ export function decodeEventPayload(kind: TrailEventKind, payload: Buffer): Trail
         reason: f.text(5),
         signed: f.text(6),
       };
+    case 'tool.changed':
+      return { kind, tool: f.text(1), first: f.text(2), digest: f.text(3) };
     case 'recording.chunk':
       return {
         kind,

@@ -72,6 +72,11 @@ export function writeEventPayload(out: FieldWriter, event: TrailEvent): void {
       out.text(5, event.reason);
       out.text(6, event.signed);
       return;
+    case 'tool.changed':
+      out.text(1, event.tool);
+      out.text(2, event.first);
+      out.text(3, event.digest);
+      return;
     case 'recording.chunk':
       out.integer(1, event.index);
       out.integer(2, event.bytes);

@@ -61,6 +61,7 @@ export interface RoadPorts {
 const RECENT_MAX = 5;
 const RECENT_TEXT_MAX = 512;
 const REASON_TEXT_MAX = 1_024;
+const TOOL_NAME_MAX = 256;
 /** A statement that was given to the gate and is not decided for good. */
 interface Waiting {
   readonly number: number;
@@ -295,6 +296,10 @@ export class SessionRoad implements SignedIn, GatePorts {
       requestedAt: nowMs,
       expiresAt: nowMs + waitMs,
     };
+  }
+
+  toolChanged(tool: string, first: string, digest: string): void {
+    this.#ports.record({ kind: 'tool.changed', tool: hideAll(tool, TOOL_NAME_MAX), first, digest });
   }
 
   masks(): MaskSet {

@@ -160,6 +160,9 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
       case 'approval.answered':
         rows.push({ ...headerRow(record), target: event.approvalId, verdict: event.granted ? 'allow' : 'deny' });
         break;
+      case 'tool.changed':
+        rows.push({ ...headerRow(record), target: `tool/${event.tool}` });
+        break;
       case 'control.act':
         rows.push({
           ...headerRow(record),

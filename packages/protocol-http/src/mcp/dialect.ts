@@ -108,17 +108,15 @@ function listRules(session: DialectSession, statement: Statement, watch: ToolWat
     mayCall: (tool) => may('tools/call', { name: tool }, watch.isChanged(id, tool)),
     mayGet: (prompt) => may('prompts/get', { name: prompt }),
     mayRead: (uri) => may('resources/read', { uri }),
-    changed: (tool, description) => {
-      const before = watch.isChanged(id, tool);
-      const changed = watch.seen(id, tool, description);
-      if (changed && !before)
+    changed: (tool, description) =>
+      watch.seen(id, tool, description, (first, digest) => {
+        session.road.toolChanged?.(tool, first, digest);
         session.recorder.note(
           session.road.statementNumber(statement),
           'notice',
           `Sallyport: the description of tool ${JSON.stringify(tool)} is not the one it had at first.`,
         );
-      return changed;
-    },
+      }),
   };
 }
 

@@ -167,6 +167,18 @@ test('effects are those of the first pattern that fits; what fits none is exec',
   expect(of('find', { tools: [] })).toEqual(['exec']);
 });
 
+test('each description in turn that is not the first one is news, once', () => {
+  const watch = new ToolWatch(toolMemory());
+  const news: string[] = [];
+  const shown = (description: string): boolean =>
+    watch.seen('r', 'a', { name: 'a', description }, (first, digest) => void news.push(`${first} ${digest}`));
+  expect(['x', 'y', 'y', 'z', 'x', 'y'].map(shown)).toEqual([false, true, true, true, false, true]);
+  expect(news).toHaveLength(3);
+  expect(new Set(news.map((one) => one.split(' ')[0])).size).toBe(1);
+  expect(news[0]).toBe(news[2]);
+  expect(news[1]).not.toBe(news[0]);
+});
+
 test('a description that changes is flagged until it is the first one again; the order of keys says nothing', () => {
   const watch = new ToolWatch(toolMemory());
   const first = { name: 'a', description: 'x', inputSchema: { b: 1, c: 2 } };

@@ -28,22 +28,35 @@ export function toolMemory(): ToolMemory {
 /** Tools whose latest description is not the first one, by resource. */
 export class ToolWatch {
   readonly #memory: ToolMemory;
-  readonly #changed = new Map<string, Set<string>>();
+  /** Digest of the latest description, by tool. */
+  readonly #changed = new Map<string, Map<string, string>>();
 
   constructor(memory: ToolMemory) {
     this.#memory = memory;
   }
 
-  /** A description was shown. @returns true when it is not the one that was shown first */
-  seen(resourceId: string, tool: string, description: JsonObject): boolean {
+  /**
+   * A description was shown.
+   * @param news told once of each description in turn that is not the first one. @returns true when this is not the first one
+   */
+  seen(
+    resourceId: string,
+    tool: string,
+    description: JsonObject,
+    news: (first: string, digest: string) => void = () => undefined,
+  ): boolean {
     const digest = digestOf(description);
     const first = this.#memory.firstOf(resourceId, tool);
     const changed = first === undefined ? !this.#memory.remember(resourceId, tool, digest) : first !== digest;
-    const known = this.#changed.get(resourceId) ?? new Set();
-    if (changed) known.add(tool);
-    else known.delete(tool);
+    const known = this.#changed.get(resourceId) ?? new Map<string, string>();
     this.#changed.set(resourceId, known);
-    return changed;
+    if (!changed) {
+      known.delete(tool);
+      return false;
+    }
+    if (known.get(tool) !== digest) news(first ?? '', digest);
+    known.set(tool, digest);
+    return true;
   }
 
   /** Whether the server has ever listed a tool of exactly this name: some servers take another spelling, and rules do not. */
