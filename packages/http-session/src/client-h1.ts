@@ -8,10 +8,12 @@ import {
   encodeLastChunk,
   encodeResponseHead,
   type Header,
+  KnownLines,
   type RequestHead,
   RequestReader,
   type RequestsOwner,
   type ResponseFraming,
+  responseHeadText,
 } from '@sallyport/http';
 import type { ClientPort } from '@sallyport/protocol-kit';
 import type { ClientStream, RawClient, RequestSink } from './client-stream.ts';
@@ -25,8 +27,18 @@ export interface Http1Owner {
   idle(idle: boolean): void;
 }
 
+/** The head of an answer before it is written. */
+interface Lead {
+  readonly status: number;
+  /** Its fields, written. */
+  readonly lines: string;
+  readonly more: string;
+  readonly said: string | undefined;
+}
+
 /** Answers up to this size ride with their head. */
 const JOINED_BYTES_MAX = 16 * 1024;
+const NO_BYTES = Buffer.alloc(0);
 const TUNNELLED = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n');
 
 export class Http1Client implements RequestsOwner, ClientStream {
@@ -35,8 +47,11 @@ export class Http1Client implements RequestsOwner, ClientStream {
   readonly #reader: RequestReader;
   #sink: RequestSink | undefined;
   #head: RequestHead | undefined;
-  /** A head, and what follows it at once. */
-  #pending: Buffer | undefined;
+  /** A head that has not left, and what follows it at once. */
+  #lead: Lead | undefined;
+  readonly #lines = new KnownLines();
+  #parts: Buffer[] = [];
+  #gathered = 0;
   #framing: ResponseFraming = { kind: 'none' };
   #left = 0;
   #keepAlive = true;
@@ -139,7 +154,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
     this.#left = shown.kind === 'length' ? shown.bytes : 0;
     const more = this.#keepAlive ? (old ? 'connection: keep-alive\r\n' : '') : 'connection: close\r\n';
     const said = saidLength ?? (this.#head?.method === 'HEAD' ? '' : undefined);
-    this.#pending = encodeResponseHead(status, headers, shown, more, said);
+    this.#lead = { status, lines: this.#lines.of(headers), more, said };
   }
 
   body(bytes: Uint8Array): boolean {
@@ -149,33 +164,51 @@ export class Http1Client implements RequestsOwner, ClientStream {
       this.#left -= bytes.length;
       if (this.#left < 0) throw new GatewayError('internal', { reason: 'longer than was said' });
     }
-    const shown = framing === 'stream' ? encodeChunk(bytes) : bytes;
-    const pending = this.#pending;
-    if (pending === undefined) return this.#port.write(shown);
-    this.#pending = undefined;
-    if (shown.length <= JOINED_BYTES_MAX) {
-      this.#pending = Buffer.concat([pending, shown]);
-      if (this.#pending.length > JOINED_BYTES_MAX) this.flush();
+    if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
+      this.#parts.push(Buffer.from(bytes));
+      this.#gathered += bytes.length;
       return true;
     }
-    this.#port.write(pending);
-    return this.#port.write(shown);
+    this.flush();
+    return framing === 'stream' ? this.#port.write(encodeChunk(bytes), true) : this.#port.write(bytes);
   }
 
   flush(): void {
-    const pending = this.#pending;
-    if (pending === undefined) return;
-    this.#pending = undefined;
-    this.#port.write(pending);
+    if (this.#lead !== undefined) this.#leave(this.#lead, NO_BYTES);
+  }
+
+  /** In one write: the head, what was gathered behind it, and what ends it. */
+  #leave({ status, lines, more, said }: Lead, last: Buffer): void {
+    const parts = this.#parts;
+    const gathered = this.#gathered;
+    this.#lead = undefined;
+    this.#parts = [];
+    this.#gathered = 0;
+    const isChunked = this.#framing.kind === 'stream';
+    const head = responseHeadText(status, lines, this.#framing, more, said);
+    const before = isChunked && gathered > 0 ? `${head}${gathered.toString(16)}\r\n` : head;
+    const after = isChunked && gathered > 0 ? 2 : 0;
+    const bytes = Buffer.allocUnsafe(before.length + gathered + after + last.length);
+    let at = bytes.write(before, 0, 'latin1');
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    if (after > 0) at += bytes.write('\r\n', at, 'latin1');
+    bytes.set(last, at);
+    this.#port.write(bytes, true);
   }
 
   end(trailers: readonly Header[]): void {
     if (this.#closing) return;
-    if (this.#framing.kind === 'stream') {
-      const last = encodeLastChunk(trailers);
-      this.#pending = this.#pending === undefined ? last : Buffer.concat([this.#pending, last]);
-    }
-    this.flush();
+    const lead = this.#lead;
+    const isChunked = this.#framing.kind === 'stream';
+    // Nothing of it has left: then it has a length.
+    if (lead !== undefined && isChunked && trailers.length === 0)
+      this.#framing = this.#gathered === 0 ? { kind: 'none' } : { kind: 'length', bytes: this.#gathered };
+    const last = this.#framing.kind === 'stream' ? encodeLastChunk(trailers) : NO_BYTES;
+    if (lead !== undefined) this.#leave(lead, last);
+    else if (last.length > 0) this.#port.write(last);
     this.#answered = true;
     if (this.#framing.kind === 'length' && this.#left > 0) return this.reset();
     if (!this.#keepAlive) return this.#close();

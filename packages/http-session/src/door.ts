@@ -3,7 +3,7 @@
  * in, gives requests to exchanges, and keeps the time of the connection. Refuses to know what requests mean.
  */
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
-import { encodeResponseHead } from '@sallyport/http';
+import { encodeResponseHead, type RequestHead } from '@sallyport/http';
 import type { ClientTls, ProtocolAdapter, ProtocolSession, SessionHost, TimerName } from '@sallyport/protocol-kit';
 import { Http1Client } from './client-h1.ts';
 import { Http2Client } from './client-h2.ts';
@@ -15,7 +15,7 @@ import { HeldRequests } from './held.ts';
 import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
 import { type Named, TLS_HANDSHAKE, type Tunnel } from './tunnel.ts';
-import { secretToken, type WayIn } from './way-in.ts';
+import { LastShown, type Shown, secretToken, type WayIn } from './way-in.ts';
 
 const SWEEP_MS = 1_000;
 
@@ -52,10 +52,15 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   readonly #held: HeldRequests;
   readonly #exchanges = new Set<Exchange>();
   readonly #members = new Map<string, MemberSession | Promise<MemberSession>>();
+  readonly #lastShown = new LastShown();
+  /** Who was asked for last: nearly always the same. */
+  #last: { readonly resource: string; readonly token: string; readonly member: MemberSession } | undefined;
   #client: Http1Client | Http2Client | undefined;
   #sweeping = false;
   #ended = false;
   #isIdle = false;
+  #idleSince = 0;
+  #watchesIdle = false;
   #headSince = 0;
   #wake: (() => void) | undefined;
 
@@ -149,9 +154,8 @@ class DoorSession implements ProtocolSession, ExchangeHome {
 
   timer(name: TimerName): void {
     if (name === 'alive') this.#swept();
-    else if (name === 'idle') {
-      if (this.#isIdle) this.#leave();
-    } else if (name === 'mask') {
+    else if (name === 'idle') this.#idleFor();
+    else if (name === 'mask') {
       const wake = this.#wake;
       this.#wake = undefined;
       wake?.();
@@ -189,10 +193,24 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     stream.end([]);
   }
 
-  /** The deadline is moved as each request ends, and left standing while one runs: then it means nothing. */
+  /** Each request ends in idleness; one timer looks now and then how long it has been. */
   #idle(idle: boolean): void {
     this.#isIdle = idle;
-    if (idle) this.#host.timers.set('idle', LIMITS.httpIdleMsMax);
+    if (!idle) return;
+    this.#idleSince = this.#host.nowMs();
+    if (this.#watchesIdle) return;
+    this.#watchesIdle = true;
+    this.#host.timers.set('idle', LIMITS.httpIdleMsMax);
+  }
+
+  #idleFor(): void {
+    this.#watchesIdle = false;
+    if (!this.#isIdle) return;
+    const leftMs = LIMITS.httpIdleMsMax - (this.#host.nowMs() - this.#idleSince);
+    if (leftMs <= 0) return this.#leave();
+    this.#watchesIdle = true;
+    // A clock that jumped back makes nobody wait longer than from now on.
+    this.#host.timers.set('idle', Math.min(leftMs, LIMITS.httpIdleMsMax));
   }
 
   #sweep(): void {
@@ -218,9 +236,9 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     return this.#host.signIn.domain?.() ?? '';
   }
 
-  tokenHeader(resource: string): string | undefined {
-    const found = this.#host.signIn.find?.(resource);
-    return (found?.http ?? found?.mcp ?? found?.kubernetes)?.tokenHeader;
+  shown(head: RequestHead, resource: string | undefined): Shown {
+    const found = resource === undefined ? undefined : this.#host.signIn.find?.(resource);
+    return this.#lastShown.of(head.headers, (found?.http ?? found?.mcp ?? found?.kubernetes)?.tokenHeader);
   }
 
   /** `kubectl get --raw` leaves out the path of the cluster's server: its token says which cluster is meant. */
@@ -284,10 +302,16 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   }
 
   member(resource: string, token: string): MemberSession | Promise<MemberSession> {
+    const last = this.#last;
+    if (last !== undefined && last.token === token && last.resource === resource)
+      if (last.member.isFresh(this.#host.nowMs())) return last.member;
     const key = `${resource} ${token}`;
     const known = this.#members.get(key);
     if (known instanceof Promise) return known;
-    if (known?.isFresh(this.#host.nowMs()) === true) return known;
+    if (known?.isFresh(this.#host.nowMs()) === true) {
+      this.#last = { resource, token, member: known };
+      return known;
+    }
     if (this.#members.size >= LIMITS.httpSessionsPerConnectionMax && known === undefined)
       return Promise.reject(new GatewayError('session.limit', { reason: 'tokens of one connection' }));
     const joining = this.#join(resource, token, key);

@@ -3,13 +3,13 @@
  * is the gate's; what a kind of resource means by it is its dialect's. Refuses to know versions of HTTP, and never awaits on
  * the usual path: what is at hand is used at once.
  */
-import { hash } from 'node:crypto';
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
 import {
   type BodyFraming,
   type BodyMasker,
   type Header,
   isSafeMethod,
+  madeOf,
   passedTrailers,
   type RequestHead,
   type ResponseHead,
@@ -21,13 +21,14 @@ import type { Patience } from './deadlines.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
 import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
 import { rewriteLocation } from './location.ts';
-import type { MemberSession } from './member.ts';
+import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
 import { Switched } from './switched.ts';
 import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
+import { grpcTrailers, unread } from './unread.ts';
 import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
-import { behind, requireOwnHost, type Shown, shownToken, type WayIn, wayIn, withoutToken } from './way-in.ts';
+import { behind, requireOwnHost, type Shown, type WayIn, wayIn } from './way-in.ts';
 
 /** What an exchange asks of its connection. */
 export interface ExchangeHome extends ProxyHome, Patience {
@@ -35,8 +36,8 @@ export interface ExchangeHome extends ProxyHome, Patience {
   readonly version: '1' | '2';
   /** Says how a refusal sounds where no resource is known, or none may be. */
   readonly fallback: HttpDialect;
-  /** The field that may carry the token of a resource of that name. */
-  tokenHeader(resource: string): string | undefined;
+  /** The token of a request; a resource that is named may have a field of its own for it. */
+  shown(head: RequestHead, resource: string | undefined): Shown;
   /** Where a request names no resource: the cluster its token is for. */
   wayOf(token: string): WayIn | undefined;
   member(resource: string, token: string): MemberSession | Promise<MemberSession>;
@@ -67,6 +68,8 @@ export class Exchange implements RequestSink, CallOwner {
   #judgedBy: MemberSession | undefined;
   #statement: Statement | undefined;
   #permit: Permit | undefined;
+  /** Of the statement, from its permit on. */
+  #number = 0;
   #call: UpstreamCall | undefined;
   #held: HeldRequest | undefined;
   #emptyBody = false;
@@ -119,7 +122,11 @@ export class Exchange implements RequestSink, CallOwner {
     this.#emptyBody = emptyBody;
     this.#bodyDone = head.framing.kind === 'none';
     this.#wait(this.#home.deadlines.bodyMs, 'http.slow');
-    this.#try(() => this.#signIn());
+    try {
+      this.#signIn();
+    } catch (error) {
+      this.#refuse(error);
+    }
   }
 
   #signIn(): void {
@@ -135,11 +142,13 @@ export class Exchange implements RequestSink, CallOwner {
       });
     requireOwnHost(head, serverName);
     const named = wayIn(head, domain);
-    const shown = shownToken(head.headers, named === undefined ? undefined : this.#home.tokenHeader(named.resource));
+    const shown = this.#home.shown(head, named?.resource);
     const way = named ?? this.#home.wayOf(shown.token);
     this.#way = way;
     // One that names nothing is refused as one that names what is not there: by what nobody can sign in to.
-    this.#with(this.#home.member(way?.resource ?? '', shown.token), (member) => this.#signedIn(member, shown));
+    const member = this.#home.member(way?.resource ?? '', shown.token);
+    if (member instanceof MemberSession) this.#signedIn(member, shown);
+    else this.#with(member, (joined) => this.#signedIn(joined, shown));
   }
 
   #with(member: MemberSession | Promise<MemberSession>, go: (member: MemberSession) => void): void {
@@ -157,10 +166,10 @@ export class Exchange implements RequestSink, CallOwner {
     this.#judgedBy = member;
     member.exchanges.add(this);
     const { resource } = member;
-    const inside = behind(this.#asked, this.#way as WayIn);
-    const headers = withoutToken(inside.headers, resource, shown.by);
-    this.#request = { ...inside, headers };
-    if (isHeldPath(inside.path)) return this.#fetchHeld(member, inside.path);
+    const asked = this.#asked;
+    const request = behind(asked, this.#way as WayIn, member.judgedFields(asked.headers, shown.by));
+    this.#request = request;
+    if (isHeldPath(request.path)) return this.#fetchHeld(member, request.path);
     const { framing } = this.#request;
     const longest = resource.http?.maxBodyBytes;
     const said = framing.kind === 'length' ? framing.bytes : this.#bodyBytes;
@@ -280,7 +289,7 @@ export class Exchange implements RequestSink, CallOwner {
       throw refuse(unread(request, dialect.protocol), road.gate, code, 'gateway/http');
     }
     this.#statement = statement;
-    const wanted = wantsAsync(request.headers) && this.#bodyDone;
+    const wanted = madeOf(request, wantsAsync) && this.#bodyDone;
     if (wanted || request.expectContinue) member.onHeld(statement, (held) => this.#isHeld(held.approvalId, wanted));
     const permit = admit(statement, road.gate);
     if (permit instanceof Promise) this.#await(permit, member, statement);
@@ -356,7 +365,10 @@ export class Exchange implements RequestSink, CallOwner {
     this.#permit = permit;
     this.#startedUs = this.#home.monotonicUs();
     this.#wait(this.#home.deadlines.answerMs, 'http.upstream_timeout');
-    (this.#judgedBy as MemberSession).recordRequest(this.#statement as Statement, this.#request, this.#gathered);
+    const judgedBy = this.#judgedBy as MemberSession;
+    const statement = this.#statement as Statement;
+    this.#number = judgedBy.road.statementNumber(statement);
+    judgedBy.recordRequest(this.#number, statement, this.#request, this.#gathered);
     if (this.#request.expectContinue) this.#continue();
     const ready = member.credentialReady();
     if (ready === undefined) this.#line(member);
@@ -447,7 +459,7 @@ export class Exchange implements RequestSink, CallOwner {
 
   /** What was read to be judged is on the record already, whole. */
   #recordSent(bytes: Uint8Array): void {
-    if (this.#gathered?.read !== true) this.#judgedBy?.recordBody(this.#statement as Statement, 'request', bytes);
+    if (this.#gathered?.read !== true) this.#judgedBy?.recordBody(this.#number, 'request', bytes);
   }
 
   // The answer.
@@ -486,7 +498,7 @@ export class Exchange implements RequestSink, CallOwner {
     const located = rewriteLocation(headers, member.upstream, this.#asked, this.#way?.prefix ?? '');
     const framing = this.#masker === undefined ? head.framing : ({ kind: 'stream' } as const);
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
-    this.#judgedBy?.recordAnswer(this.#statement as Statement, plan.status ?? head.status, located);
+    this.#judgedBy?.recordAnswer(this.#number, plan.status ?? head.status, located);
     this.#client.head(plan.status ?? head.status, located, framing, said);
   }
 
@@ -496,14 +508,14 @@ export class Exchange implements RequestSink, CallOwner {
     if (this.#request.upgrade === '' || this.#client.switch === undefined || dialect.upgrade === undefined)
       throw new GatewayError('http.upgrade_refused');
     const { road } = this.#judgedBy as MemberSession;
-    const switched = new Switched(this.#home, call, road.gate, road.statementNumber(this.#statement));
+    const switched = new Switched(this.#home, call, road.gate, this.#number);
     const { masks } = this.#permit as Permit;
     const machine = dialect.upgrade(this.#request, head, session, masks, switched);
     if (machine === undefined) throw new GatewayError('http.upgrade_refused');
     this.#deadline = 0;
     const headers: readonly Header[] = [...head.headers, ['upgrade', this.#request.upgrade]];
     this.#switched = switched;
-    this.#judgedBy?.recordAnswer(this.#statement as Statement, head.status, headers);
+    this.#judgedBy?.recordAnswer(this.#number, head.status, headers);
     switched.start(this.#client.switch?.(headers), machine, () => {
       this.#bytes = switched.bytes;
       this.#rows = machine.rows();
@@ -529,11 +541,16 @@ export class Exchange implements RequestSink, CallOwner {
   #show(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#bytes += bytes.length;
-    this.#judgedBy?.recordBody(this.#statement as Statement, 'response', bytes);
+    this.#judgedBy?.recordBody(this.#number, 'response', bytes);
     const room = this.#client.body(bytes);
-    if (room && this.#judgedBy?.recorderBehind(() => this.drained()) !== true) return;
+    if (room && !this.#recorderBehind()) return;
     this.#callPaused = true;
     this.#call?.pause(true);
+  }
+
+  #recorderBehind(): boolean {
+    const member = this.#judgedBy;
+    return member?.waitsForRecorder === true && member.recorderBehind(() => this.drained());
   }
 
   flush(): void {
@@ -632,19 +649,17 @@ export class Exchange implements RequestSink, CallOwner {
 
   #finished(error: ErrorCode | 'client' | ''): void {
     const member = this.#judgedBy;
-    const statement = this.#statement;
-    if (member === undefined || statement === undefined || this.#permit === undefined) return;
+    if (member === undefined || this.#statement === undefined || this.#permit === undefined) return;
     if (this.#phase !== 'sending' && this.#phase !== 'answering') return;
-    const number = member.road.statementNumber(statement);
     member.road.finished({
-      number,
+      number: this.#number,
       rows: this.#rows + (this.#plan?.rows?.() ?? 0),
       bytes: this.#bytes,
       error: error === '' ? (this.#status >= 400 ? String(this.#status) : '') : error,
       durationUs: Math.round(this.#home.monotonicUs() - this.#startedUs),
       masked: 0,
     });
-    member.recordEnd(statement);
+    member.recordEnd(this.#number);
   }
 
   #close(): void {
@@ -680,23 +695,3 @@ export class Exchange implements RequestSink, CallOwner {
     this.#client.flush();
   }
 }
-
-/** With masked bodies, what a service says of the body's bytes in a trailer is not so any more; gRPC's own status is. */
-const grpcTrailers = (trailers: readonly Header[]): readonly Header[] =>
-  trailers.filter(([name]) => name === 'grpc-status' || name === 'grpc-message');
-
-/** A request that could not be read, for the record. */
-const unread = (request: RequestHead, protocol: Statement['protocol']): Statement => {
-  const text = `${request.method} ${request.path}`;
-  return {
-    protocol,
-    digest: hash('sha256', `${protocol} ${text}`, 'hex'),
-    text,
-    parameters: [],
-    effects: [],
-    understood: false,
-    facts: {},
-    inTransaction: false,
-    wroteInTransaction: false,
-  };
-};

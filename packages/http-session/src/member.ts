@@ -3,7 +3,7 @@
  * service. Refuses to know requests; those are exchanges.
  */
 import type { ErrorCode, Logger } from '@sallyport/core';
-import { type Header, type RequestHead, recordedBody } from '@sallyport/http';
+import { type Header, MadeOf, madeOf, type RequestHead, recordedBody } from '@sallyport/http';
 import type { Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
@@ -20,6 +20,7 @@ import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
 import { withoutParameter } from './location.ts';
 import { type Upstream, upstreamOf } from './upstream.ts';
 import { UpstreamPool } from './upstream-pool.ts';
+import { withoutToken } from './way-in.ts';
 
 /** What exchanges of this member need of it in common. */
 interface Ending {
@@ -86,6 +87,18 @@ export class MemberSession implements SessionMember {
   #tokenExpiresAtMs = 0;
   #recordedBytes: number | undefined;
   #secretHeaders: ReadonlySet<string> = SECRET_HEADERS;
+  /** Of the fields read last: what is judged of them. */
+  #read: readonly Header[] | undefined;
+  #readBy = '';
+  #judged = new MadeOf([]);
+  /** The fields that were put on record last of an answer, as lines. */
+  #answered: readonly Header[] | undefined;
+  #answerLines = '';
+  /** The request's head that was put on record last, before and after detectors. */
+  #headText = '';
+  #headDetect: readonly unknown[] | undefined;
+  #headShown = '';
+  readonly #requestLines = (headers: readonly Header[]): string => headText(headers, this.#secretHeaders);
 
   /** @param left it has ended: whoever kept it asks anew */
   constructor(held: HeldRequests, log: Logger, left: (member: MemberSession) => void) {
@@ -125,6 +138,16 @@ export class MemberSession implements SessionMember {
     this.credential = await this.road.credential();
     await this.credential.http?.ready();
     this.#hasCredential = true;
+  }
+
+  /** The fields that are judged and sent on. @param by the field the token came in */
+  judgedFields(headers: readonly Header[], by: string): MadeOf {
+    if (headers !== this.#read || by !== this.#readBy) {
+      this.#judged = new MadeOf(withoutToken(headers, this.resource, by));
+      this.#read = headers;
+      this.#readBy = by;
+    }
+    return this.#judged;
   }
 
   inject(request: UncredentialedRequest): { readonly target: string; readonly headers: readonly Header[] } {
@@ -174,14 +197,13 @@ export class MemberSession implements SessionMember {
 
   // What a replay shows: heads without credentials, and the body as it was judged or is shown.
 
-  recordRequest(statement: Statement, request: RequestHead, body: RequestBody | undefined): void {
-    const number = this.road.statementNumber(statement);
+  recordRequest(number: number, statement: Statement, request: RequestHead, body: RequestBody | undefined): void {
     const { recorder } = this.session;
     recorder.statement(number, statement.text);
     const target = hiddenTarget(request.target, (words) => this.road.hide(words));
-    const text = `${request.method} ${target} HTTP/${request.version}\n${headText(request.headers, this.#secretHeaders)}`;
+    const text = `${request.method} ${target} HTTP/${request.version}\n${madeOf(request, this.#requestLines)}`;
     // What streams is not gone through by detectors: it is counted and digested, and not kept.
-    recorder.httpHead(number, 'request', this.road.hide(text), body?.read === false ? 0 : this.#recordedBytes);
+    recorder.httpHead(number, 'request', this.#hidden(text), body?.read === false ? 0 : this.#recordedBytes);
     if (body?.read === true && body.bytes.length > 0) {
       const { detect } = this.road.masks();
       const instead = this.dialect.recorded?.(request, body, this.session);
@@ -191,16 +213,36 @@ export class MemberSession implements SessionMember {
     }
   }
 
-  recordAnswer(statement: Statement, status: number, headers: readonly Header[]): void {
-    const number = this.road.statementNumber(statement);
+  /** What detectors leave of a head; the same one is not gone through again. */
+  #hidden(text: string): string {
+    const { detect } = this.road.masks();
+    if (detect.length === 0) return text;
+    if (text !== this.#headText || detect !== this.#headDetect) {
+      this.#headShown = this.road.hide(text);
+      this.#headText = text;
+      this.#headDetect = detect;
+    }
+    return this.#headShown;
+  }
+
+  recordAnswer(number: number, status: number, headers: readonly Header[]): void {
     // Of an upgraded connection both directions go on.
     if (status !== 101) this.session.recorder.httpEnd(number, 'request');
-    const text = `HTTP/1.1 ${status}\n${headText(headers, this.#secretHeaders)}`;
+    if (headers !== this.#answered) {
+      this.#answerLines = headText(headers, this.#secretHeaders);
+      this.#answered = headers;
+    }
+    const text = `HTTP/1.1 ${status}\n${this.#answerLines}`;
     this.session.recorder.httpHead(number, 'response', text, this.#recordedBytes);
   }
 
-  recordBody(statement: Statement, side: 'request' | 'response', bytes: Uint8Array): void {
-    this.session.recorder.httpBody(this.road.statementNumber(statement), side, bytes);
+  recordBody(number: number, side: 'request' | 'response', bytes: Uint8Array): void {
+    this.session.recorder.httpBody(number, side, bytes);
+  }
+
+  /** The recording must be whole: then an answer goes at the recorder's pace. */
+  get waitsForRecorder(): boolean {
+    return this.session.recorder.level === 'full';
   }
 
   /**
@@ -225,8 +267,7 @@ export class MemberSession implements SessionMember {
     return true;
   }
 
-  recordEnd(statement: Statement): void {
-    const number = this.road.statementNumber(statement);
+  recordEnd(number: number): void {
     this.session.recorder.httpEnd(number, 'request');
     this.session.recorder.httpEnd(number, 'response');
   }

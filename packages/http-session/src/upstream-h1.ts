@@ -8,6 +8,7 @@ import {
   encodeLastChunk,
   encodeRequestHead,
   type Header,
+  KnownLines,
   type ReadResponse,
   type ResponseHead,
   ResponseReader,
@@ -26,6 +27,7 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
   readonly #port: UpstreamPort;
   readonly #owner: LineOwner;
   readonly #reader = new ResponseReader(this);
+  readonly #lines = new KnownLines();
   #call: CallOwner | undefined;
   #permit: Permit | undefined;
   #chunked = false;
@@ -51,7 +53,7 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
   call(request: UpstreamRequest, owner: CallOwner): UpstreamCall {
     const { framing } = request;
     const more = request.upgrade === '' ? '' : `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
-    const head = encodeRequestHead(request, framing, request.emptyBody, more);
+    const head = encodeRequestHead(request, framing, request.emptyBody, more, this.#lines);
     this.#call = owner;
     this.#permit = request.permit;
     this.#chunked = framing.kind === 'stream';
@@ -60,7 +62,7 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
     this.#whole = false;
     this.#heard = false;
     this.#reader.expect(request.method);
-    this.#port.send(request.permit, head);
+    this.#port.send(request.permit, head, true);
     return this;
   }
 
@@ -68,7 +70,9 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
 
   body(bytes: Uint8Array): boolean {
     if (this.#over || this.#permit === undefined) return true;
-    return this.#port.send(this.#permit, this.#chunked ? encodeChunk(bytes) : bytes);
+    return this.#chunked
+      ? this.#port.send(this.#permit, encodeChunk(bytes), true)
+      : this.#port.send(this.#permit, bytes);
   }
 
   end(trailers: readonly Header[]): void {

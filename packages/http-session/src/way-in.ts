@@ -4,7 +4,7 @@
  * Refuses to verify; a wrong token is found where all wrong tokens are. Pure.
  */
 import { GatewayError, Secret } from '@sallyport/core';
-import { type Header, hostOf, type RequestHead } from '@sallyport/http';
+import { type Header, hostOf, type MadeOf, type RequestHead } from '@sallyport/http';
 import type { Resource } from '@sallyport/model';
 
 export interface WayIn {
@@ -30,14 +30,29 @@ export function wayIn(request: RequestHead, domain: string): WayIn | undefined {
     : { resource: match[1] as string, prefix: match[0] };
 }
 
-/** The request as it reads behind the prefix. */
-export function behind(request: RequestHead, { prefix }: WayIn): RequestHead {
-  if (prefix === '') return request;
-  const cut = (text: string): string => {
-    const rest = text.slice(prefix.length);
-    return rest.startsWith('/') ? rest : `/${rest}`;
+/** The request as it reads behind the prefix, with the fields that are judged and sent on. */
+export function behind(request: RequestHead, { prefix }: WayIn, made: MadeOf): RequestHead {
+  return {
+    method: request.method,
+    scheme: request.scheme,
+    authority: request.authority,
+    target: cut(request.target, prefix),
+    path: cut(request.path, prefix),
+    query: request.query,
+    headers: made.headers,
+    version: request.version,
+    framing: request.framing,
+    expectContinue: request.expectContinue,
+    upgrade: request.upgrade,
+    absolute: request.absolute === true,
+    made,
   };
-  return { ...request, target: cut(request.target), path: cut(request.path) };
+}
+
+function cut(text: string, prefix: string): string {
+  if (prefix === '') return text;
+  const rest = text.slice(prefix.length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
 /** @throws GatewayError `http.misdirected` when the connection was opened for another name (RFC 9110 section 7.4) */
@@ -68,6 +83,22 @@ export interface Shown {
   readonly by: string;
 }
 
+/** What a connection's client showed last: it shows the same with request after request, in the very same list of fields. */
+export class LastShown {
+  #headers: readonly Header[] | undefined;
+  #tokenHeader: string | undefined;
+  #shown: Shown = { token: '', by: '' };
+
+  of(headers: readonly Header[], tokenHeader: string | undefined): Shown {
+    if (headers !== this.#headers || tokenHeader !== this.#tokenHeader) {
+      this.#shown = shownToken(headers, tokenHeader);
+      this.#headers = headers;
+      this.#tokenHeader = tokenHeader;
+    }
+    return this.#shown;
+  }
+}
+
 /** The token of a request. @param tokenHeader a field the resource names besides; lower case */
 export function shownToken(headers: readonly Header[], tokenHeader: string | undefined): Shown {
   let proxy: string | undefined;
@@ -93,7 +124,7 @@ export function withoutToken(headers: readonly Header[], resource: Resource, by:
   const keepsOwn = target?.inject.as === 'none' && by !== 'authorization' && resource.kind === 'http';
   const { tokenHeader } = target ?? {};
   return headers.filter(
-    ([name]) =>
+    ({ 0: name }) =>
       name !== 'proxy-authorization' &&
       name !== tokenHeader &&
       (name !== 'authorization' || keepsOwn) &&

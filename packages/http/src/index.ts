@@ -12,7 +12,15 @@ export { type BodyOwner, BodyReader } from './h1/body.ts';
 export { isSafeMethod, type ReadRequest, type ReadResponse, readRequestHead, readResponseHead } from './h1/head.ts';
 export { RequestReader, type RequestsOwner } from './h1/requests.ts';
 export { ResponseReader, type ResponsesOwner } from './h1/responses.ts';
-export { encodeChunk, encodeLastChunk, encodeRequestHead, encodeResponseHead } from './h1/write.ts';
+export {
+  encodeChunk,
+  encodeLastChunk,
+  encodeRequestHead,
+  encodeResponseHead,
+  fieldLines,
+  KnownLines,
+  responseHeadText,
+} from './h1/write.ts';
 export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';
 export {
   http2Fields,
@@ -31,6 +39,7 @@ export {
   openHttp2Client,
   openHttp2Server,
 } from './h2/sessions.ts';
+export { MadeOf, madeOf } from './made-of.ts';
 export {
   type BodyFraming,
   type BodyMasker,

@@ -3,6 +3,7 @@
  * Refuses to know sockets and policy. RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2).
  */
 import type { ErrorCode } from '@sallyport/core';
+import type { MadeOf } from './made-of.ts';
 
 /** Name in lower case; value as Latin-1 text without the white space around it. In the order they came; names may repeat. */
 export type Header = readonly [name: string, value: string];
@@ -36,6 +37,8 @@ export interface RequestHead {
   readonly upgrade: string;
   /** It was written in absolute form (RFC 9112 section 3.2.2), as to a proxy. */
   readonly absolute?: boolean;
+  /** What was made of these very `headers`; see `madeOf`. */
+  readonly made?: MadeOf | undefined;
 }
 
 /** `until-close`: an HTTP/1.x answer without a length, which ends with its connection. */

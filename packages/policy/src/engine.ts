@@ -89,6 +89,13 @@ const NO_RIGHTS: Rights = {
   until: Number.POSITIVE_INFINITY,
 };
 
+const NO_EFFECTS: readonly Effect[] = [];
+
+function isWithin(effects: readonly Effect[], granted: readonly Effect[]): boolean {
+  for (const effect of effects) if (!granted.includes(effect)) return false;
+  return true;
+}
+
 const ALL_FAMILIES: ReadonlySet<Family> = new Set(Object.keys(FAMILIES) as Family[]);
 
 /** Called once per bundle. @throws GatewayError `bundle.malformed` when a policy in it does not compile */
@@ -115,7 +122,9 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       const view = views.of(session);
       const rights = rightsOf(view, session, nowMs);
       if (view.resource === undefined) return denial('grant', 'grant.missing');
-      const beyond = statement.effects.filter((effect) => !rights.effects.includes(effect));
+      const beyond = isWithin(statement.effects, rights.effects)
+        ? NO_EFFECTS
+        : statement.effects.filter((effect) => !rights.effects.includes(effect));
       if (rights.effects.length === 0 && rights.reviewHeld.length === 0)
         return rights.reviewDenied.length === 0
           ? denial('grant', 'grant.missing')

@@ -11,6 +11,7 @@ import {
   type Resource,
   type SessionInfo,
   type SqlFacts,
+  type Verdict,
 } from '@sallyport/model';
 import { NO_BUDGETS, type SessionBudget } from './budgets.ts';
 import type { FactContext } from './condition.ts';
@@ -23,6 +24,8 @@ export interface SessionView {
   readonly resource: Resource | undefined;
   readonly policies: ReadonlySet<Policy>;
   readonly masks: MaskSet;
+  /** The verdict where the grant alone decides. */
+  readonly granted: Verdict;
   readonly budgets: readonly SessionBudget[];
   /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
   readonly steadyRules: readonly CompiledRule[];
@@ -77,10 +80,12 @@ export class SessionViews {
     const rules = about.flatMap((compiled) => compiled.rules);
     const changing = rules.filter((rule) => rule.changing);
     const steady = rules.filter((rule) => !rule.changing);
+    const masks = this.#masks.of(about.map(({ policy }) => policy));
     return {
       resource,
       policies: new Set(about.map(({ policy }) => policy)),
-      masks: this.#masks.of(about.map(({ policy }) => policy)),
+      masks,
+      granted: Object.freeze({ kind: 'allow', rule: 'grant', masks }),
       budgets: budgetsOf(
         about.map(({ policy }) => policy),
         (policy) => (isAboutPrincipal(policy, principal, groups) ? principal.id : onBehalfOf!.id),

@@ -10,7 +10,7 @@ import { atItsCommit, commitDenial, waitsForCommit } from './commit.ts';
 import type { DecisionInput } from './engine.ts';
 import { quietUntil } from './quiet-hours.ts';
 import type { GrantBook, Rights } from './rights.ts';
-import { APPROVAL_DEFAULT, type Findings } from './rules.ts';
+import { APPROVAL_DEFAULT, type Findings, NO_FINDINGS } from './rules.ts';
 import type { SessionView } from './session-view.ts';
 import { coversStepUp, joinedStepUp } from './step-up.ts';
 
@@ -36,6 +36,15 @@ const NO_HOLDS: readonly Hold[] = [];
 
 export function verdictOf({ input, view, rights, exceeded, unreviewed, findings, book }: Judgement): Verdict {
   const { budget } = input;
+  // Nearly every statement: nothing speaks, and nothing is to be asked.
+  if (
+    findings === NO_FINDINGS &&
+    budget === undefined &&
+    !exceeded &&
+    !unreviewed &&
+    input.statement.commits === undefined
+  )
+    return view.granted;
   const hits =
     budget?.budget.shadow === true
       ? [...findings.shadow, { rule: budget.budget.id, verdict: budget.budget.exceeded }]

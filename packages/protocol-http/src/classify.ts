@@ -4,8 +4,10 @@
  */
 import { GatewayError } from '@sallyport/core';
 import {
+  type Header,
   headerOf,
   hostOf,
+  madeOf,
   matchRoute,
   type ReadBody,
   type RequestHead,
@@ -20,8 +22,15 @@ const READ: readonly Effect[] = Object.freeze(['read']);
 const WRITE: readonly Effect[] = Object.freeze(['write']);
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+const HAS_LOWER_CASE = /[a-z]/;
+
 /** Headers that ask for another method than the one that is judged. */
 const OVERRIDES = ['x-http-method-override', 'x-method-override', 'x-http-method'];
+
+const asksForAnotherMethod = (headers: readonly Header[]): boolean =>
+  OVERRIDES.some((name) => headerOf(headers, name) !== undefined);
+const contentTypeOf = (headers: readonly Header[]): string =>
+  ((headerOf(headers, 'content-type') ?? '').split(';')[0] ?? '').trim().toLowerCase();
 
 /** Requests whose answers may name fields otherwise than the service does. */
 const renaming = new WeakSet<RequestHead>();
@@ -37,13 +46,12 @@ export function classifyRequest(
   const { method } = request;
   if (target.methods !== undefined && !target.methods.includes(method)) throw new GatewayError('http.method_refused');
   // Methods are case-sensitive, and there are services that think otherwise (RFC 9110 section 9.1).
-  if (method !== method.toUpperCase()) throw new GatewayError('http.method_refused');
-  if (OVERRIDES.some((name) => headerOf(request.headers, name) !== undefined))
+  if (HAS_LOWER_CASE.test(method)) throw new GatewayError('http.method_refused');
+  if (madeOf(request, asksForAnotherMethod))
     throw new GatewayError('http.malformed', { reason: 'a method inside the headers' });
   const reading = readingOf(request, body, target);
   if (reading?.renames === true) renaming.add(request);
   const size = body?.size ?? 0;
-  const type = headerOf(request.headers, 'content-type') ?? '';
   const route = target.routes === undefined ? undefined : matchRoute(target.routes, method, request.path);
   const seen = body === undefined ? 'none' : body.read ? body.bytes : 'unread';
   return {
@@ -62,8 +70,8 @@ export function classifyRequest(
         route: route?.path ?? '',
         operation: route?.operation ?? '',
         query: queryFacts(request.query),
-        headers: headerFacts(request.headers, target.tokenHeader),
-        contentType: (type.split(';')[0] ?? '').trim().toLowerCase(),
+        headers: madeOf(request, headerFacts),
+        contentType: madeOf(request, contentTypeOf),
         size,
         upgrade: request.upgrade,
       },

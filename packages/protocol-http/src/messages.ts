@@ -3,7 +3,7 @@
  * Refuses to read bodies. RFC 3986 section 3.4; WHATWG URL, application/x-www-form-urlencoded parsing.
  */
 import { hash, randomUUID } from 'node:crypto';
-import type { Header, RequestHead } from '@sallyport/http';
+import { type Header, madeOf, type RequestHead } from '@sallyport/http';
 
 /** Names of which nothing is told to rules, approvers or the record. */
 export const SECRET_FIELDS: ReadonlySet<string> = new Set([
@@ -44,18 +44,15 @@ export function queryFacts(query: string): Readonly<Record<string, readonly stri
   return facts;
 }
 
-/** @param tokenHeader the field that may carry the access token; nothing of it is told */
-export function headerFacts(
-  headers: readonly Header[],
-  tokenHeader: string | undefined,
-): Readonly<Record<string, string>> {
+/** Of the fields that are judged: the access token is not among them, whichever field it came in. */
+export function headerFacts(headers: readonly Header[]): Readonly<Record<string, string>> {
   const facts = Object.create(null) as Record<string, string>;
   for (const [name, value] of headers) {
-    if (SECRET_FIELDS.has(name) || name === tokenHeader) continue;
+    if (SECRET_FIELDS.has(name)) continue;
     const known = facts[name];
     facts[name] = known === undefined ? value : `${known}, ${value}`;
   }
-  return facts;
+  return Object.freeze(facts);
 }
 
 /** What an approver sees: the request line, and the body as text where it was read. @param unread bytes of one that was not; -1 = unknown */
@@ -73,7 +70,9 @@ export function requestText(request: RequestHead, text: string | undefined, unre
  */
 export function requestDigest(protocol: string, request: RequestHead, body: Uint8Array | 'none' | 'unread'): string {
   const own = body === 'unread' ? randomUUID() : '';
-  const text = JSON.stringify([protocol, request.method, request.target, boundHeaders(request.headers), own]);
+  const { method, target } = request;
+  // As JSON of [protocol, method, target, headers, own], of which the headers are mostly there already.
+  const text = `["${protocol}",${JSON.stringify(method)},${JSON.stringify(target)},${madeOf(request, boundHeaders)},"${own}"]`;
   return hash('sha256', typeof body === 'string' ? text : Buffer.concat([Buffer.from(text), body]), 'hex');
 }
 
@@ -93,4 +92,5 @@ const UNBOUND: ReadonlySet<string> = new Set([
   'x-correlation-id',
 ]);
 
-const boundHeaders = (headers: readonly Header[]): readonly Header[] => headers.filter(([name]) => !UNBOUND.has(name));
+const boundHeaders = (headers: readonly Header[]): string =>
+  JSON.stringify(headers.filter(([name]) => !UNBOUND.has(name)));

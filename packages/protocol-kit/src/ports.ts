@@ -130,8 +130,11 @@ export interface ClientPort {
   readonly address: string;
   /** Plaintext is allowed on this listener (a loopback one switched on by name). */
   readonly plaintextAllowed: boolean;
-  /** Takes the bytes at once (they may be lent memory); false = queue is long: stop until `clientDrained`. */
-  write(bytes: Uint8Array): boolean;
+  /**
+   * Takes the bytes at once (they may be lent memory); false = queue is long: stop until `clientDrained`.
+   * @param given nobody writes into their memory again: they need not be copied
+   */
+  write(bytes: Uint8Array, given?: boolean): boolean;
   /** Upgrades to TLS; bytes already written stay in clear, then the handshake. `clientSecured` follows. */
   startTls(): void;
   /** There is a certificate for that host: `startInnerTls` would begin. */
@@ -164,8 +167,9 @@ export interface UpstreamPort {
   /**
    * Queues bytes for this turn: they leave after the turn's records are in the kernel (or on disk, `durability: strict`).
    * Takes the bytes at once. Needs the permit of what they belong to. False = stop until `upstreamDrained`.
+   * @param given nobody writes into their memory again: they need not be copied
    */
-  send(permit: Permit, bytes: Uint8Array): boolean;
+  send(permit: Permit, bytes: Uint8Array, given?: boolean): boolean;
   pause(): void;
   resume(): void;
   end(): void;

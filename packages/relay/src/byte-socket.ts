@@ -158,10 +158,11 @@ export class ByteSocket {
 
   /**
    * Takes the bytes at once, whoever owns their memory.
+   * @param given as for `give`
    * @returns false when the queue is over `LIMITS.writeQueueBytesMax`: stop until `drained`
    */
-  write(bytes: Uint8Array): boolean {
-    return this.#write(bytes, false);
+  write(bytes: Uint8Array, given = false): boolean {
+    return this.#write(bytes, given);
   }
 
   /** As `write`, for memory that is given away: nobody may write into it again. */

@@ -13,7 +13,7 @@ const TLS_HANDSHAKE = 0x16;
 export interface ClientSocket {
   /** More is queued than `LIMITS.writeQueueBytesMax`. */
   readonly full: boolean;
-  write(bytes: Uint8Array): boolean;
+  write(bytes: Uint8Array, given?: boolean): boolean;
   pause(): void;
   resume(): void;
   end(): void;
@@ -99,8 +99,8 @@ export class ClientSide implements ClientPort {
     this.#owner.clientSecured({ serverName: typeof name === 'string' ? name : undefined, alpn });
   }
 
-  write(bytes: Uint8Array): boolean {
-    return this.#socket?.write(bytes) ?? true;
+  write(bytes: Uint8Array, given = false): boolean {
+    return this.#socket?.write(bytes, given) ?? true;
   }
 
   startTls(): void {

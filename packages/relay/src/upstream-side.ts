@@ -151,10 +151,10 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   }
 
   /** @throws GatewayError `internal` for what is no permit: the broken invariant ends the session */
-  send(permit: Permit, bytes: Uint8Array): boolean {
+  send(permit: Permit, bytes: Uint8Array, given = false): boolean {
     if (!isPermit(permit)) throw new GatewayError('internal', { reason: 'no permit' });
     if (this.#ending || this.#gone || bytes.length === 0) return true;
-    this.#queue.push(Buffer.from(bytes));
+    this.#queue.push(given && Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes));
     this.#queued += bytes.length;
     if (!this.#joined) {
       this.#joined = true;

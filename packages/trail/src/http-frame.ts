@@ -42,20 +42,8 @@ export const HTTP_FRAME_TYPES = ['http_head', 'http_body', 'http_end'] as const;
 export const isHttpFrame = (frame: { readonly kind: string }): frame is HttpFrame =>
   (HTTP_FRAME_TYPES as readonly string[]).includes(frame.kind);
 
-/** What stands behind the statement's number: numbers, then bytes. */
-export function httpFrameBody(frame: HttpFrame): { readonly numbers: readonly number[]; readonly tail: Uint8Array } {
-  const side = HTTP_SIDES.indexOf(frame.side) + 1;
-  switch (frame.kind) {
-    case 'http_head':
-      return { numbers: [side], tail: Buffer.from(frame.text) };
-    case 'http_body':
-      return { numbers: [side], tail: frame.bytes };
-    case 'http_end':
-      return { numbers: [side, frame.bytes, frame.cut], tail: Buffer.from(frame.digest, 'hex') };
-    default:
-      return frame satisfies never;
-  }
-}
+/** As it stands in a frame: one byte. */
+export const sideCode = (side: HttpSide): number => (side === 'request' ? 1 : 2);
 
 /** @param at where the body goes on behind the number @throws GatewayError `trail.broken` (`frame`) */
 export function decodeHttpFrame(

@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { ByteBatch, broken } from './bytes.ts';
-import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, httpFrameBody, isHttpFrame } from './http-frame.ts';
+import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
 
@@ -71,6 +71,8 @@ const TYPES = [
   ...HTTP_FRAME_TYPES,
 ] as const;
 
+const TYPE_CODES: ReadonlyMap<string, number> = new Map(TYPES.map((kind, index) => [kind, index + 1]));
+
 type NumberedText = 'statement' | 'complete' | 'error' | 'notice';
 
 /** Appends frames to a chunk in the making: called several times per statement, so nothing is allocated for the usual ones. */
@@ -112,9 +114,38 @@ export class FrameWriter {
   inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
     this.#numbered('input_cut', atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
+  httpHead(atMs: number, number: number, side: HttpSide, text: string): void {
+    const into = this.#open('http_head', atMs, number, 1, Buffer.byteLength(text));
+    into[this.#at++] = sideCode(side);
+    this.#at += into.write(text, this.#at);
+  }
+  httpBody(atMs: number, number: number, side: HttpSide, bytes: Uint8Array): void {
+    const into = this.#open('http_body', atMs, number, 1, bytes.length);
+    into[this.#at++] = sideCode(side);
+    into.set(bytes, this.#at);
+  }
+  /** @param digest hex */
+  httpEnd(atMs: number, number: number, side: HttpSide, bytes: number, cut: number, digest: string): void {
+    const into = this.#open('http_end', atMs, number, 1 + varintSize(bytes) + varintSize(cut), digest.length / 2);
+    into[this.#at++] = sideCode(side);
+    this.#at = writeVarint(into, cut, writeVarint(into, bytes, this.#at));
+    if (digest !== '') into.write(digest, this.#at, 'hex');
+  }
   /** Streams of a command, a terminal's included, and HTTP: the bytes are copied once. */
   streamFrame(frame: StreamFrame | HttpFrame): void {
-    const { numbers, tail } = isHttpFrame(frame) ? httpFrameBody(frame) : streamFrameBody(frame);
+    switch (frame.kind) {
+      case 'http_head':
+        return this.httpHead(frame.atMs, frame.number, frame.side, frame.text);
+      case 'http_body':
+        return this.httpBody(frame.atMs, frame.number, frame.side, frame.bytes);
+      case 'http_end':
+        return this.httpEnd(frame.atMs, frame.number, frame.side, frame.bytes, frame.cut, frame.digest);
+      default:
+        this.#streamFrame(frame);
+    }
+  }
+  #streamFrame(frame: StreamFrame): void {
+    const { numbers, tail } = streamFrameBody(frame);
     let size = tail.length;
     for (const one of numbers) size += varintSize(one);
     const into = this.#open(frame.kind, frame.atMs, frame.number, 0, size);
@@ -132,7 +163,7 @@ export class FrameWriter {
     const start = this.#batch.length;
     const into = this.#batch.reserve(varintSize(delta) + 1 + varintSize(bodyBytes) + bodyBytes);
     this.#at = writeVarint(into, delta, start);
-    into[this.#at++] = TYPES.indexOf(kind) + 1;
+    into[this.#at++] = TYPE_CODES.get(kind) as number;
     this.#at = writeVarint(into, bodyBytes, this.#at);
     return into;
   }

@@ -13,7 +13,6 @@ import {
   ByteBatch,
   type FrameStream,
   FrameWriter,
-  type HttpFrame,
   type HttpSide,
   type SessionKey,
   type StreamFrame,
@@ -165,20 +164,21 @@ export class SessionRecorder implements RecorderPort {
     this.#bodies.begin(number, side, this.level, bodyBytesMax);
     // A head is 64 KiB at most.
     const units = this.#hasRoom(text.length * 3) ? Math.floor(NUMBERED_TEXT_BYTES / 3) : SHORT_TEXT_UNITS;
-    const shown = text.slice(0, units);
-    this.#stream({ kind: 'http_head', atMs: 0, number, side, text: shown }, shown.length * 3);
+    const shown = text.length <= units ? text : text.slice(0, units);
+    this.#frames.httpHead(this.#begin(shown.length * 3), number, side, shown);
   }
   httpBody(number: number, side: HttpSide, bytes: Uint8Array): void {
     if (this.#closed || bytes.length === 0) return;
     const kept = this.#bodies.add(number, side, bytes, this.#hasRoom(bytes.length));
     if (kept > 0)
       this.#inPieces(bytes.subarray(0, kept), (piece) => {
-        this.#stream({ kind: 'http_body', atMs: 0, number, side, bytes: piece }, piece.length);
+        this.#frames.httpBody(this.#begin(piece.length), number, side, piece);
       });
   }
   httpEnd(number: number, side: HttpSide): RecordedBody | undefined {
     const body = this.#bodies.end(number, side);
-    if (body !== undefined) this.#stream({ kind: 'http_end', atMs: 0, number, side, ...body }, FRAME_ROOM);
+    if (body !== undefined && !this.#closed)
+      this.#frames.httpEnd(this.#begin(FRAME_ROOM), number, side, body.bytes, body.cut, body.digest);
     return body;
   }
 
@@ -250,7 +250,7 @@ export class SessionRecorder implements RecorderPort {
     for (const cut of this.#streams.end(number))
       this.#stream({ kind: 'stream_cut', atMs: 0, number, ...cut }, FRAME_ROOM);
   }
-  #stream(frame: StreamFrame | HttpFrame, bytes: number): void {
+  #stream(frame: StreamFrame, bytes: number): void {
     if (this.#closed) return;
     const atMs = this.#begin(bytes);
     this.#frames.streamFrame({ ...frame, atMs });

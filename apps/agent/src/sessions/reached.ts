@@ -29,6 +29,8 @@ export function reachedBy(facts: StatementFacts): readonly string[] {
 }
 
 function reachedOverHttp({ http, body, k8s, mcp }: StatementFacts): readonly string[] {
+  if (http !== undefined && body === undefined && k8s === undefined && mcp === undefined)
+    return [shortened(`${http.method} ${http.route === '' ? shapeOf(http.path) : http.route}`)];
   const found: string[] = [];
   if (http !== undefined) found.push(`${http.method} ${http.route === '' ? shapeOf(http.path) : http.route}`);
   if (body?.read === true) for (const field of body.graphqlFields) found.push(`${body.graphqlKind} ${field}`);

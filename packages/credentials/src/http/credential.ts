@@ -3,9 +3,10 @@
  * a token comes from a slot that several sessions may share; what is a signature is made for each request.
  * Refuses PEM certificates as anything but a client certificate.
  */
+import type { Secret } from '@sallyport/core';
 import { unavailable } from '../source.ts';
-import type { Credentialed, HttpForm, KnownSecret, RequestCredential, Uncredentialed } from './form.ts';
-import { placed } from './place.ts';
+import type { HttpForm, KnownSecret, RequestCredential } from './form.ts';
+import { type Placing, placing } from './place.ts';
 import { type AwsKeys, signedV4 } from './sigv4.ts';
 import type { TokenSlot } from './token-slot.ts';
 
@@ -24,17 +25,22 @@ export function staticCredential(form: HttpForm, known: KnownSecret, nowMs: () =
     const scope = { region: form.region ?? '', service: form.service ?? '' };
     return { ready: () => undefined, into: (request) => signedV4(request, keys, scope, nowMs()) };
   }
-  const put = (request: Uncredentialed): Credentialed => placed(form, { username, secret: secret.reveal() }, request);
   // What cannot stand there is refused now, not at the first request.
-  put({ method: 'GET', authority: 'x', target: '/', headers: [], body: 'none' });
-  return { ready: () => undefined, into: put };
+  return { ready: () => undefined, into: placing(form, { username, secret: secret.reveal() }) };
 }
 
 /** `form` may be that of a token; its place is Authorization. */
-export const tokenCredential = (form: HttpForm, slot: TokenSlot): RequestCredential => ({
-  ready: () => slot.ready(),
-  into: (request) => placed(form, { username: '', secret: slot.token.reveal() }, request),
-});
+export function tokenCredential(form: HttpForm, slot: TokenSlot): RequestCredential {
+  let placed: { readonly token: Secret<string>; readonly into: Placing } | undefined;
+  return {
+    ready: () => slot.ready(),
+    into: (request) => {
+      const { token } = slot;
+      if (placed?.token !== token) placed = { token, into: placing(form, { username: '', secret: token.reveal() }) };
+      return placed.into(request);
+    },
+  };
+}
 
 /** Access key id and secret; or a JSON object of both, with the session token of temporary keys, as AWS and Vault give it. */
 function awsKeys({ username, secret }: KnownSecret): AwsKeys {

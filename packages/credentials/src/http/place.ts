@@ -10,41 +10,51 @@ import type { Credentialed, HeaderField, HttpForm, Uncredentialed } from './form
 const FIELD_TEXT = /^[\x20-\x7E\x80-\xFF]*$/;
 const COOKIE_TEXT = /^[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]*$/;
 
-/** @throws GatewayError `credential.unavailable` for a secret that cannot stand there */
-export function placed(
+/** Puts a secret into requests. */
+export type Placing = (request: Uncredentialed) => Credentialed;
+
+/**
+ * What is put in is made once: the field is the same object in every request.
+ * @throws GatewayError `credential.unavailable` for a secret that cannot stand there
+ */
+export function placing(
   form: HttpForm,
   { username, secret }: { readonly username: string; readonly secret: string },
-  request: Uncredentialed,
-): Credentialed {
+): Placing {
   const { as, name = '' } = form;
   switch (as) {
     case 'basic':
       if (username.includes(':')) throw unavailable('http', 'a user name of Basic holds no colon (RFC 7617)');
-      return withHeader(request, 'authorization', `Basic ${Buffer.from(`${username}:${secret}`).toString('base64')}`);
+      return withHeader('authorization', `Basic ${Buffer.from(`${username}:${secret}`).toString('base64')}`);
     case 'bearer':
     case 'oauth':
     case 'google':
     case 'azure':
-      return withHeader(request, 'authorization', `Bearer ${secret}`);
+      return withHeader('authorization', `Bearer ${secret}`);
     case 'header':
-      return withHeader(request, name, `${form.prefix ?? ''}${secret}`);
+      return withHeader(name, `${form.prefix ?? ''}${secret}`);
     case 'query':
-      return { target: withParameter(request.target, name, secret), headers: request.headers };
+      return ({ target, headers }) => ({ target: withParameter(target, name, secret), headers });
     case 'cookie':
       if (!COOKIE_TEXT.test(secret)) throw unavailable('http', 'the secret cannot stand in a cookie (RFC 6265)');
-      return { target: request.target, headers: withCookie(request.headers, name, secret) };
+      return ({ target, headers }) => ({ target, headers: withCookie(headers, name, secret) });
     case 'none':
     case 'mtls':
     case 'sigv4':
-      return { target: request.target, headers: request.headers };
+      return ({ target, headers }) => ({ target, headers });
     default:
       return as satisfies never;
   }
 }
 
-function withHeader({ target, headers }: Uncredentialed, name: string, value: string): Credentialed {
+function withHeader(name: string, value: string): Placing {
   if (!FIELD_TEXT.test(value)) throw unavailable('http', 'the secret cannot stand in a header');
-  return { target, headers: [...headers.filter(([other]) => other !== name), [name, value]] };
+  const field: HeaderField = [name, value];
+  return ({ target, headers }) => {
+    const put = headers.filter((one) => one[0] !== name);
+    put.push(field);
+    return { target, headers: put };
+  };
 }
 
 function withParameter(target: string, name: string, value: string): string {

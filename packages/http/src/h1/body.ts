@@ -25,16 +25,24 @@ const smuggling = (reason: string): GatewayError => new GatewayError('http.smugg
 
 export class BodyReader {
   readonly #owner: BodyOwner;
-  #state: State;
+  #state: State = 'done';
   #left = 0;
   #digits = 0;
   #sawCr = false;
   #trailers = '';
   #lines = 0;
 
-  /** Of a message that has a body. */
-  constructor(framing: ResponseFraming, owner: BodyOwner) {
+  constructor(owner: BodyOwner) {
     this.#owner = owner;
+  }
+
+  /** The body of the next message begins. */
+  begin(framing: ResponseFraming): void {
+    this.#left = 0;
+    this.#digits = 0;
+    this.#sawCr = false;
+    this.#trailers = '';
+    this.#lines = 0;
     if (framing.kind === 'length') {
       this.#state = 'length';
       this.#left = framing.bytes;

@@ -18,11 +18,13 @@ import { readTarget, requireAuthority } from '../path.ts';
 const malformed = (reason: string): GatewayError => new GatewayError('http.malformed', { reason });
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
 
-/** Any byte that no head may have, and line ends that are not CRLF. */
-const BAD_BYTES = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/;
+/** Any byte that no head may have, besides line ends: those are looked at line by line. */
+const BAD_BYTES = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([^ \t]+) HTTP\/(1\.[01])$/;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?$/;
 const DIGITS = /^[0-9]{1,15}$/;
+/** Of what is remembered of a connection; what is longer is read each time. */
+const KNOWN_BYTES_MAX = 8 * 1024;
 
 interface Fields {
   headers: Header[];
@@ -35,8 +37,23 @@ interface Fields {
   keepAlive: boolean | undefined;
 }
 
-/** @param lines field lines joined by CRLF, without the empty line @throws GatewayError */
+const badBytes = (): GatewayError => smuggling('a control character, or a bare CR or LF');
+
+/** Where the line ends that begins at `at`: at a CRLF, or with the text. @throws GatewayError `http.smuggling` for any other CR or LF */
+function lineEnd(text: string, at: number): number {
+  const end = text.indexOf('\r', at);
+  const feed = text.indexOf('\n', at);
+  if (end === -1) {
+    if (feed !== -1) throw badBytes();
+    return text.length;
+  }
+  if (feed !== end + 1) throw badBytes();
+  return end;
+}
+
+/** @param text field lines joined by CRLF from `from` on, without the empty line @throws GatewayError */
 function readFields(text: string, from: number, trailers: boolean): Fields {
+  if (BAD_BYTES.test(text)) throw badBytes();
   const fields: Fields = {
     headers: [],
     host: undefined,
@@ -50,8 +67,7 @@ function readFields(text: string, from: number, trailers: boolean): Fields {
   let at = from;
   let count = 0;
   while (at < text.length) {
-    let end = text.indexOf('\r\n', at);
-    if (end === -1) end = text.length;
+    const end = lineEnd(text, at);
     if (++count > LIMITS.httpHeadersMax) throw new GatewayError('http.header_limit', { reason: 'count' });
     const colon = text.indexOf(':', at);
     if (colon === -1 || colon >= end) throw malformed('a line that is no field');
@@ -105,7 +121,9 @@ function take(fields: Fields, name: string, value: string): void {
 
 /** Fields that came about the connection are gone; those of the message are left. */
 function messageFields(fields: Fields, strict: boolean): readonly Header[] {
-  const named = fields.connection.length === 0 ? undefined : namedByConnection(fields.connection, strict);
+  const { connection } = fields;
+  const usual = connection.length === 0 || (connection.length === 1 && connection[0] === 'keep-alive');
+  const named = usual ? undefined : namedByConnection(connection, strict);
   const { headers } = fields;
   for (const [name] of headers) {
     if (HOP_BY_HOP.has(name) || named?.has(name) === true)
@@ -136,39 +154,96 @@ export interface ReadRequest {
   readonly emptyBody: boolean;
 }
 
+/** What the fields of a request say, whatever its line is. */
+interface RequestFields {
+  readonly authority: string;
+  readonly headers: readonly Header[];
+  readonly framing: BodyFraming;
+  readonly expectContinue: boolean;
+  readonly upgrade: string;
+  readonly keepAlive: boolean;
+  readonly emptyBody: boolean;
+}
+
+/**
+ * The fields read last on a connection. Clients say the same ones with request after request; what comes again byte by byte
+ * means the same, and its list of headers is the same object, so that what was made of it need not be made again.
+ */
+export class KnownFields {
+  #text: string | undefined;
+  #version = '';
+  #fields: RequestFields | undefined;
+
+  /** @param text the field lines */
+  find(text: string, version: string): RequestFields | undefined {
+    return text === this.#text && version === this.#version ? this.#fields : undefined;
+  }
+
+  keep(text: string, version: string, fields: RequestFields): void {
+    if (text.length > KNOWN_BYTES_MAX) return;
+    this.#text = text;
+    this.#version = version;
+    this.#fields = fields;
+  }
+}
+
 /**
  * @param text the head without the empty line that ends it, as Latin-1
+ * @param known of the connection it came on
  * @throws GatewayError `http.malformed`, `http.smuggling`, `http.header_limit`
  */
-export function readRequestHead(text: string, scheme: 'http' | 'https'): ReadRequest {
-  if (BAD_BYTES.test(text)) throw smuggling('a control character, or a bare CR or LF');
-  const lineEnd = text.indexOf('\r\n');
-  const line = REQUEST_LINE.exec(lineEnd === -1 ? text : text.slice(0, lineEnd));
+export function readRequestHead(text: string, scheme: 'http' | 'https', known?: KnownFields): ReadRequest {
+  const end = lineEnd(text, 0);
+  const first = end === text.length ? text : text.slice(0, end);
+  if (BAD_BYTES.test(first)) throw badBytes();
+  const line = REQUEST_LINE.exec(first);
   if (line === null) throw malformed('request line');
-  const [, method = '', written = '', version = '1.1'] = line;
-  const fields = readFields(text, lineEnd === -1 ? text.length : lineEnd + 2, false);
+  const method = line[1] as string;
+  const version = line[3] === '1.0' ? '1.0' : '1.1';
+  const rest = end === text.length ? '' : text.slice(end + 2);
+  let fields = known?.find(rest, version);
+  if (fields === undefined) {
+    fields = requestFields(rest, version);
+    known?.keep(rest, version, fields);
+  }
+  const { authority, headers, framing, expectContinue, upgrade } = fields;
+  const { target, path, query, absolute } = readWhere(method, line[2] as string, authority);
+  return {
+    head: {
+      method,
+      scheme,
+      authority,
+      target,
+      path,
+      query,
+      headers,
+      version,
+      framing,
+      expectContinue,
+      upgrade,
+      absolute: absolute === true,
+    },
+    keepAlive: fields.keepAlive,
+    emptyBody: fields.emptyBody,
+  };
+}
+
+function requestFields(text: string, version: string): RequestFields {
+  const fields = readFields(text, 0, false);
   // HTTP/1.0 without a Host is a client of another age: which host it means nobody could say.
   if (fields.host === undefined) throw malformed('no Host');
   const authority = requireAuthority(fields.host);
   const framing = framingOf(fields, version);
-  const where = readWhere(method, written, authority);
   if (fields.expect !== '' && fields.expect !== '100-continue') throw malformed('Expect');
   const has = (token: string): boolean => fields.connection.includes(token);
   const upgrade = has('upgrade') && version === '1.1' ? fields.upgrade : '';
   if (upgrade !== '' && framing.kind !== 'none') throw smuggling('an upgrade with a body');
-  const head: RequestHead = {
-    method,
-    scheme,
+  return {
     authority,
-    ...where,
     headers: messageFields(fields, true),
-    version: version === '1.0' ? '1.0' : '1.1',
     framing,
     expectContinue: fields.expect !== '' && framing.kind !== 'none' && version === '1.1',
     upgrade,
-  };
-  return {
-    head,
     keepAlive: version === '1.1' ? !has('close') : has('keep-alive') && !has('close'),
     emptyBody: fields.contentLength !== undefined,
   };
@@ -191,6 +266,29 @@ function readWhere(
   const [, named = '', rest = ''] = absolute;
   if (requireAuthority(named).toLowerCase() !== authority.toLowerCase()) throw smuggling('two hosts');
   return { ...readTarget(rest.startsWith('/') ? rest : `/${rest}`), absolute: true };
+}
+
+/**
+ * The answer's head read last on a connection: services that answer alike say the same but once a second, when Date changes.
+ * What comes again byte by byte is read once, and its list of headers is the same object.
+ */
+export class KnownAnswer {
+  #text: string | undefined;
+  #method = '';
+  #answer: ReadResponse | undefined;
+
+  /** As `readResponseHead`. */
+  read(text: string, method: string): ReadResponse {
+    const known = this.#answer;
+    if (known !== undefined && text === this.#text && method === this.#method) return known;
+    const answer = readResponseHead(text, method);
+    if (answer.head.status >= 200 && text.length <= KNOWN_BYTES_MAX) {
+      this.#text = text;
+      this.#method = method;
+      this.#answer = answer;
+    }
+    return answer;
+  }
 }
 
 export interface ReadResponse {
@@ -217,13 +315,12 @@ export function readResponseHead(text: string, method: string): ReadResponse {
 }
 
 function responseHead(text: string, method: string): ReadResponse {
-  if (BAD_BYTES.test(text)) throw malformed('a control character, or a bare CR or LF');
-  const lineEnd = text.indexOf('\r\n');
-  const line = STATUS_LINE.exec(lineEnd === -1 ? text : text.slice(0, lineEnd));
+  const end = lineEnd(text, 0);
+  const line = STATUS_LINE.exec(end === text.length ? text : text.slice(0, end));
   if (line === null) throw malformed('status line');
   const version = line[1] === '0' ? '1.0' : '1.1';
   const status = Number(line[2]);
-  const fields = readFields(text, lineEnd === -1 ? text.length : lineEnd + 2, false);
+  const fields = readFields(text, end === text.length ? end : end + 2, false);
   const said = framingOf(fields, version);
   const has = (token: string): boolean => fields.connection.includes(token);
   const keepAlive = version === '1.1' ? !has('close') : has('keep-alive');
@@ -244,7 +341,6 @@ function responseHead(text: string, method: string): ReadResponse {
 /** Trailer fields. @throws GatewayError `http.malformed`, `http.smuggling`, `http.header_limit` */
 export function readTrailers(text: string): readonly Header[] {
   if (text === '') return [];
-  if (BAD_BYTES.test(text)) throw smuggling('a control character, or a bare CR or LF');
   return readFields(text, 0, true).headers;
 }
 

@@ -6,7 +6,7 @@
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { Header, RequestHead } from '../message.ts';
 import { BodyReader } from './body.ts';
-import { readRequestHead } from './head.ts';
+import { KnownFields, readRequestHead } from './head.ts';
 import { HeadBytes } from './head-bytes.ts';
 
 export interface RequestsOwner {
@@ -25,6 +25,7 @@ export class RequestReader {
   readonly #owner: RequestsOwner;
   readonly #scheme: 'http' | 'https';
   readonly #head = new HeadBytes(true);
+  readonly #known = new KnownFields();
   #body: BodyReader | undefined;
   /** `head`: between requests or inside a head; `busy`: a request was read and is not answered; `raw`: switched. */
   #state: 'head' | 'body' | 'busy' | 'raw' | 'ended' = 'head';
@@ -118,9 +119,13 @@ export class RequestReader {
     const text = this.#head.take(chunk, from);
     if (text === undefined) return chunk.length;
     const { end } = this.#head;
-    const { head, keepAlive, emptyBody } = readRequestHead(text, this.#scheme);
-    this.#body = head.framing.kind === 'none' ? undefined : new BodyReader(head.framing, this.#owner);
-    this.#state = this.#body === undefined ? 'busy' : 'body';
+    const { head, keepAlive, emptyBody } = readRequestHead(text, this.#scheme, this.#known);
+    const { framing } = head;
+    if (framing.kind !== 'none') {
+      this.#body ??= new BodyReader(this.#owner);
+      this.#body.begin(framing);
+    }
+    this.#state = framing.kind === 'none' ? 'busy' : 'body';
     this.#owner.request(head, keepAlive, emptyBody);
     return end;
   }

@@ -4,8 +4,8 @@
  */
 import { GatewayError } from '@sallyport/core';
 import type { Header, ResponseHead } from '../message.ts';
-import { BodyReader } from './body.ts';
-import { type ReadResponse, readResponseHead } from './head.ts';
+import { type BodyOwner, BodyReader } from './body.ts';
+import { KnownAnswer, type ReadResponse } from './head.ts';
 import { HeadBytes } from './head-bytes.ts';
 
 export interface ResponsesOwner {
@@ -26,10 +26,11 @@ export interface ResponsesOwner {
 const INFORMED_MAX = 32;
 const NOTHING: readonly Header[] = Object.freeze([]);
 
-export class ResponseReader {
+export class ResponseReader implements BodyOwner {
   readonly #owner: ResponsesOwner;
   readonly #head = new HeadBytes(false);
-  #body: BodyReader | undefined;
+  readonly #body = new BodyReader(this);
+  readonly #known = new KnownAnswer();
   #state: 'idle' | 'head' | 'body' | 'raw' | 'broken' = 'idle';
   #method = '';
   #informed = 0;
@@ -67,11 +68,8 @@ export class ResponseReader {
     switch (this.#state) {
       case 'head':
         return this.#readHead(chunk, at);
-      case 'body': {
-        const body = this.#body as BodyReader;
-        const end = body.read(chunk, at);
-        return end;
-      }
+      case 'body':
+        return this.#body.read(chunk, at);
       case 'raw':
         this.#owner.rawBytes(at === 0 ? chunk : chunk.subarray(at));
         return undefined;
@@ -88,7 +86,7 @@ export class ResponseReader {
     const text = this.#head.take(chunk, at);
     if (text === undefined) return chunk.length;
     const { end } = this.#head;
-    const answer = readResponseHead(text, this.#method);
+    const answer = this.#known.read(text, this.#method);
     const { head } = answer;
     if (head.status === 101) {
       this.#state = 'raw';
@@ -103,22 +101,26 @@ export class ResponseReader {
   #begin(head: ResponseHead, answer: ReadResponse): void {
     const none = head.framing.kind === 'none';
     this.#state = none ? 'idle' : 'body';
-    if (!none)
-      this.#body = new BodyReader(head.framing, {
-        bodyBytes: (bytes) => this.#owner.bodyBytes(bytes),
-        bodyEnd: (trailers) => {
-          if (this.#state === 'body') this.#state = 'idle';
-          this.#owner.bodyEnd(trailers);
-        },
-      });
+    if (!none) this.#body.begin(head.framing);
     this.#owner.answered(head, answer);
     if (none) this.#owner.bodyEnd(NOTHING);
+  }
+
+  /** Of the body's reader. */
+  bodyBytes(bytes: Buffer): void {
+    this.#owner.bodyBytes(bytes);
+  }
+
+  /** Of the body's reader. */
+  bodyEnd(trailers: readonly Header[]): void {
+    if (this.#state === 'body') this.#state = 'idle';
+    this.#owner.bodyEnd(trailers);
   }
 
   /** The connection is at its end. */
   closed(): void {
     if (this.#state === 'idle' || this.#state === 'broken' || this.#state === 'raw') return;
-    if (this.#state === 'body' && this.#body?.closed() === true) return;
+    if (this.#state === 'body' && this.#body.closed()) return;
     this.#fail(new GatewayError('http.upstream', { reason: 'ended in the middle' }));
   }
 

@@ -8,9 +8,12 @@ import { hasControl, isToken } from '../fields.ts';
 import type { BodyFraming, Header } from '../message.ts';
 import { STATUS_CODES } from './status.ts';
 
+/** White space and controls; nothing wider than Latin-1 may be cut to it. */
+const NOT_IN_TARGET = /[\0-\x20\x7f]|[^\0-\xff]/;
 const CONTROL_OR_WIDE = /[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]/;
 
-function fieldLines(headers: readonly Header[]): string {
+/** Each with its CRLF. @throws GatewayError `http.malformed` for what cannot be written on one line */
+export function fieldLines(headers: readonly Header[]): string {
   let text = '';
   for (const [name, value] of headers) {
     if (CONTROL_OR_WIDE.test(value) || !isToken(name))
@@ -18,6 +21,26 @@ function fieldLines(headers: readonly Header[]): string {
     text += `${name}: ${value}\r\n`;
   }
   return text;
+}
+
+/**
+ * Header lines as they were written last on a connection: of the very same fields they are the same again. Fields are compared
+ * as objects: what reads and changes them makes new ones for what is new.
+ */
+export class KnownLines {
+  #headers: readonly Header[] = [];
+  #text = '';
+
+  of(headers: readonly Header[]): string {
+    const known = this.#headers;
+    let same = headers.length === known.length;
+    for (let i = 0; same && i < headers.length; i++) same = headers[i] === known[i];
+    if (!same) {
+      this.#text = fieldLines(headers);
+      this.#headers = headers;
+    }
+    return this.#text;
+  }
 }
 
 function framingLine(framing: BodyFraming, emptyBody: boolean): string {
@@ -35,6 +58,7 @@ function framingLine(framing: BodyFraming, emptyBody: boolean): string {
 
 /**
  * @param more lines of the connection's own (`connection: upgrade`), each with its CRLF
+ * @param known of the connection it is for
  * @throws GatewayError `http.malformed` for what cannot be written on one line
  */
 export function encodeRequestHead(
@@ -47,27 +71,31 @@ export function encodeRequestHead(
   framing: BodyFraming,
   emptyBody: boolean,
   more = '',
+  known?: KnownLines,
 ): Buffer {
-  const { method, target, authority } = request;
-  if (!isToken(method) || hasControl(target) || /[ \t]/.test(target) || hasControl(authority))
+  const { method, target, authority, headers } = request;
+  if (!isToken(method) || NOT_IN_TARGET.test(target) || hasControl(authority))
     throw new GatewayError('http.malformed', { reason: 'request line' });
+  const lines = known === undefined ? fieldLines(headers) : known.of(headers);
   return Buffer.from(
-    `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n${fieldLines(request.headers)}${framingLine(framing, emptyBody)}${more}\r\n`,
+    `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n${lines}${framingLine(framing, emptyBody)}${more}\r\n`,
     'latin1',
   );
 }
 
 const lengthLine = (said: string): string => (said === '' ? '' : `content-length: ${said}\r\n`);
 
-/** @param saidLength a Content-Length that describes a body that does not follow (HEAD, 304); '' = nothing is said */
-export function encodeResponseHead(
+/**
+ * A head of an answer whose fields are lines already (`fieldLines`), as Latin-1 text.
+ * @param saidLength a Content-Length that describes a body that does not follow (HEAD, 304); '' = nothing is said
+ */
+export function responseHeadText(
   status: number,
-  headers: readonly Header[],
+  lines: string,
   framing: BodyFraming | { readonly kind: 'until-close' },
   more = '',
   saidLength?: string,
-): Buffer {
-  const line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+): string {
   const length =
     framing.kind === 'until-close'
       ? ''
@@ -78,8 +106,17 @@ export function encodeResponseHead(
           : status === 204 || status < 200 || status === 304
             ? ''
             : 'content-length: 0\r\n';
-  return Buffer.from(`${line}${fieldLines(headers)}${length}${more}\r\n`, 'latin1');
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines}${length}${more}\r\n`;
 }
+
+/** @param saidLength as for `responseHeadText` @throws GatewayError `http.malformed` for what cannot be written on one line */
+export const encodeResponseHead = (
+  status: number,
+  headers: readonly Header[],
+  framing: BodyFraming | { readonly kind: 'until-close' },
+  more = '',
+  saidLength?: string,
+): Buffer => Buffer.from(responseHeadText(status, fieldLines(headers), framing, more, saidLength), 'latin1');
 
 const CRLF = Buffer.from('\r\n');
 const LAST = Buffer.from('0\r\n\r\n');

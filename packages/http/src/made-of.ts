@@ -1,0 +1,31 @@
+/**
+ * What was made of a list of headers, kept with the list: a client's requests on one connection have the same fields again and
+ * again, read once into one list (see `KnownFields`), and what is made of them is made once, too.
+ * Refuses to know what is made.
+ */
+import type { Header, RequestHead } from './message.ts';
+
+export class MadeOf {
+  readonly headers: readonly Header[];
+  readonly #made = new Map<unknown, unknown>();
+
+  constructor(headers: readonly Header[]) {
+    this.headers = headers;
+  }
+
+  /** @param make pure, and a constant of its module: it names what it makes */
+  of<V>(make: (headers: readonly Header[]) => V): V {
+    let made = this.#made.get(make) as V | undefined;
+    if (made === undefined) {
+      made = make(this.headers);
+      this.#made.set(make, made);
+    }
+    return made;
+  }
+}
+
+/** The same value for requests with the same list of headers. @param make as `MadeOf.of` */
+export function madeOf<V>({ headers, made }: RequestHead, make: (headers: readonly Header[]) => V): V {
+  // A request that was given other headers has no share in what was made of its old ones.
+  return made?.headers === headers ? made.of(make) : make(headers);
+}
