@@ -2,7 +2,7 @@
  * The client's side of an HTTP/2 connection: each stream is a request of its own. Counts what a client takes back, since work
  * that nobody waits for is the cheapest attack there is. RFC 9113.
  */
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Session, ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import {
   BytesDuplex,
@@ -12,6 +12,8 @@ import {
   H2_NO_ERROR,
   type Header,
   http2Fields,
+  http2Lines,
+  KnownHttp2Fields,
   openHttp2Server,
   type RequestHead,
   type ResponseFraming,
@@ -28,6 +30,8 @@ export interface Http2Owner {
 }
 
 const WINDOW_MS = 10_000;
+/** Answers up to this size are gathered with their head. */
+const JOINED_BYTES_MAX = 16 * 1024;
 
 export class Http2Client {
   readonly #owner: Http2Owner;
@@ -35,6 +39,7 @@ export class Http2Client {
   readonly #stream: BytesDuplex;
   readonly #session: ServerHttp2Session;
   readonly #open = new Set<Http2Answer>();
+  readonly #known = new KnownHttp2Fields();
   #resets = 0;
   #windowStart = 0;
   #leaving = false;
@@ -76,12 +81,14 @@ export class Http2Client {
   }
 
   #request(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    // Taken back in the very read that brought it: nobody waits for it, and it counts.
+    if (stream.destroyed || stream.aborted) return this.#tookBack();
     const answer: Http2Answer = new Http2Answer(stream, () => this.#over(answer));
     this.#open.add(answer);
     this.#owner.idle(false);
     let head: RequestHead;
     try {
-      head = readHttp2Request(raw, (flags & H2_FLAG_END_STREAM) !== 0);
+      head = readHttp2Request(raw, (flags & H2_FLAG_END_STREAM) !== 0, this.#known);
     } catch (error) {
       this.#owner.malformed(error instanceof GatewayError ? error : new GatewayError('http.malformed'), answer);
       return;
@@ -116,6 +123,11 @@ class Http2Answer implements ClientStream {
   #method = '';
   #trailers: readonly Header[] = [];
   #requestTrailers: readonly Header[] = [];
+  /** A head that has not left, and what follows it at once. */
+  #lead: readonly string[] | undefined;
+  #parts: Buffer[] = [];
+  #gathered = 0;
+  #hearsDrain = false;
   #answered = false;
   #over = false;
   tookBack = false;
@@ -129,10 +141,6 @@ class Http2Answer implements ClientStream {
       this.gone();
     });
     stream.on('close', () => this.gone());
-    stream.on('drain', () => this.#sink?.drained());
-    stream.on('wantTrailers', () => {
-      if (!stream.destroyed) stream.sendTrailers(http2Fields(this.#trailers) as Record<string, string>);
-    });
   }
 
   serve(sink: RequestSink, head: RequestHead): void {
@@ -153,6 +161,7 @@ class Http2Answer implements ClientStream {
   gone(): void {
     if (this.#over) return;
     this.#over = true;
+    this.tookBack ||= this.#stream.aborted;
     const sink = this.#sink;
     this.#sink = undefined;
     if (!this.#answered) sink?.gone();
@@ -171,29 +180,74 @@ class Http2Answer implements ClientStream {
     const stream = this.#stream;
     if (stream.destroyed) return;
     const length = framing.kind === 'length' ? String(framing.bytes) : framing.kind === 'none' ? saidLength : undefined;
-    const fields = {
-      ...http2Fields(headers),
-      ...(length === undefined ? {} : { 'content-length': length }),
-      ':status': status,
-    };
-    const endStream = framing.kind === 'none';
-    stream.respond(fields, { endStream, waitForTrailers: !endStream });
+    const lines = http2Lines(status, headers, length);
+    if (framing.kind === 'none') stream.respond(lines, { endStream: true });
+    else this.#lead = lines;
   }
 
+  /** What follows at once is gathered: an answer that is whole by then needs no turn for trailers it has not. */
   body(bytes: Uint8Array): boolean {
     const stream = this.#stream;
-    return stream.destroyed || this.#method === 'HEAD' ? true : stream.write(Buffer.from(bytes));
+    if (stream.destroyed || this.#method === 'HEAD') return true;
+    if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
+      this.#parts.push(Buffer.from(bytes));
+      this.#gathered += bytes.length;
+      return true;
+    }
+    this.flush();
+    return this.#write(Buffer.from(bytes));
   }
 
   flush(): void {
-    // Frames leave by themselves.
+    const lead = this.#lead;
+    const stream = this.#stream;
+    if (lead === undefined || stream.destroyed) return;
+    this.#lead = undefined;
+    stream.on('wantTrailers', () => {
+      if (!stream.destroyed) stream.sendTrailers(http2Fields(this.#trailers) as Record<string, string>);
+    });
+    if (this.#respond(lead, { waitForTrailers: true }) && this.#gathered > 0) this.#write(this.#taken());
+  }
+
+  /** A head that HTTP/2 cannot say ends its stream, as an answer that cannot be completed does. */
+  #respond(lead: readonly string[], options: ServerStreamResponseOptions): boolean {
+    try {
+      this.#stream.respond(lead, options);
+      return true;
+    } catch {
+      this.reset();
+      return false;
+    }
+  }
+
+  #write(bytes: Buffer): boolean {
+    const room = this.#stream.write(bytes);
+    if (!room && !this.#hearsDrain) {
+      this.#hearsDrain = true;
+      this.#stream.on('drain', () => this.#sink?.drained());
+    }
+    return room;
+  }
+
+  #taken(): Buffer {
+    const parts = this.#parts;
+    this.#parts = [];
+    this.#gathered = 0;
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
   }
 
   end(trailers: readonly Header[]): void {
     this.#answered = true;
     this.#trailers = trailers;
     const stream = this.#stream;
-    if (!stream.destroyed && !stream.writableEnded) stream.end();
+    if (trailers.length > 0) this.flush();
+    const lead = this.#lead;
+    this.#lead = undefined;
+    if (!stream.destroyed && !stream.writableEnded) {
+      if (lead === undefined) stream.end();
+      else if (this.#gathered === 0) this.#respond(lead, { endStream: true });
+      else if (this.#respond(lead, {})) stream.end(this.#taken());
+    }
     // A request whose answer came first is not read to its end.
     if (!stream.readableEnded) stream.resume();
   }

@@ -24,6 +24,8 @@ export {
 export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';
 export {
   http2Fields,
+  http2Lines,
+  KnownHttp2Fields,
   type ReadHttp2Response,
   readHttp2Request,
   readHttp2Response,

@@ -18,7 +18,7 @@ const malformed = (reason: string): GatewayError => new GatewayError('http.malfo
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
 const DIGITS = /^[0-9]{1,15}$/;
 
-interface Fields {
+export interface Http2ReadFields {
   readonly pseudo: Map<string, string>;
   readonly headers: Header[];
   host: string | undefined;
@@ -27,8 +27,8 @@ interface Fields {
 }
 
 /** @param raw names and values in turn, as node:http2 gives them */
-function readFields(raw: readonly string[]): Fields {
-  const fields: Fields = { pseudo: new Map(), headers: [], host: undefined, length: undefined, expect: '' };
+function readFields(raw: readonly string[]): Http2ReadFields {
+  const fields: Http2ReadFields = { pseudo: new Map(), headers: [], host: undefined, length: undefined, expect: '' };
   if (raw.length / 2 > LIMITS.httpHeadersMax + 4) throw new GatewayError('http.header_limit', { reason: 'count' });
   const cookies: string[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
@@ -70,13 +70,50 @@ function framingOf(length: string | undefined, ended: boolean): BodyFraming {
 }
 
 /**
+ * The fields read last on a connection: of a request that says the same but its method and path they are what they were, and
+ * their list is the same object.
+ */
+export class KnownHttp2Fields {
+  #raw: readonly string[] = [];
+  #fields: Http2ReadFields | undefined;
+
+  /** @throws as `readHttp2Request` */
+  read(raw: readonly string[]): Http2ReadFields {
+    const known = this.#fields;
+    if (known !== undefined && this.#isKnown(raw)) return known;
+    const fields = readFields(raw);
+    this.#raw = raw;
+    this.#fields = fields;
+    return fields;
+  }
+
+  #isKnown(raw: readonly string[]): boolean {
+    const known = this.#raw;
+    if (raw.length !== known.length) return false;
+    for (let at = 0; at < raw.length; at += 2) {
+      const name = raw[at];
+      if (name !== known[at]) return false;
+      if (raw[at + 1] !== known[at + 1] && name !== ':path' && name !== ':method') return false;
+    }
+    return true;
+  }
+}
+
+/** A pseudo-field as it came; each stands once at most, which is looked at where all fields are read. */
+function pseudoOf(raw: readonly string[], name: string): string | undefined {
+  for (let at = 0; at + 1 < raw.length; at += 2) if (raw[at] === name) return (raw[at + 1] as string).trim();
+  return undefined;
+}
+
+/**
  * @param ended the stream has no body
+ * @param known of the connection it came on
  * @throws GatewayError `http.malformed`, `http.smuggling`, `http.header_limit`
  */
-export function readHttp2Request(raw: readonly string[], ended: boolean): RequestHead {
-  const fields = readFields(raw);
+export function readHttp2Request(raw: readonly string[], ended: boolean, known?: KnownHttp2Fields): RequestHead {
+  const fields = known === undefined ? readFields(raw) : known.read(raw);
   const { pseudo, host } = fields;
-  const method = pseudo.get(':method') ?? '';
+  const method = pseudoOf(raw, ':method') ?? '';
   if (!isToken(method) || method.length > 32) throw malformed('method');
   if (pseudo.has(':protocol')) throw new GatewayError('http.upgrade_refused');
   const authority = requireAuthority(pseudo.get(':authority') ?? host ?? '');
@@ -95,7 +132,7 @@ export function readHttp2Request(raw: readonly string[], ended: boolean): Reques
   } as const;
   if (method === 'CONNECT') return { ...common, target: authority, path: '', query: '' };
   if (pseudo.get(':scheme') !== 'https') throw malformed('scheme');
-  const target = pseudo.get(':path') ?? '';
+  const target = pseudoOf(raw, ':path') ?? '';
   if (!target.startsWith('/')) throw malformed('request target');
   return { ...common, ...readTarget(target) };
 }
@@ -143,4 +180,24 @@ export function http2Fields(headers: readonly Header[]): Record<string, string |
     else fields[name] = known === undefined ? value : `${String(known)}, ${value}`;
   }
   return fields;
+}
+
+/** Head of an answer as node:http2 takes it without making an object of it: names and values in turn. */
+export function http2Lines(status: number, headers: readonly Header[], length: string | undefined): readonly string[] {
+  const lines: string[] = [':status', String(status)];
+  for (const [name, value] of headers) {
+    if (HOP_BY_HOP.has(name)) continue;
+    // node:http2 wants one value for each name but Set-Cookie.
+    const at = name === 'set-cookie' ? -1 : placeOf(name, lines);
+    if (at === -1) lines.push(name, value);
+    else lines[at] = `${lines[at]}, ${value}`;
+  }
+  if (length !== undefined) lines.push('content-length', length);
+  return lines;
+}
+
+/** Where the value of a name stands; -1 where it has none yet. */
+function placeOf(name: string, lines: readonly string[]): number {
+  for (let at = 0; at < lines.length; at += 2) if (lines[at] === name) return at + 1;
+  return -1;
 }
