@@ -46,7 +46,7 @@ export class Database implements OnModuleDestroy {
   /**
    * One statement by itself, past Prisma, whose own work on it costs more CPU than the statement: for what every sign-in and
    * every token exchange waits for. Values come as the driver reads them; nothing watched may change in it.
-   * @throws what `sqlStateOf` reads when the database refuses
+   * @throws the driver’s error, whose `code` is the SQLSTATE; ADR 0040
    */
   async run<Row extends object>(statement: Prisma.Sql): Promise<{ readonly rows: Row[]; readonly count: number }> {
     const tx = ambient.getStore()?.agreed?.tx;
