@@ -90,14 +90,14 @@ async function inTurn(
   for (let round = 0; round < rounds; round++) {
     const elapsed = performance.now() - began;
     if (round > 0 && elapsed + elapsed / round > SECTION_MS_MAX) {
-      failed.push(`${what}: ${round} of ${rounds} rounds, for want of time`);
+      failed.push(`FEWER    ${what}: ${round} of ${rounds} rounds, for want of time`);
       break;
     }
     for (const way of round % 2 === 0 ? ways : ways.toReversed()) {
       try {
         (all[way.name] ??= []).push(await measure(way));
       } catch (error) {
-        const line = `${what}, ${way.name}: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`;
+        const line = `FAILED   ${what}, ${way.name}: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`;
         if (!failed.includes(line)) failed.push(line);
       }
     }
@@ -114,7 +114,7 @@ const rate = (mb: number) => (seconds: number, direct: number | undefined) =>
 export interface SshReport {
   readonly machine: string;
   readonly rows: readonly Row[];
-  /** What could not be measured, and why. */
+  /** What could not be measured, or less often than was meant, and why: a line each. */
   readonly failed: readonly string[];
 }
 
@@ -146,7 +146,7 @@ export async function benchSsh(
         ...sessionRows(await measureSessions(bench, ours.find(({ name }) => name === PLAIN)!, plan.idle, plan.active)),
       );
     } catch (error) {
-      failed.push(`sessions: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`);
+      failed.push(`FAILED   sessions: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`);
     }
     await bench.renew();
     const big = path.join(dir, 'big');
@@ -341,6 +341,6 @@ export function renderSsh({ rows, machine, failed }: SshReport): string {
     `| | ${names.join(' | ')} | aim |`,
     `|---${'|---'.repeat(names.length)}|---|`,
     ...lines,
-    ...failed.map((line) => `FAILED   ${line}`),
+    ...failed,
   ].join('\n');
 }
