@@ -132,13 +132,13 @@ describe('what cannot be put together is cut', () => {
   });
 });
 
-test('a value over lines of one event', () => {
+test.each([[undefined], [[{ path: 'token' }]]])('a value over lines of one event, with streams %j', (streams) => {
   for (const data of ['4111 1111', '4111 11112222', 'ada.lovelace@example.com']) {
     const whole = data.startsWith('4111') ? '4111 1111 1111 1111' : data;
     for (let at = 1; at < whole.length; at++) {
       const masker = openBodyMasker(
         { ...MASKS, json: [] },
-        { contentType: 'text/event-stream', contentEncoding: '' },
+        { contentType: 'text/event-stream', contentEncoding: '', ...(streams === undefined ? {} : { streams }) },
       ) as BodyMasker;
       const event = `data: to ${whole.slice(0, at)}\ndata: ${whole.slice(at)} end\n\ndata: next\n\n`;
       const out = Buffer.from(masker.push(Buffer.from(event))).toString();

@@ -61,6 +61,28 @@ const CODINGS = [
 ] as const;
 
 describe('answers', () => {
+  test('a text in pieces is masked as one where the resource says where they stand, and each event comes at once', async () => {
+    const event = (token: string): string => `data: ${JSON.stringify({ token })}\n\n`;
+    let more: ((text: string) => void) | undefined;
+    const { client } = await gatewayTo(
+      (_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        more = (text) => void (text === '' ? response.end() : response.write(text));
+        response.write(event('Hello, ada@exa'));
+      },
+      MASKS,
+      { streams: [{ path: 'token' }] },
+    );
+    client.send(`GET ${PREFIX}/x HTTP/1.1\r\nhost: a\r\n${SIGNED}connection: close\r\n\r\n`);
+    await expect.poll(() => client.bytes.toString(), { timeout: 20_000 }).toContain('data: {"token":"Hello, "}');
+    more?.(event('mple.com, bye'));
+    await expect.poll(() => client.bytes.toString(), { timeout: 20_000 }).toContain('data: {"token":"a***@e***.com, ');
+    more?.('');
+    await client.closed();
+    expect(client.bytes.toString()).toContain('bye');
+    expect(client.bytes.toString()).not.toContain('exa');
+  });
+
   test.each(CODINGS)('JSON in coding "%s" is masked, and recorded as the client saw it', async (name, code, decode) => {
     const body = '{"ssn":"078-05-1120","mail":"ada@example.com","n":[1,2]}';
     const { client, gateway } = await gatewayTo(

@@ -105,6 +105,12 @@ export const BODIES: readonly BodyRow[] = [
     shows: 'end',
   },
   {
+    name: 'events behind a byte order mark',
+    type: 'text/event-stream',
+    body: `\u{feff}data: {"ssn":"${SSN}","end":1}\n\n`,
+    shows: '"end":1',
+  },
+  {
     name: 'events that bring a text in pieces',
     type: 'text/event-stream',
     body: `${Array.from(`${MAIL} and ${CARD} end`, (content) => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`).join('')}data: [DONE]\n\n`,
@@ -143,7 +149,7 @@ export const BODIES: readonly BodyRow[] = [
   {
     name: 'character references in a part',
     type: 'multipart/mixed; boundary=b',
-    body: `--b\r\ncontent-type: text/html\r\n\r\n${MAIL.replace('@', '&#x00040')}&amp;end\r\n--b--\r\n`,
+    body: `--b\r\ncontent-type: text/html\r\n\r\n${MAIL.replace('@', '&#x00040;')}&amp;end\r\n--b--\r\n`,
     shows: '&amp;end',
     never: ['lovelace&#x'],
   },

@@ -86,6 +86,11 @@ const KINDS: readonly {
       ': a***@e***.com\nevent: x\nid: 1\ndata: {"ssn":"[redacted]",\ndata: "mail":"a***@e***.com"}\n\ndata: plain b***@e***.com\r\n\r\ndata: [DONE]\r\rdata: {"ssn":',
     masks: BOTH,
   },
+  {
+    type: 'text/event-stream',
+    body: '\u{feff}data: {"ssn":"1"}\n\n\u{feff}data: {"x":"1"}\n\n',
+    shown: '\u{feff}data: {"ssn":"[redacted]"}\n\n\u{feff}data: {"x":"1"}\n\n',
+  },
 ];
 const CODINGS = [
   { name: '', code: (bytes: Buffer) => bytes, decode: (bytes: Buffer) => bytes },

@@ -28,6 +28,7 @@ export class EventStream implements BodyMasker {
   readonly #lines = new LineSplitter();
   #event: Line[] = [];
   #eventBytes = 0;
+  #isFirst = true;
   #out: Uint8Array[] = [];
 
   constructor(masks: JsonMaskerOptions, texts?: JoinedTexts<string>) {
@@ -65,8 +66,15 @@ export class EventStream implements BodyMasker {
     if (last === undefined) this.#out.push(Uint8Array.from(end));
     else last.end = Buffer.concat([last.end, end]);
   }
-  #line(text: Uint8Array, end: Uint8Array): void {
+  #line(line: Uint8Array, end: Uint8Array): void {
     if (this.failed !== undefined) return;
+    let text = line;
+    // Readers pass over one at the very beginning.
+    if (this.#isFirst && text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) {
+      this.#out.push(Uint8Array.from(text.subarray(0, 3)));
+      text = text.subarray(3);
+    }
+    this.#isFirst = false;
     this.#event.push({ text: Uint8Array.from(text), end: Uint8Array.from(end) });
     this.#eventBytes += text.length + end.length;
     if (text.length === 0) this.#flush();

@@ -6,7 +6,7 @@
 import { LIMITS } from '@sallyport/core';
 import { createStreamMasker, JsonMasker, type JsonMaskerOptions, JsonPlan, type StreamMasker } from '@sallyport/mask';
 import { type HttpTextStream, type JsonStep, type MaskSet, parseJsonPath } from '@sallyport/model';
-import { maskMessage } from './message-text.ts';
+import { maskLines } from './message-text.ts';
 
 /** One message to be sent, and what goes with it (an event's name). */
 export interface JoinedMessage<C> {
@@ -105,9 +105,10 @@ export class JoinedTexts<C> {
   mask(data: Uint8Array, name: string, context: C): ShownMessage<C> | undefined {
     const document = parsed(data);
     if (document === undefined) {
-      // A document to others perhaps: it could hold a piece.
-      if (/^\s*[{[]/.test(Buffer.from(data.subarray(0, 64)).toString('latin1')) && !isDone(data)) return undefined;
-      const shown = maskMessage(data, this.#masks);
+      // A document to others perhaps, also behind a byte order mark: it could hold a piece.
+      const first = data.find((byte) => byte > 32);
+      if ((first === 123 || first === 91 || first === 0xef) && !isDone(data)) return undefined;
+      const shown = maskLines(data, this.#masks);
       return shown === undefined ? undefined : { before: isDone(data) ? this.end() : [], data: shown };
     }
     const pieces = this.#paths.map((path, i) => piecesOf(document, path, i));
