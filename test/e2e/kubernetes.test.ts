@@ -3,7 +3,15 @@
  * Machines without kubectl or a built kube-apiserver leave these out by name (`node scripts/test-kubernetes.ts`).
  */
 import path from 'node:path';
-import { type Cluster, clusterMissing, kubectls, type Ran, run, startCluster } from '@sallyport/testkit';
+import {
+  type Cluster,
+  kubernetesClients as clients,
+  clusterMissing,
+  kubectls,
+  type Ran,
+  run,
+  startCluster,
+} from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { accessToken, restClient } from '../../scripts/stack/rest.ts';
 import { type Cli, openCli } from './cli-process.ts';
@@ -221,4 +229,29 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
     expect(ms).toBeLessThanOrEqual(1_000);
     await grant(['read', 'write', 'exec', 'forward']);
   }, 180_000);
+
+  test.skipIf(clients.helm === '')('helm finds its way by the same kubeconfig', async () => {
+    await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));
+    const ran = await run(clients.helm, ['--kubeconfig', config, '-n', 'shop', 'list', '-o', 'json'], {
+      env: cli.env as Record<string, string>,
+      timeoutMs: 60_000,
+    });
+    expect(ran, ran.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(ran.stdout.toString())).toEqual([]);
+  });
+
+  test.skipIf(clients.python === '')('so does the client library of Python', async () => {
+    await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));
+    const program = `
+import sys
+from kubernetes import client, config
+config.load_kube_config(sys.argv[1])
+print([pod.metadata.name for pod in client.CoreV1Api().list_namespaced_pod('shop').items])`;
+    const ran = await run(clients.python, ['-c', program, config], {
+      env: cli.env as Record<string, string>,
+      timeoutMs: 60_000,
+    });
+    expect(ran, ran.stderr).toMatchObject({ code: 0 });
+    expect(ran.stdout.toString()).toContain('web');
+  });
 });
