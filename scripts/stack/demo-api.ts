@@ -34,15 +34,7 @@ export async function startDemoApi(dir: string, database: DemoDatabase, port: nu
   const keyFile = path.join(dir, 'api.key');
   if (!existsSync(keyFile)) writeFileSync(keyFile, randomBytes(24).toString('base64url'), { mode: 0o600 });
   const apiKey = readFileSync(keyFile, 'utf8').trim();
-  const pool = new pg.Pool({
-    host: database.server.host,
-    port: database.server.port,
-    user: database.username,
-    password: database.password,
-    database: database.database,
-    ssl: { ca: database.ca },
-    max: 4,
-  });
+  const pool = new pg.Pool({ ...(await ownRole(database)), ssl: { ca: database.ca }, max: 4 });
   pool.on('error', () => undefined);
   const server = https.createServer({ cert: certificate.chain, key: certificate.key }, (request, response) => {
     void serve(request, pool, apiKey).then(
@@ -64,6 +56,28 @@ export async function startDemoApi(dir: string, database: DemoDatabase, port: nu
       await pool.end();
     },
   };
+}
+
+/** A role of its own, anew at each start: rotating what Sallyport's sessions use is nothing to it. */
+async function ownRole(database: DemoDatabase): Promise<pg.ClientConfig> {
+  const at = { host: database.server.host, port: database.server.port, database: database.database };
+  const password = randomBytes(18).toString('base64url');
+  const admin = new pg.Client({
+    ...at,
+    user: 'postgres',
+    password: database.server.password,
+    ssl: { ca: database.ca },
+  });
+  await admin.connect();
+  try {
+    const { rowCount } = await admin.query(`select from pg_roles where rolname = 'payments_api'`);
+    if (rowCount === 0) await admin.query('create role payments_api');
+    await admin.query(`alter role payments_api login password '${password}'`);
+    await admin.query('grant select, insert on customers, payments to payments_api');
+  } finally {
+    await admin.end();
+  }
+  return { ...at, user: 'payments_api', password };
 }
 
 function send(response: ServerResponse, { status, body }: Answer): void {

@@ -138,12 +138,18 @@ async function play(
     promise(one.code === 0, `${one.out}${one.err}`);
     promise(readFileSync(path.join(work, 'uploaded.txt'), 'utf8') === 'All is well.\n', 'the file is another');
     const session = await lastSession(tour);
-    const { items } = await admin.call<{ items: { text: string; verdict: string }[] }>(
-      'GET',
-      `/v1/sessions/${session}/statements`,
+    // The record follows what it tells of by a moment.
+    const upload = await eventually(
+      async () => {
+        const { items } = await admin.call<{ items: { text: string; verdict: string }[] }>(
+          'GET',
+          `/v1/sessions/${session}/statements`,
+        );
+        return items.find(({ text }) => /sftp (write|open).*uploaded\.txt/.test(text));
+      },
+      20_000,
+      'the upload on the trail',
     );
-    const upload = items.find(({ text }) => /sftp (write|open).*uploaded\.txt/.test(text));
-    promise(upload !== undefined, `not on the trail: ${JSON.stringify(items)}`);
     return `${upload.verdict}: ${upload.text}`;
   });
   await step('a shell is filmed, and the film can be played', async () => {
