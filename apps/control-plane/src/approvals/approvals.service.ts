@@ -26,7 +26,7 @@ import { type ApprovalFilter, type ApprovalView, type Names, showApproval } from
 import { ApprovalsRepository, type RequestWithVotes } from './approvals.repository.ts';
 import { type Approver, answerableBy, isAnswerable, isVisible, ownedBy } from './inbox.ts';
 import { Seats } from './seats.service.ts';
-import { seatOf, seatsTaken, tally } from './tally.ts';
+import { seatOf, seatsTaken, tally, wasAsked } from './tally.ts';
 import { type GivenTerms, readTerms } from './terms.ts';
 
 const LOST = 'the agent that held the statement was started anew: it did not run';
@@ -262,8 +262,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     await this.database.transaction(async (tx) => {
       const { row, approver } = await this.#locked(tx, caller, id);
       const voted = row.votes.some((vote) => vote.principalId === caller.principal.id);
-      if (!voted && seatOf(row, approver.voter) === undefined)
-        throw new GatewayError('approval.not_yours', { approval: id });
+      if (!voted && !wasAsked(row, approver.voter)) throw new GatewayError('approval.not_yours', { approval: id });
       if (row.state !== 'approved' || row.scope !== 'shape' || (row.grantUntil?.getTime() ?? 0) <= this.clock.nowMs())
         throw new GatewayError('approval.shape', { approval: id, state: row.state });
       await this.repository.finish(tx, id, { state: 'revoked', revokedAt: this.clock.now() });
@@ -329,7 +328,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     const { id, kind } = caller.principal;
     const groups = await this.repository.groupsOf(caller.projectId, id);
     const seats = kind === 'person' ? await this.seats.seatsOf(caller, tx) : [];
-    return { voter: { id, kind, groups, seats }, groups, seats };
+    const givenAway = await this.seats.givenBy(caller, tx);
+    return { voter: { id, kind, groups, seats, givenAway }, groups, seats, givenAway };
   }
 
   async #names(rows: readonly RequestWithVotes[]): Promise<Names> {

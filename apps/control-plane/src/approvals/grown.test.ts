@@ -203,6 +203,29 @@ describe('seats', () => {
     expect((await approve(id, 'ben')).body).toMatchObject({ state: 'approved' });
   });
 
+  test('who handed their seat over answers no more, goes on seeing the request, and may take it back', async () => {
+    const { id } = await ask();
+    await post('ana', `/v1/approvals/${id}/delegate`, { to: 'dora' });
+    expect(await inbox('ana')).not.toContain(id);
+    expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.not_yours' });
+    expect((await post('ana', `/v1/approvals/${id}/deny`, { reason: 'too late' })).body).toMatchObject({
+      code: 'approval.not_yours',
+    });
+    expect((await plane.call('GET', `/v1/approvals/${id}`, undefined, tokens['ana'])).status).toBe(200);
+    expect((await post('ana', `/v1/approvals/${id}/delegate`, { to: 'ana' })).status).toBe(200);
+    expect((await approve(id, 'dora')).body).toMatchObject({ code: 'approval.not_yours' });
+    expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved' });
+  });
+
+  test('a seat that is with somebody who may answer no more is its owner’s again', async () => {
+    const { id } = await ask();
+    await plane.call('POST', '/v1/principals', { name: 'fay', kind: 'person', roles: ['approver'] });
+    expect((await post('ana', `/v1/approvals/${id}/delegate`, { to: 'fay' })).status).toBe(200);
+    expect((await approve(id, 'ana')).body).toMatchObject({ code: 'approval.not_yours' });
+    await plane.call('PATCH', '/v1/principals/fay', { disabled: true });
+    expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved' });
+  });
+
   test('two seats in one hand are one person', async () => {
     const { id } = await ask({ approval: { ...SPEC, count: 2 } });
     await post('ana', `/v1/approvals/${id}/delegate`, { to: 'dora' });
@@ -231,6 +254,8 @@ describe('seats', () => {
     expect(made.status, JSON.stringify(made.body)).toBe(201);
     const { id } = await ask();
     expect(await inbox('eve')).toContain(id);
+    expect(await inbox('ben')).not.toContain(id);
+    expect((await approve(id, 'ben')).body).toMatchObject({ code: 'approval.not_yours' });
     const bens = await ask({ principal: { id: ids['ben']!, name: 'ben', kind: 'person' } });
     expect(await inbox('eve')).not.toContain(bens.id);
     expect((await approve(bens.id, 'eve')).body).toMatchObject({ code: 'approval.not_yours' });
@@ -245,6 +270,7 @@ describe('seats', () => {
     ).toBe(204);
     const later = await ask();
     expect((await approve(later.id, 'eve')).body).toMatchObject({ code: 'approval.not_yours' });
+    expect(await inbox('ben')).toContain(later.id);
   });
 
   test('a seat is worth nothing once its owner may not answer any more', async () => {
@@ -259,10 +285,10 @@ describe('seats', () => {
 
 describe('escalation', () => {
   test('further groups are asked after a time, once, and the answer says so', async () => {
-    const escalate = { afterMs: 700, groups: ['sre'] };
+    const escalate = { afterMs: 5_000, groups: ['sre'] };
     const { id } = await ask({ approval: { ...SPEC, escalate } });
     expect((await approve(id, 'sara')).body).toMatchObject({ code: 'approval.not_yours' });
-    await expect.poll(() => inbox('sara')).toContain(id);
+    await expect.poll(() => inbox('sara'), { timeout: 20_000 }).toContain(id);
     expect((await approve(id, 'sara')).body).toMatchObject({ state: 'approved' });
     expect(await answerOf(id)).toMatchObject({ escalatedTo: ['sre'], by: [{ name: 'sara' }] });
   });

@@ -5,13 +5,14 @@
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import type { RequestWithVotes } from './approvals.repository.ts';
-import { type HandedSeat, seatOf, seatsTaken, type Voter } from './tally.ts';
+import { type GivenAway, type HandedSeat, seatOf, seatsTaken, type Voter, wasAsked } from './tally.ts';
 
 /** Who asks, with what they may answer from. */
 export interface Approver {
   readonly voter: Voter;
   readonly groups: ReadonlySet<string>;
   readonly seats: readonly HandedSeat[];
+  readonly givenAway: GivenAway;
 }
 
 export const isAnswerable = (caller: Caller, { voter }: Approver, row: RequestWithVotes): boolean =>
@@ -24,14 +25,17 @@ export const isVisible = (caller: Caller, { voter }: Approver, row: RequestWithV
   row.principalId === caller.principal.id ||
   row.onBehalfOfId === caller.principal.id ||
   caller.permissions.has('session:read') ||
-  seatOf(row, voter) !== undefined;
+  wasAsked(row, voter);
 
 export const ownedBy = (caller: Caller): Prisma.ApprovalRequestWhereInput => ({
   OR: [{ principalId: caller.principal.id }, { onBehalfOfId: caller.principal.id }],
 });
 
 /** The same rule as `seatOf`, for the database; votes already given leave the inbox. */
-export const answerableBy = (caller: Caller, { groups, seats }: Approver): Prisma.ApprovalRequestWhereInput => {
+export const answerableBy = (
+  caller: Caller,
+  { groups, seats, givenAway }: Approver,
+): Prisma.ApprovalRequestWhereInput => {
   if (caller.principal.kind !== 'person') return { id: '' };
   const notAsker = (id: string): Prisma.ApprovalRequestWhereInput => ({
     principalId: { not: id },
@@ -50,7 +54,10 @@ export const answerableBy = (caller: Caller, { groups, seats }: Approver): Prism
       notAsker(id),
       {
         OR: [
-          { AND: [accepts(groups), { votes: { none: answered(id) } }] },
+          // An empty list of alternatives would let everything through.
+          givenAway.all
+            ? { id: '' }
+            : { AND: [accepts(groups), { votes: { none: answered(id) } }, { id: { notIn: [...givenAway.requests] } }] },
           ...seats.map(({ ofId, groups: theirs, requestId }) => ({
             AND: [
               notAsker(ofId),

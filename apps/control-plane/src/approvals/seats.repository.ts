@@ -4,7 +4,7 @@ import { Database, type Tx } from '../db/database.ts';
 import type { ApproverDelegation, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 import { permissionsOf } from '../http/permissions.ts';
-import type { HandedSeat } from './tally.ts';
+import type { GivenAway, HandedSeat } from './tally.ts';
 
 export interface PersonRow {
   readonly id: string;
@@ -54,6 +54,29 @@ export class SeatsRepository {
     });
   }
 
+  /** Where somebody's own seat is with a person who may answer; one that is with nobody who can is theirs again. */
+  async givenBy(projectId: string, ofId: string, now: Date, tx: Tx = this.database.client): Promise<GivenAway> {
+    const once = await tx.approvalSeat.findMany({ where: { projectId, ofId, request: { state: 'pending' } } });
+    const standing = await tx.approverDelegation.findMany({
+      where: { projectId, ofId, endedAt: null, startsAt: { lte: now }, endsAt: { gt: now } },
+    });
+    if (once.length + standing.length === 0) return { requests: new Set(), all: false };
+    const people = await tx.principal.findMany({
+      where: {
+        projectId,
+        id: { in: [...once, ...standing].map(({ toId }) => toId) },
+        kind: 'person',
+        disabledAt: null,
+      },
+      select: { id: true, roles: true },
+    });
+    const able = new Set(people.filter((one) => permissionsOf(one.roles).has('approval:answer')).map(({ id }) => id));
+    return {
+      requests: new Set(once.filter(({ toId }) => able.has(toId)).map(({ requestId }) => requestId)),
+      all: standing.some(({ toId }) => able.has(toId)),
+    };
+  }
+
   /** By id or name. */
   person(projectId: string, reference: string, tx: Tx): Promise<PersonRow | null> {
     const isId = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(reference);
@@ -71,6 +94,11 @@ export class SeatsRepository {
   async handOver(tx: Tx, data: Prisma.ApprovalSeatUncheckedCreateInput): Promise<void> {
     const { requestId, ofId, toId } = data;
     await tx.approvalSeat.upsert({ where: { requestId_ofId: { requestId, ofId } }, create: data, update: { toId } });
+  }
+
+  /** @returns whether it was with somebody */
+  async takeBack(tx: Tx, requestId: string, ofId: string): Promise<boolean> {
+    return (await tx.approvalSeat.deleteMany({ where: { requestId, ofId } })).count > 0;
   }
 
   async create(tx: Tx, data: Prisma.ApproverDelegationUncheckedCreateInput): Promise<ApproverDelegation> {

@@ -1,6 +1,7 @@
 /**
  * Handing over a seat: an approver lets another person who may answer approvals answer in their place, at one request or for
  * a time. Never the requester or whom they act for, never a seat that was itself handed over, and a person has one voice.
+ * Who handed theirs over answers once they took it back.
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
@@ -17,7 +18,7 @@ import { SystemClock } from '../time.ts';
 import type { RequestWithVotes } from './approvals.repository.ts';
 import type { CreateDelegation, DelegationView } from './delegations.dto.ts';
 import { type PersonRow, SeatsRepository } from './seats.repository.ts';
-import { type HandedSeat, seatOf, seatsTaken } from './tally.ts';
+import { type GivenAway, type HandedSeat, seatOf, seatsTaken } from './tally.ts';
 
 /** An agent must know of seats, or it would count the answer for nothing. */
 const SEATS_CAPABILITY = 'approval.seats.1';
@@ -35,8 +36,12 @@ export class Seats {
     return this.repository.seatsOf(caller.projectId, caller.principal.id, this.clock.now(), tx);
   }
 
+  givenBy(caller: Caller, tx?: Tx): Promise<GivenAway> {
+    return this.repository.givenBy(caller.projectId, caller.principal.id, this.clock.now(), tx);
+  }
+
   /**
-   * One request. @param row locked, pending
+   * One request; to themselves, they take it back. @param row locked, pending
    * @throws GatewayError `approval.not_yours`, `approval.delegate`
    */
   async handOver(
@@ -46,11 +51,21 @@ export class Seats {
     row: RequestWithVotes,
     reference: string,
     reason: string,
-  ): Promise<PersonRow> {
+  ): Promise<Pick<PersonRow, 'name'>> {
     const { id, kind } = caller.principal;
     // Their own seat alone: one that was handed over goes no further.
     if (seatOf(row, { id, kind, groups }, seatsTaken(row.votes)) !== id)
       throw new GatewayError('approval.not_yours', { approval: row.id });
+    if (reference === id || reference === caller.principal.name) {
+      if (!(await this.repository.takeBack(tx, row.id, id)))
+        throw new GatewayError('approval.delegate', { approval: row.id, reason: 'it is their own' });
+      await recordActOf(tx, caller, 'approval.delegated', `approval/${row.id}`, {
+        to: caller.principal.name,
+        toId: id,
+        reason: hideDetected(reason),
+      });
+      return { name: caller.principal.name };
+    }
     const to = await this.#successor(tx, caller, reference);
     // Under any of their accounts.
     const accounts = await accountsOf(tx, [to.id]);

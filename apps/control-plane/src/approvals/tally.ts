@@ -22,11 +22,18 @@ export interface HandedSeat {
   readonly requestId: string | undefined;
 }
 
+/** Where somebody's own seat is with another person, who may answer: at these requests, or at every one. */
+export interface GivenAway {
+  readonly requests: ReadonlySet<string>;
+  readonly all: boolean;
+}
+
 export interface Voter {
   readonly id: string;
   readonly kind: PrincipalKind;
   readonly groups: ReadonlySet<string>;
   readonly seats?: readonly HandedSeat[];
+  readonly givenAway?: GivenAway;
 }
 
 export interface Vote {
@@ -37,7 +44,8 @@ export interface Vote {
 }
 
 /**
- * The seat from which a voter may answer: their own id, or that of who handed theirs over.
+ * The seat from which a voter may answer: their own id, or that of who handed theirs over. Whoever
+ * handed their own seat over has none until they take it back.
  * @param taken seats that have answered
  */
 export function seatOf(
@@ -49,7 +57,8 @@ export function seatOf(
   if (voter.kind !== 'person' || isAsker(voter.id)) return undefined;
   const accepts = (groups: ReadonlySet<string>): boolean =>
     asked.groups.length === 0 || asked.groups.some((group) => groups.has(group));
-  if (accepts(voter.groups) && !taken.has(voter.id)) return voter.id;
+  const away = voter.givenAway?.all === true || voter.givenAway?.requests.has(asked.id ?? '') === true;
+  if (accepts(voter.groups) && !taken.has(voter.id) && !away) return voter.id;
   return voter.seats?.find(
     (seat) =>
       (seat.requestId === undefined || seat.requestId === asked.id) &&
@@ -58,6 +67,10 @@ export function seatOf(
       accepts(seat.groups),
   )?.ofId;
 }
+
+/** The same, as if they had handed nothing over: who was asked goes on seeing what became of it. */
+export const wasAsked = (asked: AskedBy & { readonly id?: string }, { id, kind, groups, seats = [] }: Voter): boolean =>
+  seatOf(asked, { id, kind, groups, seats }) !== undefined;
 
 export const mayAnswer = (asked: AskedBy & { readonly id?: string }, voter: Voter): boolean =>
   seatOf(asked, voter) !== undefined;
