@@ -1,13 +1,14 @@
 /**
  * How a message leaves: by HTTP with a signature, by e-mail, or through a Slack app. One attempt; the outbox tries again.
- * Refuses to follow redirects, and to wait longer than a lease of the outbox.
+ * Refuses to follow redirects, to wait longer than a lease of the outbox, and to send to this host unless an owner said so.
  */
 import { Injectable } from '@nestjs/common';
 import type { OutboxMessage, Webhook } from '../generated/prisma/client.ts';
+import { postGuarded } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { hmacUnder } from '../keys/sealed-hmac.ts';
 import { SystemClock } from '../time.ts';
-import { addressOf } from './credentials/webhook-address.ts';
+import { addressOf, mayLoopBack } from './credentials/webhook-address.ts';
 import { formatFor } from './formats.ts';
 import { Mailer } from './mailer.ts';
 import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
@@ -47,11 +48,9 @@ export class Channels {
     );
     const timestamp = Math.floor(this.clock.nowMs() / 1000);
     const signature = hmacUnder(this.envelope, webhook.sealed, `webhook/${webhook.id}`, signedText(timestamp, body));
-    const response = await fetch(addressOf(this.envelope, webhook), {
-      method: 'POST',
-      body,
-      redirect: 'error',
-      signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
+    const { status } = await postGuarded(addressOf(this.envelope, webhook), body, {
+      loopback: mayLoopBack(webhook),
+      timeoutMs: SEND_TIMEOUT_MS,
       headers: {
         'content-type': 'application/json',
         'user-agent': 'sallyport',
@@ -61,7 +60,6 @@ export class Channels {
         [SIGNATURE_HEADER]: `v1=${signature}`,
       },
     });
-    await response.body?.cancel();
-    return response.ok ? undefined : `the receiver answered ${response.status}`;
+    return status >= 200 && status < 300 ? undefined : `the receiver answered ${status}`;
   }
 }

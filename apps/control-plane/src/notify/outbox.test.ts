@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { addProject } from '../testing/second-project.ts';
 import { WebhooksService } from './webhooks.service.ts';
 
 let plane: TestControlPlane;
@@ -91,4 +92,40 @@ test('where a webhook goes is a secret: not shown, not in the database in clear,
   expect(await rows()).not.toContain('canary-in-a-url');
   await send('sealed');
   await expect.poll(() => came, { timeout: 5_000 }).toContain(`${path}2`);
+});
+
+test('this host is the matter of the installation’s owners: an admin of a project sends nothing to it, by no spelling', async () => {
+  const { port } = receiver.address() as AddressInfo;
+  const blue = await addProject(plane, 'blue');
+  const add = (name: string, url: string, more: object = {}) =>
+    plane.call('POST', '/v1/webhooks', { name, url, events: ['test'], ...more }, blue.token);
+  for (const url of [
+    `http://127.0.0.1:${port}/blue`,
+    `http://localhost:${port}/blue`,
+    'https://127.0.0.1/x',
+    'https://[::1]/x',
+    'https://[::ffff:127.0.0.1]/x',
+    'https://169.254.169.254/latest',
+    'https://2130706433/x',
+  ])
+    expect((await add('blue', url)).body, url).toMatchObject({ code: 'request.invalid' });
+  const slack = { format: 'slack_app', channel: '#x', botToken: 'xoxb-1-2', signingSecret: 'a'.repeat(32) };
+  expect((await add('app', `http://127.0.0.1:${port}/blue`, slack)).body).toMatchObject({ code: 'request.invalid' });
+  // A name that leads here is found out where it is used.
+  expect((await add('named', `https://localhost:${port}/blue`)).status).toBe(201);
+  expect((await plane.call('PATCH', '/v1/webhooks/named', { url: `http://[::1]:${port}/` }, blue.token)).status).toBe(
+    400,
+  );
+  await plane.call('POST', '/v1/webhooks/named/test', undefined, blue.token);
+  const error = async () =>
+    (
+      await plane.call<{ items: { error: string | null }[] }>(
+        'GET',
+        '/v1/webhooks/named/deliveries',
+        undefined,
+        blue.token,
+      )
+    ).body.items[0]?.error ?? null;
+  await expect.poll(error, { timeout: 10_000 }).toContain('not asked');
+  expect(came).not.toContain('/blue');
 });

@@ -7,9 +7,10 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { Database } from '../db/database.ts';
 import type { OutboxMessage, Prisma, Webhook } from '../generated/prisma/client.ts';
+import { postGuarded } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { slackAuthorization } from './credentials/slack-secrets.ts';
-import { addressOf } from './credentials/webhook-address.ts';
+import { addressOf, mayLoopBack } from './credentials/webhook-address.ts';
 import { slackOf } from './slack.ts';
 
 const SEND_TIMEOUT_MS = 10_000;
@@ -130,21 +131,17 @@ export class SlackApp {
   }
 
   async #call(webhook: Webhook, method: string, body: object): Promise<z.infer<typeof Answer>> {
-    const response = await fetch(`${addressOf(this.envelope, webhook)}/${method}`, {
-      method: 'POST',
-      body: JSON.stringify({ ...body, unfurl_links: false, unfurl_media: false }),
-      redirect: 'error',
-      signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
+    const sent = JSON.stringify({ ...body, unfurl_links: false, unfurl_media: false });
+    const { status, text } = await postGuarded(`${addressOf(this.envelope, webhook)}/${method}`, sent, {
+      loopback: mayLoopBack(webhook),
+      timeoutMs: SEND_TIMEOUT_MS,
       headers: {
         'content-type': 'application/json; charset=utf-8',
         authorization: slackAuthorization(this.envelope, webhook),
       },
     });
-    if (!response.ok) {
-      await response.body?.cancel();
-      return { ok: false, error: `HTTP ${response.status}` };
-    }
-    return Answer.parse(await response.json());
+    if (status !== 200) return { ok: false, error: `HTTP ${status}` };
+    return Answer.parse(JSON.parse(text));
   }
 }
 

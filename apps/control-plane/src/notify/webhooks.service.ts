@@ -1,6 +1,6 @@
 /**
  * Webhooks: where approvals, alarms and tree heads are told to. The HMAC secret is made by us or given, sealed at once and
- * never shown again. Refuses plain http but on loopback, and URLs that carry credentials.
+ * never shown again. Refuses URLs that carry credentials, and the installation's own host (plain http to it too) to all but its owners.
  */
 import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
@@ -11,6 +11,7 @@ import type { Webhook } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
+import { whyNotFetched } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { SystemClock } from '../time.ts';
 import { resealSlackSecrets, sealSlackSecrets } from './credentials/slack-secrets.ts';
@@ -21,17 +22,16 @@ import { SLACK_API } from './slack-app.ts';
 import { type CreateWebhook, FIELDS_OF, type UpdateWebhook, type WebhookView } from './webhooks.dto.ts';
 import { WebhooksRepository } from './webhooks.repository.ts';
 
-const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 const DELIVERIES_SHOWN = 20;
 
-function requireUrl(text: string): string {
-  const url = new URL(text);
-  const fits = url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.has(url.hostname));
-  if (!fits) throw new InvalidRequest([{ field: 'url', message: 'https is expected (http on loopback alone)' }]);
-  if (url.username !== '' || url.password !== '')
-    throw new InvalidRequest([{ field: 'url', message: 'credentials do not belong in a URL' }]);
+function requireUrl(text: string, loopback: boolean): string {
+  const why = whyNotFetched(text, loopback);
+  if (why !== undefined) throw new InvalidRequest([{ field: 'url', message: why }]);
   return text;
 }
+
+/** What stands on this host is no matter of a project's admin. */
+const loopsBack = (caller: Caller): boolean => caller.permissions.has('webhook:loopback');
 
 interface WebhookConfig {
   readonly to?: readonly string[];
@@ -86,7 +86,8 @@ export class WebhooksService implements OnApplicationBootstrap {
     const secret = input.secret ?? `whs_${randomBytes(32).toString('base64url')}`;
     if (input.format === 'email' && !this.mailer.isConfigured)
       throw new InvalidRequest([{ field: 'format', message: 'no mail server is configured: set SALLYPORT_SMTP_URL' }]);
-    const url = input.format === 'email' ? '' : requireUrl(input.url ?? SLACK_API).replace(/\/+$/, '');
+    const url =
+      input.format === 'email' ? '' : requireUrl(input.url ?? SLACK_API, loopsBack(caller)).replace(/\/+$/, '');
     const sealed =
       input.botToken !== undefined && input.signingSecret !== undefined
         ? sealSlackSecrets(this.envelope, id, { botToken: input.botToken, signingSecret: input.signingSecret })
@@ -98,7 +99,7 @@ export class WebhooksService implements OnApplicationBootstrap {
         name: input.name,
         ...(isSigned ? this.#address(id, url) : { shownUrl: url }),
         format: input.format,
-        config: configOf(input),
+        config: { ...configOf(input), ...(loopsBack(caller) ? { loopback: true } : {}) },
         events: [...new Set(input.events)],
         sealed,
       });
@@ -116,13 +117,15 @@ export class WebhooksService implements OnApplicationBootstrap {
   async update(caller: Caller, nameOrId: string, input: UpdateWebhook): Promise<WebhookView> {
     const known = await this.#require(caller, nameOrId);
     requireFields(known, input);
-    const config = { ...(known.config as object), ...configOf(input) };
+    // Whoever gives the address answers for where it leads.
+    const moved = input.url === undefined ? {} : { loopback: loopsBack(caller) };
+    const config = { ...(known.config as object), ...configOf(input), ...moved };
     const sealed = this.#sealed(known, input);
     return await this.database.transaction(async (tx) => {
       const row = await this.repository.update(tx, known.id, {
         config,
         ...(sealed === undefined ? {} : { sealed }),
-        ...(input.url === undefined ? {} : this.#moved(known, requireUrl(input.url))),
+        ...(input.url === undefined ? {} : this.#moved(known, requireUrl(input.url, loopsBack(caller)))),
         ...(input.format === undefined ? {} : { format: input.format }),
         ...(input.events === undefined ? {} : { events: [...new Set(input.events)] }),
         ...(input.disabled === undefined ? {} : { disabledAt: input.disabled ? this.clock.now() : null }),

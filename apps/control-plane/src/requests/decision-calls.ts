@@ -16,10 +16,11 @@ import type { Webhook } from '../generated/prisma/client.ts';
 import { Duration } from '../http/duration.ts';
 import { Metrics } from '../http/metrics.ts';
 import { Log } from '../http/problem.filter.ts';
+import { postGuarded } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { hmacUnder, isHmacUnder } from '../keys/sealed-hmac.ts';
 import { hideDetected } from '../masking/detected.ts';
-import { addressOf } from '../notify/credentials/webhook-address.ts';
+import { addressOf, mayLoopBack } from '../notify/credentials/webhook-address.ts';
 import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from '../notify/signature.ts';
 import { SystemClock } from '../time.ts';
 import { AccessOutcomes, narrowed } from './access-outcomes.ts';
@@ -176,11 +177,10 @@ export class DecisionCalls implements OnApplicationBootstrap, OnModuleDestroy {
       data: this.outcomes.describe(row, policy),
     });
     const timestamp = Math.floor(this.clock.nowMs() / 1000);
-    const response = await fetch(addressOf(this.envelope, webhook), {
-      method: 'POST',
-      body,
-      redirect: 'error',
-      signal: AbortSignal.timeout(timeoutMs),
+    const { status, headers, text } = await postGuarded(addressOf(this.envelope, webhook), body, {
+      loopback: mayLoopBack(webhook),
+      timeoutMs,
+      answerBytesMax: ANSWER_BYTES_MAX,
       headers: {
         'content-type': 'application/json',
         'user-agent': 'sallyport',
@@ -190,10 +190,9 @@ export class DecisionCalls implements OnApplicationBootstrap, OnModuleDestroy {
         [SIGNATURE_HEADER]: `v1=${hmacUnder(this.envelope, webhook.sealed, context, signedText(timestamp, body))}`,
       },
     });
-    const text = await readAtMost(response, ANSWER_BYTES_MAX);
-    if (response.status !== 200) throw new GatewayError('protocol.malformed', { status: response.status });
-    const at = Number(response.headers.get(TIMESTAMP_HEADER));
-    const signature = /^v1=([0-9a-f]{64})$/.exec(response.headers.get(SIGNATURE_HEADER) ?? '')?.[1];
+    if (status !== 200) throw new GatewayError('protocol.malformed', { status });
+    const at = Number(headers[TIMESTAMP_HEADER]);
+    const signature = /^v1=([0-9a-f]{64})$/.exec(headers[SIGNATURE_HEADER] ?? '')?.[1];
     const isFresh = Number.isSafeInteger(at) && Math.abs(this.clock.nowMs() / 1000 - at) <= TOLERANCE_S;
     if (
       !isFresh ||
@@ -206,15 +205,4 @@ export class DecisionCalls implements OnApplicationBootstrap, OnModuleDestroy {
       throw new GatewayError('protocol.malformed', { what: 'decision' });
     return said;
   }
-}
-
-async function readAtMost(response: Response, bytesMax: number): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += (part as Uint8Array).length;
-    if (size > bytesMax) throw new GatewayError('frame.too_large', { what: 'decision' });
-    parts.push(part as Uint8Array);
-  }
-  return Buffer.concat(parts).toString('utf8');
 }

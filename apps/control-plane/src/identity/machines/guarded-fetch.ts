@@ -1,6 +1,6 @@
 /**
- * Fetches a small JSON document whose address an administrator, and not a stranger, wrote: https alone, no redirects,
- * bounded in size and time, and never from this host or its cloud's metadata service, whatever a name resolves to.
+ * Asks an address that an administrator, and not a stranger, wrote, for a small document or with a message: https alone, no
+ * redirects, bounded in size and time, and never this host or its cloud's metadata service, whatever a name resolves to.
  * Loopback (and plain HTTP to it) is a setting of its own. Private networks are allowed: clusters live there.
  */
 import { lookup } from 'node:dns';
@@ -64,34 +64,69 @@ export async function fetchJson(address: string, options: FetchOptions): Promise
   }
 }
 
-function get(url: URL, options: FetchOptions): Promise<string> {
+export interface PostOptions {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly loopback: boolean;
+  readonly timeoutMs: number;
+  /** A longer answer is an error. */
+  readonly answerBytesMax?: number;
+}
+
+export interface Posted {
+  readonly status: number;
+  /** One value each, as the last of that name says; lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/** @returns what was answered, a redirect too, which is not followed @throws Error for an address that is not asked, and as sockets do */
+export async function postGuarded(address: string, body: string, options: PostOptions): Promise<Posted> {
+  const refusal = whyNotFetched(address, options.loopback);
+  if (refusal !== undefined) throw new Error(refusal);
+  return await exchange(new URL(address), { ...options, method: 'POST', ca: undefined }, body);
+}
+
+async function get(url: URL, { ca, loopback }: FetchOptions): Promise<string> {
+  const headers = { accept: 'application/json', 'user-agent': 'sallyport' };
+  const { status, text } = await exchange(url, { method: 'GET', headers, loopback, timeoutMs: TIMEOUT_MS, ca }, '');
+  if (status !== 200) throw new Error(`it answered ${status}`);
+  return text;
+}
+
+function exchange(
+  url: URL,
+  options: FetchOptions & PostOptions & { readonly method: 'GET' | 'POST' },
+  body: string,
+): Promise<Posted> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? https.request : http.request;
     const request = send(url, {
-      method: 'GET',
+      method: options.method,
       agent: false,
-      headers: { accept: 'application/json', 'user-agent': 'sallyport' },
+      headers: body === '' ? options.headers : { ...options.headers, 'content-length': Buffer.byteLength(body) },
       lookup: guardedLookup(options.loopback),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(options.timeoutMs),
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     });
     request.on('error', reject);
     request.on('response', (response) => {
-      if (response.statusCode !== 200) {
-        response.destroy();
-        reject(new Error(`it answered ${response.statusCode ?? 'nothing'}`));
-        return;
-      }
       const chunks: Buffer[] = [];
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > DOCUMENT_BYTES_MAX) response.destroy(new Error('the document is too large'));
+        if (bytes > (options.answerBytesMax ?? DOCUMENT_BYTES_MAX))
+          response.destroy(new Error('the document is too large'));
         else chunks.push(chunk);
       });
       response.on('error', reject);
-      response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+          text: Buffer.concat(chunks).toString('utf8'),
+        }),
+      );
     });
-    request.end();
+    request.end(body);
   });
 }

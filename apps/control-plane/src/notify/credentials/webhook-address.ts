@@ -17,4 +17,8 @@ export const addressOf = (envelope: Envelope, webhook: Pick<Webhook, 'id' | 'sho
     ? webhook.shownUrl
     : envelope.open(webhook.sealedUrl, contextOf(webhook.id)).reveal().toString('utf8');
 
+/** Whether somebody with `webhook:loopback` gave the address: then it may lead to this host, by plain HTTP too. */
+export const mayLoopBack = (webhook: Pick<Webhook, 'config'>): boolean =>
+  (webhook.config as { readonly loopback?: boolean }).loopback === true;
+
 const contextOf = (webhookId: string): string => `webhook/${webhookId}/url`;
