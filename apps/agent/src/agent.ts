@@ -89,6 +89,7 @@ export class Agent {
   readonly #live: LiveSessions;
   readonly #admission = new Admission();
   readonly #cancelKeys: CancelKeys;
+  /** Where the control plane gives none. */
   readonly #maskKey: MaskKey;
   readonly #linkSignIns: LinkSignIns;
   readonly #knownHosts: KnownHosts;
@@ -245,6 +246,7 @@ export class Agent {
   }
 
   #openingPorts(trail: Trail, recordings: RecordingStore): OpeningPorts {
+    const maskKey = (): MaskKey => this.#credentials.maskKey() ?? this.#maskKey;
     const nowMs = (): number => this.#clock.nowMs();
     const log = this.#log;
     const ports: OpeningPorts = {
@@ -280,7 +282,9 @@ export class Agent {
         shapes: this.#shapes,
         ledger: this.#ledger,
         approvalRevoked: (id) => this.#live.revocations.hasApproval(id),
-        maskKey: this.#maskKey,
+        get maskKey() {
+          return maskKey();
+        },
         nowMs,
       },
     };

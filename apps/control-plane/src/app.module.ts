@@ -23,6 +23,7 @@ import { PoliciesModule } from './policies/policies.module.ts';
 import { ProjectsModule } from './projects/projects.module.ts';
 import { RequestsModule } from './requests/requests.module.ts';
 import { ResourcesModule } from './resources/resources.module.ts';
+import { RetentionModule } from './retention/retention.module.ts';
 import { ReviewsModule } from './reviews/reviews.module.ts';
 import { ScimModule } from './scim/scim.module.ts';
 import { SlackModule } from './slack/slack.module.ts';
@@ -73,6 +74,7 @@ export class AppModule {
         CredentialsModule,
         ResourcesModule,
         GrantsModule,
+        RetentionModule,
         ReviewsModule,
         PoliciesModule,
         ApplyModule,

@@ -49,6 +49,7 @@ import type {
   RecordedStatement,
   ReplayFrame,
   Resource,
+  Retention,
   Review,
   ReviewAnswer,
   ReviewDocument,
@@ -291,6 +292,9 @@ export interface ApiClient {
     acts(query?: Query, max?: number): AsyncGenerator<Act>;
     /** Every signed head, oldest first. */
     heads(): AsyncGenerator<TreeHead>;
+    /** How many days sessions can be read and events searched; null = for good. */
+    retention(): Promise<Retention>;
+    setRetention(setting: Retention): Promise<Retention>;
   };
   readonly agents: {
     list(query?: Query, max?: number): AsyncGenerator<Agent>;
@@ -495,6 +499,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       export: (query) =>
         transport.raw('GET', '/v1/trail/export', { timeoutMs: undefined, ...(query === undefined ? {} : { query }) }),
       heads: () => allHeads(transport),
+      retention: () => get('/v1/retention'),
+      setRetention: (setting) => transport.json('PUT', '/v1/retention', { body: setting }),
     },
     agents: {
       list: list('/v1/agents'),

@@ -50,6 +50,7 @@ export type {
   RecordedStatement,
   ReplayFrame,
   Resource,
+  Retention,
   Review,
   ReviewAnswer,
   ReviewDocument,

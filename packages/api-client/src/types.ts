@@ -48,6 +48,7 @@ export type {
   ProposalAnswer,
   RecordedStatement,
   Resource,
+  Retention,
   Review,
   ReviewAnswer,
   ReviewDocument,

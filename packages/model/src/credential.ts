@@ -52,6 +52,9 @@ export const needsSources = (source: CredentialSource): boolean =>
   source.settings !== undefined ||
   source.fallbackMs !== undefined;
 
+/** Id of the box that holds the key of masks by `hash`, one for all agents of a project; 32 bytes. */
+export const MASK_KEY_BOX = 'mask-key';
+
 /** Boxes that travel for one stored credential: context and id are `credential/<id>` and `<id>`, with these endings. */
 export const NEXT_BOX = '/next';
 export const PREVIOUS_BOX = '/previous';

@@ -43,6 +43,7 @@ export {
   type CredentialReport,
   type CredentialSource,
   type LeaseReport,
+  MASK_KEY_BOX,
   NEXT_BOX,
   needsSources,
   PREVIOUS_BOX,

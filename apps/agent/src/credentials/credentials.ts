@@ -11,13 +11,16 @@ import {
   type Logger,
   type SealKeyPair,
   Secret,
+  unseal,
   uuid7Bytes,
   uuidText,
 } from '@sallyport/core';
 import { openSources, type CredentialSource as Source } from '@sallyport/credentials';
+import { createMaskKey, type MaskKey } from '@sallyport/mask';
 import {
   type CredentialReport,
   type CredentialSource,
+  MASK_KEY_BOX,
   parseCredentialErrand,
   type Resource,
   type SessionInfo,
@@ -64,6 +67,7 @@ export class Credentials {
   readonly #ledger: LeaseLedger;
   readonly #sources: ReadonlyMap<string, Source>;
   #boxes: ReadonlyMap<string, Box> = new Map();
+  #maskKey: MaskKey | undefined;
   /** What may still be tried for a session that is signing in. */
   readonly #trying = new Map<string, { readonly given: UpstreamCredential; readonly others: readonly Value[] }>();
 
@@ -108,6 +112,12 @@ export class Credentials {
         { box: box ?? new Uint8Array(), notAfter: Number(notAfter || Number.MAX_SAFE_INTEGER) },
       ]),
     );
+    this.#maskKey = this.#openMaskKey() ?? this.#maskKey;
+  }
+
+  /** The project's, by which equal values hash alike at all its agents; undefined where none was sent. */
+  maskKey(): MaskKey | undefined {
+    return this.#maskKey;
   }
 
   /** For one sign-in at the server. @throws GatewayError `credential.unavailable` */
@@ -121,6 +131,18 @@ export class Credentials {
     const value = this.#http.of(first, resource, info.id);
     this.#trying.set(info.id, { given: value, others });
     return value;
+  }
+
+  /** One that does not open leaves the key there is: masking never waits for it. */
+  #openMaskKey(): MaskKey | undefined {
+    const found = this.#boxes.get(MASK_KEY_BOX);
+    if (found === undefined) return undefined;
+    try {
+      return createMaskKey(unseal(found.box, this.#options.keys, `credential/${MASK_KEY_BOX}`));
+    } catch (cause) {
+      this.#options.log.error('the key of masks by hash does not open', { cause });
+      return undefined;
+    }
   }
 
   /** A key of this session alone, certified here or by a source that signs; undefined where the credential is another kind. */

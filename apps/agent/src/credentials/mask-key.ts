@@ -1,6 +1,6 @@
 /**
- * The key of the masking method `hash`: made once per agent, kept 0600, so that hashed values stay joinable over restarts.
- * Refuses to leave this host: the same value hashes differently at another agent.
+ * The key of the masking method `hash` of an agent that its control plane gives none (an older one): made once, kept 0600, so
+ * that hashed values stay joinable over restarts. Refuses to leave this host: the same value hashes differently elsewhere.
  */
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';

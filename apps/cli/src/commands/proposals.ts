@@ -45,7 +45,9 @@ export function registerProposals({ program, run }: Registry): void {
   proposals
     .command('areas')
     .argument('[area...]')
-    .description('show where changes need two admins, or set it: policy, identity-provider, master-key, administrators')
+    .description(
+      'show where changes need two admins, or set it: policy, identity-provider, master-key, administrators, retention',
+    )
     .option('--none', 'ask for a second admin nowhere')
     .action(run(areas));
 }

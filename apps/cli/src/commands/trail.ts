@@ -1,4 +1,4 @@
-/** trail export, verify, events, acts, heads. Verifying needs no network: an export, the root, and heads kept outside. */
+/** trail export, verify, retention, events, acts, heads. Verifying needs no network: an export, the root, and heads kept outside. */
 import { X509Certificate } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -68,6 +68,17 @@ export function registerTrail({ program, run }: Registry): void {
     .option('--until <when>', 'only segments until')
     .option('--recordings', 'with the recordings, sealed as they are kept')
     .action(run(exportTrail));
+  trail
+    .command('retention')
+    .description(
+      'show how long sessions can be read and events searched, or set it; what is older is erased within the hour',
+    )
+    .option('--sessions <days>', 'days after its end that a session can be read, as 400d; `forever` = for good')
+    .option(
+      '--events <days>',
+      'days that events can be searched; the record itself and acts stay; `forever` = for good',
+    )
+    .action(run(retention));
   trail.command('heads').description('print signed heads of the record, to be kept outside').action(run(heads));
   trail
     .command('verify')
@@ -79,6 +90,37 @@ export function registerTrail({ program, run }: Registry): void {
       'file with heads that were kept outside: nothing that they cover may have changed; an export may leave it out',
     )
     .action(run(verify));
+}
+
+async function retention(
+  context: Context,
+  options: { readonly sessions?: string; readonly events?: string },
+): Promise<void> {
+  await context.requireToken();
+  const { trail } = context.api;
+  const before = await trail.retention();
+  const wanted = {
+    sessionsDays: options.sessions === undefined ? before.sessionsDays : daysOption('--sessions', options.sessions),
+    eventsDays: options.events === undefined ? before.eventsDays : daysOption('--events', options.events),
+  };
+  const changes = options.sessions !== undefined || options.events !== undefined;
+  const now = changes ? await trail.setRetention(wanted) : before;
+  const said = (days: number | null): string => (days === null ? 'for good' : `${days} days`);
+  context.answer(now, () =>
+    renderFields([
+      ['sessions can be read', said(now.sessionsDays)],
+      ['events can be searched', said(now.eventsDays)],
+    ]),
+  );
+}
+
+/** Days, or `forever`. @throws CliError `usage` */
+function daysOption(name: string, text: string): number | null {
+  if (text === 'forever') return null;
+  const days = Number(/^(\d{1,5})d?$/.exec(text)?.[1] ?? 'none');
+  if (!Number.isInteger(days) || days < 1)
+    throw new CliError('usage', `${name} takes days, as 90 or 90d, or \`forever\`.`);
+  return days;
 }
 
 type EventOptions = Readonly<

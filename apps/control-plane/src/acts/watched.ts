@@ -18,7 +18,11 @@ export interface Watched {
 
 /** By the name of the table's delegate. */
 export const WATCHED: Readonly<Record<string, Watched>> = {
-  project: { thing: 'project', open: ['name', 'description', 'disabledAt', 'dualControl'] },
+  project: {
+    thing: 'project',
+    open: ['name', 'description', 'disabledAt', 'dualControl', 'retainSessionsDays', 'retainEventsDays'],
+    quiet: ['maskKey'],
+  },
   principal: { thing: 'principal', open: ['name', 'kind', 'displayName', 'manager', 'roles', 'disabledAt'] },
   group: { thing: 'group', open: ['name', 'description'] },
   membership: { thing: 'membership', open: ['groupId', 'principalId', 'source'] },

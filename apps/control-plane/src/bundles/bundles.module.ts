@@ -1,6 +1,7 @@
 /** Bundles: counting changes, compiling, signing. Global, since every feature that agents depend on bumps the revision. */
 import { Global, Injectable, Module } from '@nestjs/common';
 import { BUS_CHANNEL, noticeOf } from '../bus/pg.bus.ts';
+import { MaskKeys } from '../credentials/mask-keys.ts';
 import type { Tx } from '../db/database.ts';
 import { ProjectDirectory } from '../db/project.ts';
 import { Prisma } from '../generated/prisma/client.ts';
@@ -42,5 +43,5 @@ class CountedBundleChanges extends BundleChanges {
 })
 export class BundleChangesModule {}
 
-@Module({ imports: [KeysModule], controllers: [BundlesController], providers: [Bundles], exports: [Bundles] })
+@Module({ imports: [KeysModule], controllers: [BundlesController], providers: [Bundles, MaskKeys], exports: [Bundles] })
 export class BundlesModule {}

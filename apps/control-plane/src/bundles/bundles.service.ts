@@ -7,10 +7,11 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SealedCredentialMessage, SignedManifest } from '@sallyport/contract';
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { Resource } from '@sallyport/model';
+import { MASK_KEY_BOX, type Resource } from '@sallyport/model';
 import { Counter, Gauge } from 'prom-client';
 import { Bus } from '../bus/bus.ts';
 import { Config } from '../config.ts';
+import { MaskKeys } from '../credentials/mask-keys.ts';
 import { sealForAgent } from '../credentials/seal-for-agent.ts';
 import { Project } from '../db/project.ts';
 import { Metrics } from '../http/metrics.ts';
@@ -69,6 +70,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly repository: BundlesRepository,
     private readonly keys: Keys,
     private readonly envelope: Envelope,
+    private readonly maskKeys: MaskKeys,
     private readonly project: Project,
     private readonly config: Config,
     private readonly bus: Bus,
@@ -151,10 +153,10 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
     return (await this.#projectOf(agent.projectId).at(this.#counterOf(agent.projectId))).resourcesFor(agent.name);
   }
 
-  /** Stored credentials of a bundle, each sealed to the agent's own key. */
+  /** Stored credentials of a bundle and the project's mask key, each sealed to the agent's own key. */
   async credentialsFor(agent: BundleAgent, bundle: AgentBundle): Promise<SealedCredentialMessage[]> {
     const { credentials } = await this.#projectOf(agent.projectId).at(this.#counterOf(agent.projectId));
-    return bundle.edition.credentialIds.flatMap((id) => {
+    const stored = bundle.edition.credentialIds.flatMap((id) => {
       const boxes = credentials.get(id)?.boxes ?? [];
       return boxes.map(({ ending, sealed, notAfter }) => ({
         id: id + ending,
@@ -162,6 +164,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
         ...(notAfter === undefined ? {} : { notAfter: String(notAfter) }),
       }));
     });
+    return [await this.maskKeys.sealedFor(agent.projectId, agent.sealKey), ...stored];
   }
 
   async #look(): Promise<void> {
@@ -188,7 +191,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
       revision: edition.revision,
       edition,
       signed: { manifest, signature, certificates: [...certificates] },
-      credentialsVersion: versions.join(' '),
+      credentialsVersion: [MASK_KEY_BOX, ...versions].join(' '),
     };
   }
 

@@ -222,6 +222,11 @@ test('a signing key and the master key are changed by two, and the master key on
   await made('master-key', 'POST', '/v1/keys/rotate', { purpose: 'approval' });
 }, 60_000);
 
+test('how long sessions are kept is changed by two', async () => {
+  await made('retention', 'PUT', '/v1/retention', { sessionsDays: 400, eventsDays: null });
+  expect((await call('ann', 'GET', '/v1/retention')).body).toMatchObject({ sessionsDays: 400, eventsDays: null });
+});
+
 test('that a proposal ended by its time is an act, and its body is forgotten', async () => {
   const id = await proposed('policy', 'DELETE', '/v1/policies/p');
   plane.clock.offsetMs += 8 * 86_400_000;

@@ -5,7 +5,7 @@
 type Row = Readonly<Record<string, unknown>>;
 type Touches = (before: Row | null, after: Row | null) => boolean;
 
-export const AREAS = ['policy', 'identity-provider', 'master-key', 'administrators'] as const;
+export const AREAS = ['policy', 'identity-provider', 'master-key', 'administrators', 'retention'] as const;
 export type Area = (typeof AREAS)[number];
 
 /** Not to be chosen: who could switch dual control off alone would not need it. */
@@ -18,6 +18,7 @@ export const AREA_NOTES: Readonly<Record<Area, string>> = {
   'master-key': 'signing keys, the master key and what they seal',
   administrators:
     'who is admin or owner, and taking accounts of one person apart; without it, an admin can make the second one',
+  retention: 'after how many days sessions are erased and the index of events is emptied',
 };
 
 const always: Touches = () => true;
@@ -55,6 +56,12 @@ export const TOUCHES: Readonly<Record<Area, Readonly<Record<string, Touches>>>> 
   administrators: {
     principal: (before, after) =>
       (isAdmin(before) !== isAdmin(after) && rolesOf(before) !== rolesOf(after)) || isTakenApart(before, after),
+  },
+  retention: {
+    project: (before, after) =>
+      before !== null &&
+      (before['retainSessionsDays'] !== after?.['retainSessionsDays'] ||
+        before['retainEventsDays'] !== after?.['retainEventsDays']),
   },
 };
 

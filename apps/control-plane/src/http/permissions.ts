@@ -90,6 +90,8 @@ export const PERMISSIONS = [
   'session:erase',
   'trail:read',
   'trail:export',
+  /** Saying after how many days sessions are erased. */
+  'retention:update',
   'agent:read',
   'agent:create',
   'agent:delete',
@@ -99,6 +101,8 @@ export const PERMISSIONS = [
   'webhook:create',
   'webhook:update',
   'webhook:delete',
+  /** Giving a webhook an address on the control plane's own host. */
+  'webhook:loopback',
   /** Tying a Slack user to oneself. */
   'slack:link',
   /** Every project; one's own is seen without it. */
@@ -127,6 +131,7 @@ export const INSTALLATION_PERMISSIONS: readonly Permission[] = [
   'project:update',
   'project:delete',
   'key:rotate',
+  'webhook:loopback',
 ];
 
 export const ROLES = ['owner', 'admin', 'auditor', 'approver', 'provisioner', 'member'] as const;

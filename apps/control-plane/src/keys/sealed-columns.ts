@@ -8,6 +8,7 @@ export interface SealedColumn {
 }
 
 export const SEALED_COLUMNS: readonly SealedColumn[] = [
+  { table: 'projects', column: 'mask_key' },
   { table: 'change_proposals', column: 'sealed' },
   { table: 'change_proposals', column: 'kept' },
   { table: 'identity_providers', column: 'sealed' },

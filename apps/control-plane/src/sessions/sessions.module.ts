@@ -4,6 +4,7 @@ import { NotifyModule } from '../notify/notify.module.ts';
 import { RecordingsModule } from '../recordings/recordings.module.ts';
 import { TrailModule } from '../trail/trail.module.ts';
 import { CommandSearch } from './command-search.ts';
+import { Erasure } from './erasure.ts';
 import { LiveSessions } from './live-sessions.ts';
 import { SessionFilms } from './session-films.ts';
 import { SessionsController } from './sessions.controller.ts';
@@ -13,7 +14,7 @@ import { SessionsService } from './sessions.service.ts';
 @Module({
   imports: [TrailModule, RecordingsModule, NotifyModule],
   controllers: [SessionsController],
-  providers: [SessionsService, SessionFilms, CommandSearch, SessionsRepository, LiveSessions],
-  exports: [LiveSessions],
+  providers: [SessionsService, Erasure, SessionFilms, CommandSearch, SessionsRepository, LiveSessions],
+  exports: [LiveSessions, Erasure],
 })
 export class SessionsModule {}

@@ -17,9 +17,8 @@ import { Revocations } from '../identity/revocations.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { Recordings } from '../recordings/recordings.service.ts';
-import { SystemClock } from '../time.ts';
-import { SessionKeys } from '../trail/session-keys.ts';
 import { SessionTrail } from '../trail/session-trail.ts';
+import { Erasure } from './erasure.ts';
 import { FrameLines } from './frame-lines.ts';
 import { LiveSessions } from './live-sessions.ts';
 import type { RecordingQuery, SessionFilter, SessionView, StatementsQuery, StatementView } from './sessions.dto.ts';
@@ -42,8 +41,7 @@ export class SessionsService {
     private readonly recordings: Recordings,
     private readonly revocations: Revocations,
     private readonly outbox: Outbox,
-    private readonly keys: SessionKeys,
-    private readonly clock: SystemClock,
+    private readonly erasure: Erasure,
   ) {}
 
   async list(caller: Caller, filter: SessionFilter, page: PageRequest): Promise<Page<SessionView>> {
@@ -196,17 +194,7 @@ export class SessionsService {
       await this.recordings.remove(session.id);
       return await this.get(caller, id);
     }
-    await this.database.transaction(async (tx) => {
-      const keys = await this.keys.destroy(tx, session);
-      await this.repository.erase(tx, session.id, this.clock.now());
-      await recordAct(tx, {
-        ...actorOf(caller),
-        action: 'session.erased',
-        target: `session/${session.id}`,
-        detail: { reason, keys, principal: session.principalName, resource: session.resourceName },
-        sessionId: session.id,
-      });
-    });
+    await this.database.transaction((tx) => this.erasure.erase(tx, actorOf(caller), session, reason));
     await this.recordings.remove(session.id);
     return await this.get(caller, id);
   }

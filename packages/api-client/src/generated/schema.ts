@@ -693,7 +693,7 @@ export interface CreateSlackLink {
 export interface CreateToken {
   readonly name: string;
   /** Permissions it is narrowed to; empty = all of the principal’s. */
-  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'access-policy:read' | 'access-policy:create' | 'access-policy:update' | 'access-policy:delete' | 'access-request:create' | 'access-request:read' | 'access-request:answer' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'slack:link' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'scim:write' | 'access:exchange')[];
+  readonly scopes?: readonly ('principal:read' | 'principal:create' | 'principal:update' | 'principal:delete' | 'group:read' | 'group:create' | 'group:update' | 'group:delete' | 'token:create' | 'token:delete' | 'token:own' | 'identity-provider:read' | 'identity-provider:create' | 'identity-provider:update' | 'identity-provider:delete' | 'identity-provider:test' | 'account:read' | 'account:create' | 'account:update' | 'account:delete' | 'account:own' | 'trust-rule:read' | 'trust-rule:create' | 'trust-rule:update' | 'trust-rule:delete' | 'trust-rule:test' | 'resource:read' | 'resource:reach' | 'resource:create' | 'resource:update' | 'resource:delete' | 'credential:read' | 'credential:create' | 'credential:update' | 'credential:delete' | 'credential:test' | 'credential:rotate' | 'lease:read' | 'lease:revoke' | 'grant:read' | 'grant:create' | 'grant:update' | 'grant:delete' | 'review:read' | 'review:create' | 'review:answer' | 'review:export' | 'policy:read' | 'policy:create' | 'policy:update' | 'policy:delete' | 'policy:explain' | 'document:apply' | 'access-policy:read' | 'access-policy:create' | 'access-policy:update' | 'access-policy:delete' | 'access-request:create' | 'access-request:read' | 'access-request:answer' | 'approval:read' | 'approval:answer' | 'budget:read' | 'session:read' | 'session:own' | 'session:view' | 'session:view-clear' | 'session:watch' | 'session:kill' | 'session:erase' | 'trail:read' | 'trail:export' | 'retention:update' | 'agent:read' | 'agent:create' | 'agent:delete' | 'bundle:read' | 'bundle:recover' | 'webhook:read' | 'webhook:create' | 'webhook:update' | 'webhook:delete' | 'webhook:loopback' | 'slack:link' | 'project:read' | 'project:own' | 'project:create' | 'project:update' | 'project:delete' | 'key:rotate' | 'change-proposal:read' | 'change-proposal:answer' | 'dual-control:update' | 'scim:write' | 'access:exchange')[];
   readonly expiresInSeconds?: number;
   /** For `scim:write` alone: the identity provider whose directory will use the token. */
   readonly scim?: {
@@ -816,7 +816,7 @@ export interface DriftList {
 
 export interface DualControl {
   /** Where a change needs two admins. */
-  readonly areas: readonly ('policy' | 'identity-provider' | 'master-key' | 'administrators')[];
+  readonly areas: readonly ('policy' | 'identity-provider' | 'master-key' | 'administrators' | 'retention')[];
 }
 
 export interface EraseSession {
@@ -1592,6 +1592,13 @@ export interface ResourcePage {
 
 export interface ResourcePatch {
   readonly [key: string]: unknown;
+}
+
+export interface Retention {
+  /** Days after its end that a session can be read; then its key is destroyed and its recording deleted. null = for good. */
+  readonly sessionsDays: number | null;
+  /** Days that events can be searched for; the record itself and administrative acts stay. null = for good. */
+  readonly eventsDays: number | null;
 }
 
 export interface Review {
