@@ -39,6 +39,8 @@ interface Book extends Account {
 interface Asking {
   readonly id: string;
   readonly done: Promise<void>;
+  /** Lets go of who waits; the answer is still expected. */
+  readonly release: () => void;
   readonly settle: () => void;
 }
 
@@ -99,16 +101,21 @@ export class Ledger {
     const book = account as Book;
     book.sessions--;
     if (book.sessions > 0) return;
-    if (this.#options.nowMs() < book.until) {
-      const back: BudgetAmounts = {};
-      for (const meter of BUDGET_METERS)
-        if (Number.isFinite(book.left[meter])) back[meter] = Math.max(0, Math.floor(book.left[meter]));
-      const { budget, principalId, window } = book;
-      // Without a link the share is lost to the others until its window ends: too little is used, never too much.
-      this.#options.send({ body: 'budgetAsk', budgetAsk: { id: '', budget, principalId, window, back, ends: true } });
-    }
     this.#books.delete(`${book.budget}\0${book.principalId}`);
-    book.asking?.settle();
+    // A share that is on its way is given back when it has come: it would be lost to everybody until its window ends.
+    if (book.asking === undefined) this.#giveBack(book);
+    else book.asking.release();
+  }
+
+  /** Of a book that no session draws on any more. */
+  #giveBack(book: Book): void {
+    if (this.#options.nowMs() >= book.until) return;
+    const back: BudgetAmounts = {};
+    for (const meter of BUDGET_METERS)
+      if (Number.isFinite(book.left[meter])) back[meter] = Math.max(0, Math.floor(book.left[meter]));
+    const { budget, principalId, window } = book;
+    // Without a link the share is lost to the others until its window ends: too little is used, never too much.
+    this.#options.send({ body: 'budgetAsk', budgetAsk: { id: '', budget, principalId, window, back, ends: true } });
   }
 
   /** Counts what was used. */
@@ -190,6 +197,7 @@ export class Ledger {
       clearTimeout(timer);
       this.#asked.delete(id);
       if (book.asking?.id === id) book.asking = undefined;
+      if (book.sessions === 0) this.#giveBack(book);
       resolve();
     };
     const timer = setTimeout(() => {
@@ -197,7 +205,7 @@ export class Ledger {
       settle();
     }, LIMITS.budgetAskMsMax);
     timer.unref();
-    book.asking = { id, done: promise, settle };
+    book.asking = { id, done: promise, release: resolve, settle };
     this.#asked.set(id, book);
     return promise;
   }

@@ -55,6 +55,9 @@ test('the JSON of a refusal is spelt out, and a plain detail is not', () => {
   expect(renderFieldsOf(refusal)).toEqual(['ERROR:  Sallyport: no', '  rule: p/r', '  retry: no']);
   expect(renderFieldsOf({ message: 'x', detail: '{not json' })).toEqual(['ERROR:  x', 'DETAIL:  {not json']);
   expect(new SqlError(refusal, undefined).exit).toBe('denied');
+  expect(new SqlError({ ...refusal, code: '53400' }, undefined).exit).toBe('denied');
+  // The server's own limit is nobody's refusal.
+  expect(new SqlError({ code: '53400' }, undefined).exit).toBe('failure');
   expect(new SqlError({ code: '57014' }, undefined).exit).toBe('interrupted');
 });
 

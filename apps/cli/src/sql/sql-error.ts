@@ -17,15 +17,15 @@ export class SqlError extends CliError {
   readonly sqlstate: string;
   readonly fields: ServerFields;
   constructor(fields: ServerFields, cause: unknown) {
-    super(exitOf(fields.code ?? ''), renderFieldsOf(fields).join('\n'), undefined, { cause });
+    super(exitOf(fields), renderFieldsOf(fields).join('\n'), undefined, { cause });
     this.sqlstate = fields.code ?? '';
     this.fields = fields;
   }
 }
 
-/** PostgreSQL errcodes: 42501 insufficient_privilege; class 08 connection, 28 authorization, 57P admin shutdown, 58 system; 3D000 no such database. */
-function exitOf(sqlstate: string): ExitName {
-  if (sqlstate === '42501') return 'denied';
+/** PostgreSQL errcodes: 42501 insufficient_privilege; 53400 a limit, with a refusal of ours a budget; class 08 connection, 28 authorization, 57P admin shutdown, 58 system; 3D000 no such database. */
+function exitOf({ code: sqlstate = '', detail }: ServerFields): ExitName {
+  if (sqlstate === '42501' || (sqlstate === '53400' && refusalOf(detail) !== undefined)) return 'denied';
   if (sqlstate.startsWith('28')) return 'denied';
   if (sqlstate.startsWith('08') || sqlstate.startsWith('57P') || sqlstate.startsWith('58')) return 'unavailable';
   if (sqlstate === '57014') return 'interrupted';

@@ -12,7 +12,7 @@ let plane: TestControlPlane;
 const links: TestLink[] = [];
 beforeAll(async () => {
   plane = await startTestControlPlane();
-}, 60_000);
+});
 afterAll(async () => {
   for (const link of links) link.close();
   await plane.stop();

@@ -65,11 +65,17 @@ export function answerUnrouted(error: unknown, request: FastifyRequest, reply: F
     .send(JSON.stringify(problem));
 }
 
-/** A body that Fastify could not read as JSON, or would not for a key of its; it does not say which. */
-const unreadable = (error: unknown): { errors?: readonly FieldProblem[] } =>
-  error instanceof HttpException && (error.cause as { code?: unknown })?.code === 'FST_ERR_CTP_INVALID_JSON_BODY'
-    ? { errors: [{ field: '', message: 'not JSON, or JSON with a key __proto__' }] }
-    : {};
+/** Bodies that Fastify does not read; of the first it does not say which of the two. */
+const UNREADABLE: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: 'not JSON, or JSON with a key __proto__',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'empty, where the content type says JSON: leave the content type out',
+};
+
+function unreadable(error: unknown): { errors?: readonly FieldProblem[] } {
+  const cause = error instanceof HttpException ? error.cause : error;
+  const message = UNREADABLE[String((cause as { code?: unknown } | null | undefined)?.code)];
+  return message === undefined ? {} : { errors: [{ field: '', message }] };
+}
 
 @Injectable()
 @Catch()

@@ -26,7 +26,7 @@ const trustRule = (name: string) => ({
 const ACCESS_POLICY = (name: string) => ({ name, requesters: {}, resources: {}, effects: ['read'], approve: {} });
 export const BODIES: Readonly<Record<string, (name: string, document: OpenApi) => unknown>> = {
   'POST /v1/principals': (name) => ({ name, kind: 'service' }),
-  'POST /v1/webhooks': (name) => ({ name, url: 'http://127.0.0.1:9/x', events: ['trail.head'] }),
+  'POST /v1/webhooks': (name) => ({ name, url: 'https://hooks.example/x', events: ['trail.head'] }),
   'POST /v1/credentials': (name) => ({ name, kind: 'stored', username: 'u', secret: 's' }),
   'POST /v1/resources': (name) => ({ name, type: 'postgres', postgres: { host: 'db.internal' } }),
   'PUT /v1/resources/{resource}': (name) => ({
@@ -58,6 +58,7 @@ export const BODIES: Readonly<Record<string, (name: string, document: OpenApi) =
   'POST /v1/apply': (name) => ({ documents: [{ file: 'w.yaml', text: `kind: Group\nname: ${name}\n` }] }),
   'PATCH /v1/principals/{principal}': () => ({ displayName: 'walked' }),
   'PATCH /v1/groups/{group}': () => ({ description: 'walked' }),
+  'PUT /v1/retention': () => ({ sessionsDays: 9_000, eventsDays: null }),
   'PATCH /v1/webhooks/{name}': () => ({ events: ['*'] }),
   'PATCH /v1/credentials/{credential}': () => ({ username: 'walked' }),
   'POST /v1/trust-rules': (name) => trustRule(name),
