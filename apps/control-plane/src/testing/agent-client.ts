@@ -53,7 +53,7 @@ function unary<Q, S>(client: Client, method: Method<Q, S>, request: Q): Promise<
       method.requestSerialize,
       method.responseDeserialize,
       request,
-      { deadline: Date.now() + 10_000 },
+      { deadline: Date.now() + 60_000 },
       (error: ServiceError | null, answer?: S) =>
         error === null && answer !== undefined ? resolve(answer) : reject(error ?? new Error('no answer')),
     );
