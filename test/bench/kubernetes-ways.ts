@@ -108,8 +108,8 @@ export async function startKubeBench(dir: string, objects: number, say: (line: s
       idleShare: 0,
       renew,
       collectGarbage: async () => {
-        writeFileSync(`${stalls}.gc`, '');
-        while (existsSync(`${stalls}.gc`)) await sleep(100);
+        writeFileSync(`${stalls}.ask`, '');
+        while (existsSync(`${stalls}.ask`)) await sleep(100);
       },
       stop,
     };
