@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '@sallyport/core';
 import type { ApprovalSpec, CommitHold, Policy, Resource, Statement } from '@sallyport/model';
-import { isAboutResource, type SessionView } from './session-view.ts';
+import { isAboutResource } from './session-view.ts';
 
 /**
  * True where the rule lets the statement run and holds its COMMIT. What only reads has nothing to commit: it waits before it
@@ -49,12 +49,6 @@ export function commitDenial(
   const most = Math.min(...rules.map(({ approval }) => approval.commit?.statementsMax ?? 0));
   return (statement.heldBefore ?? 0) >= most ? { code: 'approval.transaction_limit', message: undefined } : undefined;
 }
-
-/** True when rules about the session hold COMMITs: its protocol then keeps account of its transactions. */
-export const holdsCommits = (view: SessionView): boolean =>
-  [...view.steadyRules, ...view.changingRules].some(
-    (rule) => rule.verdict === 'hold' && !rule.shadow && rule.approval.commit !== undefined,
-  );
 
 /** The first resource under a policy whose COMMITs could never be answered: said when it is saved. Undefined = none. */
 export function ticketConflict(

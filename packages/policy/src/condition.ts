@@ -6,6 +6,7 @@
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { LIMITS } from '@sallyport/core';
+import type { SessionUsage } from '@sallyport/model';
 import { RE2JS } from 're2js';
 import {
   AuthFact,
@@ -46,6 +47,8 @@ export interface Condition {
   readonly changing: boolean;
   /** Its value where it reads nothing, or nothing that matters; undefined where it hangs on facts. */
   readonly constant: boolean | undefined;
+  /** The same answer from the session's counters alone, where it compares one of them with a number and is nothing more. */
+  readonly onUsage: ((usage: Readonly<SessionUsage>) => boolean) | undefined;
   /** @throws whatever the CEL library throws: then it is not computable */
   test(context: FactContext): boolean;
 }
@@ -140,6 +143,7 @@ export function compileCondition(source: string): Condition | ConditionProblem {
       reads,
       changing: found.changing,
       constant: constantOf(expression.ast, source),
+      onUsage: onUsage(expression.ast),
       test: (context) => {
         const value: unknown = expression(withoutOtherCase(context, names));
         if (typeof value !== 'boolean') throw new TypeError('not true or false');
@@ -148,6 +152,38 @@ export function compileCondition(source: string): Condition | ConditionProblem {
     };
   } catch (error) {
     return problemOf(error);
+  }
+}
+
+const COUNTERS: ReadonlySet<string> = new Set([
+  'statements',
+  'writes',
+  'rows',
+  'bytes',
+] satisfies (keyof SessionUsage)[]);
+
+/** `usage.rows > 1000000`: rules of this form are asked at every statement, and CEL would make its facts anew each time. */
+function onUsage(node: ASTNode): Condition['onUsage'] {
+  const { op } = node;
+  if (op !== '>' && op !== '>=' && op !== '<' && op !== '<=') return undefined;
+  const [left, right] = node.args;
+  if (left.op !== '.' || right.op !== 'value' || typeof right.args !== 'bigint') return undefined;
+  const [base, field] = left.args;
+  const bound = Number(right.args);
+  if (base.op !== 'id' || base.args !== 'usage' || !COUNTERS.has(field) || !Number.isSafeInteger(bound))
+    return undefined;
+  const counter = field as keyof SessionUsage;
+  switch (op) {
+    case '>':
+      return (usage) => usage[counter] > bound;
+    case '>=':
+      return (usage) => usage[counter] >= bound;
+    case '<':
+      return (usage) => usage[counter] < bound;
+    case '<=':
+      return (usage) => usage[counter] <= bound;
+    default:
+      return op satisfies never;
   }
 }
 

@@ -462,6 +462,24 @@ describe('masks', () => {
   });
 });
 
+test.each([
+  ['usage.rows > 10', 'rows', 10, 11],
+  ['usage.rows >= 10', 'rows', 9, 10],
+  ['usage.statements < 3', 'statements', 3, 2],
+  ['usage.bytes <= 3', 'bytes', 4, 3],
+  ['usage.writes > 10 && sql.count > 0', 'writes', 10, 11],
+  ['10 < usage.rows', 'rows', 10, 11],
+  ['usage.rows > 10.5', 'rows', 10, 11],
+] as const)('a rule about the counters matches from its bound on: %s', (when, counter, before, from) => {
+  const engine = loadBundlePolicies(
+    bundle({ policies: [policy(`rules:\n  - { name: much, when: '${when}', verdict: deny }`)] }),
+  );
+  const input = ask(sql({}));
+  const at = (value: number) => engine.decide({ ...input, usage: { ...input.usage, [counter]: value } });
+  expect(at(before).kind).toBe('allow');
+  expect(at(from)).toMatchObject({ kind: 'deny', rule: 'p/much' });
+});
+
 test('rules about time, usage and the transaction are asked for every statement; the others once per facts', () => {
   const rules = policy(
     'rules:\n  - { name: night, when: time.hour < 6, verdict: deny }\n  - { name: much, when: usage.rows > 10, verdict: deny }\n  - { name: tx, when: session.in_transaction, verdict: deny }\n  - { name: db, when: session.database == "x", verdict: deny }',

@@ -16,7 +16,6 @@ import type {
   Verdict,
 } from '@sallyport/model';
 import type { BudgetStanding, SessionBudget } from './budgets.ts';
-import { holdsCommits } from './commit.ts';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
 import {
@@ -89,8 +88,6 @@ const NO_RIGHTS: Rights = {
   until: Number.POSITIVE_INFINITY,
 };
 
-const NO_EFFECTS: readonly Effect[] = [];
-
 function isWithin(effects: readonly Effect[], granted: readonly Effect[]): boolean {
   for (const effect of effects) if (!granted.includes(effect)) return false;
   return true;
@@ -122,22 +119,29 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       const view = views.of(session);
       const rights = rightsOf(view, session, nowMs);
       if (view.resource === undefined) return denial('grant', 'grant.missing');
-      const beyond = isWithin(statement.effects, rights.effects)
-        ? NO_EFFECTS
-        : statement.effects.filter((effect) => !rights.effects.includes(effect));
-      if (rights.effects.length === 0 && rights.reviewHeld.length === 0)
-        return rights.reviewDenied.length === 0
-          ? denial('grant', 'grant.missing')
-          : denial('review', 'grant.unreviewed');
-      if (beyond.some((effect) => rights.reviewDenied.includes(effect))) return denial('review', 'grant.unreviewed');
-      const unreviewed = beyond.some((effect) => rights.reviewHeld.includes(effect));
-      const exceeded = beyond.some((effect) => !rights.reviewHeld.includes(effect));
-      if (exceeded && view.resource.exceeded === 'deny') return denial('grant', 'grant.exceeded');
-      return verdictOf({ input, view, rights, exceeded, unreviewed, findings: findingsOf(view, input), book });
+      if (isWithin(statement.effects, rights.effects) && rights.effects.length > 0) {
+        const findings = findingsOf(view, input);
+        // Nearly every statement: nothing speaks, so that there is nothing to weigh.
+        return findings === NO_FINDINGS && input.budget === undefined && statement.commits === undefined
+          ? view.granted
+          : verdictOf({ input, view, rights, exceeded: false, unreviewed: false, findings, book });
+      }
+      return decideBeyond(input, view, view.resource, rights);
     } catch {
       // A rule engine that breaks has not said yes.
       return denial('none', 'policy.unavailable');
     }
+  };
+
+  const decideBeyond = (input: DecisionInput, view: SessionView, resource: Resource, rights: Rights): Verdict => {
+    const beyond = input.statement.effects.filter((effect) => !rights.effects.includes(effect));
+    if (rights.effects.length === 0 && rights.reviewHeld.length === 0)
+      return rights.reviewDenied.length === 0 ? denial('grant', 'grant.missing') : denial('review', 'grant.unreviewed');
+    if (beyond.some((effect) => rights.reviewDenied.includes(effect))) return denial('review', 'grant.unreviewed');
+    const unreviewed = beyond.some((effect) => rights.reviewHeld.includes(effect));
+    const exceeded = beyond.some((effect) => !rights.reviewHeld.includes(effect));
+    if (exceeded && resource.exceeded === 'deny') return denial('grant', 'grant.exceeded');
+    return verdictOf({ input, view, rights, exceeded, unreviewed, findings: findingsOf(view, input), book });
   };
 
   return {
@@ -166,7 +170,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       withHeld(rightsOf(views.of(session), session, nowMs)).every((effect) => effect === 'read'),
     rolesFor: (session, nowMs) => rightsOf(views.of(session), session, nowMs).roles,
     masksFor: (session) => views.of(session).masks,
-    holdsCommits: (session) => holdsCommits(views.of(session)),
+    holdsCommits: (session) => views.of(session).holdsCommits,
     budgetsFor: (session) => views.of(session).budgets,
     groupsOf: (principalId) => book.groupsOf(principalId),
   };
@@ -183,8 +187,15 @@ function findingsOf(view: SessionView, input: DecisionInput): Findings {
         : evaluate(view.steadyRules, contextOf(view, input, view.steadyReads));
     if (sql !== undefined) view.findings.set(sql, steady);
   }
-  if (view.changingRules.length === 0) return steady;
+  if (view.changingRules.length === 0 || isQuiet(view, input.usage)) return steady;
   return joined(steady, evaluate(view.changingRules, contextOf(view, input, view.changingReads)));
+}
+
+/** What a bundle is shipped with asks of the session's counters at every statement: none of that needs its facts made. */
+function isQuiet({ changingOnUsage }: SessionView, usage: Readonly<SessionUsage>): boolean {
+  if (changingOnUsage === undefined) return false;
+  for (const matches of changingOnUsage) if (matches(usage)) return false;
+  return true;
 }
 
 function contextOf(

@@ -93,6 +93,10 @@ function isExcepted(rule: CompiledRule, context: FactContext): boolean {
 export const speaks = (rule: CompiledRule, outcome: RuleOutcome): boolean =>
   outcome === 'matched' || (outcome === 'not_computable' && rule.verdict !== 'allow');
 
+/** True when rules about the session hold COMMITs: its protocol then keeps account of its transactions. */
+export const holdsCommits = (rules: readonly CompiledRule[]): boolean =>
+  rules.some((rule) => rule.verdict === 'hold' && !rule.shadow && rule.approval.commit !== undefined);
+
 /** What the rules that match say together. */
 export interface Findings {
   readonly deny: CompiledRule | undefined;

@@ -10,6 +10,7 @@ import {
   type PrincipalRef,
   type Resource,
   type SessionInfo,
+  type SessionUsage,
   type SqlFacts,
   type Verdict,
 } from '@sallyport/model';
@@ -18,7 +19,7 @@ import type { FactContext } from './condition.ts';
 import { authFact, type Family, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
 import { MaskSets } from './masks.ts';
 import type { GrantBook, Rights } from './rights.ts';
-import { type CompiledPolicy, type CompiledRule, compilePolicy, type Findings } from './rules.ts';
+import { type CompiledPolicy, type CompiledRule, compilePolicy, type Findings, holdsCommits } from './rules.ts';
 
 export interface SessionView {
   readonly resource: Resource | undefined;
@@ -30,6 +31,8 @@ export interface SessionView {
   /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
   readonly steadyRules: readonly CompiledRule[];
   readonly changingRules: readonly CompiledRule[];
+  /** One for each changing rule, when all of them hang on the session's counters: while each says no, none matches. */
+  readonly changingOnUsage: readonly ((usage: Readonly<SessionUsage>) => boolean)[] | undefined;
   /** Families the steady rules read. */
   readonly steadyReads: ReadonlySet<Family>;
   /** Families the changing rules read. */
@@ -40,6 +43,8 @@ export interface SessionView {
   /** What the steady rules said, by the identity of a statement's facts. */
   readonly findings: WeakMap<SqlFacts, Findings>;
   readonly sqlFacts: WeakMap<SqlFacts, object>;
+  /** Some of its rules hold COMMITs; asked for several times a statement. */
+  readonly holdsCommits: boolean;
   rights: Rights | undefined;
 }
 
@@ -80,6 +85,7 @@ export class SessionViews {
     const rules = about.flatMap((compiled) => compiled.rules);
     const changing = rules.filter((rule) => rule.changing);
     const steady = rules.filter((rule) => !rule.changing);
+    const onUsage = changing.flatMap(({ when }) => (when.onUsage === undefined ? [] : [when.onUsage]));
     const masks = this.#masks.of(about.map(({ policy }) => policy));
     return {
       resource,
@@ -92,6 +98,7 @@ export class SessionViews {
       ),
       steadyRules: steady,
       changingRules: changing,
+      changingOnUsage: onUsage.length === changing.length ? onUsage : undefined,
       steadyReads: readsOf(steady),
       changingReads: readsOf(changing),
       facts: {
@@ -105,6 +112,7 @@ export class SessionViews {
       sessionInTransaction: sessionFact(session, true),
       findings: new WeakMap(),
       sqlFacts: new WeakMap(),
+      holdsCommits: holdsCommits(rules),
       rights: undefined,
     };
   }

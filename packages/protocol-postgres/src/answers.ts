@@ -51,6 +51,7 @@ export class Answers {
   #columnsNow: readonly FieldDescription[] | undefined;
   #whenWhole: Uint8Array[] = [];
   readonly #descriptions = new Map<string, readonly FieldDescription[]>();
+  #last: { readonly bytes: Buffer; readonly columns: readonly FieldDescription[] } | undefined;
   readonly #plans = new WeakMap<
     readonly FieldDescription[],
     Pick<Guard, 'masks' | 'reach'> & { readonly masker: RowMasker }
@@ -258,12 +259,15 @@ export class Answers {
   /** Descriptions by their bytes, so that the same one is the same object. */
   #columns(bytes: Buffer, at: number, end: number): readonly FieldDescription[] {
     if (end - at > KEPT_DESCRIPTION_BYTES_MAX) return parseRowDescription(bytes, at, end);
+    if (this.#last !== undefined && isSame(this.#last.bytes, bytes, at, end)) return this.#last.columns;
     const key = bytes.toString('latin1', at, end);
-    const known = this.#descriptions.get(key);
-    if (known !== undefined) return known;
-    if (this.#descriptions.size >= KEPT_DESCRIPTIONS_MAX) this.#descriptions.clear();
-    const columns = parseRowDescription(bytes, at, end);
-    this.#descriptions.set(key, columns);
+    let columns = this.#descriptions.get(key);
+    if (columns === undefined) {
+      if (this.#descriptions.size >= KEPT_DESCRIPTIONS_MAX) this.#descriptions.clear();
+      columns = parseRowDescription(bytes, at, end);
+      this.#descriptions.set(key, columns);
+    }
+    this.#last = { bytes: Buffer.from(bytes.subarray(at, end)), columns };
     return columns;
   }
 
@@ -334,7 +338,7 @@ export class Answers {
   /** The first question is answered. */
   #answered(first: Entry): Fate {
     this.#road.flight.shift();
-    first.confirm?.();
+    this.#road.confirm(first);
     if (first.own === undefined) return 'keep';
     this.#ownAnswered(first.own);
     return 'drop';
@@ -403,7 +407,7 @@ export class Answers {
     if (first!.kind === 'execute') {
       this.#road.finish(tally);
       this.#road.flight.shift();
-      first!.confirm?.();
+      this.#road.confirm(first!);
     }
     const { wrapped } = first!;
     if (wrapped !== undefined) {
@@ -508,7 +512,7 @@ export class Answers {
     // Newest first: a later Parse of a name steps back to the earlier one, and that one then to what was before.
     const { dropped, synced } = road.flight.dropToSync();
     road.undo(dropped, state);
-    first.undo?.(false);
+    road.stepBack(first, false);
     if (!synced) road.skipping = true;
     const shown =
       first.own === undefined || first.own.tells === true ? this.#shown(first.refusal ?? fields, first) : 'drop';
@@ -567,6 +571,12 @@ export class Answers {
     this.#ownAnswered(first.wrapped.own);
     return 'drop';
   }
+}
+
+function isSame(known: Buffer, bytes: Buffer, at: number, end: number): boolean {
+  if (known.length !== end - at) return false;
+  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
+  return true;
 }
 
 /** @throws GatewayError `approval.rows`: the session ends, and with it the transaction; nothing was committed */

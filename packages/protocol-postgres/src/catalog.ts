@@ -230,7 +230,8 @@ export class Catalog {
   /** True when the reach must be looked up before this statement can be judged for masks. */
   isStale(masks: MaskSet, statement: readonly SqlStatementFacts[], nowMs: number): boolean {
     if (this.reach === undefined || this.#masks !== masks.columns || nowMs - this.#takenAt > REACH_AGE_MS) return true;
-    return statement.some((facts) => facts.relations.some((relation) => !this.#checked.has(relation.name)));
+    for (const { relations } of statement) for (const { name } of relations) if (!this.#checked.has(name)) return true;
+    return false;
   }
 
   taken(masks: MaskSet, builder: ReachBuilder, statements: readonly SqlStatementFacts[], nowMs: number): void {

@@ -330,6 +330,19 @@ export function digestOf(head: Buffer, parameters: Uint8Array | undefined): stri
   return hash('sha256', Buffer.concat([head, parameters ?? NONE]), 'hex');
 }
 
+/** Where short ones are put together; views of it by their length, which are few. */
+const scratch = Buffer.allocUnsafeSlow(1024);
+const views: Buffer[] = [];
+
+/** As `digestOf`, of parameters that stand in `bytes` from `start` to `end`: what every execution pays. */
+export function digestOfRange(head: Buffer, bytes: Buffer, start: number, end: number): string {
+  const size = head.length + end - start;
+  if (size > scratch.length) return digestOf(head, bytes.subarray(start, end));
+  scratch.set(head, 0);
+  for (let i = start, at = head.length; i < end; i++) scratch[at++] = bytes[i]!;
+  return hash('sha256', (views[size] ??= scratch.subarray(0, size)), 'hex');
+}
+
 /** Of a text without parameters, in one call: what every simple query pays. */
 export const digestOfText = (text: string): string => hash('sha256', `postgres\0${text}\0\0\0\0\0\0\0\0\0`, 'hex');
 
@@ -370,14 +383,36 @@ export function statementOf(
 /** Bind values as an approver can read them. */
 export function parametersOf(bytes: Buffer, message: BindMessage, prepared: Prepared): readonly StatementParameter[] {
   if (message.values.length === 0) return NO_PARAMETERS;
-  return message.values.map((range, i) => {
+  const parameters: StatementParameter[] = [];
+  for (let i = 0; i < message.values.length; i++) {
+    const range = message.values[i];
     const type = prepared.types[i] ?? 0;
-    if (range === undefined) return { text: undefined, type };
+    if (range === undefined) {
+      parameters.push({ text: undefined, type });
+      continue;
+    }
+    const { start, end } = range;
     const format =
       message.formats.length === 0 ? 0 : message.formats.length === 1 ? message.formats[0]! : message.formats[i]!;
-    const value = bytes.subarray(range.start, range.end);
-    return { text: format === 0 ? textOf(value) : binaryText(value, type), type };
-  });
+    const text =
+      format === 0
+        ? isShortAscii(bytes, start, end)
+          ? bytes.toString('latin1', start, end)
+          : textOf(bytes.subarray(start, end))
+        : binaryText(bytes.subarray(start, end), type);
+    parameters.push({ text, type });
+  }
+  return parameters;
+}
+
+/** Then it is the same in every encoding, and has no zero in it. */
+function isShortAscii(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start > 64) return false;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte === 0 || byte > 0x7f) return false;
+  }
+  return true;
 }
 
 /** Text of a value in text format; hex of what is none. */

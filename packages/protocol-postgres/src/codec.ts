@@ -102,6 +102,8 @@ export class PartialFrame {
   }
 }
 
+const SHORT_BYTES = 32;
+
 /** Reads fields of one frame's body in order. Every read is bounded by the body. */
 export class BodyReader {
   readonly bytes: Buffer;
@@ -132,20 +134,30 @@ export class BodyReader {
   }
   /** A zero-terminated text as its range, the zero left out. */
   range(): { readonly start: number; readonly end: number } {
-    const zero = this.bytes.indexOf(0, this.at);
-    if (zero < 0 || zero >= this.end) throw new GatewayError('protocol.malformed', { at: this.at });
     const start = this.at;
-    this.at = zero + 1;
-    return { start, end: zero };
+    return { start, end: this.#toZero() };
   }
   /** A name, one character for each byte: two different byte strings never read alike. */
   name(): string {
-    const { start, end } = this.range();
-    return this.bytes.toString('latin1', start, end);
+    const start = this.at;
+    const end = this.#toZero();
+    return end === start ? '' : this.bytes.toString('latin1', start, end);
   }
   text(): string {
-    const { start, end } = this.range();
-    return this.bytes.toString('utf8', start, end);
+    const start = this.at;
+    return this.bytes.toString('utf8', start, this.#toZero());
+  }
+  /** Steps behind the next zero; where that stood. */
+  #toZero(): number {
+    const { bytes, at, end } = this;
+    // Names are short: looking at a few bytes costs less than a call into C++.
+    const near = Math.min(end, at + SHORT_BYTES);
+    let zero = at;
+    while (zero < near && bytes[zero] !== 0) zero++;
+    if (zero === near) zero = bytes.indexOf(0, near);
+    if (zero < 0 || zero >= end) throw new GatewayError('protocol.malformed', { at });
+    this.at = zero + 1;
+    return zero;
   }
   skip(count: number): void {
     if (count < 0) throw new GatewayError('protocol.malformed', { at: this.at });

@@ -42,16 +42,20 @@ export interface Entry {
   readonly tag: string | undefined;
   /** Set: a simple query in a transaction of ours; its end and its last tag wait for that one's. */
   readonly wrapped: Wrapped | undefined;
+  /** Of a Bind: what it makes. Its confirming and stepping back are the road's, so that nothing is made for them. */
+  readonly bound: Portal | undefined;
   /** Called when the server did what was asked. */
   readonly confirm: (() => void) | undefined;
   /** Called when it did not: `skipped` because of an earlier error, or failed by itself. Newest first. */
   readonly undo: ((skipped: boolean) => void) | undefined;
 }
 
+const NO_PARTS = {};
+
 export const entry = (
   kind: Entry['kind'],
   segment: number,
-  parts: { readonly [K in Exclude<keyof Entry, 'kind' | 'segment'>]?: Entry[K] | undefined } = {},
+  parts: { readonly [K in Exclude<keyof Entry, 'kind' | 'segment'>]?: Entry[K] | undefined } = NO_PARTS,
 ): Entry => ({
   kind,
   segment,
@@ -62,6 +66,7 @@ export const entry = (
   refusal: parts.refusal,
   tag: parts.tag,
   wrapped: parts.wrapped,
+  bound: parts.bound,
   confirm: parts.confirm,
   undo: parts.undo,
 });

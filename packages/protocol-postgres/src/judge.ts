@@ -117,46 +117,75 @@ export class Judge {
 
   /** The statement with what the open transaction makes of it: how it is committed, and what it would commit. */
   inTransaction(statement: Statement): Statement {
-    const { commit, ...rest } = this.#road.transaction.facets(statement, this.executed === 0);
-    return commit === undefined ? statement : { ...statement, commit, ...rest };
+    const facets = this.#road.transaction.facets(statement, this.executed === 0);
+    return facets.commit === undefined ? statement : { ...statement, ...facets };
   }
 
   /** Judges and records one statement that is about to run. */
   statement(statement: Statement, ways: Ways): void {
-    const ready = this.#road.signed.ready?.();
-    if (ready !== undefined) return this.#whenReady(ready, statement, ways);
-    this.#statementReady(statement, ways);
+    const permit = this.now(statement, () => ways);
+    if (permit !== undefined) ways.allowed(permit, this.#road.signed.statementNumber());
   }
 
-  #statementReady(statement: Statement, ways: Ways): void {
+  /**
+   * As `statement`, for nearly all of them: the permit at once, under the number of the last statement. Undefined: it went, or
+   * will go, one of the ways.
+   */
+  now(statement: Statement, ways: () => Ways): Permit | undefined {
+    const ready = this.#road.signed.ready?.();
+    if (ready === undefined) return this.#readyNow(statement, ways);
+    this.#whenReady(ready, statement, ways());
+    return undefined;
+  }
+
+  #readyNow(statement: Statement, ways: () => Ways): Permit | undefined {
     const { signed, host } = this.#road;
     const because = reasonOf(statement.facts.sql);
-    if (because !== undefined) return this.#because(because, statement, ways);
-    const reason = this.#pinned(statement);
-    if (reason !== undefined)
-      return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/pinned', reason));
-    const ending = statement.facts.sql === undefined ? undefined : this.#road.transaction.refusal(statement.facts.sql);
-    if (ending !== undefined)
-      return ways.refused(this.refusal(statement, 'statement.refused', 'gateway/commit', ending));
+    if (because !== undefined) {
+      this.#because(because, statement, ways());
+      return undefined;
+    }
+    const refused = this.#unasked(statement);
+    if (refused !== undefined) {
+      ways().refused(refused);
+      return undefined;
+    }
     let outcome: Permit | Promise<Permit>;
     this.#heldTooLong = false;
     try {
       outcome = admit(statement, signed.gate);
     } catch (error) {
-      return ways.refused(this.#refused(error, statement));
+      ways().refused(this.#refused(error, statement));
+      return undefined;
     }
     const number = signed.statementNumber();
     host.recorder.statement(number, statement.text);
-    if (isPermit(outcome)) return ways.allowed(outcome, number);
-    ways.waits();
-    this.#wait(outcome, statement, number, ways);
+    if (isPermit(outcome)) return outcome;
+    const held = ways();
+    held.waits();
+    this.#wait(outcome, statement, number, held);
+    return undefined;
+  }
+
+  /** What no policy is asked about. */
+  #unasked(statement: Statement): Refused | undefined {
+    const reason = this.#pinned(statement);
+    if (reason !== undefined) return this.refusal(statement, 'statement.refused', 'gateway/pinned', reason);
+    const ending = statement.facts.sql === undefined ? undefined : this.#road.transaction.refusal(statement.facts.sql);
+    return ending === undefined ? undefined : this.refusal(statement, 'statement.refused', 'gateway/commit', ending);
   }
 
   /** Something has to be fetched first; nothing else of the client is read meanwhile. */
   #whenReady(ready: Promise<void>, statement: Statement, ways: Ways): void {
     ways.waits();
     this.intake.block();
-    const step = (): void => this.#run(() => this.intake.resume(() => this.#statementReady(statement, ways)));
+    const step = (): void =>
+      this.#run(() =>
+        this.intake.resume(() => {
+          const permit = this.#readyNow(statement, () => ways);
+          if (permit !== undefined) ways.allowed(permit, this.#road.signed.statementNumber());
+        }),
+      );
     ready.then(step, step);
   }
 
@@ -313,6 +342,32 @@ export class Judge {
   /** Rows under this guard end the session: for statements of which none can come. */
   closedGuard(permit: Permit): Guard {
     return { ...this.plainGuard(permit), touches: true, quotes: true };
+  }
+
+  /** Guards over answers that no column mask can reach, by the facts they were made from. */
+  readonly #clear = new WeakMap<SqlFacts, Guard>();
+
+  /**
+   * The guard of a statement that was found to be far from masked columns before, under the same masks and the same reach, and
+   * while that reach is fresh. Undefined: it is to be looked at.
+   */
+  clearGuard(permit: Permit, facts: SqlFacts): Guard | undefined {
+    const known = this.#clear.get(facts);
+    const { catalog, host } = this.#road;
+    if (
+      known === undefined ||
+      known.masks !== permit.masks ||
+      known.reach !== catalog.reach ||
+      known.rowsMax !== permit.rowsMax ||
+      catalog.isStale(permit.masks, facts.statements, host.nowMs())
+    )
+      return undefined;
+    return known;
+  }
+
+  /** Nothing was found in a statement that vouching has to look at again, as long as masks and reach are these. */
+  foundClear(facts: SqlFacts, guard: Guard): void {
+    if (!guard.touches) this.#clear.set(facts, guard);
   }
 
   guard(permit: Permit, reach: Reach, statements: readonly SqlStatementFacts[]): Guard {

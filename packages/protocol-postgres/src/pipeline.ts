@@ -4,12 +4,13 @@
  * transaction's status are the server's own. PostgreSQL protocol, "Extended Query" and "Pipelining".
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { SqlFacts } from '@sallyport/model';
+import type { SqlFacts, Statement } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import type { Answers } from './answers.ts';
 import {
   digestHead,
   digestOf,
+  digestOfRange,
   isUnknown,
   NO_PARAMETERS,
   NOT_UNDERSTOOD,
@@ -25,7 +26,7 @@ import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
 import { type Entry, entry } from './flight.ts';
 import type { Intake } from './intake.ts';
-import type { Judge, Refused } from './judge.ts';
+import type { Judge, Refused, Ways } from './judge.ts';
 import { hasMasks, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
 import {
   describe,
@@ -53,6 +54,10 @@ const GATHER_BYTES = 256 * 1024;
 
 interface Pending {
   parts: Buffer[];
+  /** The end of it, while it lies in the lent chunk: messages that follow each other there are one stretch. */
+  lent: Buffer | undefined;
+  from: number;
+  to: number;
   size: number;
   readonly entries: Entry[];
   /** What has no permit, in order. */
@@ -60,7 +65,16 @@ interface Pending {
   /** Set once everything in it is judged. */
   permit: Permit | undefined;
 }
-const nothing = (): Pending => ({ parts: [], size: 0, entries: [], judge: [], permit: undefined });
+const nothing = (): Pending => ({
+  parts: [],
+  lent: undefined,
+  from: 0,
+  to: 0,
+  size: 0,
+  entries: [],
+  judge: [],
+  permit: undefined,
+});
 const isPortal = (item: Prepared | Portal): item is Portal => 'prepared' in item;
 
 export class Pipeline {
@@ -97,7 +111,7 @@ export class Pipeline {
     const pending = this.#pending;
     if (pending.size === 0) return;
     if (pending.permit !== undefined && pending.judge.length === 0) this.#send(pending.permit);
-    else pending.parts = [Buffer.concat(pending.parts)];
+    else this.#copyParts();
   }
 
   // --- messages ----------------------------------------------------------------------------------------------------------
@@ -171,15 +185,15 @@ export class Pipeline {
     if (prepared === undefined)
       return this.#failPlain('26000', `prepared statement "${shown(message.statement)}" does not exist`);
     // Formats and values, as they are: two digests are equal only when the server would read the same.
-    const body =
+    const digest =
       message.values.length === 0
-        ? undefined
-        : bytes.subarray(at + HEAD_BYTES + name.length + message.statement.length + 2, end);
+        ? digestOf(prepared.digestHead, undefined)
+        : digestOfRange(prepared.digestHead, bytes, at + HEAD_BYTES + name.length + message.statement.length + 2, end);
     const portal: Portal = {
       name,
       prepared,
       parameters: parametersOf(bytes, message, prepared),
-      digest: digestOf(prepared.digestHead, body),
+      digest,
       segment,
       confirmed: false,
       gone: false,
@@ -197,14 +211,7 @@ export class Pipeline {
     };
     this.#beginUnjudged();
     mirror.addPortal(portal);
-    const confirm = (): void => {
-      portal.confirmed = true;
-      portal.before = undefined;
-      // Rows that were left to fetch are gone with the portal of that name.
-      if (existing?.started === true && existing.tally !== undefined) this.#road.finish(existing.tally);
-    };
-    const undo = (skipped: boolean): void => stepBack(mirror.portals, name, portal, skipped || name !== '');
-    this.#add(bytes.subarray(at, end), entry('bind', segment, { confirm, undo }));
+    this.#addLent(bytes, at, end, entry('bind', segment, { bound: portal }));
     this.#pending.judge.push(portal);
     return true;
   }
@@ -217,7 +224,7 @@ export class Pipeline {
       if (this.#isUncertain(prepared)) return this.#waitAnswered();
       if (prepared === undefined)
         return this.#failPlain('26000', `prepared statement "${shown(target.name)}" does not exist`);
-      this.#add(bytes.subarray(at, end), entry('describe', segment, { prepared }));
+      this.#addLent(bytes, at, end, entry('describe', segment, { prepared }));
       return true;
     }
     const portal = mirror.portals.get(target.name);
@@ -225,11 +232,11 @@ export class Pipeline {
     if (portal === undefined) {
       if (target.name !== '') return this.#failPlain('34000', `portal "${shown(target.name)}" does not exist`);
       // A simple query that failed in a transaction leaves one of its own: the server knows.
-      this.#add(bytes.subarray(at, end), entry('describe', segment));
+      this.#addLent(bytes, at, end, entry('describe', segment));
       return true;
     }
     portal.described = true;
-    this.#add(bytes.subarray(at, end), entry('describe', segment, { portal }));
+    this.#addLent(bytes, at, end, entry('describe', segment, { portal }));
     return true;
   }
 
@@ -244,7 +251,7 @@ export class Pipeline {
       const undo = (): void => {
         if (prepared?.gone === false && !mirror.prepared.has(target.name)) mirror.prepared.set(target.name, prepared);
       };
-      this.#add(bytes.subarray(at, end), entry('close', segment, { undo }));
+      this.#addLent(bytes, at, end, entry('close', segment, { undo }));
       return true;
     }
     const portal = mirror.portals.get(target.name);
@@ -257,7 +264,7 @@ export class Pipeline {
       mirror.cursors.delete(target.name);
       if (portal?.started === true && portal.tally !== undefined) this.#road.finish(portal.tally);
     };
-    this.#add(bytes.subarray(at, end), entry('close', segment, { undo, confirm }));
+    this.#addLent(bytes, at, end, entry('close', segment, { undo, confirm }));
     return true;
   }
 
@@ -267,7 +274,6 @@ export class Pipeline {
     if (this.#isUncertain(portal) || this.#mayLeaveFailure) return this.#waitAnswered();
     if (portal === undefined) return this.#failPlain('34000', `portal "${shown(message.portal)}" does not exist`);
     if (this.#waitsForCounts(portal.prepared.facts)) return this.#waitAnswered();
-    let kept = bytes.subarray(at, end);
     // Going on with an answer under the bundle it was judged by is no new statement.
     const continues =
       portal.permit !== undefined && portal.judgedUnder === this.#road.bundleSerial && this.#isSameCommit(portal);
@@ -278,10 +284,14 @@ export class Pipeline {
         this.#pending.judge.push(portal);
       }
     }
+    let kept: Buffer | undefined;
     this.#judgePending(
-      () => this.#executeJudged(portal, kept),
       () => {
-        kept = Buffer.from(kept);
+        if (kept === undefined) this.#executeJudged(portal, bytes, at, end);
+        else this.#executeJudged(portal, kept, 0, kept.length);
+      },
+      () => {
+        kept ??= Buffer.from(bytes.subarray(at, end));
       },
     );
     return true;
@@ -352,18 +362,48 @@ export class Pipeline {
 
   // --- sending -------------------------------------------------------------------------------------------------------------
 
+  /** A message of ours, or a copy of the client's. */
   #add(message: Buffer, item: Entry): void {
+    this.#cutLent();
+    this.#pending.parts.push(message);
+    this.#added(message.length, item);
+  }
+
+  /** A message in the lent chunk. */
+  #addLent(bytes: Buffer, at: number, end: number, item: Entry): void {
     const pending = this.#pending;
-    const last = pending.parts.at(-1);
-    // Neighbours in one chunk stay one piece.
-    if (last !== undefined && last.buffer === message.buffer && last.byteOffset + last.length === message.byteOffset) {
-      pending.parts[pending.parts.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + message.length);
-    } else pending.parts.push(message);
-    pending.size += message.length;
+    if (pending.lent === bytes && pending.to === at) pending.to = end;
+    else {
+      this.#cutLent();
+      pending.lent = bytes;
+      pending.from = at;
+      pending.to = end;
+    }
+    this.#added(end - at, item);
+  }
+
+  #added(size: number, item: Entry): void {
+    const pending = this.#pending;
+    pending.size += size;
     pending.entries.push(item);
     if (pending.size > LIMITS.parameterBytesMax + LIMITS.statementBytesMax)
       throw new GatewayError('frame.too_large', { pending: pending.size });
-    if (pending.parts.length > 1 && pending.size > GATHER_BYTES) pending.parts = [Buffer.concat(pending.parts)];
+    if (pending.parts.length > 1 && pending.size > GATHER_BYTES) this.#copyParts();
+  }
+
+  /** The stretch that lies in the lent chunk becomes a part. */
+  #cutLent(pending = this.#pending): void {
+    if (pending.lent === undefined) return;
+    const isWhole = pending.from === 0 && pending.to === pending.lent.length;
+    pending.parts.push(isWhole ? pending.lent : pending.lent.subarray(pending.from, pending.to));
+    pending.lent = undefined;
+  }
+
+  /** The lent chunk is about to be given back, or there are many parts: all of it in memory of its own. */
+  #copyParts(): void {
+    this.#cutLent();
+    const pending = this.#pending;
+    pending.parts = pending.parts.length === 0 ? [] : [Buffer.concat(pending.parts)];
   }
 
   /** What is judged leaves before something that is not joins it. */
@@ -380,9 +420,11 @@ export class Pipeline {
     this.#pending = nothing();
     for (const item of pending.entries) this.#road.flight.push(item);
     this.#road.unsynced = pending.entries.at(-1)?.kind !== 'sync';
-    const bytes = pending.parts.length === 1 ? pending.parts[0]! : Buffer.concat(pending.parts);
-    if (permit === undefined) this.#road.ownToServer(bytes);
-    else this.#road.toServer(permit, bytes);
+    this.#cutLent(pending);
+    for (const bytes of pending.parts) {
+      if (permit === undefined) this.#road.ownToServer(bytes);
+      else this.#road.toServer(permit, bytes);
+    }
   }
 
   #sendSync(): void {
@@ -395,7 +437,7 @@ export class Pipeline {
     this.#judge.executed = 0;
   }
 
-  #executeJudged(portal: Portal, message: Buffer): void {
+  #executeJudged(portal: Portal, bytes: Buffer, at: number, end: number): void {
     const road = this.#road;
     const permit = portal.permit!;
     if (hasMasks(permit.masks) && !portal.described) this.#describeOwn(portal);
@@ -407,7 +449,7 @@ export class Pipeline {
     this.#judge.executed++;
     this.#judge.note(portal.tally!.facts, portal.statement!, portal.tally!, permit);
     const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
-    this.#add(message, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
+    this.#addLent(bytes, at, end, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
     this.#pending.permit = permit;
     const copies =
       portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') === true;
@@ -485,13 +527,10 @@ export class Pipeline {
     let granted = pending.permit;
     for (let item = judge[0]; item !== undefined; item = judge[0]) {
       if (isPortal(item)) {
-        const portal = item;
-        this.#judgePortal(portal, waits, () => {
-          judge.shift();
-          pending.permit = portal.permit;
-          this.#judgePending(done, waits);
-        });
-        return;
+        if (!this.#judgePortal(item, waits, done)) return;
+        judge.shift();
+        granted = pending.permit = item.permit;
+        continue;
       }
       const prepared = item;
       // A statement that is executed in the same breath is judged then, with its parameters.
@@ -514,29 +553,66 @@ export class Pipeline {
     return statementOf(prepared.text, digest, parameters, resolved, this.#judge.pipelineState, prepared.declared);
   }
 
-  #judgePortal(portal: Portal, waits: () => void, done: () => void): void {
+  /** @returns true when it is judged, and may run; else it is refused, or `done` is called once it is */
+  #judgePortal(portal: Portal, waits: () => void, done: () => void): boolean {
     const { prepared } = portal;
     const resolved = this.#resolved(prepared);
     const statement = this.#judge.inTransaction(
       this.#statementOf(prepared, portal.digest, portal.parameters, resolved),
     );
     portal.judgedWork = this.#road.transaction.version;
+    const permit = this.#judge.now(statement, () => this.#waysOf(portal, statement, resolved, waits, done));
+    if (permit === undefined) return false;
+    const number = this.#road.signed.statementNumber();
+    const guard = this.#guardNow(resolved.facts, prepared.text, permit);
+    if (guard === undefined) {
+      this.#waysOf(portal, statement, resolved, waits, done).allowed(permit, number);
+      return false;
+    }
+    this.#allowed(portal, statement, resolved, permit, number, guard);
+    return true;
+  }
+
+  /** Where masks are far from it, or it is known that they are. */
+  #guardNow(facts: SqlFacts | undefined, text: string, permit: Permit): Guard | undefined {
+    if (facts === undefined || !hasMasks(permit.masks)) return this.#judge.plainGuard(permit);
+    if (unvouchedCopy(facts.statements, text, permit.masks) !== undefined) return undefined;
+    if (!this.#judge.needsReach(permit, facts.statements)) return this.#judge.plainGuard(permit);
+    return this.#road.status === 'E' ? undefined : this.#judge.clearGuard(permit, facts);
+  }
+
+  #allowed(
+    portal: Portal,
+    statement: Statement,
+    resolved: Resolved,
+    permit: Permit,
+    number: number,
+    guard: Guard,
+  ): void {
+    // Judged anew in the middle of its rows: what came so far is an outcome of its own.
+    if (portal.tally !== undefined) this.#road.finish(portal.tally);
+    portal.permit = permit;
+    portal.statement = statement;
+    portal.judgedUnder = this.#road.bundleSerial;
+    portal.tally = this.#judge.open(number, resolved, guard, undefined);
+  }
+
+  #waysOf(portal: Portal, statement: Statement, resolved: Resolved, waits: () => void, done: () => void): Ways {
+    const { prepared } = portal;
+    const pending = this.#pending;
     const keep = (): void => {
-      this.#pending.parts = this.#pending.parts.length === 0 ? [] : [Buffer.concat(this.#pending.parts)];
+      this.#copyParts();
       waits();
     };
-    this.#judge.statement(statement, {
+    return {
       waits: keep,
       refused: (refused) => this.#fail(refused, statement.commits !== undefined),
       allowed: (permit, number) => {
         const allow = (guard = this.#judge.plainGuard(permit)): void => {
-          // Judged anew in the middle of its rows: what came so far is an outcome of its own.
-          if (portal.tally !== undefined) this.#road.finish(portal.tally);
-          portal.permit = permit;
-          portal.statement = statement;
-          portal.judgedUnder = this.#road.bundleSerial;
-          portal.tally = this.#judge.open(number, resolved, guard, undefined);
-          done();
+          this.#allowed(portal, statement, resolved, permit, number, guard);
+          pending.judge.shift();
+          pending.permit = permit;
+          this.#judgePending(done, waits);
         };
         const facts = resolved.facts;
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, prepared.text, permit.masks);
@@ -559,7 +635,7 @@ export class Pipeline {
         });
         if (this.#intake.isBlocked) keep();
       },
-    });
+    };
   }
 
   /** Looks at what the portal would answer before it runs, where masked columns are near. */
@@ -583,7 +659,10 @@ export class Pipeline {
         if (why !== undefined) return ways.refused(why);
       }
       const guard = this.#judge.guard(permit, reach, facts.statements);
-      if (one === undefined || !guard.touches) return ways.vouched(guard);
+      if (one === undefined || !guard.touches) {
+        this.#judge.foundClear(facts, guard);
+        return ways.vouched(guard);
+      }
       const decide = (): void => {
         const columns = portal.columns ?? portal.prepared.columns;
         if (columns === undefined) return ways.refused('Its answer could not be described before it runs.');
@@ -667,7 +746,7 @@ export class Pipeline {
   #discard(): void {
     const { entries } = this.#pending;
     this.#pending = nothing();
-    for (let i = entries.length - 1; i >= 0; i--) entries[i]!.undo?.(true);
+    for (let i = entries.length - 1; i >= 0; i--) this.#road.stepBack(entries[i]!, true);
   }
 
   #rollBack(): void {

@@ -37,6 +37,18 @@ export function openTally(
  * them. 0 for what writes none (MOVE, FETCH, DDL). Protocol message formats, CommandComplete.
  */
 export function rowsChanged(tag: string): number {
+  if (tag !== lastTag) {
+    lastCount = countOf(tag);
+    lastTag = tag;
+  }
+  return lastCount;
+}
+
+// The same tag comes again and again.
+let lastTag = '';
+let lastCount = 0;
+
+function countOf(tag: string): number {
   const count = /^(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT) (\d+)$/.exec(tag)?.[1];
   return count === undefined ? 0 : Number(count);
 }

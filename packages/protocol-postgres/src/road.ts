@@ -9,7 +9,7 @@ import { Catalog } from './catalog.ts';
 import { CopyIn, copyInKeeps } from './copy-in.ts';
 import { type Entry, Flight } from './flight.ts';
 import type { TransactionStatus } from './messages.ts';
-import { Mirror, type Tally } from './mirror.ts';
+import { Mirror, stepBack, type Tally } from './mirror.ts';
 import { finish } from './record.ts';
 import { Transaction } from './transaction.ts';
 
@@ -141,9 +141,29 @@ export class Road {
     finish(tally, this.signed, this.host.monotonicUs());
   }
 
+  /** The server did what was asked. */
+  confirm(item: Entry): void {
+    const { bound } = item;
+    if (bound !== undefined) {
+      const { before } = bound;
+      bound.confirmed = true;
+      bound.before = undefined;
+      // Rows that were left to fetch are gone with the portal of that name.
+      if (before?.started === true && before.tally !== undefined) this.finish(before.tally);
+    }
+    item.confirm?.();
+  }
+
+  /** It did not: `skipped` because of an earlier error, or failed by itself. */
+  stepBack(item: Entry, skipped: boolean): void {
+    const { bound } = item;
+    if (bound !== undefined) stepBack(this.mirror.portals, bound.name, bound, skipped || bound.name !== '');
+    item.undo?.(skipped);
+  }
+
   /** What a server skipped, or failed: newest first, so that each step back finds what the step before left. */
   undo(entries: readonly Entry[], error: string): void {
-    for (let i = entries.length - 1; i >= 0; i--) entries[i]!.undo?.(true);
+    for (let i = entries.length - 1; i >= 0; i--) this.stepBack(entries[i]!, true);
     for (const { tally } of entries) {
       if (tally === undefined) continue;
       tally.error = error;

@@ -123,6 +123,8 @@ export class SimpleQueries {
         // In a failed transaction the server runs nothing but its end.
         if (road.status === 'E')
           return forward(this.#judge.open(number, resolved, this.#judge.closedGuard(permit), undefined));
+        const clear = road.unsynced ? undefined : this.#judge.clearGuard(permit, facts);
+        if (clear !== undefined) return forward(this.#judge.open(number, resolved, clear, undefined));
         this.#vouch(text, resolved, permit, {
           vouched: (tally) => forward(tally),
           refused: (why) => this.#unvouched(statement, number, why),
@@ -230,6 +232,7 @@ export class SimpleQueries {
         if (why !== undefined) return ways.refused(why);
       }
       const guard = this.#judge.guard(permit, reach, statements);
+      this.#judge.foundClear(resolved.facts!, guard);
       const vouched: (readonly FieldDescription[] | 'free' | undefined)[] = [];
       const next = (index: number): void => {
         const facts = statements[index];

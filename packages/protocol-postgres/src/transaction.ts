@@ -71,6 +71,9 @@ export interface AroundTransaction {
 /** What the session's transaction means for one statement that is to be judged. */
 export type Facets = Pick<Statement, 'commit' | 'heldBefore' | 'commits'> & Partial<Pick<Statement, 'digest'>>;
 
+/** Nothing is kept of transactions here. */
+export const NO_FACETS: Facets = Object.freeze({ commit: undefined });
+
 const isControl = ({ transaction }: SqlStatementFacts): boolean =>
   transaction === 'begin' || transaction === 'commit' || transaction === 'rollback';
 const isWork = ({ transaction, effects, kind }: SqlStatementFacts): boolean =>
@@ -131,7 +134,7 @@ export class Transaction {
   /** @param untouched nothing was executed since the last ReadyForQuery */
   facets(statement: Statement, untouched: boolean): Facets {
     const facts = statement.facts.sql;
-    if (facts === undefined || !this.#isKept) return {};
+    if (facts === undefined || !this.#isKept) return NO_FACETS;
     const { statements } = facts;
     const heldBefore = this.#heldSent + Math.max(0, statements.filter(isWork).length - 1);
     const commit = this.#way(facts);

@@ -20,20 +20,37 @@ export interface ByteSocketOwner {
 }
 
 const READ_BYTES = 128 * 1024;
-/** Writes up to this size are copied into Node's buffer pool; larger ones into the slab. */
-const POOLED_BYTES_MAX = 4 * 1024;
+/** Writes up to this size have a slab of their own: what a slow peer keeps of it is small. */
+const SMALL_BYTES_MAX = 4 * 1024;
+/** Views up to this size are kept, since small messages come in few sizes and a view costs more than their bytes. */
+const KEPT_VIEW_BYTES_MAX = 2 * 1024;
 const KEEP_ALIVE_MS = 30_000;
 
 // One read buffer for all sockets of the process: bytes are lent for the call only, so nothing outlives it.
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 // Where large writes are copied to. Reused when the kernel took everything at once; given away to the queue otherwise.
 let slab = Buffer.allocUnsafeSlow(READ_BYTES);
+let smallSlab = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
+
+/** Views of the read buffer and of the small slab, by their length. */
+const readViews: Buffer[] = [];
+let smallViews: Buffer[] = [];
+
+function lent(size: number): Buffer {
+  if (size > KEPT_VIEW_BYTES_MAX) return readBuffer.subarray(0, size);
+  return (readViews[size] ??= readBuffer.subarray(0, size));
+}
+
+function small(size: number): Buffer {
+  if (size > KEPT_VIEW_BYTES_MAX) return smallSlab.subarray(0, size);
+  return (smallViews[size] ??= smallSlab.subarray(0, size));
+}
 
 /** What to give `net.connect` or `net.Socket` so that reads of a plain socket land in the shared buffer. */
 const sharedRead = (deliver: (chunk: Buffer) => void): net.OnReadOpts => ({
   buffer: readBuffer,
   callback: (size: number) => {
-    deliver(readBuffer.subarray(0, size));
+    deliver(lent(size));
     return true;
   },
 });
@@ -175,8 +192,10 @@ export class ByteSocket {
     const socket = this.#socket;
     const size = bytes.length;
     if (given) socket.write(bytes);
-    else if (size <= POOLED_BYTES_MAX || size > READ_BYTES || socket.writableLength > 0) {
-      socket.write(Buffer.from(bytes));
+    else if (size > READ_BYTES || socket.writableLength > 0) socket.write(Buffer.from(bytes));
+    else if (size <= SMALL_BYTES_MAX) {
+      smallSlab.set(bytes, 0);
+      this.#writeSmall(size);
     } else {
       slab.set(bytes, 0);
       socket.write(slab.subarray(0, size));
@@ -184,6 +203,28 @@ export class ByteSocket {
       // again. TLS has encrypted or copied the bytes before it returns (node's TLSWrap::DoWrite), queue or not.
       if (this.#secure === undefined && socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(READ_BYTES);
     }
+    return this.#went();
+  }
+
+  /** As `write`, of the bytes of `source` from `start` to `end`. */
+  writeRange(source: Uint8Array, start: number, end: number): boolean {
+    const size = end - start;
+    if (this.#closed || this.#ending || size > KEPT_VIEW_BYTES_MAX || this.#socket.writableLength > 0)
+      return this.#write(source.subarray(start, end), false);
+    for (let i = 0; i < size; i++) smallSlab[i] = source[start + i]!;
+    this.#writeSmall(size);
+    return this.#went();
+  }
+
+  /** What stands in the small slab, while nothing is queued. */
+  #writeSmall(size: number): void {
+    this.#socket.write(small(size));
+    if (this.#secure !== undefined || this.#socket.writableLength === 0) return;
+    smallSlab = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
+    smallViews = [];
+  }
+
+  #went(): boolean {
     if (!this.full) return true;
     this.#wantsDrain = true;
     return false;

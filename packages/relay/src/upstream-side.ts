@@ -33,6 +33,14 @@ export interface UpstreamSideOwner {
 
 const defaultPort = 5432;
 
+const TURN_BYTES = 128 * 1024;
+const SMALL_BYTES_MAX = 2 * 1024;
+/** Small messages of one turn, of all sessions one behind another: they leave before the next turn, so nothing is made for each. */
+const turnBytes = Buffer.allocUnsafeSlow(TURN_BYTES);
+let turnUsed = 0;
+/** Sides that have bytes in it. */
+let turnSides = 0;
+
 /**
  * Where a resource listens: an address, or a unix socket in PostgreSQL's naming.
  * @throws GatewayError `upstream.unreachable` for an HTTP upstream at an address that may not be dialled
@@ -62,7 +70,10 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   #ending = false;
   #gone = false;
   #joined = false;
-  /** Bytes of this turn, in order. */
+  /** The first bytes of this turn, in `turnBytes`. */
+  #start = 0;
+  #end = 0;
+  /** Bytes of this turn behind those, in order. */
   #queue: Buffer[] = [];
   #queued = 0;
   /** Somebody was told to stop, and not to go on since. */
@@ -96,8 +107,7 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     const old = this.#socket;
     this.#socket = undefined;
     this.#securing = false;
-    this.#queue = [];
-    this.#queued = 0;
+    this.#drop();
     old?.destroy();
   }
 
@@ -154,7 +164,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   send(permit: Permit, bytes: Uint8Array, given = false): boolean {
     if (!isPermit(permit)) throw new GatewayError('internal', { reason: 'no permit' });
     if (this.#ending || this.#gone || bytes.length === 0) return true;
-    this.#queue.push(given && Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes));
+    if (given && Buffer.isBuffer(bytes)) this.#queue.push(bytes);
+    else if (!this.#keep(bytes)) this.#queue.push(Buffer.from(bytes));
     this.#queued += bytes.length;
     if (!this.#joined) {
       this.#joined = true;
@@ -165,9 +176,37 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     return false;
   }
 
+  /** False where the bytes need memory of their own: they may wait for the disk, are many, or stand behind such. */
+  #keep(bytes: Uint8Array): boolean {
+    const size = bytes.length;
+    const isFirst = this.#end === this.#start;
+    if (this.strict || this.#queue.length > 0 || size > SMALL_BYTES_MAX || turnUsed + size > TURN_BYTES) return false;
+    if (!isFirst && this.#end !== turnUsed) return false;
+    if (isFirst) {
+      this.#start = turnUsed;
+      turnSides++;
+    }
+    turnBytes.set(bytes, turnUsed);
+    turnUsed += size;
+    this.#end = turnUsed;
+    return true;
+  }
+
+  #release(): void {
+    if (this.#end === this.#start) return;
+    this.#start = this.#end = 0;
+    if (--turnSides === 0) turnUsed = 0;
+  }
+
+  #drop(): void {
+    this.#release();
+    this.#queue = [];
+    this.#queued = 0;
+  }
+
   take(): readonly Buffer[] {
     const batch = this.#queue;
-    this.#queue = [];
+    if (batch.length > 0) this.#queue = [];
     this.#joined = false;
     this.#waiting++;
     return batch;
@@ -176,25 +215,40 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   forward(batch: readonly Buffer[]): void {
     this.#waiting--;
     if (this.#gone) return;
-    const bytes = batch.length === 1 ? (batch[0] as Buffer) : Buffer.concat(batch);
-    this.#queued -= bytes.length;
-    const ready = this.#socket?.give(bytes) ?? true;
+    const ready = this.#forward(batch);
     // What the socket held as somebody was stopped may have left since: nothing else would say so.
     if (ready && this.#stopped) this.#drained();
     if (this.#ending) this.#endWhenSent();
   }
 
+  #forward(batch: readonly Buffer[]): boolean {
+    const [start, end] = [this.#start, this.#end];
+    if (batch.length === 0) {
+      if (end === start) return true;
+      this.#queued -= end - start;
+      const ready = this.#socket?.writeRange(turnBytes, start, end) ?? true;
+      this.#release();
+      return ready;
+    }
+    const bytes =
+      batch.length === 1 && end === start
+        ? (batch[0] as Buffer)
+        : Buffer.concat([turnBytes.subarray(start, end), ...batch]);
+    this.#release();
+    this.#queued -= bytes.length;
+    return this.#socket?.give(bytes) ?? true;
+  }
+
   refuse(error: GatewayError): void {
     this.#ending = true;
-    this.#queue = [];
-    this.#queued = 0;
+    this.#drop();
     this.#joined = false;
     this.#owner.unrecorded(error);
     this.destroy();
   }
 
   #endWhenSent(): void {
-    if (this.#queue.length === 0 && this.#waiting === 0) this.#socket?.end();
+    if (this.#queue.length === 0 && this.#end === this.#start && this.#waiting === 0) this.#socket?.end();
   }
 
   pause(): void {
@@ -219,8 +273,7 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
 
   destroy(): void {
     this.#ending = true;
-    this.#queue = [];
-    this.#queued = 0;
+    this.#drop();
     this.#socket?.destroy();
   }
 
@@ -260,8 +313,7 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
   #fail(error: GatewayError | undefined): void {
     if (this.#gone) return;
     this.#gone = true;
-    this.#queue = [];
-    this.#queued = 0;
+    this.#drop();
     this.#socket?.destroy();
     this.#owner.upstreamClosed(error);
   }

@@ -22,6 +22,21 @@ export function sha256Into(bytes: Uint8Array, into: Buffer, at: number): void {
   into.write(hash('sha256', bytes, 'binary'), at, DIGEST_BYTES, 'latin1');
 }
 
+/** Views of one buffer from its start on, kept by their length: short records come in few lengths, and a view costs more than its bytes. */
+export class Views {
+  readonly #bytes: Buffer;
+  readonly #kept: Buffer[] = [];
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+  of(length: number): Buffer {
+    return length > KEPT_VIEW_BYTES_MAX
+      ? this.#bytes.subarray(0, length)
+      : (this.#kept[length] ??= this.#bytes.subarray(0, length));
+  }
+}
+const KEPT_VIEW_BYTES_MAX = 2 * 1024;
+
 export function writeU64(into: Buffer, value: number, at: number): void {
   into.writeUInt32BE(Math.floor(value / HIGH), at);
   into.writeUInt32BE(value % HIGH, at + 4);

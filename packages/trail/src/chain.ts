@@ -4,7 +4,7 @@
  */
 import { isDnsLabel, LIMITS, parseUuid } from '@sallyport/core';
 import type { TrailEvent } from '@sallyport/model';
-import { ByteBatch, broken, sha256, writeU64, ZERO16 } from './bytes.ts';
+import { ByteBatch, broken, sha256, Views, writeU64, ZERO16 } from './bytes.ts';
 import { EVENT_HEADER_BYTES, FLAG_CONTINUED, FLAG_ENCRYPTED, writeEventHeader } from './event.ts';
 import { FieldWriter } from './fields.ts';
 import { isClear, KIND_CODES, PART_CODE } from './kinds.ts';
@@ -50,6 +50,9 @@ export const chainStart = (identity: ChainIdentity): ChainPosition => ({ sequenc
 export class ChainWriter {
   readonly identity: ChainIdentity;
   readonly #scratch = new FieldWriter();
+  /** Where a payload is enciphered. */
+  #sealed = Buffer.allocUnsafeSlow(4096);
+  #sealedViews = new Views(this.#sealed);
   #sequence: number;
   /** Its own memory: overwritten by each event. */
   readonly #head: Buffer;
@@ -90,6 +93,14 @@ export class ChainWriter {
     this.#appendEvent(batch, KIND_CODES[event.kind], from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, last);
   }
 
+  #room(size: number): Buffer {
+    if (size > this.#sealed.length) {
+      this.#sealed = Buffer.allocUnsafeSlow(Math.max(size, this.#sealed.length * 2));
+      this.#sealedViews = new Views(this.#sealed);
+    }
+    return this.#sealedViews.of(size);
+  }
+
   #appendEvent(
     batch: ByteBatch,
     kindCode: number,
@@ -106,8 +117,12 @@ export class ChainWriter {
     into[at + 4] = RECORD_EVENT;
     const headerAt = at + RECORD_PREFIX_BYTES;
     const keystreamOffset = key?.offset ?? 0;
-    if (key === undefined) into.set(plain, headerAt + EVENT_HEADER_BYTES);
-    else key.encryptInto(plain, into, headerAt + EVENT_HEADER_BYTES);
+    let stored = plain;
+    if (key !== undefined) {
+      stored = this.#room(plain.length);
+      key.encryptInto(plain, stored, 0);
+    }
+    into.set(stored, headerAt + EVENT_HEADER_BYTES);
     const sequence = this.#sequence + 1;
     writeEventHeader(
       into,
@@ -121,7 +136,7 @@ export class ChainWriter {
         sessionId,
         keyId: key?.keyId ?? ZERO16,
       },
-      plain.length,
+      stored,
       this.#head,
     );
     this.#sequence = sequence;

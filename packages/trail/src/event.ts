@@ -46,30 +46,27 @@ export interface HeaderFields {
 }
 
 /**
- * Writes a header at `at`, before its payload as stored.
+ * Writes a header at `at`, for the payload as stored.
  * @param head the chain's head: read as what the event is bound to, then overwritten with the new one
  */
-export function writeEventHeader(
-  into: Buffer,
-  at: number,
-  fields: HeaderFields,
-  payloadLength: number,
-  head: Buffer,
-): void {
-  const payloadAt = at + EVENT_HEADER_BYTES;
-  into[at] = FORMAT_VERSION;
-  into[at + 1] = fields.flags;
-  into.writeUInt16BE(fields.kindCode, at + 2);
-  into.writeUInt32BE(payloadLength, at + 4);
-  writeU64(into, fields.sequence, at + 8);
-  writeU64(into, fields.timeMs, at + 16);
-  writeU64(into, fields.keystreamOffset, at + 24);
-  fields.sessionId.copy(into, at + 32);
-  fields.keyId.copy(into, at + 48);
-  sha256Into(into.subarray(payloadAt, payloadAt + payloadLength), into, at + 64);
-  head.copy(into, at + 96);
-  sha256Into(into.subarray(at, payloadAt), head, 0);
+export function writeEventHeader(into: Buffer, at: number, fields: HeaderFields, payload: Buffer, head: Buffer): void {
+  header[0] = FORMAT_VERSION;
+  header[1] = fields.flags;
+  header.writeUInt16BE(fields.kindCode, 2);
+  header.writeUInt32BE(payload.length, 4);
+  writeU64(header, fields.sequence, 8);
+  writeU64(header, fields.timeMs, 16);
+  writeU64(header, fields.keystreamOffset, 24);
+  header.set(fields.sessionId, 32);
+  header.set(fields.keyId, 48);
+  sha256Into(payload, header, 64);
+  header.set(head, 96);
+  into.set(header, at);
+  sha256Into(header, head, 0);
 }
+
+/** Made in one place and copied, so that no view has to be made to digest it. */
+const header = Buffer.allocUnsafeSlow(EVENT_HEADER_BYTES);
 
 /**
  * Reads the body of an event record; checks its own shape and payload digest, not its place in a chain.

@@ -2,21 +2,23 @@
  * Tag-length-value fields of payloads: writer and reader. Refuses to know which kinds and tags exist.
  * docs/reference/trail-format.md, Payloads. Default values are left out, so one value has one encoding.
  */
-import { broken } from './bytes.ts';
+import { broken, Views } from './bytes.ts';
 
 /** Writes fields into one reused buffer: no allocation per event once it has grown. */
 export class FieldWriter {
   #bytes: Buffer;
+  #views: Views;
   #at = 0;
   constructor(size = 4096) {
     this.#bytes = Buffer.allocUnsafe(size);
+    this.#views = new Views(this.#bytes);
   }
   reset(): void {
     this.#at = 0;
   }
   /** A view of what is written, valid until the next `reset`. */
   get view(): Buffer {
-    return this.#bytes.subarray(0, this.#at);
+    return this.#views.of(this.#at);
   }
 
   /** @throws GatewayError `trail.broken` (`number`) for a negative, fractional or unsafe number */
@@ -84,6 +86,7 @@ export class FieldWriter {
     const grown = Buffer.allocUnsafe(Math.max(this.#at + size, this.#bytes.length * 2));
     this.#bytes.copy(grown, 0, 0, this.#at);
     this.#bytes = grown;
+    this.#views = new Views(grown);
   }
   #varint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) throw broken('number');

@@ -13,6 +13,7 @@ import type {
   Resource,
   SessionInfo,
   SessionUsage,
+  ShadowHit,
   Statement,
   StatementOutcome,
   StatementShape,
@@ -58,6 +59,7 @@ export interface RoadPorts {
   nowMs(): number;
 }
 
+const NO_HITS: readonly ShadowHit[] = [];
 const RECENT_MAX = 5;
 const RECENT_TEXT_MAX = 512;
 const REASON_TEXT_MAX = 1_024;
@@ -91,7 +93,9 @@ export class SessionRoad implements SignedIn, GatePorts {
   readonly #numbers = new WeakMap<Statement, number>();
   /** What was signed, of answers that are on their way to the gate. */
   readonly #answers = new WeakMap<Approval, string>();
-  #recent: string[] = [];
+  /** A ring. */
+  readonly #recent: string[] = [];
+  #recentAt = 0;
   #outcomes: StatementOutcome[] = [];
   #reason = '';
   readonly #budgets: SessionBudgets;
@@ -147,11 +151,13 @@ export class SessionRoad implements SignedIn, GatePorts {
 
   record(statement: Statement, verdict: Verdict, approval?: Approval): void {
     // Held statements are recorded twice: the hold, and what became of it, under one number.
-    const waiting = this.#waiting.get(statement);
+    const waiting = this.#waiting.size === 0 ? undefined : this.#waiting.get(statement);
     const number = waiting?.number ?? ++this.#number;
-    this.#numbers.set(statement, number);
-    if (verdict.kind !== 'hold') this.#waiting.delete(statement);
-    else if (waiting === undefined) this.#waiting.set(statement, { number, approvalId: '', hold: undefined });
+    // One at a time, and asked for at once: the last number is the statement's.
+    if (statement.protocol !== 'postgres') this.#numbers.set(statement, number);
+    if (verdict.kind !== 'hold') {
+      if (waiting !== undefined) this.#waiting.delete(statement);
+    } else if (waiting === undefined) this.#waiting.set(statement, { number, approvalId: '', hold: undefined });
     const signed = approval === undefined ? undefined : this.#answers.get(approval);
     if (approval !== undefined && signed !== undefined) {
       this.#ports.record({
@@ -164,7 +170,7 @@ export class SessionRoad implements SignedIn, GatePorts {
         signed,
       });
     }
-    this.#ports.record({
+    const judged: TrailEvent & { readonly kind: 'statement.judged' } = {
       kind: 'statement.judged',
       number,
       verdict: verdict.kind,
@@ -175,12 +181,20 @@ export class SessionRoad implements SignedIn, GatePorts {
       text: statement.text,
       parameters: statement.parameters,
       approvalId: approval?.id ?? waiting?.approvalId ?? '',
-      shadow: verdict.shadow ?? [],
+      shadow: verdict.shadow ?? NO_HITS,
       reached: reachedBy(statement.facts),
       preparation: statement.preparation ?? false,
-      ...(verdict.kind === 'allow' && verdict.untilCommit !== undefined ? { untilCommit: true } : {}),
-      ...(statement.commits === undefined ? {} : { work: statement.commits.work }),
-    });
+    };
+    const untilCommit = verdict.kind === 'allow' && verdict.untilCommit !== undefined;
+    this.#ports.record(
+      !untilCommit && statement.commits === undefined
+        ? judged
+        : {
+            ...judged,
+            ...(untilCommit ? { untilCommit } : {}),
+            ...(statement.commits === undefined ? {} : { work: statement.commits.work }),
+          },
+    );
     this.#count(statement, verdict);
   }
 
@@ -190,8 +204,8 @@ export class SessionRoad implements SignedIn, GatePorts {
     this.usage.statements++;
     if (writes) this.usage.writes++;
     this.#budgets.judged(writes);
-    this.#recent.push(shortened(statement.text));
-    if (this.#recent.length > RECENT_MAX) this.#recent.shift();
+    this.#recent[this.#recentAt] = shortened(statement.text);
+    this.#recentAt = (this.#recentAt + 1) % RECENT_MAX;
   }
 
   async awaitApproval(statement: Statement, verdict: HoldVerdict): Promise<Approval> {
@@ -288,7 +302,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       wroteInTransaction: statement.wroteInTransaction,
       statementsBefore: this.usage.statements,
       writesBefore: this.usage.writes,
-      recentStatements: this.#recent.map((text) => hideAll(text, RECENT_TEXT_MAX)),
+      recentStatements: this.#latest().map((text) => hideAll(text, RECENT_TEXT_MAX)),
       ...(this.#reason === '' ? {} : { askedReason: hideAll(this.#reason, REASON_TEXT_MAX) }),
       ...(info.role === '' ? {} : { role: info.role }),
       ...(shape === undefined ? {} : { shape: { ...shape, text: hideStatement(shape.text) } }),
@@ -300,6 +314,11 @@ export class SessionRoad implements SignedIn, GatePorts {
 
   toolChanged(tool: string, first: string, digest: string): void {
     this.#ports.record({ kind: 'tool.changed', tool: hideAll(tool, TOOL_NAME_MAX), first, digest });
+  }
+
+  /** Oldest first. */
+  #latest(): readonly string[] {
+    return [...this.#recent.slice(this.#recentAt), ...this.#recent.slice(0, this.#recentAt)];
   }
 
   masks(): MaskSet {

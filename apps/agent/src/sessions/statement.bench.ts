@@ -1,0 +1,310 @@
+/**
+ * `node apps/agent/src/sessions/statement.bench.ts`: what one PostgreSQL transaction costs the agent's own code, in one process and without
+ * sockets: the real session, rules, masks, recorder and spool between two peers that answer from memory. `pgbench -S`,
+ * prepared and simple, everything on. Options: --transactions N, --runs N (the best counts), --sessions N, --mode M.
+ * Refuses to say anything of the kernel, of Node's sockets and of shipping the record: `npm run bench` measures those.
+ */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { createLogger, newSealKeyPair } from '@sallyport/core';
+import { createMaskKey } from '@sallyport/mask';
+import type { Bundle, Resource, SessionInfo } from '@sallyport/model';
+import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
+import type { ProtocolSession, SessionHost, UpstreamPort } from '@sallyport/protocol-kit';
+import { createPostgresAdapter } from '@sallyport/protocol-postgres';
+import { createParsePool, loadSqlParser } from '@sallyport/sql';
+import { passwordCredential, say, testResource } from '@sallyport/testkit';
+import { keySigner, SessionKey } from '@sallyport/trail';
+import { SessionRecorder } from '../recording/recorder.ts';
+import { RecordingStore } from '../recording/recording-store.ts';
+import { openSpool } from '../spool/spool.ts';
+import { Trail } from '../trail.ts';
+import { type RoadPorts, SessionRoad } from './road.ts';
+import { WatchableRecorder } from './watch.ts';
+
+const { values } = parseArgs({
+  options: {
+    transactions: { type: 'string', default: '8000' },
+    runs: { type: 'string', default: '12' },
+    sessions: { type: 'string', default: '8' },
+    mode: { type: 'string', default: 'prepared,simple' },
+  },
+});
+
+const POLICIES = path.join(import.meta.dirname, '../../../../policies');
+/** As `npm run bench` has it: what is shipped, and masks of another table. */
+const MASKS = `kind: Policy
+name: bench-everything
+rules:
+  - { name: no-ddl, when: 'sql.effects.exists(e, e == "ddl")', verdict: deny }
+masks:
+  - { columns: [public.wide.email, public.wide.card], with: partial }
+  - { detect: [payment_card, email, national_id, iban], with: partial }
+`;
+const ID = '0190b3a4-0000-7000-8000-00000000000';
+const nowMs = (): number => Date.now();
+const log = createLogger('bench', { level: 'error', write: (line) => void process.stderr.write(line), nowMs });
+
+const resource: Resource = testResource(
+  { databases: ['bench'], auth: ['trust'] },
+  { id: `${ID}1`, name: 'bench-everything', labels: { env: 'bench' }, recording: 'results' },
+);
+const who = { id: `${ID}2`, name: 'bencher', kind: 'service' } as const;
+const shipped = readdirSync(POLICIES).filter((name) => name.endsWith('.yaml'));
+const policies = [...shipped.map((name) => readFileSync(path.join(POLICIES, name), 'utf8')), MASKS].map((text, i) =>
+  parsePolicyDocument(text, `${i}.yaml`, { id: `p${i}`, projectId: 'default' }),
+);
+const bundle: Bundle = {
+  epoch: 1,
+  revision: 1,
+  projectId: 'default',
+  createdAt: 0,
+  resources: [resource],
+  policies,
+  grants: [
+    {
+      id: 'g',
+      projectId: 'default',
+      principal: who.id,
+      resource: resource.name,
+      effects: ['read'],
+      roles: [],
+      kind: 'standing',
+    },
+  ],
+  groups: [],
+  keys: [],
+  revocations: [],
+  settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
+};
+
+/** What a server says, in one piece, to what pgbench sends in one piece. */
+const message = (type: string, ...parts: readonly (Buffer | string)[]): Buffer => {
+  const body = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+};
+const DESCRIPTION = message(
+  'T',
+  Buffer.from([0, 1]),
+  'abalance\0',
+  Buffer.from([0, 0, 0x40, 1, 0, 3, 0, 0, 0, 23, 0, 4, 0xff, 0xff, 0xff, 0xff, 0, 0]),
+);
+const ROW = message('D', Buffer.from([0, 1, 0, 0, 0, 1]), '0');
+const READY = message('Z', 'I');
+const TAG = message('C', 'SELECT 1\0');
+const ANSWERS = {
+  simple: Buffer.concat([DESCRIPTION, ROW, TAG, READY]),
+  prepared: Buffer.concat([message('2'), DESCRIPTION, ROW, TAG, READY]),
+};
+const SIGNED_IN = Buffer.concat([
+  message('R', Buffer.alloc(4)),
+  message('S', 'server_version\x0016.4\0'),
+  message('S', 'client_encoding\0UTF8\0'),
+  message('S', 'standard_conforming_strings\0on\0'),
+  message('K', Buffer.alloc(8)),
+  READY,
+]);
+
+/** Where the masked columns are, as the session itself asks now and then: two of a table that is not read here. */
+const cells = (...texts: readonly string[]): Buffer =>
+  Buffer.concat([
+    Buffer.from([0, texts.length]),
+    ...texts.map((text) => Buffer.from([0, 0, 0, text.length, ...Buffer.from(text)])),
+  ]);
+const LOOKED_UP = Buffer.concat([
+  message('1'),
+  message('2'),
+  message('D', cells('c', '20000', '3', '1', 'wide', 'email')),
+  message('D', cells('c', '20000', '4', '2', 'wide', 'card')),
+  message('C', 'SELECT 2\0'),
+  message('3'),
+  message('3'),
+]);
+
+const TEXT = 'SELECT abalance FROM pgbench_accounts WHERE aid = ';
+const aids = Array.from({ length: 1_000 }, (_, i) => String(1 + ((i * 7919) % 1_000_000)));
+const QUESTIONS = {
+  simple: aids.map((aid) => say.query(`${TEXT}${aid};`)),
+  prepared: aids.map((aid) =>
+    Buffer.concat([say.bind('', 'P_0', [aid]), say.describe('P', ''), say.execute(''), say.sync()]),
+  ),
+};
+
+const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-path-'));
+await loadSqlParser();
+const spool = openSpool({
+  dir,
+  agentId: `${ID}a`,
+  instance: 'bench',
+  version: 'bench',
+  signer: keySigner(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
+  trailSealKey: newSealKeyPair().publicKey,
+  nowMs,
+  log,
+});
+const trail = new Trail(spool, log, () => process.exit(1));
+const store = new RecordingStore(spool.dir, spool.budget, log);
+const engine = loadBundlePolicies(bundle);
+const nothing: unknown = undefined;
+const ports = {
+  engine: () => engine,
+  resource: () => resource,
+  fresh: () => true,
+  credential: () => Promise.resolve(passwordCredential('postgres', 'x')),
+  refused: () => Promise.resolve(undefined),
+  consumed: () => undefined,
+  hostKeyRemembered: () => true,
+  // Nothing here is held: a call would be a defect of the bench.
+  holds: nothing,
+  tickets: nothing,
+  shapes: nothing,
+  ledger: nothing,
+  approvalRevoked: () => false,
+  maskKey: createMaskKey(Buffer.alloc(32, 7)),
+  nowMs,
+} as Omit<RoadPorts, 'record' | 'recordOutcome'>;
+const adapter = createPostgresAdapter({ pool: createParsePool() });
+
+interface Peer {
+  readonly session: ProtocolSession;
+  sent: number;
+  shown: number;
+  /** The session has asked for itself: the answer. */
+  asked: Buffer | undefined;
+}
+
+async function open(number: number): Promise<Peer> {
+  const info: SessionInfo = {
+    id: `${ID.slice(0, -1)}${number.toString(16).padStart(2, '0')}`,
+    projectId: 'default',
+    agentId: `${ID}a`,
+    resourceId: resource.id,
+    resourceName: resource.name,
+    protocol: 'postgres',
+    principal: who,
+    onBehalfOf: undefined,
+    tokenId: 't',
+    grantIds: ['*'],
+    clientAddress: '127.0.0.1:5',
+    database: 'bench',
+    role: '',
+    application: 'pgbench',
+    openedAt: nowMs(),
+  };
+  const key = new SessionKey(info.id);
+  const recorder = new WatchableRecorder(nowMs);
+  const behind = new SessionRecorder({
+    sessionId: info.id,
+    key,
+    level: resource.recording,
+    openedAtMs: info.openedAt,
+    nowMs,
+    store,
+    log,
+    recordChunk: (event) => trail.recordOutcome(event, key),
+  });
+  recorder.bind(behind, info.openedAt);
+  const road = new SessionRoad(info, resource, undefined, {
+    ...ports,
+    record: (event) => trail.record(event, key),
+    recordOutcome: (event) => trail.recordOutcome(event, key),
+  });
+  const peer: Partial<Pick<Peer, 'session'>> & Omit<Peer, 'session'> = { sent: 0, shown: 0, asked: undefined };
+  const quiet = (): void => undefined;
+  const upstream: UpstreamPort = {
+    connect: () => Promise.resolve(),
+    abandon: quiet,
+    startTls: quiet,
+    send: (_permit, bytes) => {
+      peer.sent += bytes.length;
+      const isLookup = bytes[0] === 0x50 && Buffer.from(bytes.subarray(5, 21)).toString() === 'sallyport_lookup';
+      if (isLookup) peer.asked = bytes.at(-5) === 0x53 ? Buffer.concat([LOOKED_UP, READY]) : LOOKED_UP;
+      return true;
+    },
+    pause: quiet,
+    resume: quiet,
+    end: quiet,
+    destroy: quiet,
+    outOfBand: quiet,
+  };
+  const host: SessionHost = {
+    client: {
+      address: info.clientAddress,
+      plaintextAllowed: true,
+      write: (bytes) => {
+        peer.shown += bytes.length;
+        return true;
+      },
+      startTls: quiet,
+      pause: quiet,
+      resume: quiet,
+      end: quiet,
+      destroy: quiet,
+    },
+    upstream,
+    timers: { set: quiet, clear: quiet },
+    signIn: { signIn: () => Promise.resolve(road) },
+    cancel: { issue: () => ({ processId: 1, secret: Buffer.alloc(4) }), request: quiet, onCancel: undefined },
+    recorder,
+    log,
+    failed: (code) => {
+      throw new Error(`a session failed: ${code}`);
+    },
+    nowMs,
+    monotonicUs: () => performance.now() * 1000,
+    randomBytes: (size) => Buffer.alloc(size, 1),
+  };
+  const session = adapter.openSession(host);
+  const opened = Object.assign(peer, { session });
+  session.clientBytes(say.startup({ user: resource.name, database: 'bench' }));
+  session.clientBytes(say.password('token'));
+  while (peer.sent === 0) await turn();
+  session.upstreamBytes(SIGNED_IN);
+  session.clientBytes(Buffer.concat([say.parse('P_0', `${TEXT}$1;`), say.sync()]));
+  session.upstreamBytes(Buffer.concat([message('1'), READY]));
+  return opened;
+}
+
+function run(peers: readonly Peer[], mode: keyof typeof QUESTIONS, transactions: number): number {
+  const questions = QUESTIONS[mode];
+  const answer = ANSWERS[mode];
+  const started = process.threadCpuUsage();
+  for (let i = 0; i < transactions; ) {
+    // A turn: some clients ask, the record is written, some servers answer.
+    for (const peer of peers) peer.session.clientBytes(questions[i++ % questions.length]!);
+    spool.flush();
+    for (const peer of peers) {
+      if (peer.asked !== undefined) peer.session.upstreamBytes(peer.asked);
+      peer.asked = undefined;
+      peer.session.upstreamBytes(answer);
+    }
+  }
+  for (const peer of peers) if (peer.shown < transactions / peers.length) throw new Error('a session has stopped');
+  const { user, system } = process.threadCpuUsage(started);
+  return (user + system) / transactions;
+}
+
+const peers: Peer[] = [];
+for (let i = 0; i < Number(values.sessions); i++) peers.push(await open(i + 16));
+for (const mode of values.mode.split(',') as (keyof typeof QUESTIONS)[]) {
+  const times: number[] = [];
+  for (let i = 0; i < Number(values.runs); i++) {
+    times.push(run(peers, mode, Number(values.transactions)));
+    // Chunks that are full are sealed and written between the runs, off the main thread and not counted.
+    for (let n = 0; n < 20; n++) await turn();
+  }
+  times.sort((a, b) => a - b);
+  process.stdout.write(
+    `${mode.padEnd(9)} best ${times[0]!.toFixed(2)} µs, median ${times[Math.floor(times.length / 2)]!.toFixed(2)} µs\n`,
+  );
+}
+await spool.close('bench');
+rmSync(dir, { recursive: true, force: true });
+process.exit(0);
