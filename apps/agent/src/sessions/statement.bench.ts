@@ -10,14 +10,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createLogger, newSealKeyPair } from '@sallyport/core';
+import { createLogger, newSealKeyPair, Secret } from '@sallyport/core';
 import { createMaskKey } from '@sallyport/mask';
 import type { Bundle, Resource, SessionInfo } from '@sallyport/model';
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import type { ProtocolSession, SessionHost, UpstreamPort } from '@sallyport/protocol-kit';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
-import { passwordCredential, say, testResource } from '@sallyport/testkit';
 import { keySigner, SessionKey } from '@sallyport/trail';
 import { SessionRecorder } from '../recording/recorder.ts';
 import { RecordingStore } from '../recording/recording-store.ts';
@@ -49,10 +48,21 @@ const ID = '0190b3a4-0000-7000-8000-00000000000';
 const nowMs = (): number => Date.now();
 const log = createLogger('bench', { level: 'error', write: (line) => void process.stderr.write(line), nowMs });
 
-const resource: Resource = testResource(
-  { databases: ['bench'], auth: ['trust'] },
-  { id: `${ID}1`, name: 'bench-everything', labels: { env: 'bench' }, recording: 'results' },
-);
+const resource: Resource = {
+  id: `${ID}1`,
+  projectId: 'default',
+  name: 'bench-everything',
+  kind: 'postgres',
+  labels: { env: 'bench' },
+  postgres: { host: '127.0.0.1', port: 5432, databases: ['bench'], tls: 'disable', auth: ['trust'] },
+  credential: { kind: 'none', username: 'postgres' },
+  recording: 'results',
+  durability: 'standard',
+  approval: 'wait',
+  exceeded: 'deny',
+  holdInTransactionMsMax: 30_000,
+  offline: { sessionsMs: 0, newSessionsMs: 0 },
+};
 const who = { id: `${ID}2`, name: 'bencher', kind: 'service' } as const;
 const shipped = readdirSync(POLICIES).filter((name) => name.endsWith('.yaml'));
 const policies = [...shipped.map((name) => readFileSync(path.join(POLICIES, name), 'utf8')), MASKS].map((text, i) =>
@@ -129,12 +139,25 @@ const LOOKED_UP = Buffer.concat([
 ]);
 
 const TEXT = 'SELECT abalance FROM pgbench_accounts WHERE aid = ';
+const PARSE = message('P', `P_0\0${TEXT}$1;\0`, Buffer.alloc(2));
+const SYNC = message('S');
+const ask = (aid: string): Buffer =>
+  Buffer.concat([
+    message('B', '\0P_0\0', Buffer.from([0, 0, 0, 1, 0, 0, 0, aid.length]), aid, Buffer.alloc(2)),
+    message('D', 'P\0'),
+    message('E', '\0', Buffer.alloc(4)),
+    SYNC,
+  ]);
+const STARTUP = ((): Buffer => {
+  const body = Buffer.from(`\0\x03\0\0user\0${resource.name}\0database\0bench\0\0`);
+  const size = Buffer.alloc(4);
+  size.writeInt32BE(4 + body.length);
+  return Buffer.concat([size, body]);
+})();
 const aids = Array.from({ length: 1_000 }, (_, i) => String(1 + ((i * 7919) % 1_000_000)));
 const QUESTIONS = {
-  simple: aids.map((aid) => say.query(`${TEXT}${aid};`)),
-  prepared: aids.map((aid) =>
-    Buffer.concat([say.bind('', 'P_0', [aid]), say.describe('P', ''), say.execute(''), say.sync()]),
-  ),
+  simple: aids.map((aid) => message('Q', `${TEXT}${aid};\0`)),
+  prepared: aids.map(ask),
 };
 
 const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-path-'));
@@ -157,7 +180,7 @@ const ports = {
   engine: () => engine,
   resource: () => resource,
   fresh: () => true,
-  credential: () => Promise.resolve(passwordCredential('postgres', 'x')),
+  credential: () => Promise.resolve({ username: 'postgres', secret: new Secret('x'), certificate: false }),
   refused: () => Promise.resolve(undefined),
   consumed: () => undefined,
   hostKeyRemembered: () => true,
@@ -263,11 +286,11 @@ async function open(number: number): Promise<Peer> {
   };
   const session = adapter.openSession(host);
   const opened = Object.assign(peer, { session });
-  session.clientBytes(say.startup({ user: resource.name, database: 'bench' }));
-  session.clientBytes(say.password('token'));
+  session.clientBytes(STARTUP);
+  session.clientBytes(message('p', 'token\0'));
   while (peer.sent === 0) await turn();
   session.upstreamBytes(SIGNED_IN);
-  session.clientBytes(Buffer.concat([say.parse('P_0', `${TEXT}$1;`), say.sync()]));
+  session.clientBytes(Buffer.concat([PARSE, SYNC]));
   session.upstreamBytes(Buffer.concat([message('1'), READY]));
   return opened;
 }
@@ -297,7 +320,7 @@ for (const mode of values.mode.split(',') as (keyof typeof QUESTIONS)[]) {
   const times: number[] = [];
   for (let i = 0; i < Number(values.runs); i++) {
     times.push(run(peers, mode, Number(values.transactions)));
-    // Chunks that are full are sealed and written between the runs, off the main thread and not counted.
+    // Chunks that are full are sealed and written between the runs, and not counted.
     for (let n = 0; n < 20; n++) await turn();
   }
   times.sort((a, b) => a - b);
@@ -305,6 +328,5 @@ for (const mode of values.mode.split(',') as (keyof typeof QUESTIONS)[]) {
     `${mode.padEnd(9)} best ${times[0]!.toFixed(2)} µs, median ${times[Math.floor(times.length / 2)]!.toFixed(2)} µs\n`,
   );
 }
-await spool.close('bench');
 rmSync(dir, { recursive: true, force: true });
 process.exit(0);
