@@ -32,7 +32,7 @@ import {
 import { heldNotice, refusalFields, requestId } from './deny.ts';
 import { entry, type OwnQuestion } from './flight.ts';
 import type { Intake } from './intake.ts';
-import { needsReach, quotes, touches } from './mask.ts';
+import { hasMasks, needsReach, quotes, touches, unvouchedCopy } from './mask.ts';
 import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
 import type { Guard, Tally } from './mirror.ts';
 import { isReasonTooLong } from './reason.ts';
@@ -363,6 +363,14 @@ export class Judge {
     )
       return undefined;
     return known;
+  }
+
+  /** Of a statement in a pipeline, where masks are far from it or it is known that they are; else it is to be vouched for. */
+  guardNow(facts: SqlFacts | undefined, text: string, permit: Permit): Guard | undefined {
+    if (facts === undefined || !hasMasks(permit.masks)) return this.plainGuard(permit);
+    if (unvouchedCopy(facts.statements, text, permit.masks) !== undefined) return undefined;
+    if (!this.needsReach(permit, facts.statements)) return this.plainGuard(permit);
+    return this.#road.status === 'E' ? undefined : this.clearGuard(permit, facts);
   }
 
   /** Nothing was found in a statement that vouching has to look at again, as long as masks and reach are these. */

@@ -24,7 +24,7 @@ import {
 } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
-import { type Entry, entry } from './flight.ts';
+import { entry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused, Ways } from './judge.ts';
 import { hasMasks, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
@@ -42,6 +42,7 @@ import {
   sync,
 } from './messages.ts';
 import { type Guard, type Portal, type Prepared, requireName, stepBack } from './mirror.ts';
+import { Pending } from './pending.ts';
 import { noteFields } from './record.ts';
 import type { Road } from './road.ts';
 import { commits } from './transaction.ts';
@@ -49,32 +50,6 @@ import { OWN_MESSAGES, ownCommit, ownTransaction } from './wrap.ts';
 
 /** No client can have bound it (requireName), so executing it fails in every state. */
 const FAILING_EXECUTE = execute('sallyport_refused');
-/** Beyond this, pieces of a pipeline are copied together. */
-const GATHER_BYTES = 256 * 1024;
-
-interface Pending {
-  parts: Buffer[];
-  /** The end of it, while it lies in the lent chunk: messages that follow each other there are one stretch. */
-  lent: Buffer | undefined;
-  from: number;
-  to: number;
-  size: number;
-  readonly entries: Entry[];
-  /** What has no permit, in order. */
-  readonly judge: (Prepared | Portal)[];
-  /** Set once everything in it is judged. */
-  permit: Permit | undefined;
-}
-const nothing = (): Pending => ({
-  parts: [],
-  lent: undefined,
-  from: 0,
-  to: 0,
-  size: 0,
-  entries: [],
-  judge: [],
-  permit: undefined,
-});
 const isPortal = (item: Prepared | Portal): item is Portal => 'prepared' in item;
 
 export class Pipeline {
@@ -83,7 +58,7 @@ export class Pipeline {
   readonly #judge: Judge;
   readonly #intake: Intake;
   readonly #copies: (permit: Permit) => void;
-  #pending = nothing();
+  #pending = new Pending();
   /** A refusal stands in the pipeline: nothing counts until the client's Sync. */
   #dropping = false;
   /** The client's Sync waits for what is judged before it; it goes to the server whatever comes of that. */
@@ -99,7 +74,7 @@ export class Pipeline {
   }
 
   get isEmpty(): boolean {
-    return this.#pending.size === 0;
+    return this.#pending.isEmpty;
   }
   /** Messages do not count until the next Sync. */
   get isDropping(): boolean {
@@ -109,9 +84,9 @@ export class Pipeline {
   /** The lent chunk is about to be given back: what is judged leaves, the rest is copied. */
   endOfChunk(): void {
     const pending = this.#pending;
-    if (pending.size === 0) return;
+    if (pending.isEmpty) return;
     if (pending.permit !== undefined && pending.judge.length === 0) this.#send(pending.permit);
-    else this.#copyParts();
+    else this.#pending.copy();
   }
 
   // --- messages ----------------------------------------------------------------------------------------------------------
@@ -168,7 +143,7 @@ export class Pipeline {
     const undo = (skipped: boolean): void => stepBack(mirror.prepared, name, prepared, skipped || name !== '');
     // What the gateway answers itself is nothing to the server: an empty statement.
     const sent = reasonOf(prepared.facts) === undefined ? message : parse(name, '');
-    this.#add(sent, entry('parse', segment, { prepared, confirm, undo }));
+    this.#pending.add(sent, entry('parse', segment, { prepared, confirm, undo }));
     this.#pending.judge.push(prepared);
   }
 
@@ -211,7 +186,7 @@ export class Pipeline {
     };
     this.#beginUnjudged();
     mirror.addPortal(portal);
-    this.#addLent(bytes, at, end, entry('bind', segment, { bound: portal }));
+    this.#pending.addLent(bytes, at, end, entry('bind', segment, { bound: portal }));
     this.#pending.judge.push(portal);
     return true;
   }
@@ -224,7 +199,7 @@ export class Pipeline {
       if (this.#isUncertain(prepared)) return this.#waitAnswered();
       if (prepared === undefined)
         return this.#failPlain('26000', `prepared statement "${shown(target.name)}" does not exist`);
-      this.#addLent(bytes, at, end, entry('describe', segment, { prepared }));
+      this.#pending.addLent(bytes, at, end, entry('describe', segment, { prepared }));
       return true;
     }
     const portal = mirror.portals.get(target.name);
@@ -232,11 +207,11 @@ export class Pipeline {
     if (portal === undefined) {
       if (target.name !== '') return this.#failPlain('34000', `portal "${shown(target.name)}" does not exist`);
       // A simple query that failed in a transaction leaves one of its own: the server knows.
-      this.#addLent(bytes, at, end, entry('describe', segment));
+      this.#pending.addLent(bytes, at, end, entry('describe', segment));
       return true;
     }
     portal.described = true;
-    this.#addLent(bytes, at, end, entry('describe', segment, { portal }));
+    this.#pending.addLent(bytes, at, end, entry('describe', segment, { portal }));
     return true;
   }
 
@@ -251,7 +226,7 @@ export class Pipeline {
       const undo = (): void => {
         if (prepared?.gone === false && !mirror.prepared.has(target.name)) mirror.prepared.set(target.name, prepared);
       };
-      this.#addLent(bytes, at, end, entry('close', segment, { undo }));
+      this.#pending.addLent(bytes, at, end, entry('close', segment, { undo }));
       return true;
     }
     const portal = mirror.portals.get(target.name);
@@ -264,7 +239,7 @@ export class Pipeline {
       mirror.cursors.delete(target.name);
       if (portal?.started === true && portal.tally !== undefined) this.#road.finish(portal.tally);
     };
-    this.#addLent(bytes, at, end, entry('close', segment, { undo, confirm }));
+    this.#pending.addLent(bytes, at, end, entry('close', segment, { undo, confirm }));
     return true;
   }
 
@@ -329,8 +304,8 @@ export class Pipeline {
   #endFailed(): void {
     const { segment } = this.#road;
     const own = { left: 1, error: undefined, skipped: false, done: () => undefined };
-    this.#add(sync(), entry('sync', segment, { own }));
-    for (const { bytes, item } of ownTransaction('ROLLBACK', segment)) this.#add(bytes, item);
+    this.#pending.add(sync(), entry('sync', segment, { own }));
+    for (const { bytes, item } of ownTransaction('ROLLBACK', segment)) this.#pending.add(bytes, item);
   }
 
   #commitWrapped(): void {
@@ -354,57 +329,13 @@ export class Pipeline {
             road.finish(tally);
           },
         };
-        for (const { bytes, item } of ownTransaction('COMMIT', road.segment, own)) this.#add(bytes, item);
+        for (const { bytes, item } of ownTransaction('COMMIT', road.segment, own)) this.#pending.add(bytes, item);
         this.#sendSync();
       },
     });
   }
 
   // --- sending -------------------------------------------------------------------------------------------------------------
-
-  /** A message of ours, or a copy of the client's. */
-  #add(message: Buffer, item: Entry): void {
-    this.#cutLent();
-    this.#pending.parts.push(message);
-    this.#added(message.length, item);
-  }
-
-  /** A message in the lent chunk. */
-  #addLent(bytes: Buffer, at: number, end: number, item: Entry): void {
-    const pending = this.#pending;
-    if (pending.lent === bytes && pending.to === at) pending.to = end;
-    else {
-      this.#cutLent();
-      pending.lent = bytes;
-      pending.from = at;
-      pending.to = end;
-    }
-    this.#added(end - at, item);
-  }
-
-  #added(size: number, item: Entry): void {
-    const pending = this.#pending;
-    pending.size += size;
-    pending.entries.push(item);
-    if (pending.size > LIMITS.parameterBytesMax + LIMITS.statementBytesMax)
-      throw new GatewayError('frame.too_large', { pending: pending.size });
-    if (pending.parts.length > 1 && pending.size > GATHER_BYTES) this.#copyParts();
-  }
-
-  /** The stretch that lies in the lent chunk becomes a part. */
-  #cutLent(pending = this.#pending): void {
-    if (pending.lent === undefined) return;
-    const isWhole = pending.from === 0 && pending.to === pending.lent.length;
-    pending.parts.push(isWhole ? pending.lent : pending.lent.subarray(pending.from, pending.to));
-    pending.lent = undefined;
-  }
-
-  /** The lent chunk is about to be given back, or there are many parts: all of it in memory of its own. */
-  #copyParts(): void {
-    this.#cutLent();
-    const pending = this.#pending;
-    pending.parts = pending.parts.length === 0 ? [] : [Buffer.concat(pending.parts)];
-  }
 
   /** What is judged leaves before something that is not joins it. */
   #beginUnjudged(): void {
@@ -414,14 +345,13 @@ export class Pipeline {
   /** Without a permit there is nothing of a statement in it: Describe and Close of what was judged, Sync. */
   #send(permit: Permit | undefined): void {
     const pending = this.#pending;
-    if (pending.size === 0) return;
+    if (pending.isEmpty) return;
     if (pending.judge.length > 0)
       throw new GatewayError('internal', { why: 'an unjudged message was about to be sent' });
-    this.#pending = nothing();
+    this.#pending = new Pending();
     for (const item of pending.entries) this.#road.flight.push(item);
     this.#road.unsynced = pending.entries.at(-1)?.kind !== 'sync';
-    this.#cutLent(pending);
-    for (const bytes of pending.parts) {
+    for (const bytes of pending.bytes()) {
       if (permit === undefined) this.#road.ownToServer(bytes);
       else this.#road.toServer(permit, bytes);
     }
@@ -431,7 +361,7 @@ export class Pipeline {
     this.#syncing = false;
     this.#dropping = false;
     this.#road.skipping = false;
-    this.#add(sync(), entry('sync', this.#road.segment));
+    this.#pending.add(sync(), entry('sync', this.#road.segment));
     this.#send(this.#pending.permit);
     this.#road.segment++;
     this.#judge.executed = 0;
@@ -443,13 +373,13 @@ export class Pipeline {
     if (hasMasks(permit.masks) && !portal.described) this.#describeOwn(portal);
     portal.started = true;
     if (road.transaction.needsBegin(portal.tally!.facts, permit.untilCommit)) {
-      for (const { bytes, item } of ownTransaction('BEGIN', road.segment)) this.#add(bytes, item);
+      for (const { bytes, item } of ownTransaction('BEGIN', road.segment)) this.#pending.add(bytes, item);
       road.transaction.wrap();
     }
     this.#judge.executed++;
     this.#judge.note(portal.tally!.facts, portal.statement!, portal.tally!, permit);
     const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
-    this.#addLent(bytes, at, end, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
+    this.#pending.addLent(bytes, at, end, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
     this.#pending.permit = permit;
     const copies =
       portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') === true;
@@ -468,7 +398,10 @@ export class Pipeline {
   #describeOwn(portal: Portal): void {
     portal.described = true;
     const own = { left: 1, error: undefined, skipped: false, tells: true, done: () => undefined };
-    this.#add(describe({ kind: 'portal', name: portal.name }), entry('describe', this.#road.segment, { portal, own }));
+    this.#pending.add(
+      describe({ kind: 'portal', name: portal.name }),
+      entry('describe', this.#road.segment, { portal, own }),
+    );
   }
 
   // --- judging ---------------------------------------------------------------------------------------------------------------
@@ -564,7 +497,7 @@ export class Pipeline {
     const permit = this.#judge.now(statement, () => this.#waysOf(portal, statement, resolved, waits, done));
     if (permit === undefined) return false;
     const number = this.#road.signed.statementNumber();
-    const guard = this.#guardNow(resolved.facts, prepared.text, permit);
+    const guard = this.#judge.guardNow(resolved.facts, prepared.text, permit);
     if (guard === undefined) {
       this.#waysOf(portal, statement, resolved, waits, done).allowed(permit, number);
       return false;
@@ -573,22 +506,7 @@ export class Pipeline {
     return true;
   }
 
-  /** Where masks are far from it, or it is known that they are. */
-  #guardNow(facts: SqlFacts | undefined, text: string, permit: Permit): Guard | undefined {
-    if (facts === undefined || !hasMasks(permit.masks)) return this.#judge.plainGuard(permit);
-    if (unvouchedCopy(facts.statements, text, permit.masks) !== undefined) return undefined;
-    if (!this.#judge.needsReach(permit, facts.statements)) return this.#judge.plainGuard(permit);
-    return this.#road.status === 'E' ? undefined : this.#judge.clearGuard(permit, facts);
-  }
-
-  #allowed(
-    portal: Portal,
-    statement: Statement,
-    resolved: Resolved,
-    permit: Permit,
-    number: number,
-    guard: Guard,
-  ): void {
+  #allowed(portal: Portal, statement: Statement, resolved: Resolved, permit: Permit, number: number, guard: Guard) {
     // Judged anew in the middle of its rows: what came so far is an outcome of its own.
     if (portal.tally !== undefined) this.#road.finish(portal.tally);
     portal.permit = permit;
@@ -601,7 +519,7 @@ export class Pipeline {
     const { prepared } = portal;
     const pending = this.#pending;
     const keep = (): void => {
-      this.#copyParts();
+      this.#pending.copy();
       waits();
     };
     return {
@@ -614,24 +532,24 @@ export class Pipeline {
           pending.permit = permit;
           this.#judgePending(done, waits);
         };
+        const unvouched = (why: string): Refused => ({
+          ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why),
+          number,
+        });
         const facts = resolved.facts;
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, prepared.text, permit.masks);
-        if (binary !== undefined) {
-          return this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', binary), number });
-        }
+        if (binary !== undefined) return this.#fail(unvouched(binary));
         if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) return allow();
         if (this.#road.status === 'E') {
           // In a failed transaction the server runs nothing but its end; behind that it would, in this same pipeline.
           if (this.#judge.executed === 0) return allow(this.#judge.closedGuard(permit));
           const why = 'Its answer cannot be described behind the end of a failed transaction; send Sync first.';
-          return this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number });
+          return this.#fail(unvouched(why));
         }
         this.#vouch(portal, facts, permit, number, {
           vouched: allow,
-          refused: (why) =>
-            this.#fail({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
-          failed: (why) =>
-            this.#failHere({ ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why), number }),
+          refused: (why) => this.#fail(unvouched(why)),
+          failed: (why) => this.#failHere(unvouched(why)),
         });
         if (this.#intake.isBlocked) keep();
       },
@@ -704,7 +622,10 @@ export class Pipeline {
     });
     portal.described = true;
     const judge = pending.judge.splice(0);
-    this.#add(describe({ kind: 'portal', name: portal.name }), entry('describe', road.segment, { portal, own }));
+    this.#pending.add(
+      describe({ kind: 'portal', name: portal.name }),
+      entry('describe', road.segment, { portal, own }),
+    );
     this.#send(permit);
     road.ownToServer(flush());
     // Its Execute is still to come, and to be judged as done.
@@ -745,7 +666,7 @@ export class Pipeline {
 
   #discard(): void {
     const { entries } = this.#pending;
-    this.#pending = nothing();
+    this.#pending = new Pending();
     for (let i = entries.length - 1; i >= 0; i--) this.#road.stepBack(entries[i]!, true);
   }
 
