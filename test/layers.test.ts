@@ -185,6 +185,7 @@ const RANK: Record<string, number> = {
   websocket: 4,
   mirror: 3,
   flight: 4,
+  pending: 5,
   login: 5,
   classify: 5,
   mask: 5,
