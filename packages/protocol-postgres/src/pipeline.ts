@@ -517,7 +517,6 @@ export class Pipeline {
 
   #waysOf(portal: Portal, statement: Statement, resolved: Resolved, waits: () => void, done: () => void): Ways {
     const { prepared } = portal;
-    const pending = this.#pending;
     const keep = (): void => {
       this.#pending.copy();
       waits();
@@ -528,8 +527,9 @@ export class Pipeline {
       allowed: (permit, number) => {
         const allow = (guard = this.#judge.plainGuard(permit)): void => {
           this.#allowed(portal, statement, resolved, permit, number, guard);
-          pending.judge.shift();
-          pending.permit = permit;
+          // What was sent so that it could be described is no longer in it.
+          this.#pending.judge.shift();
+          this.#pending.permit = permit;
           this.#judgePending(done, waits);
         };
         const unvouched = (why: string): Refused => ({

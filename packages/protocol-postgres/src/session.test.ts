@@ -688,6 +688,32 @@ describe('holds', () => {
     expect(digestOfAnswer(await client.until('Z'))).toBe('N 2 C(DELETE 0) ZI');
   });
 
+  test('a statement over masked columns that is never described is judged once, and held once', async () => {
+    const to = await gateway({
+      decide: (statement, approval) =>
+        approval === undefined && statement.facts.sql?.statements.some((facts) => facts.kind === 'select')
+          ? hold('Ask first.')
+          : allow(masks),
+    });
+    const client = await wire(to);
+    client.send(
+      say.parse('', 'select ssn from customers where id = $1'),
+      say.bind('', '', ['1']),
+      say.execute(''),
+      say.sync(),
+    );
+    await held(to);
+    to.holds[0]!.approve();
+    expect(digestOfAnswer(await client.until('Z'))).toBe('N 1 2 D[[redacted]] C(SELECT 1) ZI');
+    expect(to.holds.length).toBe(1);
+    const runs = to.judged.filter(
+      ({ statement }) => statement.text.startsWith('select ssn') && statement.preparation !== true,
+    );
+    // Asked, and decided again with the answer.
+    expect(runs.map(({ verdict }) => verdict.kind)).toEqual(['hold', 'allow']);
+    expect(to.outcomes.length).toBe(1);
+  });
+
   test('a CancelRequest ends the wait', async () => {
     const to = await gateway({ decide: holdDeletes });
     for (const version of [3 << 16, (3 << 16) | 2]) {

@@ -4,7 +4,14 @@ import { expect, test } from 'vitest';
 import { http2Lines, KnownHttp2Fields, readHttp2Request } from './heads.ts';
 
 const raw = (path: string, method = 'GET', more: readonly string[] = ['x-a', '1']): string[] => [
-  ...[':method', method, ':scheme', 'https', ':authority', 'a.example', ':path', path],
+  ':method',
+  method,
+  ':scheme',
+  'https',
+  ':authority',
+  'a.example',
+  ':path',
+  path,
   ...more,
 ];
 const codeOf = (act: () => unknown): string => {
