@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ServiceError } from '@grpc/grpc-js';
 import { enrollmentService, linkService, wire } from '@sallyport/contract';
 import { EKU_AGENT_IDENTITY, EKU_AGENT_TRAIL, EKU_BUNDLE_SIGNING, LIMITS, unseal } from '@sallyport/core';
-import { type BundleChunkKind, CHUNK_PARSERS } from '@sallyport/model';
+import { type BundleChunkKind, CHUNK_PARSERS, MASK_KEY_BOX } from '@sallyport/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import {
@@ -116,7 +116,9 @@ test('the greeting brings a signed manifest whose chunks the agent’s own parse
   for (const [name, body] of bodies) CHUNK_PARSERS[name.slice(0, name.indexOf('/')) as BundleChunkKind](body, name);
   expect([...bodies.keys()].filter((name) => name.startsWith('resource/'))).toHaveLength(1);
   const { credentials } = await link.last('credentials');
-  const box = credentials![0]!;
+  const ids = credentials!.map(({ id }) => id);
+  expect(ids).toContain(MASK_KEY_BOX);
+  const box = credentials!.find(({ id }) => id !== MASK_KEY_BOX)!;
   expect(unseal(box.box!, agent.seal, `credential/${box.id}`).toString()).toBe('s3cret');
 });
 
