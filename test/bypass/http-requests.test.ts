@@ -19,6 +19,9 @@ rules:
   - name: purge
     when: http.path == "/v1/purge" && "force" in http.query && "true" in http.query["force"]
     verdict: deny
+  - name: refunds
+    when: http.path == "/v1/refunds" && "iban" in body.fields.map(f, f.path)
+    verdict: deny
   - name: exports
     when: http.path.re("(?i)^/v1/export(/|$)")
     verdict: deny

@@ -33,7 +33,7 @@ import {
   UsageFact,
 } from './facts.ts';
 import { BodyFact, BodyFieldFact, HttpFact, KubernetesFact, McpFact } from './http-facts.ts';
-import { type NamesRead, noNames, noteNames, withoutOtherCase } from './other-case.ts';
+import { closeNames, type NamesRead, noNames, noteNames, withoutOtherCase } from './other-case.ts';
 
 /** The facts of one statement, by family; a family it does not have is absent. */
 export type FactContext = { readonly [F in Family]?: object };
@@ -132,6 +132,7 @@ export function compileCondition(source: string): Condition | ConditionProblem {
     const names = noNames();
     const found: Findings = { reads, changing: false, problem: undefined, names };
     inspect(expression.ast, found, 0);
+    closeNames(names);
     // The first reason is told in our words before the checker tells it in its own.
     if (found.problem !== undefined) return found.problem;
     const checked = expression.check();

@@ -64,6 +64,10 @@ test.each([
   [`http.path == "/v2" && ${AMOUNT}`, { Amount: 5 }, false],
   [`http.path == "/V1/payouts" && ${AMOUNT}`, { amount: 5 }, false],
   [`http.path == "/v1/payouts" || ${AMOUNT}`, { Amount: 5 }, true],
+  ['"amount" in body.fields.map(f, f.path)', { Amount: 5 }, 'not computable'],
+  ['body.fields.map(f, f.path).exists(p, p == "amount")', { Amount: 5 }, 'not computable'],
+  ['body.fields.exists(f, f.path + "" == "amount")', { Amount: 5 }, 'not computable'],
+  ['body.fields.exists(f, f.path.re("^amount$"))', { Amount: 5 }, false],
   ['body.duplicate_keys', { Amount: 5 }, false],
 ])('%s of %j: %s', (source, body, expected) => {
   expect(answerOf(source, contextOf(body))).toBe(expected);
@@ -74,6 +78,8 @@ test.each([
   ['"force" in http.query', { Force: ['1'] }, 'not computable'],
   ['"force" in http.query', { colour: ['1'] }, false],
   ['"x" in http.query && http.query["x"][0] == "1"', { X: ['1'] }, 'not computable'],
+  ['http.query.exists(k, k == "force")', { Force: ['1'] }, 'not computable'],
+  ['http.query.exists(k, k == "force")', { colour: ['1'] }, false],
   ['http.method == "GET" && "force" in http.query', { Force: ['1'] }, false],
 ])('%s of parameters %j: %s', (source, query, expected) => {
   expect(answerOf(source, contextOf({}, query))).toBe(expected);

@@ -23,42 +23,62 @@ interface Comparison {
 export interface NamesRead {
   readonly paths: Comparison[];
   readonly parameters: Comparison[];
+  /** Every text in it. */
+  readonly texts: string[];
+  /** Places where paths or parameters stand that were not looked at where they are compared. */
+  openPaths: number;
+  openQueries: number;
 }
-export const noNames = (): NamesRead => ({ paths: [], parameters: [] });
+export const noNames = (): NamesRead => ({ paths: [], parameters: [], texts: [], openPaths: 0, openQueries: 0 });
 
 /** As the widest reader compares names: `ſ` and the Kelvin sign are letters of ASCII there (Go, bytes.EqualFold). */
 const fold = (text: string): string => text.toUpperCase().toLowerCase().replaceAll('"', '');
 
 /** Call for every node of the tree. */
 export function noteNames(node: ASTNode, names: NamesRead): void {
+  if (isPath(node)) names.openPaths++;
+  if (isQuery(node)) names.openQueries++;
   switch (node.op) {
+    case 'value':
+      if (typeof node.args === 'string') names.texts.push(node.args);
+      return;
     case '==':
     case '!=': {
       const [left, right] = node.args;
-      if (isPath(left)) note(names.paths, 'is', right);
-      if (isPath(right)) note(names.paths, 'is', left);
+      if (isPath(left)) notePath(names, 'is', right);
+      if (isPath(right)) notePath(names, 'is', left);
       return;
     }
     case 'in': {
       const [item, container] = node.args;
-      if (isPath(item)) note(names.paths, 'is', container);
-      if (isQuery(container)) note(names.parameters, 'is', item);
+      if (isPath(item)) notePath(names, 'is', container);
+      if (isQuery(container)) noteParameter(names, item);
       return;
     }
     case 'rcall': {
       const [name, receiver, args] = node.args;
-      if (isPath(receiver) && Object.hasOwn(COMPARES, name)) note(names.paths, name, args[0]);
+      if (isPath(receiver) && Object.hasOwn(COMPARES, name)) notePath(names, name, args[0]);
+      else if (isPath(receiver) && name === 're') names.openPaths--;
       return;
     }
     case '[]':
-      if (isQuery(node.args[0])) note(names.parameters, 'is', node.args[1]);
+      if (isQuery(node.args[0])) noteParameter(names, node.args[1]);
       return;
     case '.':
     case '.?': {
       const [base, field] = node.args;
-      if (isQuery(base)) names.parameters.push(comparison('is', String(field)));
+      if (!isQuery(base)) return;
+      names.openQueries--;
+      names.parameters.push(comparison('is', String(field)));
     }
   }
+}
+
+/** Once the whole tree was walked: what is compared in a roundabout way may be compared with any text of the condition. */
+export function closeNames(names: NamesRead): void {
+  const all = names.texts.map((text) => comparison('is', text));
+  if (names.openPaths > 0) names.paths.push(...all);
+  if (names.openQueries > 0) names.parameters.push(...all);
 }
 
 /** `f.path` of a loop; `http.path` and the like are no names. */
@@ -73,9 +93,19 @@ const comparison = (how: string, name: string): Comparison => ({
   folded: fold(name),
 });
 
-function note(into: Comparison[], how: string, node: ASTNode | undefined): void {
-  if (node?.op === 'value' && typeof node.args === 'string') into.push(comparison(how, node.args));
-  else if (node?.op === 'list') for (const part of node.args) note(into, how, part);
+function notePath(names: NamesRead, how: string, node: ASTNode | undefined): void {
+  if (note(names.paths, how, node)) names.openPaths--;
+}
+function noteParameter(names: NamesRead, node: ASTNode | undefined): void {
+  if (note(names.parameters, 'is', node)) names.openQueries--;
+}
+
+/** @returns false for what is no text, nor a list of them */
+function note(into: Comparison[], how: string, node: ASTNode | undefined): boolean {
+  if (node?.op === 'list') return node.args.every((part) => note(into, how, part));
+  if (node?.op !== 'value' || typeof node.args !== 'string') return false;
+  into.push(comparison(how, node.args));
+  return true;
 }
 
 const isOther = (text: string, names: readonly Comparison[]): boolean => {

@@ -63,6 +63,8 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: payout('{"currency":"EUR","total":{"Amount":1}}'), expect: 'allow' },
     { request: payout('Amount=5000', FORM), expect: 'deny' },
     { request: payout('{"cards":1,"card\\u017f":5000}'), expect: 'deny' },
+    { request: `POST /v1/refunds\n${JSON_TYPE}\n\n{"IBAN":"x"}`, expect: 'deny' },
+    { request: `POST /v1/refunds\n${JSON_TYPE}\n\n{"note":"x"}`, expect: 'allow' },
     { request: 'GET /v1/purge?FORCE=true', expect: 'deny' },
     { request: 'GET /v1/purge?force=true', expect: 'deny' },
     { request: 'GET /v1/purge?Color=red', expect: 'allow' },
