@@ -1,5 +1,5 @@
 /** What rules may say about approvals beyond who answers, and budgets: read, checked, written again, and decided by. */
-import type { Approval, Bundle, Policy, SessionInfo, Statement } from '@sallyport/model';
+import { type Approval, type Bundle, type Policy, type SessionInfo, type Statement, WEEKDAYS } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
 import { SessionMeters } from './budgets.ts';
 import { PolicyDocumentError, parsePolicyDocument, problemLine, renderPolicyDocument } from './document.ts';
@@ -289,6 +289,19 @@ describe('quiet hours', () => {
   test('of whole days run into the hours before and after', () => {
     const quiet = { zone: 'UTC', from: 18 * 60, to: 8 * 60, days: ['sat', 'sun'], action: 'deny' } as const;
     expect(quietUntil(quiet, Date.parse('2026-01-09T19:00:00Z'))).toBe(Date.parse('2026-01-12T08:00:00Z'));
+  });
+
+  test('a gap of a minute between quiet hours is found', () => {
+    const nearly = { zone: 'Europe/Berlin', from: 0, to: 23 * 60 + 59, action: 'deny' } as const;
+    expect(quietUntil(nearly, Date.parse('2026-01-07T12:34:56Z'))).toBe(Date.parse('2026-01-07T22:59:00Z'));
+    const odd = { zone: 'Asia/Kathmandu', from: 10 * 60 + 7, to: 10 * 60 + 3, action: 'deny' } as const;
+    expect(quietUntil(odd, Date.parse('2026-01-07T12:34:56Z'))).toBe(Date.parse('2026-01-08T04:18:00Z'));
+  });
+
+  test('quiet hours that leave no gap end at some day all the same', () => {
+    const now = Date.parse('2026-01-07T12:34:56Z');
+    const always = { zone: 'UTC', days: [...WEEKDAYS], action: 'deny' } as const;
+    expect(quietUntil(always, now)).toBeLessThan(now + 9 * 86_400_000);
   });
 
   test('deny, and say until when', () => {

@@ -57,12 +57,27 @@ export function policyProblems(policy: Policy): readonly FieldProblem[] {
       message: 'no label matches nothing; leave the field out for every resource',
     });
   }
+  problems.push(...selectorProblems(policy));
   const earlier: Earlier[] = [];
   policy.rules.forEach((rule, at) => problems.push(...ruleProblems(rule, `rules[${at}]`, earlier)));
   policy.masks.forEach((mask, at) => problems.push(...maskProblems(mask, `masks[${at}]`)));
   const budgets = policy.budgets ?? [];
   budgets.forEach((budget, at) => problems.push(...budgetProblems(budget, `budgets[${at}]`, budgets.slice(0, at))));
   return problems;
+}
+
+/** An empty list selects nobody: a policy that forbids would forbid nothing, and nobody would be told. */
+function selectorProblems({ subjects, resources }: Policy): readonly FieldProblem[] {
+  const { groups, principals, kinds } = subjects;
+  const lists: readonly (readonly [string, readonly string[] | undefined])[] = [
+    ['subjects.groups', groups],
+    ['subjects.principals', principals],
+    ['subjects.kinds', kinds],
+    ['resources.names', resources.names],
+  ];
+  return lists
+    .filter(([, list]) => list?.length === 0)
+    .map(([field]) => ({ field, message: 'an empty list matches nothing; leave it out to mean all' }));
 }
 
 interface Earlier {

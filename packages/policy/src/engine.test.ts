@@ -4,6 +4,7 @@ import type {
   Effect,
   Grant,
   Policy,
+  Protocol,
   Resource,
   SessionInfo,
   SqlFacts,
@@ -282,6 +283,19 @@ describe('the strictest rule wins', () => {
     );
   });
 
+  test('an empty list would select nothing: it is refused where a policy is written', () => {
+    const rules = 'rules:\n  - { name: r, when: sql.count > 0, verdict: deny }';
+    for (const [selector, field] of [
+      ['subjects: { groups: [], kinds: [person] }', 'subjects.groups'],
+      ['subjects: { principals: [] }', 'subjects.principals'],
+      ['subjects: { kinds: [] }', 'subjects.kinds'],
+      ['resources: { names: [] }', 'resources.names'],
+    ] as const)
+      expect(() => policy(`${selector}\n${rules}`)).toThrow(
+        expect.objectContaining({ problems: [expect.objectContaining({ field })] }),
+      );
+  });
+
   test('subjects: what is given must all match', () => {
     const of = (subjects: string) =>
       loadBundlePolicies(
@@ -292,7 +306,6 @@ describe('the strictest rule wins', () => {
       ).decide(ask(sql({}), ['read'], { session: session({ principal: BOB }) })).kind;
     expect(of('{ groups: [dba, other] }')).toBe('deny');
     expect(of('{ groups: [dba], kinds: [ai_agent] }')).toBe('allow');
-    expect(of('{ groups: [], kinds: [person] }')).toBe('allow');
     expect(of('{}')).toBe('deny');
   });
 });
@@ -551,6 +564,28 @@ test('explain says of every rule what came of it', () => {
     effects: ['read', 'write', 'ddl'],
     grants: [{ id: 'g-1' }],
   });
+});
+
+test('explain leaves out rules that read what the protocol of the session never has', () => {
+  const mixed = policy(
+    `rules:
+  - { name: sql, when: sql.count > 5, verdict: deny }
+  - { name: shell, when: shell.privilege, verdict: deny }
+  - { name: calls, when: 'http.method == "DELETE" && time.hour > 25', verdict: deny }
+  - { name: pods, when: 'k8s.verb == "delete"', verdict: deny }
+  - { name: tools, when: 'mcp.tool == "x"', verdict: deny }
+  - { name: hours, when: time.hour > 25, verdict: deny }`,
+    'mixed',
+  );
+  const rulesOf = (protocol: Protocol, facts: SqlFacts) =>
+    loadBundlePolicies(bundle({ policies: [mixed] }))
+      .explain({ ...ask(facts, ['read']), session: session({ protocol }) })
+      .rules.map(({ rule }) => rule.slice('mixed/'.length));
+  expect(rulesOf('postgres', DELETE)).toEqual(['sql', 'hours']);
+  // What its facts are makes no difference: an exec shows the rules about requests too.
+  expect(rulesOf('kubernetes', DELETE)).toEqual(['shell', 'calls', 'pods', 'hours']);
+  expect(rulesOf('ssh', DELETE)).toEqual(['shell', 'hours']);
+  expect(rulesOf('mcp', DELETE)).toEqual(['calls', 'tools', 'hours']);
 });
 
 test('a policy that does not compile is refused when the bundle is loaded', () => {

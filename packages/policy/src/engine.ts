@@ -58,7 +58,7 @@ export interface PolicyEngine {
   readonly revision: number;
   /** Once per statement, and once more with the approval. Never throws. A few µs, well under one when the facts are known. */
   decide(input: DecisionInput): Verdict;
-  /** Why: every rule of the bundle with what came of it. For people, not for the path of a statement. */
+  /** Why: every rule of the bundle that could speak of this protocol, with what came of it. For people, not for the path of a statement. */
   explain(input: DecisionInput): Explanation;
   /** Grants of a principal (own and by group) on a resource id, in force at `nowMs`. */
   grantsFor(principalId: string, resourceId: string, nowMs: number): readonly Grant[];
@@ -158,7 +158,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
             ? []
             : book.of(input.session.principal.id, view.resource).filter((grant) => isInForce(grant, input.nowMs)),
         effects: rights.effects,
-        rules: explainRules(views.policies, view, contextOf(view, input, ALL_FAMILIES)),
+        rules: explainRules(views.policies, view, contextOf(view, input, ALL_FAMILIES), input.session.protocol),
       };
     },
     grantsFor: (principalId, resourceId, nowMs) => {

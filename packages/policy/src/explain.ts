@@ -1,7 +1,11 @@
-/** Why a statement was judged as it was: every rule of the bundle with what came of it. For people and the CLI. */
-import type { Effect, Grant, Verdict } from '@sallyport/model';
+/**
+ * Why a statement was judged as it was: every rule that could speak of its protocol, with what came of it. For people and the
+ * CLI. Refuses to list rules that read what the protocol never has: they are about other resources, whatever they say.
+ */
+import type { Effect, Grant, Protocol, Verdict } from '@sallyport/model';
 import type { FactContext } from './condition.ts';
-import { type CompiledPolicy, type RuleOutcome, testRule } from './rules.ts';
+import type { Family } from './facts.ts';
+import { type CompiledPolicy, type CompiledRule, type RuleOutcome, testRule } from './rules.ts';
 import { isAboutResource, type SessionView } from './session-view.ts';
 
 export interface RuleExplanation {
@@ -22,19 +26,37 @@ export interface Explanation {
   readonly rules: readonly RuleExplanation[];
 }
 
+/** The families that only statements have, by the protocols that have them. */
+const PROTOCOLS_OF: Readonly<Partial<Record<Family, readonly Protocol[]>>> = {
+  sql: ['postgres'],
+  ssh: ['ssh'],
+  file: ['ssh'],
+  shell: ['ssh', 'kubernetes'],
+  http: ['http', 'kubernetes', 'mcp'],
+  body: ['http', 'kubernetes', 'mcp'],
+  k8s: ['kubernetes'],
+  mcp: ['mcp'],
+};
+
+const isOf = (rule: CompiledRule, protocol: Protocol): boolean =>
+  [...rule.reads].every((family) => PROTOCOLS_OF[family]?.includes(protocol) ?? true);
+
 export function explainRules(
   policies: readonly CompiledPolicy[],
   view: SessionView,
   context: FactContext,
+  protocol: Protocol,
 ): readonly RuleExplanation[] {
   return policies.flatMap(({ policy, rules }) =>
-    rules.map((rule) => ({
-      rule: rule.id,
-      verdict: rule.verdict,
-      mode: rule.shadow ? ('shadow' as const) : ('enforce' as const),
-      outcome: view.policies.has(policy) ? testRule(rule, context) : elsewhere(policy, view),
-      when: rule.when.source,
-    })),
+    rules
+      .filter((rule) => isOf(rule, protocol))
+      .map((rule) => ({
+        rule: rule.id,
+        verdict: rule.verdict,
+        mode: rule.shadow ? ('shadow' as const) : ('enforce' as const),
+        outcome: view.policies.has(policy) ? testRule(rule, context) : elsewhere(policy, view),
+        when: rule.when.source,
+      })),
   );
 }
 

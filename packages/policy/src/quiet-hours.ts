@@ -11,7 +11,7 @@ const MINUTE_MS = 60_000;
 const DAY_MINUTES = 24 * 60;
 /** A week of quiet days at the most. */
 const LOOK_AHEAD_MS = 8 * DAY_MINUTES * MINUTE_MS;
-const STEP_MS = 15 * MINUTE_MS;
+const QUARTER_MINUTES = 15;
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
@@ -28,26 +28,33 @@ export function isZone(zone: string): boolean {
 
 /** UTC ms at which the quiet hours around `nowMs` end; undefined outside of them. */
 export function quietUntil(quiet: QuietHours, nowMs: number): number | undefined {
-  if (!isQuiet(quiet, nowMs)) return undefined;
-  // Quarter hours: no zone changes its offset at another, and a rule's minutes are looked at one by one in the last one.
-  let at = nowMs;
-  while (at < nowMs + LOOK_AHEAD_MS && isQuiet(quiet, at + STEP_MS)) at += STEP_MS;
-  at -= at % MINUTE_MS;
-  while (at < nowMs + LOOK_AHEAD_MS && (at <= nowMs || isQuiet(quiet, at))) at += MINUTE_MS;
+  if (!isQuiet(quiet, localTime(quiet.zone, nowMs))) return undefined;
+  const edges = [0, ...[quiet.from, quiet.to].filter((minute) => minute !== undefined)];
+  // To the next minute at which the answer may change: an edge of the rule's, midnight, or a quarter hour, since a zone
+  // changes its offset at no other. So no gap is stepped over, however short it is.
+  let at = nowMs - (nowMs % MINUTE_MS);
+  while (at < nowMs + LOOK_AHEAD_MS) {
+    const { minute } = localTime(quiet.zone, at);
+    const toEdge = Math.min(...edges.map((edge) => (edge - minute + DAY_MINUTES - 1) % DAY_MINUTES)) + 1;
+    const toQuarter = QUARTER_MINUTES - ((at / MINUTE_MS) % QUARTER_MINUTES);
+    at += Math.min(toEdge, toQuarter) * MINUTE_MS;
+    if (!isQuiet(quiet, localTime(quiet.zone, at))) break;
+  }
   return at;
 }
 
-function isQuiet({ zone, from, to, days }: QuietHours, atMs: number): boolean {
-  const { minute, weekday } = localTime(zone, atMs);
+function isQuiet({ from, to, days }: QuietHours, { minute, weekday }: LocalTime): boolean {
   if (days?.includes(weekday) === true) return true;
   if (from === undefined || to === undefined || from === to) return false;
   return from < to ? from <= minute && minute < to : minute >= from || minute < to;
 }
 
-function localTime(
-  zone: string,
-  atMs: number,
-): { readonly minute: number; readonly weekday: (typeof WEEKDAYS)[number] } {
+interface LocalTime {
+  readonly minute: number;
+  readonly weekday: (typeof WEEKDAYS)[number];
+}
+
+function localTime(zone: string, atMs: number): LocalTime {
   let hour = 0;
   let minute = 0;
   let day = '';

@@ -58,3 +58,11 @@ test('who waits for a share when its session ends waits no longer', async () => 
   lend(asks[0], 1);
   expect(asks.slice(1)).toMatchObject([{ ends: true, back: { statements: 1 } }]);
 });
+
+test('when a budget starts anew is told by the window of the control plane, however long its answer took', () => {
+  const { ledger, asks } = openLedger();
+  const account = ledger.open({ ...budget, everyMs: 600_000 });
+  void ledger.share(account);
+  ledger.leased({ id: asks[0]?.id ?? '', granted: { statements: 0 }, window: '1200000', resetInMs: 12_345 });
+  expect(account).toMatchObject({ usedUp: true, until: 13_345, resetAt: 1_800_000 });
+});

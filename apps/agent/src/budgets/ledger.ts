@@ -23,14 +23,17 @@ export interface Account {
   readonly principalId: string;
   /** By meter; Infinity where the budget sets no limit. Below 0: used beyond the share, to be made up for by the next. */
   readonly left: Record<BudgetMeter, number>;
-  /** UTC ms: the share is void from then on. */
+  /** UTC ms by this agent's clock: the share is void from then on. */
   until: number;
+  /** UTC ms by the control plane's clock, whose windows they are: when the budget starts anew, as people are told. */
+  resetAt: number;
   /** The control plane had nothing more to give of at least one meter. */
   usedUp: boolean;
 }
 
 interface Book extends Account {
   limits: SessionBudget['limits'];
+  everyMs: number;
   window: string;
   sessions: number;
   asking: Asking | undefined;
@@ -72,8 +75,10 @@ export class Ledger {
         principalId: budget.principalId,
         left: { statements: 0, writes: 0, rows: 0, bytes: 0, seconds: 0 },
         until: 0,
+        resetAt: 0,
         usedUp: false,
         limits: budget.limits,
+        everyMs: 0,
         window: '',
         sessions: 0,
         asking: undefined,
@@ -81,6 +86,8 @@ export class Ledger {
       };
       this.#books.set(key, book);
     }
+    // A principal's budget has a window always.
+    book.everyMs = budget.everyMs ?? 0;
     if (book.limits !== budget.limits) {
       book.limits = budget.limits;
       // A meter that is limited from now on has no share yet, and one that is not needs none.
@@ -163,6 +170,8 @@ export class Ledger {
     this.#leased.set(book, leased);
     book.window = lease.window ?? '';
     book.until = nowMs + (lease.resetInMs ?? 0);
+    const startedAt = Number(book.window);
+    book.resetAt = startedAt > 0 ? startedAt + book.everyMs : book.until;
     book.usedUp = isEmpty(book);
     book.askAgainAt = nowMs + USED_UP_ASK_MS;
     asking.settle();

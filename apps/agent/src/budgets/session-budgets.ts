@@ -90,7 +90,7 @@ export class SessionBudgets {
 
 function standingOf(
   budget: SessionBudget,
-  { until, left, usedUp }: Account,
+  { until, resetAt, left, usedUp }: Account,
   statement: Statement,
   nowMs: number,
 ): BudgetStanding | undefined {
@@ -101,7 +101,7 @@ function standingOf(
       statements > 0 && rows > 0 && bytes > 0 && seconds > 0 && (writes > 0 || !isWriting(statement.effects));
     if (open) return undefined;
   }
-  return isVoid || !usedUp ? { budget, resetAt: undefined, unavailable: true } : { budget, resetAt: until };
+  return isVoid || !usedUp ? { budget, resetAt: undefined, unavailable: true } : { budget, resetAt };
 }
 
 const isEnd = ({ facts }: Statement): boolean =>

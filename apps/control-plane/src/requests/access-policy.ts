@@ -16,6 +16,9 @@ const GRANT_MS_MIN = 60_000;
 const START_MS_MAX = 30 * DAY_MS;
 const ANSWER_MS_MAX = 14 * DAY_MS;
 const APPROVERS_MAX = 20;
+/** An empty list would match nobody, and nobody would be told. */
+const NOBODY = 'an empty list matches nobody: name some, or leave the part out to mean everybody';
+const NOTHING = 'an empty list matches nothing: name some, or leave the part out to mean every resource';
 const Length = Duration(GRANT_MS_MAX).refine((ms) => ms >= GRANT_MS_MIN, 'at least 1m');
 
 const Pattern = z
@@ -37,14 +40,14 @@ export const AccessPolicyFields = z.strictObject({
   description: open(Prose(500)).default(''),
   requesters: open(
     z.strictObject({
-      groups: z.array(GroupName).max(1_000).optional(),
-      principals: z.array(z.string().min(1).max(64)).max(1_000).optional(),
-      kinds: z.array(z.enum(PRINCIPAL_KINDS)).max(3).optional(),
+      groups: z.array(GroupName).min(1, NOBODY).max(1_000).optional(),
+      principals: z.array(z.string().min(1).max(64)).min(1, NOBODY).max(1_000).optional(),
+      kinds: z.array(z.enum(PRINCIPAL_KINDS)).min(1, NOBODY).max(3).optional(),
     }),
   ).describe('Parts that are given must all match, inside a part one is enough; {} = everybody.'),
-  resources: open(z.strictObject({ names: z.array(Name).max(1_000).optional(), labels: Labels.optional() })).describe(
-    'The same; {} = every resource.',
-  ),
+  resources: open(
+    z.strictObject({ names: z.array(Name).min(1, NOTHING).max(1_000).optional(), labels: Labels.optional() }),
+  ).describe('The same; {} = every resource.'),
   effects: open(z.array(z.enum(EFFECTS)).min(1).max(EFFECTS.length)).describe('At most these.'),
   roles: open(z.array(z.string().min(1).max(63)).max(100))
     .default([])

@@ -68,6 +68,22 @@ test('more than the policy gives is named, field by field', () => {
   expect(fields({ ticket: `OPS-1\n` }, ops)).toEqual(['ticket']);
 });
 
+test('a policy with an empty list, which would match nobody or nothing, is refused and says so', () => {
+  const valid = { name: 'p', requesters: {}, resources: {}, effects: ['read'], approve: {} };
+  for (const part of [
+    { requesters: { groups: [] } },
+    { requesters: { principals: [] } },
+    { requesters: { kinds: [] } },
+    { resources: { names: [] } },
+  ]) {
+    const { error } = AccessPolicyDocument.safeParse({ ...valid, ...part });
+    expect(error?.issues.map(({ code }) => code)).toEqual(['too_small']);
+    expect(error?.issues[0]?.path).toEqual(
+      Object.entries(part).flatMap(([key, value]) => [key, ...Object.keys(value)]),
+    );
+  }
+});
+
 test('a policy that nobody could answer, a bad pattern and an unknown field are refused', () => {
   const valid = { name: 'p', requesters: {}, resources: {}, effects: ['read'] };
   expect(AccessPolicyDocument.safeParse(valid).success).toBe(false);

@@ -1,6 +1,7 @@
 /**
  * The regular rounds of retention: sessions past their time are erased, each with an act of its own; their recordings and the
- * payloads in the record go, and old events leave the index. Every replica runs it; row locks share the work.
+ * payloads in the record go, and old events leave the index. A session whose agent is gone without an end is closed as lost
+ * after the same time. Every replica runs it; row locks share the work.
  * Refuses live sessions, administrative acts, headers, checkpoints and heads: what proves the record stays.
  */
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
@@ -17,6 +18,9 @@ const EVERY_MS = 30 * 60_000;
 const DAY_MS = 86_400_000;
 const BATCHES = 50;
 const STORED = 100;
+const LOST = 500;
+/** As `closeReason`; the code of an agent that is gone. */
+const LOST_REASON = 'agent.lost';
 /** Rows of the index in one transaction, with one act. */
 const EVENTS = 20_000;
 
@@ -62,6 +66,7 @@ export class RetentionKeeper implements OnApplicationBootstrap, OnModuleDestroy 
   async #erase(projectId: string, days: number): Promise<void> {
     const before = new Date(this.clock.nowMs() - days * DAY_MS);
     const actor = systemActor(projectId, 'retention');
+    await this.#closeLost(projectId, before);
     while (!this.#stopping) {
       const id = await this.database.transaction(async (tx) => {
         const session = await this.repository.takeDue(tx, projectId, before);
@@ -73,6 +78,20 @@ export class RetentionKeeper implements OnApplicationBootstrap, OnModuleDestroy 
     }
     for (const id of await this.repository.leftInStore(projectId, STORED)) await this.recordings.remove(id);
     await this.#trim(projectId, before);
+  }
+
+  async #closeLost(projectId: string, before: Date): Promise<void> {
+    let found = LOST;
+    while (found === LOST && !this.#stopping) {
+      found = await this.database.transaction(async (tx) => {
+        const ids = await this.repository.lost(tx, projectId, before, LOST);
+        if (ids.length === 0) return 0;
+        await this.repository.close(tx, ids, LOST_REASON);
+        for (const id of ids)
+          await recordActOf(tx, systemActor(projectId, 'retention'), 'session.lost', `session/${id}`);
+        return ids.length;
+      });
+    }
   }
 
   async #trim(projectId: string, before: Date): Promise<void> {

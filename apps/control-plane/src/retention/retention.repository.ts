@@ -42,6 +42,27 @@ export class RetentionRepository {
     }));
   }
 
+  /**
+   * Sessions without an end on record whose agent was not heard of since: a host that is gone, or one that was revoked, ends
+   * them no more. @returns ids, locked
+   */
+  async lost(tx: Tx, projectId: string, before: Date, most: number): Promise<readonly string[]> {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      select s.id::text from sessions s join agents a on a.id = s.agent_id
+      where s.project_id = ${projectId}::uuid and s.closed_at is null and s.opened_at < ${before}
+        and coalesce(a.last_seen_at, a.created_at) < ${before}
+      order by s.opened_at limit ${most} for update of s skip locked`;
+    return rows.map(({ id }) => id);
+  }
+
+  /** Their end is the last time their agent was heard of. */
+  async close(tx: Tx, ids: readonly string[], reason: string): Promise<void> {
+    await tx.$executeRaw`
+      update sessions s set close_reason = ${reason},
+        closed_at = greatest(s.opened_at, coalesce(a.last_seen_at, a.created_at))
+      from agents a where a.id = s.agent_id and s.id = any(${[...ids]}::uuid[]) and s.closed_at is null`;
+  }
+
   /** One that nobody else is erasing, locked. */
   async takeDue(tx: Tx, projectId: string, closedBefore: Date): Promise<Session | null> {
     const rows = await tx.$queryRaw<{ id: string }[]>`

@@ -182,6 +182,37 @@ test('what came late of an erased session is removed in the next round', async (
   expect(await client().recordingChunk.count({ where: { sessionId: id, object: { not: '' } } })).toBe(0);
 });
 
+test('a session without an end goes when its agent was not heard of for as long; one of an agent that is there stays', async () => {
+  await plane.call('PUT', '/v1/retention', { sessionsDays: 30, eventsDays: null });
+  const live = await held('select long_running', true);
+  const join = await plane.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'sunk' });
+  const sunk = await enrollAgent(plane.controlPlane.ready.enroll, root, join.body.joinToken);
+  const [lost, recent] = [randomUUID(), randomUUID()];
+  const row = await client().session.findUniqueOrThrow({ where: { id: live } });
+  const daysAgo = (days: number) => new Date(Date.now() - days * DAY_MS);
+  const copy = { ...row, proof: {}, agentId: sunk.identity.agentId! };
+  await client().session.createMany({
+    data: [
+      { ...copy, id: lost, openedAt: daysAgo(40) },
+      { ...copy, id: recent, openedAt: daysAgo(10) },
+    ],
+  });
+  await client().session.update({ where: { id: live }, data: { openedAt: daysAgo(40) } });
+  const heardOf = async (days: number) => {
+    await client().agent.update({
+      where: { id: sunk.identity.agentId! },
+      data: { lastSeenAt: daysAgo(days), createdAt: daysAgo(50) },
+    });
+    await keeper().run();
+    return await client().session.findUniqueOrThrow({ where: { id: lost } });
+  };
+  expect(await heardOf(29)).toMatchObject({ closedAt: null, erasedAt: null });
+  expect(await heardOf(31)).toMatchObject({ closeReason: 'agent.lost', erasedAt: expect.any(Date) });
+  for (const id of [live, recent])
+    expect(await client().session.findUnique({ where: { id } })).toMatchObject({ closedAt: null, erasedAt: null });
+  expect(await client().controlAct.count({ where: { action: 'session.lost', target: `session/${lost}` } })).toBe(1);
+});
+
 test('old events leave the index with an act; administrative acts and the record do not, nor does another project’s', async () => {
   const blue = await addProject(plane, 'blue');
   await plane.call('POST', '/v1/groups', { name: 'seen' });

@@ -12,17 +12,20 @@ export const ANSWERS = ['keep', 'reduce', 'revoke'] as const;
 export type Answer = (typeof ANSWERS)[number];
 export const AFTER_REVIEW = ['deny', 'hold'] as const;
 
+const EMPTY = 'an empty list matches nothing: name some, or leave it out to mean all';
 export const Scope = z
   .strictObject({
     labels: Labels.optional().describe('Grants that reach a resource with all of these.'),
-    resources: z.array(Name).max(1_000).optional().describe('Grants that reach one of these.'),
+    resources: z.array(Name).min(1, EMPTY).max(1_000).optional().describe('Grants that reach one of these.'),
     groups: z
       .array(GroupName)
+      .min(1, EMPTY)
       .max(1_000)
       .optional()
       .describe('Grants of these groups, and own grants of their members.'),
     principalKinds: z
       .array(z.enum(PRINCIPAL_KINDS))
+      .min(1, EMPTY)
       .max(3)
       .optional()
       .describe('Grants that someone of these kinds has.'),
