@@ -108,6 +108,10 @@ export const LIMITS = {
   /** A held request that is polled for: answers kept, their bytes, and for how long. */
   httpHeldAnswersMax: 1_000,
   httpHeldAnswerMsMax: 10 * 60_000,
+  /** Reads of the gateway's own before a request is judged: of one request, bytes of one answer, and how long all may take. */
+  httpLooksMax: 20,
+  httpLookBytesMax: 1024 * 1024,
+  httpLookMsMax: 5_000,
   /** One Server-Sent Event, or text message of a WebSocket, that is masked; a longer one ends the answer. */
   httpEventBytesMax: 1024 * 1024,
   /** Texts that come in pieces, side by side in one stream (`http.streams`); one more ends the answer. */

@@ -7,6 +7,7 @@ import type { ErrorCode } from '@sallyport/core';
 import type { BodyMasker, Header, RequestHead, ResponseHead } from '@sallyport/http';
 import type { MaskSet, Resource, Statement } from '@sallyport/model';
 import type { Permit, RecorderPort, SignedIn } from '@sallyport/protocol-kit';
+import type { Look } from './look.ts';
 
 /** What one principal's session on one resource is to a dialect. `state` is the dialect's own, kept as long as the session. */
 export interface DialectSession {
@@ -118,6 +119,11 @@ export interface HttpDialect {
    * the verdict and `classify` sees `read: false`.
    */
   gathers(request: RequestHead, session: DialectSession): boolean;
+  /**
+   * What the gateway reads of the service before this request is judged; undefined, nearly always, when nothing. `classify`
+   * follows, whatever came of it. @throws GatewayError as `classify`
+   */
+  look?(request: RequestHead, body: RequestBody | undefined, session: DialectSession): Look | undefined;
   /**
    * The request as a statement: facts, effects, text, digest. `body` undefined = it has none.
    * @throws GatewayError for what is refused unjudged (impersonation headers, SPDY, a tunnel); it is recorded by the driver

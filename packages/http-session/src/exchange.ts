@@ -21,8 +21,10 @@ import type { Patience } from './deadlines.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
 import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
 import { rewriteLocation } from './location.ts';
+import { lookFirst } from './look.ts';
 import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
+import { framingOf, signedBody } from './sent-body.ts';
 import { Switched } from './switched.ts';
 import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
 import { grpcTrailers, unread } from './unread.ts';
@@ -271,9 +273,17 @@ export class Exchange implements RequestSink, CallOwner {
     this.#deadline = 0;
     const member = this.#member as MemberSession;
     const ready = member.road.ready?.();
-    if (ready === undefined) this.#admit(member, body);
-    else void ready.then(() => this.#try(() => this.#admit(member, body)));
+    if (ready === undefined) this.#lookFirst(member, body);
+    else void ready.then(() => this.#try(() => this.#lookFirst(member, body)));
   }
+
+  /** What has to be known of the service before it can be judged. */
+  #lookFirst(member: MemberSession, body: RequestBody | undefined): void {
+    if (this.#phase !== 'judging') return;
+    this.#looking = lookFirst(member, this.#request, body, () => this.#try(() => this.#admit(member, body)));
+    if (this.#looking === undefined) this.#admit(member, body);
+  }
+  #looking: AbortController | undefined;
 
   #admit(member: MemberSession, body: RequestBody | undefined): void {
     if (this.#phase !== 'judging') return;
@@ -391,22 +401,22 @@ export class Exchange implements RequestSink, CallOwner {
   }
 
   #forward(member: MemberSession, line: UpstreamLine): void {
-    if (this.#phase !== 'sending') return;
+    if (this.#phase !== 'sending') return member.pool.release(line);
     if (!line.free) return this.#line(member);
     const permit = this.#permit as Permit;
     const request = this.#request;
     const { dialect, session, upstream } = member;
     const forwarded: ForwardedRequest = dialect.forward(request, this.#gathered, session, permit.masks);
     this.#replaced = forwarded.body;
-    const framing = this.#framing(forwarded.body);
-    const whole = this.#wholeBody(framing);
+    const isWhole = this.#bodyDone && this.#trailers.length === 0;
+    const framing = framingOf(forwarded.body, request.framing, isWhole, this.#gathered);
     const target = upstream.base === '' ? forwarded.target : `${upstream.base}${forwarded.target}`;
     const sent = member.inject({
       method: forwarded.method,
       authority: upstream.authority,
       target,
       headers: forwarded.headers,
-      body: framing.kind === 'none' ? 'none' : (whole ?? 'streams'),
+      body: signedBody(forwarded.body, framing, this.#gathered),
     });
     this.#call = line.call(
       {
@@ -423,21 +433,6 @@ export class Exchange implements RequestSink, CallOwner {
       this,
     );
     this.#sendBody(framing);
-  }
-
-  #framing(replaced: Uint8Array | undefined): BodyFraming {
-    if (replaced !== undefined)
-      return replaced.length === 0 ? { kind: 'none' } : { kind: 'length', bytes: replaced.length };
-    const { framing } = this.#request;
-    // What was read whole has a length: services that take no chunks get one.
-    if (framing.kind === 'stream' && this.#bodyDone && this.#trailers.length === 0 && this.#gathered?.read === true)
-      return this.#gathered.size === 0 ? { kind: 'none' } : { kind: 'length', bytes: this.#gathered.size };
-    return framing;
-  }
-
-  #wholeBody(framing: BodyFraming): Uint8Array | undefined {
-    if (this.#replaced !== undefined) return this.#replaced;
-    return framing.kind !== 'none' && this.#gathered?.read === true ? this.#gathered.bytes : undefined;
   }
 
   #sendBody(framing: BodyFraming): void {
@@ -666,6 +661,7 @@ export class Exchange implements RequestSink, CallOwner {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
     this.#deadline = 0;
+    this.#looking?.abort();
     this.#queue = [];
     this.#member?.exchanges.delete(this);
     this.#pauseBody(false);

@@ -11,5 +11,6 @@ export {
   type UpgradeMachine,
 } from './dialect.ts';
 export { createHttpDoor } from './door.ts';
+export type { Look, LookAnswer } from './look.ts';
 export { machineBlock, refusalOf } from './refusal.ts';
 export { type Upstream, upstreamOf } from './upstream.ts';

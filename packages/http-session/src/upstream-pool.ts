@@ -132,6 +132,11 @@ export class UpstreamPool implements LineOwner {
     else this.#idle.push(line);
   }
 
+  /** It was acquired, and nobody needs it any more. */
+  release(line: UpstreamLine): void {
+    if (line.free && line !== this.#multiplexed && this.#ports.has(line) && !this.#idle.includes(line)) this.free(line);
+  }
+
   closed(line: UpstreamLine): void {
     this.#ports.delete(line);
     if (this.#multiplexed === line) this.#multiplexed = undefined;

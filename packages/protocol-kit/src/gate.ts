@@ -137,6 +137,16 @@ function withAnswer(verdict: Verdict, held: HoldVerdict, error: unknown): Verdic
 }
 
 /**
+ * The permit for a read that the gateway makes for a statement of the client's: undefined unless the rules would let the client
+ * ask for it at once, so that nobody learns by it what they may not read. What it brought, or that it was not made, stands in the
+ * record of the statement it is for; it counts in no budget.
+ */
+export function admitLook(statement: Statement, ports: GatePorts): Permit | undefined {
+  const verdict = decide(statement, ports);
+  return verdict.kind === 'allow' ? permitOrThrow(verdict) : undefined;
+}
+
+/**
  * Judges the preparing of a statement (PostgreSQL's Parse without Execute): a server only reads and plans it, so what a
  * rule would hold may be prepared, and is held when it is executed. Recorded as `statement.preparation`.
  * @throws Refusal as `admit` for what the policy denies; GatewayError `trail.unavailable`

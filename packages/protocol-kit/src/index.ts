@@ -1,5 +1,6 @@
 export {
   admit,
+  admitLook,
   admitOwn,
   admitPreparation,
   type GatePorts,

@@ -9,7 +9,7 @@ import { type KubeBed, type KubeOptions, openKubeBed } from '../test/bed.fixture
 const MERGE = 'application/merge-patch+json';
 const MASKS: MaskSet = { columns: [], detect: [], kubernetes: [{ place: 'secrets:data.*', with: 'redact' }] };
 
-describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('kubectl’s commands', () => {
+describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('kubectl’s commands', { timeout: 120_000 }, () => {
   let cluster: Cluster;
   let bed: KubeBed;
   let verdict: (statement: Statement) => Verdict = () => allow();

@@ -3,19 +3,22 @@
  * connections and credentials, and to let through an upgrade that is not read or named: docs/adr on the Kubernetes protocol.
  */
 import { GatewayError } from '@sallyport/core';
-import { type Header, headerOf, headerValues, type RequestHead, type ResponseHead } from '@sallyport/http';
+import { type Header, headerOf, headerValues, NO_BODY, type RequestHead, type ResponseHead } from '@sallyport/http';
 import type {
   AnswerPlan,
   DialectSession,
   ForwardedRequest,
   HttpDialect,
   HttpRefusal,
+  Look,
   RequestBody,
   UpgradeHost,
   UpgradeMachine,
 } from '@sallyport/http-session';
 import type { KubernetesTarget, MaskSet, Statement } from '@sallyport/model';
 import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
+import type { PatchType } from './classify/patch.ts';
+import { changesOf, changesStored, type Stored, storedOf } from './classify/stored.ts';
 import { writtenAs } from './classify/written.ts';
 import { type Classified, classify, readsBody } from './classify.ts';
 import { deniedAnswer } from './deny.ts';
@@ -42,6 +45,7 @@ export function createKubernetesDialect(): HttpDialect {
   /** As long as the driver keeps the request. */
   const read = new WeakMap<RequestHead, Classified>();
   const askedIn = new WeakMap<RequestHead, DialectSession>();
+  const storedFor = new WeakMap<RequestHead, Stored>();
   const infoOf = (request: RequestHead): RequestInfo =>
     read.get(request)?.info ?? readRequest(request.method, request.path, request.query);
 
@@ -57,26 +61,40 @@ export function createKubernetesDialect(): HttpDialect {
       }
     },
 
+    look(request, body, session): Look | undefined {
+      if (request.method !== 'PUT' && request.method !== 'PATCH') return undefined;
+      const { statement, info } = judged(request, body, session);
+      const { road, recorder } = session;
+      if (!changesStored(info) || statement.facts.k8s?.object !== 'read') return undefined;
+      const { kind } = road.gate.decide(statement);
+      // Whoever is to say yes has to see what it changes; else it is read where recordings hold what objects hold.
+      if (kind === 'deny' || (kind === 'allow' && recorder.level === 'statements')) return undefined;
+      const read = asRead(request);
+      return {
+        statement: classify(read, undefined).statement,
+        forward: () => ({
+          method: 'GET',
+          target: read.target,
+          headers: [
+            ['accept', 'application/json'],
+            ...identityHeaders(targetOf(session).identity, road.info, groupsOf(session)),
+          ],
+        }),
+        seen: (answer) => void storedFor.set(request, storedOf(answer)),
+      };
+    },
+
     classify(request, body, session): Statement {
       askedIn.set(request, session);
-      requirePlainPath(request);
-      const target = targetOf(session);
-      const letIn = target.opaque ?? [];
-      const masks = session.road.masks();
-      const classified = classify(request, body, letIn, (info, sent) =>
-        writtenAs(info, sent, masks, session.road.maskKey),
-      );
-      requireStream(request, classified.info, target);
-      if (
-        isMasked(classified.info, request.path, masks) &&
-        maskedAccept(acceptOf(request), classified.info) === undefined
-      )
-        throw new GatewayError('kubernetes.not_acceptable');
-      requireUnmasked(classified, masks);
-      if (classified.statement.facts.k8s !== undefined)
-        requireNoComparison(classified.info, classified.statement.facts.k8s, classified.sent, masks);
+      const classified = judged(request, body, session);
       read.set(request, classified);
-      return classified.statement;
+      const stored = storedFor.get(request);
+      if (stored === undefined) return classified.statement;
+      const { statement, info, sent } = classified;
+      const { road } = session;
+      const type = statement.facts.k8s?.patchType as PatchType;
+      const changes = changesOf(stored, info, type, sent, road.masks(), road.maskKey);
+      return { ...statement, text: `${statement.text}\n\n${changes}` };
     },
 
     recorded(request, _body, session) {
@@ -124,6 +142,38 @@ export function createKubernetesDialect(): HttpDialect {
     },
   };
 }
+
+/** @throws GatewayError for what is refused unjudged */
+function judged(request: RequestHead, body: RequestBody | undefined, session: DialectSession): Classified {
+  requirePlainPath(request);
+  const target = targetOf(session);
+  const masks = session.road.masks();
+  const classified = classify(request, body, target.opaque ?? [], (info, sent) =>
+    writtenAs(info, sent, masks, session.road.maskKey),
+  );
+  requireStream(request, classified.info, target);
+  if (isMasked(classified.info, request.path, masks) && maskedAccept(acceptOf(request), classified.info) === undefined)
+    throw new GatewayError('kubernetes.not_acceptable');
+  requireUnmasked(classified, masks);
+  if (classified.statement.facts.k8s !== undefined)
+    requireNoComparison(classified.info, classified.statement.facts.k8s, classified.sent, masks);
+  return classified;
+}
+
+/** What is stored, as the same client would ask for it. */
+const asRead = ({ path, scheme, authority, version }: RequestHead): RequestHead => ({
+  method: 'GET',
+  scheme,
+  authority,
+  target: path,
+  path,
+  query: '',
+  headers: [],
+  version,
+  framing: NO_BODY,
+  expectContinue: false,
+  upgrade: '',
+});
 
 /** So long after a WebSocket was refused the same over SPDY is the same client's second try. */
 const SECOND_TRY_MS = 10_000;
