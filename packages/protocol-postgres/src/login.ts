@@ -198,6 +198,9 @@ export class ClientLogin {
 
 // --- the server's side -----------------------------------------------------------------------------------------------
 
+/** No message of a sign-in is nearly as long. */
+const MESSAGE_BYTES_MAX = 64 * 1024;
+
 /** A connection of ours that is ready for its first statement. */
 export interface UpstreamReady {
   readonly processId: number;
@@ -245,6 +248,8 @@ export class UpstreamLogin {
   #bytes: Buffer = Buffer.alloc(0);
   #tls: UpstreamTls | undefined;
   #scram: ScramExchange | undefined;
+  /** Our proof is being made: what comes meanwhile waits. */
+  #proving = false;
   #proved = false;
   #answered = false;
   #key: { readonly processId: number; readonly secret: Buffer } | undefined;
@@ -286,9 +291,13 @@ export class UpstreamLogin {
     try {
       this.#read(chunk);
     } catch (error) {
-      const known = error instanceof GatewayError && error.code.startsWith('upstream.');
-      this.#fail(known ? error : new GatewayError('upstream.protocol', {}, { cause: error }));
+      this.#broken(error);
     }
+  }
+
+  #broken(error: unknown): void {
+    const known = error instanceof GatewayError && error.code.startsWith('upstream.');
+    this.#fail(known ? error : new GatewayError('upstream.protocol', {}, { cause: error }));
   }
 
   #fail(error: GatewayError, fields?: Fields): void {
@@ -313,14 +322,30 @@ export class UpstreamLogin {
     let at = 0;
     while (at + HEAD_BYTES <= bytes.length) {
       const size = frameBytes(bytes, at);
-      if (size > 64 * 1024) throw new GatewayError('upstream.protocol', { length: size });
-      if (at + size > bytes.length) break;
+      if (size > MESSAGE_BYTES_MAX) throw new GatewayError('upstream.protocol', { length: size });
+      if (at + size > bytes.length || this.#proving) break;
       if ((this.#phase as string) === 'done')
         throw new GatewayError('upstream.protocol', { why: 'bytes after sign-in' });
       this.#frame(bytes, at, at + size);
       at += size;
     }
+    if (bytes.length - at > MESSAGE_BYTES_MAX)
+      throw new GatewayError('upstream.protocol', { length: bytes.length - at });
     this.#bytes = Buffer.from(bytes.subarray(at));
+  }
+
+  async #prove(scram: ScramExchange, serverFirst: string): Promise<void> {
+    this.#proving = true;
+    try {
+      const proof = await scram.clientFinal(serverFirst);
+      this.#proving = false;
+      // The client may have gone meanwhile, or the server.
+      if (this.#phase === 'done') return;
+      this.#ports.send(saslResponse(proof));
+      this.#read(Buffer.alloc(0));
+    } catch (error) {
+      this.#broken(error);
+    }
   }
 
   #frame(bytes: Buffer, at: number, end: number): void {
@@ -385,7 +410,8 @@ export class UpstreamLogin {
         );
       case 11:
         if (this.#scram === undefined) throw new GatewayError('upstream.protocol', { why: 'SASL' });
-        return this.#ports.send(saslResponse(this.#scram.clientFinal(body.toString('utf8'))));
+        void this.#prove(this.#scram, body.toString('utf8'));
+        return;
       case 12:
         if (this.#scram === undefined) throw new GatewayError('upstream.protocol', { why: 'SASL' });
         this.#scram.verify(body.toString('utf8'));

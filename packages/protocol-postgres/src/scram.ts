@@ -1,12 +1,15 @@
 /**
  * SCRAM-SHA-256 and SCRAM-SHA-256-PLUS as a client (RFC 5802, RFC 7677), with tls-server-end-point binding (RFC 5929).
  * Refuses to finish without the server's signature: a server that cannot show it knows the password gets nothing more.
- * Limits: at most 1,000,000 iterations, since the server chooses the number and we pay for it.
+ * Limits: at most 1,000,000 iterations, since the server chooses the number and we pay for it; on another thread, so that
+ * no other session waits for them.
  */
-import { createHash, createHmac, pbkdf2Sync, timingSafeEqual, X509Certificate } from 'node:crypto';
+import { createHash, createHmac, pbkdf2, pbkdf2Sync, timingSafeEqual, X509Certificate } from 'node:crypto';
+import { promisify } from 'node:util';
 import { GatewayError } from '@sallyport/core';
 
 const ITERATIONS_MAX = 1_000_000;
+const saltedPassword = promisify(pbkdf2);
 
 /** `bound`: with the certificate's hash; `unused`: we could, the server offers no PLUS; `none`: no TLS. */
 export type ChannelBinding =
@@ -17,8 +20,8 @@ export type ChannelBinding =
 export interface ScramExchange {
   readonly mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS';
   readonly clientFirst: string;
-  /** @throws GatewayError `upstream.auth`, `upstream.protocol` */
-  clientFinal(serverFirst: string): string;
+  /** Rejects with GatewayError `upstream.auth`, `upstream.protocol`. */
+  clientFinal(serverFirst: string): Promise<string>;
   /** @throws GatewayError `upstream.auth` when the server did not prove itself */
   verify(serverFinal: string): void;
 }
@@ -32,7 +35,7 @@ export function startScram(password: string, binding: ChannelBinding, nonce: Uin
   return {
     mechanism: binding.kind === 'bound' ? 'SCRAM-SHA-256-PLUS' : 'SCRAM-SHA-256',
     clientFirst: header + clientFirstBare,
-    clientFinal(serverFirst) {
+    async clientFinal(serverFirst) {
       const { nonce: serverNonce, salt, iterations } = parseServerFirst(serverFirst);
       if (!serverNonce.startsWith(clientNonce) || serverNonce.length === clientNonce.length) {
         throw new GatewayError('upstream.auth', { why: 'nonce' });
@@ -43,7 +46,7 @@ export function startScram(password: string, binding: ChannelBinding, nonce: Uin
       ]).toString('base64');
       const withoutProof = `c=${channel},r=${serverNonce}`;
       const authMessage = `${clientFirstBare},${serverFirst},${withoutProof}`;
-      const salted = pbkdf2Sync(normalise(password), salt, iterations, 32, 'sha256');
+      const salted = await saltedPassword(normalise(password), salt, iterations, 32, 'sha256');
       const clientKey = hmac(salted, 'Client Key');
       const signature = hmac(createHash('sha256').update(clientKey).digest(), authMessage);
       const proof = Buffer.from(clientKey.map((byte, i) => byte ^ signature[i]!));
