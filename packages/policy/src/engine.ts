@@ -12,7 +12,9 @@ import type {
   Resource,
   SessionInfo,
   SessionUsage,
+  SqlFacts,
   Statement,
+  StatementFacts,
   Verdict,
 } from '@sallyport/model';
 import type { BudgetStanding, SessionBudget } from './budgets.ts';
@@ -178,17 +180,23 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
 
 /** What the rules say: from the statement's facts alone where that was asked before, and the changing ones anew. */
 function findingsOf(view: SessionView, input: DecisionInput): Findings {
-  const sql = input.statement.facts.sql;
-  let steady = sql === undefined ? undefined : view.findings.get(sql);
+  const { facts } = input.statement;
+  const key = identityOf(facts);
+  let steady = key === undefined ? undefined : view.findings.get(key);
   if (steady === undefined) {
-    steady =
-      view.steadyRules.length === 0
-        ? NO_FINDINGS
-        : evaluate(view.steadyRules, contextOf(view, input, view.steadyReads));
-    if (sql !== undefined) view.findings.set(sql, steady);
+    const { rules, reads } = view.steadyRules.about(facts);
+    steady = rules.length === 0 ? NO_FINDINGS : evaluate(rules, contextOf(view, input, reads));
+    if (key !== undefined) view.findings.set(key, steady);
   }
-  if (view.changingRules.length === 0 || isQuiet(view, input.usage)) return steady;
-  return joined(steady, evaluate(view.changingRules, contextOf(view, input, view.changingReads)));
+  if (view.changingRules.isEmpty || isQuiet(view, input.usage)) return steady;
+  const { rules, reads } = view.changingRules.about(facts);
+  return rules.length === 0 ? steady : joined(steady, evaluate(rules, contextOf(view, input, reads)));
+}
+
+/** The object that stands for all that is known of the statement: the same one is the same facts. */
+function identityOf({ sql, http, body, k8s, mcp }: StatementFacts): object | undefined {
+  if (sql !== undefined) return sql;
+  return body === undefined && k8s === undefined && mcp === undefined ? http : undefined;
 }
 
 /** What a bundle is shipped with asks of the session's counters at every statement: none of that needs its facts made. */
@@ -204,28 +212,29 @@ function contextOf(
   reads: ReadonlySet<Family>,
 ): FactContext {
   const { sql, ssh, shell, file, http, body, k8s, mcp } = statement.facts;
-  let fact: object | undefined;
-  if (sql !== undefined) {
-    fact = view.sqlFacts.get(sql);
-    if (fact === undefined) {
-      fact = sqlFact(sql, view.masks);
-      view.sqlFacts.set(sql, fact);
-    }
-  }
-  return {
+  const context: { -readonly [F in keyof FactContext]: FactContext[F] } = {
     ...view.facts,
     session: statement.inTransaction ? view.sessionInTransaction : view.sessionIdle,
-    // Made only where a rule reads them: they differ for every statement.
-    ...(reads.has('auth') ? { auth: authFact(session, nowMs) } : {}),
-    ...(reads.has('time') ? { time: timeFact(nowMs) } : {}),
-    ...(reads.has('usage') ? { usage: usageFact(usage, session.openedAt, nowMs) } : {}),
-    ...(fact === undefined ? {} : { sql: fact }),
-    ...(ssh === undefined ? {} : { ssh: sshFact(ssh) }),
-    ...(shell === undefined ? {} : { shell: shellFact(shell) }),
-    ...(file === undefined ? {} : { file: fileFact(file) }),
-    ...(http === undefined || !reads.has('http') ? {} : { http: httpFact(http) }),
-    ...(body === undefined || !reads.has('body') ? {} : { body: bodyFact(body) }),
-    ...(k8s === undefined || !reads.has('k8s') ? {} : { k8s: kubernetesFact(k8s) }),
-    ...(mcp === undefined || !reads.has('mcp') ? {} : { mcp: mcpFact(mcp) }),
   };
+  // Made only where a rule reads them: they differ for every statement.
+  if (reads.has('auth')) context.auth = authFact(session, nowMs);
+  if (reads.has('time')) context.time = timeFact(nowMs);
+  if (reads.has('usage')) context.usage = usageFact(usage, session.openedAt, nowMs);
+  if (sql !== undefined) context.sql = sqlFactOf(view, sql);
+  if (ssh !== undefined) context.ssh = sshFact(ssh);
+  if (shell !== undefined) context.shell = shellFact(shell);
+  if (file !== undefined) context.file = fileFact(file);
+  if (http !== undefined && reads.has('http')) context.http = httpFact(http);
+  if (body !== undefined && reads.has('body')) context.body = bodyFact(body);
+  if (k8s !== undefined && reads.has('k8s')) context.k8s = kubernetesFact(k8s);
+  if (mcp !== undefined && reads.has('mcp')) context.mcp = mcpFact(mcp);
+  return context;
+}
+
+function sqlFactOf(view: SessionView, sql: SqlFacts): object {
+  const known = view.sqlFacts.get(sql);
+  if (known !== undefined) return known;
+  const fact = sqlFact(sql, view.masks);
+  view.sqlFacts.set(sql, fact);
+  return fact;
 }

@@ -16,10 +16,11 @@ import {
 } from '@sallyport/model';
 import { NO_BUDGETS, type SessionBudget } from './budgets.ts';
 import type { FactContext } from './condition.ts';
-import { authFact, type Family, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
+import { authFact, onBehalfOfFact, principalFact, resourceFact, sessionFact } from './facts.ts';
 import { MaskSets } from './masks.ts';
 import type { GrantBook, Rights } from './rights.ts';
-import { type CompiledPolicy, type CompiledRule, compilePolicy, type Findings, holdsCommits } from './rules.ts';
+import { type CompiledPolicy, compilePolicy, type Findings, holdsCommits } from './rules.ts';
+import { RulesByFamily } from './rules-by-family.ts';
 
 export interface SessionView {
   readonly resource: Resource | undefined;
@@ -29,19 +30,15 @@ export interface SessionView {
   readonly granted: Verdict;
   readonly budgets: readonly SessionBudget[];
   /** Rules that read the statement, the principal, the resource and steady parts of the session alone. */
-  readonly steadyRules: readonly CompiledRule[];
-  readonly changingRules: readonly CompiledRule[];
+  readonly steadyRules: RulesByFamily;
+  readonly changingRules: RulesByFamily;
   /** One for each changing rule, when all of them hang on the session's counters: while each says no, none matches. */
   readonly changingOnUsage: readonly ((usage: Readonly<SessionUsage>) => boolean)[] | undefined;
-  /** Families the steady rules read. */
-  readonly steadyReads: ReadonlySet<Family>;
-  /** Families the changing rules read. */
-  readonly changingReads: ReadonlySet<Family>;
   readonly facts: FactContext;
   readonly sessionIdle: object;
   readonly sessionInTransaction: object;
   /** What the steady rules said, by the identity of a statement's facts. */
-  readonly findings: WeakMap<SqlFacts, Findings>;
+  readonly findings: WeakMap<object, Findings>;
   readonly sqlFacts: WeakMap<SqlFacts, object>;
   /** Some of its rules hold COMMITs; asked for several times a statement. */
   readonly holdsCommits: boolean;
@@ -96,11 +93,9 @@ export class SessionViews {
         about.map(({ policy }) => policy),
         (policy) => (isAboutPrincipal(policy, principal, groups) ? principal.id : onBehalfOf!.id),
       ),
-      steadyRules: steady,
-      changingRules: changing,
+      steadyRules: new RulesByFamily(steady),
+      changingRules: new RulesByFamily(changing),
       changingOnUsage: onUsage.length === changing.length ? onUsage : undefined,
-      steadyReads: readsOf(steady),
-      changingReads: readsOf(changing),
       facts: {
         principal: principalFact(principal, groups),
         on_behalf_of: onBehalfOfFact(onBehalfOf, otherGroups),
@@ -117,9 +112,6 @@ export class SessionViews {
     };
   }
 }
-
-const readsOf = (rules: readonly CompiledRule[]): ReadonlySet<Family> =>
-  new Set(rules.flatMap((rule) => [...rule.reads]));
 
 function budgetsOf(policies: readonly Policy[], counted: (policy: Policy) => string): readonly SessionBudget[] {
   const all = policies.flatMap((policy) =>

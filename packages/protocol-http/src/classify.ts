@@ -16,6 +16,7 @@ import {
 } from '@sallyport/http';
 import type { DialectSession, RequestBody } from '@sallyport/http-session';
 import type { Effect, HttpTarget, Statement } from '@sallyport/model';
+import { KnownRequests } from './classify/known-requests.ts';
 import { headerFacts, queryFacts, requestDigest, requestText } from './messages.ts';
 
 const READ: readonly Effect[] = Object.freeze(['read']);
@@ -49,8 +50,26 @@ export function classifyRequest(
   if (HAS_LOWER_CASE.test(method)) throw new GatewayError('http.method_refused');
   if (madeOf(request, asksForAnotherMethod))
     throw new GatewayError('http.malformed', { reason: 'a method inside the headers' });
+  const known = body === undefined ? madeOf(request, knownRequests) : undefined;
+  const again = known?.find(request, target);
+  if (again !== undefined) return { ...again };
   const reading = readingOf(request, body, target);
   if (reading?.renames === true) renaming.add(request);
+  const statement = statementOf(request, body, reading, target);
+  if (reading === undefined) known?.keep(request, target, statement);
+  // Each is a statement of its own.
+  return { ...statement };
+}
+
+const knownRequests = (): KnownRequests<HttpTarget> => new KnownRequests();
+
+function statementOf(
+  request: RequestHead,
+  body: RequestBody | undefined,
+  reading: ReadBody | undefined,
+  target: HttpTarget,
+): Statement {
+  const { method } = request;
   const size = body?.size ?? 0;
   const route = target.routes === undefined ? undefined : matchRoute(target.routes, method, request.path);
   const seen = body === undefined ? 'none' : body.read ? body.bytes : 'unread';

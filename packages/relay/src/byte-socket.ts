@@ -49,13 +49,45 @@ function small(size: number): Buffer {
 /** What to give `net.connect` or `net.Socket` so that reads of a plain socket land in the shared buffer. */
 const sharedRead = (deliver: (chunk: Buffer) => void): net.OnReadOpts => ({
   buffer: readBuffer,
-  callback: (size: number) => {
-    deliver(lent(size));
-    return true;
-  },
+  callback: delivered(deliver),
 });
 
+const delivered =
+  (deliver: (chunk: Buffer) => void) =>
+  (size: number): boolean => {
+    deliver(lent(size));
+    return true;
+  };
+
 type PrivateHandle = { _handle?: unknown };
+
+/** Where Node keeps what `onread` was given: a TLS stream over a socket of ours is offered no `onread` of its own. */
+interface ReadSlots {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+}
+
+const readSlots = findReadSlots();
+
+function findReadSlots(): ReadSlots | undefined {
+  const probe = new net.Socket({ onread: sharedRead(() => undefined) } as net.SocketConstructorOpts);
+  const slots = probe as unknown as Record<symbol, unknown>;
+  const symbols = Object.getOwnPropertySymbols(probe);
+  const buffer = symbols.find((symbol) => slots[symbol] === readBuffer);
+  const callback = symbols.find((symbol) => symbol.description === 'kBufferCb');
+  probe.destroy();
+  if (buffer === undefined || callback === undefined || typeof slots[callback] !== 'function') return undefined;
+  return { buffer, callback };
+}
+
+/** @returns false where Node's insides are others than these: then the stream's own reads are used, a little slower */
+function readsInto(secure: tls.TLSSocket, deliver: (chunk: Buffer) => void): boolean {
+  const handle = (secure as unknown as PrivateHandle)._handle as { useUserBuffer?: (buffer: Buffer) => void } | null;
+  if (readSlots === undefined || typeof handle?.useUserBuffer !== 'function') return false;
+  Object.assign(secure, { [readSlots.buffer]: readBuffer, [readSlots.callback]: delivered(deliver) });
+  handle.useUserBuffer(readBuffer);
+  return true;
+}
 
 export class ByteSocket {
   readonly #owner: ByteSocketOwner;
@@ -65,6 +97,11 @@ export class ByteSocket {
   #closed = false;
   #ending = false;
   #wantsDrain = false;
+  #paused = false;
+  /** What TLS had decrypted already as it was told to stop. */
+  #held: Buffer[] = [];
+  #releasing = false;
+  #endHeld = false;
   #deadline: NodeJS.Timeout | undefined;
 
   private constructor(owner: ByteSocketOwner) {
@@ -125,13 +162,37 @@ export class ByteSocket {
     socket.on('error', (error) => {
       this.#failure ??= error;
     });
-    socket.on('end', () => this.#close(undefined));
-    socket.on('close', () => this.#close(this.#failure));
+    socket.on('end', () => {
+      if (this.#held.length === 0) this.#close(undefined);
+      else this.#endHeld = true;
+    });
+    socket.on('close', () => {
+      if (!this.#endHeld || this.#failure !== undefined) this.#close(this.#failure);
+    });
     socket.on('drain', () => this.#drain());
   }
 
   #deliver(chunk: Buffer): void {
     if (!this.#closed) this.#owner.bytes(chunk);
+  }
+
+  /** TLS decrypts what one read brought to its end, whoever told it to stop in between. */
+  #decrypted(chunk: Buffer): void {
+    if (this.#paused || this.#held.length > 0) this.#held.push(Buffer.from(chunk));
+    else this.#deliver(chunk);
+  }
+
+  /** What was held comes first, and no sooner than whoever let it go on is done. */
+  #release(): void {
+    if (this.#releasing) return;
+    this.#releasing = true;
+    process.nextTick(() => {
+      this.#releasing = false;
+      while (!this.#paused && this.#held.length > 0) this.#deliver(this.#held.shift() as Buffer);
+      if (this.#held.length > 0) return;
+      if (this.#endHeld) this.#close(undefined);
+      else if (!this.#paused) this.resume();
+    });
   }
 
   #drain(): void {
@@ -191,6 +252,8 @@ export class ByteSocket {
     if (this.#closed || this.#ending) return true;
     const socket = this.#socket;
     const size = bytes.length;
+    // Writing nothing would make TLS look for more to read, in the middle of what it is telling.
+    if (size === 0) return this.#went();
     if (given) socket.write(bytes);
     else if (size > READ_BYTES || socket.writableLength > 0) socket.write(Buffer.from(bytes));
     else if (size <= SMALL_BYTES_MAX) {
@@ -231,11 +294,15 @@ export class ByteSocket {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    if (!this.#closed) this.#socket.resume();
+    this.#paused = false;
+    if (this.#closed) return;
+    if (this.#held.length > 0) this.#release();
+    else this.#socket.resume();
   }
 
   /**
@@ -245,6 +312,7 @@ export class ByteSocket {
    */
   startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer, inner = false): void {
     const plain = this.#plain();
+    for (const held of this.#held.splice(0).reverse()) plain.unshift(held);
     if (first !== undefined) plain.unshift(first);
     this.#secureWith(
       new tls.TLSSocket(plain, {
@@ -278,9 +346,11 @@ export class ByteSocket {
   #secureWith(secure: tls.TLSSocket, event: 'secure' | 'secureConnect'): void {
     this.#secure = secure;
     this.#socket = secure;
+    this.#paused = false;
     secure.disableRenegotiation();
     this.#watch(secure);
-    secure.on('data', (chunk: Buffer) => this.#deliver(chunk));
+    if (readsInto(secure, (chunk) => this.#decrypted(chunk))) secure.resume();
+    else secure.on('data', (chunk: Buffer) => this.#deliver(chunk));
     secure.once(event, () => {
       if (!this.#closed) this.#owner.secured(secure);
     });
@@ -296,6 +366,9 @@ export class ByteSocket {
 
   destroy(): void {
     this.#ending = true;
+    this.#held = [];
+    // It has closed already, and what it had said was waited for.
+    if (this.#endHeld) this.#close(this.#failure);
     this.#socket.destroy();
   }
 }

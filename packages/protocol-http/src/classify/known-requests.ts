@@ -1,0 +1,41 @@
+/**
+ * Requests without a body that one client has asked before, with the very same fields: what was read of them is read once, and
+ * their facts are the same object, which is how rules know that they were asked. Refuses to grow, and to know what is kept of a body.
+ */
+import type { RequestHead } from '@sallyport/http';
+import type { Statement } from '@sallyport/model';
+
+/** A client that asks for more is one that counts something up. Each keeps the text of its head. */
+const TARGETS_MAX = 16;
+const TARGET_CHARS_MAX = 1_024;
+
+interface Known<T> {
+  readonly request: RequestHead;
+  readonly service: T;
+  readonly statement: Statement;
+}
+
+/** Of one list of fields (see `MadeOf`). @typeParam T what the reading hangs on besides the request, by identity */
+export class KnownRequests<T extends object> {
+  readonly #known = new Map<string, Known<T>>();
+
+  find(request: RequestHead, service: T): Statement | undefined {
+    const known = this.#known.get(request.target);
+    if (known === undefined || known.service !== service) return undefined;
+    const { request: same } = known;
+    return same.method === request.method &&
+      same.path === request.path &&
+      same.query === request.query &&
+      same.authority === request.authority &&
+      same.scheme === request.scheme &&
+      same.upgrade === request.upgrade
+      ? known.statement
+      : undefined;
+  }
+
+  keep(request: RequestHead, service: T, statement: Statement): void {
+    if (request.target.length > TARGET_CHARS_MAX) return;
+    if (this.#known.size >= TARGETS_MAX) this.#known.clear();
+    this.#known.set(request.target, { request, service, statement });
+  }
+}
