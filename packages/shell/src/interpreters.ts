@@ -31,6 +31,11 @@ const CODE: readonly { readonly name: RegExp; readonly code: RegExp; readonly in
 ];
 const AWK = /^(?:awk|gawk|mawk|nawk|original-awk|goawk)$/;
 const SED = /^(?:sed|gsed)$/;
+export const isTextTool = (program: string): boolean => AWK.test(program) || SED.test(program);
+/** By a name that is no word of other programs. */
+export const isInterpreter = (program: string): boolean =>
+  CODE.slice(0, 3).some(({ name }) => name.test(program)) || /^(?:node|nodejs|php[\d.]*|lua[\d.]*)$/.test(program);
+
 const IN_CODE =
   /(?:system|exec[lv]?p?e?|popen\d?|spawn\w*|shell_exec|passthru|backtick|run|call|check_output|check_call|getoutput|sh|qx|%x|os\.execute|IO\.popen|execSync|Popen)\s*[[({/]*\s*(["'])((?:\\.|(?!\1)[^\\])*)\1|`([^`]+)`|(?:qx|%x)\s*[{(/]([^})/]+)/g;
 
@@ -47,6 +52,10 @@ export function readInterpreter(
     if (!isPlainAwk(args)) {
       note('interpreter_code');
       guess(program, args, frame, runner);
+      // `"rm -rf /" | getline`: what awk runs is a string.
+      for (const { guess: text } of args)
+        for (const [, code] of text.matchAll(/"((?:\\.|[^"\\]){1,2000})"\s*\)*\s*\|/g))
+          guessText(code!, program, frame, runner);
     }
     return true;
   }
@@ -89,7 +98,7 @@ function guess(program: string, args: readonly Field[], frame: Frame, runner: Ru
 
 /** `s/x/rm -rf \//e`, `1e rm`, `e rm`. */
 function sedCommands(field: Field, program: string, frame: Frame, runner: Runner): void {
-  const match = /(?:^|[;{}\n]|[\d$/])\s*e\s+([^\n;}]+)/.exec(field.guess);
+  const match = /(?:^|[;{}\n]|[\d$/!])\s*e\s+([^\n;}]+)/.exec(field.guess);
   if (match !== null) guessText(match[1]!, program, frame, runner);
   const replaced = /s(.)(?:\\.|(?!\1).)*\1((?:\\.|(?!\1).)*)\1[a-zA-Z0-9]*e/s.exec(field.guess);
   if (replaced !== null) guessText(replaced[2]!.replaceAll(/\\(.)/g, '$1'), program, frame, runner);

@@ -1,244 +1,191 @@
 /**
- * Which arguments of a program are paths that it writes or reads, and which programs change rights or reach the network.
- * From the manual pages; a program that is not listed names no paths. Refuses to know what is on the host.
+ * Paths that a program's words name, by path-table.ts, and which programs change rights or reach the network. Every word of a
+ * program that is not listed may be a path it reads. Refuses to know what is on the host.
  */
 import type { Collector, OpenCommand } from './collector.ts';
 import type { Frame } from './frame.ts';
+import { PATHLESS, PATHS, type PathSyntax } from './path-table.ts';
 import type { Field } from './values.ts';
+import { WRAPPERS } from './wrappers.ts';
 
-/** Options that take the next word, so that it is no path. */
-interface PathSyntax {
-  /** Every operand is written. */
-  readonly writes?: boolean;
-  readonly reads?: boolean;
-  /** The last operand is written, the others read. */
-  readonly copies?: boolean;
-  /** As `copies`, and what is moved away is written, too. */
-  readonly moves?: boolean;
-  /** First operands that are no paths: a mode, an owner, a pattern. */
-  readonly skip?: number;
-  readonly values?: RegExp;
-  /** Options whose value is written or read. */
-  readonly output?: RegExp;
-  readonly input?: RegExp;
-  /** `name=value` operands with a path. */
-  readonly outputWord?: RegExp;
-  readonly inputWord?: RegExp;
+type Kind = 'value' | 'output' | 'input';
+
+interface Options {
+  /** Of one letter, which may stand among others: `-so file`, `-sofile`. */
+  readonly letters: ReadonlyMap<string, Kind>;
+  readonly names: ReadonlyMap<string, Kind>;
 }
 
-const W: PathSyntax = { writes: true };
-const R: PathSyntax = { reads: true };
-const PATHS: Readonly<Record<string, PathSyntax>> = {
-  rm: W,
-  rmdir: W,
-  unlink: W,
-  shred: { writes: true, values: /^-[ns]$/ },
-  srm: W,
-  wipe: W,
-  truncate: { writes: true, values: /^-[sr]$/ },
-  touch: { writes: true, values: /^-[drt]$/ },
-  mkdir: { writes: true, values: /^-m$/ },
-  mkfifo: { writes: true, values: /^-m$/ },
-  mknod: W,
-  tee: W,
-  sponge: W,
-  chmod: { writes: true, skip: 1 },
-  chown: { writes: true, skip: 1 },
-  chgrp: { writes: true, skip: 1 },
-  chattr: { writes: true, skip: 1 },
-  chcon: { writes: true, skip: 1 },
-  setfacl: { writes: true, values: /^-[mxM]$/ },
-  setfattr: { writes: true, values: /^-[nvx]$/ },
-  setcap: { writes: true, skip: 1 },
-  cp: { copies: true, values: /^(?:-S|--suffix)$/, output: /^(?:-[a-zA-Z]*t|--target-directory)$/ },
-  mv: { moves: true, values: /^(?:-S|--suffix)$/, output: /^(?:-[a-zA-Z]*t|--target-directory)$/ },
-  ln: { copies: true, values: /^(?:-S|--suffix)$/, output: /^(?:-[a-zA-Z]*t|--target-directory)$/ },
-  link: { copies: true },
-  install: { copies: true, values: /^-[mogS]$/, output: /^-[a-zA-Z]*t$/ },
-  rsync: {
-    copies: true,
-    values:
-      /^(?:-e|-f|-B|-T|-M|--rsh|--exclude|--include|--filter|--bwlimit|--port|--timeout|--max-size|--min-size|--chmod|--chown)$/,
-  },
-  scp: { copies: true, values: /^-[cDFiJloPSX]$/ },
-  dd: { outputWord: /^of=(.*)$/s, inputWord: /^if=(.*)$/s },
-  mkswap: W,
-  wipefs: W,
-  fdisk: W,
-  sfdisk: W,
-  cfdisk: W,
-  parted: W,
-  sgdisk: W,
-  gdisk: W,
-  blkdiscard: W,
-  hdparm: W,
-  badblocks: W,
-  cryptsetup: W,
-  pvcreate: W,
-  vgremove: W,
-  lvremove: W,
-  mount: R,
-  swapon: R,
-  losetup: R,
-  ed: W,
-  ex: W,
-  vi: W,
-  vim: W,
-  nano: W,
-  pico: W,
-  emacs: W,
-  sudoedit: W,
-  patch: { writes: true, output: /^-o$/, input: /^-i$/ },
-  gzip: W,
-  gunzip: W,
-  bzip2: W,
-  bunzip2: W,
-  xz: W,
-  unxz: W,
-  zstd: W,
-  zip: W,
-  unzip: { reads: true, output: /^-d$/ },
-  split: { reads: true },
-  csplit: { reads: true },
-  mktemp: {},
-  'ssh-keygen': { output: /^-f$/ },
-  crontab: R,
-  curl: {
-    output: /^(?:-o|--output|-D|--dump-header|-c|--cookie-jar|--output-dir|--trace|--trace-ascii|--stderr)$/,
-    input: /^(?:-T|--upload-file|-K|--config|-b|--netrc-file|--cert|--key|-E|--cacert)$/,
-    values: /^-[dFHXuAebmwxyzCrtPQ]$/,
-  },
-  wget: {
-    output: /^(?:-O|--output-document|-P|--directory-prefix|-o|--output-file|-a|--append-output)$/,
-    input: /^(?:-i|--input-file|--post-file|--body-file)$/,
-  },
-  openssl: { output: /^-out$/, input: /^-(?:in|key|cert|CAfile)$/ },
-  gpg: { output: /^(?:-o|--output)$/ },
-  sort: { reads: true, output: /^(?:-o|--output)$/, values: /^-[kStT]$/ },
-  uniq: { copies: true, values: /^-[fsw]$/ },
-  cat: R,
-  tac: R,
-  nl: R,
-  less: R,
-  more: R,
-  most: R,
-  view: R,
-  head: { reads: true, values: /^(?:-[nc]|--lines|--bytes)$/ },
-  tail: { reads: true, values: /^(?:-[ncs]|--lines|--bytes|--pid)$/ },
-  zcat: R,
-  zless: R,
-  bzcat: R,
-  xzcat: R,
-  strings: { reads: true, values: /^-[ntes]$/ },
-  od: { reads: true, values: /^-[jNStwA]$/ },
-  xxd: { reads: true, values: /^-[cgls]$/ },
-  hexdump: { reads: true, values: /^-[nseC]$/ },
-  base64: { reads: true, values: /^(?:-w|--wrap)$/ },
-  base32: { reads: true, values: /^(?:-w|--wrap)$/ },
-  wc: R,
-  file: R,
-  stat: { reads: true, values: /^(?:-c|--format|--printf)$/ },
-  ls: R,
-  dir: R,
-  tree: R,
-  du: R,
-  cut: { reads: true, values: /^-[bcdf]$/ },
-  paste: { reads: true, values: /^-d$/ },
-  comm: R,
-  cmp: R,
-  diff: R,
-  sdiff: R,
-  vimdiff: R,
-  join: R,
-  tr: {},
-  rev: R,
-  fold: { reads: true, values: /^-w$/ },
-  fmt: R,
-  pr: R,
-  column: { reads: true, values: /^-[stc]$/ },
-  expand: R,
-  grep: { reads: true, skip: 1, values: /^-[ABCmefD]$/, input: /^-f$/ },
-  egrep: { reads: true, skip: 1, values: /^-[ABCmef]$/ },
-  fgrep: { reads: true, skip: 1, values: /^-[ABCmef]$/ },
-  zgrep: { reads: true, skip: 1 },
-  rg: { reads: true, skip: 1 },
-  jq: { reads: true, skip: 1 },
-  yq: { reads: true, skip: 1 },
-  sha256sum: R,
-  sha1sum: R,
-  sha512sum: R,
-  md5sum: R,
-  cksum: R,
-  readlink: R,
-  realpath: R,
-  getfacl: R,
-  lsattr: R,
-  dos2unix: W,
-  unix2dos: W,
-  insmod: R,
-  source: R,
-  tcpdump: { output: /^-w$/, input: /^-r$/, values: /^-[ciCGsWz]$/ },
-  tar: {},
-};
+const compiled = new Map<PathSyntax, Options>();
+
+function optionsOf(syntax: PathSyntax): Options {
+  const known = compiled.get(syntax);
+  if (known !== undefined) return known;
+  const letters = new Map<string, Kind>();
+  const names = new Map<string, Kind>();
+  const add = (kind: Kind, list = ''): void => {
+    for (const name of list.split(' ')) {
+      if (/^-[^-]$/.test(name)) letters.set(name[1]!, kind);
+      else if (name !== '') names.set(name, kind);
+    }
+  };
+  add('value', syntax.values);
+  add('input', syntax.input);
+  add('output', syntax.output);
+  const options = { letters, names };
+  compiled.set(syntax, options);
+  return options;
+}
+
+/** GNU takes the beginning of a long option for the option. */
+function kindOf(name: string, { names }: Options): Kind | undefined {
+  const exact = names.get(name);
+  if (exact !== undefined || !/^--./.test(name)) return exact;
+  for (const wanted of ['output', 'input', 'value'] as const)
+    for (const [each, kind] of names) if (kind === wanted && each.startsWith(name)) return kind;
+  return undefined;
+}
+
+/** Of a program that nobody knows: options under which programs name what they write. */
+const OUTPUT_OPTION = /^(?:-[oOwC]|--?(?:out|dest|dir|target|to|save|log|trace|write|dump|prefix|export)[a-z-]*)$/;
+const ANY: PathSyntax = { reads: true };
 
 export function readPaths(
   program: string,
   args: readonly Field[],
   frame: Frame,
   facts: Collector,
-  { pathsWritten, pathsRead }: OpenCommand,
+  command: OpenCommand,
 ): void {
-  const syntax = /^mkfs(?:\..*)?$|^mke2fs$/.test(program) ? W : PATHS[program];
-  if (syntax === undefined || (syntax !== W && !Object.hasOwn(PATHS, program))) return;
-  const { directories } = frame.state;
-  const operands: Field[] = [];
-  let options = true;
-  let pattern = false;
-  for (let at = 0; at < args.length; at++) {
-    const field = args[at]!;
-    const word = field.guess;
-    if (options && word === '--') {
-      options = false;
-      continue;
-    }
-    if (syntax.outputWord !== undefined) {
-      const out = syntax.outputWord.exec(word)?.[1];
-      const input = syntax.inputWord?.exec(word)?.[1];
-      if (out !== undefined) facts.writes(valueOf(field, out), directories, pathsWritten);
-      if (input !== undefined) facts.reads(valueOf(field, input), directories, pathsRead);
-      continue;
-    }
-    if (options && /^-./.test(word)) {
-      const equals = word.startsWith('--') ? word.indexOf('=') : -1;
-      const name = equals < 0 ? word : word.slice(0, equals);
-      const write = syntax.output?.test(name) === true;
-      const read = syntax.input?.test(name) === true;
-      if (/^-[ef]$|^--(?:regexp|file)\b/.test(name) && syntax.skip === 1) pattern = true;
-      if (write || read) {
-        const value = equals < 0 ? args[++at] : valueOf(field, word.slice(equals + 1));
-        if (value !== undefined && write) facts.writes(value, directories, pathsWritten);
-        if (value !== undefined && read) facts.reads(value, directories, pathsRead);
-      } else if (equals < 0 && syntax.values?.test(name) === true) at++;
-      else if (equals < 0 && !word.startsWith('--') && word.length > 2) {
-        // `-ofile`: the value is written to its option.
-        const short = word.slice(0, 2);
-        if (syntax.output?.test(short) === true) facts.writes(valueOf(field, word.slice(2)), directories, pathsWritten);
-        else if (syntax.input?.test(short) === true) facts.reads(valueOf(field, word.slice(2)), directories, pathsRead);
-      }
-      continue;
-    }
-    operands.push(field);
-  }
-  const own = operands.slice(pattern ? 0 : (syntax.skip ?? 0));
-  own.forEach((field, at) => {
-    const last = at === own.length - 1;
-    if (syntax.writes === true || syntax.moves === true || (syntax.copies === true && last && own.length > 1))
-      facts.writes(field, directories, pathsWritten);
-    if (syntax.reads === true || (syntax.copies === true && (!last || own.length === 1)))
-      facts.reads(field, directories, pathsRead);
-  });
+  const mkfs = program.startsWith('mkfs.') ? 'mkfs' : program;
+  const listed = Object.hasOwn(PATHS, mkfs) ? PATHS[mkfs] : undefined;
+  if (listed === undefined && (PATHLESS.has(program) || frame.state.functions.has(program))) return;
+  new PathReader(args, frame, facts, command).read(listed ?? ANY);
 }
 
+/** One program's words, read once. */
+class PathReader {
+  readonly #args: readonly Field[];
+  readonly #directories: readonly string[];
+  readonly #facts: Collector;
+  readonly #command: OpenCommand;
+  readonly #operands: Field[] = [];
+  #pattern = false;
+  #placed: Field | undefined;
+
+  constructor(args: readonly Field[], { state }: Frame, facts: Collector, command: OpenCommand) {
+    this.#args = args;
+    this.#directories = state.directories;
+    this.#facts = facts;
+    this.#command = command;
+  }
+
+  read(syntax: PathSyntax): void {
+    const options = optionsOf(syntax);
+    for (let at = 0; at < this.#args.length; at++) {
+      const field = this.#args[at]!;
+      const word = field.guess;
+      if (word === '--' && syntax !== ANY) {
+        for (const rest of this.#args.slice(at + 1)) this.#operands.push(rest);
+        break;
+      }
+      if (syntax.outputWord !== undefined) this.#assigned(field, syntax);
+      else if (/^-./.test(word)) at = this.#option(at, options, syntax);
+      else this.#operands.push(field);
+    }
+    this.#own(syntax);
+  }
+
+  /** @returns where the last word of it stands */
+  #option(at: number, options: Options, syntax: PathSyntax): number {
+    const field = this.#args[at]!;
+    const word = field.guess;
+    const equals = word.indexOf('=');
+    const name = equals < 0 ? word : word.slice(0, equals);
+    if (syntax.skip !== undefined && /^-[a-zA-Z]*[ef]|^--(?:reg|exp|file|from-file)/.test(name)) this.#pattern = true;
+    const kind = syntax === ANY && OUTPUT_OPTION.test(name) ? 'output' : kindOf(name, options);
+    if (kind !== undefined) {
+      const value = equals < 0 ? this.#args[at + 1] : valueOf(field, word.slice(equals + 1));
+      this.#value(kind, value);
+      // Of a program that nobody knows, the next word may be an operand.
+      return equals < 0 && syntax !== ANY ? at + 1 : at;
+    }
+    if (!word.startsWith('--')) {
+      for (let index = 1; index < word.length; index++) {
+        const letter = options.letters.get(word[index]!);
+        if (letter === undefined) continue;
+        const inline = word.slice(index + 1);
+        this.#value(letter, inline === '' ? this.#args[at + 1] : valueOf(field, inline));
+        return inline === '' ? at + 1 : at;
+      }
+    }
+    const path = /[=:@]?([/~].*|\.\.?\/.*)$/s.exec(word)?.[1];
+    if (path !== undefined) this.#reads(valueOf(field, path));
+    return at;
+  }
+
+  #value(kind: Kind, value: Field | undefined): void {
+    if (value === undefined) return;
+    if (kind === 'output') {
+      this.#placed = value;
+      this.#writes(value);
+    } else if (kind === 'input') this.#reads(value);
+    else this.#mentioned(value);
+  }
+
+  #own(syntax: PathSyntax): void {
+    const operands = this.#operands;
+    const own = operands.slice(this.#pattern ? 0 : (syntax.skip ?? 0));
+    const copies = syntax.copies === true || syntax.moves === true;
+    const target = copies ? (this.#placed ?? (own.length > 1 ? own.at(-1) : HERE)) : undefined;
+    own.forEach((field, at) => {
+      const last = at === own.length - 1;
+      const isTarget = copies && last && own.length > 1 && this.#placed === undefined;
+      if (syntax.writes === true || syntax.moves === true || isTarget) this.#writes(field);
+      if (syntax.reads === true || (copies && !isTarget)) this.#reads(field);
+      if (target !== undefined && !isTarget) this.#intoDirectory(field, target);
+      if (syntax === ANY) this.#mentioned(field);
+    });
+    const lists = syntax.lists !== undefined && this.#args.some(({ guess }) => syntax.lists!.test(guess));
+    if (syntax.here === true && !lists && this.#placed === undefined) this.#writes(HERE);
+  }
+
+  /** `cp x/.bashrc ~` writes `~/.bashrc`. */
+  #intoDirectory(source: Field, target: Field): void {
+    const name = /([^/]+)\/*$/.exec(source.guess)?.[1];
+    if (name === undefined || name === '.' || name === '..') return;
+    const join = (directory: string): string => `${directory.replace(/\/$/, '')}/${name}`;
+    const exact = source.exact && target.exact;
+    this.#writes({ ...target, text: join(target.text), guess: join(target.guess), exact });
+  }
+
+  /** `dd of=x`. */
+  #assigned(field: Field, { outputWord, inputWord }: PathSyntax): void {
+    const out = outputWord?.exec(field.guess)?.[1];
+    const input = inputWord?.exec(field.guess)?.[1];
+    if (out !== undefined) this.#writes(valueOf(field, out));
+    if (input !== undefined) this.#reads(valueOf(field, input));
+  }
+
+  /** Paths that stand in a word: `x=/etc/passwd`, `@/etc/passwd`, `load_file('/etc/passwd')`. */
+  #mentioned(field: Field): void {
+    let found = 0;
+    for (const [, path] of field.guess.matchAll(/(?:^|[\s'"=(@,<:])((?:~|\.\.)?\/[^\s'",;)]*)/g)) {
+      if (path!.startsWith('//') || ++found > 10) break;
+      this.#reads(valueOf(field, path!));
+    }
+  }
+
+  #writes(field: Field): void {
+    this.#facts.writes(field, this.#directories, this.#command.pathsWritten);
+  }
+
+  #reads(field: Field): void {
+    this.#facts.reads(field, this.#directories, this.#command.pathsRead);
+  }
+}
+
+const HERE: Field = { text: '.', guess: '.', exact: true, glob: false, vanishes: false };
 const valueOf = (field: Field, text: string): Field => ({ ...field, text, guess: text });
 
 const PRIVILEGED: ReadonlySet<string> = new Set(
@@ -250,7 +197,8 @@ const PRIVILEGED: ReadonlySet<string> = new Set(
 );
 
 export function isPrivileged(program: string, args: readonly Field[]): boolean {
-  if (PRIVILEGED.has(program)) return true;
+  if (PRIVILEGED.has(program) || (Object.hasOwn(WRAPPERS, program) && WRAPPERS[program]!.privilege === true))
+    return true;
   // Set-user-id and set-group-id modes.
   return (
     program === 'chmod' &&

@@ -5,11 +5,13 @@
 import { echoed, noteEnvironment, printedBy, runBuiltin } from './builtins.ts';
 import type { OpenCommand } from './collector.ts';
 import { type Frame, inside, type Printed, type Runner } from './frame.ts';
-import { readInterpreter } from './interpreters.ts';
-import { baseName, normalPath } from './paths.ts';
+import { isTextTool, readInterpreter } from './interpreters.ts';
+import { PATHS } from './path-table.ts';
+import { baseName, normalPath, placesOf } from './paths.ts';
 import { isNetwork, isPrivileged, readPaths } from './program-paths.ts';
 import { joinFields, readCommandOption, readInput, readShell, SHELLS } from './shells.ts';
 import { readTool } from './tools.ts';
+import { readUnlisted } from './unlisted.ts';
 import { type Field, mayBeOption, uncertain } from './values.ts';
 import { unwrap, WRAPPERS, type WrapperSyntax } from './wrappers.ts';
 
@@ -32,7 +34,10 @@ export function runProgram(fields: readonly Field[], frame: Frame, runner: Runne
   const written = head.exact ? head.text : head.guess === '' ? head.text : head.guess;
   const path = written.includes('/') ? normalPath(written) : written;
   // zsh reads `=rm` as the path of rm.
-  const program = baseName(path).replace(/^=(?=.)/, '');
+  const program = baseName(path)
+    .replace(/^=(?=.)/, '')
+    // The dynamic linker has its version in its name: `ld-2.36.so`.
+    .replace(/^ld-.*\.so(?:\.\d+)*$/, 'ld.so');
   if (unknown !== undefined)
     facts.note(/^(?:"?\$\(|`)/.test(unknown.text) ? 'unknown_substitution' : 'variable_program');
   if (glob) facts.note('glob_program');
@@ -70,7 +75,7 @@ function known(program: string, args: readonly Field[], frame: Frame, runner: Ru
   const { facts } = runner;
   if (isPrivileged(program, args)) facts.privilege = true;
   if (isNetwork(program, args)) facts.network = true;
-  readPaths(program, args, frame, facts, command);
+  if (namesPaths(program)) readPaths(program, args, frame, facts, command);
   if (SHELLS.has(program)) {
     readShell(program, args, frame, runner);
     return undefined;
@@ -87,8 +92,12 @@ function known(program: string, args: readonly Field[], frame: Frame, runner: Ru
   const wrapper = WRAPPERS[program];
   if (wrapper !== undefined && Object.hasOwn(WRAPPERS, program))
     return wrapped(program, args, wrapper, frame, runner, command);
-  if (readInterpreter(program, args, frame, runner, command)) return undefined;
-  readTool(program, args, frame, runner, command);
+  if (readInterpreter(program, args, frame, runner, command)) {
+    if (!isTextTool(program)) readUnlisted(program, args, frame, runner);
+    return undefined;
+  }
+  if (!readTool(program, args, frame, runner, command) || HOLDS_PROGRAMS.has(program))
+    readUnlisted(program, args, frame, runner);
   if (program === 'echo') {
     const { text, exact } = echoed(args);
     return { text: `${text}\n`, exact };
@@ -97,6 +106,17 @@ function known(program: string, args: readonly Field[], frame: Frame, runner: Ru
     return { text: frame.input.text, exact: frame.input.exact };
   return SILENT.has(program) ? { text: '', exact: true } : undefined;
 }
+
+/** Tools whose words may be a program's, at a place that is not known for every version. */
+const HOLDS_PROGRAMS = new Set(
+  'bwrap firejail systemd-nspawn machinectl lxc-attach virsh dtach abduco zellij autossh mosh openvpn'.split(' '),
+);
+
+/** Words of a wrapper or a shell are another program's, or a text. */
+const namesPaths = (program: string): boolean =>
+  Object.hasOwn(PATHS, program) ||
+  !(SHELLS.has(program) || Object.hasOwn(WRAPPERS, program) || Object.hasOwn(SPECIAL, program));
+
 const SILENT = new Set([':', 'true', 'false', 'test', '[', 'sleep', 'exit', 'return', 'break', 'continue']);
 /** With arguments they print nothing. */
 const QUIET_BUILTINS = new Set(['unset', 'shift', 'read', 'let']);
@@ -121,6 +141,15 @@ function wrapped(
   const plain =
     program === 'env' && values.size === 0 && !args.slice(0, at).some((field) => field.guess.startsWith('-'));
   const state = keeps || plain ? frame.state.copy() : uncertain(frame.state);
+  for (const name of syntax.output ?? []) {
+    const file = values.get(name);
+    if (file !== undefined) facts.writes(file, frame.state.directories, command.pathsWritten);
+  }
+  for (const name of syntax.chdir ?? []) {
+    const to = values.get(name);
+    if (to !== undefined) state.directories = to.exact ? placesOf(to.guess, state.directories) : [];
+  }
+  if (program === 'run0' && values.has('-i')) facts.note('script');
   const shown: { name: string; value: string }[] = [];
   for (const { guess, exact } of assignments) {
     const equals = guess.indexOf('=');
@@ -159,10 +188,15 @@ function wrapped(
     runner.text(joinFields(rest), child, 'child');
     return undefined;
   }
-  if (program === 'flock' && /^(?:-c|--command)$/.test(rest[0]!.guess)) {
-    if (rest[1] !== undefined) runner.text(rest[1], child, 'child');
-    return undefined;
+  if (program === 'flock') {
+    const option = args.findIndex(({ guess }) => /^(?:-c|--command)$/.test(guess));
+    const text = option < 0 ? undefined : args[option + 1];
+    if (text !== undefined) runner.text(text, child, 'child');
+    // A `-c` further on is the program's own.
+    if (rest[0]!.guess.startsWith('-')) return undefined;
   }
+  // What is skipped is not always asked for: `setarch -R rm`, `runcon -t x rm`.
+  if (program === 'setarch' || program === 'runcon') runner.run(args.slice(at - 1), child);
   return runner.run(rest, child);
 }
 /** What runs in them finds the variables that are exported here. */
@@ -183,6 +217,8 @@ const KEEPS_ENVIRONMENT = new Set([
   'watch',
 ]);
 const STARTS_SHELL = new Set([
+  'run0',
+  'sudo-rs',
   'chroot',
   'unshare',
   'nsenter',
@@ -203,7 +239,18 @@ const SPECIAL: Readonly<Record<string, Special>> = {
   su: (args, frame, runner) => readCommandOption('su', args, frame, runner),
   sg: (args, frame, runner) => readCommandOption('sg', args, frame, runner),
   newgrp: (args, frame, runner) => readCommandOption('newgrp', args, frame, runner),
-  script: (args, frame, runner) => readCommandOption('script', args, frame, runner),
+  script: (args, frame, runner, command) => {
+    const file = args.findLast(
+      ({ guess }, at) => !guess.startsWith('-') && !/^-[a-zA-Z]*[cBEIOTm]$/.test(args[at - 1]?.guess ?? ''),
+    );
+    if (file !== undefined) runner.facts.writes(file, frame.state.directories, command.pathsWritten);
+    args.forEach(({ guess }, at) => {
+      const next = args[at + 1];
+      if (/^-[a-zA-Z]*[BIOT]$|^--log-[a-z]+$/.test(guess) && next !== undefined)
+        runner.facts.writes(next, frame.state.directories, command.pathsWritten);
+    });
+    readCommandOption('script', args, frame, runner);
+  },
   scriptlive: (args, frame, runner) => readCommandOption('scriptlive', args, frame, runner),
   runuser: (args, frame, runner) => {
     const user = args.findIndex((field) => /^(?:-u|--user(?:=.*)?)$/.test(field.guess));
@@ -233,6 +280,8 @@ function readXargs(args: readonly Field[], frame: Frame, runner: Runner): void {
   );
   const { at, sure, values } = unwrap(plain, XARGS);
   if (!sure) runner.facts.note('wrapper');
+  const list = values.get('-a') ?? values.get('--arg-file');
+  if (list !== undefined) runner.facts.reads(list, frame.state.directories);
   const rest = args.slice(at);
   const attached = args
     .slice(0, at)
@@ -243,7 +292,7 @@ function readXargs(args: readonly Field[], frame: Frame, runner: Runner): void {
     attached ??
     (values.has('-i') || args.slice(0, at).some((field) => field.guess.startsWith('--replace')) ? '{}' : undefined);
   const { input } = frame;
-  const items = input.kind === 'text' ? input.text.split(/\s+/).filter((item) => item !== '') : [];
+  const items = input.kind === 'text' ? input.text.split(/[\0\s]+|\\0/).filter((item) => item !== '') : [];
   const child = inside(frame, 'xargs', { appended: true });
   if (rest.length === 0) {
     // echo is what it runs then.
@@ -262,10 +311,7 @@ function readXargs(args: readonly Field[], frame: Frame, runner: Runner): void {
     runner.run(filled, child);
     return;
   }
-  const guessed = items
-    .slice(0, 50)
-    .map((item) => ({ text: item, guess: item, exact: false, glob: false, vanishes: false }));
-  runner.run([...rest, ...guessed], child);
+  runner.run([...rest, ...items.slice(0, 50).map(guessed)], child);
 }
 
 function readParallel(args: readonly Field[], frame: Frame, runner: Runner): void {
@@ -307,7 +353,7 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
       for (at++; at < args.length; at++) {
         const each = args[at]!;
         if (each.guess === ';' || (each.guess === '+' && args[at - 1]!.guess === '{}')) break;
-        inner.push(each.guess.includes('{}') ? foundBy(each, word.endsWith('dir') ? undefined : starts[0]) : each);
+        inner.push(each.guess.includes('{}') ? foundBy(each, starts[0]) : each);
       }
       if (inner.length > 0) runner.run(inner, inside(frame, 'find'));
     } else if (word === '-delete') {
@@ -317,7 +363,13 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
       expression = true;
       const file = args[++at];
       if (file !== undefined) facts.writes(file, directories, command.pathsWritten);
-    } else if (/^-files0-from$/.test(word)) at++;
+    } else if (/^-files0-from$/.test(word)) {
+      facts.note('wrapper');
+      const list = args[++at];
+      if (list !== undefined) facts.reads(list, directories, command.pathsRead);
+      if (frame.input.kind === 'text')
+        for (const text of frame.input.text.split(/[\0\s]+/).slice(0, 20)) if (text !== '') starts.push(guessed(text));
+    } else if (word === '--') continue;
     else if (/^[-(!,]/.test(word)) expression ||= !/^-(?:[HLPOD]|O\d|D.*)$/.test(word);
     else if (!expression) {
       starts.push(field);
@@ -325,6 +377,8 @@ function readFind(args: readonly Field[], frame: Frame, runner: Runner, command:
     }
   }
 }
+const guessed = (text: string): Field => ({ text, guess: text, exact: false, glob: false, vanishes: false });
+
 /** `{}` of `find /srv -exec` is some file below /srv. */
 function foundBy(field: Field, start: Field | undefined): Field {
   const text = field.guess.replaceAll('{}', `${(start?.guess ?? '.').replace(/\/$/, '')}/{}`);

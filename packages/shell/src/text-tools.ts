@@ -32,7 +32,9 @@ export function isPlainSed(args: readonly Field[], write: (file: Field) => void)
     const { guess } = field;
     if (mayBeOption(field) || (!field.exact && scripts.length === 0 && !given)) return false;
     if (guess === '--') {
-      for (const file of args.slice(at + 1)) files.push(file);
+      const rest = args.slice(at + 1);
+      if (!given && scripts.length === 0 && rest.length > 0) scripts.push(rest.shift()!);
+      files.push(...rest);
       break;
     }
     const long = /^--(expression)(?:=(.*))?$/s.exec(guess);

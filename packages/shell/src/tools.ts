@@ -4,24 +4,27 @@
  */
 import type { OpenCommand } from './collector.ts';
 import { type Frame, inside, type Runner } from './frame.ts';
+import { readGit } from './git.ts';
 import { guessText } from './interpreters.ts';
-import { baseName } from './paths.ts';
-import { joinFields } from './shells.ts';
+import { baseName, placesOf } from './paths.ts';
+import { joinFields, readCommandOption, readInput } from './shells.ts';
 import { type Field, mayBeOption, uncertain } from './values.ts';
 
 type Tool = (args: readonly Field[], frame: Frame, runner: Runner, program: string, command: OpenCommand) => void;
 
+/** @returns whether it is one */
 export function readTool(
   program: string,
   args: readonly Field[],
   frame: Frame,
   runner: Runner,
   command: OpenCommand,
-): void {
+): boolean {
   const tool = TOOLS[program];
-  if (tool === undefined || !Object.hasOwn(TOOLS, program)) return;
+  if (tool === undefined || !Object.hasOwn(TOOLS, program)) return false;
   if (OPTIONS_RUN.has(program) && args.some(mayBeOption)) runner.facts.note('tool_code');
   tool(args, frame, runner, program, command);
+  return true;
 }
 
 /** One of their options runs a program, so an argument that may be an option may be that one. */
@@ -66,48 +69,7 @@ function options(args: readonly Field[], pattern: RegExp, found: (value: Field, 
   });
 }
 
-const GIT_CODE =
-  /^(?:core\.(?:sshcommand|pager|editor|fsmonitor|hookspath|gitproxy|askpass|worktree)|alias\.|pager\.|diff\.|merge\.|mergetool\.|difftool\.|filter\.|credential\.|gpg\.|sequence\.editor|uploadpack\.|receive\.|remote\..*\.(?:uploadpack|receivepack|vcs|proxy)|protocol\.|ssh\.|web\.browser|browser\.|man\.|instaweb\.|include|trailer\.|sendemail\.|http\..*proxy|init\.templatedir|gc\.|log\.|interactive\.difffilter|submodule\.)/i;
-
-const git: Tool = (args, frame, runner, program) => {
-  const configure = (value: Field, text: string): void => {
-    const equals = text.indexOf('=');
-    if (!GIT_CODE.test(text)) return;
-    const command = text.slice(equals + 1);
-    code(value, command.replace(/^!/, ''), program, frame, runner);
-  };
-  options(args, /^-c(.*)$/s, (value, text) => configure(value, text));
-  options(args, /^--config-env(?:=(.*))?$/s, () => runner.facts.note('tool_code'));
-  options(args, /^(?:--upload-pack|--receive-pack|--exec|-x)(?:=(.*))?$/s, (value, text) =>
-    code(value, text, program, frame, runner),
-  );
-  options(args, /^(?:--exec-path|--template|--extcmd|--tool|--open-files-in-pager)=?(.*)$/s, () =>
-    runner.facts.note('tool_code'),
-  );
-  for (const field of args) {
-    const ext = /^ext::(.*)$/s.exec(field.guess);
-    if (ext !== null) code(field, ext[1]!, program, frame, runner);
-    else if (/^(?!https?:|git:|ssh:|file:)[\w+-]+::/.test(field.guess)) runner.facts.note('tool_code');
-  }
-  // `git config` can leave the same behind.
-  if (args.some(({ guess }) => guess === 'config') && args.some(({ guess }) => GIT_CODE.test(guess))) {
-    runner.facts.note('tool_code');
-    for (const { guess } of args) if (guess.startsWith('!')) guessText(guess.slice(1), program, frame, runner);
-  }
-  const bisect = args.findIndex(({ guess }) => guess === 'run');
-  if (bisect > 0 && args[bisect - 1]!.guess === 'bisect') {
-    runner.facts.note('tool_code');
-    runner.run(args.slice(bisect + 1), inside(frame, program));
-  }
-  const each = args.findIndex(({ guess }) => guess === 'foreach');
-  if (each >= 0) {
-    const text = joinFields(args.slice(each + 1).filter(({ guess }) => !/^--?\w/.test(guess)));
-    code(text, text.guess, program, frame, runner);
-  }
-  if (args.some(({ guess }) => guess === 'filter-branch')) {
-    options(args, /^--\w+-filter(?:=(.*))?$/s, (value, text) => code(value, text, program, frame, runner));
-  }
-};
+const HERE: Field = { text: '.', guess: '.', exact: true, glob: false, vanishes: false };
 
 const tar: Tool = (args, frame, runner, program, { pathsWritten, pathsRead }) => {
   const { facts } = runner;
@@ -121,6 +83,17 @@ const tar: Tool = (args, frame, runner, program, { pathsWritten, pathsRead }) =>
     (value, text) => code(value, text, program, frame, runner),
   );
   options(args, /^-[a-zA-Z]*[IF](.*)$/s, (value, text) => code(value, text, program, frame, runner));
+  // The first word may be letters without a dash; their values stand behind it.
+  if (/^[a-zA-Z]*[IF][a-zA-Z]*$/.test(args[0]?.guess ?? ''))
+    for (const field of args.slice(1)) code(field, field.guess, program, frame, runner);
+  if (
+    args.some(({ guess }, at) => /^--abs|^-[a-zA-Z]*P/.test(guess) || (at === 0 && /^[a-zA-Z]*P[a-zA-Z]*$/.test(guess)))
+  )
+    facts.note('tool_code');
+  options(args, /^(?:-[a-zA-Z]*T|--files-from)(?:=(.*))?$/s, (value, text) => {
+    facts.note('tool_code');
+    facts.reads({ ...value, text, guess: text }, frame.state.directories, pathsRead);
+  });
   // Abbreviated long options that would start something.
   if (
     args.some(
@@ -137,43 +110,50 @@ const tar: Tool = (args, frame, runner, program, { pathsWritten, pathsRead }) =>
   const archive = args.findIndex(({ guess }) => /^-?[a-zA-Z]*f$/.test(guess));
   const file = archive < 0 ? undefined : args[archive + 1];
   const { directories } = frame.state;
-  if (has('x', 'extract')) {
+  const places: Field[] = [];
+  options(args, /^(?:-[a-zA-Z]*C|--dir[a-z]*=?)(.*)$/s, (value, text) => places.push({ ...value, text, guess: text }));
+  if (has('x', 'extract') || has('x', 'get')) {
     if (file !== undefined) facts.reads(file, directories, pathsRead);
-    let target: Field | undefined;
-    options(args, /^(?:-C|--directory)=?(.*)$/s, (value, text) => {
-      target = { ...value, text, guess: text };
-    });
-    facts.writes(
-      target ?? { text: '.', guess: '.', exact: true, glob: false, vanishes: false },
-      directories,
-      pathsWritten,
-    );
+    for (const place of places.length > 0 ? places : [HERE]) facts.writes(place, directories, pathsWritten);
   } else if (has('c', 'create') || has('r', 'append') || has('u', 'update')) {
     if (file !== undefined) facts.writes(file, directories, pathsWritten);
-    for (const field of args.slice(Math.max(1, archive + 2)))
-      if (!field.guess.startsWith('-')) facts.reads(field, directories, pathsRead);
+    let from = directories;
+    for (const place of places) from = place.exact ? placesOf(place.guess, from) : [];
+    for (const field of args.slice(Math.min(1, args.length)))
+      if (!field.guess.startsWith('-') && field !== file && !places.some(({ guess }) => guess === field.guess)) {
+        facts.reads(field, directories, pathsRead);
+        if (from !== directories) facts.reads(field, from, pathsRead);
+      }
   }
 };
 
 const ssh: Tool = (args, frame, runner, program) => {
   const { facts } = runner;
   readSshOptions(args, frame, runner, program);
-  const values = /^-[BbcDEeFIiJLlmOoPpQRSWw]$/;
+  const values = /^-[46AaCfGgKkMNnqsTtVvXxYy]*[BbcDEeFIiJLlmOoPpQRSWw]$/;
   let at = 0;
+  let host = false;
+  // Options may stand behind the host, too: what follows them is the command.
   for (; at < args.length; at++) {
     const word = args[at]!.guess;
     if (!args[at]!.exact) facts.note('wrapper');
     if (values.test(word)) at++;
-    else if (!/^-./.test(word)) break;
     else if (word === '--') {
-      at++;
-      break;
+      if (host) {
+        at++;
+        break;
+      }
+    } else if (!/^-./.test(word)) {
+      if (host) break;
+      host = true;
     }
   }
-  const remote = args.slice(at + 1);
+  const remote = args.slice(at);
   if (remote.length > 0)
     runner.text(joinFields(remote), inside(frame, program, { state: uncertain(frame.state) }), 'child');
-  else if (args.length > 0 && frame.input.kind !== 'session') facts.note('stdin_code');
+  // A shell there reads what is typed here, or what stands on its input.
+  else if (host && !args.some(({ guess }) => /^-[a-zA-Z0-9]*[NVGOQ]/.test(guess)))
+    readInput(inside(frame, program), runner, 'child');
 };
 
 function readSshOptions(args: readonly Field[], frame: Frame, runner: Runner, program: string): void {
@@ -242,6 +222,17 @@ const byOption =
   (args, frame, runner, program) =>
     options(args, pattern, (value, text) => code(value, text, program, frame, runner));
 
+/** `fd . / -x rm`: what follows the option is run on each file. */
+const finder: Tool = (args, frame, runner, program) => {
+  const exec = args.findIndex(({ guess }) => /^(?:-[a-zA-Z]*[xX]|--exec|--exec-batch)$/.test(guess));
+  if (!args.some(({ guess }) => /^(?:-[a-zA-Z]*[xX]|--exec)/.test(guess))) return;
+  runner.facts.note('tool_code');
+  if (exec < 0) return;
+  const starts = args.slice(0, exec).filter(({ guess }) => guess.includes('/'));
+  const found = starts.map((field) => ({ ...field, exact: false }));
+  runner.run([...args.slice(exec + 1), ...found], inside(frame, program, { appended: true }));
+};
+
 /** `socat EXEC:…`, `SYSTEM:…`. */
 const socat: Tool = (args, frame, runner, program) => {
   for (const field of args) {
@@ -294,6 +285,20 @@ const packages: Tool = (args, _frame, { facts }) => {
     facts.note('tool_code');
 };
 
+/** Files that are called what their address ends in. */
+function downloads(args: readonly Field[], frame: Frame, { facts }: Runner, { pathsWritten }: OpenCommand): void {
+  for (const field of args) {
+    const name = /^(?:\w+:\/\/)?[^/\s]+\/(?:[^?#]*\/)?([^/?#]+)(?:[?#].*)?$/s.exec(field.guess)?.[1];
+    if (name === undefined || field.guess.startsWith('-')) continue;
+    const text = decoded(name);
+    facts.writes({ ...field, text, guess: text }, frame.state.directories, pathsWritten);
+  }
+}
+
+function decoded(text: string): string {
+  return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
 const terminal: Tool = (args, frame, runner, program) => {
   // screen and tmux keep a terminal of their own, where lines can be sent to.
   runner.facts.note('terminal');
@@ -318,8 +323,10 @@ const startStop: Tool = (args, frame, runner, program) => {
 };
 
 const ip: Tool = (args, frame, runner, program) => {
-  const exec = args.findIndex(({ guess }) => guess === 'exec');
-  if (exec < 0 || !args.some(({ guess }) => /^(?:netns|vrf|net)$/.test(guess))) return;
+  const object = args.findIndex(({ guess }) => /^(?:netn?s?|vrf?)$/.test(guess));
+  const exec = args.findIndex(({ guess }, at) => at > object && /^e(?:x(?:ec?)?)?$/.test(guess));
+  if (args.some(({ guess }) => /^-b(?:a|$)/.test(guess))) runner.facts.note('script');
+  if (object < 0 || exec < 0) return;
   runner.run(args.slice(exec + 2), inside(frame, program));
 };
 
@@ -333,7 +340,7 @@ const loader: Tool = (args, frame, runner, program) => {
 };
 
 const TOOLS: Readonly<Record<string, Tool>> = {
-  git,
+  git: (args, frame, runner, _program, command) => readGit(args, frame, runner, command),
   tar,
   gtar: tar,
   bsdtar: tar,
@@ -352,6 +359,7 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   vim: editor,
   nvim: editor,
   view: editor,
+  vimtutor: editor,
   vimdiff: editor,
   rvim: editor,
   gvim: editor,
@@ -406,9 +414,23 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   nc: byOption(/^(?:-[a-zA-Z]*[ec]|--exec|--sh-exec|--lua-exec)(?:=(.*))?$/s),
   ncat: byOption(/^(?:-[a-zA-Z]*[ec]|--exec|--sh-exec|--lua-exec)(?:=(.*))?$/s),
   netcat: byOption(/^(?:-[a-zA-Z]*[ec]|--exec)(?:=(.*))?$/s),
-  wget: byOption(/^--use-askpass(?:=(.*))?$/s),
-  curl: (args, _frame, { facts }) => {
-    if (args.some(({ guess }) => /^(?:-[a-zA-Z]*K|--config)/.test(guess))) facts.note('script');
+  wget: (args, frame, runner, program, command) => {
+    byOption(/^--use-askpass(?:=(.*))?$/s)(args, frame, runner, program, command);
+    if (args.some(({ guess }) => /^(?:-[a-zA-Z]*e|--exec|--config)/.test(guess))) runner.facts.note('script');
+    downloads(args, frame, runner, command);
+  },
+  curl: (args, frame, runner, _program, command) => {
+    if (args.some(({ guess }) => /^(?:-[a-zA-Z]*K|--conf)/.test(guess))) runner.facts.note('script');
+    if (args.some(({ guess }) => /^(?:-[a-zA-Z#]*[OJ]|--remote-[a-z-]+)/.test(guess)))
+      downloads(args, frame, runner, command);
+    for (const field of args) {
+      const file = /^(?:--url=)?file:(?:\/\/[^/]*)?(\/.*)$/is.exec(field.guess)?.[1];
+      if (file === undefined) continue;
+      // curl has braces and brackets of its own, and takes `%73` for a letter.
+      const text = decoded(file).replaceAll(/[{}[\]]/g, '?');
+      runner.facts.reads({ ...field, text, guess: text }, frame.state.directories, command.pathsRead);
+      if (/[{[%]/.test(file)) runner.facts.note('unknown_code');
+    }
   },
   gpg: byOption(/^--(?:agent-program|dirmngr-program|gpg-agent-program|photo-viewer|pinentry-program)(?:=(.*))?$/s),
   logsave: (args, frame, runner, program) =>
@@ -416,9 +438,13 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   'run-parts': (_args, _frame, { facts }) => facts.note('script'),
   'run-mailcap': (_args, _frame, { facts }) => facts.note('script'),
   socat,
-  fd: byOption(/^(?:-x|-X|--exec|--exec-batch)(?:=(.*))?$/s),
-  fdfind: byOption(/^(?:-x|-X|--exec|--exec-batch)(?:=(.*))?$/s),
-  cpio: byOption(/^--rsh-command(?:=(.*))?$/s),
+  fd: finder,
+  fdfind: finder,
+  cpio: (args, frame, runner, program, command) => {
+    byOption(/^--rsh-command(?:=(.*))?$/s)(args, frame, runner, program, command);
+    // Which files it takes stands on its input.
+    if (args.some(({ guess }) => /^-[a-zA-Z]*[op]|^--(?:create|pass)/.test(guess))) runner.facts.note('tool_code');
+  },
   msgfilter: byOption(/^-P(.*)$/s),
   openvpn: byOption(/^--(?:up|down|route-up|ipchange|client-connect|tls-verify|plugin|config)$/),
   gcc: byOption(/^-(?:wrapper|fplugin=)(.*)$/s),
@@ -472,13 +498,15 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   zellij: terminal,
   abduco: terminal,
   'start-stop-daemon': startStop,
+  capsh: (args, frame, runner) =>
+    readCommandOption(
+      'capsh',
+      args.filter(({ guess }) => guess.length > 0),
+      frame,
+      runner,
+    ),
   ip,
   'ld.so': loader,
-  'ld-linux.so.2': loader,
-  'ld-linux-x86-64.so.2': loader,
-  'ld-linux-aarch64.so.1': loader,
-  'ld-musl-x86_64.so.1': loader,
-  'ld-linux-armhf.so.3': loader,
   logrotate: (_args, _frame, { facts }) => facts.note('script'),
   'update-alternatives': (_args, _frame, { facts }) => facts.note('tool_code'),
 };

@@ -11,6 +11,7 @@ import { calculate, type Expander, expandValue, expandWord, expandWords, readAri
 import { type Frame, type Input, inside, NO_PATHS, type Printed, type Runner } from './frame.ts';
 import { parseShell } from './grammar.ts';
 import { runProgram } from './programs.ts';
+import { reasonOf } from './shells.ts';
 import type { AndOr, Assignment, Command, Pipeline, Redirect, Script, SimpleCommand } from './syntax.ts';
 import { Unreadable } from './syntax.ts';
 import { type Field, joinDirectories, type State, uncertain, type Value } from './values.ts';
@@ -396,6 +397,11 @@ export class Walker implements Runner {
   text(code: Field, frame: Frame, how: 'same' | 'child', words: readonly Field[] = []): void {
     const { note } = this.facts;
     if (!code.exact || code.glob) note('unknown_code');
+    // `eval "$(curl …)"` is `curl … | sh`.
+    if (!code.exact) {
+      const inside = substituted(code.text);
+      if (inside.length > 0 && reasonOf(inside) !== 'pipe_to_shell') note(reasonOf(inside));
+    }
     if (code.guess === '') return;
     this.facts.spend(code.guess.length);
     if (frame.depth > LIMITS.shellNestingMax) throw new Unreadable();
@@ -433,6 +439,10 @@ export class Walker implements Runner {
     });
   }
 }
+
+/** Words of substitutions whose output is not known, which stand in the text as they were written. */
+const substituted = (text: string): readonly string[] =>
+  /\$\(|`/.test(text) ? text.slice(text.search(/\$\(|`/), 2_000).split(/[^\w.+-]+/) : [];
 
 /** Input that several programs read: each finds what the ones before it left. */
 const shared = (input: Input): Input => (input.kind === 'text' ? { ...input, exact: false } : input);

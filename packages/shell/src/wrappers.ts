@@ -21,6 +21,10 @@ export interface WrapperSyntax {
   readonly inert?: RegExp;
   readonly privilege?: boolean;
   readonly network?: boolean;
+  /** Options that name a file it writes. */
+  readonly output?: readonly string[];
+  /** Options that name where the program stands. */
+  readonly chdir?: readonly string[];
 }
 
 const none: WrapperSyntax = {};
@@ -43,10 +47,17 @@ export const WRAPPERS: Readonly<Record<string, WrapperSyntax>> = {
     ],
     assignments: true,
     privilege: true,
+    chdir: ['-D', '--chdir'],
   },
   doas: { short: 'aCu', flags: 'Lns', assignments: true, privilege: true },
   pkexec: { long: ['user', 'keep-cwd'], privilege: true },
-  env: { short: 'uCS', flags: 'i0v', long: ['unset', 'chdir', 'split-string'], assignments: true },
+  env: {
+    short: 'uCSa',
+    flags: 'i0v',
+    long: ['unset', 'chdir', 'split-string', 'argv0'],
+    assignments: true,
+    chdir: ['-C', '--chdir'],
+  },
   nohup: none,
   setsid: { flags: 'cfw' },
   nice: { short: 'n', flags: '0123456789-', long: ['adjustment'] },
@@ -99,7 +110,6 @@ export const WRAPPERS: Readonly<Record<string, WrapperSyntax>> = {
     flags: 'd',
     privilege: true,
   },
-  capsh: none,
   taskset: { flags: 'ac', short: 'p', operands: 1, inert: /^(?:-[ac]*p|--pid)/ },
   chrt: {
     short: 'TPDp',
@@ -113,15 +123,21 @@ export const WRAPPERS: Readonly<Record<string, WrapperSyntax>> = {
     long: ['interleave', 'membind', 'cpunodebind', 'physcpubind', 'preferred'],
   },
   prlimit: { short: 'po', flags: '', long: ['pid', 'output'], inert: /^(?:-p|--pid)/ },
-  time: { short: 'fo', flags: 'apqv', long: ['format', 'output'] },
+  time: { short: 'fo', flags: 'apqv', long: ['format', 'output'], output: ['-o', '--output'] },
   watch: { short: 'n', flags: 'bcdegptx', long: ['interval'], shell: true },
   strace: {
     short: 'abeEIoOpPsSuUX',
     flags: 'cCdDfFhikqrtTvVwxyYzZ',
     long: ['output', 'trace', 'env', 'user', 'attach', 'columns', 'string-limit'],
     inert: /^-p/,
+    output: ['-o', '--output'],
   },
-  ltrace: { short: 'aAbDeFlnopsuwx', flags: 'cCfhiLrStTV', long: ['output', 'library'] },
+  ltrace: {
+    short: 'aAbDeFlnopsuwx',
+    flags: 'cCfhiLrStTV',
+    long: ['output', 'library'],
+    output: ['-o', '--output'],
+  },
   valgrind: { flags: 'qvdh' },
   setarch: { short: 'p', flags: 'RFZLXBIST3v', operands: 1 },
   linux32: { flags: 'RFZLXBIST3v' },
@@ -171,7 +187,7 @@ export const WRAPPERS: Readonly<Record<string, WrapperSyntax>> = {
   command: { flags: 'pvV', inert: /^-[pvV]*[vV]/ },
   builtin: none,
   coproc: none,
-  flock: { short: 'wEn', flags: 'cesuxnoF', long: ['timeout', 'wait', 'conflict-exit-code'], operands: 1 },
+  flock: { short: 'wE', flags: 'cesuxnoF', long: ['timeout', 'wait', 'conflict-exit-code'], operands: 1 },
   rlwrap: { short: 'abcCDefFgGhHilLmMnNoOpPqrRsStTuUvVwWXyzZ', flags: '' },
   ccache: none,
   distcc: none,
@@ -191,6 +207,52 @@ export const WRAPPERS: Readonly<Record<string, WrapperSyntax>> = {
   repeat: { operands: 1 },
   entr: { flags: 'acdnprsxz' },
   sem: none,
+  run0: {
+    short: 'ugD',
+    flags: 'iP',
+    long: [
+      'user',
+      'group',
+      'chdir',
+      'unit',
+      'property',
+      'description',
+      'slice',
+      'nice',
+      'setenv',
+      'background',
+      'machine',
+    ],
+    assignments: true,
+    privilege: true,
+    chdir: ['-D', '--chdir'],
+  },
+  'sudo-rs': { short: 'CDgGhpRrTtUu', flags: 'AbBEeHiKklnPSsVv', assignments: true, privilege: true, chdir: ['-D'] },
+  please: { short: 'adegmprtu', flags: 'bchkvw', privilege: true },
+  gosu: { operands: 1, privilege: true },
+  'su-exec': { operands: 1, privilege: true },
+  setuidgid: { flags: 's', operands: 1, privilege: true },
+  's6-setuidgid': { operands: 1, privilege: true },
+  's6-applyuidgid': { short: 'ugG', flags: 'zU', privilege: true },
+  envuidgid: { operands: 1, privilege: true },
+  chpst: { short: 'uUbe/nmdofcrt', flags: 'vP012L', privilege: true },
+  dzdo: { short: 'CDgGhpRrTtUu', flags: 'AbBEeHiKklnPSsVv', assignments: true, privilege: true },
+  pfexec: { short: 'P', privilege: true },
+  envdir: { operands: 1 },
+  setlock: { flags: 'nNxX', operands: 1 },
+  softlimit: { short: 'adfmorstlpc' },
+  runcon: { short: 'turl', flags: 'c', operands: 1 },
+  uclampset: { short: 'mMp', flags: 'asR' },
+  coresched: { short: 'stdm' },
+  'aa-exec': { short: 'pn', flags: 'idv', long: ['profile', 'namespace'] },
+  'systemd-cat': { short: 'tp', long: ['identifier', 'priority', 'stderr-priority', 'level-prefix', 'namespace'] },
+  'dbus-launch': { long: ['config-file'] },
+  'xvfb-run': { short: 'efnpsw', flags: 'alh', long: ['error-file', 'auth-file', 'server-num', 'server-args'] },
+  cgexec: { short: 'g', flags: 'h' },
+  daemonize: { short: 'cEeloupP', flags: 'av' },
+  lckdo: { short: 'WE', flags: 'weqs', operands: 1 },
+  caffeinate: { short: 'tw', flags: 'dimsu' },
+  hyperfine: { short: 'wmMrpcnSLu', flags: 'iN', shell: true },
 };
 
 /** Long options without a value. */

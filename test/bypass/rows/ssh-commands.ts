@@ -3,6 +3,8 @@
  * `deny` or `hold`, and never less (a hold may become a denial). Rows are never removed.
  */
 
+import { SSH_PROGRAMS } from './ssh-programs.ts';
+
 export interface CommandRow {
   readonly command: string;
   readonly expect: 'deny' | 'hold' | 'allow';
@@ -1056,4 +1058,5 @@ export const SSH_COMMANDS: Readonly<Record<string, readonly CommandRow[]>> = {
   ]
     .filter((command) => command !== 'docker ps')
     .map((command): CommandRow => ({ command, expect: 'allow' })),
+  ...SSH_PROGRAMS,
 };
