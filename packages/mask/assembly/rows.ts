@@ -4,8 +4,6 @@
  * Refuses to decide alone: overlapping finds, a find in a rare type and a candidate of a rare detector are left.
  */
 
-export { noiseBlocks } from './noise';
-
 // Addresses; src/kernel.ts has the same.
 const ACTIONS: usize = 1024;
 const LITERAL: usize = 4096;

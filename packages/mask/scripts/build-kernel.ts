@@ -18,10 +18,11 @@ interface KernelSource {
   /** Pages of 64 KiB, of which only what is used becomes resident: tables, the window, the output. */
   readonly pages: number;
 }
-/** Their addresses: src/kernel.ts and src/json/json-kernel.ts. */
+/** Their addresses: src/kernel.ts, src/json/json-kernel.ts and src/stream/scan-kernel.ts. */
 const KERNELS: readonly KernelSource[] = [
   { source: 'rows.ts', target: 'kernel-wasm.ts', name: 'KERNEL_BASE64', pages: 120 },
   { source: 'json.ts', target: 'json-kernel-wasm.ts', name: 'JSON_KERNEL_BASE64', pages: 43 },
+  { source: 'scan.ts', target: 'scan-kernel-wasm.ts', name: 'SCAN_KERNEL_BASE64', pages: 44 },
 ];
 
 /** @returns the text of the generated file as the present source gives it */

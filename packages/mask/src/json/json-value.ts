@@ -5,7 +5,8 @@
 import type { DetectMask, Detector, MaskMethod } from '@sallyport/model';
 import { maskCell, maskDetectedCell } from '../cell.ts';
 import type { MaskKey } from '../methods.ts';
-import { CLASS_BITS, type Prefilter, prefilterOf, STOP } from '../stream/prefilter.ts';
+import { CLASS_BITS, type Prefilter, STOP } from '../stream/prefilter.ts';
+import { scannerOf } from '../stream/scan-kernel.ts';
 import { escapeJson, unescapedJson } from './json-string.ts';
 
 const NULL = Buffer.from('null');
@@ -39,7 +40,7 @@ export class JsonValues {
     this.detect = detect;
     this.key = key;
     const detectors: readonly Detector[] = [...new Set(detect.map((one) => one.detect))];
-    this.#prefilter = detectors.length === 0 ? undefined : prefilterOf(detectors);
+    this.#prefilter = detectors.length === 0 ? undefined : scannerOf(detectors).prefilter;
   }
 
   /**

@@ -30,7 +30,7 @@ export const isBinaryAround = (input: Uint8Array, from: number, to: number, past
 
 /** What stands before the bytes that come next, when `input` up to `to` is behind `past`. */
 export function pastOf(past: Uint8Array, input: Uint8Array, to: number): Uint8Array {
-  if (to >= NEAR_BYTES) return Uint8Array.from(input.subarray(to - NEAR_BYTES, to));
+  if (to >= NEAR_BYTES) return Buffer.from(input.subarray(to - NEAR_BYTES, to));
   if (to === 0) return past;
   const all = Buffer.concat([past, input.subarray(0, to)]);
   return all.subarray(Math.max(0, all.length - NEAR_BYTES));

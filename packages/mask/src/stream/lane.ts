@@ -75,8 +75,8 @@ export class Lane {
     const isSeam = whole ? this.#seam : this.seams[end] === 1;
     if (start >= end) return isSeam ? SEAM_ONLY : NOTHING_SHOWN;
     return {
-      text: this.text.slice(start, end),
-      seams: this.seams.slice(start, end),
+      text: Buffer.from(this.text.subarray(start, end)),
+      seams: Buffer.from(this.seams.subarray(start, end)),
       cursor: whole ? Math.max(0, this.cursor - start) : end - start,
       isSeam,
     };

@@ -104,7 +104,8 @@ export const STOP = 0xf000;
 export const MAY_HOLD = 0xf001;
 /** ESC, backspace, carriage return, and the first byte of UTF-8's C1 controls. */
 export const ACTS = 0xf002;
-const UNKNOWN = 0xf003;
+/** Not walked yet: ask `step`. */
+export const UNKNOWN = 0xf003;
 const STATES_MAX = 8_192;
 export const CLASS_BITS = 7;
 
@@ -119,10 +120,33 @@ export interface Walked {
   readonly seams: Uint8Array;
 }
 
+/** Where a prefilter keeps what a kernel reads along (scan-kernel.ts). */
+export interface Room {
+  /** The same memory each time, or what is copied into. */
+  table(entries: number): Uint16Array;
+  /** Of each byte its class, twice: an entry has two bytes. */
+  readonly classes: Uint8Array;
+  /** By state: 1 where bytes of CALM alone end nothing and leave nothing open for long. */
+  readonly calm: Uint8Array;
+}
+const heap = (): Room => ({
+  table: (entries) => new Uint16Array(entries),
+  classes: new Uint8Array(256),
+  calm: new Uint8Array(STATES_MAX),
+});
+
+/** A kernel passes over these many at a time (assembly/scan.ts): no digit, `:`, `@`, nothing that a terminal acts upon or ignores. */
+const isCalm = (byte: number): boolean =>
+  byte >= 32 ? (byte < 48 || byte > 58) && byte !== 64 && byte !== 127 && byte !== 0xc2 : byte === 9 || byte === 10;
+/** assembly/scan.ts walks so many bytes again behind calm ones, and skips no fewer than so many. */
+const REWALK_BYTES = 8;
+const SKIP_BYTES_MIN = 24;
+
 /** Walk it: `next = table[(state << CLASS_BITS) | classOf[byte]]`; below `STOP` it is the next state, else ask `step`. */
 export class Prefilter {
   /** Grows when a state is met for the first time; read it again after `step`. */
-  table: Uint16Array = new Uint16Array(64 << CLASS_BITS).fill(UNKNOWN);
+  table: Uint16Array;
+  readonly #room: Room;
   #generation = 0;
   readonly #items: readonly Item[];
   /** Positions behind the last item of a pattern. */
@@ -138,7 +162,12 @@ export class Prefilter {
   readonly #seams = new Int16Array(STATES_MAX).fill(-1);
   readonly #sets: (readonly number[])[] = [];
 
-  constructor(detectors: readonly Detector[]) {
+  /** By position: how many calm bytes may go on from there; Infinity where they may end something, or go on for ever. */
+  readonly #calmBytes: readonly number[];
+
+  constructor(detectors: readonly Detector[], room: Room = heap()) {
+    this.#room = room;
+    this.table = room.table(64 << CLASS_BITS).fill(UNKNOWN);
     const items: Item[] = [];
     const starts: number[] = [];
     const anywhere: number[] = [];
@@ -156,7 +185,32 @@ export class Prefilter {
     this.#starts = [...anywhere, ...starts];
     this.#anywhere = anywhere;
     this.classOf = classesOf(items);
+    room.classes.set(this.classOf.map((one) => one * 2));
+    this.#calmBytes = this.#calmBytesOf();
     this.#idOf(this.#closed(this.#starts));
+  }
+
+  #calmBytesOf(): readonly number[] {
+    const items = this.#items;
+    const bytes = Array.from({ length: 256 }, (_, byte) => byte).filter(isCalm);
+    const reached: number[] = Array.from({ length: items.length + 1 }, () => 0);
+    for (let position = items.length - 1; position >= 0; position--) {
+      const { of, times } = items[position]!;
+      if (this.#ends.has(position)) {
+        reached[position] = Number.POSITIVE_INFINITY;
+        continue;
+      }
+      const behind = reached[position + 1]!;
+      const goesOn = bytes.some(of) ? (times === '*' ? Number.POSITIVE_INFINITY : 1 + behind) : 0;
+      reached[position] = times === '1' ? goesOn : Math.max(goesOn, behind);
+    }
+    const isBounded =
+      this.#starts.every((position) => reached[position]! < REWALK_BYTES) &&
+      reached.every((count) => count === Number.POSITIVE_INFINITY || count < SKIP_BYTES_MIN);
+    // What was ended is told, and over.
+    return reached.map((count, position) =>
+      !isBounded ? Number.POSITIVE_INFINITY : this.#ends.has(position) ? 0 : count,
+    );
   }
 
   /** The state after one byte that stopped the walk at `state`: MAY_HOLD or ACTS where it is one, else a state. */
@@ -270,10 +324,12 @@ export class Prefilter {
     const id = this.#sets.length;
     this.#ids.set(key, id);
     this.#sets.push(set);
-    if (this.#sets.length << CLASS_BITS > this.table.length) {
-      const grown = new Uint16Array(this.table.length * 2).fill(UNKNOWN);
-      grown.set(this.table);
-      this.table = grown;
+    this.#room.calm[id] = set.every((position) => this.#calmBytes[position]! < SKIP_BYTES_MIN) ? 1 : 0;
+    const { table } = this;
+    if (this.#sets.length << CLASS_BITS > table.length) {
+      this.table = this.#room.table(table.length * 2);
+      this.table.fill(UNKNOWN, table.length);
+      if (this.table.buffer !== table.buffer) this.table.set(table);
     }
     return id;
   }
@@ -290,17 +346,4 @@ function classesOf(items: readonly Item[]): Uint8Array {
   }
   if (byKey.size > 1 << CLASS_BITS) throw new RangeError('more classes of bytes than the table has room for');
   return classOf;
-}
-
-const prefilters = new Map<string, Prefilter>();
-
-/** One per set of detectors and process. */
-export function prefilterOf(detectors: readonly Detector[]): Prefilter {
-  const key = [...detectors].sort().join(' ');
-  let known = prefilters.get(key);
-  if (known === undefined) {
-    known = new Prefilter(detectors);
-    prefilters.set(key, known);
-  }
-  return known;
 }

@@ -8,15 +8,16 @@ import { LIMITS } from '@sallyport/core';
 import type { DetectMask, Detector } from '@sallyport/model';
 import { scanAll } from '../detect/registry.ts';
 import { type MaskKey, REDACTED } from '../methods.ts';
-import { BLOCK_BYTES, isBinaryBlock, nextRun, pastOf, RUN, type Words, wordsOf } from './binary.ts';
+import { pastOf } from './binary.ts';
 import { escapesOf, passOver } from './controls.ts';
 import { EchoTrack } from './echo.ts';
 import { type EscapeMark, EscapeReader } from './escapes.ts';
 import { type Hidden, hiddenIn, starred } from './hidden.ts';
 import { Lane, NOTHING_SHOWN } from './lane.ts';
-import { Noise } from './noise.ts';
 import { isKeyLike, openTail } from './open-tail.ts';
-import { ACTS, CLASS_BITS, type Prefilter, prefilterOf, STOP } from './prefilter.ts';
+import { ACTS } from './prefilter.ts';
+import { END } from './scan.ts';
+import { type Scanner, scannerOf } from './scan-kernel.ts';
 import { Swallow } from './swallow.ts';
 
 export interface StreamMaskerOptions {
@@ -98,7 +99,7 @@ class Masker implements StreamMasker {
   readonly #key: MaskKey | undefined;
   readonly #keepWidth: boolean;
   readonly #isLent: boolean;
-  #prefilter: Prefilter;
+  #scanner: Scanner;
   readonly #main = new Lane();
   readonly #string = new Lane();
   readonly #reader = new EscapeReader(this.#main, this.#string);
@@ -119,7 +120,7 @@ class Masker implements StreamMasker {
     this.#key = key;
     this.#keepWidth = options.keepWidth === true;
     this.#isLent = options.isLent === true;
-    this.#prefilter = prefilterOf(this.#detectors);
+    this.#scanner = scannerOf(this.#detectors);
   }
 
   get heldBytes(): number {
@@ -156,13 +157,14 @@ class Masker implements StreamMasker {
   remask(detect: readonly DetectMask[]): void {
     this.#detect = detect;
     this.#detectors = [...new Set(detect.map((one) => one.detect))];
-    this.#prefilter = prefilterOf(this.#detectors);
+    this.#scanner = scannerOf(this.#detectors);
   }
 
   #run(chunk: Uint8Array, end: End): Uint8Array {
     let input = chunk;
     if (this.#held.length > 0) {
-      input = chunk.length === 0 ? this.#held : joined(this.#held, chunk, this.#isLent);
+      input =
+        chunk.length === 0 ? this.#held : joined(this.#held, chunk, this.#isLent ? this.#scanner.join : undefined);
       this.#held = NOTHING;
     }
     for (let at = 0; at < input.length; ) {
@@ -191,56 +193,18 @@ class Masker implements StreamMasker {
   /** Everything from `start`, or up to where something is swallowed or a string begins. @returns where it stopped, behind `start` */
   #pass(input: Uint8Array, start: number, end: End): number {
     if (this.#reader.state !== 'ground') return this.#advance(input, start, this.#escapeEnd(input, start), end);
-    const prefilter = this.#prefilter;
+    const { prefilter } = this.#scanner;
+    const scan = this.#scanner.scan(input);
     let state = this.#walkShown();
-    const { classOf } = prefilter;
-    let { table } = prefilter;
     /** Sent up to here. */
     let sent = start;
-    let at = start;
-    /** Up to here all bytes are judged alike: text, or none. */
-    let block = at;
-    let isBinary = false;
-    let words: Words | undefined;
-    const noise = new Noise(input);
-    while (at < input.length) {
-      if (at >= block) {
-        const behind = noise.skip(at);
-        if (behind > at) {
-          at = behind;
-          state = 0;
-          if (at === input.length) break;
-        }
-        block = Math.min(input.length, at + BLOCK_BYTES);
-        isBinary = block === at + BLOCK_BYTES && isBinaryBlock(input, at);
-      }
-      if (isBinary && RUN[input[at]!] === 0) {
-        words ??= wordsOf(input);
-        at = nextRun(input, words, at, block);
-        state = 0;
-      }
-      let next = 0;
-      while (at < block) {
-        const byte = input[at]!;
-        next = table[(state << CLASS_BITS) | classOf[byte]!]!;
-        if (next >= STOP || (isBinary && RUN[byte] === 0)) break;
-        state = next;
-        at++;
-      }
-      if (at === block || (isBinary && RUN[input[at]!] === 0)) continue;
-      next = prefilter.step(state, input[at]!);
-      table = prefilter.table;
-      if (next < STOP) {
-        state = next;
-        at++;
-        continue;
-      }
-      const over = next === ACTS ? passOver(input, at, this.#past) : 0;
+    for (let at = start; ; ) {
+      const stop = scan.run(at, state);
+      if (stop === END) break;
+      at = scan.at;
+      const over = stop === ACTS ? passOver(input, at, this.#past) : 0;
       if (over > 0) {
-        if (input[at] !== CR || input[at + 1] !== LF) {
-          state = prefilter.seam(state);
-          table = prefilter.table;
-        }
+        state = input[at] === CR && input[at + 1] === LF ? scan.state : prefilter.seam(scan.state);
         at += over;
         continue;
       }
@@ -249,7 +213,6 @@ class Masker implements StreamMasker {
       at = sent = this.#advance(input, from, to, end);
       if (this.#swallow !== undefined || this.#reader.state !== 'ground' || at === input.length) return at;
       state = this.#walkShown();
-      table = prefilter.table;
     }
     // The line that has not ended: what may be a beginning in it stays.
     const from = this.#leaveUpTo(input, sent, input.length);
@@ -260,8 +223,8 @@ class Masker implements StreamMasker {
   #walkShown(): number {
     const { text, isSeam } = this.#shown;
     if (text.length === 0) return 0;
-    const state = this.#prefilter.walk(this.#shown);
-    return isSeam ? this.#prefilter.seam(state) : state;
+    const state = this.#scanner.prefilter.walk(this.#shown);
+    return isSeam ? this.#scanner.prefilter.seam(state) : state;
   }
 
   /** Sends what is before the line that `at` is in, or far before it. @returns where reading begins; never inside an escape */
@@ -330,7 +293,8 @@ class Masker implements StreamMasker {
     // Read again with what follows.
     this.#reader.restore(until === from ? before : isOpenString ? IN_STRING : GROUND);
     if (!isEnd) return until;
-    this.#held = Uint8Array.from(input.subarray(until));
+    // Small, so in Node's pool: memory of its own costs more than the bytes.
+    this.#held = Buffer.from(input.subarray(until));
     return to;
   }
 
@@ -342,7 +306,7 @@ class Masker implements StreamMasker {
       const undoubled = lane.undoubled();
       for (const showing of [...lane.before, lane.showing(), ...(undoubled === undefined ? [] : [undoubled])]) {
         const seen = new Set<Detector>();
-        this.#prefilter.walk(showing, seen);
+        this.#scanner.prefilter.walk(showing, seen);
         if (seen.size === 0) continue;
         all.push(...hiddenIn(input, showing, this.#detect, [...seen], echoed, this.#key, this.#keepWidth, this.#past));
       }
@@ -445,16 +409,13 @@ class Masker implements StreamMasker {
   }
 }
 
-const JOINED_BYTES = 64 * 1024;
-const join = new Uint8Array(JOINED_BYTES);
-
-/** What was held and what comes, side by side: in memory of their own, or in what the next push uses again. */
-function joined(held: Uint8Array, chunk: Uint8Array, isLent: boolean): Uint8Array {
+/** What was held and what comes, side by side: in memory of their own, or in `room`, which the next push uses again. */
+function joined(held: Uint8Array, chunk: Uint8Array, room: Uint8Array | undefined): Uint8Array {
   const size = held.length + chunk.length;
-  if (!isLent || size > JOINED_BYTES) return Buffer.concat([held, chunk]);
-  join.set(held);
-  join.set(chunk, held.length);
-  return join.subarray(0, size);
+  if (room === undefined || size > room.length) return Buffer.concat([held, chunk]);
+  room.set(held);
+  room.set(chunk, held.length);
+  return room.subarray(0, size);
 }
 
 /** The end of the line that `at` is in, with its end; a long line is read in pieces. */
