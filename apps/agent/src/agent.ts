@@ -12,7 +12,6 @@ import type { AgentMessage, ControlMessage } from '@sallyport/contract';
 import { type Clock, GatewayError, isErrorCode, LIMITS, type Logger } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
 import { CAPABILITIES, interceptedHosts, type Protocol } from '@sallyport/model';
-import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { Admission, type Listener, listen } from '@sallyport/relay';
 import { keySigner } from '@sallyport/trail';
 import { readAnswer } from './approvals/answer.ts';
@@ -28,6 +27,7 @@ import { Credentials } from './credentials/credentials.ts';
 import { readJoinToken } from './credentials/join-token.ts';
 import { loadMaskKey } from './credentials/mask-key.ts';
 import { makePrivateDir, writeWhole } from './files.ts';
+import { giveBack } from './flags.ts';
 import { type HealthServer, openHealth } from './health.ts';
 import { InterceptionIssuer } from './interception/issuer.ts';
 import { enroll } from './link/enroll.ts';
@@ -50,6 +50,8 @@ import { VERSION } from './version.ts';
 import { healthView, type Vitals } from './vitals.ts';
 
 const TICK_MS = 1_000;
+/** Nobody connected for so long: what sessions left is given back. */
+const QUIET_TICKS = 30;
 const DIGESTS_PER_ASK_MAX = 20_000;
 const STOP_MS_MAX = 5_000;
 const LAST_UPLOADS_MS_MAX = 1_000;
@@ -110,6 +112,8 @@ export class Agent {
   #stopping = false;
   #refusedBundles = 0;
   #clockSkewMs = 0;
+  /** Ticks without a connection since the last one was here. */
+  #quietTicks = QUIET_TICKS;
 
   private constructor(config: AgentConfig, identity: Identity, protocols: AgentProtocols, clock: Clock, log: Logger) {
     this.#config = config;
@@ -205,6 +209,7 @@ export class Agent {
     agent.#link.start();
     agent.#renewal.start();
     await agent.#serve(agent.#bundles.current ?? (await agent.#first.promise));
+    giveBack();
     return agent;
   }
 
@@ -305,15 +310,16 @@ export class Agent {
       { protocol: 'ssh', at: listenSsh, plaintext: false },
       { protocol: 'http', at: listenHttps, plaintext: false },
     ] as const;
-    if (listenSsh !== undefined && this.#protocols.sshNative === false)
+    if (listenSsh !== undefined && !this.#protocols.sshNative)
       this.#log.error('the native addon of ssh2 is not there: SSH is three times slower than it could be', {});
+    const key = this.#sshHostKey;
+    const ssh = key === undefined ? undefined : { hostKey: () => key.current };
     const listeners: ProtocolListener[] = [];
     for (const { protocol, at, plaintext } of wanted) {
       if (at === undefined) continue;
-      const adapter = this.#adapter(protocol);
       const listener = await listen({
         ...at,
-        adapter,
+        adapter: () => this.#protocols.load(protocol, ssh),
         plaintext,
         turn: opening.trail.turn,
         admission: this.#admission,
@@ -325,17 +331,6 @@ export class Agent {
       listeners.push({ protocol, plaintext, listener });
     }
     return listeners;
-  }
-
-  #adapter(protocol: Protocol): ProtocolAdapter {
-    const { adapters, ssh } = this.#protocols;
-    const key = this.#sshHostKey;
-    const adapter =
-      protocol === 'ssh' && ssh !== undefined && key !== undefined
-        ? ssh(() => key.current, this.#config.sshAlgorithms)
-        : adapters.find(({ name }) => name === protocol);
-    if (adapter === undefined) throw new GatewayError('config.invalid', { reason: `no ${protocol} in this agent` });
-    return adapter;
   }
 
   #writeReady(listeners: readonly ProtocolListener[]): void {
@@ -531,7 +526,13 @@ export class Agent {
     });
   }
 
+  #giveBackWhenQuiet(): void {
+    if (this.#admission.all > 0) this.#quietTicks = 0;
+    else if (this.#quietTicks < QUIET_TICKS && ++this.#quietTicks === QUIET_TICKS) giveBack();
+  }
+
   #tick(): void {
+    this.#giveBackWhenQuiet();
     this.#live.tick();
     this.#credentials.tick();
     this.#sshHostKey?.tick();
@@ -553,7 +554,7 @@ export class Agent {
       holds: () => this.#holds.count,
       refusedBundles: () => this.#refusedBundles,
       clockSkewMs: () => this.#clockSkewMs,
-      sshNative: () => this.#config.listenSsh === undefined || (this.#protocols.sshNative ?? false),
+      sshNative: () => this.#config.listenSsh === undefined || this.#protocols.sshNative,
       certificateLeftMs: () => this.#identity.expiresAtMs - this.#clock.nowMs(),
     };
   }

@@ -43,7 +43,9 @@ async function main(): Promise<void> {
       process.stdin.on('error', () => void end('the parent is gone', 0));
       process.stdin.resume();
     }
-    agent = await Agent.start(config, await openProtocols(new ToolFile(config.dataDir, log)), clock, log);
+    const tools = new ToolFile(config.dataDir, log);
+    const protocols = openProtocols({ tools, sshAlgorithms: config.sshAlgorithms });
+    agent = await Agent.start(config, protocols, clock, log);
     agent.failed.promise.catch(() => void end('the trail is in doubt', 74));
   } catch (error) {
     log.error('the agent could not start', { error });

@@ -1,39 +1,98 @@
-/** The protocols this agent speaks: one line each in `openProtocols`, with what their sessions share. */
-import { createHttpDoor } from '@sallyport/http-session';
-import { createMcpDialect, httpDialect, type ToolMemory } from '@sallyport/protocol-http';
+/**
+ * The protocols this agent speaks: one line each in `openProtocols`, with what their sessions share. One that nobody has
+ * connected to is not in memory: it comes with its first connection, once, and stays.
+ */
+import { createRequire } from 'node:module';
+import type { Protocol } from '@sallyport/model';
+import type { ToolMemory } from '@sallyport/protocol-http';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
-import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
-import { createPostgresAdapter } from '@sallyport/protocol-postgres';
-import { algorithmsNamed, createSshAdapter, type HostKey, loadTransport } from '@sallyport/protocol-ssh';
-import { createParsePool, loadSqlParser } from '@sallyport/sql';
+import type { HostKey } from '@sallyport/protocol-ssh';
+import { algorithmsNamed } from '@sallyport/protocol-ssh/algorithms';
+import type { ParsePool } from '@sallyport/sql';
+import { compileHotCode } from './flags.ts';
+
+/** What can be listened for; the other protocols come in by the HTTPS listener. */
+export type Listened = Extract<Protocol, 'postgres' | 'ssh' | 'http'>;
+
+/** SSH has to be told who the agent is. */
+export interface SshIdentity {
+  hostKey(): HostKey;
+}
 
 export interface AgentProtocols {
-  readonly adapters: readonly ProtocolAdapter[];
-  /** SSH has to be told who the agent is. */
-  readonly ssh?: (hostKey: () => HostKey, algorithms: readonly string[]) => ProtocolAdapter;
+  /** The same promise each time. */
+  load(protocol: Listened, ssh: SshIdentity | undefined): Promise<ProtocolAdapter>;
   /** False: SSH's ciphers run without their native addon, three times slower. */
-  readonly sshNative?: boolean;
+  readonly sshNative: boolean;
   /** Ends workers. */
   close(): Promise<void>;
 }
 
-/** Beside the bundle the worker is a file of its own; unbuilt, packages/sql finds it. */
-const bundledWorker = import.meta.url.endsWith('/agent.mjs') ? new URL('./sql-worker.mjs', import.meta.url) : undefined;
+export interface ProtocolSettings {
+  /** What MCP servers said of their tools at first. */
+  readonly tools: ToolMemory & { close(): void };
+  /** Names of SALLYPORT_SSH_ALGORITHMS. */
+  readonly sshAlgorithms: readonly string[];
+}
 
-/** @param tools what MCP servers said of their tools at first */
-export async function openProtocols(tools: ToolMemory & { close(): void }): Promise<AgentProtocols> {
-  const [sshNative] = await Promise.all([loadTransport(), loadSqlParser()]);
-  const pool = createParsePool(bundledWorker === undefined ? {} : { workerUrl: bundledWorker });
-  return {
-    adapters: [
-      createPostgresAdapter({ pool }),
-      createHttpDoor([httpDialect, createMcpDialect(tools), createKubernetesDialect()]),
-    ],
-    ssh: (hostKey, algorithms) => createSshAdapter({ hostKey, algorithms: algorithmsNamed(algorithms) }),
-    sshNative,
-    close: () => {
-      tools.close();
-      return pool.close();
+/** The code is in files of `dist` (scripts/bundle.ts). */
+declare const BUNDLED: boolean | undefined;
+const isBundled = typeof BUNDLED === 'boolean';
+
+/** @throws GatewayError `config.invalid` for an algorithm of SSH that is not known */
+export function openProtocols({ tools, sshAlgorithms }: ProtocolSettings): AgentProtocols {
+  const algorithms = algorithmsNamed(sshAlgorithms);
+  let pool: ParsePool | undefined;
+  const loaders: Readonly<Record<Listened, (ssh: SshIdentity | undefined) => Promise<ProtocolAdapter>>> = {
+    postgres: async () => {
+      const [{ createPostgresAdapter }, { createParsePool, loadSqlParser }] = await Promise.all([
+        import('@sallyport/protocol-postgres'),
+        import('@sallyport/sql'),
+      ]);
+      await loadSqlParser();
+      // Beside the bundle the worker is a file of its own; unbuilt, packages/sql finds it.
+      pool = createParsePool(isBundled ? { workerUrl: new URL('./sql-worker.mjs', import.meta.url) } : {});
+      return createPostgresAdapter({ pool });
+    },
+    ssh: async (ssh) => {
+      const { createSshAdapter, loadTransport } = await import('@sallyport/protocol-ssh');
+      await loadTransport();
+      return createSshAdapter({ hostKey: () => ssh!.hostKey(), algorithms });
+    },
+    http: async () => {
+      const [{ createHttpDoor }, { createMcpDialect, httpDialect }, { createKubernetesDialect }] = await Promise.all([
+        import('@sallyport/http-session'),
+        import('@sallyport/protocol-http'),
+        import('@sallyport/protocol-kubernetes'),
+      ]);
+      return createHttpDoor([httpDialect, createMcpDialect(tools), createKubernetesDialect()]);
     },
   };
+  const loaded = new Map<Listened, Promise<ProtocolAdapter>>();
+  return {
+    load: (protocol, ssh) => {
+      const known = loaded.get(protocol);
+      if (known !== undefined) return known;
+      compileHotCode();
+      const loading = loaders[protocol](ssh);
+      loaded.set(protocol, loading);
+      return loading;
+    },
+    sshNative: hasNativeCiphers(),
+    close: async () => {
+      tools.close();
+      await pool?.close();
+    },
+  };
+}
+
+/** Asked at the start, so that an operator knows before the first session; ssh2 takes the same addon when it is loaded. */
+function hasNativeCiphers(): boolean {
+  try {
+    const from = createRequire(isBundled ? import.meta.url : import.meta.resolve('@sallyport/protocol-ssh'));
+    from(isBundled ? './sshcrypto.node' : 'ssh2/lib/protocol/crypto/build/Release/sshcrypto.node');
+    return true;
+  } catch {
+    return false;
+  }
 }

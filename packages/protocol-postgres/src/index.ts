@@ -3,9 +3,6 @@ import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import type { ParsePool } from '@sallyport/sql';
 import { PostgresSession } from './session.ts';
 
-export { Errand, type ErrandPorts, ServerRefusal } from './errand.ts';
-export { scramVerifier } from './scram.ts';
-
 /**
  * PostgreSQL, protocol 3.0 and 3.2.
  * @param options.pool reads SQL for all sessions of the process; loadSqlParser() must have resolved

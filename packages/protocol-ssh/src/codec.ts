@@ -4,71 +4,15 @@
  * go here as bytes. Refuses to know what they mean. Strict key exchange (Terrapin) on both sides; no compression.
  * Limits: a packet is at most 35,000 bytes (ssh2, RFC 4253 section 6.1); LIMITS.sshRekeyBytes.
  */
-import { createPrivateKey, createPublicKey, type KeyObject, randomFillSync, sign } from 'node:crypto';
+import { createPrivateKey, randomFillSync, sign } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
-import { certificateType, publicKeyBlob } from '@sallyport/ssh-certificates';
+import { certificateType, type PrivateKey, privateKeyOf } from '@sallyport/ssh-certificates';
 import crypto from 'ssh2/lib/protocol/crypto.js';
 import kex from 'ssh2/lib/protocol/kex.js';
 import keyParser from 'ssh2/lib/protocol/keyParser.js';
 import Protocol, { type SigningKey } from 'ssh2/lib/protocol/Protocol.js';
+import type { Algorithms } from './codec/algorithms.ts';
 import { Outgoing } from './codec/outgoing.ts';
-
-/** Names on the wire; the first that both know is taken, as the client orders them. */
-export interface Algorithms {
-  readonly kex: readonly string[];
-  readonly cipher: readonly string[];
-  readonly mac: readonly string[];
-  readonly hostKey: readonly string[];
-}
-
-export const MODERN: Algorithms = {
-  kex: ['curve25519-sha256', 'curve25519-sha256@libssh.org'],
-  cipher: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com'],
-  mac: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com'],
-  hostKey: [
-    'ssh-ed25519',
-    'ecdsa-sha2-nistp256',
-    'ecdsa-sha2-nistp384',
-    'ecdsa-sha2-nistp521',
-    'rsa-sha2-512',
-    'rsa-sha2-256',
-  ],
-};
-/** What may be chosen besides, by who has old hosts; never SHA-1, CBC, or RC4. */
-export const ALSO_KNOWN: Algorithms = {
-  kex: [
-    'ecdh-sha2-nistp256',
-    'ecdh-sha2-nistp384',
-    'ecdh-sha2-nistp521',
-    'diffie-hellman-group16-sha512',
-    'diffie-hellman-group18-sha512',
-    'diffie-hellman-group14-sha256',
-  ],
-  cipher: ['aes256-ctr', 'aes192-ctr', 'aes128-ctr'],
-  mac: ['hmac-sha2-512', 'hmac-sha2-256'],
-  hostKey: [],
-};
-/**
- * What clients may choose from, by names of any kind; a kind of which none is named stays as it is.
- * @throws GatewayError `config.invalid` for what is not known here, or a kind of key: the agent's own is Ed25519
- */
-export function algorithmsNamed(names: readonly string[]): Algorithms {
-  const left = new Set(names);
-  const of = (kind: keyof Algorithms): readonly string[] => {
-    const known = [...MODERN[kind], ...ALSO_KNOWN[kind]];
-    const chosen = names.filter((name) => known.includes(name));
-    for (const name of chosen) left.delete(name);
-    return chosen.length === 0 ? MODERN[kind] : chosen;
-  };
-  const named = { kex: of('kex'), cipher: of('cipher'), mac: of('mac'), hostKey: MODERN.hostKey };
-  const [unknown] = left;
-  if (unknown === undefined) return named;
-  const list = (['kex', 'cipher', 'mac'] as const).flatMap((kind) => [...MODERN[kind], ...ALSO_KNOWN[kind]]);
-  throw new GatewayError('config.invalid', {
-    setting: 'SALLYPORT_SSH_ALGORITHMS',
-    reason: `${unknown} is none of ${list.join(', ')}`,
-  });
-}
 
 /** Signatures we check (RFC 8308 section 3.1). */
 const SIGNATURE_ALGORITHMS =
@@ -79,15 +23,6 @@ const CERTIFIED_HOST_KEYS = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-n
 export async function loadTransport(): Promise<boolean> {
   await crypto.init;
   return crypto.bindingAvailable;
-}
-
-/** A private key as it signs. */
-export interface PrivateKey {
-  /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, …, `ssh-rsa`. */
-  readonly type: string;
-  readonly key: KeyObject;
-  /** Its public half (RFC 4253 section 6.6). */
-  readonly blob: Buffer;
 }
 
 /**
@@ -104,12 +39,6 @@ export function parsePrivateKey(text: string): PrivateKey {
   } catch (cause) {
     throw new GatewayError('credential.unavailable', { reason: 'not a private key that can be read' }, { cause });
   }
-}
-
-/** @throws ParseError for a kind of key that is not used here */
-export function privateKeyOf(key: KeyObject): PrivateKey {
-  const blob = publicKeyBlob(createPublicKey(key));
-  return { type: blob.toString('latin1', 4, 4 + blob.readUInt32BE(0)), key, blob };
 }
 
 export interface HostKey {

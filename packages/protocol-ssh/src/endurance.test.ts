@@ -5,11 +5,12 @@ import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { LIMITS, Secret } from '@sallyport/core';
+import { privateKeyOf } from '@sallyport/ssh-certificates';
 import { freePort, sshdMissing } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Bench, openBench } from '../test/bench.fixture.ts';
 import { ExecClient } from '../test/exec-client.fixture.ts';
-import { algorithmsNamed, createSshAdapter, privateKeyOf } from './index.ts';
+import { algorithmsNamed, createSshAdapter } from './index.ts';
 
 const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 

@@ -5,7 +5,8 @@ import net from 'node:net';
 import { type Gateway, sshdMissing, TEST_TOKEN } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Bench, openBench } from '../test/bench.fixture.ts';
-import { MODERN, parsePrivateKey, SshTransport } from './codec.ts';
+import { MODERN } from './codec/algorithms.ts';
+import { parsePrivateKey, SshTransport } from './codec.ts';
 import { bool, byte, encode, type Field, MSG, Reader, raw, string, uint32 } from './messages.ts';
 
 /** A client of one's own: the transport is right, what goes through it is the test's. */

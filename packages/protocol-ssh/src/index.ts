@@ -4,14 +4,8 @@ import { LIMITS } from '@sallyport/core';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
 import { type SshOptions, SshSession } from './session.ts';
 
-export {
-  algorithmsNamed,
-  type HostKey,
-  loadTransport,
-  type PrivateKey,
-  parsePrivateKey,
-  privateKeyOf,
-} from './codec.ts';
+export { algorithmsNamed } from './codec/algorithms.ts';
+export { type HostKey, loadTransport, parsePrivateKey } from './codec.ts';
 export type { SshOptions } from './session.ts';
 
 /** SSH 2.0. `loadTransport()` must have resolved. */

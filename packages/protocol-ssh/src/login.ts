@@ -11,6 +11,7 @@ import {
   checkCertificate,
   isCertificateType,
   jwkThumbprint,
+  type PrivateKey,
   parseCertificate,
   publicKeyBlob,
   type SshCertificate,
@@ -18,7 +19,7 @@ import {
   WireReader,
   wireString,
 } from '@sallyport/ssh-certificates';
-import { type PrivateKey, parsePrivateKey } from './codec.ts';
+import { parsePrivateKey } from './codec.ts';
 import {
   type AuthRequest,
   bool,

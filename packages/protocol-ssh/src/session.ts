@@ -13,7 +13,8 @@ import type {
   UpstreamTls,
 } from '@sallyport/protocol-kit';
 import { Channels } from './channels.ts';
-import { type Algorithms, type HostKey, MODERN, SshTransport } from './codec.ts';
+import { type Algorithms, MODERN } from './codec/algorithms.ts';
+import { type HostKey, SshTransport } from './codec.ts';
 import { Forwards } from './forward.ts';
 import { ClientLogin } from './login.ts';
 import { type ChannelOpen, DISCONNECT, MSG } from './messages.ts';

@@ -13,7 +13,8 @@ import {
 } from '@sallyport/protocol-kit';
 import { parsePublicKeyLine } from '@sallyport/ssh-certificates';
 import { type Channel, Channels, type ChannelsOwner } from './channels.ts';
-import { ALSO_KNOWN, type Algorithms, MODERN, SshTransport } from './codec.ts';
+import { ALSO_KNOWN, type Algorithms, MODERN } from './codec/algorithms.ts';
+import { SshTransport } from './codec.ts';
 import { isTrustedHost, UpstreamLogin } from './login.ts';
 import { bool, type ChannelOpen, encode, OPEN_FAILURE, string, uint32 } from './messages.ts';
 

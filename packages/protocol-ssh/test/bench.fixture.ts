@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Secret } from '@sallyport/core';
 import type { Resource, SshTarget } from '@sallyport/model';
+import { privateKeyOf } from '@sallyport/ssh-certificates';
 import {
   type Gateway,
   type GatewayOptions,
@@ -20,7 +21,7 @@ import {
   talk,
   testSshResource,
 } from '@sallyport/testkit';
-import { createSshAdapter, loadTransport, privateKeyOf } from '../src/index.ts';
+import { createSshAdapter, loadTransport } from '../src/index.ts';
 
 export interface Bench {
   readonly server: SshServer;

@@ -1,7 +1,8 @@
 /** A client of one's own, for tests that ask more of one connection than OpenSSH's programs do. */
 import net from 'node:net';
 import { TEST_TOKEN } from '@sallyport/testkit';
-import { MODERN, SshTransport } from '../src/codec.ts';
+import { MODERN } from '../src/codec/algorithms.ts';
+import { SshTransport } from '../src/codec.ts';
 import { bool, byte, encode, MSG, parseChannelRequest, Reader, string, uint32 } from '../src/messages.ts';
 
 /** One connection whose commands run one after another, each in a channel of its own. */

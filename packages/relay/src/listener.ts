@@ -6,13 +6,14 @@ import net from 'node:net';
 import type tls from 'node:tls';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import type { NestedClient, NestedWire, ProtocolAdapter } from '@sallyport/protocol-kit';
-import type { Admission } from './admission.ts';
+import type { Admission, AdmissionTicket } from './admission.ts';
 import { type ClientSource, Connection, type HostParts } from './connection.ts';
 import { NestedSocket } from './nested-socket.ts';
 import type { Turn } from './turn.ts';
 
 export interface ListenOptions {
-  readonly adapter: ProtocolAdapter;
+  /** Or how it is loaded: asked for at the first connection, which waits for it unread. */
+  readonly adapter: ProtocolAdapter | (() => Promise<ProtocolAdapter>);
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
@@ -64,18 +65,17 @@ export function listen(options: ListenOptions): Promise<Listener> {
       },
     };
   };
-  /** @returns false when there is no room or it could not be opened */
-  const open = (source: ClientSource, address: string): boolean => {
-    const admission = options.admission.enter(address);
-    if (admission === undefined) return false;
+  let loaded = typeof options.adapter === 'function' ? undefined : options.adapter;
+  /** @returns false when it could not be opened; its place is free again */
+  const connect = (adapter: ProtocolAdapter, source: ClientSource, admission: AdmissionTicket): boolean => {
     try {
       new Connection(
         source,
         {
-          adapter: options.adapter,
+          adapter,
           turn: options.turn,
           plaintextAllowed: options.plaintext,
-          tlsContext: options.adapter.transport === 'relay' ? options.tlsContext : undefined,
+          tlsContext: adapter.transport === 'relay' ? options.tlsContext : undefined,
           innerTlsContext: options.innerTlsContext,
           admission,
           log: options.log,
@@ -100,10 +100,33 @@ export function listen(options: ListenOptions): Promise<Listener> {
         return nested;
       },
     };
-    return open(source, address.slice(0, address.lastIndexOf(':'))) ? nested : undefined;
+    const admission = options.admission.enter(address.slice(0, address.lastIndexOf(':')));
+    return admission !== undefined && connect(loaded!, source, admission) ? nested : undefined;
+  };
+  const waiting = new Set<net.Socket>();
+  const whenLoaded = async (socket: net.Socket, admission: AdmissionTicket): Promise<boolean> => {
+    // A reset meanwhile only destroys it: its own owner is not there yet.
+    const ignore = (): void => undefined;
+    socket.on('error', ignore);
+    waiting.add(socket);
+    try {
+      loaded ??= typeof options.adapter === 'function' ? await options.adapter() : options.adapter;
+    } catch (error) {
+      options.log.error('a protocol could not be loaded', { error });
+    }
+    waiting.delete(socket);
+    if (loaded === undefined || socket.destroyed) {
+      admission.leave();
+      return false;
+    }
+    socket.off('error', ignore);
+    return connect(loaded, { kind: 'socket', socket }, admission);
   };
   const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
-    if (!open({ kind: 'socket', socket }, socket.remoteAddress ?? '')) socket.destroy();
+    const admission = options.admission.enter(socket.remoteAddress ?? '');
+    if (admission === undefined) socket.destroy();
+    else if (loaded === undefined) void whenLoaded(socket, admission).then((opened) => opened || socket.destroy());
+    else if (!connect(loaded, { kind: 'socket', socket }, admission)) socket.destroy();
   });
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
@@ -118,6 +141,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
         host,
         port: bound,
         endAll: (code) => {
+          for (const socket of waiting) socket.destroy();
           for (const connection of connections) connection.end(code);
         },
         close: () => new Promise((done) => server.close(() => done())),

@@ -129,12 +129,15 @@ async function start(
     tlsOn?: boolean;
     plaintext?: boolean;
     upstreamTls?: boolean;
+    load?: (adapter: ProtocolAdapter) => Promise<ProtocolAdapter>;
   } = {},
 ): Promise<{ listener: Listener; seen: Seen }> {
   const seen: Seen = { ends: [], closed: [], connections: [], secured: 0 };
   const turn = new Turn(options.records ?? quiet);
+  const { load } = options;
+  const adapter = passing(to, seen, options);
   const listener = await listen({
-    adapter: passing(to, seen, options),
+    adapter: load === undefined ? adapter : () => load(adapter),
     host: '127.0.0.1',
     port: 0,
     plaintext: options.plaintext ?? !options.tlsOn,
@@ -448,6 +451,52 @@ test('what one connection does wrong is its own: a broken session ends alone', a
   good.write('2');
   expect((await firstData(good)).toString()).toBe('2');
   expect(seen.closed).toEqual(['internal']);
+});
+
+test('a protocol is loaded with its first connections, and what they sent meanwhile is read when it is there', async () => {
+  const loading = Promise.withResolvers<void>();
+  let asked = 0;
+  const load = async (adapter: ProtocolAdapter): Promise<ProtocolAdapter> => {
+    asked++;
+    await loading.promise;
+    return adapter;
+  };
+  const admission = new Admission();
+  const { listener, seen } = await start(resource(await server(echo)), { load, admission });
+  expect(asked).toBe(0);
+  const first = dial(listener.port);
+  first.write('1');
+  const second = dial(listener.port);
+  second.write('2');
+  await until(() => admission.halfOpen === 2);
+  expect(seen.connections).toEqual([]);
+  loading.resolve();
+  expect((await firstData(first)).toString()).toBe('1');
+  expect((await firstData(second)).toString()).toBe('2');
+  const asks = asked;
+  const third = dial(listener.port);
+  third.write('3');
+  expect((await firstData(third)).toString()).toBe('3');
+  expect(asked).toBe(asks);
+});
+
+test('connections of a protocol that cannot be loaded, or whose agent stops meanwhile, are closed and give their places back', async () => {
+  const admission = new Admission();
+  const failing = await start(resource(await server(echo)), {
+    load: () => Promise.reject(new Error('gone')),
+    admission,
+  });
+  await closed(dial(failing.listener.port));
+  await until(() => admission.all === 0);
+  const loading = Promise.withResolvers<ProtocolAdapter>();
+  const stopping = await start(resource(await server(echo)), { load: () => loading.promise, admission });
+  const waiting = dial(stopping.listener.port);
+  await until(() => admission.all === 1);
+  stopping.listener.endAll('agent.stopping');
+  await closed(waiting);
+  loading.reject(new Error('gone'));
+  await until(() => admission.all === 0);
+  expect([...failing.seen.connections, ...stopping.seen.connections]).toEqual([]);
 });
 
 test('plaintext off the loopback is refused', () => {

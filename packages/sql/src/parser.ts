@@ -3,18 +3,18 @@
  * Refuses to know what a tree means; extract.ts reads it. It is the grammar of 18: majors.ts says where older servers read otherwise.
  * Traps: a NUL would cut the text, so it never gets here; WASM memory never shrinks, so large texts go to the worker.
  */
-import { loadModule, parseSync, scanSync } from 'libpg-query';
 import type { Fields } from './ast.ts';
 
 /** In the key of every cache of facts: facts of one version say nothing about another's. */
 export const PARSER_VERSION = 'libpg-query 18.1.5 facts 2';
 
-let loaded = false;
+let library: typeof import('./grammar.ts') | undefined;
 
 /** Loads the grammar, about 10 ms once; to be awaited before the first call of anything in this package. */
 export async function loadSqlParser(): Promise<void> {
-  await loadModule();
-  loaded = true;
+  const found = await import('./grammar.ts');
+  await found.loadModule();
+  library = found;
 }
 
 /** One statement of a text. `start` and `length` are UTF-8 byte offsets; length 0 means up to the end. */
@@ -26,10 +26,10 @@ export interface RawStatement {
 
 /** @throws SqlError on a syntax error, RangeError on a tree too deep for JSON */
 export function parseStatements(text: string): readonly RawStatement[] {
-  if (!loaded) throw new Error('loadSqlParser() was not awaited');
+  if (library === undefined) throw new Error('loadSqlParser() was not awaited');
   // An empty text is an error to the library and no statement to the server.
   if (text === '') return [];
-  const result = parseSync(text) as { stmts?: { stmt?: unknown; stmt_location?: number; stmt_len?: number }[] };
+  const result = library.parseSync(text) as { stmts?: { stmt?: unknown; stmt_location?: number; stmt_len?: number }[] };
   return (result.stmts ?? []).map((entry) => ({
     node: (entry.stmt ?? {}) as Fields,
     start: entry.stmt_location ?? 0,
@@ -52,6 +52,7 @@ const kindOf = (name: string, text: string): Word['kind'] => {
 
 /** Comments left out. Only for texts that parse. */
 export const scanWords = (text: string): readonly Word[] =>
-  scanSync(text)
+  library!
+    .scanSync(text)
     .tokens.filter((token) => !token.tokenName.endsWith('_COMMENT'))
     .map((token) => ({ kind: kindOf(token.tokenName, token.text), text: token.text }));

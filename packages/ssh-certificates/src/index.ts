@@ -13,7 +13,7 @@ export {
   parseCertificate,
   type SshCertificate,
 } from './certificate.ts';
-export { opensshPrivateKey } from './private-key.ts';
+export { opensshPrivateKey, type PrivateKey, privateKeyOf } from './private-key.ts';
 export {
   fingerprint,
   jwkThumbprint,

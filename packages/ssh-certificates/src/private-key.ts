@@ -1,11 +1,26 @@
 /**
- * An Ed25519 private key as OpenSSH keeps it in a file (OpenSSH PROTOCOL.key), without a passphrase: its older versions read no
- * other form of that kind. Refuses to read one.
+ * Private keys: as they sign, and an Ed25519 one as OpenSSH keeps it in a file (OpenSSH PROTOCOL.key), without a passphrase: its
+ * older versions read no other form of that kind. Refuses to read such a file.
  */
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { ParseError } from '@sallyport/core';
 import { publicKeyBlob } from './public-key.ts';
 import { wireString, wireUint32 } from './wire.ts';
+
+/** A private key as it signs. */
+export interface PrivateKey {
+  /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, …, `ssh-rsa`. */
+  readonly type: string;
+  readonly key: KeyObject;
+  /** Its public half (RFC 4253 section 6.6). */
+  readonly blob: Buffer;
+}
+
+/** @throws ParseError for a kind of key that is not used here */
+export function privateKeyOf(key: KeyObject): PrivateKey {
+  const blob = publicKeyBlob(createPublicKey(key));
+  return { type: blob.toString('latin1', 4, 4 + blob.readUInt32BE(0)), key, blob };
+}
 
 const MAGIC = Buffer.from('openssh-key-v1\0');
 const BLOCK = 8;

@@ -8,7 +8,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GatewayError, type Logger } from '@sallyport/core';
 import type { CredentialSource, Resource } from '@sallyport/model';
-import { type Errand, ServerRefusal, scramVerifier } from '@sallyport/protocol-postgres';
+import { type Errand, ServerRefusal } from '@sallyport/protocol-postgres/errand';
+import { scramVerifier } from '@sallyport/protocol-postgres/scram';
 
 /** How an account's connection is opened by who may make accounts. */
 export type OpenAdmin = (resource: Resource, database?: string) => Promise<Errand>;

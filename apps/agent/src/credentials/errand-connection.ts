@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
 import type { UpstreamCredential } from '@sallyport/protocol-kit';
-import { Errand } from '@sallyport/protocol-postgres';
+import { Errand } from '@sallyport/protocol-postgres/errand';
 import { ByteSocket, type ByteSocketOwner, upstreamAddress, upstreamTlsOptions } from '@sallyport/relay';
 
 const ALPN = ['postgresql'];

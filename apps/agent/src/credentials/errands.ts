@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { GatewayError, type Logger } from '@sallyport/core';
 import type { CredentialErrand, CredentialReport, CredentialSource, Resource } from '@sallyport/model';
-import { scramVerifier } from '@sallyport/protocol-postgres';
+import { scramVerifier } from '@sallyport/protocol-postgres/scram';
 import { isRefused, openErrand } from './errand-connection.ts';
 import { type HttpCredentials, httpTargetOf } from './http-credentials.ts';
 import { probe } from './http-probe.ts';

@@ -7,8 +7,8 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import path from 'node:path';
 import type { AgentMessage } from '@sallyport/contract';
 import type { Logger } from '@sallyport/core';
-import { type HostKey, privateKeyOf } from '@sallyport/protocol-ssh';
-import { parseCertificate } from '@sallyport/ssh-certificates';
+import type { HostKey } from '@sallyport/protocol-ssh';
+import { parseCertificate, privateKeyOf } from '@sallyport/ssh-certificates';
 import { readIfThere, writeWhole } from '../files.ts';
 
 /** A certificate is renewed when less than this part of its life is left. */

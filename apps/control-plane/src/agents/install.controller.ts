@@ -15,7 +15,7 @@ import { Answers } from '../http/schema.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../../..');
 const PACKAGE_DIR = path.join(ROOT, 'apps/agent/dist');
-const FILE = /^[\w.-]+\.(mjs|js|wasm|json|map)$/;
+const FILE = /^[\w.-]+\.(mjs|js|wasm|node|json|map)$/;
 
 const PackageFiles = z
   .object({ files: z.array(z.object({ name: z.string(), sha256: z.string(), size: z.number() })) })
