@@ -60,6 +60,9 @@ test.each([
   [[], { SALLYPORT_OIDC_ISSUER: 'https://idp' }, 'SALLYPORT_OIDC_CLIENT_ID'],
   [[], { SALLYPORT_LOG_LEVEL: 'loud' }, 'SALLYPORT_LOG_LEVEL'],
   [[], { SALLYPORT_PUBLIC_LINK: 'a:1,b' }, 'SALLYPORT_PUBLIC_LINK'],
+  [[], { SALLYPORT_PROJECT_NETWORKS: '10.0.0.0/8,10.1.0.0' }, 'SALLYPORT_PROJECT_NETWORKS'],
+  [[], { SALLYPORT_PROJECT_NETWORKS: '10.0.0.0/33' }, 'SALLYPORT_PROJECT_NETWORKS'],
+  [[], { SALLYPORT_PROJECT_NETWORKS: 'intranet/8' }, 'SALLYPORT_PROJECT_NETWORKS'],
   [['--nonsense', 'x'], {}, '--nonsense'],
   [['--http'], {}, '--http'],
 ] as const)('%j with %j is refused and %s named', (argv, env, name) => {

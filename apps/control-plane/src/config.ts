@@ -3,6 +3,7 @@
  * Refuses to know what a value is used for. Flag `--data-dir X` is SALLYPORT_DATA_DIR=X, `--database-url X` DATABASE_URL=X.
  */
 import { readFileSync } from 'node:fs';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import path from 'node:path';
 import { GatewayError, isDnsLabel, type LogLevel, requireKnownSettings, Secret } from '@sallyport/core';
 import { parseKeks } from './keys/kek-sources.ts';
@@ -70,6 +71,8 @@ export class Config {
   readonly oidc!: readonly OidcProviderConfig[];
   /** Keys of trusted issuers may be fetched from this host, over plain HTTP too: for tests and trials. */
   readonly issuerLoopback!: boolean;
+  /** Private networks that webhooks of projects other than `default` may lead to. */
+  readonly projectNetworks!: BlockList;
   /** Undefined = no e-mail. */
   readonly smtp!: SmtpConfig | undefined;
   /** Domain under which SNI names a resource; '' = none. */
@@ -113,6 +116,7 @@ const KNOWN = [
   'OIDC_CLIENT_SECRET',
   'OIDC_GROUPS_CLAIM',
   'ISSUER_LOOPBACK',
+  'PROJECT_NETWORKS',
   'SMTP_URL',
   'SMTP_FROM',
   'DOMAIN',
@@ -196,6 +200,20 @@ function parseOidc(get: (name: string) => string | undefined): OidcProviderConfi
       groupsClaim: get('OIDC_GROUPS_CLAIM') ?? 'groups',
     },
   ];
+}
+
+/** `10.20.0.0/16`, `fd12:3456::/32`, several by comma. */
+function parseNetworks(name: string, text: string): BlockList {
+  const networks = new BlockList();
+  for (const item of text.split(',').map((part) => part.trim())) {
+    if (item === '') continue;
+    const [net = '', prefix = '', ...rest] = item.split('/');
+    const bits = isIPv4(net) ? 32 : isIPv6(net) ? 128 : 0;
+    if (bits === 0 || rest.length > 0 || !/^\d{1,3}$/.test(prefix) || Number(prefix) > bits)
+      return refuse(name, `networks by comma are expected, as 10.20.0.0/16, not "${item}"`);
+    networks.addSubnet(net, Number(prefix), bits === 32 ? 'ipv4' : 'ipv6');
+  }
+  return networks;
 }
 
 const MAIL_ADDRESS = /^[^\s<>,;:"@]{1,64}@[A-Za-z0-9.-]{1,190}$/;
@@ -300,6 +318,7 @@ export function parseConfig(argv: readonly string[], environment: Env): Config {
     demoIdpListen: address('DEMO_IDP_LISTEN', '127.0.0.1:0'),
     oidc: parseOidc(get),
     issuerLoopback: parseSwitch('SALLYPORT_ISSUER_LOOPBACK', get('ISSUER_LOOPBACK')),
+    projectNetworks: parseNetworks('SALLYPORT_PROJECT_NETWORKS', get('PROJECT_NETWORKS') ?? ''),
     smtp: parseSmtp(get),
     domain: get('DOMAIN') ?? '',
     interception: parseSwitch('SALLYPORT_INTERCEPTION', get('INTERCEPTION')),

@@ -210,6 +210,10 @@ export const CODES = {
   'upstream.protocol': { http: 502, text: 'The resource answered in a way this gateway does not accept.' },
   'upstream.version': { http: 502, text: 'This gateway does not read SQL as the version of this resource does.' },
   'credential.unavailable': { http: 503, text: 'The credential of this resource is not available to the agent.' },
+  'credential.agent_away': {
+    http: 503,
+    text: 'An agent that guards a resource of this credential is away, and would not learn of its next value.',
+  },
   'agent.away': { http: 503, text: 'No agent that guards this resource is connected.' },
   // bundle and link
   'bundle.signature': { http: 422, text: 'The bundle is not signed by a trusted key.' },

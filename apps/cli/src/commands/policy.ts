@@ -49,7 +49,7 @@ async function list(context: Context): Promise<void> {
     [
       { title: 'name', show: (item) => item.name },
       { title: 'revision', show: (item) => item.revision },
-      { title: 'rules', show: (item) => [...item.source.matchAll(/^\s*- name:/gm)].length },
+      { title: 'rules', show: (item) => item.rules },
     ],
     'No policies.',
   );

@@ -13,6 +13,8 @@ const HINTS: Readonly<Record<string, string>> = {
   'auth.throttled': 'Wait a minute.',
   'grant.missing': '`sallyport resources ls` shows what you may reach; an administrator can grant more.',
   'grant.exceeded': '`sallyport resources show` tells what your grants allow there.',
+  'credential.agent_away':
+    '`sallyport agents ls` shows which. Start it again, or `sallyport agents revoke <name>` one that will not come back.',
   'approval.not_yours':
     'Only members of the groups that the request names may answer, never who asked. `sallyport approvals ls` shows what you may answer.',
   'approval.answered': '`sallyport approvals show` tells who answered and how.',

@@ -66,13 +66,13 @@ export class Errands {
     return await Promise.all(errands.map(({ resource, id }) => this.#answerOf(id, resource)));
   }
 
-  /** Starts a rotation and waits for it. @throws GatewayError `request.conflict`, `agent.away` */
+  /** Starts a rotation and waits for it. @throws GatewayError as startRotation does */
   async rotate(actor: Actor, credential: CredentialRow): Promise<ErrandResult> {
     const { errand, resource } = await this.startRotation(actor, credential);
     return await this.#answerOf(errand.id, resource);
   }
 
-  /** @throws GatewayError `request.conflict` when this one cannot be rotated, `agent.away` */
+  /** @throws GatewayError `request.conflict` when this one cannot be rotated, `agent.away` without an agent, `credential.agent_away` */
   async startRotation(
     actor: Actor,
     credential: CredentialRow,
@@ -88,8 +88,9 @@ export class Errands {
       const known = await this.#guards(each, KNOWN_MS);
       const away = known.find((agent) => this.#silentMs(agent) > HEARD_MS);
       // One that does not hear of the next value could sign nobody in.
-      if (known.length === 0 || away !== undefined)
-        throw new GatewayError('agent.away', { resource: each.name, agent: away?.name ?? '' });
+      if (known.length === 0) throw new GatewayError('agent.away', { resource: each.name });
+      if (away !== undefined)
+        throw new GatewayError('credential.agent_away', { resource: each.name, agent: away.name });
       guards.push(...known);
     }
     return await this.database.transaction(async (tx) => {

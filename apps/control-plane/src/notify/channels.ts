@@ -8,11 +8,12 @@ import { postGuarded } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { hmacUnder } from '../keys/sealed-hmac.ts';
 import { SystemClock } from '../time.ts';
-import { addressOf, mayLoopBack } from './credentials/webhook-address.ts';
+import { addressOf } from './credentials/webhook-address.ts';
 import { formatFor } from './formats.ts';
 import { Mailer } from './mailer.ts';
 import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from './signature.ts';
 import { SlackApp } from './slack-app.ts';
+import { WebhookReach } from './webhook-reach.ts';
 
 /** Shorter than the outbox's lease. */
 export const SEND_TIMEOUT_MS = 10_000;
@@ -24,6 +25,7 @@ export class Channels {
     private readonly mailer: Mailer,
     private readonly slackApp: SlackApp,
     private readonly clock: SystemClock,
+    private readonly reach: WebhookReach,
   ) {}
 
   /** @returns why it was not taken, or undefined */
@@ -49,7 +51,7 @@ export class Channels {
     const timestamp = Math.floor(this.clock.nowMs() / 1000);
     const signature = hmacUnder(this.envelope, webhook.sealed, `webhook/${webhook.id}`, signedText(timestamp, body));
     const { status } = await postGuarded(addressOf(this.envelope, webhook), body, {
-      loopback: mayLoopBack(webhook),
+      ...this.reach.of(webhook),
       timeoutMs: SEND_TIMEOUT_MS,
       headers: {
         'content-type': 'application/json',

@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { formatFor } from './formats.ts';
+import { OUTBOX_EVENTS } from './outbox.ts';
 import { isWebhookSigned, signWebhook } from './signature.ts';
 
 const message = (event: string, body: object) => ({ id: '7', event, createdAt: new Date(0), body });
@@ -77,4 +80,9 @@ test('the generic format carries the message whole, with its delivery id', () =>
     createdAt: '1970-01-01T00:00:00.000Z',
     data: { size: 3 },
   });
+});
+
+test('every event that a webhook can subscribe to is in the table of those who receive them', () => {
+  const page = readFileSync(path.join(import.meta.dirname, '../../../../docs/how-to/receive-webhooks.md'), 'utf8');
+  for (const event of OUTBOX_EVENTS) expect(page).toContain(`\n| \`${event}\` |`);
 });

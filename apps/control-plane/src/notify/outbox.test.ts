@@ -12,7 +12,7 @@ let receiver: Server;
 
 /** `/hangs` is never answered; `/elsewhere` sends on to where nothing of ours may go. */
 beforeAll(async () => {
-  plane = await startTestControlPlane();
+  plane = await startTestControlPlane({ SALLYPORT_PROJECT_NETWORKS: '10.20.0.0/16' });
   receiver = createServer((request, response) => {
     came.push(request.url ?? '');
     if (request.url === '/hangs') return;
@@ -128,4 +128,26 @@ test('this host is the matter of the installation’s owners: an admin of a proj
     ).body.items[0]?.error ?? null;
   await expect.poll(error, { timeout: 10_000 }).toContain('not asked');
   expect(came).not.toContain('/blue');
+});
+
+test('a webhook of another project leads to the private networks that the operator named, and to no others', async () => {
+  const red = await addProject(plane, 'red');
+  const add = (name: string, host: string, token?: string) =>
+    plane.call('POST', '/v1/webhooks', { name, url: `https://${host}:1/x`, events: ['test'] }, token);
+  expect((await add('named', '10.20.0.5', red.token)).status).toBe(201);
+  expect((await add('unnamed', '10.21.0.5', red.token)).body).toMatchObject({ errors: [{ field: 'url' }] });
+  // A name says nothing until it is looked up, and an address may have been kept from before the operator said which.
+  const { body } = await plane.call<{ id: string }>(
+    'POST',
+    '/v1/webhooks',
+    { name: 'moved', url: 'https://hooks.example/x', events: ['test'] },
+    red.token,
+  );
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  await client.webhook.update({ where: { id: body.id }, data: { shownUrl: 'https://10.21.0.5:1/x', sealedUrl: null } });
+  await plane.call('POST', '/v1/webhooks/moved/test', undefined, red.token);
+  const error = async () => (await client.outboxMessage.findFirst({ where: { webhookId: body.id } }))?.error ?? '';
+  await expect.poll(error, { timeout: 10_000 }).toContain('not asked');
+  // The installation's own project leads to any.
+  expect((await add('ours', '10.21.0.5')).status).toBe(201);
 });

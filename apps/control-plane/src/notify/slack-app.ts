@@ -10,8 +10,9 @@ import type { OutboxMessage, Prisma, Webhook } from '../generated/prisma/client.
 import { postGuarded } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { slackAuthorization } from './credentials/slack-secrets.ts';
-import { addressOf, mayLoopBack } from './credentials/webhook-address.ts';
+import { addressOf } from './credentials/webhook-address.ts';
 import { slackOf } from './slack.ts';
+import { WebhookReach } from './webhook-reach.ts';
 
 const SEND_TIMEOUT_MS = 10_000;
 export const SLACK_API = 'https://slack.com/api';
@@ -43,6 +44,7 @@ export class SlackApp {
   constructor(
     private readonly database: Database,
     private readonly envelope: Envelope,
+    private readonly reach: WebhookReach,
   ) {}
 
   /** @returns why it was not taken, or undefined */
@@ -133,7 +135,7 @@ export class SlackApp {
   async #call(webhook: Webhook, method: string, body: object): Promise<z.infer<typeof Answer>> {
     const sent = JSON.stringify({ ...body, unfurl_links: false, unfurl_media: false });
     const { status, text } = await postGuarded(`${addressOf(this.envelope, webhook)}/${method}`, sent, {
-      loopback: mayLoopBack(webhook),
+      ...this.reach.of(webhook),
       timeoutMs: SEND_TIMEOUT_MS,
       headers: {
         'content-type': 'application/json; charset=utf-8',

@@ -1,6 +1,6 @@
 /**
  * Webhooks: where approvals, alarms and tree heads are told to. The HMAC secret is made by us or given, sealed at once and
- * never shown again. Refuses URLs that carry credentials, and the installation's own host (plain http to it too) to all but its owners.
+ * never shown again. Refuses URLs that carry credentials, and addresses where those who give them may not lead (webhook-reach.ts).
  */
 import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
@@ -19,19 +19,17 @@ import { sealAddress, shownAddress } from './credentials/webhook-address.ts';
 import { Mailer } from './mailer.ts';
 import { Outbox } from './outbox.ts';
 import { SLACK_API } from './slack-app.ts';
+import { type Reach, WebhookReach } from './webhook-reach.ts';
 import { type CreateWebhook, FIELDS_OF, type UpdateWebhook, type WebhookView } from './webhooks.dto.ts';
 import { WebhooksRepository } from './webhooks.repository.ts';
 
 const DELIVERIES_SHOWN = 20;
 
-function requireUrl(text: string, loopback: boolean): string {
-  const why = whyNotFetched(text, loopback);
+function requireUrl(text: string, { loopback, networks }: Reach): string {
+  const why = whyNotFetched(text, loopback, networks);
   if (why !== undefined) throw new InvalidRequest([{ field: 'url', message: why }]);
   return text;
 }
-
-/** What stands on this host is no matter of a project's admin. */
-const loopsBack = (caller: Caller): boolean => caller.permissions.has('webhook:loopback');
 
 interface WebhookConfig {
   readonly to?: readonly string[];
@@ -62,6 +60,7 @@ export class WebhooksService implements OnApplicationBootstrap {
     private readonly envelope: Envelope,
     private readonly clock: SystemClock,
     private readonly mailer: Mailer,
+    private readonly reach: WebhookReach,
   ) {}
 
   /** URLs that a version before this kept in clear. */
@@ -82,12 +81,12 @@ export class WebhooksService implements OnApplicationBootstrap {
   /** @returns the webhook with its secret, shown this once */
   async create(caller: Caller, input: CreateWebhook): Promise<WebhookView & { secret?: string }> {
     const id = this.clock.id();
+    const reach = this.reach.given(caller);
     const isSigned = FIELDS_OF[input.format].secret !== undefined;
     const secret = input.secret ?? `whs_${randomBytes(32).toString('base64url')}`;
     if (input.format === 'email' && !this.mailer.isConfigured)
       throw new InvalidRequest([{ field: 'format', message: 'no mail server is configured: set SALLYPORT_SMTP_URL' }]);
-    const url =
-      input.format === 'email' ? '' : requireUrl(input.url ?? SLACK_API, loopsBack(caller)).replace(/\/+$/, '');
+    const url = input.format === 'email' ? '' : requireUrl(input.url ?? SLACK_API, reach).replace(/\/+$/, '');
     const sealed =
       input.botToken !== undefined && input.signingSecret !== undefined
         ? sealSlackSecrets(this.envelope, id, { botToken: input.botToken, signingSecret: input.signingSecret })
@@ -99,7 +98,7 @@ export class WebhooksService implements OnApplicationBootstrap {
         name: input.name,
         ...(isSigned ? this.#address(id, url) : { shownUrl: url }),
         format: input.format,
-        config: { ...configOf(input), ...(loopsBack(caller) ? { loopback: true } : {}) },
+        config: { ...configOf(input), ...(reach.loopback ? { loopback: true } : {}) },
         events: [...new Set(input.events)],
         sealed,
       });
@@ -118,14 +117,15 @@ export class WebhooksService implements OnApplicationBootstrap {
     const known = await this.#require(caller, nameOrId);
     requireFields(known, input);
     // Whoever gives the address answers for where it leads.
-    const moved = input.url === undefined ? {} : { loopback: loopsBack(caller) };
+    const reach = this.reach.given(caller);
+    const moved = input.url === undefined ? {} : { loopback: reach.loopback };
     const config = { ...(known.config as object), ...configOf(input), ...moved };
     const sealed = this.#sealed(known, input);
     return await this.database.transaction(async (tx) => {
       const row = await this.repository.update(tx, known.id, {
         config,
         ...(sealed === undefined ? {} : { sealed }),
-        ...(input.url === undefined ? {} : this.#moved(known, requireUrl(input.url, loopsBack(caller)))),
+        ...(input.url === undefined ? {} : this.#moved(known, requireUrl(input.url, reach))),
         ...(input.format === undefined ? {} : { format: input.format }),
         ...(input.events === undefined ? {} : { events: [...new Set(input.events)] }),
         ...(input.disabled === undefined ? {} : { disabledAt: input.disabled ? this.clock.now() : null }),

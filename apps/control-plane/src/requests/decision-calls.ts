@@ -20,8 +20,9 @@ import { postGuarded } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { hmacUnder, isHmacUnder } from '../keys/sealed-hmac.ts';
 import { hideDetected } from '../masking/detected.ts';
-import { addressOf, mayLoopBack } from '../notify/credentials/webhook-address.ts';
+import { addressOf } from '../notify/credentials/webhook-address.ts';
 import { SIGNATURE_HEADER, signedText, TIMESTAMP_HEADER } from '../notify/signature.ts';
+import { WebhookReach } from '../notify/webhook-reach.ts';
 import { SystemClock } from '../time.ts';
 import { AccessOutcomes, narrowed } from './access-outcomes.ts';
 import { documentOf } from './access-policies.service.ts';
@@ -56,6 +57,7 @@ export class DecisionCalls implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly outcomes: AccessOutcomes,
     private readonly envelope: Envelope,
     private readonly clock: SystemClock,
+    private readonly reach: WebhookReach,
     private readonly log: Log,
     metrics: Metrics,
   ) {
@@ -178,7 +180,7 @@ export class DecisionCalls implements OnApplicationBootstrap, OnModuleDestroy {
     });
     const timestamp = Math.floor(this.clock.nowMs() / 1000);
     const { status, headers, text } = await postGuarded(addressOf(this.envelope, webhook), body, {
-      loopback: mayLoopBack(webhook),
+      ...this.reach.of(webhook),
       timeoutMs,
       answerBytesMax: ANSWER_BYTES_MAX,
       headers: {

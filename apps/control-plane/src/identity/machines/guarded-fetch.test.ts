@@ -1,6 +1,6 @@
 /** What a fetch of an issuer's keys may not be talked into. */
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, BlockList } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DOCUMENT_BYTES_MAX, fetchJson, isAllowedAddress, whyNotFetched } from './guarded-fetch.ts';
 
@@ -54,6 +54,18 @@ test('private networks are asked, since clusters live there, and loopback only b
     expect(isAllowedAddress(address, false), address).toBe(true);
   expect(isAllowedAddress('127.0.0.1', true)).toBe(true);
   expect(isAllowedAddress('169.254.169.254', true)).toBe(false);
+});
+
+test('where networks are named, no other private address is asked, however it is written', () => {
+  const networks = new BlockList();
+  networks.addSubnet('10.20.0.0', 16, 'ipv4');
+  networks.addSubnet('fd12:3456::', 32, 'ipv6');
+  for (const address of ['10.20.3.4', '::ffff:10.20.3.4', 'fd12:3456::9', '8.8.8.8', '2a00::1'])
+    expect(isAllowedAddress(address, false, networks), address).toBe(true);
+  for (const address of ['10.21.0.1', '192.168.1.1', '::ffff:10.21.0.1', '64:ff9b::10.21.0.1', 'fd13::1', '127.0.0.1'])
+    expect(isAllowedAddress(address, false, networks), address).toBe(false);
+  expect(whyNotFetched('https://10.21.0.1/x', true, networks)).toBeDefined();
+  expect(whyNotFetched('https://10.20.0.1/x', false, networks)).toBeUndefined();
 });
 
 test.each([

@@ -1,12 +1,13 @@
 /**
  * Asks an address that an administrator, and not a stranger, wrote, for a small document or with a message: https alone, no
  * redirects, bounded in size and time, and never this host or its cloud's metadata service, whatever a name resolves to.
- * Loopback (and plain HTTP to it) is a setting of its own. Private networks are allowed: clusters live there.
+ * Loopback (and plain HTTP to it) is a setting of its own. Private networks are allowed, since clusters live there, unless the
+ * caller says which.
  */
 import { lookup } from 'node:dns';
 import http from 'node:http';
 import https from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
+import { type BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
 import { addressKind, GatewayError } from '@sallyport/core';
 
 export const DOCUMENT_BYTES_MAX = 512 * 1024;
@@ -18,16 +19,28 @@ export interface FetchOptions {
   readonly loopback: boolean;
 }
 
-/** May this address be asked? */
-export function isAllowedAddress(address: string, loopback: boolean): boolean {
+/** May this address be asked? @param networks the private ones that may; undefined = all */
+export function isAllowedAddress(address: string, loopback: boolean, networks?: BlockList): boolean {
   const kind = addressKind(address);
-  return kind === 'loopback' ? loopback : kind !== 'nowhere' && kind !== 'metadata';
+  switch (kind) {
+    case 'loopback':
+      return loopback;
+    case 'private':
+      return networks === undefined || networks.check(address.replace(/%.*$/, ''), isIPv6(address) ? 'ipv6' : 'ipv4');
+    case 'public':
+      return true;
+    case 'nowhere':
+    case 'metadata':
+      return false;
+    default:
+      return kind satisfies never;
+  }
 }
 
 const isLoopbackHost = (host: string): boolean => host === 'localhost' || addressKind(host) === 'loopback';
 
 /** @returns why this address may not be fetched, or undefined */
-export function whyNotFetched(text: string, loopback: boolean): string | undefined {
+export function whyNotFetched(text: string, loopback: boolean, networks?: BlockList): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) return 'a URL is expected';
   if (url.username !== '' || url.password !== '' || url.hash !== '')
@@ -35,17 +48,18 @@ export function whyNotFetched(text: string, loopback: boolean): string | undefin
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (url.protocol === 'http:') return loopback && isLoopbackHost(host) ? undefined : 'https is expected';
   if (url.protocol !== 'https:') return 'https is expected';
-  if (isIP(host) !== 0 && !isAllowedAddress(host, loopback)) return 'this address is not asked';
+  if (isIP(host) !== 0 && !isAllowedAddress(host, loopback, networks)) return 'this address is not asked';
   return undefined;
 }
 
 /** The names' addresses are checked where they are used, so that a second answer of DNS changes nothing. */
 const guardedLookup =
-  (loopback: boolean): LookupFunction =>
+  (loopback: boolean, networks: BlockList | undefined): LookupFunction =>
   (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, []);
-      const bad = addresses.length === 0 || addresses.some(({ address }) => !isAllowedAddress(address, loopback));
+      const bad =
+        addresses.length === 0 || addresses.some(({ address }) => !isAllowedAddress(address, loopback, networks));
       if (bad) return callback(new Error('the name leads to an address that is not asked'), []);
       if (options.all === true) return callback(null, addresses);
       return callback(null, addresses[0]!.address, addresses[0]!.family);
@@ -67,6 +81,8 @@ export async function fetchJson(address: string, options: FetchOptions): Promise
 export interface PostOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly loopback: boolean;
+  /** The private networks that may be asked; absent = all. */
+  readonly networks?: BlockList;
   readonly timeoutMs: number;
   /** A longer answer is an error. */
   readonly answerBytesMax?: number;
@@ -81,7 +97,7 @@ export interface Posted {
 
 /** @returns what was answered, a redirect too, which is not followed @throws Error for an address that is not asked, and as sockets do */
 export async function postGuarded(address: string, body: string, options: PostOptions): Promise<Posted> {
-  const refusal = whyNotFetched(address, options.loopback);
+  const refusal = whyNotFetched(address, options.loopback, options.networks);
   if (refusal !== undefined) throw new Error(refusal);
   return await exchange(new URL(address), { ...options, method: 'POST', ca: undefined }, body);
 }
@@ -104,7 +120,7 @@ function exchange(
       method: options.method,
       agent: false,
       headers: body === '' ? options.headers : { ...options.headers, 'content-length': Buffer.byteLength(body) },
-      lookup: guardedLookup(options.loopback),
+      lookup: guardedLookup(options.loopback, options.networks),
       signal: AbortSignal.timeout(options.timeoutMs),
       ...(options.ca === undefined ? {} : { ca: options.ca }),
     });
