@@ -15,7 +15,7 @@ import { COMPANY, type Content, SMALL, writeContent } from './control-plane-cont
 import { measureExchange } from './control-plane-exchange.ts';
 import { measureIngest } from './control-plane-ingest.ts';
 import { openLinks } from './control-plane-links.ts';
-import type { ControlPlaneReport } from './control-plane-report.ts';
+import type { ControlPlanePart, ControlPlaneReport } from './control-plane-report.ts';
 import { KINDS, measureRevoke, prepare, type RevokeTimes } from './control-plane-revoke.ts';
 import { measureSaml } from './control-plane-saml.ts';
 
@@ -107,63 +107,71 @@ async function revocations(ground: Ground, plan: Plan): Promise<{ times: readonl
   return { times, bytes };
 }
 
+/** @param parts what to measure; the others are left out */
 export async function benchControlPlane(
   dir: string,
   quick: boolean,
+  parts: ReadonlySet<ControlPlanePart>,
   say: (line: string) => void,
   keeper: Keeper,
 ): Promise<ControlPlaneReport> {
   const started = performance.now();
   const plan = quick ? QUICK : FULL;
   const loads = { compile: 0, revoke: 0, exchange: 0, callback: 0, saml: 0, ingest: 0 };
-  const load = (): number => loadavg()[0]!;
-  say('Bundles of a company');
-  const compile = await on(
-    path.join(dir, 'compile'),
-    plan.content,
-    say,
-    keeper,
-    async ({ url, sql, stack, projectId, dir: own }) => {
-      loads.compile = load();
-      return await measureCompile(url, sql, stack.admin, projectId, own);
-    },
-  );
-  say(`Revocations at ${plan.agents} agents`);
-  // A fifth of the company: what an agent holds is held by all of them in this one process.
-  const revoke = await on(path.join(dir, 'revoke'), SMALL, say, keeper, (ground) => {
-    loads.revoke = load();
-    return revocations(ground, plan);
-  });
-  say(`Tokens and sign-ins, ${PER_SECOND} a second`);
-  const rates = await on(path.join(dir, 'rates'), plan.content, say, keeper, async ({ sql, stack, projectId }) => {
-    const { pid } = stack.controlPlane();
-    const cpuMs = (): number => cpuMsOf(pid);
-    loads.exchange = load();
-    const exchange = await measureExchange(sql, stack.admin, stack.dev.rest, plan.requests, PER_SECOND, cpuMs);
-    const idp = await startIdp();
-    loads.callback = load();
-    const callback = await measureCallbacks(
-      idp,
-      stack.admin,
-      stack.dev.rest,
-      plan.requests / 2,
-      PER_SECOND,
-      cpuMs,
-    ).finally(() => idp.stop());
-    loads.saml = load();
-    const saml = await measureSaml(stack.admin, stack.dev.rest, plan.requests / 2, PER_SECOND, cpuMs);
-    loads.ingest = load();
-    const ingest = await measureIngest(sql, stack, projectId, plan.sessions * 20, cpuMs);
-    return { exchange, callback, saml, ingest };
-  });
+  const asked = async <T>(part: ControlPlanePart, work: () => Promise<T>): Promise<T | undefined> => {
+    if (!parts.has(part)) return undefined;
+    loads[part] = loadavg()[0]!;
+    return await work();
+  };
+  const wanted = (...some: readonly ControlPlanePart[]): boolean => some.some((part) => parts.has(part));
+  let report: Partial<ControlPlaneReport> = {};
+  if (wanted('compile')) {
+    say('Bundles of a company');
+    report = await on(path.join(dir, 'compile'), plan.content, say, keeper, async (ground) => ({
+      ...report,
+      compile: await asked('compile', () =>
+        measureCompile(ground.url, ground.sql, ground.stack.admin, ground.projectId, ground.dir),
+      ),
+    }));
+  }
+  if (wanted('revoke')) {
+    say(`Revocations at ${plan.agents} agents`);
+    // A fifth of the company: what an agent holds is held by all of them in this one process.
+    report = await on(path.join(dir, 'revoke'), SMALL, say, keeper, async (ground) => ({
+      ...report,
+      revoke: await asked('revoke', () => revocations(ground, plan)),
+    }));
+  }
+  if (wanted('exchange', 'callback', 'saml', 'ingest')) {
+    say(`Tokens and sign-ins, ${PER_SECOND} a second`);
+    report = await on(path.join(dir, 'rates'), plan.content, say, keeper, async (ground) => ({
+      ...report,
+      ...(await rates(ground, plan, asked)),
+    }));
+  }
   return {
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, Linux ${release()}, Node ${process.version}`,
     quick,
     loads,
-    compile,
-    revoke: revoke.times,
-    revokeBytes: revoke.bytes,
-    ...rates,
+    ...report,
     seconds: (performance.now() - started) / 1_000,
   };
+}
+
+type Asked = <T>(part: ControlPlanePart, work: () => Promise<T>) => Promise<T | undefined>;
+
+async function rates({ stack, sql, projectId }: Ground, plan: Plan, asked: Asked) {
+  const { pid } = stack.controlPlane();
+  const cpuMs = (): number => cpuMsOf(pid);
+  const { admin } = stack;
+  const { rest } = stack.dev;
+  const exchange = await asked('exchange', () => measureExchange(sql, admin, rest, plan.requests, PER_SECOND, cpuMs));
+  const callback = await asked('callback', async () => {
+    const idp = await startIdp();
+    const done = measureCallbacks(idp, admin, rest, plan.requests / 2, PER_SECOND, cpuMs);
+    return await done.finally(() => idp.stop());
+  });
+  const saml = await asked('saml', () => measureSaml(admin, rest, plan.requests / 2, PER_SECOND, cpuMs));
+  const ingest = await asked('ingest', () => measureIngest(sql, stack, projectId, plan.sessions * 20, cpuMs));
+  return { exchange, callback, saml, ingest };
 }

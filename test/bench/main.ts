@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
  * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh|http|kubernetes|mcp
- * (its own table instead).
+ * (its own table instead); with control-plane also --part compile,revoke,exchange,callback,saml,ingest (some of it alone).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { buildAll } from '../../scripts/stack/build.ts';
 import { benchControlPlane } from './control-plane.ts';
-import { renderControlPlane } from './control-plane-report.ts';
+import { CONTROL_PLANE_PARTS, type ControlPlanePart, renderControlPlane } from './control-plane-report.ts';
 import { benchHttp, renderHttp } from './http.ts';
 import { benchKubernetes, renderKubernetes } from './kubernetes.ts';
 import { benchMcp, renderMcp } from './mcp.ts';
@@ -36,6 +36,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     only: { type: 'string' },
+    part: { type: 'string' },
   },
 });
 const PLAN = values.quick
@@ -157,10 +158,21 @@ async function cleanUpOnce(): Promise<void> {
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(130)));
+/** @throws Error that says which there are */
+function partsOf(only: string): ReadonlySet<ControlPlanePart> {
+  if (values.part === undefined) return new Set(CONTROL_PLANE_PARTS);
+  const asked = values.part.split(',');
+  const parts = CONTROL_PLANE_PARTS.filter((part) => asked.includes(part));
+  if (only !== 'control-plane' || parts.length !== asked.length)
+    throw new Error(`--part belongs to --only control-plane and takes some of: ${CONTROL_PLANE_PARTS.join(',')}`);
+  return new Set(parts);
+}
+
 /** @returns exit code */
 async function only(part: string): Promise<number> {
   if (!['control-plane', 'ssh', 'http', 'kubernetes', 'mcp'].includes(part))
     throw new Error('--only takes: control-plane, ssh, http, kubernetes, mcp');
+  const parts = partsOf(part);
   await buildAll(say);
   if (part === 'http') {
     const report = await benchHttp(values.quick, say);
@@ -190,7 +202,7 @@ async function only(part: string): Promise<number> {
     },
     stop: stopAll,
   };
-  const report = await benchControlPlane(dir, values.quick, say, keeper);
+  const report = await benchControlPlane(dir, values.quick, parts, say, keeper);
   console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderControlPlane(report)}`);
   return 0;
 }

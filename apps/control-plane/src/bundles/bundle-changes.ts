@@ -13,8 +13,9 @@ export abstract class BundleChanges {
    * The same as the last part of a statement that makes the change itself, so that the project's other changes wait for that
    * one turn and no longer.
    * @param after name of the part whose writes come before it; nothing is counted when that has no row
+   * @param later it takes nothing away and comes in numbers: agents may learn of many such changes at once
    */
-  abstract bumping(projectId: string, after: Prisma.Sql): Prisma.Sql;
+  abstract bumping(projectId: string, after: Prisma.Sql, later?: boolean): Prisma.Sql;
   /** The same for every project: what changed is the installation's, as a key. */
   abstract bumpAll(tx: Tx): Promise<void>;
 }

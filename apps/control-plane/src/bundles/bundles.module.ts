@@ -24,9 +24,10 @@ class CountedBundleChanges extends BundleChanges {
     await tx.$executeRaw`with changed as (select 1) ${this.bumping(projectId, Prisma.sql`changed`)}`;
   }
 
-  override bumping(projectId: string, after: Prisma.Sql): Prisma.Sql {
+  override bumping(projectId: string, after: Prisma.Sql, later = false): Prisma.Sql {
+    const notice = noticeOf('bundle', { projectId, ...(later ? { later } : {}) });
     return Prisma.sql`, bumped as (${this.repository.bumping(projectId, after)})
-      select pg_notify(${BUS_CHANNEL}::text, ${noticeOf('bundle', { projectId })}::text) from bumped`;
+      select pg_notify(${BUS_CHANNEL}::text, ${notice}::text) from bumped`;
   }
 
   override async bumpAll(tx: Tx): Promise<void> {

@@ -26,6 +26,8 @@ import { type Edition, manifestFor } from './view.ts';
 /** Notifications are the quick way; this finds what a lost one did not say. */
 const POLL_MS = 5_000;
 const COMPILED_MAX = 1_000;
+/** From one look to the next where changes come that may wait for each other. */
+const GATHER_MS = 250;
 
 export interface BundleAgent {
   readonly id: string;
@@ -63,6 +65,9 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   #timer: NodeJS.Timeout | undefined;
   #refreshing: Promise<void> | undefined;
   #again = false;
+  #gathering: NodeJS.Timeout | undefined;
+  /** Monotonic ms: when the last look began. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   readonly #revision: Gauge;
   readonly #failures: Counter;
 
@@ -91,7 +96,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    this.bus.subscribe('bundle', () => this.refresh());
+    this.bus.subscribe('bundle', ({ later }) => (later === true ? this.#refreshLater() : this.refresh()));
     this.bus.onGap(() => this.refresh());
     this.#counters = await this.repository.counters();
     this.#timer = setInterval(() => this.refresh(), POLL_MS);
@@ -100,6 +105,7 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
 
   onModuleDestroy(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#gathering);
     this.#listeners.clear();
   }
 
@@ -115,6 +121,9 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
       this.#again = true;
       return;
     }
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    this.#lookedAt = performance.now();
     this.#refreshing = this.#look()
       .catch((cause: unknown) => this.log.warn('the bundle state could not be read', { cause }))
       .finally(() => {
@@ -123,6 +132,17 @@ export class Bundles implements OnApplicationBootstrap, OnModuleDestroy {
         this.#again = false;
         this.refresh();
       });
+  }
+
+  /**
+   * At once after some quiet, and then every so often: a hundred people who sign in within a second are not a hundred bundles.
+   * What takes a right away never waits here.
+   */
+  #refreshLater(): void {
+    if (this.#gathering !== undefined) return;
+    const wait = this.#lookedAt + GATHER_MS - performance.now();
+    if (wait <= 0) this.refresh();
+    else this.#gathering = setTimeout(() => this.refresh(), wait);
   }
 
   /**

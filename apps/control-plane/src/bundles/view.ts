@@ -16,6 +16,13 @@ interface BundlePage {
   readonly part: Part<Document>;
   readonly digest: Buffer;
   readonly body: Buffer;
+  readonly asks: Asks;
+}
+
+/** What documents ask of an agent. */
+interface Asks {
+  readonly needs: ReadonlySet<string>;
+  readonly credentialIds: ReadonlySet<string>;
 }
 
 /** One revision of a view; what it holds never changes. */
@@ -111,6 +118,7 @@ export class View {
     // Of the last editions too: an agent that is some revisions behind asks for what came since.
     this.#fresh = [freshOf(before, pages), ...this.#fresh].slice(0, EDITIONS_KEPT);
     const fresh = this.#fresh;
+    const asks = isLarge ? pages.map((page) => page.asks) : [asksOf(documents)];
     let all: ReadonlyMap<string, Buffer> | undefined;
     let flat: Buffer | undefined;
     let paged: Buffer | undefined;
@@ -120,8 +128,8 @@ export class View {
       revision,
       createdAt,
       documents,
-      requires: requiresOf(documents),
-      credentialIds: credentialIdsOf(documents),
+      requires: inManifestOrder(new Set([...ALWAYS, ...asks.flatMap(({ needs }) => [...needs])])),
+      credentialIds: [...new Set(asks.flatMap(({ credentialIds }) => [...credentialIds]))].sort(),
       pages: () => pages,
       listed: (asPages) => {
         if (isLarge && asPages) return (paged ??= listOfPages(pages));
@@ -161,10 +169,14 @@ export class View {
   }
 }
 
-function requiresOf(documents: readonly Document[]): readonly string[] {
-  const needs = new Set(ALWAYS);
-  for (const { needs: own } of documents) if (own !== ALWAYS) for (const need of own) needs.add(need);
-  return inManifestOrder(needs);
+function asksOf(documents: readonly Document[]): Asks {
+  const needs = new Set<string>();
+  const credentialIds = new Set<string>();
+  for (const { needs: own, reach } of documents) {
+    if (own !== ALWAYS) for (const need of own) needs.add(need);
+    if (reach?.kind === 'resource') for (const id of boxesOf(reach.resource)) credentialIds.add(id);
+  }
+  return { needs, credentialIds };
 }
 
 const isSsh = ({ kind }: Resource): boolean => kind === 'ssh';
@@ -217,7 +229,7 @@ function pagesOf(
     const known = before.get(part.prefix);
     if (known !== undefined && isSameList(known.part.items, part.items)) return known;
     const body = Buffer.from(wire.BundlePage.encode({ chunks: part.items.map(reference) }).finish());
-    return { part, digest: hash('sha256', body, 'buffer'), body };
+    return { part, digest: hash('sha256', body, 'buffer'), body, asks: asksOf(part.items) };
   });
   return new Map(pages.map((page) => [page.part.prefix, page]));
 }
@@ -241,10 +253,3 @@ const bodiesOf = (documents: readonly Document[], pages: readonly BundlePage[]):
     ...documents.map((one): [string, Buffer] => [one.hex, one.body]),
     ...pages.map((page): [string, Buffer] => [page.digest.toString('hex'), page.body]),
   ]);
-
-function credentialIdsOf(documents: readonly Document[]): readonly string[] {
-  const ids = new Set<string>();
-  for (const { reach } of documents)
-    if (reach?.kind === 'resource') for (const id of boxesOf(reach.resource)) ids.add(id);
-  return [...ids].sort();
-}

@@ -6,8 +6,8 @@
 
 /** What may be said. Values are plain JSON. */
 export interface BusMessages {
-  /** The project's bundle revision grew. */
-  readonly bundle: { readonly projectId: string };
+  /** The project's bundle revision grew; `later` = by what may be gathered with more of its kind. */
+  readonly bundle: { readonly projectId: string; readonly later?: true };
   /** An approval request of this agent was answered. */
   readonly approval: { readonly agentId: string; readonly requestId: string };
   /** A live session has to end, with the error code its client is told. */

@@ -206,7 +206,7 @@ export class ArrivalsRepository {
       changed as (
         select 1 from able where (select count(*) from added) + (select count(*) from removed)
           + (select count(*) from revoked) + (select count(*) from told) >= 0)
-      ${this.bundles.bumping(projectId, Prisma.sql`changed`)}`;
+      ${this.bundles.bumping(projectId, Prisma.sql`changed`, revocation === undefined)}`;
   }
 }
 
