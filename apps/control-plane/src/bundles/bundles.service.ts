@@ -27,7 +27,7 @@ import { type Edition, manifestFor } from './view.ts';
 const POLL_MS = 5_000;
 const COMPILED_MAX = 1_000;
 /** From one look to the next where changes come that may wait for each other. */
-const GATHER_MS = 250;
+const GATHER_MS = 400;
 
 export interface BundleAgent {
   readonly id: string;

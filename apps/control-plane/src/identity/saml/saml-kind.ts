@@ -1,6 +1,6 @@
 /** The kind `saml`: from a row to a provider that can be used. Refuses settings that do not say where the provider is. */
 import { createHash } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
@@ -11,9 +11,11 @@ import { parseIdpMetadata, requireCertificate } from './idp-metadata.ts';
 import { SamlConfig, SamlSecrets } from './saml-config.ts';
 import { SamlKeys } from './saml-keys.ts';
 import { SamlIdentityProvider } from './saml-provider.ts';
+import { VerifyThread } from './verify-thread.ts';
 
 @Injectable()
-export class SamlKind extends ProviderKind {
+export class SamlKind extends ProviderKind implements OnModuleDestroy {
+  readonly #thread = new VerifyThread();
   override readonly kind = 'saml';
   override readonly config = SamlConfig;
   override readonly secrets = SamlSecrets;
@@ -26,6 +28,10 @@ export class SamlKind extends ProviderKind {
     super();
   }
 
+  async onModuleDestroy(): Promise<void> {
+    await this.#thread.stop();
+  }
+
   override callbackPath(address: string): string {
     return `/v1/saml/${address}/acs`;
   }
@@ -34,6 +40,8 @@ export class SamlKind extends ProviderKind {
     const { projectId, name, displayName, mapping, address } = settings;
     const config = SamlConfig.parse(settings.config);
     requireWhole(config, this.clock.nowMs());
+    // Whoever is sent to the provider now comes back in a moment.
+    this.#thread.start();
     return new SamlIdentityProvider({
       projectId,
       name,
@@ -50,6 +58,7 @@ export class SamlKind extends ProviderKind {
           hash: Uint8Array.from(createHash('sha256').update(id).digest()),
           expiresAt: new Date(expiresAtMs),
         }),
+      thread: this.#thread,
       nowMs: () => this.clock.nowMs(),
     });
   }

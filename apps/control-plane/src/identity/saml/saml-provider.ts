@@ -1,5 +1,5 @@
 /**
- * One identity provider by SAML 2.0: signed requests by redirect, answers by POST. verify-response.ts checks them.
+ * One identity provider by SAML 2.0: signed requests by redirect, answers by POST. verify-response.ts checks them, in a thread.
  * Keeps the provider's metadata an hour, and reads it again when a signature does not hold: it may have rolled its key over.
  */
 import { createHash } from 'node:crypto';
@@ -29,7 +29,7 @@ import {
 import type { SamlConfig } from './saml-config.ts';
 import type { OurKeys } from './saml-keys.ts';
 import { spMetadata } from './sp-metadata.ts';
-import { verifyResponse } from './verify-response.ts';
+import type { VerifyThread } from './verify-thread.ts';
 
 export interface SamlSettings {
   readonly projectId: string;
@@ -44,6 +44,7 @@ export interface SamlSettings {
   readonly keys: () => Promise<OurKeys>;
   /** Takes an assertion's id for good. @returns false when it was taken before */
   readonly takeId: (id: string, expiresAtMs: number) => Promise<boolean>;
+  readonly thread: Pick<VerifyThread, 'verify'>;
   readonly nowMs: () => number;
 }
 
@@ -168,7 +169,7 @@ export class SamlIdentityProvider implements IdentityProvider {
     const check = async (): Promise<AssertionFacts> => {
       const { certificates } = await this.metadata();
       const trust = { config: this.#settings.config, certificates, keys: this.#settings.keys };
-      return await verifyResponse(response, trust, {
+      return await this.#settings.thread.verify(response, trust, {
         issuer: this.#settings.config.entityId,
         audience: this.entityId,
         recipient: this.#acsUrl,

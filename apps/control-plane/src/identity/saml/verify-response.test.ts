@@ -1,6 +1,6 @@
 /** Every way known to us in which a SAML answer lies: signature wrapping, comments, entities, weak or missing signatures, others’ answers. */
 import { LIMITS, Secret } from '@sallyport/core';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExpectedOfAssertion } from './assertion-facts.ts';
 import { NS } from './response-shape.ts';
 import { makeKey } from './saml-keys.ts';
@@ -16,6 +16,7 @@ import {
   type TestKey,
 } from './test-idp.fixture.ts';
 import { verifyResponse } from './verify-response.ts';
+import { VerifyThread } from './verify-thread.ts';
 
 const NOW = Date.parse('2026-11-21T10:00:00Z');
 const SAID: Said = {
@@ -47,13 +48,17 @@ beforeAll(async () => {
   [idp, mallory, ours, older] = [await make('idp'), await make('mallory'), await make('ours'), await make('older')];
 }, 30_000);
 
+const thread = new VerifyThread();
+afterAll(() => thread.stop());
+
 interface Trusting {
   readonly signed?: 'assertion' | 'response' | 'both';
   readonly encryption?: 'optional' | 'required';
   readonly certificates?: readonly string[];
   readonly expected?: Partial<ExpectedOfAssertion>;
 }
-function verify(
+/** Here and in the thread, which have to say the same. */
+async function verify(
   xml: string,
   { signed = 'assertion', encryption = 'optional', certificates = [idp.certificate], expected = {} }: Trusting = {},
 ) {
@@ -62,8 +67,14 @@ function verify(
     privateKey: new Secret(Buffer.from(key.privateKey)),
   }));
   const trust = { config: { signed, encryption }, certificates, keys: () => Promise.resolve({ all: keys }) };
-  return verifyResponse(base64(xml), trust, { ...EXPECTED, ...expected });
+  const asked = [base64(xml), trust, { ...EXPECTED, ...expected }] as const;
+  const [here, there] = await Promise.allSettled([verifyResponse(...asked), thread.verify(...asked)]);
+  expect(saidBy(there)).toEqual(saidBy(here));
+  if (here.status === 'rejected') throw here.reason;
+  return here.value;
 }
+const saidBy = (one: PromiseSettledResult<unknown>): unknown =>
+  one.status === 'fulfilled' ? one.value : String((one.reason as Error).message).slice(0, 500);
 const refused = async (xml: string, trusting: Trusting = {}): Promise<void> => {
   await expect(verify(xml, trusting)).rejects.toThrow();
 };

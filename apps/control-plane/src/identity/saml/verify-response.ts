@@ -7,7 +7,7 @@ import { type AssertionFacts, type ExpectedOfAssertion, readAssertion } from './
 import { SAML, type XmlElement } from './libraries.ts';
 import { NS, type ResponseShape, requireAssertionShape, requireResponseShape } from './response-shape.ts';
 import type { SamlConfig } from './saml-config.ts';
-import type { OurKeys } from './saml-keys.ts';
+import type { OurKey } from './saml-keys.ts';
 import { attribute, childrenNamed, onlyChild, parseXml, textOf, XmlRefused } from './xml.ts';
 
 export interface ResponseTrust {
@@ -15,7 +15,7 @@ export interface ResponseTrust {
   /** The provider's, any of which may have signed. */
   readonly certificates: readonly string[];
   /** Ours; asked for where something is encrypted to them. */
-  readonly keys: () => Promise<Pick<OurKeys, 'all'>>;
+  readonly keys: () => Promise<{ readonly all: readonly Pick<OurKey, 'privateKey'>[] }>;
 }
 
 /** The only signatures that mean something: none of the answer's own statements about requests is asked of node-saml. */
