@@ -24,6 +24,8 @@ const ana = restClient(dev.rest, dev.principals['ana']?.token ?? '');
 const carla = dev.principals['carla']?.token ?? '';
 const KEY = 'the-key-of-the-tools';
 
+const TARGET = { private: true, inject: { as: 'bearer' }, tools: [{ name: 'find_*', effects: ['read'] }] };
+
 const POLICY = `kind: Policy
 name: e2e-tools
 resources: { names: [e2e-tools] }
@@ -52,7 +54,9 @@ describe('MCP', () => {
   let service: http.Server;
   let cli: Cli;
   let token: string;
+  let url: string;
   let description = 'Finds people.';
+  let isLate = false;
   const calls: unknown[] = [];
   const keys = new Set<string>();
   const base = `https://127.0.0.1:${dev.agent.https}/r/e2e-tools`;
@@ -63,7 +67,7 @@ describe('MCP', () => {
     const transports = new Map<string, StreamableHTTPServerTransport>();
     service = http.createServer((request, response) => void serve(request, response, transports));
     await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
-    const { port } = service.address() as AddressInfo;
+    url = `http://127.0.0.1:${(service.address() as AddressInfo).port}/mcp`;
     await admin.call('POST', '/v1/credentials', { name: 'e2e-tools-key', kind: 'stored', username: '' });
     await admin.call('PUT', '/v1/credentials/e2e-tools-key/secret', { secret: KEY });
     await admin.call('POST', '/v1/resources', {
@@ -71,12 +75,7 @@ describe('MCP', () => {
       type: 'mcp',
       credential: 'e2e-tools-key',
       approval: 'ticket',
-      mcp: {
-        url: `http://127.0.0.1:${port}/mcp`,
-        private: true,
-        inject: { as: 'bearer' },
-        tools: [{ name: 'find_*', effects: ['read'] }],
-      },
+      mcp: { ...TARGET, url },
     });
     await admin.call('POST', '/v1/grants', {
       name: 'e2e-tools',
@@ -139,6 +138,7 @@ describe('MCP', () => {
         { name: 'find_people', description, inputSchema: schema },
         { name: 'pay', description: 'Pays.', inputSchema: schema },
         { name: 'drop_all', description: 'Drops.', inputSchema: schema },
+        ...(isLate ? [{ name: 'find_late', description: 'Came later.', inputSchema: schema }] : []),
       ],
     }));
     server.setRequestHandler(CallToolRequestSchema, ({ params }) => {
@@ -221,14 +221,45 @@ describe('MCP', () => {
     const { tools: listed } = await client.listTools();
     expect(listed.map(({ name }) => name)).not.toContain('find_people');
     expect((await client.callTool({ name: 'find_people', arguments: {} })).isError).toBe(true);
+    let digest = '';
     await expect
-      .poll(async () => JSON.stringify(await admin.call('GET', '/v1/trail/events?kind=tool.changed')), {
-        timeout: 30_000,
-      })
-      .toContain('"tool/find_people"');
+      .poll(
+        async () => {
+          const events = JSON.stringify(await admin.call('GET', '/v1/trail/events?kind=tool.changed'));
+          digest = /"tool\/find_people@([0-9a-f]{64})"/.exec(events)?.[1] ?? '';
+          return digest;
+        },
+        { timeout: 30_000 },
+      )
+      .not.toBe('');
+    // Somebody looks at it and takes it for the tool's own; nobody else's description, and not for good.
+    const accept = (accepted: readonly object[]) =>
+      admin.call('PATCH', '/v1/resources/e2e-tools', { mcp: { ...TARGET, url, accepted } });
+    const isRefused = async (): Promise<boolean> =>
+      (await client.callTool({ name: 'find_people', arguments: {} })).isError === true;
+    await accept([
+      { tool: 'pay', digest },
+      { tool: 'find_people', digest },
+    ]);
+    await expect.poll(isRefused, { timeout: 30_000 }).toBe(false);
+    const flagged = (await client.listTools()).tools.find(({ name }) => name === 'find_people');
+    expect(flagged?.description).toBe(description);
+    await accept([]);
+    await expect.poll(isRefused, { timeout: 30_000 }).toBe(true);
     description = 'Finds people.';
     await client.listTools();
     expect((await client.callTool({ name: 'find_people', arguments: {} })).isError ?? false).toBe(false);
+  });
+
+  test('a tool that nobody has listed is looked for at the server, by the name it lists, and a call of none is refused', async () => {
+    const client = await connect();
+    const find = (name: string) => client.callTool({ name, arguments: {} });
+    calls.length = 0;
+    expect(textOf(await find('find_late'))).toContain('listed no tool');
+    isLate = true;
+    expect((await find('find_late')).isError ?? false).toBe(false);
+    expect(textOf(await find('Find_Late'))).toContain('listed no tool');
+    expect(calls).toHaveLength(1);
   });
 
   test('batches, other spellings and another’s session are refused', async () => {

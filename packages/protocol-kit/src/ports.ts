@@ -360,6 +360,8 @@ export interface SignedIn {
    * is gone), or with `approval.expired` when its transaction may not wait longer.
    */
   cancelHeld(code?: 'approval.cancelled' | 'approval.expired', statement?: Statement): void;
+  /** The resource as the bundle in force has it; the session's own where it is gone. Absent: it never changes. */
+  resourceInForce?(): Resource;
   /** Names of the principal's groups, as the bundle in force has them. Absent: nobody knows. */
   groups?(): readonly string[];
   /** Rules in force may hold this session's COMMITs: what its transactions do is to be kept. Absent: none do. */

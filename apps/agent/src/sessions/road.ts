@@ -325,6 +325,10 @@ export class SessionRoad implements SignedIn, GatePorts {
     return this.#ports.engine().masksFor(this.info);
   }
 
+  resourceInForce(): Resource {
+    return this.#ports.resource(this.#resource.id) ?? this.#resource;
+  }
+
   /** As the bundle in force has them. */
   groups(): readonly string[] {
     return this.#ports.engine().groupsOf(this.info.principal.id);

@@ -257,6 +257,18 @@ export const McpTarget = z
       .enum(MCP_MEDIA)
       .optional()
       .describe('Pictures, sound and bytes that are no text, where something is masked: left out by default.'),
+    accepted: z
+      .array(
+        z.strictObject({
+          tool: z.string().min(1).max(200),
+          digest: z.string().regex(/^[0-9a-f]{64}$/, 'the digest of a description is expected, as the trail has it'),
+        }),
+      )
+      .max(1_000)
+      .optional()
+      .describe(
+        'Changed descriptions that were looked at and are taken for the tool’s own, by the digest the trail has.',
+      ),
   })
   .transform(checked);
 

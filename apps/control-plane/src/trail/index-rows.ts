@@ -161,7 +161,7 @@ export function indexBatch(events: readonly ReadEvent[]): BatchIndex {
         rows.push({ ...headerRow(record), target: event.approvalId, verdict: event.granted ? 'allow' : 'deny' });
         break;
       case 'tool.changed':
-        rows.push({ ...headerRow(record), target: `tool/${event.tool}` });
+        rows.push({ ...headerRow(record), target: `tool/${event.tool}@${event.digest}` });
         break;
       case 'control.act':
         rows.push({

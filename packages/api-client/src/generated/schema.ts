@@ -1561,6 +1561,11 @@ export interface ResourceDocument {
     }[];
     /** Pictures, sound and bytes that are no text, where something is masked: left out by default. */
     readonly media?: 'withhold' | 'pass';
+    /** Changed descriptions that were looked at and are taken for the tool’s own, by the digest the trail has. */
+    readonly accepted?: readonly {
+      readonly tool: string;
+      readonly digest: string;
+    }[];
   };
   /** Name of the credential; none = the server asks for nothing. */
   readonly credential?: string | null;

@@ -11,6 +11,7 @@ import type { HttpFacts, McpTarget, Statement } from '@sallyport/model';
 import { answerPlan, type ListRules, sessionIdOf } from './answer.ts';
 import { statementOf, streamStatement } from './classify.ts';
 import { denyMessage } from './deny.ts';
+import { acceptedBy, listLook, mayList } from './look.ts';
 import { type RpcMessage, readMessage } from './message.ts';
 import { EventOwners, SessionOwners } from './sessions.ts';
 import { type ToolMemory, ToolWatch, toolMemory } from './tools.ts';
@@ -36,33 +37,50 @@ export function createMcpDialect(memory: ToolMemory = toolMemory()): HttpDialect
   const owners = new SessionOwners();
   const events = new EventOwners();
   const messages = new WeakMap<RequestHead, RpcMessage>();
+  const requireSession = (request: RequestHead, session: DialectSession): void => {
+    for (const name of ONCE)
+      if (headerValues(request.headers, name).length > 1) throw new GatewayError('mcp.malformed', { reason: name });
+    const id = sessionIdOf(request.headers);
+    if (id !== undefined) owners.require(id, session);
+  };
+  const requireMessage = (request: RequestHead, body: RequestBody | undefined, session: DialectSession): RpcMessage => {
+    const message = readMessage(requireJson(request, body));
+    requireSession(request, session);
+    return message;
+  };
   return {
     protocol: 'mcp',
     gathers: ({ method }) => method === 'POST',
+    look: (request, body, session) => {
+      if (request.method !== 'POST') return undefined;
+      requireAddress(request);
+      const { method, params } = requireMessage(request, body, session);
+      const tool = params['name'];
+      if (method !== 'tools/call' || typeof tool !== 'string' || watch.isListed(session.resource.id, tool))
+        return undefined;
+      return mayList(session) ? listLook(request, tool, session, watch) : undefined;
+    },
     classify: (request, body, session) => {
       requireAddress(request);
       const http = httpFacts(request, body);
-      const id = sessionIdOf(request.headers);
-      for (const name of ONCE)
-        if (headerValues(request.headers, name).length > 1) throw new GatewayError('mcp.malformed', { reason: name });
       if (request.method !== 'POST') {
         if (request.method !== 'GET' && request.method !== 'DELETE') throw new GatewayError('http.method_refused');
         if (body !== undefined && body.size !== 0) throw new GatewayError('mcp.malformed', { reason: 'a body' });
-        if (id !== undefined) owners.require(id, session);
+        requireSession(request, session);
         // A server may find what it said again by the event's id alone, whosesoever session it was.
         const last = headerOf(request.headers, 'last-event-id');
         if (last !== undefined && events.opened(last, session) === undefined)
           throw new GatewayError('mcp.session_unknown');
         return streamStatement(http);
       }
-      const message = readMessage(requireJson(request, body));
+      const message = requireMessage(request, body, session);
       messages.set(request, message);
-      if (id !== undefined) owners.require(id, session);
+      const { id } = session.resource;
       const changed =
-        message.method === 'tools/call' && watch.isChanged(session.resource.id, String(message.params['name']));
+        message.method === 'tools/call' && watch.isChanged(id, String(message.params['name']), acceptedBy(session));
       const statement = statementOf({ message, http, changed }, targetOf(session));
       const tool = statement.facts.mcp?.tool ?? '';
-      if (tool !== '' && !watch.isListed(session.resource.id, tool)) throw new GatewayError('mcp.tool_unknown');
+      if (tool !== '' && !watch.isListed(id, tool)) throw new GatewayError('mcp.tool_unknown');
       return statement;
     },
     forward: (request, _body, session) => {
@@ -105,18 +123,24 @@ function listRules(session: DialectSession, statement: Statement, watch: ToolWat
   };
   const { id } = session.resource;
   return {
-    mayCall: (tool) => may('tools/call', { name: tool }, watch.isChanged(id, tool)),
+    mayCall: (tool) => may('tools/call', { name: tool }, watch.isChanged(id, tool, acceptedBy(session))),
     mayGet: (prompt) => may('prompts/get', { name: prompt }),
     mayRead: (uri) => may('resources/read', { uri }),
     changed: (tool, description) =>
-      watch.seen(id, tool, description, (first, digest) => {
-        session.road.toolChanged?.(tool, first, digest);
-        session.recorder.note(
-          session.road.statementNumber(statement),
-          'notice',
-          `Sallyport: the description of tool ${JSON.stringify(tool)} is not the one it had at first.`,
-        );
-      }),
+      watch.seen(
+        id,
+        tool,
+        description,
+        (first, digest) => {
+          session.road.toolChanged?.(tool, first, digest);
+          session.recorder.note(
+            session.road.statementNumber(statement),
+            'notice',
+            `Sallyport: the description of tool ${JSON.stringify(tool)} is not the one it had at first (digest ${digest}).`,
+          );
+        },
+        acceptedBy(session),
+      ),
   };
 }
 

@@ -189,3 +189,19 @@ test('a description that changes is flagged until it is the first one again; the
   expect(watch.isChanged('other', 'a')).toBe(false);
   expect(watch.seen('r', 'a', first)).toBe(false);
 });
+
+test('a description that was accepted is the tool’s own as long as it is accepted, and no other is', () => {
+  const watch = new ToolWatch(toolMemory());
+  const told: string[] = [];
+  const shown = (description: string, accepted: readonly { tool: string; digest: string }[] = []): boolean =>
+    watch.seen('r', 'a', { name: 'a', description }, (_first, digest) => void told.push(digest), accepted);
+  shown('x');
+  expect(shown('y')).toBe(true);
+  const accepted = [{ tool: 'a', digest: told[0]! }];
+  expect(watch.isChanged('r', 'a', accepted)).toBe(false);
+  expect(shown('y', accepted)).toBe(false);
+  expect(watch.isChanged('r', 'a')).toBe(true);
+  expect(watch.isChanged('r', 'a', [{ tool: 'b', digest: told[0]! }])).toBe(true);
+  expect(shown('z', accepted)).toBe(true);
+  expect(watch.isChanged('r', 'a', accepted)).toBe(true);
+});

@@ -3,6 +3,7 @@
  * looked at becomes one that was not. Refuses to judge what changed; rules do, by the fact `mcp.changed`.
  */
 import { createHash } from 'node:crypto';
+import type { McpTarget } from '@sallyport/model';
 import { isObject, type JsonObject } from './message.ts';
 
 /** Kept by the agent, for as long as it has its data directory. */
@@ -25,6 +26,9 @@ export function toolMemory(): ToolMemory {
   };
 }
 
+/** Descriptions that somebody has looked at. */
+type Accepted = NonNullable<McpTarget['accepted']>;
+
 /** Tools whose latest description is not the first one, by resource. */
 export class ToolWatch {
   readonly #memory: ToolMemory;
@@ -37,25 +41,28 @@ export class ToolWatch {
 
   /**
    * A description was shown.
-   * @param news told once of each description in turn that is not the first one. @returns true when this is not the first one
+   * @param news told once of each description in turn that is neither the first one nor accepted. @returns true of such a one
    */
   seen(
     resourceId: string,
     tool: string,
     description: JsonObject,
     news: (first: string, digest: string) => void = () => undefined,
+    accepted: Accepted = [],
   ): boolean {
     const digest = digestOf(description);
     const first = this.#memory.firstOf(resourceId, tool);
-    const changed = first === undefined ? !this.#memory.remember(resourceId, tool, digest) : first !== digest;
+    const isOther = first === undefined ? !this.#memory.remember(resourceId, tool, digest) : first !== digest;
     const known = this.#changed.get(resourceId) ?? new Map<string, string>();
     this.#changed.set(resourceId, known);
-    if (!changed) {
+    if (!isOther) {
       known.delete(tool);
       return false;
     }
-    if (known.get(tool) !== digest) news(first ?? '', digest);
+    const isNews = known.get(tool) !== digest;
     known.set(tool, digest);
+    if (isAccepted(accepted, tool, digest)) return false;
+    if (isNews) news(first ?? '', digest);
     return true;
   }
 
@@ -64,10 +71,14 @@ export class ToolWatch {
     return this.#memory.firstOf(resourceId, tool) !== undefined;
   }
 
-  isChanged(resourceId: string, tool: string): boolean {
-    return this.#changed.get(resourceId)?.has(tool) === true;
+  isChanged(resourceId: string, tool: string, accepted: Accepted = []): boolean {
+    const latest = this.#changed.get(resourceId)?.get(tool);
+    return latest !== undefined && !isAccepted(accepted, tool, latest);
   }
 }
+
+const isAccepted = (accepted: Accepted, tool: string, digest: string): boolean =>
+  accepted.some((one) => one.tool === tool && one.digest === digest);
 
 /** Of everything a model or a person reads of a tool; the order of keys says nothing. */
 function digestOf(description: JsonObject): string {
