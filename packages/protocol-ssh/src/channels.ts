@@ -25,6 +25,8 @@ import {
 
 /** What a channel tells its owner. `chunk` is lent for the call. */
 export interface ChannelOwner {
+  /** Nothing of a chunk is kept behind the call, by nobody it is given to: its memory is used again at once. */
+  readonly takesLent?: boolean;
   data(chunk: Buffer, isStderr: boolean): void;
   eof(): void;
   /** Both sides are closed: nothing is said after this. */
@@ -238,6 +240,7 @@ export class Channel {
         return this.#data(bytes, kind === STDERR);
       }
       case MSG.channelWindowAdjust: {
+        this.#channels.passed();
         this.#outgoing += reader.uint32();
         if (this.#outgoing > 0xffff_ffff) throw new GatewayError('protocol.malformed', { what: 'window' });
         return this.#flush();
@@ -279,7 +282,15 @@ export class Channel {
       const own = Buffer.from(bytes);
       this.#early.push((owner) => owner.data(own, isStderr));
     } else if (this.#owner === undefined) this.took(bytes.length);
-    else this.#owner.data(bytes, isStderr);
+    else {
+      if (this.#owner.takesLent === true) this.#channels.passed();
+      this.#owner.data(bytes, isStderr);
+    }
+  }
+
+  /** Its owner cannot go on. */
+  broken(error: unknown): void {
+    this.#channels.broken(error);
   }
 }
 
@@ -303,6 +314,11 @@ export class Channels {
 
   send(payload: Uint8Array): void {
     this.#transport.send(payload);
+  }
+
+  /** @internal Nothing is kept of the message at hand. */
+  passed(): void {
+    this.#transport.passed();
   }
 
   /** Straight into the packet: the one copy there is. */

@@ -74,6 +74,13 @@ const BLOCKS: ReadonlyMap<string, number> = new Map([
   ['AESGCMCipherBinding', 16],
   ['ChaChaPolyCipherBinding', 8],
 ]);
+/** Of deciphers, those whose `_packet` is all that is kept of a read; they are the addon's, too. */
+const READS: ReadonlySet<string> = new Set(['AESGCMDecipherBinding', 'ChaChaPolyDecipherBinding']);
+/** Reads from here on are decrypted in memory that is used again; smaller ones have Node's pool. */
+const LARGE_READ_BYTES = 8 * 1024;
+const SCRATCH_BYTES = 128 * 1024;
+// One is enough but where a connection comes inside another one.
+const scratch: Buffer[] = [];
 /** Length and padding length. */
 const PACKET_HEAD = 5;
 const TAG_BYTES = 16;
@@ -98,6 +105,11 @@ export class SshTransport {
   /** Nothing that comes is heard any more: it cannot be read. What is sent still can be. */
   #deaf = false;
   #bytesUnderKeys = 0;
+  /** Messages of the read at hand, and how many of them nobody has kept. */
+  #told = 0;
+  #passed = 0;
+  /** Of the last large read nothing was kept. */
+  #isPassing = false;
 
   constructor(role: TransportRole, algorithms: Algorithms, owner: TransportOwner) {
     this.#owner = owner;
@@ -152,13 +164,31 @@ export class SshTransport {
   bytes(chunk: Buffer): void {
     if (this.#broken || this.#deaf) return;
     this.#count(chunk.length);
-    // ssh2 decrypts in place and keeps a packet whose tag has not come: the bytes have to be its own.
-    const own = Buffer.from(chunk);
+    // ssh2 decrypts in place and keeps a packet whose tag has not come, and owners keep messages: the bytes have to be their
+    // own. Where nothing was kept of one large read, as of data that flows by, the next one is made in the same place.
+    const isLarge = chunk.length >= LARGE_READ_BYTES && chunk.length <= SCRATCH_BYTES;
+    const room = isLarge && this.#isPassing ? (scratch.pop() ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES)) : undefined;
+    const own = room === undefined ? Buffer.from(chunk) : room.subarray(0, chunk.length);
+    if (room !== undefined) room.set(chunk);
+    this.#told = this.#passed = 0;
     try {
       this.#protocol.parse(own, 0, own.length);
+      if (!isLarge) return;
+      this.#isPassing = this.#told === this.#passed && !this.#refersTo(own);
+      if (room !== undefined && this.#isPassing) scratch.push(room);
     } catch (error) {
       this.#break(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** Nothing is kept of the message at hand: what was called with it is about to return. */
+  passed(): void {
+    this.#passed++;
+  }
+
+  #refersTo(own: Buffer): boolean {
+    const decipher = this.#protocol._decipher;
+    return decipher === undefined || !READS.has(decipher.constructor.name) || decipher._packet?.buffer === own.buffer;
   }
 
   #written(data: Buffer | string): void {
@@ -270,6 +300,7 @@ export class SshTransport {
     const transport = protocol._onPayload;
     protocol._onPayload = (payload) => {
       const type = payload[0];
+      this.#told++;
       if (type === undefined || this.#broken || this.#deaf) return undefined;
       if (type >= FIRST_CONNECTION_MESSAGE || type === SERVICE_REQUEST || type === SERVICE_ACCEPT) {
         this.#owner.message(payload);

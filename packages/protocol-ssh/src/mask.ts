@@ -16,6 +16,10 @@ export interface Filter {
   rest(isStderr: boolean): Buffer;
   /** True while the record of it is behind: the host gets no window. */
   readonly saturated: boolean;
+  /** Each call costs something besides what its bytes cost: fewer and larger chunks are cheaper. */
+  readonly gathers?: boolean;
+  /** Nothing of a chunk from the host is kept behind the call. */
+  readonly takesLent?: boolean;
 }
 
 export interface StreamFilterOptions {
@@ -57,6 +61,15 @@ export class StreamFilter implements Filter {
 
   get saturated(): boolean {
     return this.#options.recorder.saturated;
+  }
+
+  get gathers(): boolean {
+    return this.#isMasked;
+  }
+
+  /** Whoever reads a terminal along may read later. */
+  get takesLent(): boolean {
+    return !this.#options.pty;
   }
 
   /** What waits longer than this waits for what follows, and is not asked for again. */
@@ -121,6 +134,7 @@ export class StreamFilter implements Filter {
 /** Bytes pass as they are, and are counted. */
 export const countedFilter = (counted: (bytes: number, up: boolean) => void): Filter => ({
   saturated: false,
+  takesLent: true,
   down: (chunk) => {
     counted(chunk.length, false);
     return chunk;

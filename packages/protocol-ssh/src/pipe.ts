@@ -4,6 +4,7 @@
  * Back-pressure: a side gets window for what the other side took.
  */
 import type { Channel, ChannelOwner } from './channels.ts';
+import { Gathering } from './gathering.ts';
 import type { Filter } from './mask.ts';
 import type { ChannelRequest } from './messages.ts';
 
@@ -27,6 +28,10 @@ export class Pipe implements ChannelOwner {
   #exited = false;
   #eofHeld = false;
   #over = false;
+  readonly #gathering = new Gathering(
+    (bytes, isStderr) => this.#down(bytes, isStderr),
+    (error) => this.#host.broken(error),
+  );
 
   constructor(client: Channel, host: Channel, filter: Filter, owner: PipeOwner) {
     this.#client = client;
@@ -64,6 +69,7 @@ export class Pipe implements ChannelOwner {
 
   /** Something of ours for the client, between the host's words. */
   say(bytes: Buffer, isStderr: boolean): void {
+    this.#gathering.flush();
     this.#client.write(bytes, isStderr);
   }
 
@@ -82,6 +88,7 @@ export class Pipe implements ChannelOwner {
 
   /** Ends both sides now; a host that keeps its side open holds nothing up. */
   stop(status: Uint8Array): void {
+    this.#gathering.flush();
     this.#host.abort();
     this.#client.request('exit-status', status);
     this.#client.eof();
@@ -97,7 +104,16 @@ export class Pipe implements ChannelOwner {
 
   // From the host.
 
+  get takesLent(): boolean {
+    return this.#filter.takesLent === true;
+  }
+
   data(chunk: Buffer, isStderr: boolean): void {
+    if (this.#filter.gathers === true) this.#gathering.add(chunk, isStderr);
+    else this.#down(chunk, isStderr);
+  }
+
+  #down(chunk: Buffer, isStderr: boolean): void {
     const bytes = this.#filter.down(chunk, isStderr);
     const taken = bytes.length === 0 || this.#client.write(bytes, isStderr);
     if (taken && this.#owedDown === 0 && !this.#filter.saturated) this.#host.took(chunk.length);
@@ -108,6 +124,7 @@ export class Pipe implements ChannelOwner {
   }
 
   #flushFilter(): void {
+    this.#gathering.flush();
     if (this.#hostEof) return;
     this.#hostEof = true;
     for (const isStderr of [false, true]) this.release(this.#filter.rest(isStderr), isStderr);
@@ -127,6 +144,7 @@ export class Pipe implements ChannelOwner {
   }
 
   request(request: ChannelRequest): void {
+    this.#gathering.flush();
     switch (request.type) {
       case 'exit-status':
       case 'exit-signal':

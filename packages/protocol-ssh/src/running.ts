@@ -117,6 +117,9 @@ export class RunningStream implements Holding {
       get saturated() {
         return stream.saturated;
       },
+      get gathers() {
+        return stream.gathers;
+      },
       down: (chunk, isStderr) => tap(stream.down(chunk, isStderr)),
       up: (chunk) => stream.up(chunk),
       rest: (isStderr) => tap(stream.rest(isStderr)),

@@ -31,7 +31,7 @@ declare module 'ssh2/lib/protocol/Protocol.js' {
     _queue: Buffer[] | undefined;
     /** `_len`: what the packet that is being read says of its length. */
     /** Absent until the first bytes after the identification. */
-    readonly _decipher: { readonly _len?: number } | undefined;
+    readonly _decipher: { readonly _len?: number; readonly _packet?: Uint8Array | null } | undefined;
     readonly _cipher: { encrypt(packet: Buffer): void };
     readonly _packetRW: {
       readonly write: {
