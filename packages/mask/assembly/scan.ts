@@ -3,7 +3,7 @@
  * src/stream/prefilter.ts has written here. What no find can stand in is skipped many bytes at once. src/stream/scan.ts says
  * the same, byte by byte. Refuses to decide: what stops the automaton is told.
  */
-import { BLOCK, isNoText, noiseBlocks, RUN } from './noise';
+import { BLOCK, isNoText, noiseBlocks, prepareNoise, RUN } from './noise';
 
 // The same addresses: src/stream/scan-kernel.ts.
 const RESULT_AT: usize = 512;
@@ -25,6 +25,11 @@ const SKIP_MIN: usize = 24;
 /** Up to here all bytes are judged alike: text, or none. */
 let block: usize = 0;
 let isBinary: bool = false;
+
+/** Called once, before anything else. */
+export function prepare(): void {
+  prepareNoise();
+}
 
 /** Other bytes are in memory. */
 export function begin(): void {

@@ -21,6 +21,7 @@ const MORE = 1;
 
 interface ScanExports {
   readonly memory: { readonly buffer: ArrayBuffer };
+  prepare(this: void): void;
   begin(this: void): void;
   scan(this: void, from: number, end: number, state: number, isLast: boolean): number;
 }
@@ -35,6 +36,7 @@ export class ScanKernel {
 
   private constructor(exports: ScanExports) {
     const { buffer } = exports.memory;
+    exports.prepare();
     this.#exports = exports;
     this.#memory = new Uint8Array(buffer);
     this.#result = new Uint32Array(buffer, RESULT_AT, 2);
