@@ -53,6 +53,8 @@ export interface KubeBench {
   /** Tokens live for minutes: called before each measurement. */
   renew(): Promise<void>;
   collectGarbage(): Promise<void>;
+  /** Another agent process in the place of the one there was. */
+  freshAgent(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -110,6 +112,12 @@ export async function startKubeBench(dir: string, objects: number, say: (line: s
       collectGarbage: async () => {
         writeFileSync(`${stalls}.ask`, '');
         while (existsSync(`${stalls}.ask`)) await sleep(100);
+      },
+      freshAgent: async () => {
+        await stack.agent().stop();
+        await stack.restartAgent();
+        await renew();
+        await settled(bench);
       },
       stop,
     };

@@ -2,6 +2,7 @@
  * Kubernetes on a whole stack: `sallyport kube login`, then real kubectl as it is, through the agent to a real API server.
  * Machines without kubectl or a built kube-apiserver leave these out by name (`node scripts/test-kubernetes.ts`).
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   type Cluster,
@@ -65,6 +66,9 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
       prune: false,
     });
 
+  const apply = (text: string): Promise<unknown> =>
+    admin.call('POST', '/v1/apply', { documents: [{ file: 'policy.yaml', text }], dryRun: false, prune: false });
+
   beforeAll(async () => {
     cluster = await startCluster();
     await cluster.call('POST', '/api/v1/namespaces', { metadata: { name: 'shop' } });
@@ -105,11 +109,7 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
       },
     });
     await grant(['read', 'write', 'exec', 'forward']);
-    await admin.call('POST', '/v1/apply', {
-      documents: [{ file: 'policy.yaml', text: POLICY }],
-      dryRun: false,
-      prune: false,
-    });
+    await apply(POLICY);
     const login = await cli.run(['--as', 'carla', 'kube', 'login', 'e2e-kube', '--kubeconfig', config]);
     expect(login.code, login.err).toBe(0);
     await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));
@@ -230,15 +230,43 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
     await grant(['read', 'write', 'exec', 'forward']);
   }, 180_000);
 
-  test.skipIf(clients.helm === '')('helm finds its way by the same kubeconfig', async () => {
-    await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));
-    const ran = await run(clients.helm, ['--kubeconfig', config, '-n', 'shop', 'list', '-o', 'json'], {
-      env: cli.env as Record<string, string>,
-      timeoutMs: 60_000,
-    });
-    expect(ran, ran.stderr).toMatchObject({ code: 0 });
-    expect(JSON.parse(ran.stdout.toString())).toEqual([]);
-  });
+  test.skipIf(clients.helm === '')(
+    'helm works where Secrets are masked once its releases are in ConfigMaps',
+    async () => {
+      await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));
+      const chart = path.join(cluster.folder, 'chart');
+      mkdirSync(path.join(chart, 'templates'), { recursive: true });
+      writeFileSync(path.join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: demo\nversion: 0.1.0\n');
+      writeFileSync(
+        path.join(chart, 'templates/all.yaml'),
+        'apiVersion: v1\nkind: Secret\nmetadata: { name: demo }\nstringData: { password: {{ .Values.password }} }\n',
+      );
+      const helm = async (env: Record<string, string>, ...words: string[]): Promise<string> => {
+        const ran = await run(clients.helm, ['--kubeconfig', config, '-n', 'shop', ...words], {
+          env: { ...(cli.env as Record<string, string>), ...env },
+          timeoutMs: 60_000,
+        });
+        expect(ran, ran.stderr).toMatchObject({ code: 0 });
+        return ran.stdout.toString();
+      };
+      const stored = async (): Promise<string> => {
+        const secret = '/api/v1/namespaces/shop/secrets/demo';
+        const { data } = await cluster.call<{ data: { password: string } }>('GET', secret);
+        return Buffer.from(data.password, 'base64').toString();
+      };
+      const releases = async (env: Record<string, string>): Promise<unknown> =>
+        JSON.parse(await helm(env, 'list', '-o', 'json'));
+      const inConfigMaps = { HELM_DRIVER: 'configmap' };
+      await helm(inConfigMaps, 'install', 'demo', chart, '--set', 'password=one');
+      await helm(inConfigMaps, 'upgrade', 'demo', chart, '--set', 'password=two');
+      expect(await releases(inConfigMaps)).toMatchObject([{ name: 'demo', revision: '2', status: 'deployed' }]);
+      await helm(inConfigMaps, 'rollback', 'demo', '1');
+      expect(await stored()).toBe('one');
+      // In Secrets that are masked it finds none.
+      expect(await releases({})).toEqual([]);
+    },
+    180_000,
+  );
 
   test.skipIf(clients.python === '')('so does the client library of Python', async () => {
     await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));

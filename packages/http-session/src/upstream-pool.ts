@@ -19,7 +19,9 @@ import { Http2Line } from './upstream-h2.ts';
 class Link implements UpstreamOwner {
   line: Http1Line | Http2Line | undefined;
   readonly secured = Promise.withResolvers<UpstreamTls>();
-  #closed: GatewayError | undefined;
+  #isSecured = false;
+  /** '' where it was closed without a reason. */
+  #closed: GatewayError | '' | undefined;
 
   constructor() {
     // Not everybody waits for TLS.
@@ -27,18 +29,19 @@ class Link implements UpstreamOwner {
   }
 
   get closed(): GatewayError | undefined {
-    return this.#closed;
+    return this.#closed === '' ? new GatewayError('upstream.unreachable', { reason: 'closed' }) : this.#closed;
   }
 
   upstreamBytes(chunk: Buffer): void {
     this.line?.received(chunk);
   }
   upstreamSecured(tls: UpstreamTls): void {
+    this.#isSecured = true;
     this.secured.resolve(tls);
   }
   upstreamClosed(error: GatewayError | undefined): void {
-    this.#closed = error ?? new GatewayError('upstream.unreachable', { reason: 'closed' });
-    this.secured.reject(this.#closed);
+    this.#closed = error ?? '';
+    if (!this.#isSecured) this.secured.reject(this.closed);
     this.line?.closed(error);
   }
   upstreamDrained(): void {

@@ -196,6 +196,8 @@ function findingsOf(view: SessionView, input: DecisionInput): Findings {
 /** The object that stands for all that is known of the statement: the same one is the same facts. */
 function identityOf({ sql, http, body, k8s, mcp }: StatementFacts): object | undefined {
   if (sql !== undefined) return sql;
+  // The facts of its command come and go with a request to a cluster.
+  if (k8s !== undefined && http === undefined && body === undefined && mcp === undefined) return k8s;
   return body === undefined && k8s === undefined && mcp === undefined ? http : undefined;
 }
 

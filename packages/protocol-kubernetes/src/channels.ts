@@ -101,7 +101,9 @@ const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.
 export const frame = (opcode: number, payload: Uint8Array, masked: boolean): Buffer =>
   encodeWebSocketFrame(opcode, payload, masked ? randomBytes(4) : undefined);
 
-export const onChannel = (channel: number, bytes: Uint8Array): Buffer => Buffer.concat([Buffer.of(channel), bytes]);
+/** One whole message of a channel. @param masked as a client must */
+export const channelFrame = (channel: number, bytes: Uint8Array, masked: boolean): Buffer =>
+  encodeWebSocketFrame(OPCODES.binary, bytes, masked ? randomBytes(4) : undefined, channel);
 
 /** How a command ended, as the error channel tells it; undefined for what is no status. */
 export function endOf(status: Buffer): { readonly code?: number } | undefined {

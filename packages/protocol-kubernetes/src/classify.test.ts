@@ -276,3 +276,60 @@ describe('exec', () => {
     expect(exec('ls\0', 'x').understood).toBe(false);
   });
 });
+
+describe('a request that comes again', () => {
+  const line = 'GET /api/v1/namespaces/shop/pods/web/exec?command=ls&stdout=true';
+
+  test('is another statement of the same facts', () => {
+    const [first, second] = [statementOf(line), statementOf(line)];
+    expect(second).toEqual(first);
+    expect(second).not.toBe(first);
+    expect(second.facts.k8s).toBe(first.facts.k8s);
+  });
+
+  test('with another method, command or kind of content has facts of its own, and so has one with a body', () => {
+    const facts = factsOf(line);
+    expect(factsOf(line.replace('GET', 'POST'))).not.toBe(facts);
+    expect(factsOf(line.replace('command=ls', 'command=rm')).execCommand).toEqual(['rm']);
+    const typed = (type: string): KubernetesFacts =>
+      classify(head('PATCH /api/v1/namespaces/shop/pods/web', [['content-type', type]]), undefined).statement.facts
+        .k8s!;
+    expect(typed('application/merge-patch+json').patchType).not.toBe(typed('application/json-patch+json').patchType);
+    const create = 'POST /api/v1/namespaces/shop/pods';
+    expect(factsOf(create, { metadata: { name: 'a' } }).name).toBe('a');
+    expect(factsOf(create, { metadata: { name: 'b' } }).name).toBe('b');
+    expect(factsOf(create).name).toBe('');
+  });
+
+  test('is refused again where its headers are what is refused', () => {
+    statementOf(line);
+    expect(codeOf(() => classify(head(line, [['impersonate-user', 'root']]), undefined))).toBe(
+      'kubernetes.impersonation',
+    );
+  });
+});
+
+test.each([
+  ['a deployment that is made', 'POST /apis/apps/v1/namespaces/shop/deployments', { spec: {} }, undefined, 1],
+  ['one that is replaced', 'PUT /apis/apps/v1/namespaces/shop/deployments/web', { spec: {} }, undefined, 1],
+  ['a stateful set', 'PUT /apis/apps/v1/namespaces/shop/statefulsets/web', { spec: { replicas: null } }, undefined, 1],
+  ['one with a number', 'PUT /apis/apps/v1/namespaces/shop/deployments/web', { spec: { replicas: 0 } }, undefined, 0],
+  [
+    'a patch of the whole spec',
+    'PATCH /apis/apps/v1/namespaces/shop/deployments/web',
+    [{ op: 'replace', path: '/spec', value: { paused: true } }],
+    'application/json-patch+json',
+    1,
+  ],
+  [
+    'a patch that leaves the number as it is',
+    'PATCH /apis/apps/v1/namespaces/shop/deployments/web',
+    { spec: { paused: true } },
+    'application/merge-patch+json',
+    -1,
+  ],
+  ['its status', 'PUT /apis/apps/v1/namespaces/shop/deployments/web/status', { spec: {} }, undefined, -1],
+  ['a kind that is not counted', 'POST /api/v1/namespaces/shop/pods', { spec: {} }, undefined, -1],
+] as const)('replicas that %s leaves to the API server', (_name, line, body, type, replicas) => {
+  expect(factsOf(line, body, type).replicas).toBe(replicas);
+});

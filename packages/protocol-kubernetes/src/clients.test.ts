@@ -41,6 +41,11 @@ spec:
   template:
     metadata: { labels: { app: {{ .Release.Name }} } }
     spec: { containers: [{ name: main, image: busybox }] }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: {{ .Release.Name }} }
+stringData: { password: {{ .Values.color }}-horse-battery }
 `,
 };
 const PYTHON = `
@@ -140,38 +145,67 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('clients of a cl
     bed.gateway.judged.length = 0;
   });
 
-  test.skipIf(clients.helm === '')(
-    'helm installs, upgrades, lists, rolls back and uninstalls',
-    { timeout: 300_000 },
-    async () => {
+  describe.skipIf(clients.helm === '')('helm', () => {
+    beforeAll(() => {
       for (const [name, text] of Object.entries(CHART)) {
         mkdirSync(path.dirname(at(`chart/${name}`)), { recursive: true });
         writeFileSync(at(`chart/${name}`), text);
       }
-      const helm = async (...words: string[]): Promise<string> => {
-        const { code, out, err } = await bed.run(clients.helm, ['--kubeconfig', bed.config, '-n', 'shop', ...words]);
-        expect(code, `${words.join(' ')}: ${err}`).toBe(0);
-        return out;
-      };
-      const color = async (): Promise<string> =>
-        (await cluster.call<{ data: { color: string } }>('GET', '/api/v1/namespaces/shop/configmaps/demo')).data.color;
-      await helm('install', 'demo', at('chart'));
-      expect(await color()).toBe('red');
-      await helm('upgrade', 'demo', at('chart'), '--set', 'color=blue,replicas=3');
-      expect(await color()).toBe('blue');
-      const scaled = bed.gateway.judged.find(({ statement }) => statement.facts.k8s?.replicas === 3)!;
-      expect(scaled.statement.facts.k8s).toMatchObject({ resource: 'deployments', verb: 'patch' });
-      const listed = JSON.parse(await helm('list', '-o', 'json')) as unknown[];
-      expect(listed).toMatchObject([{ name: 'demo', revision: '2', status: 'deployed' }]);
-      await helm('rollback', 'demo', '1');
-      expect(await color()).toBe('red');
-      expect(await helm('history', 'demo')).toContain('Rollback to 1');
-      expect(await helm('get', 'manifest', 'demo')).toContain('kind: Deployment');
-      expect(await helm('status', 'demo')).toContain('deployed');
-      await helm('uninstall', 'demo');
-      await expect(color()).rejects.toThrow('404');
-    },
-  );
+    });
+    const helm = async (env: Record<string, string>, ...words: string[]): Promise<string> => {
+      const { code, out, err } = await bed.run(clients.helm, ['--kubeconfig', bed.config, '-n', 'shop', ...words], {
+        env,
+      });
+      expect(code, `${words.join(' ')}: ${err}`).toBe(0);
+      return out;
+    };
+    const color = async (): Promise<string> =>
+      (await cluster.call<{ data: { color: string } }>('GET', '/api/v1/namespaces/shop/configmaps/demo')).data.color;
+    const password = async (): Promise<string> => {
+      const path = '/api/v1/namespaces/shop/secrets/demo';
+      const { data } = await cluster.call<{ data: { password: string } }>('GET', path);
+      return Buffer.from(data.password, 'base64').toString();
+    };
+
+    test.each([
+      ['with nothing masked', {}, undefined],
+      ['with Secrets masked and its releases in ConfigMaps', { HELM_DRIVER: 'configmap' }, MASKS],
+    ] as const)(
+      'installs, upgrades, lists, rolls back and uninstalls, %s',
+      { timeout: 300_000 },
+      async (_name, env, masks) => {
+        if (masks !== undefined) verdict = () => allow(masks);
+        await helm(env, 'install', 'demo', at('chart'));
+        expect(await color()).toBe('red');
+        expect(await password()).toBe('red-horse-battery');
+        await helm(env, 'upgrade', 'demo', at('chart'), '--set', 'color=blue,replicas=3');
+        expect(await color()).toBe('blue');
+        expect(await password()).toBe('blue-horse-battery');
+        const scaled = bed.gateway.judged.find(({ statement }) => statement.facts.k8s?.replicas === 3)!;
+        expect(scaled.statement.facts.k8s).toMatchObject({ resource: 'deployments', verb: 'patch' });
+        const listed = JSON.parse(await helm(env, 'list', '-o', 'json')) as unknown[];
+        expect(listed).toMatchObject([{ name: 'demo', revision: '2', status: 'deployed' }]);
+        await helm(env, 'rollback', 'demo', '1');
+        expect(await color()).toBe('red');
+        expect(await password()).toBe('red-horse-battery');
+        expect(await helm(env, 'history', 'demo')).toContain('Rollback to 1');
+        expect(await helm(env, 'get', 'manifest', 'demo')).toContain('kind: Deployment');
+        expect(await helm(env, 'status', 'demo')).toContain('deployed');
+        await helm(env, 'uninstall', 'demo');
+        await expect(color()).rejects.toThrow('404');
+      },
+    );
+
+    test('finds no release in Secrets that are masked, one of them by name alike', { timeout: 120_000 }, async () => {
+      await helm({}, 'install', 'demo', at('chart'));
+      for (const place of ['secrets:data.*', 'secrets/db:data.*']) {
+        verdict = () => allow({ columns: [], detect: [], kubernetes: [{ place, with: 'redact' }] });
+        expect(JSON.parse(await helm({}, 'list', '-o', 'json')), place).toEqual([]);
+      }
+      verdict = () => allow();
+      await helm({}, 'uninstall', 'demo');
+    });
+  });
 
   test.skipIf(clients.informer === '')(
     'an informer of client-go lists and watches, and writes in protobuf',

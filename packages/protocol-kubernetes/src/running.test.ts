@@ -4,7 +4,7 @@ import { OPCODES } from '@sallyport/http';
 import type { DialectSession, UpgradeHost } from '@sallyport/http-session';
 import { type DetectMask, NO_MASKS } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
-import { ChannelReader, CLOSING, ERROR, frame, onChannel, RESIZE, STDERR, STDIN, STDOUT } from './channels.ts';
+import { ChannelReader, CLOSING, channelFrame, ERROR, frame, RESIZE, STDERR, STDIN, STDOUT } from './channels.ts';
 import { ExecStream } from './running.ts';
 
 const EMAIL: readonly DetectMask[] = [{ detect: 'email', with: 'redact' }];
@@ -81,10 +81,8 @@ function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
     },
   };
 }
-const fromServer = (channel: number, text: string): Buffer =>
-  frame(OPCODES.binary, onChannel(channel, Buffer.from(text)), false);
-const fromClient = (channel: number, text: string): Buffer =>
-  frame(OPCODES.binary, onChannel(channel, Buffer.from(text)), true);
+const fromServer = (channel: number, text: string): Buffer => channelFrame(channel, Buffer.from(text), false);
+const fromClient = (channel: number, text: string): Buffer => channelFrame(channel, Buffer.from(text), true);
 const FAILED = JSON.stringify({
   status: 'Failure',
   reason: 'NonZeroExitCode',
@@ -118,7 +116,7 @@ describe('a command’s streams', () => {
 
   test('one message in pieces is one channel’s', () => {
     const whole = fromServer(STDOUT, 'hello world');
-    const first = Buffer.concat([Buffer.of(OPCODES.binary, 4), onChannel(STDOUT, Buffer.from('hel'))]);
+    const first = Buffer.concat([Buffer.of(OPCODES.binary, 4, STDOUT), Buffer.from('hel')]);
     const last = Buffer.concat([Buffer.of(0x80, 8), Buffer.from('lo world')]);
     const { stream, got } = bed();
     stream.upstreamBytes(Buffer.concat([first, frame(OPCODES.ping, Buffer.alloc(0), false), last, whole]));

@@ -11,10 +11,10 @@ import type { DetectMask } from '@sallyport/model';
 import {
   ChannelReader,
   CLOSING,
+  channelFrame,
   ERROR,
   endOf,
   frame,
-  onChannel,
   parsed,
   RESIZE,
   STDERR,
@@ -95,7 +95,7 @@ export class ExecStream implements UpgradeMachine {
   #typed(channel: number, bytes: Buffer): void {
     if (channel !== STDIN) throw new GatewayError('kubernetes.stream', { reason: 'a channel of the server' });
     if (this.#options.tty) this.#out.typed(bytes);
-    this.#toUpstream(frame(OPCODES.binary, onChannel(STDIN, bytes), true));
+    this.#toUpstream(channelFrame(STDIN, bytes, true));
   }
 
   #said(channel: number, bytes: Buffer): void {
@@ -104,7 +104,7 @@ export class ExecStream implements UpgradeMachine {
       if (size === undefined) throw new GatewayError('kubernetes.stream', { reason: 'a size' });
       if (this.#options.tty) this.#recorder.resize(this.#number, size.columns, size.rows);
     } else if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
-    this.#toUpstream(frame(OPCODES.binary, onChannel(channel, bytes), true));
+    this.#toUpstream(channelFrame(channel, bytes, true));
   }
 
   #toUpstream(bytes: Buffer): void {
@@ -134,7 +134,7 @@ export class ExecStream implements UpgradeMachine {
     const stream = this.#options.tty ? 'pty' : channel === STDERR ? 'stderr' : 'stdout';
     this.#recorder.streamOutput(this.#number, stream, bytes);
     this.#messages++;
-    this.#toClient(frame(OPCODES.binary, onChannel(channel, bytes), false));
+    this.#toClient(channelFrame(channel, bytes, false));
     if (this.#recorder.saturated) {
       this.#recorderFull = true;
       this.#pace();
@@ -147,12 +147,12 @@ export class ExecStream implements UpgradeMachine {
       this.#rest(STDOUT);
       this.#rest(STDERR);
       this.#end = endOf(bytes) ?? {};
-      this.#toClient(frame(OPCODES.binary, onChannel(ERROR, this.#hidden(bytes)), false));
+      this.#toClient(channelFrame(ERROR, this.#hidden(bytes), false));
       return;
     }
     if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
     if (bytes[0] === STDOUT || bytes[0] === STDERR) this.#rest(bytes[0]);
-    this.#toClient(frame(OPCODES.binary, onChannel(CLOSING, bytes), false));
+    this.#toClient(channelFrame(CLOSING, bytes, false));
   }
 
   /** A runtime's words may quote what is masked. */
@@ -239,7 +239,7 @@ export class ExecStream implements UpgradeMachine {
     this.#rest(STDERR);
     const message = `Sallyport: ${CODES[code].text} (${code})`;
     const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason: 'Forbidden', message };
-    this.#toClient(frame(OPCODES.binary, onChannel(ERROR, Buffer.from(JSON.stringify(status))), false));
+    this.#toClient(channelFrame(ERROR, Buffer.from(JSON.stringify(status)), false));
     // 1000, a normal end (RFC 6455 section 7.4.1): behind any other kubectl does not read the status.
     this.#toClient(frame(OPCODES.close, Buffer.of(0x03, 0xe8), false));
     this.#over(code);

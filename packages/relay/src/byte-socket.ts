@@ -206,8 +206,9 @@ export class ByteSocket {
     this.#closed = true;
     clearTimeout(this.#deadline);
     // The peer is gone or has said its last: what is still queued gets a moment to leave, then the socket goes.
-    this.#socket.end();
     const leaving = this.#socket;
+    // Node makes an error, stack and all, for one that was ended before.
+    if (!leaving.writableEnded && !leaving.destroyed) leaving.end();
     if (!leaving.destroyed) setTimeout(() => leaving.destroy(), LIMITS.closeTimeoutMsMax).unref();
     this.#owner.closed(error);
   }
@@ -327,9 +328,14 @@ export class ByteSocket {
     );
   }
 
-  /** Becomes the client side of TLS; verification failures arrive as `closed(error)`. */
-  startClientTls(options: tls.ConnectionOptions): void {
-    this.#secureWith(tls.connect({ ...options, socket: this.#plain() }), 'secureConnect');
+  /**
+   * Becomes the client side of TLS; verification failures arrive as `closed(error)`.
+   * @param keep is given what a later connection may take up
+   */
+  startClientTls(options: tls.ConnectionOptions, keep?: (socket: tls.TLSSocket, session: Buffer) => void): void {
+    const secure = tls.connect({ ...options, socket: this.#plain() });
+    if (keep !== undefined) secure.on('session', (session) => keep(secure, session));
+    this.#secureWith(secure, 'secureConnect');
   }
 
   /** The plain socket, without our listeners: from here on TLS reads it. */

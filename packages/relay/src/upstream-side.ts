@@ -16,7 +16,7 @@ import {
 } from '@sallyport/protocol-kit';
 import { pinnedAddress } from './address-check.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
-import { upstreamTlsOptions } from './credentials/upstream-tls.ts';
+import { resumption, upstreamTlsOptions } from './credentials/upstream-tls.ts';
 import { sendOutOfBand } from './out-of-band.ts';
 import type { Turn, TurnMember } from './turn.ts';
 import { webTarget } from './web-target.ts';
@@ -154,7 +154,8 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     try {
       this.#securing = true;
       this.#tlsOptions = upstreamTlsOptions(resource, client, this.#alpn);
-      this.#socket?.startClientTls(this.#tlsOptions);
+      const resumed = resumption(resource, this.#tlsOptions);
+      this.#socket?.startClientTls(resumed?.options ?? this.#tlsOptions, resumed?.keep);
     } catch (error) {
       this.#fail(error instanceof GatewayError ? error : new GatewayError('upstream.tls', {}, { cause: error }));
     }
@@ -295,9 +296,14 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
 
   #secured(socket: tls.TLSSocket): void {
     this.#securing = false;
-    const certificate = socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
     const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined;
-    this.#owner.upstreamSecured({ certificate, alpn });
+    this.#owner.upstreamSecured({
+      alpn,
+      // Parsed for who asks: channel binding does, HTTP does not.
+      get certificate() {
+        return socket.getPeerX509Certificate()?.raw ?? Buffer.alloc(0);
+      },
+    });
   }
 
   #closed(error: Error | undefined): void {

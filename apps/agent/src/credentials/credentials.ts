@@ -59,6 +59,14 @@ const TRIAL_MS = 60_000;
 /** What a source is asked to certify a session's key for. */
 const SESSION_CERTIFICATE_MS = 5 * 60_000;
 
+/** What a session was given, and what may be tried after it. */
+interface Trying {
+  readonly given: UpstreamCredential;
+  readonly others: readonly Value[];
+  /** The boxes it was opened from, and until when they count; undefined for what is asked for anew each time. */
+  readonly from?: { readonly resource: Resource; readonly boxes: ReadonlyMap<string, Box>; readonly notAfter: number };
+}
+
 export class Credentials {
   readonly #options: CredentialOptions;
   readonly #values: Values;
@@ -69,7 +77,7 @@ export class Credentials {
   #boxes: ReadonlyMap<string, Box> = new Map();
   #maskKey: MaskKey | undefined;
   /** What may still be tried for a session that is signing in. */
-  readonly #trying = new Map<string, { readonly given: UpstreamCredential; readonly others: readonly Value[] }>();
+  readonly #trying = new Map<string, Trying>();
 
   readonly #refused = new WeakSet<UpstreamCredential>();
 
@@ -123,14 +131,26 @@ export class Credentials {
   /** For one sign-in at the server. @throws GatewayError `credential.unavailable` */
   async forSession(resource: Resource, info: SessionInfo): Promise<UpstreamCredential> {
     if (resource.credential.kind === 'ephemeral') return await this.#lending.ephemeral(resource, info);
+    const held = this.#heldBy(info.id, resource);
+    if (held !== undefined) return held;
     const sessionKey = await this.#sessionKey(resource, info);
     if (sessionKey !== undefined) return sessionKey;
     const [first, ...others] = await this.#values.of(resource.credential, resource);
     if (first === undefined) throw new GatewayError('credential.unavailable', { resource: resource.name });
     this.#lending.took(first, resource, info);
     const value = this.#http.of(first, resource, info.id);
-    this.#trying.set(info.id, { given: value, others });
+    const { kind, reference = '' } = resource.credential;
+    const box = kind === 'stored' ? this.#boxes.get(reference) : undefined;
+    const from = box === undefined ? {} : { from: { resource, boxes: this.#boxes, notAfter: box.notAfter } };
+    this.#trying.set(info.id, { given: value, others, ...from });
     return value;
+  }
+
+  /** A session whose connections come and go holds what it was given: a box that has not changed is not opened again. */
+  #heldBy(sessionId: string, resource: Resource): UpstreamCredential | undefined {
+    const { given, from } = this.#trying.get(sessionId) ?? {};
+    if (from?.boxes !== this.#boxes || from.resource !== resource) return undefined;
+    return from.notAfter > this.#options.nowMs() ? given : undefined;
   }
 
   /** One that does not open leaves the key there is: masking never waits for it. */
@@ -165,10 +185,10 @@ export class Credentials {
     info: SessionInfo,
     given: UpstreamCredential,
   ): Promise<UpstreamCredential | undefined> {
-    // Many requests may carry one credential: its refusal is one.
-    if (this.#refused.has(given)) return undefined;
-    this.#refused.add(given);
     const trying = this.#trying.get(info.id);
+    // Many requests and connections may carry one credential: its refusal is one, and they go on with what was found then.
+    if (this.#refused.has(given)) return trying?.given === given ? undefined : trying?.given;
+    this.#refused.add(given);
     this.#trying.delete(info.id);
     const which = trying?.given === given ? (trying.given as Value).which : 'current';
     // A token may be gone before its time: the credential it was made with has not been refused by that.

@@ -5,7 +5,7 @@
  */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
-import { isProxiedAt, NO_MASKS, type Protocol, type Statement } from '@sallyport/model';
+import { isProxiedAt, NO_MASKS, type Protocol, type SessionInfo, type Statement } from '@sallyport/model';
 import type { JoinedSession, SessionMember, SignInPort, SignInRequest } from '@sallyport/protocol-kit';
 import type { Connection, HostParts } from '@sallyport/relay';
 import { SessionKey } from '@sallyport/trail';
@@ -144,7 +144,9 @@ function joinSession(
 ): JoinedSession {
   if (ports.stopping()) throw new GatewayError('agent.stopping');
   // The token is good, now: that the same one opened the session a while ago says nothing of that.
-  const admitted = admitSignIn(request, clientFacts(connection, WEB_KINDS), ports.signIn);
+  const known = (resourceId: string): SessionInfo | undefined =>
+    ports.shared.find(sharedKey(request, resourceId))?.session.road.info;
+  const admitted = admitSignIn(request, clientFacts(connection, WEB_KINDS), ports.signIn, known);
   const key = sharedKey(request, admitted.resource.id);
   const { tokenExpiresAtMs } = admitted;
   const shared = ports.shared.find(key) ?? ports.shared.add(key, (carrier) => openAdmitted(admitted, carrier, ports));

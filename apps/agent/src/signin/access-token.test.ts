@@ -66,3 +66,20 @@ test('after its overlap the old key opens nothing, and neither key speaks for th
   expect(kindAt(token('fresh', old.privateKey, ROTATED), ROTATED)).toBe('bad');
   expect(kindAt(token('gone', fresh.privateKey, ROTATED), ROTATED)).toBe('bad');
 });
+
+test('a token whose signature was right before is judged again in all else, and its signature again by another key', () => {
+  const text = token('fresh', fresh.privateKey, ROTATED);
+  expect(kindAt(text, ROTATED)).toBe('good');
+  expect(kindAt(text, ROTATED)).toBe('good');
+  expect(kindAt(text, ROTATED + 331_000)).toBe('bad');
+  expect(verifyAccessToken(text, trust, PROJECT, ROTATED).kind).toBe('bad');
+  const [head, claims, signature] = text.split('.') as [string, string, string];
+  const other = signature.startsWith('A') ? `B${signature.slice(1)}` : `A${signature.slice(1)}`;
+  expect(kindAt(`${head}.${claims}.${other}`, ROTATED)).toBe('bad');
+  const replaced: TokenTrust = {
+    ...trust,
+    key: () => ({ key: old.publicKey, about: about('fresh', ROTATED, ROTATED + OVERLAP) }),
+  };
+  expect(verifyAccessToken(text, replaced, DB, ROTATED).kind).toBe('bad');
+  expect(kindAt(text, ROTATED)).toBe('good');
+});

@@ -1,8 +1,8 @@
 /**
  * Reads and verifies an access token offline (JWS RFC 7515, JWT RFC 7519, at+jwt RFC 9068): one algorithm, keys from the
- * bundle alone, strict claims. Refuses to say why to a client: the reason is for the record. Pure.
+ * bundle alone, strict claims. Refuses to say why to a client: the reason is for the record. Pure, but for remembering signatures that were right.
  */
-import { type KeyObject, verify } from 'node:crypto';
+import { hash, type KeyObject, verify } from 'node:crypto';
 import { LIMITS, objectOf, oneOf, parseString } from '@sallyport/core';
 import { type AccessTokenClaims, parseAccessTokenClaims, type VerificationKey } from '@sallyport/model';
 
@@ -49,10 +49,7 @@ export function verifyAccessToken(token: string, trust: TokenTrust, audience: st
   // The same skew as for the token's own times: a clock that lags must not refuse a key in its first seconds.
   if (nowMs + SKEW_S * 1000 < found.about.notBefore || nowMs > found.about.notAfter) return bad('key not in force');
   if (found.about.issuer !== claims.iss || claims.iss !== trust.issuer) return bad('wrong issuer');
-  const signed = Buffer.from(`${headerPart}.${claimsPart}`);
-  const signature = Buffer.from(signaturePart, 'base64url');
-  if (!verify('sha256', signed, { key: found.key, dsaEncoding: 'ieee-p1363' }, signature))
-    return bad('wrong signature');
+  if (!isSignedBy(found.key, token, `${headerPart}.${claimsPart}`, signaturePart)) return bad('wrong signature');
   const now = nowMs / 1000;
   if (claims.aud !== audience) return bad('for another resource');
   if (claims.prj !== trust.projectId) return bad('for another project');
@@ -60,4 +57,20 @@ export function verifyAccessToken(token: string, trust: TokenTrust, audience: st
   if (claims.iat > now + SKEW_S) return bad('from the future');
   if ((claims.exp - claims.iat) * 1000 > LIMITS.accessTokenTtlMsMax) return bad('lives too long');
   return { kind: 'good', claims };
+}
+
+/** Digests of tokens by the key whose signature they were found to carry: one token opens many connections. */
+const signedBy = new WeakMap<KeyObject, Set<string>>();
+const SIGNED_MAX = 1_000;
+
+/** The signature alone: what a token says is judged each time. */
+function isSignedBy(key: KeyObject, token: string, signed: string, signature: string): boolean {
+  const digest = hash('sha256', token, 'base64url');
+  const known = signedBy.get(key) ?? new Set();
+  if (known.has(digest)) return true;
+  const given = Buffer.from(signature, 'base64url');
+  if (!verify('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }, given)) return false;
+  if (known.size >= SIGNED_MAX) known.clear();
+  signedBy.set(key, known.add(digest));
+  return true;
 }

@@ -97,9 +97,15 @@ function thumbprintOf(certificate: X509Certificate | undefined): string | undefi
 }
 
 /**
+ * @param opened the session this very token opened before, if it is still there: what a bundle means for it is made already
  * @throws GatewayError `auth.failed` for everything about the token, the resource or the role; `agent.stale`
  */
-export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: SignInPorts): Admitted {
+export function admitSignIn(
+  request: SignInRequest,
+  client: ClientFacts,
+  ports: SignInPorts,
+  opened?: (resourceId: string) => SessionInfo | undefined,
+): Admitted {
   const nowMs = ports.nowMs();
   const refused = (why: string): GatewayError => {
     recordRefused({ clientAddress: client.address, resource: request.resource, why }, ports);
@@ -135,7 +141,7 @@ export function admitSignIn(request: SignInRequest, client: ClientFacts, ports: 
   const principalIds = [info.principal.id, ...(info.onBehalfOf === undefined ? [] : [info.onBehalfOf.id])];
   if (ports.revocations().ends({ sessionId: undefined, tokenId, principalIds, issuedAtMs: tokenIssuedAtMs }))
     throw refused('revoked');
-  if (engine.effectsFor(info, nowMs).length === 0) throw refused('no grant');
+  if (engine.effectsFor(opened?.(resource.id) ?? info, nowMs).length === 0) throw refused('no grant');
   if (resource.ssh !== undefined && !resource.ssh.logins.includes(info.role)) throw refused('no such login');
   const asked = request.role !== undefined && request.role !== resource.ssh?.logins[0] ? request.role : undefined;
   if (asked !== undefined && !engine.rolesFor(info, nowMs).includes(asked)) throw refused('role not granted');

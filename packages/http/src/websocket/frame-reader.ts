@@ -124,20 +124,23 @@ export class FrameReader {
 /**
  * One whole frame.
  * @param key four random bytes for a frame to a server; absent for one to a client
+ * @param first a byte before the payload, for protocols that begin their messages with one
  */
-export function encodeWebSocketFrame(opcode: number, payload: Uint8Array, key?: Uint8Array): Buffer {
-  const { length } = payload;
+export function encodeWebSocketFrame(opcode: number, payload: Uint8Array, key?: Uint8Array, first?: number): Buffer {
+  const before = first === undefined ? 0 : 1;
+  const length = payload.length + before;
   const size = length < 126 ? 2 : length < 65_536 ? 4 : 10;
-  const frame = Buffer.alloc(size + (key === undefined ? 0 : 4) + length);
+  const body = size + (key === undefined ? 0 : 4);
+  // Every byte of it is written.
+  const frame = Buffer.allocUnsafe(body + length);
   frame[0] = 0x80 | opcode;
   frame[1] = (key === undefined ? 0 : 0x80) | (length < 126 ? length : length < 65_536 ? 126 : 127);
   if (size === 4) frame.writeUInt16BE(length, 2);
   if (size === 10) frame.writeBigUInt64BE(BigInt(length), 2);
-  if (key === undefined) {
-    frame.set(payload, size);
-    return frame;
-  }
+  if (first !== undefined) frame[body] = first;
+  frame.set(payload, body + before);
+  if (key === undefined) return frame;
   frame.set(key, size);
-  for (let i = 0; i < length; i++) frame[size + 4 + i] = payload[i]! ^ key[i & 3]!;
+  for (let i = 0; i < length; i++) frame[body + i]! ^= key[i & 3]!;
   return frame;
 }

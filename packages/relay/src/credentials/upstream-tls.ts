@@ -24,7 +24,7 @@ export function upstreamTlsOptions(
   const name = target?.serverName ?? target?.host ?? '';
   const pem = credential.certificate ? credential.secret?.reveal() : undefined;
   try {
-    const secureContext = contextOf(resource, target?.ca, pem);
+    const secureContext = contextOf(resource, credential, target?.ca, pem);
     return {
       secureContext,
       ALPNProtocols: [...alpn],
@@ -39,17 +39,86 @@ export function upstreamTlsOptions(
   }
 }
 
-/** Reading the system's CAs takes milliseconds, and an HTTP client opens many connections: one context for each resource. */
-const contexts = new WeakMap<Resource, tls.SecureContext>();
+/** With a server that was proven so long ago, TLS begins anew. */
+const RESUMED_MS_MAX = 10 * 60_000;
 
-function contextOf(resource: Resource, ca: string | undefined, pem: string | undefined): tls.SecureContext {
-  const known = pem === undefined ? contexts.get(resource) : undefined;
-  if (known !== undefined) return known;
-  const made = tls.createSecureContext({
+interface Proven {
+  readonly session: Buffer;
+  /** Of the handshake in which the server's certificate was verified. */
+  readonly atMs: number;
+  /** Its keys come from a hybrid exchange (X25519MLKEM768). */
+  readonly hybrid: boolean;
+}
+
+/** Groups of an elliptic curve, the usual one first. */
+const CURVES = 'X25519:P-256:P-384:P-521';
+
+/** By the context of a resource as a bundle has it: with other settings, or a client certificate, another server is proven. */
+const proven = new WeakMap<tls.SecureContext, Proven>();
+
+/**
+ * What makes a later connection take up the session of an earlier one (RFC 8446 section 2.2): neither chains nor signatures
+ * are verified again then, keys are exchanged all the same. They are made from the earlier session's too: where those came from
+ * a hybrid exchange, one by curves alone keeps what was gained, at half of the cost. For resources of the HTTP kinds alone:
+ * PostgreSQL's channel binding is made of a certificate that was shown.
+ */
+export function resumption(
+  resource: Resource,
+  options: tls.ConnectionOptions,
+):
+  | { readonly options: tls.ConnectionOptions; readonly keep: (socket: tls.TLSSocket, session: Buffer) => void }
+  | undefined {
+  const { secureContext, rejectUnauthorized } = options;
+  if (secureContext === undefined || webTarget(resource) === undefined) return undefined;
+  const found = proven.get(secureContext);
+  const known = found !== undefined && performance.now() - found.atMs < RESUMED_MS_MAX ? found : undefined;
+  return {
+    options:
+      known === undefined
+        ? options
+        : { ...options, session: known.session, ...(known.hybrid ? { secureContext: curvesOf(secureContext) } : {}) },
+    keep: (socket, session) => {
+      if (socket.destroyed || (rejectUnauthorized !== false && !socket.authorized)) return;
+      const isResumed = socket.isSessionReused();
+      if (known !== undefined && isResumed) return void proven.set(secureContext, { ...known, session });
+      const { name } = socket.getEphemeralKeyInfo() as { readonly name?: string };
+      // The server did not know the session any more, and curves were all it was offered: the next connection offers all.
+      if (known?.hybrid === true) return void proven.delete(secureContext);
+      proven.set(secureContext, { session, atMs: performance.now(), hybrid: name === 'X25519MLKEM768' });
+    },
+  };
+}
+
+/**
+ * Reading the system's CAs or a client's key takes milliseconds, and an HTTP client opens many connections: one context for each
+ * resource, or for each credential that was opened for a session.
+ */
+const contexts = new WeakMap<
+  Resource | UpstreamCredential,
+  { readonly of: Resource; readonly context: tls.SecureContext }
+>();
+/** By the context that has the same settings and exchanges keys as OpenSSL likes best. */
+const byCurves = new WeakMap<tls.SecureContext, tls.SecureContext>();
+
+const curvesOf = (context: tls.SecureContext): tls.SecureContext => byCurves.get(context) ?? context;
+
+function contextOf(
+  resource: Resource,
+  credential: UpstreamCredential,
+  ca: string | undefined,
+  pem: string | undefined,
+): tls.SecureContext {
+  const by = pem === undefined ? resource : credential;
+  const known = contexts.get(by);
+  if (known?.of === resource) return known.context;
+  const settings: tls.SecureContextOptions = {
     minVersion: 'TLSv1.2',
     ...(ca === undefined ? {} : { ca }),
     ...(pem === undefined ? {} : { key: pem, cert: pem }),
-  });
-  if (pem === undefined) contexts.set(resource, made);
-  return made;
+  };
+  const context = tls.createSecureContext(settings);
+  contexts.set(by, { of: resource, context });
+  if (webTarget(resource) !== undefined)
+    byCurves.set(context, tls.createSecureContext({ ...settings, ecdhCurve: CURVES }));
+  return context;
 }
