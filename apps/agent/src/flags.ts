@@ -1,5 +1,5 @@
 /**
- * V8 settings that must be in place before anything allocates; imported first by main.ts. And what is asked of V8 later: an
+ * V8 settings that must be in place before anything allocates: main.ts imports them alone. And what is asked of V8 later: an
  * agent that nobody uses holds little.
  * V8 takes `--max-semi-space-size=4` on the command line alone, so launchers give it (deploy/): without, the young generation
  * grows to 64 MB and more under load, and nothing is faster for it. They limit the C library's areas too.
