@@ -114,7 +114,9 @@ function usedBeyond(
     const own = grantsOf(principalId);
     for (const sum of sums) {
       const resource = resources.get(sum.resourceId);
-      if (sum.kind !== 'effect' || sum.allowed === 0 || resource === undefined || sum.lastAt > now) continue;
+      // What was tried and refused is no use.
+      const usedAt = sum.lastAllowedAt;
+      if (sum.kind !== 'effect' || usedAt === null || resource === undefined || usedAt > now) continue;
       const here = own.filter((grant) => isReached(grant, resource));
       const answered = here.flatMap((grant) =>
         (reviews.get(grant.id) ?? []).filter((review) => review.confirmedAt !== null),
@@ -126,7 +128,7 @@ function usedBeyond(
           ? grant.effects.includes(sum.word)
           : its.every((review) => review.confirmed.includes(sum.word));
       });
-      if (answered.length === 0 || isConfirmed || sum.lastAt.getTime() <= since) continue;
+      if (answered.length === 0 || isConfirmed || usedAt.getTime() <= since) continue;
       const name = world.people.get(principalId)?.name ?? principalId;
       found.push(
         finding(

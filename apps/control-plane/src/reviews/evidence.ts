@@ -14,6 +14,8 @@ export interface UsedSum {
   readonly held: number;
   readonly denied: number;
   readonly lastAt: Date;
+  /** Of those that were allowed. */
+  readonly lastAllowedAt: Date | null;
   /** agent/instance/epoch. */
   readonly chain: string;
   readonly sequence: number;

@@ -221,7 +221,8 @@ export class ReviewsRepository {
     >`
       select u.*, c.agent_id::text || '/' || c.instance || '/' || c.epoch as chain from (
         select principal_id as "principalId", resource_id as "resourceId", kind, word, sum(allowed)::int as allowed, sum(held)::int as held,
-          sum(denied)::int as denied, max(last_at) as "lastAt", (array_agg(chain_id order by last_at desc))[1] as last_chain,
+          sum(denied)::int as denied, max(last_at) as "lastAt",
+          max(last_allowed_at) as "lastAllowedAt", (array_agg(chain_id order by last_at desc))[1] as last_chain,
           (array_agg(sequence order by last_at desc))[1] as sequence
         from usage_days where project_id = ${projectId}::uuid and day >= (${from} at time zone 'UTC')::date group by 1, 2, 3, 4
       ) u left join trail_chains c on c.id = u.last_chain`;

@@ -532,7 +532,11 @@ describe('drift', () => {
   test('tells of use that no review confirmed, and is told as news once', async () => {
     const target = { ...(await plane.call<{ id: string }>('GET', '/v1/resources/drift-db')).body, name: 'drift-db' };
     await new Promise((resolve) => setTimeout(resolve, 20));
+    // Tried and refused is not used.
+    await used('ben', target, [{ effects: ['write'], verdict: 'deny' }]);
+    expect(await kinds('?kind=used_beyond_review')).toEqual([]);
     await used('ben', target, [{ effects: ['write'] }]);
+    await used('ben', target, [{ effects: ['write'], verdict: 'deny' }]);
     const found = await kinds('?kind=used_beyond_review');
     expect(found).toMatchObject([
       { target: 'principal/ben', what: expect.stringContaining('write on drift-db'), since: null },

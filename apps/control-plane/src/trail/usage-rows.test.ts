@@ -42,6 +42,18 @@ test('statements are counted by session, day, effect and what they reach', () =>
   ]);
 });
 
+test('a refusal after the last allowed statement moves the last attempt, and not the last use', () => {
+  const tally = new UsageTally();
+  tally.add(at(1, DAY), judged());
+  tally.add(at(2, DAY + 5), judged({ verdict: 'deny' }));
+  tally.add(at(3, DAY + 6), judged({ verdict: 'hold', effects: ['write'] }));
+  expect(tally.rows().map(({ word, last, allowedLast }) => [word, last - DAY, allowedLast])).toEqual([
+    ['', 6, DAY],
+    ['read', 5, DAY],
+    ['write', 6, 0],
+  ]);
+});
+
 test('what was only prepared was not used; its refusal was one', () => {
   const tally = new UsageTally();
   tally.add(at(1, DAY), judged({ preparation: true }));

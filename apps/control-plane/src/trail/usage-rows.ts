@@ -23,6 +23,8 @@ export interface UsageRow {
   /** UTC ms and sequence of the last statement counted. */
   last: number;
   sequence: number;
+  /** UTC ms of the last that was allowed; 0 = none was. */
+  allowedLast: number;
 }
 
 type Judged = Extract<TrailEvent, { kind: 'statement.judged' }>;
@@ -55,6 +57,7 @@ class SessionDay {
     }
     row[outcome] += 1;
     if (timeMs > row.last) row.last = timeMs;
+    if (outcome === 'allowed' && timeMs > row.allowedLast) row.allowedLast = timeMs;
     row.sequence = sequence;
   }
 
@@ -63,7 +66,8 @@ class SessionDay {
     const known = this.rows.find((row) => row.kind === kind && row.word === word);
     if (known !== undefined) return known;
     const day = new Date(this.dayNumber * DAY_MS).toISOString().slice(0, 10);
-    const row = { session: this.session, day, kind, word, allowed: 0, held: 0, denied: 0, last: 0, sequence: 0 };
+    const counts = { allowed: 0, held: 0, denied: 0, last: 0, sequence: 0, allowedLast: 0 };
+    const row = { session: this.session, day, kind, word, ...counts };
     this.rows.push(row);
     return row;
   }

@@ -16,9 +16,10 @@ export class UsageRepository {
     if (rows.length === 0) return;
     await tx.$executeRaw`
       with told as (
-        select w.principal_id, s.resource_id, e.day, e.kind, e.word, e.allowed, e.held, e.denied, e.last, e.sequence
+        select w.principal_id, s.resource_id, e.day, e.kind, e.word, e.allowed, e.held, e.denied, e.last, e.sequence,
+          e."allowedLast" as allowed_last
         from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as e(session uuid, day date, kind text, word text,
-            allowed int, held int, denied int, last float8, sequence bigint)
+            allowed int, held int, denied int, last float8, sequence bigint, "allowedLast" float8)
           join sessions s on s.id = e.session and s.agent_id = ${agentId}::uuid and s.project_id = ${chain.projectId}::uuid
           cross join lateral (select s.principal_id union select s.on_behalf_of_id where s.on_behalf_of_id is not null) w(principal_id)
       ), full_days as (
@@ -31,14 +32,16 @@ export class UsageRepository {
               and u.kind = 'reached' and u.word = t.word) then ${MORE_WORDS} else t.word end as said
         from told t left join full_days f on f.principal_id = t.principal_id and f.resource_id = t.resource_id and f.day = t.day
       )
-      insert into usage_days (project_id, principal_id, resource_id, day, kind, word, allowed, held, denied, last_at, chain_id, sequence)
+      insert into usage_days (project_id, principal_id, resource_id, day, kind, word, allowed, held, denied, last_at, last_allowed_at,
+        chain_id, sequence)
       select ${chain.projectId}::uuid, principal_id, resource_id, day, kind, said, sum(allowed), sum(held), sum(denied),
-        to_timestamp(max(last) / 1000), ${chain.id}::uuid, max(sequence)
+        to_timestamp(max(last) / 1000), to_timestamp(nullif(max(allowed_last), 0) / 1000), ${chain.id}::uuid, max(sequence)
       from named group by principal_id, resource_id, day, kind, said
       order by principal_id, resource_id, day, kind, said
       on conflict (principal_id, resource_id, day, kind, word) do update set
         allowed = usage_days.allowed + excluded.allowed, held = usage_days.held + excluded.held,
         denied = usage_days.denied + excluded.denied, last_at = greatest(usage_days.last_at, excluded.last_at),
+        last_allowed_at = greatest(usage_days.last_allowed_at, excluded.last_allowed_at),
         chain_id = case when excluded.last_at >= usage_days.last_at then excluded.chain_id else usage_days.chain_id end,
         sequence = case when excluded.last_at >= usage_days.last_at then excluded.sequence else usage_days.sequence end`;
   }
