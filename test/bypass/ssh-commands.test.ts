@@ -41,3 +41,19 @@ for (const [title, rows] of Object.entries(SSH_COMMANDS)) {
     );
   });
 }
+
+/** As long as a command line that is read may be: each took the event loop, and every session with it, for seconds. */
+const LONG: readonly (readonly [string, string])[] = [
+  ["sed 's…", `sed '${'s'.repeat(120_000)}'`],
+  ['sed of empty lines', `sed '${'\n'.repeat(120_000)}!'`],
+  ["awk 'printf…", `awk '${'printf %s '.repeat(12_000)}'`],
+  ['a quote that opens again and again', `perl -e '${'system "'.repeat(16_000)}'`],
+  ['many short scripts', Array.from({ length: 80 }, () => `sed '${'s'.repeat(1_490)}'`).join(';')],
+];
+
+test.each(LONG)('%s is read in no time', (_name, command) => {
+  const before = process.cpuUsage();
+  readCommand(command);
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1_000).toBeLessThan(400);
+});

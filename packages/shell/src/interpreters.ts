@@ -29,6 +29,8 @@ const CODE: readonly { readonly name: RegExp; readonly code: RegExp; readonly in
     inert: /^(?:-v|-V|-version|--version|--help)$/,
   },
 ];
+/** Guessing takes time that grows with the square of the length; what is longer is code that nobody has read, all the same. */
+const GUESSED_CHARACTERS_MAX = 1_500;
 const AWK = /^(?:awk|gawk|mawk|nawk|original-awk|goawk)$/;
 const SED = /^(?:sed|gsed)$/;
 export const isTextTool = (program: string): boolean => AWK.test(program) || SED.test(program);
@@ -86,7 +88,7 @@ function guess(program: string, args: readonly Field[], frame: Frame, runner: Ru
   const texts = args.map((field) => field.guess);
   if (frame.input.kind === 'text') texts.push(frame.input.text);
   for (const text of texts) {
-    if (text.length > 20_000) continue;
+    if (text.length > GUESSED_CHARACTERS_MAX) continue;
     let found = 0;
     for (const match of text.matchAll(IN_CODE)) {
       const code = match[2] ?? match[3] ?? match[4];
@@ -98,6 +100,7 @@ function guess(program: string, args: readonly Field[], frame: Frame, runner: Ru
 
 /** `s/x/rm -rf \//e`, `1e rm`, `e rm`. */
 function sedCommands(field: Field, program: string, frame: Frame, runner: Runner): void {
+  if (field.guess.length > GUESSED_CHARACTERS_MAX) return;
   const match = /(?:^|[;{}\n]|[\d$/!])\s*e\s+([^\n;}]+)/.exec(field.guess);
   if (match !== null) guessText(match[1]!, program, frame, runner);
   const replaced = /s(.)(?:\\.|(?!\1).)*\1((?:\\.|(?!\1).)*)\1[a-zA-Z0-9]*e/s.exec(field.guess);

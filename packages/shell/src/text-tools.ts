@@ -7,7 +7,7 @@ import { type Field, mayBeOption } from './values.ts';
 /** Options of awk that take a value as the next word. */
 const AWK_VALUES = /^-[Fv]$/;
 /** What can start a program, open a file, or load more code, wherever it stands: strings and patterns are not told apart. */
-const AWK_ACTS = /system|getline|close|fflush|@|\||print[\s\S]*>|\\$/;
+const AWK_ACTS = /system|getline|close|fflush|@|\||\\$/;
 
 export function isPlainAwk(args: readonly Field[]): boolean {
   for (let at = 0; at < args.length; at++) {
@@ -16,10 +16,15 @@ export function isPlainAwk(args: readonly Field[]): boolean {
     if (AWK_VALUES.test(guess)) at++;
     else if (/^-[Fv]./.test(guess)) continue;
     else if (guess.startsWith('-')) return false;
-    else return !AWK_ACTS.test(guess.replaceAll('||', ''));
+    else return !AWK_ACTS.test(guess.replaceAll('||', '')) && !printsIntoFile(guess);
   }
   return false;
 }
+
+const printsIntoFile = (program: string): boolean => {
+  const print = program.indexOf('print');
+  return print >= 0 && program.includes('>', print);
+};
 
 /** @param write told of each file the script writes */
 export function isPlainSed(args: readonly Field[], write: (file: Field) => void): boolean {
