@@ -1,6 +1,6 @@
 export { openBodyReader } from './body/body-reader.ts';
 export { CODINGS, type Coding, codingOf, decodeBody } from './body/content-coding.ts';
-export { type BodyKind, bodyKindOf, type MediaType, parseMediaType } from './body/content-type.ts';
+export { type BodyKind, type MediaType, parseMediaType } from './body/content-type.ts';
 export { openJoinedTexts } from './body/joined-texts.ts';
 export { type MaskedAnswer, maskAnswer } from './body/mask-answer.ts';
 export { headersOfMasked, headersToMaskable, maskHeaders } from './body/mask-headers.ts';

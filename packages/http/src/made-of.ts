@@ -3,7 +3,7 @@
  * again, read once into one list (see `KnownFields`), and what is made of them is made once, too.
  * Refuses to know what is made.
  */
-import type { Header, RequestHead } from './message.ts';
+import type { Header } from './message.ts';
 
 export class MadeOf {
   readonly headers: readonly Header[];
@@ -24,8 +24,14 @@ export class MadeOf {
   }
 }
 
-/** The same value for requests with the same list of headers. @param make as `MadeOf.of` */
-export function madeOf<V>({ headers, made }: RequestHead, make: (headers: readonly Header[]) => V): V {
-  // A request that was given other headers has no share in what was made of its old ones.
+/** What of a request or an answer its fields are. */
+export interface Fielded {
+  readonly headers: readonly Header[];
+  readonly made?: MadeOf | undefined;
+}
+
+/** The same value for heads with the same list of headers. @param make as `MadeOf.of` */
+export function madeOf<V>({ headers, made }: Fielded, make: (headers: readonly Header[]) => V): V {
+  // One that was given other headers has no share in what was made of its old ones.
   return made?.headers === headers ? made.of(make) : make(headers);
 }

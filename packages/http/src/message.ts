@@ -48,6 +48,8 @@ export interface ResponseHead {
   readonly status: number;
   readonly headers: readonly Header[];
   readonly framing: ResponseFraming;
+  /** What was made of these very `headers`; see `madeOf`. */
+  readonly made?: MadeOf | undefined;
 }
 
 /** Makes what a client may see of a body. Bytes it holds back are bounded; what it returns may be empty. */

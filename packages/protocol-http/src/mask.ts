@@ -37,6 +37,6 @@ export function maskedAnswer(
 export function maskableRequest(request: RequestHead, masks: MaskSet, renames: boolean): ForwardedRequest {
   if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('mask.unvouched', { reason: 'aliases' });
   const { method, target } = request;
-  const headers = headersToMaskable(request.headers, masks);
+  const headers = headersToMaskable(request, masks);
   return { method, target, headers: isWebSocket(request) ? withoutExtensions(headers) : headers };
 }

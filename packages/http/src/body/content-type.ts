@@ -8,16 +8,54 @@ export interface MediaType {
   readonly type: string;
   /** Lower-case names. */
   readonly parameters: ReadonlyMap<string, string>;
+  readonly kind: BodyKind;
+  /** JSON by a type that says that a document stands on each line. */
+  readonly isLines: boolean;
+  /** HTML and XML; without a type a browser may take it for HTML. */
+  readonly isMarkup: boolean;
+  /** False for a charset in which a detector could not see what a reader sees (UTF-7, EBCDIC, ISO-2022). */
+  readonly isReadable: boolean;
 }
+
+const LINES = /^application\/(?:(?:x-)?(?:nd-?json|json-?lines|jsonl|json-seq)|stream\+json)$/;
+const MARKUP = /(?:html|[/+]xml)\b/;
+/** Charsets in which ASCII reads as ASCII, and UTF-16, whose NULs the detectors pass over. */
+const READABLE =
+  /^(?:utf-?8|us-ascii|ascii|iso-?8859-\d{1,2}|iso_8859-\d{1,2}|latin-?1|windows-125\d|cp125\d|koi8-[ru]|macintosh|utf-?16(?:le|be)?)$/;
 
 const PARAMETER = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))/g;
 
+/** Services have few, and say them in every answer. */
+const KNOWN_MAX = 64;
+const KNOWN_CHARS_MAX = 256;
+const known = new Map<string, MediaType>();
+
 export function parseMediaType(contentType: string): MediaType {
+  const found = known.get(contentType);
+  if (found !== undefined) return found;
+  const media = readMediaType(contentType);
+  if (contentType.length <= KNOWN_CHARS_MAX) {
+    if (known.size >= KNOWN_MAX) known.clear();
+    // A slice would keep the head alive that it was cut from.
+    known.set(Buffer.from(contentType).toString(), media);
+  }
+  return media;
+}
+
+function readMediaType(contentType: string): MediaType {
   const type = (contentType.split(';', 1)[0] ?? '').trim().toLowerCase();
   const parameters = new Map<string, string>();
   for (const [, name = '', quoted, plain] of contentType.matchAll(PARAMETER))
     parameters.set(name.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? plain ?? '');
-  return { type: /^[^\s/;]+\/[^\s/;]+$/.test(type) ? type : '', parameters };
+  const read = /^[^\s/;]+\/[^\s/;]+$/.test(type) ? type : '';
+  return {
+    type: read,
+    parameters,
+    kind: bodyKindOf(read),
+    isLines: LINES.test(read),
+    isMarkup: read === '' || MARKUP.test(read),
+    isReadable: READABLE.test((parameters.get('charset') ?? 'utf-8').toLowerCase()),
+  };
 }
 
 /**
@@ -34,7 +72,7 @@ const MEDIA =
 const DATA =
   /^(?:text\/(?:csv|yaml|x-yaml|vnd\.yaml|xml|tab-separated-values)|application\/(?:.*\+)?(?:xml|yaml|x-yaml|csv|toml))$/;
 
-export function bodyKindOf(type: string): BodyKind {
+function bodyKindOf(type: string): BodyKind {
   if (type === '' || type === 'application/octet-stream' || type === 'text/plain' || type === 'binary/octet-stream')
     return 'unsure';
   if (/^application\/(?:.*\+)?json(?:-seq|lines|l)?$/.test(type)) return 'json';
@@ -53,18 +91,3 @@ export function bodyKindOf(type: string): BodyKind {
     ? 'text'
     : 'unsure';
 }
-
-/** JSON by types that say that a document stands on each line. */
-export const isLines = (type: string): boolean =>
-  /^application\/(?:(?:x-)?(?:nd-?json|json-?lines|jsonl|json-seq)|stream\+json)$/.test(type);
-
-/** HTML and XML; without a type a browser may take it for HTML. */
-export const isMarkup = (type: string): boolean => type === '' || /(?:html|[/+]xml)\b/.test(type);
-
-/** Charsets in which ASCII reads as ASCII, and UTF-16, whose NULs the detectors pass over. */
-const READABLE =
-  /^(?:utf-?8|us-ascii|ascii|iso-?8859-\d{1,2}|iso_8859-\d{1,2}|latin-?1|windows-125\d|cp125\d|koi8-[ru]|macintosh|utf-?16(?:le|be)?)$/;
-
-/** False for a charset in which a detector could not see what a reader sees (UTF-7, EBCDIC, ISO-2022). */
-export const isReadableCharset = (media: MediaType): boolean =>
-  READABLE.test((media.parameters.get('charset') ?? 'utf-8').toLowerCase());

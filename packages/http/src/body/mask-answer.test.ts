@@ -66,9 +66,9 @@ test('a request asks for no ranges, and for codings that can be undone', () => {
     ['accept-encoding', 'gzip;q=0.5, compress, *, br'],
     ['accept', '*/*'],
   ] as const;
-  expect(headersToMaskable(asked, MASKS)).toEqual([
+  expect(headersToMaskable({ headers: asked }, MASKS)).toEqual([
     ['accept-encoding', 'gzip;q=0.5, br'],
     ['accept', '*/*'],
   ]);
-  expect(headersToMaskable(asked, { columns: [], detect: [] })).toBe(asked);
+  expect(headersToMaskable({ headers: asked }, { columns: [], detect: [] })).toBe(asked);
 });

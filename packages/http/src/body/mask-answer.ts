@@ -5,6 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
 import type { HttpTextStream, MaskSet } from '@sallyport/model';
+import { madeOf } from '../made-of.ts';
 import { type BodyMasker, type Header, headerOf, type ResponseHead } from '../message.ts';
 import { headersOfMasked, maskHeaders } from './mask-headers.ts';
 import { hasBodyMasks, openBodyMasker } from './open-body-masker.ts';
@@ -28,7 +29,8 @@ export function maskAnswer(
   key?: MaskKey,
   streams?: readonly HttpTextStream[],
 ): MaskedAnswer {
-  const headers = maskHeaders(response.headers, masks, key);
+  const made = madeOf(response, maskedFields);
+  const headers = made.under(masks, key);
   const shown = headers === response.headers ? {} : { headers };
   const isEmpty =
     method === 'HEAD' ||
@@ -37,21 +39,55 @@ export function maskAnswer(
     response.framing.kind === 'none' ||
     (response.framing.kind === 'length' && response.framing.bytes === 0);
   if (!hasBodyMasks(masks)) return shown;
-  if (isEmpty) return method === 'HEAD' ? { headers: headersOfMasked(headers) } : shown;
-  const encodings = response.headers.filter(([name]) => name === 'content-encoding').map(([, value]) => value);
+  if (isEmpty) return method === 'HEAD' ? { headers: made.ofMasked() } : shown;
+  const { contentType, contentEncoding } = made;
   const masker = openBodyMasker(
     masks,
     {
-      contentType: oneType(response.headers),
-      contentEncoding: encodings.join(','),
+      contentType,
+      contentEncoding,
       partial: response.status === 206,
       ...(streams === undefined ? {} : { streams }),
     },
     key,
   );
   if (masker === 'refuse') throw new GatewayError('http.body_unmaskable', { reason: 'kind of body' });
-  return masker === 'pass' ? shown : { masker, headers: headersOfMasked(headers) };
+  return masker === 'pass' ? shown : { masker, headers: made.ofMasked() };
 }
+
+/** The fields of an answer under the masks that were asked for last: services that answer alike say the same ones again. */
+class MaskedFields {
+  readonly contentType: string;
+  readonly contentEncoding: string;
+  readonly #read: readonly Header[];
+  #masks: MaskSet | undefined;
+  #key: MaskKey | undefined;
+  #headers: readonly Header[] = [];
+  #ofMasked: readonly Header[] | undefined;
+
+  constructor(headers: readonly Header[]) {
+    this.#read = headers;
+    this.contentType = oneType(headers);
+    const encodings = headers.filter(([name]) => name === 'content-encoding').map(([, value]) => value);
+    this.contentEncoding = encodings.join(',');
+  }
+
+  under(masks: MaskSet, key: MaskKey | undefined): readonly Header[] {
+    if (masks !== this.#masks || key !== this.#key) {
+      this.#headers = maskHeaders(this.#read, masks, key);
+      this.#ofMasked = undefined;
+      this.#masks = masks;
+      this.#key = key;
+    }
+    return this.#headers;
+  }
+
+  /** As `under` gave them, of an answer whose body is masked. */
+  ofMasked(): readonly Header[] {
+    return (this.#ofMasked ??= headersOfMasked(this.#headers));
+  }
+}
+const maskedFields = (headers: readonly Header[]): MaskedFields => new MaskedFields(headers);
 
 /** Of two types nobody knows which one the client believes: then it is read as what says nothing. */
 function oneType(headers: readonly Header[]): string {

@@ -4,6 +4,7 @@
  */
 import { type MaskKey, maskCell, maskDetectedCell } from '@sallyport/mask';
 import type { MaskMethod, MaskSet } from '@sallyport/model';
+import { type Fielded, madeOf } from '../made-of.ts';
 import type { Header } from '../message.ts';
 import { codingOf } from './content-coding.ts';
 import { formDecoded } from './form-body.ts';
@@ -115,8 +116,10 @@ export function headersOfMasked(headers: readonly Header[]): readonly Header[] {
  * Headers of a request whose answer is to be masked: without ranges (two halves of a value are two secrets nobody sees), and
  * asking for codings that can be undone alone.
  */
-export function headersToMaskable(headers: readonly Header[], masks: MaskSet): readonly Header[] {
-  if (!hasBodyMasks(masks)) return headers;
+export const headersToMaskable = (request: Fielded, masks: MaskSet): readonly Header[] =>
+  hasBodyMasks(masks) ? madeOf(request, maskable) : request.headers;
+
+function maskable(headers: readonly Header[]): readonly Header[] {
   return headers
     .filter(([name]) => name !== 'range' && name !== 'if-range' && name !== 'a-im')
     .map(([name, value]): Header => (name === 'accept-encoding' ? [name, readableCodings(value)] : [name, value]));

@@ -6,15 +6,7 @@ import { type JsonMaskerOptions, JsonPlan, type MaskKey } from '@sallyport/mask'
 import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import type { BodyMasker } from '../message.ts';
 import { CodedBody, codingOf } from './content-coding.ts';
-import {
-  type BodyKind,
-  bodyKindOf,
-  isLines,
-  isMarkup,
-  isReadableCharset,
-  type MediaType,
-  parseMediaType,
-} from './content-type.ts';
+import { type BodyKind, type MediaType, parseMediaType } from './content-type.ts';
 import { EventStream } from './event-stream.ts';
 import { FormBody } from './form-body.ts';
 import { openJoinedTexts } from './joined-texts.ts';
@@ -66,13 +58,13 @@ export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey):
   if (coding === undefined) return 'refuse';
   return coding === 'identity'
     ? inner
-    : new CodedBody(coding, inner, shape.recode !== false, bodyKindOf(media.type) === 'sse' || isLines(media.type));
+    : new CodedBody(coding, inner, shape.recode !== false, media.kind === 'sse' || media.isLines);
 }
 
 /** Events and lines whose texts are read across them. */
 function inPieces(masks: MaskSet, media: MediaType, shape: BodyShape, key?: MaskKey): BodyMasker | undefined {
-  const isEvents = bodyKindOf(media.type) === 'sse';
-  if ((!isEvents && !isLines(media.type)) || shape.partial === true || !isReadableCharset(media)) return undefined;
+  const isEvents = media.kind === 'sse';
+  if ((!isEvents && !media.isLines) || shape.partial === true || !media.isReadable) return undefined;
   const texts = openJoinedTexts<string>(masks, key, shape.streams);
   if (texts === undefined) return undefined;
   return isEvents ? new EventStream(bodyMasks(masks, key), texts) : new JsonLines(texts);
@@ -84,11 +76,11 @@ function bodyOf(
   partial: boolean,
   nesting: number,
 ): BodyMasker | 'pass' | 'refuse' {
-  const kind: BodyKind = bodyKindOf(media.type);
+  const kind: BodyKind = media.kind;
   if (kind === 'media') return 'pass';
   const hasPaths = masks.plan !== undefined;
-  if (kind === 'packed' || (partial && hasPaths) || !isReadableCharset(media)) return 'refuse';
-  const text = (): BodyMasker => (isMarkup(media.type) ? new MarkupText(masks) : new TextBody(masks));
+  if (kind === 'packed' || (partial && hasPaths) || !media.isReadable) return 'refuse';
+  const text = (): BodyMasker => (media.isMarkup ? new MarkupText(masks) : new TextBody(masks));
   if (partial && kind !== 'multipart') return text();
   switch (kind) {
     case 'json':

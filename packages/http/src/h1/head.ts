@@ -5,6 +5,7 @@
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { fieldName, HOP_BY_HOP, listed, namedByConnection } from '../fields.ts';
+import { MadeOf } from '../made-of.ts';
 import {
   type BodyFraming,
   type Header,
@@ -282,12 +283,12 @@ export class KnownAnswer {
     const known = this.#answer;
     if (known !== undefined && text === this.#text && method === this.#method) return known;
     const answer = readResponseHead(text, method);
-    if (answer.head.status >= 200 && text.length <= KNOWN_BYTES_MAX) {
-      this.#text = text;
-      this.#method = method;
-      this.#answer = answer;
-    }
-    return answer;
+    const { head } = answer;
+    if (head.status < 200 || text.length > KNOWN_BYTES_MAX) return answer;
+    this.#text = text;
+    this.#method = method;
+    this.#answer = { ...answer, head: { ...head, made: new MadeOf(head.headers) } };
+    return this.#answer;
   }
 }
 

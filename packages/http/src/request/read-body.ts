@@ -6,7 +6,7 @@
 import { LIMITS } from '@sallyport/core';
 import { type BodyFacts, type BodyField, fieldNumber, pathKey } from '@sallyport/model';
 import { decodeBody } from '../body/content-coding.ts';
-import { bodyKindOf, parseMediaType } from '../body/content-type.ts';
+import { parseMediaType } from '../body/content-type.ts';
 import { formDecoded } from '../body/form-body.ts';
 import { type Header, headerValues } from '../message.ts';
 import { type GraphqlReading, readGraphql } from './graphql.ts';
@@ -51,7 +51,7 @@ function readBody(headers: readonly Header[], bytes: Uint8Array, { graphql, quer
   if (media.type === 'application/graphql') return graphqlText(text);
   // Many services read JSON whatever its type says.
   const isJson = /^[ \t\r\n]*[{[]/.test(text);
-  switch (bodyKindOf(media.type)) {
+  switch (media.kind) {
     case 'json':
       return jsonBody(plain, text, graphql, '');
     case 'form':
