@@ -10,6 +10,7 @@ import {
   H2_FLAG_END_STREAM,
   H2_INTERNAL_ERROR,
   H2_NO_ERROR,
+  H2_REFUSED_STREAM,
   type Header,
   http2Fields,
   http2Lines,
@@ -36,40 +37,44 @@ const JOINED_BYTES_MAX = 16 * 1024;
 export class Http2Client {
   readonly #owner: Http2Owner;
   readonly #port: ClientPort;
-  readonly #stream: BytesDuplex;
+  /** Undefined where the session has the TLS stream itself. */
+  readonly #bytes: BytesDuplex | undefined;
   readonly #session: ServerHttp2Session;
   readonly #open = new Set<Http2Answer>();
   readonly #known = new KnownHttp2Fields();
   #resets = 0;
   #windowStart = 0;
   #leaving = false;
+  #calmed = false;
 
   constructor(port: ClientPort, owner: Http2Owner) {
     this.#owner = owner;
     this.#port = port;
-    this.#stream = new BytesDuplex(port);
-    this.#session = openHttp2Server(this.#stream);
+    const own = port.takeStream?.();
+    const bytes = own ?? new BytesDuplex(port);
+    this.#bytes = bytes instanceof BytesDuplex ? bytes : undefined;
+    this.#session = openHttp2Server(bytes);
     this.#session.on('stream', (stream, _headers, flags, raw) =>
       this.#request(stream, flags, raw as unknown as readonly string[]),
     );
     // What is wrong with the peer's frames ends its connection; nothing of it is anybody else's matter.
     this.#session.on('error', () => port.end());
     this.#session.on('close', () => port.end());
-    this.#stream.on('error', () => port.destroy());
+    bytes.on('error', () => port.destroy());
   }
 
   receive(chunk: Buffer): void {
-    this.#stream.receive(chunk);
+    this.#bytes?.receive(chunk);
   }
 
   drained(): void {
-    this.#stream.drained();
+    this.#bytes?.drained();
   }
 
   closed(): void {
     for (const answer of this.#open) answer.gone();
     this.#session.destroy();
-    this.#stream.gone();
+    this.#bytes?.gone();
   }
 
   /** No more requests; what runs is finished, then the connection closes. */
@@ -83,6 +88,7 @@ export class Http2Client {
   #request(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     // Taken back in the very read that brought it: nobody waits for it, and it counts.
     if (stream.destroyed || stream.aborted) return this.#tookBack();
+    if (this.#calmed) return stream.close(H2_REFUSED_STREAM);
     const answer: Http2Answer = new Http2Answer(stream, () => this.#over(answer));
     this.#open.add(answer);
     this.#owner.idle(false);
@@ -110,9 +116,18 @@ export class Http2Client {
       this.#windowStart = now;
       this.#resets = 0;
     }
-    if (++this.#resets <= LIMITS.httpResetsPerWindowMax) return;
-    this.#session.destroy(undefined, H2_ENHANCE_YOUR_CALM);
-    this.#port.end();
+    if (++this.#resets > LIMITS.httpResetsPerWindowMax) this.#calm();
+  }
+
+  /** Its last word is why, which a connection that is torn down would take with it. */
+  #calm(): void {
+    if (this.#calmed) return;
+    this.#calmed = true;
+    const session = this.#session;
+    if (!session.destroyed) session.goaway(H2_ENHANCE_YOUR_CALM);
+    for (const answer of [...this.#open]) answer.refuse();
+    session.close();
+    setImmediate(() => this.#port.end());
   }
 }
 
@@ -255,6 +270,12 @@ class Http2Answer implements ClientStream {
   reset(): void {
     this.#answered = true;
     if (!this.#stream.destroyed) this.#stream.close(H2_INTERNAL_ERROR);
+  }
+
+  /** Nobody is answered any more. */
+  refuse(): void {
+    if (!this.#stream.destroyed) this.#stream.close(H2_ENHANCE_YOUR_CALM);
+    this.gone();
   }
 
   pauseBody(paused: boolean): void {

@@ -4,6 +4,7 @@
  * All calls into a session and all calls it makes happen on one event loop; buffers given to it are only lent for the call.
  */
 import type { KeyObject } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { ErrorCode, GatewayError, Logger, Secret } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
 import type {
@@ -147,6 +148,12 @@ export interface ClientPort {
    * @returns false when there is no certificate for that host: nothing has changed then
    */
   startInnerTls?(host: string, alpn: readonly string[], first?: Buffer): boolean;
+  /**
+   * The TLS stream itself, as it is secured and before anything was read of it, for who frames it (node:http2 reads and writes
+   * it without a call in between). Nothing is told of its bytes any more; that it has closed still is.
+   * @returns undefined where there is none; absent: never
+   */
+  takeStream?(): Duplex | undefined;
   pause(): void;
   resume(): void;
   /** Sends what is queued, then closes. */

@@ -102,6 +102,7 @@ export class ByteSocket {
   #held: Buffer[] = [];
   #releasing = false;
   #endHeld = false;
+  #taken = false;
   #deadline: NodeJS.Timeout | undefined;
 
   private constructor(owner: ByteSocketOwner) {
@@ -294,12 +295,26 @@ export class ByteSocket {
     return false;
   }
 
+  /** See `ClientPort.takeStream`: from here on its reader keeps the pace. */
+  takeStream(): tls.TLSSocket | undefined {
+    const secure = this.#secure;
+    if (secure === undefined || this.#closed) return undefined;
+    this.#taken = true;
+    secure.removeAllListeners('data');
+    secure.removeAllListeners('drain');
+    // A server's TLSSocket that no tls.Server made says for ever that it connects, and node:http2 would wait for it.
+    Object.assign(secure, { secureConnecting: false });
+    return secure;
+  }
+
   pause(): void {
+    if (this.#taken) return;
     this.#paused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    if (this.#taken) return;
     this.#paused = false;
     if (this.#closed) return;
     if (this.#held.length > 0) this.#release();

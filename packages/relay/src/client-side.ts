@@ -3,6 +3,7 @@
  * to the session and back. Refuses to know the protocol.
  */
 import { createHash, type X509Certificate } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type tls from 'node:tls';
 import type { ClientPort, ClientTls } from '@sallyport/protocol-kit';
 
@@ -20,6 +21,8 @@ export interface ClientSocket {
   destroy(): void;
   /** @param inner TLS within what the socket carries already: nothing is asked of the client */
   startServerTls(context: tls.SecureContext, alpn: readonly string[], first?: Buffer, inner?: boolean): void;
+  /** See `ClientPort.takeStream`. */
+  takeStream?(): Duplex | undefined;
 }
 
 export interface ClientSideOptions {
@@ -122,6 +125,10 @@ export class ClientSide implements ClientPort {
       true,
     );
     return true;
+  }
+
+  takeStream(): Duplex | undefined {
+    return this.#socket?.takeStream?.();
   }
 
   #startTls(first: Buffer | undefined): void {

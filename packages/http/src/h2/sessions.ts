@@ -5,6 +5,7 @@
  * Refuses server push, extended CONNECT and priorities.
  */
 import http2 from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { LIMITS } from '@sallyport/core';
 import type { BytesDuplex } from './bytes-duplex.ts';
 
@@ -29,7 +30,7 @@ const SETTINGS = {
 /** Of all streams together; 64 KiB without a word (RFC 9113 section 6.9.2), a round trip for each. */
 const CONNECTION_WINDOW = 4 * 1024 * 1024;
 
-export function openHttp2Server(stream: BytesDuplex): http2.ServerHttp2Session {
+export function openHttp2Server(stream: Duplex): http2.ServerHttp2Session {
   const session = http2.performServerHandshake(stream, {
     ...COMMON,
     streamResetBurst: LIMITS.httpResetsPerWindowMax,
