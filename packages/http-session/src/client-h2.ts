@@ -125,7 +125,7 @@ export class Http2Client {
     this.#calmed = true;
     const session = this.#session;
     if (!session.destroyed) session.goaway(H2_ENHANCE_YOUR_CALM);
-    for (const answer of [...this.#open]) answer.refuse();
+    for (const answer of this.#open) answer.refuse();
     session.close();
     setImmediate(() => this.#port.end());
   }
