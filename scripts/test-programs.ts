@@ -27,6 +27,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'php8.2-mbstring': '/usr/lib/php/20220829/mbstring.so',
   simplesamlphp: '/usr/share/simplesamlphp/www/index.php',
   'micro-httpd': '/usr/sbin/micro-httpd',
+  'python3-aiosmtpd': '/usr/lib/python3/dist-packages/aiosmtpd/smtp.py',
   'openssh-client': '/usr/bin/ssh-keygen',
   'openssh-server': '/usr/sbin/sshd',
   rsync: '/usr/bin/rsync',
