@@ -14,6 +14,7 @@ import { Exchange, type ExchangeHome } from './exchange.ts';
 import { HeldRequests } from './held.ts';
 import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
+import { Running } from './running.ts';
 import { type Named, TLS_HANDSHAKE, type Tunnel } from './tunnel.ts';
 import { LastShown, type Shown, secretToken, type WayIn } from './way-in.ts';
 
@@ -50,7 +51,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   readonly #host: SessionHost;
   readonly #dialects: readonly HttpDialect[];
   readonly #held: HeldRequests;
-  readonly #exchanges = new Set<Exchange>();
+  readonly #exchanges = new Running<Exchange>();
   readonly #members = new Map<string, MemberSession | Promise<MemberSession>>();
   readonly #lastShown = new LastShown();
   /** Who was asked for last: nearly always the same. */
@@ -130,7 +131,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   clientClosed(): void {
     this.#ended = true;
     this.#client?.closed();
-    for (const exchange of this.#exchanges) exchange.gone();
+    for (const exchange of this.#exchanges.now()) exchange.gone();
     for (const member of this.#members.values()) {
       if (member instanceof Promise)
         void member.then(
@@ -163,7 +164,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   }
 
   end(code: ErrorCode): void {
-    for (const exchange of this.#exchanges) exchange.end(code);
+    for (const exchange of this.#exchanges.now()) exchange.end(code);
     this.#leave();
   }
 
@@ -222,7 +223,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   #swept(): void {
     this.#sweeping = false;
     const nowMs = this.#host.nowMs();
-    for (const exchange of this.#exchanges) exchange.sweep(nowMs);
+    for (const exchange of this.#exchanges.now()) exchange.sweep(nowMs);
     if (this.#headSince !== 0 && nowMs - this.#headSince > this.deadlines.headMs) {
       this.#headSince = 0;
       if (this.#client instanceof Http1Client) this.#client.malformed(new GatewayError('http.slow'));

@@ -18,6 +18,7 @@ import type {
 import type { DialectSession, HttpDialect, RequestBody } from './dialect.ts';
 import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
 import { withoutParameter } from './location.ts';
+import { Running } from './running.ts';
 import { type Upstream, upstreamOf } from './upstream.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 import { withoutToken } from './way-in.ts';
@@ -75,7 +76,7 @@ export class MemberSession implements SessionMember {
   upstream!: Upstream;
   pool!: UpstreamPool;
   credential!: UpstreamCredential;
-  readonly exchanges = new Set<Ending>();
+  readonly exchanges = new Running<Ending>();
   ended: ErrorCode | undefined;
   readonly #left: (member: MemberSession) => void;
   readonly #held: HeldRequests;
@@ -281,7 +282,7 @@ export class MemberSession implements SessionMember {
   end(code: ErrorCode): void {
     if (this.ended !== undefined) return;
     this.ended = code;
-    for (const exchange of this.exchanges) exchange.end(code);
+    for (const exchange of this.exchanges.now()) exchange.end(code);
     this.leave();
   }
 

@@ -1,4 +1,4 @@
-import { headersToMaskable, maskAnswer, maskHeaders, type ResponseHead } from '@sallyport/http';
+import { headersToMaskable, MadeOf, maskAnswer, maskHeaders, type ResponseHead } from '@sallyport/http';
 import type { MaskSet } from '@sallyport/model';
 import { expect, test } from 'vitest';
 
@@ -71,4 +71,17 @@ test('a request asks for no ranges, and for codings that can be undone', () => {
     ['accept', '*/*'],
   ]);
   expect(headersToMaskable({ headers: asked }, { columns: [], detect: [] })).toBe(asked);
+});
+
+test('an answer that comes again is shown under the masks of now, whatever masked it before', () => {
+  const head = answer();
+  const again: ResponseHead = { ...head, made: new MadeOf(head.headers) };
+  const other: MaskSet = { columns: [], detect: [], headers: [{ header: 'x-owner', with: 'redact' }] };
+  for (const masks of [MASKS, other, MASKS, { columns: [], detect: [] }, other]) {
+    const fresh = maskAnswer('GET', head, masks);
+    const known = maskAnswer('GET', again, masks);
+    expect(known.headers).toEqual(fresh.headers);
+    expect(known.masker === undefined).toBe(fresh.masker === undefined);
+  }
+  expect(maskAnswer('GET', again, MASKS).headers).toBe(maskAnswer('GET', again, MASKS).headers);
 });
