@@ -34,6 +34,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   git: '/usr/bin/git',
   'ansible-core': '/usr/bin/ansible-playbook',
   'ssh-audit': '/usr/bin/ssh-audit',
+  asciinema: '/usr/bin/asciinema',
   // The HTTP bench's reverse proxy and loads.
   'nginx-light': '/usr/sbin/nginx',
   wrk: '/usr/bin/wrk',

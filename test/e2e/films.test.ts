@@ -2,10 +2,19 @@
  * A terminal session by a real ssh through a whole stack, then its film: as asciicast, in the command line, as a list of
  * commands, live, and after its key was destroyed. Machines without sshd leave these out by name.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type SshServer, sshdMissing, sshEnv, sshOptions, startSshd, type Talk, talk } from '@sallyport/testkit';
+import {
+  run as runProgram,
+  type SshServer,
+  sshdMissing,
+  sshEnv,
+  sshOptions,
+  startSshd,
+  type Talk,
+  talk,
+} from '@sallyport/testkit';
 import { Terminal } from '@xterm/headless';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { restClient } from '../../scripts/stack/rest.ts';
@@ -24,6 +33,8 @@ interface FoundPage {
   readonly nextCursor: string | null;
   readonly looked: number;
 }
+/** Debian's, where it is installed. */
+const ASCIINEMA = '/usr/bin/asciinema';
 const SIZE = { columns: 80, rows: 24 };
 
 /** What a terminal of that size shows at the end. */
@@ -145,6 +156,14 @@ describe.skipIf(sshdMissing)('films', () => {
     const seen = Buffer.from(talking.said, 'latin1').toString('utf8');
     expect(shown.join(''), 'the film is what the client saw').toBe(seen);
     expect(await screenOf(shown.join(''))).toBe(await screenOf(seen));
+    if (existsSync(ASCIINEMA)) {
+      // Its reader wants a terminal to be there.
+      const file = path.join(dir, 'session.cast');
+      writeFileSync(file, cast);
+      const read = await runProgram('script', ['-qec', `${ASCIINEMA} cat ${file}`, '/dev/null']);
+      expect(read.code, read.stdout.toString()).toBe(0);
+      expect(read.stdout.toString().replaceAll('\r', ''), 'asciinema reads it').toBe(seen.replaceAll('\r', ''));
+    }
     const typed = (events as [number, string, string][]).filter(([, code]) => code === 'i').map(([, , text]) => text);
     expect(typed.join('')).toContain('read -s word');
     expect(cast, 'a password is not in it').not.toContain('hunter2');

@@ -121,6 +121,7 @@ describe.skipIf(sshdMissing)('files over SSH', () => {
       run(program, ['-i', `${on.name},`, `--ssh-common-args=-F ${on.config}`, ...args], {
         env: { ...bed.env, ANSIBLE_HOST_KEY_CHECKING: 'False', ANSIBLE_NOCOLOR: '1', ANSIBLE_LOCALHOST_WARNING: '0' },
         cwd: bed.dir,
+        timeoutMs: 90_000,
       });
 
     test('works where its resource lets it in by name, and is refused where it does not', async () => {
@@ -149,6 +150,6 @@ describe.skipIf(sshdMissing)('files over SSH', () => {
       const refused = await ansible('ansible', shut, 'all', '-m', 'ping', ...python);
       expect(refused.code).not.toBe(0);
       expect(refused.stdout.toString()).not.toContain('"pong"');
-    }, 60_000);
+    }, 300_000);
   });
 });

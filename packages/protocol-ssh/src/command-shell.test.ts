@@ -74,11 +74,49 @@ describe.skipIf(sshdMissing)('a shell read line by line', () => {
     expect(ran.stderr.match(/gateway\/shell-state/g)).toHaveLength(tricks.length);
   });
 
-  test('quotes, line ends and half a command are one line, and never more', async () => {
+  test('quotes and closing words are of their line, and never more', async () => {
     const at = await open();
-    const ran = await lines(at, "echo 'a'\\''b' \"c'd\"\necho 'open\necho ')' ; echo fine\n");
-    expect(ran.stdout.toString()).toBe("a'b c'd\n)\nfine\n");
+    const ran = await lines(at, "echo 'a'\\''b' \"c'd\"\ndone\necho ) 'x\necho fine\n");
+    expect(ran.stdout.toString()).toBe("a'b c'd\nfine\n");
+    expect(ran.stderr.match(/statement\.unknown/g)).toHaveLength(2);
+  });
+
+  test('a command on several lines is one statement, and runs as it was judged', async () => {
+    const at = await open(({ text }) => (text.includes('touch') ? deny('Nothing is made here.') : allowed));
+    const commands = [
+      'word=kept',
+      'for i in 1 2\ndo\n  echo "$i"\ndone',
+      "cat <<E\n$word 'q' \\$word \\\\n %s %b\n\nE",
+      "cat <<'E'\n$word \\c \\0101\nE",
+      "echo 'two\nlines' \\\n  joined",
+      'false',
+      'echo $? \\\n end',
+      `if true; then\ntouch ${bench.dir}/made-by-lines\nfi`,
+    ];
+    const ran = await lines(at, `${commands.join('\n\n')}\nif true\nthen`);
+    expect(ran.stdout.toString()).toBe(
+      "1\n2\nkept 'q' $word \\n %s %b\n\n$word \\c \\0101\ntwo\nlines joined\n1 end\n",
+    );
+    // The last one never ends.
+    expect(at.judged.map(({ statement }) => statement.text).slice(1)).toEqual([...commands, 'if true\nthen']);
+    expect(ran.stderr).toContain('Nothing is made here.');
     expect(ran.stderr).toContain('statement.unknown');
+    expect(existsSync(path.join(bench.dir, 'made-by-lines'))).toBe(false);
+  });
+
+  test('Ctrl-C gives up a command that has begun', async () => {
+    const at = await open();
+    const talking = bench.talk(at, ['-tt', 'web-1@127.0.0.1']);
+    await talking.heard('$ ');
+    talking.say('echo "never\r');
+    await talking.heard('\r\n> ');
+    talking.say('\u0003');
+    await talking.heard('^C');
+    talking.say('echo whole\r');
+    await talking.heard('\r\nwhole\r\n');
+    talking.say('\u0004');
+    expect((await talking.ended).code).toBe(0);
+    expect(at.judged.map(({ statement }) => statement.text)).toEqual(['(shell)', 'echo whole']);
   });
 
   test('a held line waits with its notice, and Ctrl-C gives it up', async () => {

@@ -1,12 +1,13 @@
 /**
- * A shell that is read line by line: a prompt of ours, each line judged as a command, and run in one shell that is kept on the
- * host, so that directories and variables last. Nothing but judged lines reaches it: a line goes as one quoted word to
+ * A shell that is read line by line: a prompt of ours, each line (or what is one command on several) judged as a command, and run
+ * in one shell that is kept on the host, so that directories and variables last. Nothing but judged lines reaches it: a line goes as one quoted word to
  * `eval`, with nothing on its stdin, and a random word behind it says when it is over.
  * Refuses lines that would make later ones mean something else (aliases, functions, PATH), and programs that want input.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { ShellFacts } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
+import { isUnfinished } from '@sallyport/shell';
 import type { Channel, ChannelOwner } from './channels.ts';
 import { type Asker, commandStatement, readCommand } from './classify.ts';
 import { forTerminal, heldText } from './deny.ts';
@@ -27,11 +28,13 @@ const CHANGING = new Set(
   'alias unalias enable hash trap shopt builtin exec source . set bind complete readonly eval coproc'.split(' '),
 );
 const NAMES =
-  'PATH|HOME|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|BASH_FUNC|PROMPT_COMMAND|CDPATH|GLOBIGNORE|LD_\\w+|sallyport_line';
+  'PATH|HOME|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|BASH_FUNC|PROMPT_COMMAND|CDPATH|GLOBIGNORE|LD_\\w+|sallyport_line|sallyport_text';
 /** Builtins that set a variable whose name they are given. */
 const SETTING = new Set('export declare typeset local read printf mapfile readarray getopts let unset'.split(' '));
 
 const CTRL_C = 0x03;
+/** Of one command: each new one has all of it read again. */
+const LINES_MAX = 500;
 
 interface Line {
   readonly judged: Judged;
@@ -82,6 +85,9 @@ export class CommandShell implements ChannelOwner, Holding {
   readonly #editor: LineEditor;
   readonly #ended: () => void;
   #typed = '';
+  /** Lines of a command that more of it has to follow. */
+  #begun: string | undefined;
+  #lines = 0;
   #busy = true;
   #line: Line | undefined;
   #asking: Judged['statement'] | undefined;
@@ -104,8 +110,12 @@ export class CommandShell implements ChannelOwner, Holding {
     this.#editor = new LineEditor(asker.pty, {
       show: (text) => void client.write(Buffer.from(text)),
       entered: (line) => this.#entered(line),
-      interrupted: () => this.#prompt(),
-      ended: () => this.#leave(),
+      interrupted: () => {
+        this.#begun = undefined;
+        this.#lines = 0;
+        this.#prompt();
+      },
+      ended: () => this.#noMore(),
     });
   }
 
@@ -127,9 +137,9 @@ export class CommandShell implements ChannelOwner, Holding {
 
   #prompt(): void {
     this.#busy = false;
-    if (this.#clientEof && this.#typed === '') return this.#leave();
+    if (this.#clientEof && this.#typed === '') return this.#noMore();
     const { role, resourceName } = this.#work.signed.info;
-    this.#editor.begin(`${role}@${resourceName}:${this.#directory}$ `);
+    this.#editor.begin(this.#begun === undefined ? `${role}@${resourceName}:${this.#directory}$ ` : '> ');
     const typed = this.#typed;
     this.#typed = '';
     if (typed !== '') this.#take(this.#editor.typeText(typed));
@@ -142,16 +152,37 @@ export class CommandShell implements ChannelOwner, Holding {
       const typed = this.#typed;
       this.#typed = '';
       this.#take(this.#editor.typeText(typed));
-    }
+    } else if (!this.#busy && this.#clientEof) this.#noMore();
   }
 
   #leave(): void {
     this.#host.eof();
   }
 
-  #entered(text: string): void {
+  /** No more lines come: what has begun is judged as it stands. */
+  #noMore(): void {
+    if (this.#editor.finish()) return;
+    const begun = this.#begun;
+    this.#begun = undefined;
+    if (begun === undefined) this.#leave();
+    else this.#submit(begun);
+  }
+
+  #entered(line: string): void {
     this.#busy = true;
-    if (text.trim() === '') return this.#prompt();
+    const text = this.#begun === undefined ? line : `${this.#begun}\n${line}`;
+    this.#begun = undefined;
+    const goesOn = ++this.#lines < LINES_MAX && Buffer.byteLength(text) <= LIMITS.sshCommandBytesMax;
+    if (text.trim() === '') this.#lines = 0;
+    else if (goesOn && isUnfinished(text)) this.#begun = text;
+    else return this.#submit(text);
+    // What was typed behind this line has to be known first: there may be no more of it.
+    queueMicrotask(() => this.#prompt());
+  }
+
+  #submit(text: string): void {
+    this.#lines = 0;
+    this.#busy = true;
     this.#run(text).catch((error: unknown) => {
       this.#say(this.#work.textOf(error, this.#asking));
       this.#status = 126;
@@ -182,8 +213,11 @@ export class CommandShell implements ChannelOwner, Holding {
 
   /** One line for the kept shell: the judged text as one word, then the random one on both streams. */
   #send(text: string, word: string, status = '$?'): void {
-    const command = `(exit ${this.#status}); eval ${quoted(text)} </dev/null; printf '\\n%s %s %s\\n' ${word} "${status}" "$PWD"; printf '\\n%s %s\\n' ${word} - >&2`;
-    // The loop reads one line: a text with a line end in it was refused.
+    // The loop reads one line, so a line end goes as `\n` and is one again for `eval`.
+    const lines = text.includes('\n');
+    const escaped = text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+    const kept = lines ? `sallyport_text=$(printf %b ${quoted(escaped)}); ` : '';
+    const command = `${kept}(exit ${this.#status}); eval ${lines ? '"$sallyport_text"' : quoted(text)} </dev/null; printf '\\n%s %s %s\\n' ${word} "${status}" "$PWD"; printf '\\n%s %s\\n' ${word} - >&2`;
     this.#host.write(Buffer.from(`${command}\n`));
   }
 
@@ -321,7 +355,7 @@ export class CommandShell implements ChannelOwner, Holding {
 
   clientEof(): void {
     this.#clientEof = true;
-    if (!this.#busy) this.#leave();
+    if (!this.#busy && this.#typed === '') this.#noMore();
   }
 
   clientClosed(): void {
@@ -336,8 +370,7 @@ export class CommandShell implements ChannelOwner, Holding {
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 /** @returns what makes this line or later ones unreadable, for people; undefined when nothing does */
 function changedBy(text: string, facts: ShellFacts): string | undefined {
-  // The host's loop would read two lines, and neither as it was judged.
-  if (/[\r\n\0]/.test(text)) return 'a line end within a line';
+  if (/[\r\0]/.test(text)) return 'a carriage return or a NUL within a line';
   for (const reason of ['function', 'alias', 'source', 'eval', 'trap', 'variable_program', 'glob_program'])
     if (facts.opaque.includes(reason)) return reason;
   for (const { program, dynamic, arguments: args } of facts.commands) {

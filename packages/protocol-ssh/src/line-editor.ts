@@ -58,6 +58,12 @@ export class LineEditor {
     return '';
   }
 
+  /** No more comes: a last line without its end counts where there is no terminal. @returns whether there was one */
+  finish(): boolean {
+    if (this.#isTerminal || this.#line.length === 0) return false;
+    return this.#enter();
+  }
+
   /** @returns true when the line is over */
   #key(character: string): boolean {
     if (!this.#isTerminal) {

@@ -33,12 +33,28 @@ export function parseShell(text: string, bash: boolean, depth = 0): ParsedText {
   }
 }
 
+/** More lines may make it a text that is read: a quote, a substitution, a compound command or a here-document is open. */
+export function isUnfinished(text: string): boolean {
+  const grammar = new Grammar(text, true, 0);
+  try {
+    grammar.program([]);
+    return false;
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    return !grammar.refused && grammar.isAtEnd;
+  }
+}
+
 const CLOSERS = new Set(['then', 'elif', 'else', 'fi', 'do', 'done', 'esac', '}']);
 const OPENERS = new Set(['{', '!', 'if', 'while', 'until', 'for', 'case', 'in']);
 const BASH_WORDS = new Set(['[[', 'function', 'select', 'coproc', 'time']);
 const KEYWORD = /[^ \t\n|&;<>()\\'"`$]+/y;
 
 class Grammar extends SimpleReader {
+  get isAtEnd(): boolean {
+    return this.at >= this.text.length;
+  }
+
   program(out: AndOr[]): void {
     this.skipLines();
     while (this.peek() !== '') {

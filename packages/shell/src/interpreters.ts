@@ -38,6 +38,12 @@ export const isTextTool = (program: string): boolean => AWK.test(program) || SED
 export const isInterpreter = (program: string): boolean =>
   CODE.slice(0, 3).some(({ name }) => name.test(program)) || /^(?:node|nodejs|php[\d.]*|lua[\d.]*)$/.test(program);
 
+/** Its first operand is a script that it runs, as no option brings the code. */
+export function runsScript(program: string, args: readonly Field[]): boolean {
+  const entry = CODE.find(({ name }) => name.test(program));
+  return entry !== undefined && !args.some((field) => entry.code.test(field.guess));
+}
+
 const IN_CODE =
   /(?:system|exec[lv]?p?e?|popen\d?|spawn\w*|shell_exec|passthru|backtick|run|call|check_output|check_call|getoutput|sh|qx|%x|os\.execute|IO\.popen|execSync|Popen)\s*[[({/]*\s*(["'])((?:\\.|(?!\1)[^\\])*)\1|`([^`]+)`|(?:qx|%x)\s*[{(/]([^})/]+)/g;
 

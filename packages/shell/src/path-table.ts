@@ -22,6 +22,8 @@ export interface PathSyntax {
   readonly inputWord?: RegExp;
   /** It writes where it stands, unless an option of `output` says where. */
   readonly here?: boolean;
+  /** A word with which it reads all its operands. */
+  readonly sends?: RegExp;
   /** A word with which it writes nothing where it stands. */
   readonly lists?: RegExp;
 }
@@ -61,6 +63,7 @@ export const PATHS: Readonly<Record<string, PathSyntax>> = {
   install: { copies: true, values: '-m -o -g -S --mode --owner --group --suffix', output: COPY },
   rsync: {
     copies: true,
+    sends: /^--sender$/,
     values:
       '-e -f -B -T -M --rsh --exclude --include --filter --bwlimit --port --timeout --max-size --min-size --chmod --chown',
     output: '--log-file --write-batch --only-write-batch --backup-dir --partial-dir --temp-dir',

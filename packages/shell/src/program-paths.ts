@@ -4,6 +4,7 @@
  */
 import type { Collector, OpenCommand } from './collector.ts';
 import type { Frame } from './frame.ts';
+import { runsScript } from './interpreters.ts';
 import { PATHLESS, PATHS, type PathSyntax } from './path-table.ts';
 import type { Field } from './values.ts';
 import { WRAPPERS } from './wrappers.ts';
@@ -49,6 +50,8 @@ function kindOf(name: string, { names }: Options): Kind | undefined {
 /** Of a program that nobody knows: options under which programs name what they write. */
 const OUTPUT_OPTION = /^(?:-[oOwC]|--?(?:out|dest|dir|target|to|save|log|trace|write|dump|prefix|export)[a-z-]*)$/;
 const ANY: PathSyntax = { reads: true };
+/** Of an interpreter: its script is the reason `script`, not a file that is read. */
+const SCRIPTED: PathSyntax = { reads: true, skip: 1 };
 
 export function readPaths(
   program: string,
@@ -60,7 +63,8 @@ export function readPaths(
   const mkfs = program.startsWith('mkfs.') ? 'mkfs' : program;
   const listed = Object.hasOwn(PATHS, mkfs) ? PATHS[mkfs] : undefined;
   if (listed === undefined && (PATHLESS.has(program) || frame.state.functions.has(program))) return;
-  new PathReader(args, frame, facts, command).read(listed ?? ANY);
+  const syntax = listed ?? (runsScript(program, args) ? SCRIPTED : ANY);
+  new PathReader(args, frame, facts, command).read(syntax);
 }
 
 /** One program's words, read once. */
@@ -85,7 +89,7 @@ class PathReader {
     for (let at = 0; at < this.#args.length; at++) {
       const field = this.#args[at]!;
       const word = field.guess;
-      if (word === '--' && syntax !== ANY) {
+      if (word === '--' && !isAny(syntax)) {
         for (const rest of this.#args.slice(at + 1)) this.#operands.push(rest);
         break;
       }
@@ -102,13 +106,14 @@ class PathReader {
     const word = field.guess;
     const equals = word.indexOf('=');
     const name = equals < 0 ? word : word.slice(0, equals);
-    if (syntax.skip !== undefined && /^-[a-zA-Z]*[ef]|^--(?:reg|exp|file|from-file)/.test(name)) this.#pattern = true;
-    const kind = syntax === ANY && OUTPUT_OPTION.test(name) ? 'output' : kindOf(name, options);
+    if (syntax.skip !== undefined && syntax !== SCRIPTED && /^-[a-zA-Z]*[ef]|^--(?:reg|exp|file|from-file)/.test(name))
+      this.#pattern = true;
+    const kind = isAny(syntax) && OUTPUT_OPTION.test(name) ? 'output' : kindOf(name, options);
     if (kind !== undefined) {
       const value = equals < 0 ? this.#args[at + 1] : valueOf(field, word.slice(equals + 1));
       this.#value(kind, value);
       // Of a program that nobody knows, the next word may be an operand.
-      return equals < 0 && syntax !== ANY ? at + 1 : at;
+      return equals < 0 && !isAny(syntax) ? at + 1 : at;
     }
     if (!word.startsWith('--')) {
       for (let index = 1; index < word.length; index++) {
@@ -136,15 +141,16 @@ class PathReader {
   #own(syntax: PathSyntax): void {
     const operands = this.#operands;
     const own = operands.slice(this.#pattern ? 0 : (syntax.skip ?? 0));
-    const copies = syntax.copies === true || syntax.moves === true;
+    const sends = syntax.sends !== undefined && this.#args.some(({ guess }) => syntax.sends!.test(guess));
+    const copies = (syntax.copies === true && !sends) || syntax.moves === true;
     const target = copies ? (this.#placed ?? (own.length > 1 ? own.at(-1) : HERE)) : undefined;
     own.forEach((field, at) => {
       const last = at === own.length - 1;
       const isTarget = copies && last && own.length > 1 && this.#placed === undefined;
       if (syntax.writes === true || syntax.moves === true || isTarget) this.#writes(field);
-      if (syntax.reads === true || (copies && !isTarget)) this.#reads(field);
+      if (syntax.reads === true || sends || (copies && !isTarget)) this.#reads(field);
       if (target !== undefined && !isTarget) this.#intoDirectory(field, target);
-      if (syntax === ANY) this.#mentioned(field);
+      if (isAny(syntax)) this.#mentioned(field);
     });
     const lists = syntax.lists !== undefined && this.#args.some(({ guess }) => syntax.lists!.test(guess));
     if (syntax.here === true && !lists && this.#placed === undefined) this.#writes(HERE);
@@ -186,6 +192,8 @@ class PathReader {
 }
 
 const HERE: Field = { text: '.', guess: '.', exact: true, glob: false, vanishes: false };
+const isAny = (syntax: PathSyntax): boolean => syntax === ANY || syntax === SCRIPTED;
+
 const valueOf = (field: Field, text: string): Field => ({ ...field, text, guess: text });
 
 const PRIVILEGED: ReadonlySet<string> = new Set(

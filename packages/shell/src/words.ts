@@ -48,6 +48,12 @@ export abstract class WordReader {
     throw new Unreadable();
   }
 
+  /** What is open goes on to the end of the text. */
+  protected failAtEnd(): never {
+    this.at = this.text.length;
+    this.fail();
+  }
+
   /** Not even another reading of the same text may go on. */
   protected refuse(): never {
     this.refused = true;
@@ -172,7 +178,7 @@ export abstract class WordReader {
     const next = this.peek(1);
     if (next === '') {
       // A lone backslash at the end: shells differ in whether it stays.
-      this.fail();
+      this.failAtEnd();
     }
     this.at += 2;
     if (next === '\n') return;
@@ -188,7 +194,7 @@ export abstract class WordReader {
 
   protected single(out: Part[]): void {
     const end = this.text.indexOf("'", this.at + 1);
-    if (end < 0) this.fail();
+    if (end < 0) this.failAtEnd();
     out.push({ kind: 'quote', text: this.text.slice(this.at + 1, end) });
     this.at = end + 1;
   }
@@ -291,7 +297,7 @@ export abstract class WordReader {
   private ansi(out: Part[]): void {
     let end = this.at + 1;
     while (end < this.text.length && this.text[end] !== "'") end += this.text[end] === '\\' ? 2 : 1;
-    if (end >= this.text.length) this.fail();
+    if (end >= this.text.length) this.failAtEnd();
     const inner = this.text.slice(this.at + 1, end);
     out.push({ kind: 'quote', text: unescapeAnsi(inner) ?? this.fail() });
     this.at = end + 1;
