@@ -68,11 +68,19 @@ describe.skipIf(sshdMissing)('ways round the rules for hosts, over the wire', ()
     const stopped: string[] = [];
     for (const { command, expect: verdict } of ROWS.filter((_row, at) => at % 5 === 0)) {
       if (verdict !== 'allow') continue;
-      const { rows } = await client.begin(command);
+      const asked = client.begin(command);
+      let answered = false;
+      void asked.finally(() => {
+        answered = true;
+      });
+      // One that is held would be waited for without end.
+      while (!answered && gateway.holds.length === 0) await new Promise((next) => setTimeout(next, 1));
+      for (const hold of gateway.holds.splice(0)) hold.deny();
+      const { rows } = await asked;
       if (!rows.includes('harmless')) stopped.push(command);
     }
     expect(stopped).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });
 
 function bundleOf(resourceId: string, name: string, principal: string): Bundle {

@@ -33,6 +33,7 @@ const R: PathSyntax = { reads: true };
 const COPY = '-t --target-directory';
 const packer: PathSyntax = { writes: true, values: '-S --suffix' };
 const EMPTY: PathSyntax = {};
+const COMPILER: PathSyntax = { reads: true, output: '-o', values: '-x -D -l -L' };
 
 export const PATHS: Readonly<Record<string, PathSyntax>> = {
   rm: W,
@@ -200,6 +201,27 @@ export const PATHS: Readonly<Record<string, PathSyntax>> = {
   mawk: { reads: true, skip: 1, values: '-F -v', input: '-f' },
   nawk: { reads: true, skip: 1, values: '-F -v', input: '-f' },
   'original-awk': { reads: true, skip: 1, values: '-F -v', input: '-f' },
+  rename: { writes: true, skip: 1 },
+  mmv: W,
+  objcopy: { copies: true, values: '-I -O -B -j -R -K -N' },
+  strip: { writes: true, output: '-o', values: '-K -N -R' },
+  gcc: COMPILER,
+  'g++': COMPILER,
+  cc: COMPILER,
+  'c++': COMPILER,
+  clang: COMPILER,
+  tcc: COMPILER,
+  ld: COMPILER,
+  nmap: { reads: true, output: '-oN -oX -oG -oA -oS', input: '-iL' },
+  ss: { output: '-D --diag', input: '-F --filter', values: '-f -A -N' },
+  svn: { copies: true, values: '-r -m --username --password' },
+  hg: { copies: true, values: '-r -m -b' },
+  aria2c: { output: '-d --dir -o --out -l --log', input: '-i --input-file', here: true },
+  convert: { copies: true },
+  magick: { copies: true },
+  ffmpeg: { writes: true, values: '-f', input: '-i' },
+  'dpkg-deb': { copies: true },
+  jar: { reads: true, here: true, lists: /^-{0,2}t[a-zA-Z]*$/ },
   dos2unix: W,
   unix2dos: W,
   tcpdump: { output: '-w', input: '-r -F', values: '-i -c -C -G -s -W -z' },

@@ -6,6 +6,7 @@ import type { Collector, OpenCommand } from './collector.ts';
 import type { Frame } from './frame.ts';
 import { runsScript } from './interpreters.ts';
 import { PATHLESS, PATHS, type PathSyntax } from './path-table.ts';
+import { baseName } from './paths.ts';
 import type { Field } from './values.ts';
 import { WRAPPERS } from './wrappers.ts';
 
@@ -158,8 +159,10 @@ class PathReader {
 
   /** `cp x/.bashrc ~` writes `~/.bashrc`. */
   #intoDirectory(source: Field, target: Field): void {
-    const name = /([^/]+)\/*$/.exec(source.guess)?.[1];
-    if (name === undefined || name === '.' || name === '..') return;
+    let end = source.guess.length;
+    while (end > 0 && source.guess[end - 1] === '/') end--;
+    const name = baseName(source.guess.slice(0, end));
+    if (name === '' || name === '.' || name === '..') return;
     const join = (directory: string): string => `${directory.replace(/\/$/, '')}/${name}`;
     const exact = source.exact && target.exact;
     this.#writes({ ...target, text: join(target.text), guess: join(target.guess), exact });

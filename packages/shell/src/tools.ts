@@ -360,6 +360,7 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   nvim: editor,
   view: editor,
   vimtutor: editor,
+  vidir: editor,
   vimdiff: editor,
   rvim: editor,
   gvim: editor,
