@@ -34,7 +34,7 @@ const SETTING = new Set('export declare typeset local read printf mapfile readar
 
 const CTRL_C = 0x03;
 /** Of one command: each new one has all of it read again. */
-const LINES_MAX = 500;
+const LINES_MAX = 200;
 
 interface Line {
   readonly judged: Judged;
@@ -136,6 +136,7 @@ export class CommandShell implements ChannelOwner, Holding {
   }
 
   #prompt(): void {
+    if (this.#over) return;
     this.#busy = false;
     if (this.#clientEof && this.#typed === '') return this.#noMore();
     const { role, resourceName } = this.#work.signed.info;
@@ -176,8 +177,8 @@ export class CommandShell implements ChannelOwner, Holding {
     if (text.trim() === '') this.#lines = 0;
     else if (goesOn && isUnfinished(text)) this.#begun = text;
     else return this.#submit(text);
-    // What was typed behind this line has to be known first: there may be no more of it.
-    queueMicrotask(() => this.#prompt());
+    // What was typed behind this line has to be known first, and others have their turn between two lines.
+    setImmediate(() => this.#prompt());
   }
 
   #submit(text: string): void {

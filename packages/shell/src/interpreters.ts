@@ -61,7 +61,7 @@ export function readInterpreter(
       note('interpreter_code');
       guess(program, args, frame, runner);
       // `"rm -rf /" | getline`: what awk runs is a string.
-      for (const { guess: text } of args.filter(({ guess: { length } }) => length <= 1_500))
+      for (const { guess: text } of args.filter(({ guess: { length } }) => length <= GUESSED_CHARACTERS_MAX))
         for (const [, code] of text.matchAll(/"((?:\\.|[^"\\]){1,2000})"\s*\)*\s*\|/g))
           guessText(code!, program, frame, runner);
     }
