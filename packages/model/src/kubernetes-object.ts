@@ -27,7 +27,8 @@ const CAPABILITY = /(?:^|\.)securityContext\.capabilities\.add\[\d+\]$/;
 const PROC_MOUNT = /(?:^|\.)securityContext\.procMount$/;
 const PROFILE = /(?:^|\.)securityContext\.(?:seccompProfile|appArmorProfile)\.type$/;
 const HOST_PROCESS = /(?:^|\.)windowsOptions\.hostProcess$/;
-const HOST_PATH = /(?:^|\.)hostPath(?:\.|$)/;
+/** A `local` volume is a folder of the node, too. */
+const HOST_PATH = /(?:^|\.)hostPath(?:\.|$)|^spec\.local\.path$/;
 const HOST_NAMESPACE = /(?:^|\.)host(?:Network|PID|IPC)$/;
 const SERVICE_ACCOUNT = /(?:^|\.)spec\.serviceAccount(?:Name)?$/;
 const REPLICAS = /^spec\.replicas$/;

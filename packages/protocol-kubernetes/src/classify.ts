@@ -20,7 +20,8 @@ import { effectsOfShell, parseCommandLine } from '@sallyport/shell';
 import { effectsOf, isRbac, isSecret } from './classify/effects.ts';
 import { formOf, readObject } from './classify/json-object.ts';
 import { NO_OBJECT, objectFactsOf } from './classify/object-facts.ts';
-import { fieldsOfPatch, patchTypeOf } from './classify/patch.ts';
+import { fieldsOfPatch, type PatchType, patchTypeOf } from './classify/patch.ts';
+import { patched } from './classify/patched.ts';
 import { readProtobuf } from './classify/protobuf-object.ts';
 import { quoted, textOf, withoutData } from './classify/statement-text.ts';
 import { isDryRun, type RequestInfo, readRequest } from './messages.ts';
@@ -187,11 +188,23 @@ function kubernetesFacts(
     fields,
     ...(object === 'read' ? objectFactsOf(fields) : NO_OBJECT),
     ...(object === 'read' && isCountedByDefault(info, fields, json) ? { replicas: 1 } : {}),
-    ...(object === 'read' && subresource === 'scale' && isScaledAway(verb, fields, json) ? { replicas: 0 } : {}),
+    ...(object === 'read' && subresource === 'scale' ? scaleOf(request, verb, fields, json) : {}),
     secret: isSecret(info),
     rbac: isRbac(info),
     execCommand: subresource === 'exec' ? (query.get('command') ?? []) : [],
   };
+}
+
+function scaleOf(
+  request: RequestHead,
+  verb: string,
+  fields: readonly BodyField[],
+  json: unknown,
+): { readonly replicas?: number } {
+  if (isScaledAway(verb, fields, json)) return { replicas: 0 };
+  const type = verb === 'patch' ? patchTypeOf(headerOf(request.headers, 'content-type') ?? '') : '';
+  const replicas = type === '' ? undefined : leftOfScale(type, json);
+  return replicas === undefined ? {} : { replicas };
 }
 
 /** A scale that names no number is one of nothing: the number left out of an update or taken away by a patch is zero there. */
@@ -227,6 +240,22 @@ function isCountedByDefault(
         ({ op, path }: { op?: unknown; path?: unknown }) => op !== 'test' && (path === '' || path === '/spec'),
       ));
   return comesWhole && !fields.some(({ path }) => path === 'spec.replicas');
+}
+
+/** A scale before a patch of it: a number that nobody asks for. */
+const SCALED = { kind: 'Scale', metadata: {}, spec: { replicas: 7_777_777 } };
+
+/**
+ * Operations one after the other, and what a strategic merge replaces, deletes or keeps (`$patch`, `$retainKeys`), say together what
+ * is left of the number.
+ * @returns undefined when the number stays as it is
+ */
+function leftOfScale(type: PatchType, json: unknown): number | undefined {
+  const left = patched(type, SCALED, json);
+  const spec = typeof left === 'object' && left !== null && 'spec' in left ? left.spec : undefined;
+  const replicas = typeof spec === 'object' && spec !== null && 'replicas' in spec ? spec.replicas : undefined;
+  if (replicas === SCALED.spec.replicas) return undefined;
+  return typeof replicas === 'number' ? replicas : 0;
 }
 
 const nameIn = (fields: readonly BodyField[]): string =>

@@ -16,6 +16,7 @@ export interface KubeRow {
 }
 
 const MERGE = 'application/merge-patch+json';
+const STRATEGIC = 'application/strategic-merge-patch+json';
 const PATCH = 'application/json-patch+json';
 const APPLY = 'application/apply-patch+yaml';
 const NAMESPACED = '/api/v1/namespaces/shop';
@@ -183,6 +184,74 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       expect: 'hold',
     },
     {
+      name: 'by a strategic merge that replaces the spec of a scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: STRATEGIC,
+      body: { spec: { $patch: 'replace' } },
+      expect: 'hold',
+    },
+    {
+      name: 'by a strategic merge that deletes the spec of a scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: STRATEGIC,
+      body: { spec: { $patch: 'delete' } },
+      expect: 'hold',
+    },
+    {
+      name: 'by a strategic merge that keeps no key of a scale',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: STRATEGIC,
+      body: { spec: { $retainKeys: [] } },
+      expect: 'hold',
+    },
+    {
+      name: 'by a strategic merge that keeps the metadata of a scale alone',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: STRATEGIC,
+      body: { $retainKeys: ['metadata'], metadata: { name: 'web' } },
+      expect: 'hold',
+    },
+    {
+      name: 'by operations on a scale, the last of which takes the number away',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: PATCH,
+      body: [
+        { op: 'replace', path: '/spec/replicas', value: 5 },
+        { op: 'remove', path: '/spec/replicas' },
+      ],
+      expect: 'hold',
+    },
+    {
+      name: 'by operations on a scale, the last of which empties the spec',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: PATCH,
+      body: [
+        { op: 'replace', path: '/spec/replicas', value: 5 },
+        { op: 'replace', path: '/spec', value: {} },
+      ],
+      expect: 'hold',
+    },
+    {
+      name: 'by operations on a scale, the last of which replaces it',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: PATCH,
+      body: [
+        { op: 'replace', path: '/spec/replicas', value: 5 },
+        { op: 'replace', path: '', value: { kind: 'Scale', metadata: { name: 'web' } } },
+      ],
+      expect: 'hold',
+    },
+    {
+      name: 'and a scale to some, after all, is none of that',
+      line: `PATCH ${DEPLOYMENT}/scale`,
+      type: PATCH,
+      body: [
+        { op: 'replace', path: '/spec/replicas', value: 0 },
+        { op: 'replace', path: '/spec/replicas', value: 5 },
+      ],
+      expect: 'allow',
+    },
+    {
       name: 'by taking the number out of a scale',
       line: `PATCH ${DEPLOYMENT}/scale`,
       type: MERGE,
@@ -271,6 +340,19 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       name: 'by a path of the host',
       line: `POST ${NAMESPACED}/pods`,
       body: pod({ volumes: [{ hostPath: { path: '/' } }] }),
+      expect: 'deny',
+    },
+    {
+      name: 'by a disk of the node that is a volume',
+      line: 'POST /api/v1/persistentvolumes',
+      body: { kind: 'PersistentVolume', metadata: { name: 'x' }, spec: { local: { path: '/' } } },
+      expect: 'deny',
+    },
+    {
+      name: 'by a disk of the node, by JSON Patch',
+      line: 'PATCH /api/v1/persistentvolumes/x',
+      type: PATCH,
+      body: [{ op: 'replace', path: '/spec/local/path', value: '/' }],
       expect: 'deny',
     },
     { name: 'by the host’s processes', line: `POST ${NAMESPACED}/pods`, body: pod({ hostPID: true }), expect: 'deny' },
