@@ -1,7 +1,7 @@
 import { DETECTORS } from '@sallyport/model';
 import { expect, test } from 'vitest';
 import { createMaskKey } from './methods.ts';
-import { maskDetected } from './text.ts';
+import { detectText, maskDetected } from './text.ts';
 
 const key = createMaskKey(Buffer.alloc(32, 3));
 
@@ -51,4 +51,14 @@ test('what is masked is not seen again: a second pass changes nothing', () => {
   );
   expect(once.hits).toBe(6);
   expect(maskDetected(once.text, detect, key)).toEqual({ text: once.text, hits: 0 });
+});
+
+test('values are found where they stand behind characters of several bytes, in time that grows with the length', () => {
+  const before = process.cpuUsage();
+  const text = 'é 😀 a@b.co '.repeat(30_000);
+  const spans = detectText(text, ['email']);
+  const { user, system } = process.cpuUsage(before);
+  expect(spans.length).toBe(30_000);
+  expect(spans.every(({ start, end }) => text.slice(start, end) === 'a@b.co')).toBe(true);
+  expect((user + system) / 1_000).toBeLessThan(1_500);
 });

@@ -15,8 +15,21 @@ export function detectText(text: string, detectors: readonly Detector[]): readon
   const bytes = Buffer.from(text);
   const spans = scanAll(bytes, detectors);
   if (bytes.length === text.length) return spans;
-  const unit = (offset: number): number => bytes.toString('utf8', 0, offset).length;
-  return spans.map(({ start, end, kind }) => ({ start: unit(start), end: unit(end), kind }));
+  const units = unitsAt(bytes, spans);
+  return spans.map(({ start, end, kind }) => ({ start: units.get(start)!, end: units.get(end)!, kind }));
+}
+
+/** How many UTF-16 units stand before each offset where a span begins or ends; one walk over the text. */
+function unitsAt(bytes: Buffer, spans: readonly Span[]): ReadonlyMap<number, number> {
+  const offsets = [...new Set(spans.flatMap(({ start, end }) => [start, end]))].sort((a, b) => a - b);
+  const units = new Map<number, number>();
+  let [from, before] = [0, 0];
+  for (const offset of offsets) {
+    before += bytes.toString('utf8', from, offset).length;
+    from = offset;
+    units.set(offset, before);
+  }
+  return units;
 }
 
 /** Replaces the stretches; the bytes between them are kept as they are. */

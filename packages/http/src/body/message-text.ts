@@ -41,7 +41,7 @@ export function maskLines(message: Uint8Array, masks: JsonMaskerOptions): Uint8A
 /** With a blank between lines, and with nothing. */
 function isFoundAcross(text: string, detect: readonly DetectMask[]): boolean {
   const detectors = [...new Set(detect.map((one) => one.detect))];
-  const known = detectText(text, detectors);
+  const known = apart(detectText(text, detectors));
   const lines = text.split('\n');
   return [' ', ''].some((between) => {
     // Where each line begins, put together and as it came.
@@ -52,13 +52,40 @@ function isFoundAcross(text: string, detect: readonly DetectMask[]): boolean {
       borders.push(at - between.length);
     }
     return detectText(lines.join(between), detectors).some(({ start, end }) => {
-      const border = borders.findIndex((one) => start < one + between.length && one < end);
-      if (border < 0) return false;
+      const border = firstOver(borders, start - between.length, (one) => one);
+      if (border === borders.length || borders[border]! >= end) return false;
       const moved = (1 - between.length) * border;
       // What is found without is masked already.
-      return !known.some((one) => one.start < end + moved + 1 && start + moved < one.end);
+      const next = known[firstOver(known, start + moved, (one) => one.end)];
+      return next === undefined || next.start >= end + moved + 1;
     });
   });
+}
+
+/** Spans by start, those that touch or overlap as one. */
+function apart(spans: readonly { readonly start: number; readonly end: number }[]): readonly Stretch[] {
+  const all: Stretch[] = [];
+  for (const { start, end } of spans) {
+    const last = all.at(-1);
+    if (last !== undefined && start <= last.end) last.end = Math.max(last.end, end);
+    else all.push({ start, end });
+  }
+  return all;
+}
+interface Stretch {
+  readonly start: number;
+  end: number;
+}
+
+/** The index of the first of them that is over `limit`; their number where none is. They go up. */
+function firstOver<T>(all: readonly T[], limit: number, of: (one: T) => number): number {
+  let [low, high] = [0, all.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (of(all[middle]!) > limit) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Text by detectors, also behind `\u0040`. */
