@@ -20,6 +20,11 @@ export interface ByteSocketOwner {
 }
 
 const READ_BYTES = 128 * 1024;
+/** What one read brings, with what a protocol puts around it. */
+const SLAB_BYTES = 160 * 1024;
+const SLABS_KEPT = 16;
+/** Behind others, smaller ones get memory of their own size: they may wait for long. */
+const QUEUED_SLAB_BYTES_MIN = 64 * 1024;
 /** Writes up to this size have a slab of their own: what a slow peer keeps of it is small. */
 const SMALL_BYTES_MAX = 4 * 1024;
 /** Views up to this size are kept, since small messages come in few sizes and a view costs more than their bytes. */
@@ -29,7 +34,9 @@ const KEEP_ALIVE_MS = 30_000;
 // One read buffer for all sockets of the process: bytes are lent for the call only, so nothing outlives it.
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 // Where large writes are copied to. Reused when the kernel took everything at once; given away to the queue otherwise.
-let slab = Buffer.allocUnsafeSlow(READ_BYTES);
+let slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+// Such as came back: memory outside of V8's heap that is made and forgotten brings whole collections of garbage with it.
+const slabs: Buffer[] = [];
 let smallSlab = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
 
 /** Views of the read buffer and of the small slab, by their length. */
@@ -97,6 +104,8 @@ export class ByteSocket {
   #closed = false;
   #ending = false;
   #wantsDrain = false;
+  /** Slabs that the queue of a plain socket points into. */
+  #away: Buffer[] = [];
   #paused = false;
   /** What TLS had decrypted already as it was told to stop. */
   #held: Buffer[] = [];
@@ -257,19 +266,38 @@ export class ByteSocket {
     // Writing nothing would make TLS look for more to read, in the middle of what it is telling.
     if (size === 0) return this.#went();
     if (given) socket.write(bytes);
-    else if (size > READ_BYTES || socket.writableLength > 0) socket.write(Buffer.from(bytes));
-    else if (size <= SMALL_BYTES_MAX) {
+    else if (size > SLAB_BYTES) socket.write(Buffer.from(bytes));
+    else if (socket.writableLength > 0) {
+      // TLS takes what is behind others later: that may not be used again.
+      if (this.#secure !== undefined || size < QUEUED_SLAB_BYTES_MIN) socket.write(Buffer.from(bytes));
+      else this.#writeSlab(bytes);
+    } else if (size <= SMALL_BYTES_MAX) {
       smallSlab.set(bytes, 0);
       this.#writeSmall(size);
-    } else {
-      slab.set(bytes, 0);
-      socket.write(slab.subarray(0, size));
-      // Plain, and not all of it fitted into the kernel: the queue points into the slab, which is therefore never touched
-      // again. TLS has encrypted or copied the bytes before it returns (node's TLSWrap::DoWrite), queue or not.
-      if (this.#secure === undefined && socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(READ_BYTES);
-    }
+    } else this.#writeSlab(bytes);
     return this.#went();
   }
+
+  #writeSlab(bytes: Uint8Array): void {
+    const socket = this.#socket;
+    slab.set(bytes, 0);
+    socket.write(slab.subarray(0, bytes.length), this.#wrote);
+    // Plain, and not all of it fitted into the kernel: the queue points into the slab, which is not touched before it has
+    // gone. TLS has encrypted or copied the bytes before it returns (node's TLSWrap::DoWrite), queue or not.
+    if (this.#secure !== undefined || socket.writableLength === 0) return;
+    this.#away.push(slab);
+    slab = slabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+  }
+
+  /** What was queued has gone: its memory is the process's again. Of a socket that broke it is not. */
+  readonly #wrote = (error?: Error | null): void => {
+    if (this.#away.length === 0 || this.#socket.writableLength > 0) return;
+    const back = this.#away;
+    this.#away = [];
+    const isBroken = (error !== undefined && error !== null) || this.#socket.destroyed;
+    if (isBroken || this.#secure !== undefined) return;
+    for (const one of back) if (slabs.length < SLABS_KEPT) slabs.push(one);
+  };
 
   /** As `write`, of the bytes of `source` from `start` to `end`. */
   writeRange(source: Uint8Array, start: number, end: number): boolean {
