@@ -200,6 +200,7 @@ const RANK: Record<string, number> = {
   upstream: 6,
   work: 7,
   'login-shell': 8,
+  gathering: 5,
   pipe: 8,
   sftp: 8,
   scp: 8,

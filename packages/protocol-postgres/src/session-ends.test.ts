@@ -1,6 +1,6 @@
 import { cellsOf, digestOfAnswer, fieldsOf, say, testResource } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
-import { database, gateway, holdDeletes, tap, wire } from './session.fixture.ts';
+import { database, gateway, holdDeletes, tap, wire } from '../test/session.fixture.ts';
 
 describe('ends', () => {
   test('a kill ends both sides within a second and says why', async () => {

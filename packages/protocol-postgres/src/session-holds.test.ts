@@ -10,7 +10,7 @@ import {
   testResource,
 } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
-import { database, gateway, holdDeletes, masks, tap, wire } from './session.fixture.ts';
+import { database, gateway, holdDeletes, masks, tap, wire } from '../test/session.fixture.ts';
 
 describe('holds', () => {
   const held = async (to: Gateway): Promise<void> => {

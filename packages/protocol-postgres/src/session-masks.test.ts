@@ -3,7 +3,7 @@ import { allow, digestOfAnswer, say, TEST_TOKEN } from '@sallyport/testkit';
 import pg from 'pg';
 import postgres from 'postgres';
 import { describe, expect, test } from 'vitest';
-import { database, gateway, masks, wire } from './session.fixture.ts';
+import { database, gateway, masks, wire } from '../test/session.fixture.ts';
 
 describe('masks', () => {
   test('a masked column is masked in text and binary, whatever its alias', async () => {

@@ -8,7 +8,7 @@ import {
   testResource,
 } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
-import { cleanUps, gateway, tap, wire } from './session.fixture.ts';
+import { cleanUps, gateway, tap, wire } from '../test/session.fixture.ts';
 
 describe('signing in', () => {
   test('the token opens a session, and the credential reaches the server alone', async () => {

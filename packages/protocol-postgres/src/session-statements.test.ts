@@ -11,7 +11,7 @@ import {
   type WireClient,
 } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
-import { cleanUps, database, gateway, masks, tap, wire } from './session.fixture.ts';
+import { cleanUps, database, gateway, masks, tap, wire } from '../test/session.fixture.ts';
 
 describe('statements', () => {
   test('every split of a conversation gives the same answers', async () => {

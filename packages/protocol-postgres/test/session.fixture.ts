@@ -21,7 +21,7 @@ import {
   type WireClient,
 } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { createPostgresAdapter } from './index.ts';
+import { createPostgresAdapter } from '../src/index.ts';
 
 export let database: DemoDatabase;
 export let tap: Tap;
