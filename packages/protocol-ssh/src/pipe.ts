@@ -4,9 +4,9 @@
  * Back-pressure: a side gets window for what the other side took.
  */
 import type { Channel, ChannelOwner } from './channels.ts';
-import { Gathering } from './gathering.ts';
 import type { Filter } from './mask.ts';
 import type { ChannelRequest } from './messages.ts';
+import { Gathering } from './pipe/gathering.ts';
 
 export interface PipeOwner {
   /** `exit-status` or `exit-signal`, as the host said. */
