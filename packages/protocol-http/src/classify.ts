@@ -27,9 +27,22 @@ const HAS_LOWER_CASE = /[a-z]/;
 
 /** Headers that ask for another method than the one that is judged. */
 const OVERRIDES = ['x-http-method-override', 'x-method-override', 'x-http-method'];
+/** What services that know headers by CGI's names (RFC 3875 section 4.1.18) take for another one, and no rule is told of as that. */
+const MEANT: ReadonlySet<string> = new Set([
+  ...OVERRIDES,
+  'authorization',
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-original-url',
+  'x-rewrite-url',
+]);
 
 const asksForAnotherMethod = (headers: readonly Header[]): boolean =>
-  OVERRIDES.some((name) => headerOf(headers, name) !== undefined);
+  OVERRIDES.some((name) => headerOf(headers, name) !== undefined) ||
+  headers.some(([name]) => name.includes('_') && MEANT.has(name.replaceAll('_', '-')));
 const contentTypeOf = (headers: readonly Header[]): string =>
   ((headerOf(headers, 'content-type') ?? '').split(';')[0] ?? '').trim().toLowerCase();
 

@@ -16,6 +16,8 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
   'a method inside a request': [
     { request: 'POST /v1/customers/42\nX-HTTP-Method-Override: DELETE', expect: 'refused' },
     { request: 'POST /v1/customers/42\nX-Method-Override: DELETE', expect: 'refused' },
+    { request: 'POST /v1/customers/42\nX_HTTP_Method_Override: DELETE', expect: 'refused' },
+    { request: 'POST /v1/customers/42\nX-HTTP_Method-Override: DELETE', expect: 'refused' },
     { request: 'POST /v1/customers/42?_method=DELETE', expect: 'deny' },
     { request: 'POST /v1/customers/42?%5Fmethod=DELETE', expect: 'deny' },
     { request: 'POST /v1/customers/42?a=1&_method=DELETE', expect: 'deny' },
@@ -31,6 +33,9 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
   'another path than the one that is judged': [
     { request: 'GET /public\nX-Original-URL: /admin', expect: 'deny' },
     { request: 'GET /public\nX-Rewrite-URL: /admin', expect: 'deny' },
+    { request: 'GET /public\nX_Original_URL: /admin', expect: 'refused' },
+    { request: 'GET /public\nX_Rewrite_URL: /admin', expect: 'refused' },
+    { request: 'GET /public\nContent_Length: 5', expect: 'refused' },
     { request: 'GET /public\nX-Forwarded-Host: evil.example', expect: 'deny' },
     { request: 'POST /v1/pub/../payouts', expect: 'refused' },
     { request: 'POST /v1/./payouts', expect: 'refused' },
