@@ -256,7 +256,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
     const port = this.#port;
     const raw: RawClient = {
       first: this.#reader.switched(),
-      write: (bytes) => port.write(bytes),
+      write: (bytes, given) => port.write(bytes, given),
       pause: (paused) => (paused ? port.pause() : port.resume()),
       end: () => {
         this.#closing = true;

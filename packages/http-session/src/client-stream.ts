@@ -32,7 +32,8 @@ export interface ClientStream {
 export interface RawClient {
   /** What the client sent behind its request. */
   readonly first: Buffer;
-  write(bytes: Uint8Array): boolean;
+  /** @param given the memory is given away: nobody writes into it again */
+  write(bytes: Uint8Array, given?: boolean): boolean;
   pause(paused: boolean): void;
   end(): void;
   /** Set by who takes over. */

@@ -61,8 +61,8 @@ export const PASS: AnswerPlan = Object.freeze({});
 export interface UpgradeHost {
   /** Under the permit of the request that asked for the upgrade. False = stop until `upstreamDrained`. */
   toUpstream(bytes: Uint8Array): boolean;
-  /** False = stop until `clientDrained`. */
-  toClient(bytes: Uint8Array): boolean;
+  /** False = stop until `clientDrained`. @param given the memory is given away: nobody writes into it again */
+  toClient(bytes: Uint8Array, given?: boolean): boolean;
   /** A statement inside the stream. @throws Refusal */
   admit(statement: Statement): Permit | Promise<Permit>;
   pauseClient(paused: boolean): void;

@@ -69,9 +69,9 @@ export class Switched implements UpgradeHost {
     return this.#over === undefined || this.#call.raw(bytes);
   }
 
-  toClient(bytes: Uint8Array): boolean {
+  toClient(bytes: Uint8Array, given = false): boolean {
     this.bytes += bytes.length;
-    return this.#client?.write(bytes) ?? true;
+    return this.#client?.write(bytes, given) ?? true;
   }
 
   admit(statement: Statement): Permit | Promise<Permit> {

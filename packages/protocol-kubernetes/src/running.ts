@@ -175,7 +175,8 @@ export class ExecStream implements UpgradeMachine {
   }
 
   #toClient(bytes: Buffer): void {
-    if (this.#options.host.toClient(bytes)) return;
+    // Frames are made here, each in memory of its own.
+    if (this.#options.host.toClient(bytes, true)) return;
     this.#clientFull = true;
     this.#pace();
   }
