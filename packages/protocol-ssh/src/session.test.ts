@@ -308,7 +308,7 @@ describe.skipIf(sshdMissing)('SSH', () => {
       LC_ALL: 'C.UTF-8',
     };
     const ansible = (program: string, args: readonly string[]) =>
-      run(program, ['-i', `127.0.0.1,`, '-u', 'web-1', ...args], { env, cwd: bench.dir });
+      run(program, ['-i', `127.0.0.1,`, '-u', 'web-1', ...args], { env, cwd: bench.dir, timeoutMs: 120_000 });
     const ping = await ansible('ansible', ['all', '-m', 'ping']);
     expect(ping.stdout.toString() + ping.stderr).toContain('pong');
     const play = await ansible('ansible-playbook', [playbook]);
@@ -319,7 +319,7 @@ describe.skipIf(sshdMissing)('SSH', () => {
     expect(modules.length).toBeGreaterThan(2);
     // The resource opts in to Ansible by name: what its modules do is not said to be unknown.
     expect(modules.every(({ statement }) => statement.facts.shell?.opaque.length === 0)).toBe(true);
-  });
+  }, 300_000);
 
   test('a kill ends both sides', async () => {
     const at = await bench.gateway();
