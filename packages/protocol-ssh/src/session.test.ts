@@ -291,35 +291,39 @@ describe.skipIf(sshdMissing)('SSH', () => {
     expect(said.split('\n').filter((line) => line.includes('[fail]'))).toEqual([]);
   });
 
-  test.skipIf(!existsSync('/usr/bin/ansible'))('Ansible pings and plays', async () => {
-    const at = await bench.gateway({}, { opaque: ['ansible'] });
-    const playbook = path.join(bench.dir, 'play.yml');
-    const made = path.join(bench.dir, 'made-by-ansible');
-    writeFileSync(
-      playbook,
-      `- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: { dest: ${made}, content: hello }\n    - command: cat ${made}\n      register: said\n    - assert: { that: said.stdout == "hello" }\n`,
-    );
-    const env = {
-      ...bench.env,
-      HOME: bench.dir,
-      ANSIBLE_SSH_ARGS: `${sshOptions(at.port).join(' ')} -o PasswordAuthentication=yes -o PreferredAuthentications=password -o ControlMaster=auto -o ControlPersist=20 -o ControlPath=${bench.dir}/cm`,
-      ANSIBLE_REMOTE_TEMP: `${bench.dir}/.ansible/tmp`,
-      ANSIBLE_PYTHON_INTERPRETER: '/usr/bin/python3',
-      LC_ALL: 'C.UTF-8',
-    };
-    const ansible = (program: string, args: readonly string[]) =>
-      run(program, ['-i', `127.0.0.1,`, '-u', 'web-1', ...args], { env, cwd: bench.dir, timeoutMs: 120_000 });
-    const ping = await ansible('ansible', ['all', '-m', 'ping']);
-    expect(ping.stdout.toString() + ping.stderr).toContain('pong');
-    const play = await ansible('ansible-playbook', [playbook]);
-    expect(play.code, play.stdout.toString() + play.stderr).toBe(0);
-    expect(readFileSync(made, 'utf8')).toBe('hello');
-    await run('ssh', ['-F', '/dev/null', '-o', `ControlPath=${bench.dir}/cm`, '-O', 'exit', 'web-1@127.0.0.1']);
-    const modules = at.judged.filter(({ statement }) => statement.text.includes('python3'));
-    expect(modules.length).toBeGreaterThan(2);
-    // The resource opts in to Ansible by name: what its modules do is not said to be unknown.
-    expect(modules.every(({ statement }) => statement.facts.shell?.opaque.length === 0)).toBe(true);
-  }, 300_000);
+  test.skipIf(!existsSync('/usr/bin/ansible'))(
+    'Ansible pings and plays',
+    async () => {
+      const at = await bench.gateway({}, { opaque: ['ansible'] });
+      const playbook = path.join(bench.dir, 'play.yml');
+      const made = path.join(bench.dir, 'made-by-ansible');
+      writeFileSync(
+        playbook,
+        `- hosts: all\n  gather_facts: false\n  tasks:\n    - copy: { dest: ${made}, content: hello }\n    - command: cat ${made}\n      register: said\n    - assert: { that: said.stdout == "hello" }\n`,
+      );
+      const env = {
+        ...bench.env,
+        HOME: bench.dir,
+        ANSIBLE_SSH_ARGS: `${sshOptions(at.port).join(' ')} -o PasswordAuthentication=yes -o PreferredAuthentications=password -o ControlMaster=auto -o ControlPersist=20 -o ControlPath=${bench.dir}/cm`,
+        ANSIBLE_REMOTE_TEMP: `${bench.dir}/.ansible/tmp`,
+        ANSIBLE_PYTHON_INTERPRETER: '/usr/bin/python3',
+        LC_ALL: 'C.UTF-8',
+      };
+      const ansible = (program: string, args: readonly string[]) =>
+        run(program, ['-i', `127.0.0.1,`, '-u', 'web-1', ...args], { env, cwd: bench.dir, timeoutMs: 120_000 });
+      const ping = await ansible('ansible', ['all', '-m', 'ping']);
+      expect(ping.stdout.toString() + ping.stderr).toContain('pong');
+      const play = await ansible('ansible-playbook', [playbook]);
+      expect(play.code, play.stdout.toString() + play.stderr).toBe(0);
+      expect(readFileSync(made, 'utf8')).toBe('hello');
+      await run('ssh', ['-F', '/dev/null', '-o', `ControlPath=${bench.dir}/cm`, '-O', 'exit', 'web-1@127.0.0.1']);
+      const modules = at.judged.filter(({ statement }) => statement.text.includes('python3'));
+      expect(modules.length).toBeGreaterThan(2);
+      // The resource opts in to Ansible by name: what its modules do is not said to be unknown.
+      expect(modules.every(({ statement }) => statement.facts.shell?.opaque.length === 0)).toBe(true);
+    },
+    300_000,
+  );
 
   test('a kill ends both sides', async () => {
     const at = await bench.gateway();
