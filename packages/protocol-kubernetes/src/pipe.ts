@@ -1,6 +1,6 @@
 /**
  * A connection that is judged as a whole and not read: a forwarded port's tunnel, or SPDY where a resource lets it in by name.
- * Bytes pass both ways with back-pressure. Refuses to look inside: docs/reference/kubernetes-rules.md says what that means.
+ * Bytes pass both ways with back-pressure. Refuses to look inside: docs/reference/http-rules.md says what that means.
  */
 import type { ErrorCode } from '@sallyport/core';
 import type { UpgradeHost, UpgradeMachine } from '@sallyport/http-session';

@@ -1,6 +1,6 @@
 /**
  * What a request to an API server does, in the effects grants are given in. Refuses to know objects: who asks for a privileged
- * pod asks to write, and rules say the rest. docs/reference/kubernetes-rules.md, Effects.
+ * pod asks to write, and rules say the rest. docs/reference/http-rules.md, Effects.
  */
 import type { Effect } from '@sallyport/model';
 import { isAboutServer, type RequestInfo } from '../messages.ts';
