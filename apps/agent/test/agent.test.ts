@@ -140,7 +140,12 @@ async function start(
     SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
     SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: '127.0.0.1:0',
   };
-  const agent = await Agent.start(parseConfig(env, []), { adapters: [lines], close: async () => {} }, ownClock, log);
+  const agent = await Agent.start(
+    parseConfig(env, []),
+    { load: () => Promise.resolve(lines), sshNative: true, close: async () => {} },
+    ownClock,
+    log,
+  );
   undo.push(() => agent.stop());
   const ready = JSON.parse(readFileSync(path.join(dataDir, 'ready.json'), 'utf8'));
   return { agent, dataDir, port: Number(ready.postgresPlaintext.split(':')[1]) };
@@ -203,7 +208,12 @@ test('an agent does not show its token to a server under another root', async ()
   const dataDir = newDir();
   const env = { SALLYPORT_DATA_DIR: dataDir, SALLYPORT_JOIN_TOKEN: plane.joinToken(other) };
   await expect(
-    Agent.start(parseConfig(env, []), { adapters: [lines], close: async () => {} }, clock, log),
+    Agent.start(
+      parseConfig(env, []),
+      { load: () => Promise.resolve(lines), sshNative: true, close: async () => {} },
+      clock,
+      log,
+    ),
   ).rejects.toMatchObject({ code: 'enroll.failed' });
   expect(plane.enrolments).toHaveLength(0);
 });

@@ -134,7 +134,12 @@ async function start(plane: ControlPlane, clock = new MovedClock()): Promise<num
     SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
     SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: '127.0.0.1:0',
   };
-  const agent = await Agent.start(parseConfig(env, []), { adapters: [lines], close: async () => {} }, clock, log);
+  const agent = await Agent.start(
+    parseConfig(env, []),
+    { load: () => Promise.resolve(lines), sshNative: true, close: async () => {} },
+    clock,
+    log,
+  );
   undo.push(() => agent.stop());
   const ready = JSON.parse(readFileSync(path.join(dataDir, 'ready.json'), 'utf8')) as { postgresPlaintext: string };
   return Number(ready.postgresPlaintext.split(':')[1]);
@@ -205,12 +210,16 @@ const okay = (answers: readonly string[]): number => answers.filter((answer) => 
 class Purse {
   leased = 0;
   readonly asks: BudgetAsk[] = [];
-  constructor(
-    readonly limit: number,
-    readonly share: number,
-    readonly meter: 'statements' | 'rows' = 'statements',
-    readonly resetInMs = 3_600_000,
-  ) {}
+  readonly limit: number;
+  readonly share: number;
+  readonly meter: 'statements' | 'rows';
+  readonly resetInMs: number;
+  constructor(limit: number, share: number, meter: 'statements' | 'rows' = 'statements', resetInMs = 3_600_000) {
+    this.limit = limit;
+    this.share = share;
+    this.meter = meter;
+    this.resetInMs = resetInMs;
+  }
   lease = (ask: BudgetAsk): BudgetLease | undefined => {
     this.asks.push(ask);
     this.leased -= ask.back?.[this.meter] ?? 0;
