@@ -39,6 +39,8 @@ test.runIf(process.platform === 'linux')('a killed process that nobody waited fo
     const pid = Number(line.toString());
     writeFileSync(path.join(dir, 'lock'), `${pid} ${statOf(pid)[19]}`);
     expect(lockDirectory(dir)).toBeUndefined();
+    // Until then the shell would wait for its child.
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'latin1')).toBe('sleep\n');
     process.kill(pid, 'SIGKILL');
     await expect.poll(() => statOf(pid)[0]).toBe('Z');
     expect(lockDirectory(dir)).toBeDefined();
