@@ -57,3 +57,14 @@ test.each(LONG)('%s is read in no time', (_name, command) => {
   const { user, system } = process.cpuUsage(before);
   expect((user + system) / 1_000).toBeLessThan(400);
 });
+
+/** What a script runs is guessed at wherever it stands in it. */
+test.each([10, 1_480, 3_000, 19_000, 100_000])('%i characters before it hide nothing', (length) => {
+  const pad = `#${'x'.repeat(length)}\n`;
+  for (const command of [
+    `perl -e '${pad}system("rm -rf /")'`,
+    `sed '${pad}1e rm -rf /'`,
+    `awk '${pad}BEGIN { system("rm -rf /") }'`,
+  ])
+    expect(verdictOf({ command, expect: 'deny' }).kind, command.slice(0, 10)).toBe('deny');
+});

@@ -29,8 +29,15 @@ const CODE: readonly { readonly name: RegExp; readonly code: RegExp; readonly in
     inert: /^(?:-v|-V|-version|--version|--help)$/,
   },
 ];
-/** Guessing takes time that grows with the square of the length; what is longer is code that nobody has read, all the same. */
-const GUESSED_CHARACTERS_MAX = 1_500;
+/** Guessing takes time that grows with the square of the length, so a long script is read piece by piece. */
+const PIECE_CHARACTERS = 1_500;
+/** What stands over the end of a piece stands in the next one whole. */
+const NEXT_PIECE_CHARACTERS = 1_000;
+
+function* piecesOf(text: string): Generator<string> {
+  for (let at = 0; at === 0 || at + PIECE_CHARACTERS - NEXT_PIECE_CHARACTERS < text.length; at += NEXT_PIECE_CHARACTERS)
+    yield text.slice(at, at + PIECE_CHARACTERS);
+}
 const AWK = /^(?:awk|gawk|mawk|nawk|original-awk|goawk)$/;
 const SED = /^(?:sed|gsed)$/;
 export const isTextTool = (program: string): boolean => AWK.test(program) || SED.test(program);
@@ -61,8 +68,8 @@ export function readInterpreter(
       note('interpreter_code');
       guess(program, args, frame, runner);
       // `"rm -rf /" | getline`: what awk runs is a string.
-      for (const { guess: text } of args.filter(({ guess: { length } }) => length <= GUESSED_CHARACTERS_MAX))
-        for (const [, code] of text.matchAll(/"((?:\\.|[^"\\]){1,2000})"\s*\)*\s*\|/g))
+      for (const piece of args.flatMap((field) => [...piecesOf(field.guess)]))
+        for (const [, code] of piece.matchAll(/"((?:\\.|[^"\\]){1,2000})"\s*\)*\s*\|/g))
           guessText(code!, program, frame, runner);
     }
     return true;
@@ -93,8 +100,7 @@ export function readInterpreter(
 function guess(program: string, args: readonly Field[], frame: Frame, runner: Runner): void {
   const texts = args.map((field) => field.guess);
   if (frame.input.kind === 'text') texts.push(frame.input.text);
-  for (const text of texts) {
-    if (text.length > GUESSED_CHARACTERS_MAX) continue;
+  for (const text of texts.flatMap((each) => [...piecesOf(each)])) {
     let found = 0;
     for (const match of text.matchAll(IN_CODE)) {
       const code = match[2] ?? match[3] ?? match[4];
@@ -106,11 +112,12 @@ function guess(program: string, args: readonly Field[], frame: Frame, runner: Ru
 
 /** `s/x/rm -rf \//e`, `1e rm`, `e rm`. */
 function sedCommands(field: Field, program: string, frame: Frame, runner: Runner): void {
-  if (field.guess.length > GUESSED_CHARACTERS_MAX) return;
-  const match = /(?:^|[;{}\n]|[\d$/!])\s*e\s+([^\n;}]+)/.exec(field.guess);
-  if (match !== null) guessText(match[1]!, program, frame, runner);
-  const replaced = /s(.)(?:\\.|(?!\1).)*\1((?:\\.|(?!\1).)*)\1[a-zA-Z0-9]*e/s.exec(field.guess);
-  if (replaced !== null) guessText(replaced[2]!.replaceAll(/\\(.)/g, '$1'), program, frame, runner);
+  for (const piece of piecesOf(field.guess)) {
+    const match = /(?:^|[;{}\n]|[\d$/!])\s*e\s+([^\n;}]+)/.exec(piece);
+    if (match !== null) guessText(match[1]!, program, frame, runner);
+    const replaced = /s(.)(?:\\.|(?!\1).)*\1((?:\\.|(?!\1).)*)\1[a-zA-Z0-9]*e/s.exec(piece);
+    if (replaced !== null) guessText(replaced[2]!.replaceAll(/\\(.)/g, '$1'), program, frame, runner);
+  }
 }
 
 /** Text that may be run by a shell: read, and never trusted. */
