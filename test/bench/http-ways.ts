@@ -34,6 +34,8 @@ export interface HttpWay {
 export interface HttpBench {
   readonly ways: readonly HttpWay[];
   readonly stack: Stack;
+  /** Who is at work on what a load left behind: the agent, the control plane and its database. */
+  behind(): readonly number[];
   /** Tokens live for minutes: called before each round. */
   renew(): Promise<void>;
   stop(): Promise<void>;
@@ -156,6 +158,7 @@ location / { proxy_pass http://s; proxy_http_version 1.1; proxy_set_header Conne
         ours(EVERYTHING, 'bench-http-everything'),
       ],
       stack,
+      behind: () => [stack.agent(), stack.controlPlane()].flatMap(({ pid }) => withDescendants(pid)),
       renew: async () => {
         const bot = stack.dev.principals['payments-bot'];
         const api = await clientToken(stack.dev.rest, bot?.clientId ?? '', bot?.clientSecret ?? '');

@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import {
   DIRECT,
@@ -81,6 +82,36 @@ async function withH2load(way: HttpWay, requests: number): Promise<Load> {
   return { perSecond, cpuUs: ((used(way) - before) * 1_000) / requests };
 }
 
+/** What a load leaves behind is still on its way to the control plane, and into its database, long after the last answer. */
+const QUIET_WITHIN_MS = 90_000;
+const QUIET_LOOK_MS = 1_000;
+/** Of CPU time in each look, all of them together. */
+const QUIET_CPU_MS = 100;
+
+/** 0 of one that ended while we looked. */
+function usedBy(pid: number): number {
+  try {
+    return cpuMs(pid);
+  } catch (error) {
+    const { code } = error as { readonly code?: string };
+    if (code !== 'ENOENT' && code !== 'ESRCH') throw error;
+    return 0;
+  }
+}
+
+/** Waits until these use next to no CPU time: a row that is not about load is not measured under the one before it. */
+async function isQuiet(pids: () => readonly number[]): Promise<boolean> {
+  const look = (): ReadonlyMap<number, number> => new Map(pids().map((pid) => [pid, usedBy(pid)]));
+  for (const deadline = performance.now() + QUIET_WITHIN_MS; performance.now() < deadline; ) {
+    const before = look();
+    await sleep(QUIET_LOOK_MS);
+    let usedMs = 0;
+    for (const [pid, ms] of look()) usedMs += ms - (before.get(pid) ?? 0);
+    if (usedMs < QUIET_CPU_MS) return true;
+  }
+  return false;
+}
+
 async function withCurl(way: HttpWay): Promise<number> {
   const headers = way.headers.flatMap((header) => ['-H', header]);
   const { stdout } = await program('curl', [
@@ -114,6 +145,7 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
       kept.set(what, cells.set(way.name, [...(cells.get(way.name) ?? []), value]));
     };
     for (let round = 0; round <= rounds; round++) {
+      if (!(await isQuiet(bench.behind))) say('what the load before left behind is still being taken');
       await bench.renew();
       for (const way of bench.ways.filter(({ name }) => name !== DIRECT)) {
         const times = await openLoop(smallOf(way), PACE, round === 0 ? 2 : quick ? 4 : 10);
@@ -122,8 +154,11 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
         note('pace p99', way, percentile(times, 0.99) * 1_000);
       }
       for (const way of bench.ways) {
-        const one = await withWrk(way, round === 0 ? WARM_UP_SECONDS : quick ? 3 : 5);
         const bulk = await withCurl(way);
+        if (round > 0) note('bulk', way, bulk);
+      }
+      for (const way of bench.ways) {
+        const one = await withWrk(way, round === 0 ? WARM_UP_SECONDS : quick ? 3 : 5);
         const two = way.base.startsWith('https')
           ? await withH2load(way, round === 0 ? 2_000 : quick ? 8_000 : 30_000)
           : undefined;
@@ -131,7 +166,6 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
         if (round === 0) continue;
         note('h1 rate', way, one.perSecond);
         note('h1 cpu', way, one.cpuUs);
-        note('bulk', way, bulk);
         if (two !== undefined) {
           note('h2 rate', way, two.perSecond);
           note('h2 cpu', way, two.cpuUs);

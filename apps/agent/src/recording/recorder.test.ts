@@ -272,7 +272,7 @@ test('chunks go to the control plane once each, and again after a lost link, unt
   const next = new RecordingStore(dir, new DiskBudget(1e9), log);
   expect((await collect(next)).length).toBe(chunks.length - 1);
   for (const chunk of chunks) store.acknowledge(SESSION, chunk.index);
-  expect(readdirSync(join(dir, 'recordings'))).toEqual([]);
+  await expect.poll(() => readdirSync(join(dir, 'recordings')), { timeout: 20_000 }).toEqual([]);
   expect(budget.used).toBe(0);
 });
 

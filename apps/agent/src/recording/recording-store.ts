@@ -100,7 +100,10 @@ export class RecordingStore {
     if (file === undefined || !file.sent) return;
     this.#files.delete(id);
     this.#budget.remove(file.size);
-    rmSync(file.path, { force: true });
+    // Not waited for: freeing a file's blocks takes a busy disk tens of milliseconds, and sessions stand still for none of it.
+    rm(file.path, { force: true }).catch((error: unknown) => {
+      this.#log.warn('a recording chunk that was stored could not be removed', { path: file.path, error });
+    });
   }
   /** Sends again what is not acknowledged: call when a link opens. */
   rewind(): void {
