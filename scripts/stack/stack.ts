@@ -124,7 +124,7 @@ function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan
     },
     logFile: path.join(options.dir, 'control-plane.log'),
     readyFile: path.join(dataDir, 'ready.json'),
-    readyWithinMs: 60_000,
+    readyWithinMs: 180_000,
     signal: options.signal,
   };
 }
@@ -161,7 +161,7 @@ function agentPlan(
     },
     logFile: path.join(options.dir, 'agent.log'),
     readyFile: path.join(dataDir, 'ready.json'),
-    readyWithinMs: 30_000,
+    readyWithinMs: 120_000,
     signal: options.signal,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * How far a stream can be passed over: noise by blocks, runs in what is no text, and text by the automaton's table that
- * src/stream/prefilter.ts has written here. What no find can stand in is skipped many bytes at once. src/stream/scan.ts says
- * the same, byte by byte. Refuses to decide: what stops the automaton is told.
+ * src/stream/prefilter.ts has written here. What no find can stand in is skipped many bytes at once, and lines are walked four
+ * side by side. src/stream/scan.ts says the same, byte by byte. Refuses to decide: what stops the automaton is told.
  */
 import { BLOCK, isNoText, noiseBlocks, prepareNoise, RUN } from './noise';
 
@@ -9,6 +9,8 @@ import { BLOCK, isNoText, noiseBlocks, prepareNoise, RUN } from './noise';
 const RESULT_AT: usize = 512;
 /** Of each byte its class, twice: where its entry of two bytes is in a state's row. */
 const CLASS_AT: usize = 1024;
+/** 1 where the end of a line leaves nothing open, whatever stood in it. */
+const LINES_AT: usize = 520;
 const CALM_AT: usize = 8192;
 const TABLE_AT: usize = 65_536;
 
@@ -21,10 +23,18 @@ const MORE: u32 = 1;
 /** What begins later than so many bytes before the end of calm bytes is all that counts behind them. */
 const REWALK: usize = 8;
 const SKIP_MIN: usize = 24;
+/** So many blocks of text are walked as one. */
+const STRETCH: usize = 32 * <usize>BLOCK;
+/** Fewer bytes are not worth it to look for lines in them. */
+const LANES_MIN: usize = 1024;
+/** Where bytes are calm for so long, they are passed over faster than four lines side by side. */
+const CALM_MIN: usize = 64;
 
 /** Up to here all bytes are judged alike: text, or none. */
 let block: usize = 0;
 let isBinary: bool = false;
+/** Up to here something was found already: there may be more, and it is told in order. */
+let single: usize = 0;
 
 /** Called once, before anything else. */
 export function prepare(): void {
@@ -34,6 +44,7 @@ export function prepare(): void {
 /** Other bytes are in memory. */
 export function begin(): void {
   block = 0;
+  single = 0;
 }
 
 function isRun(byte: u32): bool {
@@ -82,6 +93,62 @@ function nextRun(from: usize, to: usize): usize {
   return to;
 }
 
+/** Behind the first line's end from `from` on, or `to`. */
+function lineAfter(from: usize, to: usize): usize {
+  let at = from;
+  while (at + 16 <= to) {
+    const bits = i8x16.bitmask(i8x16.eq(v128.load(at), i8x16.splat(10)));
+    if (bits != 0) return at + ctz(bits) + 1;
+    at += 16;
+  }
+  while (at < to) if (load<u8>(at++) == 10) return at;
+  return to;
+}
+
+/** Where lines that are walked side by side have got to: the automaton waits for memory, so four wait at once. */
+let atA: usize = 0;
+let stateA: u32 = 0;
+let atB: usize = 0;
+let stateB: u32 = 0;
+let atC: usize = 0;
+let stateC: u32 = 0;
+let atD: usize = 0;
+let stateD: u32 = 0;
+
+/** @returns false where one of the four stopped; they stand before that byte then */
+function walkLanes(bytes: usize): bool {
+  let a: u32 = stateA;
+  let b: u32 = stateB;
+  let c: u32 = stateC;
+  let d: u32 = stateD;
+  let at: usize = 0;
+  let isWhole = true;
+  for (; at < bytes; at++) {
+    const nextA: u32 = entry(a, load<u8>(atA + at));
+    const nextB: u32 = entry(b, load<u8>(atB + at));
+    const nextC: u32 = entry(c, load<u8>(atC + at));
+    const nextD: u32 = entry(d, load<u8>(atD + at));
+    // States are smaller than any bit that what is no state has.
+    if ((nextA | nextB | nextC | nextD) >= STOP) {
+      isWhole = false;
+      break;
+    }
+    a = nextA;
+    b = nextB;
+    c = nextC;
+    d = nextD;
+  }
+  atA += at;
+  atB += at;
+  atC += at;
+  atD += at;
+  stateA = a;
+  stateB = b;
+  stateC = c;
+  stateD = d;
+  return isWhole;
+}
+
 function stopped(at: usize, state: u32, why: u32): u32 {
   store<u32>(RESULT_AT, <u32>at);
   store<u32>(RESULT_AT, state, 4);
@@ -110,6 +177,10 @@ export function scan(from: usize, end: usize, begun: u32, isLast: bool): u32 {
       }
       block = min(end, at + BLOCK);
       isBinary = block - at == BLOCK && isNoText(at);
+      if (!isBinary) {
+        const most = min(end, at + STRETCH);
+        while (block + BLOCK <= most && !isNoText(block)) block += BLOCK;
+      }
     }
     if (isBinary) {
       if (!isRun(load<u8>(at))) {
@@ -126,6 +197,54 @@ export function scan(from: usize, end: usize, begun: u32, isLast: bool): u32 {
       continue;
     }
     while (at < block) {
+      if (
+        block - at >= LANES_MIN &&
+        at >= single &&
+        load<u8>(LINES_AT) != 0 &&
+        calmUntil(at, at + CALM_MIN) < at + CALM_MIN
+      ) {
+        const quarter = (block - at) / 4;
+        atA = at;
+        stateA = state;
+        atB = lineAfter(at + quarter, block);
+        atC = lineAfter(max(atB, at + 2 * quarter), block);
+        atD = lineAfter(max(atC, at + 3 * quarter), block);
+        stateB = stateC = stateD = 0;
+        const endA = atB;
+        const endB = atC;
+        const endC = atD;
+        const bytes = min(min(endA - atA, endB - atB), min(endC - atC, block - atD));
+        single = block;
+        // Too few lines end here.
+        if (bytes == 0) continue;
+        const isWhole = walkLanes(bytes);
+        at = atA;
+        state = stateA;
+        if (!isWhole) continue;
+        // What each of them has left, one behind another.
+        for (; at < endA; at++) {
+          const next: u32 = entry(state, load<u8>(at));
+          if (next >= STOP) return stopped(at, state, next);
+          state = next;
+        }
+        at = atB;
+        state = stateB;
+        for (; at < endB; at++) {
+          const next: u32 = entry(state, load<u8>(at));
+          if (next >= STOP) return stopped(at, state, next);
+          state = next;
+        }
+        at = atC;
+        state = stateC;
+        for (; at < endC; at++) {
+          const next: u32 = entry(state, load<u8>(at));
+          if (next >= STOP) return stopped(at, state, next);
+          state = next;
+        }
+        at = atD;
+        state = stateD;
+        continue;
+      }
       let to = at + 1;
       if (load<u8>(CALM_AT + state) != 0) {
         const calm = calmUntil(at, block);

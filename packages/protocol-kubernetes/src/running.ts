@@ -83,7 +83,8 @@ export class ExecStream implements UpgradeMachine {
 
   #masker(): StreamMasker {
     const { session, keepWidth } = this.#options;
-    return createStreamMasker(this.#detect, session.road.maskKey, { keepWidth });
+    // What it gives is recorded and put into a frame at once.
+    return createStreamMasker(this.#detect, session.road.maskKey, { keepWidth, isLent: true });
   }
 
   // From the client.

@@ -128,11 +128,14 @@ export interface Room {
   readonly classes: Uint8Array;
   /** By state: 1 where bytes of CALM alone end nothing and leave nothing open for long. */
   readonly calm: Uint8Array;
+  /** One byte: 1 where the end of a line leaves nothing open, so that lines are walked side by side. */
+  readonly lines: Uint8Array;
 }
 const heap = (): Room => ({
   table: (entries) => new Uint16Array(entries),
   classes: new Uint8Array(256),
   calm: new Uint8Array(STATES_MAX),
+  lines: new Uint8Array(1),
 });
 
 /** A kernel passes over these many at a time (assembly/scan.ts): no digit, `:`, `@`, nothing that a terminal acts upon or ignores. */
@@ -186,6 +189,7 @@ export class Prefilter {
     this.#anywhere = anywhere;
     this.classOf = classesOf(items);
     room.classes.set(this.classOf.map((one) => one * 2));
+    room.lines[0] = items.some(({ of }) => of(10)) ? 0 : 1;
     this.#calmBytes = this.#calmBytesOf();
     this.#idOf(this.#closed(this.#starts));
   }

@@ -9,6 +9,7 @@ import { Prefilter, type Room, STOP, UNKNOWN } from './prefilter.ts';
 import { END, PlainScan, type Scan } from './scan.ts';
 
 const RESULT_AT = 512;
+const LINES_AT = 520;
 const CLASS_AT = 1024;
 const CALM_AT = 8192;
 const TABLE_AT = 65_536;
@@ -45,6 +46,7 @@ export class ScanKernel {
       table: (entries) => new Uint16Array(buffer, TABLE_AT, entries),
       classes: new Uint8Array(buffer, CLASS_AT, 256),
       calm: new Uint8Array(buffer, CALM_AT, 8_192),
+      lines: new Uint8Array(buffer, LINES_AT, 1),
     };
   }
 

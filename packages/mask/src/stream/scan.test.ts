@@ -84,3 +84,26 @@ test('noise and what is longer than the kernel sees at once are scanned as in on
     expect(stops(scan(long), from)).toEqual(plain);
   }
 });
+
+test('lines that the kernel walks side by side are scanned as one behind another, wherever in them something stands', () => {
+  const line = (i: number): string =>
+    `2026-11-21T18:44:${10 + (i % 50)}.221Z INFO  request ${i} done path=/v1/things/${i * 7919} took=${i % 97}ms\n`;
+  const lines = Buffer.from(Array.from({ length: 400 }, (_, i) => line(i)).join(''));
+  let seen = 0;
+  for (const detectors of SETS) {
+    const { prefilter, scan } = scannerOf(detectors);
+    for (let round = 0; round < 50; round++) {
+      const input = Buffer.from(lines);
+      for (let i = 0; i <= round % 4; i++) {
+        const piece = Buffer.from(PIECES[(round * 5 + noise[round * 31 + i]!) % PIECES.length]!);
+        piece.copy(input, noise.readUInt16LE(round * 13 + i * 2) % input.length);
+      }
+      for (const from of [0, 1 + round]) {
+        const plain = stops(new PlainScan(prefilter, input), from);
+        expect(stops(scan(input), from), `${detectors.join()} round ${round} from ${from}`).toEqual(plain);
+        seen += plain.length;
+      }
+    }
+  }
+  expect(seen).toBeGreaterThan(1_000);
+});
