@@ -16,6 +16,7 @@ import { parsePolicyDocument } from './document.ts';
 import { type DecisionInput, loadBundlePolicies } from './engine.ts';
 
 const NOW = Date.parse('2026-01-07T12:00:00Z');
+const USAGE = { statements: 0, writes: 0, rows: 0, bytes: 0 };
 const ADA = { id: 'p-ada', name: 'ada', kind: 'person' } as const;
 const BOB = { id: 'p-bob', name: 'bob', kind: 'person' } as const;
 const BOT = { id: 'p-bot', name: 'bot', kind: 'ai_agent' } as const;
@@ -563,6 +564,56 @@ test('explain says of every rule what came of it', () => {
     verdict: { kind: 'hold' },
     effects: ['read', 'write', 'ddl'],
     grants: [{ id: 'g-1' }],
+  });
+});
+
+describe('a file that is renamed or linked has two paths', () => {
+  const renamed = (path: string, target: string): Statement =>
+    statement(undefined, ['write'], {
+      protocol: 'ssh',
+      facts: { file: { op: 'rename', path, target, size: 0, via: 'sftp' } },
+    });
+  const judged = (when: string, path: string, target: string) => {
+    const engine = loadBundlePolicies(
+      bundle({ policies: [policy(`rules: [{ name: r, when: '${when}', verdict: deny }]`)] }),
+    );
+    const input = { session: session({ protocol: 'ssh' }), statement: renamed(path, target), usage: USAGE, nowMs: NOW };
+    expect(engine.explain(input).rules[0]?.outcome === 'matched').toBe(engine.decide(input).kind === 'deny');
+    return engine.decide(input).kind;
+  };
+
+  test('a rule that names the path alone means either', () => {
+    expect(judged('file.path.startsWith("/etc/")', '/etc/x', '/tmp/x')).toBe('deny');
+    expect(judged('file.path.startsWith("/etc/")', '/tmp/x', '/etc/x')).toBe('deny');
+    expect(judged('file.path.startsWith("/etc/")', '/tmp/x', '/tmp/y')).toBe('allow');
+  });
+
+  test('a rule that names the other one, too, is asked as it stands', () => {
+    const leaves = '!file.path.startsWith("/tmp/") && file.target.startsWith("/tmp/")';
+    expect(judged(leaves, '/srv/x', '/tmp/x')).toBe('deny');
+    expect(judged(leaves, '/tmp/x', '/srv/x')).toBe('allow');
+  });
+
+  test('an exception has to hold for both', () => {
+    const engine = loadBundlePolicies(
+      bundle({
+        policies: [
+          policy(
+            `rules: [{ name: r, when: 'file.op == "rename"', unless: 'file.path.startsWith("/tmp/")', verdict: deny }]`,
+          ),
+        ],
+      }),
+    );
+    const kind = (path: string, target: string) =>
+      engine.decide({
+        session: session({ protocol: 'ssh' }),
+        statement: renamed(path, target),
+        usage: USAGE,
+        nowMs: NOW,
+      }).kind;
+    expect(kind('/tmp/x', '/tmp/y')).toBe('allow');
+    expect(kind('/tmp/x', '/srv/y')).toBe('deny');
+    expect(kind('/srv/x', '/tmp/y')).toBe('deny');
   });
 });
 

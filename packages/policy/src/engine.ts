@@ -33,7 +33,7 @@ import {
 } from './facts.ts';
 import { bodyFact, httpFact, kubernetesFact, mcpFact } from './http-facts.ts';
 import { GrantBook, isInForce, type Rights } from './rights.ts';
-import { evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
+import { type CompiledRule, evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
 import { type SessionView, SessionViews } from './session-view.ts';
 import { denial, verdictOf } from './verdict.ts';
 
@@ -153,6 +153,8 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
     explain: (input) => {
       const view = views.of(input.session);
       const rights = rightsOf(view, input.session, input.nowMs);
+      const context = contextOf(view, input, ALL_FAMILIES);
+      const otherEnd = otherEndOf(context, input.statement);
       return {
         verdict: decide(input),
         grants:
@@ -160,7 +162,7 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
             ? []
             : book.of(input.session.principal.id, view.resource).filter((grant) => isInForce(grant, input.nowMs)),
         effects: rights.effects,
-        rules: explainRules(views.policies, view, contextOf(view, input, ALL_FAMILIES), input.session.protocol),
+        rules: explainRules(views.policies, view, context, otherEnd, input.session.protocol),
       };
     },
     grantsFor: (principalId, resourceId, nowMs) => {
@@ -185,12 +187,28 @@ function findingsOf(view: SessionView, input: DecisionInput): Findings {
   let steady = key === undefined ? undefined : view.findings.get(key);
   if (steady === undefined) {
     const { rules, reads } = view.steadyRules.about(facts);
-    steady = rules.length === 0 ? NO_FINDINGS : evaluate(rules, contextOf(view, input, reads));
+    steady = rules.length === 0 ? NO_FINDINGS : evaluated(rules, view, input, reads);
     if (key !== undefined) view.findings.set(key, steady);
   }
   if (view.changingRules.isEmpty || isQuiet(view, input.usage)) return steady;
   const { rules, reads } = view.changingRules.about(facts);
-  return rules.length === 0 ? steady : joined(steady, evaluate(rules, contextOf(view, input, reads)));
+  return rules.length === 0 ? steady : joined(steady, evaluated(rules, view, input, reads));
+}
+
+function evaluated(
+  rules: readonly CompiledRule[],
+  view: SessionView,
+  input: DecisionInput,
+  reads: ReadonlySet<Family>,
+): Findings {
+  const context = contextOf(view, input, reads);
+  return evaluate(rules, context, otherEndOf(context, input.statement));
+}
+
+/** Where a file is renamed or linked it has two paths, and a rule that names one means whichever it is. */
+function otherEndOf(context: FactContext, { facts: { file } }: Statement): FactContext | undefined {
+  if (file === undefined || file.target === '') return undefined;
+  return { ...context, file: fileFact({ ...file, path: file.target, target: file.path }) };
 }
 
 /** The object that stands for all that is known of the statement: the same one is the same facts. */

@@ -45,6 +45,7 @@ export function explainRules(
   policies: readonly CompiledPolicy[],
   view: SessionView,
   context: FactContext,
+  otherEnd: FactContext | undefined,
   protocol: Protocol,
 ): readonly RuleExplanation[] {
   return policies.flatMap(({ policy, rules }) =>
@@ -54,7 +55,7 @@ export function explainRules(
         rule: rule.id,
         verdict: rule.verdict,
         mode: rule.shadow ? ('shadow' as const) : ('enforce' as const),
-        outcome: view.policies.has(policy) ? testRule(rule, context) : elsewhere(policy, view),
+        outcome: view.policies.has(policy) ? testRule(rule, context, otherEnd) : elsewhere(policy, view),
         when: rule.when.source,
       })),
   );

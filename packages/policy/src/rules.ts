@@ -20,6 +20,8 @@ export interface CompiledRule {
   readonly reads: ReadonlySet<Family>;
   /** Its answer may differ between two runs of one statement in one session. */
   readonly changing: boolean;
+  /** It speaks of files and never of the other path that a rename or a link has: so it means either. */
+  readonly meansEitherEnd: boolean;
 }
 
 export interface CompiledPolicy {
@@ -64,10 +66,20 @@ function compileRule(rule: Rule, policy: Policy): CompiledRule {
     unless,
     reads: new Set([...when.reads, ...(unless?.reads ?? [])]),
     changing: when.changing || (unless?.changing ?? false),
+    meansEitherEnd: [when, unless].every((one) => one === undefined || !/\btarget\b/.test(one.source)),
   };
 }
 
-export function testRule(rule: CompiledRule, context: FactContext): RuleOutcome {
+/** @param otherEnd the same statement seen from its file's other path, where it has one: what speaks of it there counts, too */
+export function testRule(rule: CompiledRule, context: FactContext, otherEnd?: FactContext): RuleOutcome {
+  const outcome = testOnce(rule, context);
+  if (otherEnd === undefined || !rule.meansEitherEnd || !rule.reads.has('file') || speaks(rule, outcome))
+    return outcome;
+  const there = testOnce(rule, otherEnd);
+  return speaks(rule, there) ? there : outcome;
+}
+
+function testOnce(rule: CompiledRule, context: FactContext): RuleOutcome {
   for (const family of rule.reads) if (context[family] === undefined) return 'not_applicable';
   let matched: RuleOutcome = 'matched';
   try {
@@ -107,7 +119,8 @@ export interface Findings {
 
 export const NO_FINDINGS: Findings = Object.freeze({ deny: undefined, holds: [], allow: undefined, shadow: [] });
 
-export function evaluate(rules: readonly CompiledRule[], context: FactContext): Findings {
+/** @param otherEnd as for `testRule` */
+export function evaluate(rules: readonly CompiledRule[], context: FactContext, otherEnd?: FactContext): Findings {
   let deny: CompiledRule | undefined;
   let allow: CompiledRule | undefined;
   const holds: CompiledRule[] = [];
@@ -115,7 +128,7 @@ export function evaluate(rules: readonly CompiledRule[], context: FactContext): 
   for (const rule of rules) {
     // A decided denial needs no more enforcing rules, but shadow ones are recorded all the same.
     if (deny !== undefined && !rule.shadow) continue;
-    if (!speaks(rule, testRule(rule, context))) continue;
+    if (!speaks(rule, testRule(rule, context, otherEnd))) continue;
     if (rule.shadow) shadow.push({ rule: rule.id, verdict: rule.verdict });
     else if (rule.verdict === 'deny') deny = rule;
     else if (rule.verdict === 'hold') holds.push(rule);

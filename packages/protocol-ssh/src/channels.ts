@@ -52,6 +52,22 @@ const EARLY_MAX = 64;
 interface Waiting {
   readonly bytes: Buffer;
   readonly stderr: boolean;
+  /** Memory of the process's that the bytes stand in: another's when they have gone. */
+  readonly room: Buffer | undefined;
+}
+
+/** Less has memory of its own size. */
+const ROOM_BYTES_MIN = 24 * 1024;
+const ROOMS_KEPT = 64;
+// Where windows are shorter than reads, much waits for a moment: new memory for it each time would be garbage by the gigabyte.
+const rooms: Buffer[] = [];
+
+/** @param bytes at most a packet's */
+function waiting(bytes: Buffer, stderr: boolean): Waiting {
+  if (bytes.length < ROOM_BYTES_MIN) return { bytes: Buffer.from(bytes), stderr, room: undefined };
+  const room = rooms.pop() ?? Buffer.allocUnsafeSlow(PACKET_BYTES);
+  bytes.copy(room);
+  return { bytes: room.subarray(0, bytes.length), stderr, room };
 }
 
 export class Channel {
@@ -125,7 +141,8 @@ export class Channel {
     if (this.#eofWanted || this.#closeWanted || bytes.length === 0) return true;
     const sent = this.#waiting.length === 0 ? this.#sendNow(bytes, isStderr) : 0;
     if (sent < bytes.length) {
-      this.#waiting.push({ bytes: Buffer.from(bytes.subarray(sent)), stderr: isStderr });
+      for (let at = sent; at < bytes.length; at += PACKET_BYTES)
+        this.#waiting.push(waiting(bytes.subarray(at, at + PACKET_BYTES), isStderr));
       this.#waitingBytes += bytes.length - sent;
     }
     return this.#waitingBytes === 0;
@@ -191,8 +208,8 @@ export class Channel {
       const next = this.#waiting[0]!;
       const sent = this.#sendNow(next.bytes, next.stderr);
       this.#waitingBytes -= sent;
-      if (sent === next.bytes.length) this.#waiting.shift();
-      else this.#waiting[0] = { bytes: next.bytes.subarray(sent), stderr: next.stderr };
+      if (sent < next.bytes.length) this.#waiting[0] = { ...next, bytes: next.bytes.subarray(sent) };
+      else if (this.#waiting.shift()?.room !== undefined && rooms.length < ROOMS_KEPT) rooms.push(next.room!);
     }
     if (this.#waiting.length === 0) {
       this.#finish();

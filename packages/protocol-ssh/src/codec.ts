@@ -13,6 +13,7 @@ import keyParser from 'ssh2/lib/protocol/keyParser.js';
 import Protocol, { type SigningKey } from 'ssh2/lib/protocol/Protocol.js';
 import type { Algorithms } from './codec/algorithms.ts';
 import { Outgoing } from './codec/outgoing.ts';
+import { SplitPackets } from './codec/split-packets.ts';
 
 /** Signatures we check (RFC 8308 section 3.1). */
 const SIGNATURE_ALGORITHMS =
@@ -110,6 +111,7 @@ export class SshTransport {
   #passed = 0;
   /** Of the last large read nothing was kept. */
   #isPassing = false;
+  readonly #split = new SplitPackets();
 
   constructor(role: TransportRole, algorithms: Algorithms, owner: TransportOwner) {
     this.#owner = owner;
@@ -171,8 +173,10 @@ export class SshTransport {
     const own = room === undefined ? Buffer.from(chunk) : room.subarray(0, chunk.length);
     if (room !== undefined) room.set(chunk);
     this.#told = this.#passed = 0;
+    this.#split.lends = this.#isPassing;
     try {
       this.#protocol.parse(own, 0, own.length);
+      this.#split.over(this.#told !== this.#passed);
       if (!isLarge) return;
       this.#isPassing = this.#told === this.#passed && !this.#refersTo(own);
       if (room !== undefined && this.#isPassing) scratch.push(room);
@@ -188,7 +192,9 @@ export class SshTransport {
 
   #refersTo(own: Buffer): boolean {
     const decipher = this.#protocol._decipher;
-    return decipher === undefined || !READS.has(decipher.constructor.name) || decipher._packet?.buffer === own.buffer;
+    if (decipher === undefined || !READS.has(decipher.constructor.name)) return true;
+    this.#split.attach(decipher);
+    return this.#split.begun?.buffer === own.buffer;
   }
 
   #written(data: Buffer | string): void {

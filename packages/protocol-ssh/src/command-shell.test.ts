@@ -1,4 +1,5 @@
 /** A shell that is read line by line, on a real host: what runs, what is kept, what is refused. */
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Statement, Verdict } from '@sallyport/model';
@@ -142,6 +143,42 @@ describe.skipIf(sshdMissing)('a shell read line by line', () => {
     talking.say('\u0004');
     expect((await talking.ended).code).toBe(0);
   });
+
+  test('a client that does not read holds up the host, and not our memory', async () => {
+    const at = await open();
+    const [ssh = '', ...options] = bench.sshCommand(at).split(' ');
+    const size = 150_000_000;
+    const child = spawn(ssh, [...options, '-T', 'web-1@127.0.0.1'], {
+      env: bench.env,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    try {
+      child.stdin.write(`head -c ${size} /dev/zero\n`);
+      const before = process.memoryUsage().arrayBuffers;
+      await expect.poll(() => at.judged.length, { timeout: 25_000 }).toBe(2);
+      let last = -1;
+      // What it takes is taken by then: whoever waits for nobody would take all of it.
+      await expect
+        .poll(
+          () => {
+            const now = process.memoryUsage().arrayBuffers;
+            const grown = now - last;
+            last = now;
+            return grown;
+          },
+          { interval: 1_000, timeout: 25_000 },
+        )
+        .toBeLessThan(1_000_000);
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(40_000_000);
+      let read = 0;
+      child.stdout.on('data', (chunk: Buffer) => {
+        read += chunk.length;
+      });
+      await expect.poll(() => read, { timeout: 50_000 }).toBe(size);
+    } finally {
+      child.kill();
+    }
+  }, 120_000);
 
   test('the directory a line starts in is part of how its paths are read', async () => {
     const at = await open();

@@ -35,6 +35,8 @@ const SETTING = new Set('export declare typeset local read printf mapfile readar
 const CTRL_C = 0x03;
 /** Of one command: each new one has all of it read again. */
 const LINES_MAX = 200;
+/** What stands behind the random word is a number and a directory. */
+const TAIL_BYTES_MAX = 16 * 1024;
 
 interface Line {
   readonly judged: Judged;
@@ -67,6 +69,7 @@ class Mark {
     }
     const end = bytes.indexOf(0x0a, at + this.#word.length);
     if (end === -1) {
+      if (bytes.length - at > TAIL_BYTES_MAX) throw new GatewayError('protocol.malformed', { what: 'end of a line' });
       this.#kept = Buffer.from(bytes.subarray(at));
       return bytes.subarray(0, at);
     }
@@ -97,6 +100,10 @@ export class CommandShell implements ChannelOwner, Holding {
   #status = 0;
   #over = false;
   #clientEof = false;
+  /** Window owed to the host for what the client or the record has not taken, and to the client for what it has not read. */
+  #owedDown = 0;
+  #owedUp = 0;
+  readonly #forget: () => void;
 
   /** @param permit of the shell itself */
   constructor(work: Work, client: Channel, host: Channel, permit: Permit, asker: Asker, ended: () => void) {
@@ -106,6 +113,7 @@ export class CommandShell implements ChannelOwner, Holding {
     this.#host = host;
     this.#asker = asker;
     this.#ended = ended;
+    this.#forget = work.recorded(() => this.#pay());
     host.owner = this;
     this.#editor = new LineEditor(asker.pty, {
       show: (text) => void client.write(Buffer.from(text)),
@@ -275,7 +283,20 @@ export class CommandShell implements ChannelOwner, Holding {
         this.#prompt();
       }
     } else if (this.#line !== undefined) this.#said(this.#line, chunk, isStderr);
-    this.#host.took(chunk.length);
+    this.#owedDown += chunk.length;
+    this.#pay();
+  }
+
+  /** A side gets window when the other one has taken what there was. */
+  #pay(): void {
+    if (this.#client.queued > 0) return;
+    const up = this.#owedUp;
+    this.#owedUp = 0;
+    if (up > 0) this.#client.took(up);
+    if (this.#owedDown === 0 || this.#work.host.recorder.saturated) return;
+    const down = this.#owedDown;
+    this.#owedDown = 0;
+    this.#host.took(down);
   }
 
   #said(line: Line, chunk: Buffer, isStderr: boolean): void {
@@ -315,6 +336,7 @@ export class CommandShell implements ChannelOwner, Holding {
   closed(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#forget();
     if (this.#line !== undefined) this.#finish(this.#line);
     this.#client.request('exit-status', requests.exitStatus(this.#status));
     this.#client.eof();
@@ -329,7 +351,13 @@ export class CommandShell implements ChannelOwner, Holding {
   // From the client.
 
   clientData(chunk: Buffer): void {
-    this.#client.took(chunk.length);
+    this.#typedAhead(chunk);
+    // What is typed is shown: whoever does not read that may not type on for ever.
+    this.#owedUp += chunk.length;
+    this.#pay();
+  }
+
+  #typedAhead(chunk: Buffer): void {
     if (!this.#busy) return this.#take(this.#editor.type(chunk));
     const interrupt = chunk.lastIndexOf(CTRL_C);
     if (interrupt !== -1) {
@@ -364,7 +392,9 @@ export class CommandShell implements ChannelOwner, Holding {
     this.#host.abort();
   }
 
-  clientDrained(): void {}
+  clientDrained(): void {
+    this.#pay();
+  }
 }
 
 /** As one word, whatever is in it. */

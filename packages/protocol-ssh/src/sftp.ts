@@ -320,7 +320,8 @@ export class Sftp implements ChannelOwner {
     const own = Buffer.from(packet);
     const path = await this.#real(link, false);
     const directory = path.slice(0, path.lastIndexOf('/') + 1);
-    const pointed = normalPath(target.startsWith('/') ? target : `${directory}${target}`);
+    // `..` behind a link is the host's to resolve, too: `there/../x` need not be beside `there`.
+    const pointed = await this.#real(target.startsWith('/') ? target : `${directory}${target}`, true);
     await this.#judged(id, { ...this.#facts('symlink', path), target: pointed }, own);
   }
 
