@@ -30,7 +30,7 @@ const SERVERS: TestPackages = {
 };
 const SDKS: TestPackages = {
   folder: path.join(FOLDER, 'sdks'),
-  what: 'the clouds’ SDKs for the tests (95 MB, once)',
+  what: 'the clouds’ SDKs for the tests (182 MB, once)',
   proof: 'package.json',
   wanted: () => true,
 };

@@ -1,5 +1,5 @@
 /**
- * The clouds' official SDKs, loaded at the first credential that needs one: they are large, so they are part of nothing
+ * The clouds' official SDKs, loaded at the first credential or master key that needs one: they are large, so they are part of nothing
  * that is installed. Found in the SDK folder of the process (SALLYPORT_SDK_DIR), or beside it. Refuses to guess: a missing
  * one is named with the command that adds it, and a folder that others may write to is not read.
  */
@@ -10,10 +10,13 @@ import { type SourceHost, unavailable } from './source.ts';
 
 /** Versions the sources are tested with: test/sdks installs these, and a test compares. */
 export const SDK_VERSIONS = {
+  '@aws-sdk/client-kms': '3.1162.0',
   '@aws-sdk/client-secrets-manager': '3.1162.0',
   '@aws-sdk/rds-signer': '3.1162.0',
   '@azure/identity': '4.14.1',
+  '@azure/keyvault-keys': '4.10.2',
   '@azure/keyvault-secrets': '4.12.0',
+  '@google-cloud/kms': '6.3.0',
   '@google-cloud/secret-manager': '7.2.0',
 } as const;
 export type SdkPackage = keyof typeof SDK_VERSIONS;
@@ -62,5 +65,5 @@ export function sdkFailure(kind: string, error: unknown): ReturnType<typeof unav
     String(value)
       .replace(/[^A-Za-z0-9_.-]/g, '')
       .slice(0, 64);
-  return unavailable(kind, `the store refused or could not be reached (${word(name)} ${word(code)})`);
+  return unavailable(kind, `the service refused or could not be reached (${word(name)} ${word(code)})`);
 }

@@ -10,6 +10,8 @@ import {
   type CredentialSource,
   FIELD,
   pickFrom,
+  type Setting,
+  type Settings,
   type SourceHost,
   USERNAME_FIELD,
   unavailable,
@@ -32,6 +34,25 @@ export interface GcpSdk {
   };
 }
 
+export const GCP_ENDPOINT: Setting = {
+  pattern: /[A-Za-z0-9.-]{1,253}(:\d{1,5})?/,
+  help: 'a regional endpoint’s host',
+};
+
+/** What a client of Google's is made with. REST: no second gRPC stack beside the link's. */
+export function gcpAddress({ endpoint = '' }: Settings): {
+  readonly fallback: boolean;
+  readonly apiEndpoint?: string;
+  readonly port?: number;
+} {
+  const [host = '', port] = endpoint.split(':');
+  return {
+    fallback: true,
+    ...(host === '' ? {} : { apiEndpoint: host }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+  };
+}
+
 export function gcpSecretSource(
   host: SourceHost,
   load: () => Promise<readonly [GcpSdk]> = () => cloudSdk<[GcpSdk]>(host, KIND, ['@google-cloud/secret-manager']),
@@ -43,21 +64,15 @@ export function gcpSecretSource(
       project: { required: true, pattern: /[a-z0-9:.-]{1,63}/, help: 'the project’s id or number' },
       secret: { required: true, pattern: /[A-Za-z0-9_-]{1,255}/, help: 'the secret’s name' },
       version: { pattern: /latest|\d{1,10}|[A-Za-z0-9_-]{1,63}/, help: 'a version or alias; latest when absent' },
-      endpoint: { pattern: /[A-Za-z0-9.-]{1,253}(:\d{1,5})?/, help: 'a regional endpoint’s host' },
+      endpoint: GCP_ENDPOINT,
       field: FIELD,
       username_field: USERNAME_FIELD,
     },
     perSession: () => false,
     fetch: async (ask) => {
-      const { project, secret, version = 'latest', endpoint } = ask.settings;
+      const { project, secret, version = 'latest' } = ask.settings;
       const [sdk] = await load();
-      const [apiEndpoint, port] = (endpoint ?? '').split(':');
-      const client = new sdk.SecretManagerServiceClient({
-        // REST: no second gRPC stack beside the link's.
-        fallback: true,
-        ...(apiEndpoint === undefined || apiEndpoint === '' ? {} : { apiEndpoint }),
-        ...(port === undefined ? {} : { port: Number(port) }),
-      });
+      const client = new sdk.SecretManagerServiceClient(gcpAddress(ask.settings));
       try {
         const name = `projects/${project}/secrets/${secret}/versions/${version}`;
         const [answer] = await client.accessSecretVersion({ name }, { timeout: ASK_MS_MAX, maxRetries: 1 });

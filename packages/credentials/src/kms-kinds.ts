@@ -1,9 +1,14 @@
 /** The kinds of KMS there are: one line each. Refuses to know what a wrapped key is for. */
+import { awsKms } from './aws-kms.ts';
+import { azureKeys } from './azure-keys.ts';
+import { gcpKms } from './gcp-kms.ts';
 import type { Kms, KmsKind } from './kms.ts';
 import { type Settings, type SourceHost, settingProblems } from './source.ts';
 import { vaultTransit } from './vault-transit.ts';
 
-const KINDS: ReadonlyMap<string, KmsKind> = new Map([vaultTransit].map((kind) => [kind.kind, kind]));
+const KINDS: ReadonlyMap<string, KmsKind> = new Map(
+  [vaultTransit, awsKms, gcpKms, azureKeys].map((kind) => [kind.kind, kind]),
+);
 export const KMS_KINDS: readonly string[] = [...KINDS.keys()];
 
 /** What is wrong with these settings of a kind, by name; empty = nothing. An unknown kind is the problem `kind`. */

@@ -1,6 +1,7 @@
 /**
  * Master keys that a KMS wraps: moved to it and back while everything runs, killed half-way, the KMS away. Against Vault's
- * transit engine itself where it can run, and against the fake that is held to it.
+ * transit engine itself where it can run, against the fake that is held to it, and by the SDKs of AWS and Google against fakes
+ * of their services (Azure's: packages/credentials/src/kms.test.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -17,7 +18,14 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasVault, startFakeVault, startVaultServer } from '@sallyport/credentials/testing';
+import {
+  googleSignIn,
+  hasVault,
+  startFakeAwsKms,
+  startFakeGcpKms,
+  startFakeVault,
+  startVaultServer,
+} from '@sallyport/credentials/testing';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@sallyport/embedded-postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -27,7 +35,8 @@ import { startTestControlPlane, type TestControlPlane } from '../testing/control
 import { Envelope } from './envelope.ts';
 
 interface TestKms {
-  readonly address: string;
+  readonly kind: string;
+  readonly settings: Readonly<Record<string, string>>;
   setAway(away: boolean): void;
   stop(): void | Promise<void>;
 }
@@ -40,15 +49,11 @@ interface Rotated {
 const CANARY = 'canary-under-a-kms';
 const database = (plane: TestControlPlane) => plane.controlPlane.app.get(Database, { strict: false }).client;
 const envelope = (plane: TestControlPlane): Envelope => plane.controlPlane.app.get(Envelope, { strict: false });
-const kmsOf = (kms: TestKms): string =>
-  JSON.stringify({
-    name: 'vault',
-    kind: 'vault_transit',
-    address: kms.address,
-    auth: 'token',
-    key: 'sallyport',
-    key_env: 'SALLYPORT_SECRET_KMS',
-  });
+const kmsOf = ({ kind, settings }: TestKms): string => JSON.stringify({ name: 'outside', kind, ...settings });
+const atVault = (address: string): Pick<TestKms, 'kind' | 'settings'> => ({
+  kind: 'vault_transit',
+  settings: { address, auth: 'token', key: 'sallyport', key_env: 'SALLYPORT_SECRET_KMS' },
+});
 const opened = async (plane: TestControlPlane): Promise<string> => {
   const row = await database(plane).credential.findFirstOrThrow({ where: { name: 'kept' } });
   return envelope(plane).open(row.sealed!, `credential/${row.id}`).reveal().toString();
@@ -74,20 +79,33 @@ async function startReal(): Promise<TestKms> {
   const vault = await startVaultServer();
   await vault.api('POST', 'sys/mounts/transit', { type: 'transit' });
   await vault.api('POST', 'transit/keys/sallyport', {});
-  return vault;
+  return { ...vault, ...atVault(vault.address) };
 }
-const best = hasVault ? startReal : startFakeVault;
+async function startFake(): Promise<TestKms> {
+  const vault = await startFakeVault();
+  return { ...vault, ...atVault(vault.address) };
+}
+const best = hasVault ? startReal : startFake;
+
+const sdkDir = path.join(import.meta.dirname, '../../../../test/sdks');
+const hasSdks = existsSync(path.join(sdkDir, 'node_modules/@google-cloud/kms/package.json'));
+const before = { ...process.env };
+const signIns = folder();
 
 beforeAll(() => {
-  process.env['SALLYPORT_SECRET_KMS'] = 'root';
+  const aws = { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b', AWS_EC2_METADATA_DISABLED: 'true' };
+  Object.assign(process.env, { SALLYPORT_SECRET_KMS: 'root' }, aws, googleSignIn(signIns));
 });
 afterAll(() => {
-  delete process.env['SALLYPORT_SECRET_KMS'];
+  process.env = before;
+  rmSync(signIns, { recursive: true, force: true });
 });
 
 describe.each([
-  ['the fake', true, startFakeVault],
+  ['the fake of Vault', true, startFake],
   ['Vault itself', hasVault, startReal],
+  ['AWS’s SDK and the fake of its KMS', hasSdks, startFakeAwsKms],
+  ['Google’s SDK and the fake of its KMS', hasSdks, startFakeGcpKms],
 ] as const)('with %s', (_name, possible, start) => {
   test.skipIf(!possible)(
     'the master key moves from its file to the KMS and back, while everything runs',
@@ -101,10 +119,10 @@ describe.each([
         const inFile = envelope(plane).ring.current.id;
         await plane.controlPlane.stop();
 
-        plane = await startTestControlPlane({ SALLYPORT_KMS }, dir);
+        plane = await startTestControlPlane({ SALLYPORT_KMS, SALLYPORT_SDK_DIR: sdkDir }, dir);
         expect(envelope(plane).ring.current.id).toBe(inFile);
         const moved = await rotate(plane);
-        expect(moved).toMatchObject({ status: 200, body: { from: 'vault', unused: [inFile] } });
+        expect(moved).toMatchObject({ status: 200, body: { from: 'outside', unused: [inFile] } });
         expect(await wrapped(plane)).toEqual([moved.body.keyId]);
         const key = envelope(plane).ring.find(moved.body.keyId)!.reveal();
         const [row] = await database(plane).wrappedKey.findMany();
@@ -115,7 +133,7 @@ describe.each([
         // The file may go, and none is made in its place.
         const file = path.join(dir, 'data/kek');
         renameSync(file, `${file}.away`);
-        plane = await startTestControlPlane({ SALLYPORT_KMS }, dir);
+        plane = await startTestControlPlane({ SALLYPORT_KMS, SALLYPORT_SDK_DIR: sdkDir }, dir);
         expect(existsSync(file)).toBe(false);
         expect(await opened(plane)).toBe(CANARY);
 
@@ -249,9 +267,9 @@ describe('killed half-way', () => {
     expect(half).toBeLessThan(ROWS);
 
     const plane = await startTestControlPlane(env, dir);
-    expect(envelope(plane).ring.current.from).toBe('vault');
+    expect(envelope(plane).ring.current.from).toBe('outside');
     const { body } = await rotate(plane);
-    expect(body).toMatchObject({ keyId: envelope(plane).ring.current.id, from: 'vault', unused: [inFile] });
+    expect(body).toMatchObject({ keyId: envelope(plane).ring.current.id, from: 'outside', unused: [inFile] });
     expect(await wrapped(plane)).toEqual([body.keyId]);
     for (const { id, name, sealed } of await database(plane).credential.findMany({
       where: { name: { startsWith: 'c' } },
