@@ -312,7 +312,7 @@ describe('a principal', () => {
     const answers = await client.all(10, 'read');
     // Four are left of the five; the fifth of the next share may have been on its way.
     expect(okay(answers)).toBe(4);
-    expect(answers.at(-1)).toBe('no budget.unavailable');
+    expect(answers.at(-1)).toBe('no budget.unavailable resets');
     expect(await client.ask('commit')).toBe('ok');
   });
 
@@ -329,7 +329,7 @@ describe('a principal', () => {
     plane.stop();
     await new Promise((next) => setTimeout(next, 300));
     clock.offsetMs += 11_000;
-    expect(await client.ask('read')).toBe('no budget.unavailable');
+    expect(await client.ask('read')).toBe('no budget.unavailable resets');
   });
 
   test('what a statement uses beyond the share is made up for by the next', async () => {
@@ -365,12 +365,12 @@ describe('a principal', () => {
     plane.lease = (ask) => ({ id: ask.id ?? '', code: 'request.not_found' });
     const port = await start(plane);
     const client = await signedIn(port);
-    expect(await client.ask('read')).toBe('no budget.unavailable');
+    expect(await client.ask('read')).toBe('no budget.unavailable resets');
     plane.lease = () => undefined;
     const other = await signedIn(port);
     const began = Date.now();
     await other.ask('read');
-    expect(await other.ask('read')).toBe('no budget.unavailable');
+    expect(await other.ask('read')).toBe('no budget.unavailable resets');
     expect(Date.now() - began).toBeLessThan(5_000);
   });
 

@@ -28,7 +28,7 @@ export interface BudgetStanding {
   readonly budget: SessionBudget;
   /** UTC ms; undefined when it lasts as long as the session. */
   readonly resetAt: number | undefined;
-  /** It is not used up as far as anybody knows: the agent cannot ask. */
+  /** It is not used up as far as anybody knows: the agent cannot ask. After `resetAt` it still has to. */
   readonly unavailable?: boolean;
 }
 
@@ -87,11 +87,17 @@ export class SessionMeters {
 /** Denying is stricter than holding, and what is only recorded comes last. */
 export const rank = ({ shadow, exceeded }: SessionBudget): number => (shadow ? 0 : exceeded === 'hold' ? 1 : 2);
 
-/** Windows are the clock's own, so that every session of a principal starts anew at one time. */
+/**
+ * UTC ms at which the window around `nowMs` ends; undefined where a budget has none. Windows are the clock's own, so that
+ * every session of a principal, on every agent, starts anew at one time.
+ */
+export const windowEnd = (everyMs: number | undefined, nowMs: number): number | undefined =>
+  everyMs === undefined ? undefined : nowMs - (nowMs % everyMs) + everyMs;
+
 function begin(meter: Meter, usage: Readonly<SessionUsage>, nowMs: number): void {
   const everyMs = meter.budget.everyMs!;
   const first = meter.until === Number.NEGATIVE_INFINITY && nowMs - meter.from < everyMs;
-  meter.until = nowMs - (nowMs % everyMs) + everyMs;
+  meter.until = windowEnd(everyMs, nowMs)!;
   meter.from = meter.until - everyMs;
   // A session that is younger than a window began with nothing used.
   if (first) return;

@@ -1,4 +1,12 @@
-export { type BudgetStanding, isWriting, NO_BUDGETS, rank, type SessionBudget, SessionMeters } from './budgets.ts';
+export {
+  type BudgetStanding,
+  isWriting,
+  NO_BUDGETS,
+  rank,
+  type SessionBudget,
+  SessionMeters,
+  windowEnd,
+} from './budgets.ts';
 export { checkPolicy, type PolicyProblem } from './check.ts';
 export { commitsWithoutApprover, ticketConflict } from './commit.ts';
 export {

@@ -174,7 +174,7 @@ function budgetDenial({ budget, resetAt, unavailable }: BudgetStanding, hits: re
   const until = resetAt === undefined ? '' : ` It starts anew at ${instant(resetAt)}.`;
   const message =
     unavailable === true
-      ? `The agent has no share of the budget ${budget.id} left and cannot ask for more.`
+      ? `The agent has no share of the budget ${budget.id} left and cannot ask for more.${until}`
       : `${budget.message ?? `The budget ${budget.id} is used up.`}${until}`;
   return { ...denial(budget.id, code, message, hits), ...(resetAt === undefined ? {} : { resetAt }) };
 }

@@ -1,3 +1,4 @@
+export { type Asked, askedFor } from './asked.ts';
 export {
   admit,
   admitLook,

@@ -389,7 +389,8 @@ export interface HeldNotice {
   readonly approvalId: string;
   readonly statement: Statement;
   readonly verdict: HoldVerdict;
-  /** UTC ms. */
+  /** UTC ms, as the next one. */
+  readonly requestedAt: number;
   readonly expiresAt: number;
 }
 

@@ -4,7 +4,7 @@
  * DETAIL of a refusal is one line of JSON: rule, reason, requestId, retry.
  */
 import { CODES, type ErrorCode, GatewayError } from '@sallyport/core';
-import type { HeldNotice, Refusal } from '@sallyport/protocol-kit';
+import { askedFor, type HeldNotice, type Refusal } from '@sallyport/protocol-kit';
 import { encodeFields, type Fields } from './messages.ts';
 
 const ERROR_STATES: Partial<Record<ErrorCode, string>> = {
@@ -59,8 +59,11 @@ export function heldNotice(held: HeldNotice, nowMs: number): Buffer {
   const { approval, message, rule } = held.verdict;
   const minutes = Math.max(0, Math.ceil((held.expiresAt - nowMs) / 60_000));
   const who = approval.count === 1 ? 'somebody' : `${approval.count} people`;
-  const groups = approval.groups.join(' or ');
-  const why = message === undefined ? '' : ` ${oneLine(message)}`;
+  const { groups, later } = askedFor(held, nowMs);
+  const from = groups.length === 0 ? '' : ` in ${groups.join(' or ')}`;
+  const why = [message === undefined ? '' : oneLine(message), later]
+    .map((text) => (text === '' ? '' : ` ${text}`))
+    .join('');
   return encodeFields(
     'N',
     new Map([
@@ -69,7 +72,7 @@ export function heldNotice(held: HeldNotice, nowMs: number): Buffer {
       ['C', '00000'],
       [
         'M',
-        `Sallyport: waiting for ${who} in ${groups} to approve this (request ${held.approvalId}, at most ${minutes} min).${why}`,
+        `Sallyport: waiting for ${who}${from} to approve this (request ${held.approvalId}, at most ${minutes} min).${why}`,
       ],
       ['D', JSON.stringify({ rule, reason: 'approval.wait', requestId: held.approvalId, retry: 'wait' })],
       ['H', 'Cancel the statement to stop waiting.'],

@@ -3,7 +3,7 @@
  * run. Refuses to say more than the code's text or the message a rule's author wrote.
  */
 import { CODES, type ErrorCode, GatewayError } from '@sallyport/core';
-import { type HeldNotice, Refusal } from '@sallyport/protocol-kit';
+import { askedFor, type HeldNotice, Refusal } from '@sallyport/protocol-kit';
 
 /** "Command invoked cannot execute" (POSIX, Exit Status for Commands): it was found and may not run. */
 export const REFUSED_STATUS = 126;
@@ -30,10 +30,11 @@ export function heldText(held: HeldNotice, nowMs: number): string {
   const { approval, message, rule } = held.verdict;
   const minutes = Math.max(0, Math.ceil((held.expiresAt - nowMs) / 60_000));
   const who = approval.count === 1 ? 'somebody' : `${approval.count} people`;
-  const groups = approval.groups.map(oneLine).join(' or ');
-  const why = message === undefined ? '' : `\nSallyport: ${oneLine(message)}`;
+  const { groups, later } = askedFor(held, nowMs);
+  const from = groups.length === 0 ? '' : ` of ${groups.map(oneLine).join(' or ')}`;
+  const why = [message ?? '', later].map((text) => (text === '' ? '' : `\nSallyport: ${oneLine(text)}`)).join('');
   return (
-    `Sallyport: waiting for ${who} of ${groups} to approve this, at most ${minutes} min: ${held.approvalId}${why}\n` +
+    `Sallyport: waiting for ${who}${from} to approve this, at most ${minutes} min: ${held.approvalId}${why}\n` +
     `Sallyport: rule ${oneLine(rule)}. Ctrl-C gives up.\n`
   );
 }

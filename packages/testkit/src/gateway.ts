@@ -433,7 +433,7 @@ function road(
             approve: () => resolve(answer(true)),
             deny: () => reject(new GatewayError('approval.denied')),
           });
-          signed.onHeld?.({ approvalId: 'apr-test', statement, verdict, expiresAt });
+          signed.onHeld?.({ approvalId: 'apr-test', statement, verdict, requestedAt: Date.now(), expiresAt });
         }),
     },
     masks: () => {

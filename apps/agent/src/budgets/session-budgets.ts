@@ -3,7 +3,15 @@
  * Refuses to judge: it says which budget is used up, and the engine decides with that.
  */
 import type { SessionInfo, SessionUsage, Statement } from '@sallyport/model';
-import { type BudgetStanding, isWriting, NO_BUDGETS, rank, type SessionBudget, SessionMeters } from '@sallyport/policy';
+import {
+  type BudgetStanding,
+  isWriting,
+  NO_BUDGETS,
+  rank,
+  type SessionBudget,
+  SessionMeters,
+  windowEnd,
+} from '@sallyport/policy';
 import type { Account, Ledger } from './ledger.ts';
 
 interface Drawn {
@@ -101,7 +109,8 @@ function standingOf(
       statements > 0 && rows > 0 && bytes > 0 && seconds > 0 && (writes > 0 || !isWriting(statement.effects));
     if (open) return undefined;
   }
-  return isVoid || !usedUp ? { budget, resetAt: undefined, unavailable: true } : { budget, resetAt };
+  if (!isVoid && usedUp) return { budget, resetAt };
+  return { budget, resetAt: isVoid ? windowEnd(budget.everyMs, nowMs) : resetAt, unavailable: true };
 }
 
 const isEnd = ({ facts }: Statement): boolean =>

@@ -261,10 +261,10 @@ export class SessionRoad implements SignedIn, GatePorts {
 
   #requested(request: ApprovalRequest, statement: Statement, verdict: HoldVerdict): void {
     this.#named(statement, request.id);
-    const { id: approvalId, digest, rule, expiresAt } = request;
+    const { id: approvalId, digest, rule, requestedAt, expiresAt } = request;
     this.#ports.record({ kind: 'approval.requested', approvalId, digest, rule, expiresAt });
     // A ticket is no wait: the refusal names the request.
-    if (request.mode === 'wait') this.onHeld?.({ approvalId, statement, verdict, expiresAt });
+    if (request.mode === 'wait') this.onHeld?.({ approvalId, statement, verdict, requestedAt, expiresAt });
   }
 
   #named(statement: Statement, approvalId: string): void {
