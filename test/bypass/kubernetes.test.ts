@@ -8,7 +8,7 @@ import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
 import { testResource } from '@sallyport/testkit';
 import { describe, expect, test } from 'vitest';
-import { KUBERNETES, type KubeRow, MASKED } from './rows/kubernetes.ts';
+import { BANK, KUBERNETES, type KubeRow, MASKED } from './rows/kubernetes.ts';
 
 type Dialect = ReturnType<typeof createKubernetesDialect>;
 const STRICTNESS = { allow: 0, hold: 1, deny: 2, refused: 3 } as const;
@@ -47,13 +47,15 @@ const policy = parsePolicyDocument(
   'kubernetes-baseline.yaml',
   { id: 'p', projectId: 'default' },
 );
+/** As somebody writes them who knows kubectl's words alone. */
+const bank = parsePolicyDocument(BANK, 'bank.yaml', { id: 'p-bank', projectId: 'default' });
 const bundle: Bundle = {
   epoch: 1,
   revision: 1,
   projectId: 'default',
   createdAt: 0,
   resources: [RESOURCE],
-  policies: [policy],
+  policies: [policy, bank],
   grants: [
     {
       id: 'g',

@@ -15,6 +15,9 @@ const POLICY = `kind: Policy
 name: tools
 rules:
   - { name: no-drop, when: mcp.tool == "drop_all", verdict: deny }
+  - { name: no-secrets, when: mcp.resource_uri.startsWith("file:///secret/") || mcp.resource_uri.startsWith("https://vault.example/"), verdict: deny }
+  - { name: no-prompt, when: mcp.prompt == "root", verdict: deny }
+  - { name: no-owner, when: 'mcp.method == "completion/complete" && mcp.arguments.exists(a, a.path == "owner")', verdict: deny }
   - name: pay-waits
     when: mcp.tool == "pay" && mcp.arguments.exists(a, a.path == "amount" && a.number > 100)
     verdict: hold

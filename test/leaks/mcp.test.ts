@@ -23,16 +23,20 @@ const REQUEST: RequestHead = {
   expectContinue: false,
   upgrade: '',
 };
-const session = {
-  road: { info: { principal: { id: 'bot' } }, maskKey: undefined, gate: { decide: () => ({ kind: 'allow' }) } },
-  resource: { ...testResource({}), mcp: { url: 'https://tools.example.com/mcp' } },
-} as unknown as Parameters<Dialect['answer']>[2];
+const sessionWith = (streams: readonly { path: string }[] | undefined): Parameters<Dialect['answer']>[2] =>
+  ({
+    road: { info: { principal: { id: 'bot' } }, maskKey: undefined, gate: { decide: () => ({ kind: 'allow' }) } },
+    resource: {
+      ...testResource({}),
+      mcp: { url: 'https://tools.example.com/mcp', ...(streams === undefined ? {} : { streams }) },
+    },
+  }) as unknown as Parameters<Dialect['answer']>[2];
 const statement = { facts: { http: {} } } as unknown as Parameters<Dialect['answer']>[4];
 
-function shown(type: string, bytes: Buffer, step: number): string {
+function shown(type: string, bytes: Buffer, step: number, streams?: readonly { path: string }[]): string {
   const headers: readonly Header[] = [['content-type', type]];
   const response = { status: 200, headers, framing: { kind: 'stream' } } as const;
-  const { masker } = createMcpDialect().answer(REQUEST, response, session, MASKS, statement);
+  const { masker } = createMcpDialect().answer(REQUEST, response, sessionWith(streams), MASKS, statement);
   const out: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += step) out.push(Buffer.from(masker!.push(bytes.subarray(at, at + step))));
   out.push(Buffer.from(masker!.end()));
@@ -60,6 +64,30 @@ describe('what an MCP server says', () => {
         const bytes = Buffer.from(event.repeat(2));
         for (const step of [1, bytes.length]) expectHidden(shown('text/event-stream', bytes, step), shows, never);
       }
+  });
+
+  test('a text that comes in pieces, where the resource says so', () => {
+    const pieces = Array.from(`to ${NEVER[2]!} and more`);
+    const told = (method: string, params: object): string =>
+      `data: ${JSON.stringify({ jsonrpc: '2.0', method, params })}\n\n`;
+    const text = `${pieces
+      .map(
+        (piece, i) =>
+          told('notifications/progress', { progressToken: 'p', progress: i, message: piece }) +
+          told('notifications/message', { logger: 'l', data: { text: piece } }),
+      )
+      .join('')}data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n`;
+    const streams = [{ path: 'params.message' }, { path: 'params.data.text' }];
+    for (const step of [1, 7, text.length]) {
+      const out = shown('text/event-stream', Buffer.from(text), step, streams);
+      const read = out
+        .split('\n')
+        .filter((line) => line.startsWith('data: '))
+        .map((line) => JSON.parse(line.slice(6)) as { params?: { message?: string; data?: { text: string } } });
+      expect(read.map(({ params }) => params?.message ?? '').join('')).toBe('to [redacted] and more');
+      expect(read.map(({ params }) => params?.data?.text ?? '').join('')).toBe('to [redacted] and more');
+      expect(read.at(-1)).toMatchObject({ id: 1 });
+    }
   });
 
   test('events: ids, names and comments', () => {

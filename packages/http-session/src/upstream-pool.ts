@@ -111,10 +111,16 @@ export class UpstreamPool implements LineOwner {
       return this.#opened(link, port, alpn);
     } catch (error) {
       port.destroy();
+      this.#placeIsFree();
       throw error;
     } finally {
       this.#opening--;
     }
+  }
+
+  /** Nobody else will say so: whoever waits asks again. */
+  #placeIsFree(): void {
+    this.#waiting.shift()?.reject(RETRY);
   }
 
   #opened(link: Link, port: UpstreamPort, alpn: string | undefined): UpstreamLine {
@@ -145,9 +151,7 @@ export class UpstreamPool implements LineOwner {
     if (this.#multiplexed === line) this.#multiplexed = undefined;
     const at = this.#idle.indexOf(line);
     if (at !== -1) this.#idle.splice(at, 1);
-    // Its place is free, and nobody else will say so: whoever waits asks again.
-    const next = this.#waiting.shift();
-    if (next !== undefined) next.reject(RETRY);
+    this.#placeIsFree();
   }
 
   /** Ends them all; calls that run are failed by their lines. */

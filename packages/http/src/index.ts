@@ -1,7 +1,7 @@
 export { openBodyReader } from './body/body-reader.ts';
 export { CODINGS, type Coding, codingOf, decodeBody } from './body/content-coding.ts';
 export { type BodyKind, type MediaType, parseMediaType } from './body/content-type.ts';
-export { openJoinedTexts } from './body/joined-texts.ts';
+export { type JoinedMessage, type JoinedTexts, openJoinedTexts } from './body/joined-texts.ts';
 export { type MaskedAnswer, maskAnswer } from './body/mask-answer.ts';
 export { headersOfMasked, headersToMaskable, maskHeaders } from './body/mask-headers.ts';
 export { maskMessage } from './body/message-text.ts';
@@ -56,6 +56,7 @@ export {
   withoutHeaders,
 } from './message.ts';
 export { hostOf, type ReadTarget, readPath, readTarget, requireAuthority } from './path.ts';
+export { asksForAnotherMethod, headerFacts, queryFacts } from './request/field-facts.ts';
 export { type GraphqlReading, readGraphql } from './request/graphql.ts';
 export { type OpenApiRoutes, routesOfOpenApi } from './request/openapi.ts';
 export { type BodyContext, type ReadBody, readGraphqlQuery, readRequestBody } from './request/read-body.ts';

@@ -39,6 +39,7 @@ export const CAPABILITIES = [
   'mask.streams.1',
   'mcp.media.1',
   'mcp.accepted.1',
+  'mcp.streams.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

@@ -58,7 +58,7 @@ export type BodyFacts =
 
 /** A request to a Kubernetes API server. */
 export interface KubernetesFacts {
-  /** `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`, `connect`, `proxy`; of a non-resource URL the method in lower case. */
+  /** `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; of a non-resource URL the method in lower case. */
   readonly verb: string;
   /** '' = the core group. */
   readonly group: string;

@@ -95,6 +95,8 @@ export const parseMcpTarget = objectOf({
   tools: optional(listOf(objectOf({ name: parseString, effects: parseEffects }), 1_000)),
   /** Absent = `withhold`: nothing can be found in them. */
   media: optional(oneOf(...MCP_MEDIA)),
+  /** Texts that detectors read across a stream's messages; absent = each message by itself. */
+  streams: optional(listOf(parseHttpTextStream, 20)),
   /** Descriptions that somebody has looked at and takes for the tool's own: hex digests, as `tool.changed` tells them. */
   accepted: optional(listOf(objectOf({ tool: parseString, digest: parseString }), 1_000)),
 });

@@ -17,6 +17,7 @@ import type {
   StatementFacts,
   Verdict,
 } from '@sallyport/model';
+import { amountsTo } from './amounts-to.ts';
 import type { BudgetStanding, SessionBudget } from './budgets.ts';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
@@ -33,7 +34,15 @@ import {
 } from './facts.ts';
 import { bodyFact, httpFact, kubernetesFact, mcpFact } from './http-facts.ts';
 import { GrantBook, isInForce, type Rights } from './rights.ts';
-import { type CompiledRule, evaluate, type Findings, joined, NO_FINDINGS } from './rules.ts';
+import {
+  type CompiledRule,
+  evaluate,
+  type Findings,
+  joined,
+  NO_FINDINGS,
+  NO_OTHER_VIEWS,
+  type OtherView,
+} from './rules.ts';
 import { type SessionView, SessionViews } from './session-view.ts';
 import { denial, verdictOf } from './verdict.ts';
 
@@ -154,7 +163,6 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
       const view = views.of(input.session);
       const rights = rightsOf(view, input.session, input.nowMs);
       const context = contextOf(view, input, ALL_FAMILIES);
-      const otherEnd = otherEndOf(context, input.statement);
       return {
         verdict: decide(input),
         grants:
@@ -162,7 +170,13 @@ export function loadBundlePolicies(bundle: Bundle): PolicyEngine {
             ? []
             : book.of(input.session.principal.id, view.resource).filter((grant) => isInForce(grant, input.nowMs)),
         effects: rights.effects,
-        rules: explainRules(views.policies, view, context, otherEnd, input.session.protocol),
+        rules: explainRules(
+          views.policies,
+          view,
+          context,
+          otherViewsOf(context, input.statement),
+          input.session.protocol,
+        ),
       };
     },
     grantsFor: (principalId, resourceId, nowMs) => {
@@ -202,13 +216,16 @@ function evaluated(
   reads: ReadonlySet<Family>,
 ): Findings {
   const context = contextOf(view, input, reads);
-  return evaluate(rules, context, otherEndOf(context, input.statement));
+  return evaluate(rules, context, otherViewsOf(context, input.statement));
 }
 
-/** Where a file is renamed or linked it has two paths, and a rule that names one means whichever it is. */
-function otherEndOf(context: FactContext, { facts: { file } }: Statement): FactContext | undefined {
-  if (file === undefined || file.target === '') return undefined;
-  return { ...context, file: fileFact({ ...file, path: file.target, target: file.path }) };
+/** A rule that names one path of two, or one word for what a call amounts to, means the others as well. */
+function otherViewsOf(context: FactContext, { facts: { file, k8s } }: Statement): readonly OtherView[] {
+  if (k8s !== undefined) return amountsTo(k8s).map((fact) => ({ of: 'k8s', context: { ...context, k8s: fact } }));
+  // Where a file is renamed or linked it has two paths.
+  if (file === undefined || file.target === '') return NO_OTHER_VIEWS;
+  const otherEnd = { ...context, file: fileFact({ ...file, path: file.target, target: file.path }) };
+  return [{ of: 'file', context: otherEnd }];
 }
 
 /** The object that stands for all that is known of the statement: the same one is the same facts. */

@@ -5,7 +5,7 @@
 import type { Effect, Grant, Protocol, Verdict } from '@sallyport/model';
 import type { FactContext } from './condition.ts';
 import type { Family } from './facts.ts';
-import { type CompiledPolicy, type CompiledRule, type RuleOutcome, testRule } from './rules.ts';
+import { type CompiledPolicy, type CompiledRule, type OtherView, type RuleOutcome, testRule } from './rules.ts';
 import { isAboutResource, type SessionView } from './session-view.ts';
 
 export interface RuleExplanation {
@@ -45,7 +45,7 @@ export function explainRules(
   policies: readonly CompiledPolicy[],
   view: SessionView,
   context: FactContext,
-  otherEnd: FactContext | undefined,
+  others: readonly OtherView[],
   protocol: Protocol,
 ): readonly RuleExplanation[] {
   return policies.flatMap(({ policy, rules }) =>
@@ -55,7 +55,7 @@ export function explainRules(
         rule: rule.id,
         verdict: rule.verdict,
         mode: rule.shadow ? ('shadow' as const) : ('enforce' as const),
-        outcome: view.policies.has(policy) ? testRule(rule, context, otherEnd) : elsewhere(policy, view),
+        outcome: view.policies.has(policy) ? testRule(rule, context, others) : elsewhere(policy, view),
         when: rule.when.source,
       })),
   );

@@ -70,13 +70,27 @@ function compileRule(rule: Rule, policy: Policy): CompiledRule {
   };
 }
 
-/** @param otherEnd the same statement seen from its file's other path, where it has one: what speaks of it there counts, too */
-export function testRule(rule: CompiledRule, context: FactContext, otherEnd?: FactContext): RuleOutcome {
+/** The same statement as it may be put as well: what speaks of that counts, too. */
+export interface OtherView {
+  /** What is put otherwise: seen from a file's other path, or a call to a cluster as what it amounts to. */
+  readonly of: 'file' | 'k8s';
+  readonly context: FactContext;
+}
+export const NO_OTHER_VIEWS: readonly OtherView[] = Object.freeze([]) as readonly OtherView[];
+
+export function testRule(
+  rule: CompiledRule,
+  context: FactContext,
+  others: readonly OtherView[] = NO_OTHER_VIEWS,
+): RuleOutcome {
   const outcome = testOnce(rule, context);
-  if (otherEnd === undefined || !rule.meansEitherEnd || !rule.reads.has('file') || speaks(rule, outcome))
-    return outcome;
-  const there = testOnce(rule, otherEnd);
-  return speaks(rule, there) ? there : outcome;
+  if (others.length === 0 || speaks(rule, outcome)) return outcome;
+  for (const other of others) {
+    if (!rule.reads.has(other.of) || (other.of === 'file' && !rule.meansEitherEnd)) continue;
+    const there = testOnce(rule, other.context);
+    if (speaks(rule, there)) return there;
+  }
+  return outcome;
 }
 
 function testOnce(rule: CompiledRule, context: FactContext): RuleOutcome {
@@ -119,8 +133,11 @@ export interface Findings {
 
 export const NO_FINDINGS: Findings = Object.freeze({ deny: undefined, holds: [], allow: undefined, shadow: [] });
 
-/** @param otherEnd as for `testRule` */
-export function evaluate(rules: readonly CompiledRule[], context: FactContext, otherEnd?: FactContext): Findings {
+export function evaluate(
+  rules: readonly CompiledRule[],
+  context: FactContext,
+  others: readonly OtherView[] = NO_OTHER_VIEWS,
+): Findings {
   let deny: CompiledRule | undefined;
   let allow: CompiledRule | undefined;
   const holds: CompiledRule[] = [];
@@ -128,7 +145,7 @@ export function evaluate(rules: readonly CompiledRule[], context: FactContext, o
   for (const rule of rules) {
     // A decided denial needs no more enforcing rules, but shadow ones are recorded all the same.
     if (deny !== undefined && !rule.shadow) continue;
-    if (!speaks(rule, testRule(rule, context, otherEnd))) continue;
+    if (!speaks(rule, testRule(rule, context, others))) continue;
     if (rule.shadow) shadow.push({ rule: rule.id, verdict: rule.verdict });
     else if (rule.verdict === 'deny') deny = rule;
     else if (rule.verdict === 'hold') holds.push(rule);

@@ -4,11 +4,14 @@
  */
 import { GatewayError } from '@sallyport/core';
 import {
+  asksForAnotherMethod,
   type Header,
+  headerFacts,
   headerOf,
   hostOf,
   madeOf,
   matchRoute,
+  queryFacts,
   type ReadBody,
   type RequestHead,
   readGraphqlQuery,
@@ -17,7 +20,7 @@ import {
 import type { DialectSession, RequestBody } from '@sallyport/http-session';
 import type { Effect, HttpTarget, Statement } from '@sallyport/model';
 import { KnownRequests } from './classify/known-requests.ts';
-import { headerFacts, queryFacts, requestDigest, requestText } from './messages.ts';
+import { requestDigest, requestText } from './messages.ts';
 
 const READ: readonly Effect[] = Object.freeze(['read']);
 const WRITE: readonly Effect[] = Object.freeze(['write']);
@@ -25,24 +28,6 @@ const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 const HAS_LOWER_CASE = /[a-z]/;
 
-/** Headers that ask for another method than the one that is judged. */
-const OVERRIDES = ['x-http-method-override', 'x-method-override', 'x-http-method'];
-/** What services that know headers by CGI's names (RFC 3875 section 4.1.18) take for another one, and no rule is told of as that. */
-const MEANT: ReadonlySet<string> = new Set([
-  ...OVERRIDES,
-  'authorization',
-  'content-length',
-  'content-type',
-  'transfer-encoding',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-original-url',
-  'x-rewrite-url',
-]);
-
-const asksForAnotherMethod = (headers: readonly Header[]): boolean =>
-  OVERRIDES.some((name) => headerOf(headers, name) !== undefined) ||
-  headers.some(([name]) => name.includes('_') && MEANT.has(name.replaceAll('_', '-')));
 const contentTypeOf = (headers: readonly Header[]): string =>
   ((headerOf(headers, 'content-type') ?? '').split(';')[0] ?? '').trim().toLowerCase();
 

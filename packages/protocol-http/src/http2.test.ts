@@ -125,6 +125,37 @@ describe('over HTTP/2', () => {
     expect(new Set(service.seen.map(({ line }) => line)).size).toBe(60);
   });
 
+  test('requests that wait for a connection to the service get one, though each connection ends with its answer', async () => {
+    const service = await startService((_request, response) => {
+      response.setHeader('connection', 'close');
+      setTimeout(() => response.end('done'), 5);
+    });
+    const gateway = await startHttpGateway(service.url, { tlsContext: () => tls.createSecureContext(pem) });
+    cleanUps.push(
+      () => service.close(),
+      () => gateway.close(),
+    );
+    const session = connect(gateway);
+    const many = LIMITS.httpUpstreamConnectionsMax * 4;
+    const answers = await Promise.all(
+      Array.from({ length: many }, (_, i) => ask(session, { ':path': `${PREFIX}/n/${i}` })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: many }, () => 200));
+  });
+
+  test('requests that wait for a connection are told when none can be opened', async () => {
+    const service = await startService();
+    await service.close();
+    const gateway = await startHttpGateway(service.url, { tlsContext: () => tls.createSecureContext(pem) });
+    cleanUps.push(() => gateway.close());
+    const session = connect(gateway);
+    const many = LIMITS.httpUpstreamConnectionsMax * 2;
+    const answers = await Promise.all(
+      Array.from({ length: many }, (_, i) => ask(session, { ':path': `${PREFIX}/n/${i}` })),
+    );
+    expect(answers.every(({ status }) => status === 502)).toBe(true);
+  });
+
   test('cookie crumbs are one field for the service, and its connection fields are no business of it', async () => {
     const { gateway, service } = await plainGateway();
     await ask(connect(gateway), { ':path': `${PREFIX}/x`, cookie: ['a=1', 'b=2'], te: 'trailers' });

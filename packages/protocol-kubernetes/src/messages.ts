@@ -126,10 +126,10 @@ function verbAndName(
   if (verb === '') throw refused('a method that the API has not');
   if (name !== '') return { verb, name };
   if (subresource !== '') throw refused('a subresource of nothing');
-  // A list of one object by its name is about that object.
+  // A list, or the deletion, of one object by its name is about that object.
   const named = /^metadata\.name==?([^,=!]+)$/.exec(fieldSelector)?.[1] ?? '';
   if (verb === 'get') return { verb: isTrue(query.get('watch')) ? 'watch' : 'list', name: named };
-  return { verb: verb === 'delete' ? 'deletecollection' : verb, name: '' };
+  return verb === 'delete' ? { verb: 'deletecollection', name: named } : { verb, name: '' };
 }
 
 /** As the server converts texts to booleans: it is there and says neither false nor 0. */

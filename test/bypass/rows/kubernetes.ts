@@ -55,6 +55,22 @@ const SECRET = `PATCH ${NAMESPACED}/secrets/db`;
 const GUESS = Buffer.from('hunter2').toString('base64');
 const WIDGETS = 'GET /apis/example.com/v1/namespaces/shop/widgets';
 
+/** Rules over one word each, of a namespace of their own. */
+export const BANK = `kind: Policy
+name: bank
+rules:
+  - { name: pods-stay, when: 'k8s.namespace == "bank" && k8s.verb == "delete" && k8s.resource == "pods" && k8s.name == "db-0"', verdict: deny }
+  - { name: own-images, when: 'k8s.namespace == "bank" && k8s.verb == "create" && k8s.images.exists(i, !i.startsWith("bank/"))', verdict: deny }
+  - { name: no-balancers, when: 'k8s.namespace == "bank" && k8s.verb == "create" && k8s.resource == "services" && k8s.object.exists(f, f.value == "LoadBalancer")', verdict: deny }
+  - name: somebody-looks
+    when: k8s.namespace == "bank" && k8s.verb == "create" && k8s.subresource in ["exec", "portforward"]
+    verdict: hold
+    approval: { groups: [ops], count: 1, expires: 5m }
+`;
+const BANKED = '/api/v1/namespaces/bank';
+const BALANCER = { kind: 'Service', metadata: { name: 'x' }, spec: { type: 'LoadBalancer' } };
+const FOREIGN = { kind: 'Pod', metadata: { name: 'x' }, spec: { containers: [{ name: 'a', image: 'evil/a' }] } };
+
 export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
   'a namespace is deleted': [
     { name: 'plainly', line: `DELETE ${NAMESPACED}`, expect: 'deny' },
@@ -435,6 +451,41 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       expect: 'allow',
     },
     { name: 'a command that reads nothing of the pod’s own', line: exec('ls', '/srv'), expect: 'allow' },
+  ],
+  'a rule names one way of several': [
+    { name: 'a pod is deleted', line: `DELETE ${BANKED}/pods/db-0`, expect: 'deny' },
+    { name: 'another pod is', line: `DELETE ${BANKED}/pods/db-1`, expect: 'allow' },
+    {
+      name: 'a pod is evicted',
+      line: `POST ${BANKED}/pods/db-0/eviction`,
+      body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'db-0' } },
+      expect: 'deny',
+    },
+    {
+      name: 'another pod is evicted',
+      line: `POST ${BANKED}/pods/db-1/eviction`,
+      body: { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'db-1' } },
+      expect: 'allow',
+    },
+    // The rules that are shipped say so of every collection: its dry run is asked about here.
+    { name: 'all pods are deleted', line: `DELETE ${BANKED}/pods?dryRun=All`, expect: 'deny' },
+    { name: 'pods of a label are', line: `DELETE ${BANKED}/pods?labelSelector=app%3Ddb&dryRun=All`, expect: 'deny' },
+    {
+      name: 'another pod by its name as a selector',
+      line: `DELETE ${BANKED}/pods?fieldSelector=metadata.name%3Ddb-1&dryRun=All`,
+      expect: 'allow',
+    },
+    {
+      name: 'the pod by its name as a selector',
+      line: `DELETE ${BANKED}/pods?fieldSelector=metadata.name%3Ddb-0&dryRun=All`,
+      expect: 'deny',
+    },
+    { name: 'a pod is made', line: `POST ${BANKED}/pods`, body: FOREIGN, expect: 'deny' },
+    { name: 'a pod is made by an apply', line: `PATCH ${BANKED}/pods/x`, type: APPLY, body: FOREIGN, expect: 'deny' },
+    { name: 'a pod is patched', line: `PATCH ${BANKED}/pods/x`, type: MERGE, body: FOREIGN, expect: 'allow' },
+    { name: 'a service is made', line: `POST ${BANKED}/services`, body: BALANCER, expect: 'deny' },
+    { name: 'a service is made by an update', line: `PUT ${BANKED}/services/x`, body: BALANCER, expect: 'deny' },
+    { name: 'a command begins by GET', line: `GET ${BANKED}/pods/web/exec?command=date`, expect: 'hold' },
   ],
   'what is masked is guessed': [
     {

@@ -98,6 +98,77 @@ export const MCP: Readonly<Record<string, readonly McpRow[]>> = {
     },
     { name: 'one’s own', body: call('find_people'), headers: [['mcp-session-id', 'of-bot']], expect: 'allow' },
   ],
+  'a resource that nobody may read': [
+    { name: 'plainly', body: about('resources/read', 'file:///secret/key'), expect: 'deny' },
+    { name: 'and one that anybody may', body: about('resources/read', 'file:///open/key'), expect: 'allow' },
+    { name: 'a host that anybody may', body: about('resources/read', 'https://open.example'), expect: 'allow' },
+    { name: 'with escapes that are needed', body: about('resources/read', 'file:///open/%C3%A4%20b'), expect: 'allow' },
+    { name: 'written as it is', body: about('resources/read', 'note://Häuser/a b'), expect: 'allow' },
+    { name: 'of a scheme without a host', body: about('resources/read', 'urn:isbn:42'), expect: 'allow' },
+    { name: 'as a subscription', body: about('resources/subscribe', 'file:///secret/key'), expect: 'deny' },
+    { name: 'by a scheme in capitals', body: about('resources/read', 'FILE:///secret/key'), expect: 'refused' },
+    { name: 'by a dot segment', body: about('resources/read', 'file:///open/../secret/key'), expect: 'refused' },
+    { name: 'by a dot segment of one', body: about('resources/read', 'file:///./secret/key'), expect: 'refused' },
+    {
+      name: 'by an escaped dot segment',
+      body: about('resources/read', 'file:///open/%2E%2E/secret'),
+      expect: 'refused',
+    },
+    {
+      name: 'by a dot segment with parameters',
+      body: about('resources/read', 'file:///a/..;x/secret'),
+      expect: 'refused',
+    },
+    { name: 'by an escaped letter', body: about('resources/read', 'file:///%73ecret/key'), expect: 'refused' },
+    { name: 'by an escaped slash', body: about('resources/read', 'file:///secret%2Fkey'), expect: 'refused' },
+    { name: 'by an escape in lower case', body: about('resources/read', 'file:///open%2fkey'), expect: 'refused' },
+    { name: 'by a doubled escape', body: about('resources/read', 'file:///%2573ecret/key'), expect: 'refused' },
+    { name: 'by a doubled slash', body: about('resources/read', 'file:////secret/key'), expect: 'refused' },
+    { name: 'by a doubled slash within', body: about('resources/read', 'file:///x//secret/key'), expect: 'refused' },
+    { name: 'by one slash', body: about('resources/read', 'file:/secret/key'), expect: 'refused' },
+    { name: 'by a host of its own', body: about('resources/read', 'file://localhost/secret/key'), expect: 'refused' },
+    { name: 'by a backslash', body: about('resources/read', 'file:///secret\\key'), expect: 'refused' },
+    { name: 'by a NUL', body: about('resources/read', 'file:///open%00/../secret'), expect: 'refused' },
+    { name: 'by a host in capitals', body: about('resources/read', 'https://VAULT.example/k'), expect: 'refused' },
+    {
+      name: 'by a port that is the usual one',
+      body: about('resources/read', 'https://vault.example:443/k'),
+      expect: 'refused',
+    },
+    { name: 'by a closing dot', body: about('resources/read', 'https://vault.example./k'), expect: 'refused' },
+    { name: 'by a user’s name', body: about('resources/read', 'https://x@vault.example/k'), expect: 'refused' },
+    {
+      name: 'by a completion of its template',
+      body: completion({ type: 'ref/resource', uri: 'file:///secret/{name}' }),
+      expect: 'deny',
+    },
+  ],
+  'a prompt that nobody may have': [
+    { name: 'plainly', body: { ...call('root'), method: 'prompts/get' }, expect: 'deny' },
+    { name: 'by a completion', body: completion({ type: 'ref/prompt', name: 'root' }), expect: 'deny' },
+    { name: 'another one by a completion', body: completion({ type: 'ref/prompt', name: 'open' }), expect: 'allow' },
+    {
+      name: 'by a completion whose key is spelt otherwise',
+      body: completion({ type: 'ref/prompt', name: 'open', Name: 'root' }),
+      expect: 'refused',
+    },
+    { name: 'by a completion of nothing', body: completion('root'), expect: 'refused' },
+    {
+      name: 'by a completion of both',
+      body: completion({ type: 'ref/prompt', name: 'root', uri: 'file:///open/x' }),
+      expect: 'refused',
+    },
+    {
+      name: 'by what is completed',
+      body: completion({ type: 'ref/prompt', name: 'open' }, { name: 'owner', value: 'a' }),
+      expect: 'deny',
+    },
+    {
+      name: 'by what was completed before',
+      body: completion({ type: 'ref/prompt', name: 'open' }, undefined, { arguments: { owner: 'a' } }),
+      expect: 'deny',
+    },
+  ],
   'what is not known': [
     { name: 'a method of the server’s own', body: named('vendor/run'), expect: 'allow' },
     {
@@ -125,6 +196,12 @@ function answer(result: object): object {
 }
 function text(members: string): string {
   return JSON.stringify(call('pay', {})).replace('"arguments":{}', `"arguments":{${members}}`);
+}
+function about(method: string, uri: string): object {
+  return { jsonrpc: '2.0', id: 1, method, params: { uri } };
+}
+function completion(ref: unknown, argument: unknown = { name: 'x', value: 'a' }, context?: object): object {
+  return { jsonrpc: '2.0', id: 1, method: 'completion/complete', params: { ref, argument, context } };
 }
 function deep(levels: number): object {
   return levels === 0 ? { amount: 500 } : { a: deep(levels - 1) };

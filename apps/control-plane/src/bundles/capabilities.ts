@@ -71,6 +71,7 @@ function capabilitiesOf(
     ['mask.streams.1', resources.some(({ http }) => (http?.streams?.length ?? 0) > 0)],
     ['mcp.media.1', resources.some(({ mcp }) => mcp?.media !== undefined)],
     ['mcp.accepted.1', resources.some(({ mcp }) => mcp?.accepted !== undefined)],
+    ['mcp.streams.1', resources.some(({ mcp }) => (mcp?.streams?.length ?? 0) > 0)],
     ['policy.cel.1', policies.some((policy) => policy.rules.length > 0)],
     ['mask.columns.1', masks.some((mask) => (mask.columns?.length ?? 0) > 0)],
     ['mask.detect.1', masks.some((mask) => (mask.detect?.length ?? 0) > 0)],

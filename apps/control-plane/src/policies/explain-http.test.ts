@@ -33,6 +33,7 @@ test('a request is read as agents read it: route, effects, query, headers withou
   const text = `POST /v1/customers/42/search?q=a%20b&q=c
 Content-Type: application/json
 Authorization: Bearer canary
+X-Api-Key: canary
 
 { "filter": { "name": "Ada" } }`;
   const { understood, effects, facts } = readHttpStatement(text, API);
@@ -67,6 +68,9 @@ test.each([
   'GET /a//b',
   'DELETE /v1/x',
   'CONNECT a:443',
+  'POST /v1/x\nX-HTTP-Method-Override: DELETE',
+  'POST /v1/x\nX_HTTP_Method_Override: DELETE',
+  'POST /v1/x\nX_Original_URL: /admin',
 ])('what an agent refuses is not understood: %s', (text) => {
   expect(readHttpStatement(text, API).understood).toBe(false);
 });

@@ -5,8 +5,11 @@
  */
 import { GatewayError } from '@sallyport/core';
 import {
+  asksForAnotherMethod,
   type Header,
+  headerFacts,
   matchRoute,
+  queryFacts,
   readGraphqlQuery,
   readRequestBody,
   readTarget,
@@ -26,10 +29,6 @@ import { kubernetesCall } from './explain-kubernetes.ts';
 
 const NOT_READ: HttpReading = { understood: false, effects: [], facts: {} };
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Agents refuse these unjudged. */
-const OVERRIDES: ReadonlySet<string> = new Set(['x-http-method-override', 'x-method-override', 'x-http-method']);
-/** Of which rules are told nothing. */
-const HIDDEN: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie']);
 
 /** @param resource of kind http, kubernetes or mcp */
 export function readHttpStatement(text: string, resource: Pick<Resource, 'kind' | 'http' | 'mcp'>): HttpReading {
@@ -84,8 +83,8 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
       path,
       route: route?.path ?? '',
       operation: route?.operation ?? '',
-      query: parameters(query),
-      headers: Object.fromEntries(headers.filter(([name]) => !HIDDEN.has(name))),
+      query: queryFacts(query),
+      headers: headerFacts(headers),
       contentType:
         headers
           .find(([name]) => name === 'content-type')?.[1]
@@ -97,15 +96,9 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
     },
     ...(reading === undefined ? {} : { body: reading.facts }),
   };
-  const refused =
-    (target.methods !== undefined && !target.methods.includes(method)) || headers.some(([name]) => OVERRIDES.has(name));
+  // Agents refuse these unjudged.
+  const refused = target.methods?.includes(method) === false || asksForAnotherMethod(headers);
   return refused ? NOT_READ : { understood: true, effects: route?.effects ?? [isSafe ? 'read' : 'write'], facts };
-}
-
-function parameters(query: string): Readonly<Record<string, readonly string[]>> {
-  const all: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-  for (const [name, value] of new URLSearchParams(query)) (all[name] ??= []).push(value);
-  return all;
 }
 
 function readCall(text: string): HttpReading {

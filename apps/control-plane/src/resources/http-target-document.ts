@@ -187,6 +187,28 @@ function withOpenApi<
   return { ...target, routes: [...own, ...routes.filter((route) => !isOwn(route))] };
 }
 
+/** Texts that come in pieces. @param by, ends what is told apart by and ended by where nothing is said */
+const Streams = (by: string, ends: string) =>
+  z
+    .array(
+      z.strictObject({
+        path: z.string().min(1).max(512).describe('Of the piece in a message, as `choices[].delta.content`.'),
+        by: z
+          .array(z.string().min(1).max(100))
+          .max(10)
+          .optional()
+          .describe(`Members on the way that tell texts apart; ${by}`),
+        ends: z
+          .array(z.string().min(1).max(100))
+          .min(1)
+          .max(50)
+          .optional()
+          .describe(`Events, or types of messages, that end a text; ${ends}`),
+      }),
+    )
+    .max(20)
+    .optional();
+
 export const HttpTarget = z
   .strictObject({
     ...UPSTREAM,
@@ -210,28 +232,10 @@ export const HttpTarget = z
     maxBodyBytes: z.number().int().min(0).max(BODY_BYTES_MAX).optional().describe('A longer request is refused.'),
     methods: z.array(Method).min(1).max(50).optional().describe('Every one when left out.'),
     websocket: z.boolean().optional().describe('WebSockets may be opened; true by default.'),
-    streams: z
-      .array(
-        z.strictObject({
-          path: z.string().min(1).max(512).describe('Of the piece in a message, as `choices[].delta.content`.'),
-          by: z
-            .array(z.string().min(1).max(100))
-            .max(10)
-            .optional()
-            .describe(
-              'Members on the way that tell texts apart; index, output_index, content_index, item_id by default.',
-            ),
-          ends: z
-            .array(z.string().min(1).max(100))
-            .min(1)
-            .max(50)
-            .optional()
-            .describe('Events, or types of messages, that end a text; those of the usual services by default.'),
-        }),
-      )
-      .max(20)
-      .optional()
-      .describe('Texts that come in pieces, one in each event, line or message: detectors read them as one.'),
+    streams: Streams(
+      'index, output_index, content_index, item_id by default.',
+      'those of the usual services by default.',
+    ).describe('Texts that come in pieces, one in each event, line or message: detectors read them as one.'),
   })
   .transform(withOpenApi)
   .transform(checked);
@@ -257,6 +261,9 @@ export const McpTarget = z
       .enum(MCP_MEDIA)
       .optional()
       .describe('Pictures, sound and bytes that are no text, where something is masked: left out by default.'),
+    streams: Streams('progressToken and logger by default.', 'the answer of the call by default.').describe(
+      'Texts that come in pieces, one in each notification (`params.message`): detectors read them as one.',
+    ),
     accepted: z
       .array(
         z.strictObject({

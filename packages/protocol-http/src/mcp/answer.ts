@@ -3,10 +3,10 @@
  * Refuses an answer that is neither JSON nor events where something has to be masked in it.
  */
 import { GatewayError } from '@sallyport/core';
-import { type Header, headerOf, type ResponseHead } from '@sallyport/http';
+import { type Header, headerOf, type JoinedTexts, openJoinedTexts, type ResponseHead } from '@sallyport/http';
 import { type AnswerPlan, type DialectSession, PASS } from '@sallyport/http-session';
 import { maskDetected } from '@sallyport/mask';
-import type { MaskSet } from '@sallyport/model';
+import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import { maskMessage, masksAnything } from './mask.ts';
 import { isObject, type JsonObject } from './message.ts';
 import { EventMessages, OneMessage, type Rewrite } from './stream.ts';
@@ -53,9 +53,29 @@ export function answerPlan(
   if (type === 'application/json' || type === '') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
   const mayShow = (value: string): boolean => maskDetected(value, masks.detect, session.road.maskKey).text === value;
   if (type === 'text/event-stream')
-    return { masker: new EventMessages(rewrite, mayShow, eventId), headers, rows: () => rows };
+    return {
+      masker: new EventMessages(rewrite, mayShow, eventId, textsOf(session, masks)),
+      headers,
+      rows: () => rows,
+    };
   if (masksAnything(masks)) throw new GatewayError('http.body_unmaskable', { type });
   return { headers };
+}
+
+/** What tells a server's notifications apart. */
+const BY = ['progressToken', 'logger'];
+const withBy = new WeakMap<readonly HttpTextStream[], readonly HttpTextStream[]>();
+
+/** By detectors alone: masks by path were there before, and count from elsewhere. */
+function textsOf({ resource, road }: DialectSession, { detect }: MaskSet): JoinedTexts<undefined> | undefined {
+  const given = resource.mcp?.streams;
+  if (given === undefined) return undefined;
+  let streams = withBy.get(given);
+  if (streams === undefined) {
+    streams = given.map((stream) => ({ by: BY, ...stream }));
+    withBy.set(given, streams);
+  }
+  return openJoinedTexts({ columns: [], detect }, road.maskKey, streams);
 }
 
 /** Every member that looks like a list is one, whatever was asked: an answer may come on another stream. */

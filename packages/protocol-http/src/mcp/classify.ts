@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '@sallyport/core';
 import { type Effect, fieldsOf, type HttpFacts, type McpTarget, type Statement } from '@sallyport/model';
-import type { RpcMessage } from './message.ts';
+import { isObject, type JsonObject, type RpcMessage } from './message.ts';
+import { requireOneMeaning } from './uri.ts';
 
 const READ: readonly Effect[] = Object.freeze(['read']);
 const EXEC: readonly Effect[] = Object.freeze(['exec']);
@@ -49,7 +50,11 @@ export function statementOf({ message, http, changed }: Asked, target: McpTarget
   if ((SPELLINGS.get(bare(method)) ?? method) !== method)
     throw new GatewayError('mcp.malformed', { reason: 'a method in another spelling' });
   const tool = method === 'tools/call' ? textOf(params, 'name') : '';
-  const args = fieldsOf(method === 'response' ? params['answer'] : (params['arguments'] ?? {}));
+  const args = fieldsOf(argumentsOf(method, params));
+  const isCompletion = method === 'completion/complete';
+  const about = isCompletion ? refOf(params) : params;
+  const isOfResource = (isCompletion || method.startsWith('resources/')) && about['uri'] !== undefined;
+  const isOfPrompt = method === 'prompts/get' || (isCompletion && !isOfResource);
   if (args === undefined)
     throw new GatewayError('mcp.malformed', { reason: 'arguments deeper or longer than are read' });
   return {
@@ -64,8 +69,8 @@ export function statementOf({ message, http, changed }: Asked, target: McpTarget
       mcp: {
         method,
         tool,
-        resourceUri: method.startsWith('resources/') && params['uri'] !== undefined ? textOf(params, 'uri') : '',
-        prompt: method === 'prompts/get' ? textOf(params, 'name') : '',
+        resourceUri: isOfResource ? requireOneMeaning(textOf(about, 'uri')) : '',
+        prompt: isOfPrompt ? textOf(about, 'name') : '',
         arguments: args,
         changed,
       },
@@ -73,6 +78,22 @@ export function statementOf({ message, http, changed }: Asked, target: McpTarget
     inTransaction: false,
     wroteInTransaction: false,
   };
+}
+
+/** Of a completion: what is being written, and what was before. */
+function argumentsOf(method: string, params: JsonObject): unknown {
+  if (method === 'response') return params['answer'];
+  const { argument, context } = params;
+  if (method !== 'completion/complete' || !isObject(argument)) return params['arguments'] ?? {};
+  const before = isObject(context) && isObject(context['arguments']) ? context['arguments'] : {};
+  return { ...before, [String(argument['name'])]: argument['value'] };
+}
+
+/** The prompt or the template that a completion is for: rules about these speak of it, too. */
+function refOf({ ref }: JsonObject): JsonObject {
+  if (isObject(ref) && ref['type'] === 'ref/prompt' && ref['uri'] === undefined) return ref;
+  if (isObject(ref) && ref['type'] === 'ref/resource' && typeof ref['uri'] === 'string') return ref;
+  throw new GatewayError('mcp.malformed', { reason: 'a completion of nothing' });
 }
 
 /** Opening and closing of a session's streams. */

@@ -24,7 +24,9 @@ const malformed = (reason: string): GatewayError => new GatewayError('mcp.malfor
 const METHOD = /^[A-Za-z0-9_$./-]{1,128}$/;
 const ENVELOPE = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'] as const;
 /** Words of params that say what is asked for. */
-const PARAMS = ['name', 'arguments', 'uri', 'cursor', '_meta'] as const;
+const PARAMS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', 'context', '_meta'] as const;
+/** … and of what a completion is asked for. */
+const REF = ['type', 'name', 'uri'] as const;
 
 /**
  * @param bytes a whole body
@@ -46,6 +48,7 @@ export function readMessage(bytes: Uint8Array): RpcMessage {
   if (params !== undefined && !isObject(params)) throw malformed('params is no object');
   const given = params ?? {};
   requireSpelling(given, PARAMS);
+  if (isObject(given['ref'])) requireSpelling(given['ref'], REF);
   // Some servers read a text that is JSON: nothing in it would be judged.
   if (given['arguments'] != null && !isObject(given['arguments'])) throw malformed('arguments is no object');
   const sent = { ...given };

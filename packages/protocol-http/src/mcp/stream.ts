@@ -4,7 +4,7 @@
  * HTML Living Standard, "Server-sent events", 9.2.6.
  */
 import { type ErrorCode, LIMITS } from '@sallyport/core';
-import type { BodyMasker } from '@sallyport/http';
+import type { BodyMasker, JoinedMessage, JoinedTexts } from '@sallyport/http';
 import { isObject, type JsonObject, parseExactly } from './message.ts';
 
 /** What the client gets of a message; undefined = nothing. */
@@ -95,17 +95,21 @@ export class EventMessages extends Gathering {
   #size = 0;
   readonly #mayShow: (value: string) => boolean;
   readonly #idFor: (id: string) => string;
+  readonly #texts: JoinedTexts<undefined> | undefined;
 
   /**
    * @param mayShow whether an event's id or name goes on: nothing takes the place of one that is masked
    * @param idFor an event's id as its client gets it
+   * @param texts that come in pieces, one in each of what the server tells
    */
   constructor(
     rewrite: Rewrite,
     mayShow: (value: string) => boolean = () => true,
     idFor: (id: string) => string = (id) => id,
+    texts?: JoinedTexts<undefined>,
   ) {
     super(rewrite);
+    this.#texts = texts;
     this.#mayShow = mayShow;
     this.#idFor = idFor;
   }
@@ -135,7 +139,9 @@ export class EventMessages extends Gathering {
 
   /** An event that was not ended is none. */
   end(): Uint8Array {
-    return NOTHING;
+    const out: string[] = [];
+    if (this.failed === undefined) this.#emit(this.#texts?.end() ?? [], out);
+    return out.length === 0 ? NOTHING : Buffer.from(out.join(''));
   }
 
   #line(line: string, out: string[]): void {
@@ -167,6 +173,30 @@ export class EventMessages extends Gathering {
       return;
     }
     const made = this.rewritten(data);
-    if (made !== undefined) out.push(`${head}data: ${made}\n\n`);
+    const shown = made === undefined ? undefined : this.#joined(made, out);
+    if (shown !== undefined) out.push(`${head}data: ${shown}\n\n`);
+  }
+
+  /** What is told is read as one with what was told before; an answer ends it. */
+  #joined(message: string, out: string[]): string | undefined {
+    const texts = this.#texts;
+    if (texts === undefined) return message;
+    const read = JSON.parse(message) as JsonObject | readonly unknown[];
+    if (!Array.isArray(read) && 'method' in read && !('id' in read)) {
+      const shown = texts.mask(Buffer.from(message), '', undefined);
+      if (shown === undefined) {
+        this.fail();
+        return undefined;
+      }
+      this.#emit(shown.before, out);
+      return Buffer.from(shown.data).toString('utf8');
+    }
+    this.#emit(texts.end(), out);
+    return message;
+  }
+
+  /** Messages of our own, like the last one of their text. */
+  #emit(messages: readonly JoinedMessage<undefined>[], out: string[]): void {
+    for (const { data } of messages) out.push(`data: ${Buffer.from(data).toString('utf8')}\n\n`);
   }
 }

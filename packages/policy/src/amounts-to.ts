@@ -1,0 +1,55 @@
+/**
+ * What a call to a cluster amounts to besides what it is called: a rule over `delete` of pods speaks of evictions, one over `create`
+ * of objects that an apply makes. The call is judged as each of them, and the strictest counts.
+ * Refuses to know what is stored: what may create is read as if it did. k8s.io/apiserver, AllowCreateOnUpdate of each kind.
+ */
+import type { KubernetesFacts } from '@sallyport/model';
+import { unreadable } from './fact.ts';
+import { type KubernetesFact, kubernetesFact } from './http-facts.ts';
+
+/** Kinds of which an update makes the object that is not there yet. */
+const MADE_BY_UPDATE: ReadonlySet<string> = new Set([
+  'endpoints',
+  'events',
+  'limitranges',
+  'services',
+  'events.events.k8s.io',
+  'leases.coordination.k8s.io',
+  'leasecandidates.coordination.k8s.io',
+  'runtimeclasses.node.k8s.io',
+  'roles.rbac.authorization.k8s.io',
+  'rolebindings.rbac.authorization.k8s.io',
+  'clusterroles.rbac.authorization.k8s.io',
+  'clusterrolebindings.rbac.authorization.k8s.io',
+]);
+/** Begun by GET over a WebSocket and by POST over SPDY. */
+const STREAMS: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
+
+/** Facts that differ from the call's own in the verb alone, and in what nobody knows of it. */
+export function amountsTo(facts: KubernetesFacts): readonly KubernetesFact[] {
+  const { verb, group, resource, subresource, nonResource } = facts;
+  if (nonResource) return NONE;
+  switch (verb) {
+    case 'create':
+      // What is sent is how to delete it: nothing of an object.
+      return group === '' && resource === 'pods' && subresource === 'eviction'
+        ? [kubernetesFact({ ...facts, verb: 'delete' })]
+        : NONE;
+    case 'deletecollection': {
+      const fact = kubernetesFact({ ...facts, verb: 'delete' });
+      // One that is asked for by its name is known by it.
+      return [facts.name === '' ? unreadable(fact, ['name']) : fact];
+    }
+    case 'patch':
+      return subresource === '' && facts.patchType === 'apply' ? [kubernetesFact({ ...facts, verb: 'create' })] : NONE;
+    case 'update':
+      return subresource === '' && MADE_BY_UPDATE.has(group === '' ? resource : `${resource}.${group}`)
+        ? [kubernetesFact({ ...facts, verb: 'create' })]
+        : NONE;
+    case 'get':
+      return STREAMS.has(subresource) ? [kubernetesFact({ ...facts, verb: 'create' })] : NONE;
+    default:
+      return NONE;
+  }
+}
+const NONE: readonly KubernetesFact[] = [];
