@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -269,11 +269,37 @@ test('chunks go to the control plane once each, and again after a lost link, unt
   store.acknowledge(SESSION, 0);
   store.rewind();
   expect((await collect(store)).map((chunk) => chunk.index)).toEqual(chunks.slice(1).map((chunk) => chunk.index));
+  const files = (): readonly string[] => readdirSync(join(dir, 'recordings'));
+  await expect.poll(() => files().length, { timeout: 20_000 }).toBe(chunks.length - 1);
   const next = new RecordingStore(dir, new DiskBudget(1e9), log);
   expect((await collect(next)).length).toBe(chunks.length - 1);
   for (const chunk of chunks) store.acknowledge(SESSION, chunk.index);
-  await expect.poll(() => readdirSync(join(dir, 'recordings')), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(files, { timeout: 20_000 }).toEqual([]);
   expect(budget.used).toBe(0);
+});
+
+test('chunks that are sent from memory are those of the files, and more of them than memory takes are read', async () => {
+  const { dir, recorder, store } = bench('full');
+  // Does not compress, so that it is more than what is kept.
+  for (let i = 0; i < 40; i++) {
+    recorder.rows(1, row(randomBytes(30_000).toString('latin1')), 1);
+    if (recorder.saturated) await new Promise<void>((resolve) => (recorder.onDrained = resolve));
+  }
+  await recorder.close();
+  const collect = async (): Promise<string[]> => {
+    const all: string[] = [];
+    for (let chunk = await store.next(); chunk !== undefined; chunk = await store.next()) {
+      expect(createHash('sha256').update(chunk.bytes).digest()).toEqual(chunk.digest);
+      const name = `${chunk.sessionId}-${String(chunk.index).padStart(8, '0')}.rec`;
+      expect(readFileSync(join(dir, 'recordings', name)).equals(chunk.bytes)).toBe(true);
+      all.push(name);
+    }
+    return all;
+  };
+  const first = await collect();
+  expect(first.length).toBeGreaterThan(4);
+  store.rewind();
+  expect(await collect()).toEqual(first);
 });
 
 test('streams of several statements replay byte for byte beside each other, with sizes, ends and files', async () => {

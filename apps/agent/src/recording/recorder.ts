@@ -315,7 +315,7 @@ export class SessionRecorder implements RecorderPort {
     const { sessionId, key, store } = this.#options;
     const head = { sessionId, keyId: key.keyId, index, fromMs, toMs };
     const { bytes, digest } = await sealRecordingChunk(head, plain, key.recordingKey());
-    await this.#persist(() => store.write(sessionId, index, bytes));
+    await this.#persist(() => store.write(sessionId, index, bytes, Buffer.from(digest, 'hex')));
     this.#options.recordChunk({ kind: 'recording.chunk', index, bytes: bytes.length, digest, fromMs, toMs });
   }
 

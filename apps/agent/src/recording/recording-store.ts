@@ -25,8 +25,12 @@ interface ChunkFile {
   readonly index: number;
   readonly size: number;
   sent: boolean;
+  /** What was written, until it is sent: a link that stands takes it from here, and the file is for one that does not. */
+  kept: { readonly bytes: Buffer; readonly digest: Buffer } | undefined;
 }
 
+/** Of chunks that wait in memory for a link, besides their files. */
+const KEPT_BYTES_MAX = 1024 * 1024;
 const NAME = /^([0-9a-f-]{36})-(\d{8})\.rec$/;
 
 export class RecordingStore {
@@ -37,6 +41,7 @@ export class RecordingStore {
   readonly #log: Logger;
   readonly #files = new Map<string, ChunkFile>();
   #queuedBytes = 0;
+  #keptBytes = 0;
 
   /** @param dir the spool's directory of this process; what an earlier process left there is offered again */
   constructor(dir: string, budget: DiskBudget, log: Logger) {
@@ -67,8 +72,12 @@ export class RecordingStore {
     );
   }
 
-  /** @throws GatewayError `trail.unavailable` when the disk does not take it; nothing is left behind then */
-  async write(sessionId: string, index: number, bytes: Buffer): Promise<void> {
+  /**
+   * @param bytes given away
+   * @param digest SHA-256 of them
+   * @throws GatewayError `trail.unavailable` when the disk does not take it; nothing is left behind then
+   */
+  async write(sessionId: string, index: number, bytes: Buffer, digest: Buffer): Promise<void> {
     const path = join(this.#dir, `${sessionId}-${String(index).padStart(8, '0')}.rec`);
     const draft = `${path}.tmp`;
     try {
@@ -78,8 +87,17 @@ export class RecordingStore {
       await rm(draft, { force: true });
       throw new GatewayError('trail.unavailable', { reason: 'recording' }, { cause });
     }
-    this.#add(path, sessionId, index, bytes.length);
+    this.#add(path, sessionId, index, bytes.length, this.#keep(bytes, digest));
     this.onGrown?.();
+  }
+  #keep(bytes: Buffer, digest: Buffer): ChunkFile['kept'] {
+    if (this.#keptBytes + bytes.length > KEPT_BYTES_MAX) return undefined;
+    this.#keptBytes += bytes.length;
+    return { bytes, digest };
+  }
+  #forget(file: ChunkFile): void {
+    this.#keptBytes -= file.kept?.bytes.length ?? 0;
+    file.kept = undefined;
   }
 
   /** The next chunk to send, oldest session first; undefined when all is sent. One call at a time. */
@@ -87,9 +105,14 @@ export class RecordingStore {
     for (const file of this.#files.values()) {
       if (file.sent) continue;
       file.sent = true;
+      const { sessionId, index, kept } = file;
+      if (kept !== undefined) {
+        this.#forget(file);
+        return { sessionId, index, ...kept };
+      }
       const bytes = await this.#read(file);
       if (bytes === undefined) continue;
-      return { sessionId: file.sessionId, index: file.index, digest: sha256(bytes), bytes };
+      return { sessionId, index, digest: sha256(bytes), bytes };
     }
     return undefined;
   }
@@ -99,6 +122,7 @@ export class RecordingStore {
     const file = this.#files.get(id);
     if (file === undefined || !file.sent) return;
     this.#files.delete(id);
+    this.#forget(file);
     this.#budget.remove(file.size);
     // Not waited for: freeing a file's blocks takes a busy disk tens of milliseconds, and sessions stand still for none of it.
     rm(file.path, { force: true }).catch((error: unknown) => {
@@ -125,12 +149,12 @@ export class RecordingStore {
     for (const name of listing(dir)) {
       const path = join(dir, name);
       const match = NAME.exec(name);
-      if (match !== null) this.#add(path, match[1]!, Number(match[2]), statSync(path).size);
+      if (match !== null) this.#add(path, match[1]!, Number(match[2]), statSync(path).size, undefined);
       else if (name.endsWith('.tmp')) rmSync(path, { force: true });
     }
   }
-  #add(path: string, sessionId: string, index: number, size: number): void {
-    this.#files.set(`${sessionId}/${index}`, { path, sessionId, index, size, sent: false });
+  #add(path: string, sessionId: string, index: number, size: number, kept: ChunkFile['kept']): void {
+    this.#files.set(`${sessionId}/${index}`, { path, sessionId, index, size, sent: false, kept });
     this.#budget.add(size);
   }
 }
