@@ -9,6 +9,7 @@ import {
   encodeResponseHead,
   type Header,
   KnownLines,
+  lentChunk,
   type RequestHead,
   RequestReader,
   type RequestsOwner,
@@ -170,7 +171,9 @@ export class Http1Client implements RequestsOwner, ClientStream {
       return true;
     }
     this.flush();
-    return framing === 'stream' ? this.#port.write(encodeChunk(bytes), true) : this.#port.write(bytes);
+    if (framing !== 'stream') return this.#port.write(bytes);
+    const chunk = lentChunk(bytes);
+    return chunk === undefined ? this.#port.write(encodeChunk(bytes), true) : this.#port.write(chunk);
   }
 
   flush(): void {

@@ -19,6 +19,7 @@ export {
   encodeResponseHead,
   fieldLines,
   KnownLines,
+  lentChunk,
   responseHeadText,
 } from './h1/write.ts';
 export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';

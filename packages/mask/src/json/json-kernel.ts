@@ -24,8 +24,6 @@ const TABLE_AT = 2_621_440;
 const NAMES_AT = 2_686_976;
 /** What one string may add, and what is clear up to the window's end, beyond the room that is asked for. */
 const OUT_BYTES = TABLE_AT - OUT_AT - 300_000;
-/** Answers of this size leave at once. */
-const POOLED_BYTES_MAX = 2 * 1024;
 interface JsonKernelExports {
   readonly memory: { readonly buffer: ArrayBuffer };
   configure(
@@ -168,13 +166,13 @@ export class JsonKernel {
   get masked(): number {
     return this.#words[7]!;
   }
-  /** A copy of what was written. */
-  output(): Buffer {
-    const bytes = this.#words[6]!;
-    // Memory of its own for what is large: a pool would be kept alive by it.
-    const copied = bytes <= POOLED_BYTES_MAX ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
-    this.#memory.copy(copied, 0, OUT_AT, OUT_AT + bytes);
-    return copied;
+  /** Bytes that were written, until the next `run`. */
+  get written(): number {
+    return this.#words[6]!;
+  }
+  /** Copies them into `target`, which has room. */
+  writtenInto(target: Buffer, at: number): void {
+    this.#memory.copy(target, at, OUT_AT, OUT_AT + this.written);
   }
 
   /** Runs from `at` in `input`, which does not change between `begin` and the next. `done` is the end of the window. */

@@ -7,6 +7,7 @@ import { LIMITS } from '@sallyport/core';
 import type { DetectMask, MaskMethod } from '@sallyport/model';
 import type { MaskKey } from '../methods.ts';
 import { type JsonKernel, type JsonKernelPlan, jsonKernelPlan, openJsonKernel } from './json-kernel.ts';
+import { joinedInput, leaveInput, MaskedOutput } from './json-output.ts';
 import { DEAD, type JsonPlan } from './json-plan.ts';
 import { escapeJson, STRING_STOP, unescapedJson, unescapeJson } from './json-string.ts';
 import { JsonValues, REDACTED_BASE64_JSON, REDACTED_JSON } from './json-value.ts';
@@ -92,7 +93,7 @@ export class JsonMasker {
   #from = 0;
   #long: LongString | undefined;
   #text: LooseText | undefined;
-  #parts: Uint8Array[] = [];
+  readonly #out = new MaskedOutput();
   #hits = 0;
 
   constructor(options: JsonMaskerOptions) {
@@ -123,10 +124,18 @@ export class JsonMasker {
   /** @param chunk lent for the call @returns masked bytes; they may be `chunk` itself, so lent as it is */
   push(chunk: Uint8Array): Uint8Array {
     if (chunk.length === 0) return NOTHING;
-    const input = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    if (this.#held.length === 0) {
+      this.#run(chunk);
+      return this.#out.take();
+    }
+    const input = joinedInput(this.#held, chunk);
     this.#held = NOTHING;
-    this.#run(input);
-    return this.#taken();
+    try {
+      this.#run(input);
+      return this.#out.takeCopy();
+    } finally {
+      leaveInput(input);
+    }
   }
 
   /** The body is over, whole or not. */
@@ -136,7 +145,7 @@ export class JsonMasker {
     if (this.#mode === 'json' && held.length > 0) this.#cutShort(held);
     if (this.#mode === 'long') this.#endLong(NOTHING);
     if (this.#text !== undefined) this.#emit(this.#text.end());
-    return this.#taken();
+    return this.#out.take();
   }
 
   idle(quietMs = 0): Uint8Array {
@@ -145,6 +154,7 @@ export class JsonMasker {
 
   #run(input: Uint8Array): void {
     this.#from = 0;
+    this.#out.expect(input.length);
     if (this.#kernelPlan !== undefined) this.#kernel?.begin(this.#kernelPlan);
     for (let at = 0; at < input.length; )
       at = this.#mode === 'json' ? this.#tokens(input, at) : this.#inMode(input, at);
@@ -215,7 +225,7 @@ export class JsonMasker {
       if (masked > 0) {
         // What is clear and stands before what it was given.
         this.#flush(input, at);
-        this.#emit(kernel.output());
+        this.#out.addOf(kernel);
         this.#hits += masked;
         this.#from = at + pending;
       } else if (this.#hidden > 0 && hidden === 0) this.#from = at + pending;
@@ -522,8 +532,7 @@ export class JsonMasker {
     this.#scanned = 0;
     this.#from = 0;
     if (this.#string(whole, 0) > 0 && this.#mode === 'json') this.#flush(whole, whole.length);
-    const last = this.#parts.at(-1);
-    if (last?.at(-1) === QUOTE && this.#mode === 'json') this.#parts[this.#parts.length - 1] = last.subarray(0, -1);
+    if (this.#mode === 'json') this.#out.dropLast(QUOTE);
   }
 
   #hold(input: Uint8Array, at: number): number {
@@ -549,13 +558,7 @@ export class JsonMasker {
     this.#from = to;
   }
   #emit(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#parts.push(bytes);
-  }
-  #taken(): Uint8Array {
-    const parts = this.#parts;
-    if (parts.length === 0) return NOTHING;
-    this.#parts = [];
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    this.#out.add(bytes);
   }
 }
 
