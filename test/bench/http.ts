@@ -145,7 +145,7 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
       kept.set(what, cells.set(way.name, [...(cells.get(way.name) ?? []), value]));
     };
     for (let round = 0; round <= rounds; round++) {
-      if (!(await isQuiet(bench.behind))) say('what the load before left behind is still being taken');
+      if (!(await isQuiet(() => bench.behind()))) say('what the load before left behind is still being taken');
       await bench.renew();
       for (const way of bench.ways.filter(({ name }) => name !== DIRECT)) {
         const times = await openLoop(smallOf(way), PACE, round === 0 ? 2 : quick ? 4 : 10);
