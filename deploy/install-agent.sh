@@ -74,6 +74,22 @@ fetch "$url/v1/agents/package" -o "$dir/app.new/files.json"
   ' "$dir/app.new/$name" "$sha256" || fail "$name arrived damaged"
 done
 [ -f "$dir/app.new/agent.mjs" ] || fail 'the control plane has no agent to give'
+# One that runs ends first: it would miss the files it has not loaded yet, and refuse what needs them.
+pid_file="$data/agent.pid"
+systemd=no
+[ "$root" = yes ] && [ -d /run/systemd/system ] && systemd=yes
+if [ "$start" = no ]; then
+  :
+elif [ "$systemd" = yes ]; then
+  systemctl stop --quiet sallyport-agent 2>/dev/null || true
+elif [ -f "$pid_file" ] && kill "$(cat "$pid_file")" 2>/dev/null; then
+  tries=0
+  while kill -0 "$(cat "$pid_file")" 2>/dev/null; do
+    tries=$((tries + 1))
+    [ "$tries" -le 60 ] || fail "the agent that runs ($(cat "$pid_file")) does not end; stop it and run this again"
+    sleep 0.5
+  done
+fi
 rm -rf "$dir/app.old"
 [ ! -d "$dir/app" ] || mv "$dir/app" "$dir/app.old"
 mv "$dir/app.new" "$dir/app"
@@ -89,7 +105,7 @@ env_file="$data/agent.env"
 [ "$start" = yes ] || { echo "Installed in $dir; settings are in $env_file"; exit 0; }
 
 rm -f "$data/ready.json"
-if [ "$root" = yes ] && [ -d /run/systemd/system ]; then
+if [ "$systemd" = yes ]; then
   id sallyport-agent >/dev/null 2>&1 || useradd --system --home-dir "$data" --shell /usr/sbin/nologin sallyport-agent
   chown -R sallyport-agent: "$data"
   chmod -R u=rwX,go=rX "$dir"
@@ -122,11 +138,6 @@ UNIT
   systemctl enable --now --quiet sallyport-agent
   how='systemctl status sallyport-agent'
 else
-  pid_file="$data/agent.pid"
-  if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
-    kill "$(cat "$pid_file")"
-    sleep 2
-  fi
   set -a
   . "$env_file"
   set +a
@@ -138,7 +149,7 @@ fi
 tries=0
 while [ ! -f "$data/ready.json" ]; do
   tries=$((tries + 1))
-  if [ -n "${pid_file:-}" ] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+  if [ "$systemd" = no ] && ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
     tail -n 1 "$data/agent.log" >&2
     fail "the agent ended at once; the line above, of $data/agent.log, says why"
   fi

@@ -1,8 +1,9 @@
-/** Ctrl-C as people press it: on a real terminal, to psql and to our own prompt. */
+/** Ctrl-C as people press it: on a real terminal, to psql, to our own prompt, and to `npm start`. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { ROOT } from '../../scripts/stack/build.ts';
 import { openCli, PROGRAM } from './cli-process.ts';
 
 const dev = inject('dev');
@@ -16,13 +17,14 @@ const WAIT = { timeout: 45_000 };
 interface Terminal {
   shown(): string;
   keys(text: string): void;
-  readonly ended: Promise<unknown>;
+  readonly ended: Promise<number>;
 }
 
 const terminals: ChildProcess[] = [];
-function onTerminal(command: string): Terminal {
+function onTerminal(command: string, more: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Terminal {
   const child = spawn(SCRIPT, ['-qfec', command, '/dev/null'], {
-    env: { ...env, TERM: 'dumb', PAGER: 'cat', SHELL: '/bin/sh' },
+    cwd: more.cwd,
+    env: { ...env, TERM: 'dumb', PAGER: 'cat', SHELL: '/bin/sh', ...more.env },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   terminals.push(child);
@@ -34,7 +36,7 @@ function onTerminal(command: string): Terminal {
   return {
     shown: () => shown,
     keys: (text) => void child.stdin?.write(text),
-    ended: new Promise((done) => child.on('close', done)),
+    ended: new Promise((done) => child.on('close', (code) => done(code ?? -1))),
   };
 }
 const sallyport = (args: string): Terminal => onTerminal(`${process.execPath} ${PROGRAM} --as payments-bot ${args}`);
@@ -72,7 +74,7 @@ interface Item {
 }
 async function requestOf(mark: string): Promise<string> {
   const found = async (): Promise<string | undefined> =>
-    (await runJson<Item[]>(['--as', 'ana', 'approvals', 'ls'])).find(({ statement }) => statement.includes(mark))?.id;
+    (await runJson<Item[]>(['--as', 'ana', 'approvals', 'ls'])).find(({ statement }) => statement.endsWith(mark))?.id;
   await expect.poll(found, WAIT).toBeDefined();
   return (await found())!;
 }
@@ -85,18 +87,11 @@ describe.skipIf(!existsSync(SCRIPT))('on a terminal', () => {
       program: 'psql',
       command: 'connect payments-db -- -X -v VERBOSITY=verbose',
       ready: '=>',
-      cancelled: '57014',
       missing: !existsSync(PSQL),
     },
-    {
-      program: 'sallyport sql',
-      command: 'sql payments-db',
-      ready: 'leaves.',
-      cancelled: 'canceling statement due to user request',
-      missing: false,
-    },
+    { program: 'sallyport sql', command: 'sql payments-db', ready: 'leaves.', missing: false },
   ];
-  for (const { program, command, ready, cancelled, missing } of prompts) {
+  for (const { program, command, ready, missing } of prompts) {
     test.skipIf(missing)(
       `Ctrl-C in ${program} cancels a statement that runs and withdraws one that is held; the session goes on`,
       {
@@ -109,19 +104,61 @@ describe.skipIf(!existsSync(SCRIPT))('on a terminal', () => {
         terminal.keys(`select count(*) from generate_series(1, ${mark});\n`);
         await expect.poll(() => running(mark), WAIT).toBe(1);
         terminal.keys(CTRL_C);
-        await expect.poll(() => terminal.shown(), WAIT).toContain(cancelled);
+        await expect.poll(() => terminal.shown(), WAIT).toContain('57014');
         await expect.poll(() => running(mark), WAIT).toBe(0);
 
         terminal.keys(`delete from payments where id = -${mark};\n`);
         const id = await requestOf(`-${mark}`);
+        expect(await stateOf(id)).toBe('pending');
         terminal.keys(CTRL_C);
         await expect.poll(() => stateOf(id), WAIT).toBe('withdrawn');
+        await expect.poll(() => terminal.shown().split('57014').length, WAIT).toBeGreaterThan(2);
 
         terminal.keys('select 41000 + 77 as sum;\n');
         await expect.poll(() => terminal.shown(), WAIT).toContain('41077');
         terminal.keys('\\q\n');
-        await terminal.ended;
+        expect(await terminal.ended).toBe(0);
       },
     );
   }
+
+  test('Ctrl-C to `npm start` stops everything it started', { timeout: 300_000 }, async () => {
+    const dir = mkdtempSync('/var/tmp/sallyport-ctrl-c-');
+    const ports = ['rest', 'link', 'enroll', 'postgres', 'plaintext', 'ssh', 'https', 'demo'].map(
+      (it) => `--${it}-port 0`,
+    );
+    try {
+      const started = onTerminal(`npm start -- --dir ${dir} ${ports.join(' ')}`, {
+        cwd: ROOT,
+        env: { HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'] },
+      });
+      await expect
+        .poll(() => started.shown(), { timeout: 200_000, interval: 500 })
+        .toContain('Ctrl-C stops everything');
+      expect(processesOf(dir).length).toBeGreaterThan(3);
+      started.keys(CTRL_C);
+      await expect.poll(() => started.shown(), WAIT).toContain('Stopped. Data is kept');
+      await started.ended;
+      await expect.poll(() => processesOf(dir), WAIT).toEqual([]);
+    } finally {
+      for (const pid of processesOf(dir)) process.kill(pid, 'SIGKILL');
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
 });
+
+/** Those that name the folder in their arguments or surroundings. */
+const processesOf = (dir: string): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) =>
+      ['cmdline', 'environ'].some((file) => {
+        try {
+          return readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(dir);
+        } catch {
+          // It has gone meanwhile.
+          return false;
+        }
+      }),
+    )
+    .map(Number);

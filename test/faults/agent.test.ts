@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { ROOT } from '../../scripts/stack/build.ts';
+import { startProcess } from '../../scripts/stack/processes.ts';
 import { openSql } from '../../scripts/stack/sql-client.ts';
 import { eventually, truth, useStack } from './with-stack.ts';
 
@@ -32,7 +34,8 @@ test('after kill -9 under load every statement that ran is on the record', async
     for (let n = 0; ; n++) await bot.client.query('insert into killed values ($1)', [n]);
   })();
   load.catch(() => undefined);
-  await sleep(1_500);
+  await sleep(1_000);
+  await eventually(async () => Number(await truth(stack, 'select count(*) from killed')) > 50 || undefined, 60_000);
   process.kill(stack.agent().pid, 'SIGKILL');
   await expect(load).rejects.toThrow();
   await stack.restartAgent();
@@ -141,4 +144,59 @@ postgres: { host: 127.0.0.1, port: 1, databases: [payments], tls: disable, auth:
   const fine = await openSql(stack.dev, 'carla');
   expect((await fine.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
   await fine.close();
+});
+
+test('an agent whose program files went while it ran turns their clients away, says so, and serves after a restart', async () => {
+  const { stack, dir } = running();
+  const program = path.join(dir, 'program');
+  cpSync(path.join(ROOT, 'apps/agent/dist'), program, { recursive: true });
+  const [build] = readdirSync(program).filter((name) => readFileSync(path.join(program, 'agent.mjs')).includes(name));
+  const dataDir = path.join(dir, 'second');
+  mkdirSync(dataDir, { mode: 0o700 });
+  const { joinToken } = await stack.admin.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', {
+    name: 'second',
+    names: ['127.0.0.1'],
+  });
+  const logFile = path.join(dir, 'second.log');
+  const start = () =>
+    startProcess({
+      name: 'second',
+      args: ['--max-semi-space-size=4', path.join(program, 'agent.mjs'), '--exit-with-parent'],
+      env: {
+        SALLYPORT_DATA_DIR: dataDir,
+        SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
+        SALLYPORT_ADVERTISE: '127.0.0.1',
+        SALLYPORT_HEALTH: '127.0.0.1:0',
+        SALLYPORT_JOIN_TOKEN: joinToken,
+      },
+      logFile,
+      readyFile: path.join(dataDir, 'ready.json'),
+      readyWithinMs: 60_000,
+    });
+  const open = (agent: Awaited<ReturnType<typeof start>>) => {
+    const postgres = Number(String(agent.ready['postgres']).split(':').at(-1));
+    return openSql({ ...stack.dev, agent: { ...stack.dev.agent, postgres } }, 'carla');
+  };
+  const ready = async (agent: Awaited<ReturnType<typeof start>>): Promise<unknown> =>
+    (await fetch(`http://${String(agent.ready['health'])}/ready`)).json();
+
+  let agent = await start();
+  try {
+    expect(await ready(agent)).toMatchObject({ restartNeeded: false });
+    renameSync(path.join(program, build!), path.join(program, 'gone'));
+    await expect(open(agent)).rejects.toThrow();
+    expect(await ready(agent)).toMatchObject({ restartNeeded: true });
+    expect(readFileSync(logFile, 'utf8')).toContain('agent.program_missing');
+    // What lies there again may be of another version.
+    renameSync(path.join(program, 'gone'), path.join(program, build!));
+    await expect(open(agent)).rejects.toThrow();
+    await agent.stop();
+    agent = await start();
+    const session = await eventually(() => open(agent).catch(() => undefined), 60_000);
+    expect((await session.client.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await session.close();
+  } finally {
+    await agent.stop();
+    await stack.admin.call('POST', '/v1/agents/second/revoke', {});
+  }
 });

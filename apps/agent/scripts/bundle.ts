@@ -1,25 +1,16 @@
 /**
- * Bundles the agent into apps/agent/dist: agent.mjs, parts it loads with the first connection of a protocol, the SQL parser's
- * worker, and beside them the parser's WebAssembly and the addon of SSH's ciphers.
- * That directory is all another host needs, with Node 24. Prints nothing when all is well.
+ * Bundles the agent into a folder of apps/agent/dist: agent.mjs, parts it loads with the first connection of a protocol, the
+ * SQL parser's worker, and beside them the parser's WebAssembly and the addon of SSH's ciphers; dist/agent.mjs names it.
+ * That folder is all another host needs, with Node 24. Prints nothing when all is well.
  */
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { publishBuild } from '../../../scripts/publish-build.ts';
 
 const root = path.join(import.meta.dirname, '../../..');
 const out = path.join(import.meta.dirname, '../dist');
-mkdirSync(out, { recursive: true });
 
 /** Where it could not be built it is not there, and the agent says so at its start. */
 const ADDON = 'sshcrypto.node';
@@ -80,23 +71,14 @@ const { outputFiles } = await build({
 const ascii = (text: string): string =>
   text.replace(/[^\0-\x7f]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-// An agent that runs may still ask for a part: what did not change is not touched, and no file is ever half there.
-const made = new Set(outputFiles.map((file) => path.basename(file.path)));
-for (const file of outputFiles) {
-  const text = ascii(file.text);
-  if (existsSync(file.path) && readFileSync(file.path, 'utf8') === text) continue;
-  const whole = `${file.path}.${process.pid}`;
-  writeFileSync(whole, text);
-  renameSync(whole, file.path);
-}
-for (const name of readdirSync(out)) if (name.endsWith('.mjs') && !made.has(name)) rmSync(path.join(out, name));
-
+const files = new Map<string, Uint8Array>(
+  outputFiles.map((file) => [path.basename(file.path), Buffer.from(ascii(file.text))]),
+);
 const parser = path.dirname(createRequire(path.join(root, 'packages/sql/package.json')).resolve('libpg-query'));
-copyFileSync(path.join(parser, 'libpg-query.wasm'), path.join(out, 'libpg-query.wasm'));
-
+files.set('libpg-query.wasm', readFileSync(path.join(parser, 'libpg-query.wasm')));
 const ssh = path.dirname(
   createRequire(path.join(root, 'packages/protocol-ssh/package.json')).resolve('ssh2/package.json'),
 );
 const built = path.join(ssh, 'lib/protocol/crypto/build/Release', ADDON);
-rmSync(path.join(out, ADDON), { force: true });
-if (existsSync(built)) copyFileSync(built, path.join(out, ADDON));
+if (existsSync(built)) files.set(ADDON, readFileSync(built));
+publishBuild(out, 'agent.mjs', files, Date.now());

@@ -1,8 +1,10 @@
 /**
  * The protocols this agent speaks: one line each in `openProtocols`, with what their sessions share. One that nobody has
- * connected to is not in memory: it comes with its first connection, once, and stays.
+ * connected to is not in memory: it comes with its first connection, once, and stays. Refuses one whose files are gone until
+ * the agent is started again: what lies there then may be of another version.
  */
 import { createRequire } from 'node:module';
+import { GatewayError } from '@sallyport/core';
 import type { Protocol } from '@sallyport/model';
 import type { ToolMemory } from '@sallyport/protocol-http';
 import type { ProtocolAdapter } from '@sallyport/protocol-kit';
@@ -20,10 +22,12 @@ export interface SshIdentity {
 }
 
 export interface AgentProtocols {
-  /** The same promise each time. */
+  /** The same promise each time. @throws GatewayError `agent.program_missing` */
   load(protocol: Listened, ssh: SshIdentity | undefined): Promise<ProtocolAdapter>;
   /** False: SSH's ciphers run without their native addon, three times slower. */
   readonly sshNative: boolean;
+  /** A protocol could not be loaded and will not be until the agent is started again. */
+  readonly restartNeeded: boolean;
   /** Ends workers. */
   close(): Promise<void>;
 }
@@ -43,6 +47,7 @@ const isBundled = typeof BUNDLED === 'boolean';
 export function openProtocols({ tools, sshAlgorithms }: ProtocolSettings): AgentProtocols {
   const algorithms = algorithmsNamed(sshAlgorithms);
   let pool: ParsePool | undefined;
+  let restartNeeded = false;
   const loaders: Readonly<Record<Listened, (ssh: SshIdentity | undefined) => Promise<ProtocolAdapter>>> = {
     postgres: async () => {
       const [{ createPostgresAdapter }, { createParsePool, loadSqlParser }] = await Promise.all([
@@ -74,11 +79,17 @@ export function openProtocols({ tools, sshAlgorithms }: ProtocolSettings): Agent
       const known = loaded.get(protocol);
       if (known !== undefined) return known;
       compileHotCode();
-      const loading = loaders[protocol](ssh);
+      const loading = loaders[protocol](ssh).catch((cause: unknown) => {
+        restartNeeded = true;
+        throw new GatewayError('agent.program_missing', { protocol }, { cause });
+      });
       loaded.set(protocol, loading);
       return loading;
     },
     sshNative: hasNativeCiphers(),
+    get restartNeeded() {
+      return restartNeeded;
+    },
     close: async () => {
       tools.close();
       await pool?.close();

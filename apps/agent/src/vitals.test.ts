@@ -19,6 +19,7 @@ const view = healthView({
   refusedBundles: () => 0,
   clockSkewMs: () => 0,
   sshNative: () => true,
+  restartNeeded: () => false,
   certificateLeftMs: () => 3_600_000,
 });
 

@@ -21,6 +21,8 @@ export interface Vitals {
   clockSkewMs(): number;
   /** False: SSH is listened for, and its ciphers run without their native addon. */
   sshNative(): boolean;
+  /** A protocol's files are gone: its clients are turned away until the agent is started again. */
+  restartNeeded(): boolean;
   certificateLeftMs(): number;
 }
 
@@ -34,6 +36,7 @@ export function healthView(vitals: Vitals): HealthView {
       linked: vitals.linked(),
       recording: recording(),
       sshNative: vitals.sshNative(),
+      restartNeeded: vitals.restartNeeded(),
       bundleEpoch: vitals.bundle()?.epoch ?? 0,
       bundleRevision: vitals.bundle()?.revision ?? 0,
     }),
@@ -44,6 +47,9 @@ export function healthView(vitals: Vitals): HealthView {
       gauge('holds', 'Statements that wait for a person.', () => vitals.holds()),
       gauge('ssh_native', '0 when SSH runs without its native addon, three times slower.', () =>
         asNumber(vitals.sshNative()),
+      ),
+      gauge('restart_needed', '1 when files of a protocol are gone and its clients are turned away.', () =>
+        asNumber(vitals.restartNeeded()),
       ),
       gauge('linked', '1 while the link to the control plane stands.', () => asNumber(vitals.linked())),
       gauge('silence_seconds', 'Seconds since the control plane was heard.', () => vitals.silentMs() / 1000),

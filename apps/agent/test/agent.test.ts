@@ -142,7 +142,7 @@ async function start(
   };
   const agent = await Agent.start(
     parseConfig(env, []),
-    { load: () => Promise.resolve(lines), sshNative: true, close: async () => {} },
+    { load: () => Promise.resolve(lines), sshNative: true, restartNeeded: false, close: async () => {} },
     ownClock,
     log,
   );
@@ -210,7 +210,7 @@ test('an agent does not show its token to a server under another root', async ()
   await expect(
     Agent.start(
       parseConfig(env, []),
-      { load: () => Promise.resolve(lines), sshNative: true, close: async () => {} },
+      { load: () => Promise.resolve(lines), sshNative: true, restartNeeded: false, close: async () => {} },
       clock,
       log,
     ),

@@ -136,7 +136,7 @@ async function start(plane: ControlPlane, clock = new MovedClock()): Promise<num
   };
   const agent = await Agent.start(
     parseConfig(env, []),
-    { load: () => Promise.resolve(lines), sshNative: true, close: async () => {} },
+    { load: () => Promise.resolve(lines), sshNative: true, restartNeeded: false, close: async () => {} },
     clock,
     log,
   );

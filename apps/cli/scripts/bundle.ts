@@ -1,20 +1,20 @@
 /**
- * Bundles the CLI into apps/cli/dist: `sallyport.mjs`, parts it loads when a command needs them, and the SQL grammar.
+ * Bundles the CLI into a folder of apps/cli/dist: `sallyport.mjs`, parts it loads when a command needs them, and the SQL
+ * grammar; dist/sallyport.mjs names it.
  * Refuses to minify: a stack of a bug report must be readable.
  */
-import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { publishBuild } from '../../../scripts/publish-build.ts';
 
 const app = path.join(import.meta.dirname, '..');
 const dist = path.join(app, 'dist');
 
-mkdirSync(dist, { recursive: true });
-for (const name of readdirSync(dist)) if (/\.(mjs|wasm)$/.test(name)) rmSync(path.join(dist, name));
-
-await build({
+const { outputFiles } = await build({
   entryPoints: [{ in: path.join(app, 'src/main.ts'), out: 'sallyport' }],
+  write: false,
   outdir: dist,
   outExtension: { '.js': '.mjs' },
   chunkNames: 'part-[hash]',
@@ -33,4 +33,7 @@ await build({
 });
 
 const sql = createRequire(path.join(app, '../../packages/sql/package.json'));
-cpSync(path.join(path.dirname(sql.resolve('libpg-query')), 'libpg-query.wasm'), path.join(dist, 'libpg-query.wasm'));
+const files = new Map<string, Uint8Array>(outputFiles.map((file) => [path.basename(file.path), file.contents]));
+const grammar = path.join(path.dirname(sql.resolve('libpg-query')), 'libpg-query.wasm');
+files.set('libpg-query.wasm', readFileSync(grammar));
+publishBuild(dist, 'sallyport.mjs', files, Date.now());

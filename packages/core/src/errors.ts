@@ -201,6 +201,10 @@ export const CODES = {
     text: 'The agent has been without its control plane for longer than this resource allows.',
   },
   'agent.stopping': { http: 503, text: 'The agent is shutting down.' },
+  'agent.program_missing': {
+    http: 503,
+    text: 'Files of the agent’s program are missing: they were removed or replaced while it ran. Restart the agent.',
+  },
   'agent.lost': { http: 503, text: 'The agent was not heard of again, so the session counts as ended.' },
   // upstream
   'upstream.unreachable': { http: 502, text: 'The resource could not be reached.' },

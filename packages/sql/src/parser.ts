@@ -4,17 +4,20 @@
  * Traps: a NUL would cut the text, so it never gets here; WASM memory never shrinks, so large texts go to the worker.
  */
 import type { Fields } from './ast.ts';
+import { withBaselineCompiler } from './baseline-module.ts';
 
 /** In the key of every cache of facts: facts of one version say nothing about another's. */
 export const PARSER_VERSION = 'libpg-query 18.1.5 facts 2';
 
 let library: typeof import('./grammar.ts') | undefined;
 
-/** Loads the grammar, about 10 ms once; to be awaited before the first call of anything in this package. */
+/** Loads the grammar, about 40 ms once; to be awaited before the first call of anything in this package. */
 export async function loadSqlParser(): Promise<void> {
-  const found = await import('./grammar.ts');
-  await found.loadModule();
-  library = found;
+  library ??= await withBaselineCompiler(async () => {
+    const found = await import('./grammar.ts');
+    await found.loadModule();
+    return found;
+  });
 }
 
 /** One statement of a text. `start` and `length` are UTF-8 byte offsets; length 0 means up to the end. */

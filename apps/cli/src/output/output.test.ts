@@ -52,8 +52,10 @@ test('results show NULL apart from an empty text, and newlines in one line', () 
 
 test('the JSON of a refusal is spelt out, and a plain detail is not', () => {
   const refusal = { severity: 'ERROR', code: '42501', message: 'Sallyport: no', detail: '{"rule":"p/r","retry":"no"}' };
-  expect(renderFieldsOf(refusal)).toEqual(['ERROR:  Sallyport: no', '  rule: p/r', '  retry: no']);
+  expect(renderFieldsOf(refusal)).toEqual(['ERROR:  42501: Sallyport: no', '  rule: p/r', '  retry: no']);
   expect(renderFieldsOf({ message: 'x', detail: '{not json' })).toEqual(['ERROR:  x', 'DETAIL:  {not json']);
+  expect(renderFieldsOf({ severity: 'NOTICE', code: '00000', message: 'wait' })).toEqual(['NOTICE:  wait']);
+  expect(renderFieldsOf({ severity: 'FATAL', code: '5\x1b', message: 'x' })[0]).not.toContain('\x1b');
   expect(new SqlError(refusal, undefined).exit).toBe('denied');
   expect(new SqlError({ ...refusal, code: '53400' }, undefined).exit).toBe('denied');
   // The server's own limit is nobody's refusal.

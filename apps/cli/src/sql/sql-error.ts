@@ -33,10 +33,10 @@ function exitOf({ code: sqlstate = '', detail }: ServerFields): ExitName {
   return 'failure';
 }
 
-/** Lines as psql would show them; the one line of JSON in a refusal's DETAIL is spelt out. */
+/** Lines as psql shows them with its codes (VERBOSITY verbose); the one line of JSON in a refusal's DETAIL is spelt out. */
 export function renderFieldsOf(fields: ServerFields): readonly string[] {
   const refusal = refusalOf(fields.detail);
-  const lines = [`${fields.severity ?? 'ERROR'}:  ${safeText(fields.message ?? '')}`];
+  const lines = [`${safeLine(fields.severity ?? 'ERROR')}:  ${codeOf(fields)}${safeText(fields.message ?? '')}`];
   if (refusal !== undefined)
     lines.push(...Object.entries(refusal).map(([name, value]) => `  ${safeLine(name)}: ${safeLine(value)}`));
   else if (fields.detail !== undefined) lines.push(`DETAIL:  ${safeText(fields.detail)}`);
@@ -44,6 +44,9 @@ export function renderFieldsOf(fields: ServerFields): readonly string[] {
   if (fields.position !== undefined) lines.push(`at character ${safeLine(fields.position)}`);
   return lines;
 }
+
+/** Notices mostly carry the code of success, which says nothing. */
+const codeOf = ({ code = '' }: ServerFields): string => (code === '' || code === '00000' ? '' : `${safeLine(code)}: `);
 
 /** The JSON of a DETAIL that the agent wrote, or undefined. */
 export function refusalOf(detail: string | undefined): Readonly<Record<string, string>> | undefined {

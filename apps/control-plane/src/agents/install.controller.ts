@@ -14,7 +14,9 @@ import { Public } from '../http/caller.ts';
 import { Answers } from '../http/schema.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../../..');
-const PACKAGE_DIR = path.join(ROOT, 'apps/agent/dist');
+const BUILDS = path.join(ROOT, 'apps/agent/dist');
+/** Which of them is current: the line that scripts/publish-build.ts writes. */
+const CURRENT = /^import '\.\/(build-[0-9a-f]{16})\/agent\.mjs';$/m;
 const FILE = /^[\w.-]+\.(mjs|js|wasm|node|json|map)$/;
 
 const PackageFiles = z
@@ -23,6 +25,16 @@ const PackageFiles = z
 
 const missing = (what: string, cause: unknown): GatewayError =>
   new GatewayError('request.not_found', { what }, { cause });
+
+/** The build in force; asked for anew each time, since `npm start` may have made another. */
+async function packageDir(): Promise<string> {
+  const entry = await readFile(path.join(BUILDS, 'agent.mjs'), 'utf8').catch((cause: unknown) => {
+    throw missing('package', cause);
+  });
+  const name = CURRENT.exec(entry)?.[1];
+  if (name === undefined) throw missing('package', undefined);
+  return path.join(BUILDS, name);
+}
 
 @ApiTags('agents')
 @Controller()
@@ -43,13 +55,12 @@ export class InstallController {
   @ApiOperation({ summary: 'Files of the agent’s program, with their digests.' })
   @Answers(PackageFiles)
   async files(): Promise<z.infer<typeof PackageFiles>> {
-    const entries = await readdir(PACKAGE_DIR, { withFileTypes: true }).catch((cause: unknown) => {
-      throw missing('package', cause);
-    });
+    const dir = await packageDir();
+    const entries = await readdir(dir, { withFileTypes: true });
     const names = entries.filter((entry) => entry.isFile() && FILE.test(entry.name)).map((entry) => entry.name);
     const files = await Promise.all(
       names.sort().map(async (name) => {
-        const bytes = await readFile(path.join(PACKAGE_DIR, name));
+        const bytes = await readFile(path.join(dir, name));
         return { name, sha256: hash('sha256', bytes), size: bytes.length };
       }),
     );
@@ -63,6 +74,7 @@ export class InstallController {
   async file(@Param('file') file: string): Promise<StreamableFile> {
     const { files } = await this.files();
     if (!files.some((known) => known.name === file)) throw new GatewayError('request.not_found', { file });
-    return new StreamableFile(createReadStream(path.join(PACKAGE_DIR, file)), { type: 'application/octet-stream' });
+    const bytes = createReadStream(path.join(await packageDir(), file));
+    return new StreamableFile(bytes, { type: 'application/octet-stream' });
   }
 }
