@@ -30,7 +30,7 @@ const build = (mark: string): ReadonlyMap<string, Uint8Array> =>
   ]);
 const publish = (mark: string, nowMs = NOW_MS): string => publishBuild(dist, 'it.mjs', build(mark), nowMs);
 
-function start(): { readonly child: ChildProcess; said(): string } {
+function start(): { readonly child: ChildProcess; readonly said: () => string } {
   const child = spawn(process.execPath, [path.join(dist, 'it.mjs')], { stdio: ['pipe', 'pipe', 'inherit'] });
   children.push(child);
   let said = '';
