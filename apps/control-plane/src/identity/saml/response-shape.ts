@@ -1,7 +1,7 @@
 /**
  * The shape that an answer must have before any signature in it is looked at: one Response, one assertion in its place,
  * signatures in their places alone, each over its own parent, by strong algorithms. Signature wrapping needs a second
- * element somewhere; there is none. Refuses to check signatures: node-saml does, on what passed here.
+ * element somewhere; there is none. Refuses to check signatures: signed-text.ts does, on what passed here.
  */
 import type { XmlElement } from './libraries.ts';
 import { attribute, childrenNamed, childrenOf, everyElement, onlyChild, XmlRefused } from './xml.ts';

@@ -1,13 +1,14 @@
 /**
- * A SAML answer from base64 to facts: shape first, then node-saml's check of the signatures, then what the signed bytes
- * say. Nothing is read from what was not signed. Every step refuses; the caller says `auth.failed` whatever it was.
+ * A SAML answer from base64 to facts: shape first, then the signatures, all that there are, then what the signed bytes say.
+ * Nothing is read from what was not signed. Every step refuses; the caller says `auth.failed` whatever it was.
  */
 import { LIMITS } from '@sallyport/core';
 import { type AssertionFacts, type ExpectedOfAssertion, readAssertion } from './assertion-facts.ts';
-import { SAML, type XmlElement } from './libraries.ts';
+import { decrypt, type XmlElement } from './libraries.ts';
 import { NS, type ResponseShape, requireAssertionShape, requireResponseShape } from './response-shape.ts';
 import type { SamlConfig } from './saml-config.ts';
 import type { OurKey } from './saml-keys.ts';
+import { signedText } from './signed-text.ts';
 import { attribute, childrenNamed, onlyChild, parseXml, textOf, XmlRefused } from './xml.ts';
 
 export interface ResponseTrust {
@@ -18,12 +19,6 @@ export interface ResponseTrust {
   readonly keys: () => Promise<{ readonly all: readonly Pick<OurKey, 'privateKey'>[] }>;
 }
 
-/** The only signatures that mean something: none of the answer's own statements about requests is asked of node-saml. */
-const NO_CACHE = {
-  saveAsync: () => Promise.resolve(null),
-  getAsync: () => Promise.resolve(null),
-  removeAsync: () => Promise.resolve(null),
-};
 const SUCCESS = 'urn:oasis:names:tc:SAML:2.0:status:Success';
 
 function decode(base64: string): string {
@@ -39,16 +34,14 @@ export async function verifyResponse(
   trust: ResponseTrust,
   expected: ExpectedOfAssertion,
 ): Promise<AssertionFacts> {
-  const xml = decode(base64);
-  const shape = requireResponseShape(parseXml(xml));
+  const shape = requireResponseShape(parseXml(decode(base64)));
   requireEnvelope(shape.response, expected);
   const { signed, encryption } = trust.config;
   if (signed !== 'assertion' && !shape.isResponseSigned) throw new XmlRefused('the answer is not signed');
   if (signed !== 'response' && shape.isAssertionSigned === false) throw new XmlRefused('the assertion is not signed');
   if (!shape.isResponseSigned && shape.isAssertionSigned === false) throw new XmlRefused('nothing is signed');
   if (encryption === 'required' && !shape.isEncrypted) throw new XmlRefused('the assertion is not encrypted');
-  const assertionXml = await verifiedAssertion(Buffer.from(xml).toString('base64'), shape, trust, expected);
-  const assertion = parseXml(assertionXml);
+  const assertion = await verifiedAssertion(shape, trust);
   requireAssertionShape(assertion);
   return readAssertion(assertion, expected);
 }
@@ -68,41 +61,48 @@ function requireEnvelope(response: XmlElement, expected: ExpectedOfAssertion): v
   if (attribute(status, 'Value') !== SUCCESS) throw new XmlRefused('the provider says that it failed');
 }
 
-/** The exact bytes of the assertion that a signature covers. */
-async function verifiedAssertion(
-  base64: string,
-  shape: ResponseShape,
+/** The assertion as a signature covers it: read from the signed bytes, not from what came. */
+async function verifiedAssertion(shape: ResponseShape, trust: ResponseTrust): Promise<XmlElement> {
+  const { response, isResponseSigned, isAssertionSigned } = shape;
+  const { certificates } = trust;
+  // Before the other's, whose canonical form does not hang on what stands around it. Where both are there, both have to hold.
+  const whole = isResponseSigned ? parseXml(signedText(response, certificates)) : response;
+  if (shape.isEncrypted)
+    return await openedAssertion(onlyChild(whole, NS.assertion, 'EncryptedAssertion'), shape, trust);
+  return isAssertionSigned === true
+    ? parseXml(signedText(onlyChild(response, NS.assertion, 'Assertion'), certificates))
+    : onlyChild(whole, NS.assertion, 'Assertion');
+}
+
+/** Anybody can encrypt to us, so what comes out is as little believed as what came. */
+async function openedAssertion(
+  sealed: XmlElement,
+  { isResponseSigned }: ResponseShape,
   trust: ResponseTrust,
-  expected: ExpectedOfAssertion,
-): Promise<string> {
-  const wantsAssertion = trust.config.signed !== 'response';
-  const keys = shape.isEncrypted
-    ? (await trust.keys()).all.map((key) => key.privateKey.reveal().toString())
-    : [undefined];
-  let failure: unknown;
-  for (const decryptionPvk of keys) {
-    const saml = new SAML({
-      issuer: expected.audience,
-      audience: expected.audience,
-      callbackUrl: expected.recipient,
-      idpCert: [...trust.certificates],
-      idpIssuer: expected.issuer,
-      // A signature that is there has to hold, asked for or not.
-      wantAuthnResponseSigned: shape.isResponseSigned,
-      wantAssertionsSigned: wantsAssertion || shape.isAssertionSigned === true || !shape.isResponseSigned,
-      validateInResponseTo: 'never',
-      cacheProvider: NO_CACHE,
-      // Times, audience and requests are judged by assertion-facts.ts, by our clock.
-      acceptedClockSkewMs: -1,
-      ...(decryptionPvk === undefined ? {} : { decryptionPvk }),
-    });
+): Promise<XmlElement> {
+  const { all } = await trust.keys();
+  const xml = await openedByOne(
+    sealed.toString(),
+    all.map((key) => key.privateKey.reveal().toString()),
+  );
+  // Comments mean nothing in the form that is signed, which is the one that is read.
+  const opened = parseXml(xml, true);
+  if (requireAssertionShape(opened).isSigned) return parseXml(signedText(opened, trust.certificates));
+  if (trust.config.signed !== 'response' || !isResponseSigned) throw new XmlRefused('the assertion is not signed');
+  return parseXml(xml);
+}
+
+/** With several keys of ours the first may be the wrong one. @param keys PEM */
+async function openedByOne(xml: string, keys: readonly string[]): Promise<string> {
+  let failure: unknown = new XmlRefused('no key of ours');
+  for (const key of keys) {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    decrypt(xml, { key }, (error, opened) =>
+      opened === undefined ? reject(error ?? new XmlRefused('empty')) : resolve(opened),
+    );
     try {
-      const { profile } = await saml.validatePostResponseAsync({ SAMLResponse: base64 });
-      const xml = profile?.getAssertionXml?.();
-      if (xml === undefined) throw new XmlRefused('no assertion');
-      return xml;
+      return await promise;
     } catch (error) {
-      // With several keys of ours the first may be the wrong one.
       failure = error;
     }
   }

@@ -1,6 +1,6 @@
 /**
  * XML of others, read with suspicion: no DOCTYPE, no entities of one's own, no comments, no processing instructions, no
- * CDATA; errors are errors. The parser is the one node-saml uses, so that two readings of one text cannot differ.
+ * CDATA; errors are errors. The parser is the one whose trees xml-crypto canonicalizes, and there is no other reading.
  * Refuses to know SAML.
  */
 import { DOMParser, type XmlElement, type XmlNode } from './libraries.ts';
