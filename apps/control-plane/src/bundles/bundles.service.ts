@@ -26,8 +26,8 @@ import { type Edition, manifestFor } from './view.ts';
 /** Notifications are the quick way; this finds what a lost one did not say. */
 const POLL_MS = 5_000;
 const COMPILED_MAX = 1_000;
-/** From one look to the next where changes come that may wait for each other. */
-const GATHER_MS = 400;
+/** From one look to the next where changes come that may wait for each other. A large bundle costs every agent a tenth of a second. */
+const GATHER_MS = 1_000;
 
 export interface BundleAgent {
   readonly id: string;

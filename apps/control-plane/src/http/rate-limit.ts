@@ -82,7 +82,8 @@ export class RateLimiter {
   /**
    * `take`, in one turn to the database with what is attempted.
    * @param work parts of the statement, the last called `done` with one row at most and no null in `isDone`; all they change
-   * hangs on the row of `may`, which is missing for an attempt too many
+   * hangs on the row of `may`, which is missing for an attempt too many. It is not waited for until that is on disk: what
+   * gives something away for it is another commit, which is, and which carries what came before it
    * @returns the row of `done` @throws GatewayError `auth.throttled`
    */
   async takeFor<Done extends object>(
@@ -98,7 +99,8 @@ export class RateLimiter {
       with counted as (${this.#counting(kind, network)}),
       may as (select 1 from counted where count <= ${PER_MINUTE[kind]}::int),
       ${work}
-      select counted.count, counted."leftMs", done.* from counted left join done on true`);
+      select counted.count, counted."leftMs", done.*, set_config('synchronous_commit', 'off', true) as on_disk
+      from counted left join done on true`);
     const row = rows[0]!;
     if (this.#note(kind, network, row) > PER_MINUTE[kind]) this.#refuse(kind);
     return row.isDone === true ? { ...row, isDone: true } : undefined;

@@ -15,7 +15,6 @@ import {
   type Principal,
   Prisma,
   type Resource,
-  type UsedId,
 } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
 
@@ -39,7 +38,6 @@ type TokenRow = Omit<TokenHolder, 'principal' | 'personSession'> & {
 
 /** What a sign-in that comes back has to be held against; and the row of its provider, all null where it has none. */
 export type TakenAttempt = Pick<LoginAttempt, 'nonce' | 'codeVerifier' | 'returnTo' | 'maxAgeS' | 'acrValues'> & {
-  readonly attemptId: string;
   readonly attemptProjectId: string;
   readonly attemptProvider: string;
   /** Sealed: an answer that waited for the browser. */
@@ -342,14 +340,6 @@ export class IdentityRepository {
   async takeId(tx: Tx, data: Prisma.UsedIdUncheckedCreateInput): Promise<boolean> {
     return (await tx.usedId.createMany({ data: [data], skipDuplicates: true })).count === 1;
   }
-  /** The same as a statement by itself. */
-  async takeIdAlone({ projectId, purpose, hash, expiresAt }: UsedId): Promise<boolean> {
-    const { count } = await this.database.run(Prisma.sql`
-      insert into used_ids (project_id, purpose, hash, expires_at)
-      values (${projectId}::uuid, ${purpose}, ${hash}::bytea, ${expiresAt}::timestamptz)
-      on conflict do nothing returning 1 as taken`);
-    return count === 1;
-  }
 
   // access tokens issued
   /** With the act that tells of it, as one statement: both or neither, and one turn to the database for each exchange. */
@@ -434,27 +424,21 @@ export class IdentityRepository {
         update login_attempts a set consumed_at = ${now}::timestamptz, answer = null from open_one where a.id = open_one.id
         returning a.*, open_one.answer as put_by),
       done as (
-        select true as "isDone", t.id as "attemptId", t.put_by as "putBy", t.project_id as "attemptProjectId",
+        select true as "isDone", t.put_by as "putBy", t.project_id as "attemptProjectId",
           t.provider as "attemptProvider", t.nonce, t.code_verifier as "codeVerifier", t.return_to as "returnTo",
           t.max_age_s as "maxAgeS", t.acr_values as "acrValues", p.id, p.project_id as "projectId", p.name, p.kind,
           p.display_name as "displayName", p.config, p.sealed, p.mapping, p.enabled, p.created_at as "createdAt",
           p.updated_at as "updatedAt"
         from taken t left join identity_providers p on p.project_id = t.project_id and p.name = t.provider and p.enabled)`;
   }
-  /** A browser's attempt that waits for its answer: `done` of `RateLimiter.takeFor`. */
-  openAttempt(secretHash: Uint8Array<ArrayBuffer>, now: Date): Prisma.Sql {
+  /** Puts an answer by in the attempt that waits for one: `done` of `RateLimiter.takeFor`, without a row when none does. */
+  puttingAnswerBy(secretHash: Uint8Array<ArrayBuffer>, answer: Uint8Array<ArrayBuffer>, now: Date): Prisma.Sql {
     return Prisma.sql`
       done as (
-        select true as "isDone", a.id from may, login_attempts a
+        update login_attempts a set answer = ${answer}::bytea from may
         where a.secret_hash = ${secretHash}::bytea and a.kind = 'browser' and a.consumed_at is null
-          and a.expires_at > ${now}::timestamptz)`;
-  }
-  /** @returns false when it was used since, or has an answer */
-  async putAnswerBy(id: string, answer: Uint8Array<ArrayBuffer>): Promise<boolean> {
-    const { count } = await this.database.run(Prisma.sql`
-      update login_attempts set answer = ${answer}::bytea
-      where id = ${id}::uuid and consumed_at is null and answer is null returning 1 as put`);
-    return count === 1;
+          and a.answer is null and a.expires_at > ${now}::timestamptz
+        returning true as "isDone")`;
   }
   /** Changes an attempt only while `where` still holds. @returns whether it did: the loser of a race gets false */
   async changeAttempt(

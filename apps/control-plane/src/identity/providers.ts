@@ -27,6 +27,18 @@ export interface ProvenPerson {
   /** Kept sealed: to ask the provider again, and to sign out there. */
   readonly refreshToken?: string | undefined;
   readonly idToken?: string | undefined;
+  /** What proved it counts for one session: written with that, which there is none of when it was used before. */
+  readonly once?: UsedOnce | undefined;
+}
+
+export interface UsedOnce {
+  readonly projectId: string;
+  /** What the id is of. */
+  readonly purpose: string;
+  /** Of the id. */
+  readonly hash: Uint8Array<ArrayBuffer>;
+  /** From when on it proves nothing any more. */
+  readonly expiresAt: Date;
 }
 
 /** What ties the two halves of one sign-in together; kept by us, never by the browser alone. */

@@ -8,6 +8,7 @@ import { type ActRow, insertingActs } from '../../acts/acts.ts';
 import { BundleChanges } from '../../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../../db/database.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
+import type { UsedOnce } from '../providers.ts';
 import type { RevocationRow } from '../revocations.ts';
 import type { FreshSession } from './person-sessions.ts';
 
@@ -81,12 +82,15 @@ export interface ArrivalRows {
   readonly act: ActRow;
   /** Undefined = none. */
   readonly groups: GroupChange | undefined;
+  /** What must not have been used before, and is from then on; undefined = nothing. */
+  readonly once: UsedOnce | undefined;
   readonly now: Date;
 }
 
 /** Somebody who may come in; no row when they may not any more. Held, so that what refers to them finds them. */
-const mayEnter = (principalId: string): Prisma.Sql => Prisma.sql`
-  select id from principals where id = ${principalId}::uuid and kind = 'person' and disabled_at is null for key share`;
+const mayEnter = (principalId: string, where = Prisma.sql`true`): Prisma.Sql => Prisma.sql`
+  select id from principals where id = ${principalId}::uuid and kind = 'person' and disabled_at is null and ${where}
+  for key share`;
 
 @Injectable()
 export class ArrivalsRepository {
@@ -129,21 +133,23 @@ export class ArrivalsRepository {
 
   /**
    * Lets somebody in.
-   * @returns false when they may not come in any more: nothing was written
+   * @returns false when they may not come in any more, or what proves them was used before: there is no session
    * @throws what `isCollision` knows when somebody else wrote the same at once: to be read again
    */
   async write(rows: ArrivalRows): Promise<boolean> {
-    const { projectId, principalId, newPrincipal, session, act, groups, now } = rows;
+    const { projectId, principalId, newPrincipal, session, act, groups, once, now } = rows;
+    const isUnused = once === undefined ? Prisma.sql`true` : Prisma.sql`exists (select 1 from unused)`;
     const able =
       newPrincipal === undefined
-        ? mayEnter(principalId)
+        ? mayEnter(principalId, isUnused)
         : Prisma.sql`
           insert into principals (id, project_id, name, kind, display_name, email, roles, updated_at)
-          values (${principalId}::uuid, ${projectId}::uuid, ${newPrincipal.name}, 'person', ${newPrincipal.displayName},
-            ${newPrincipal.email}, ${[...newPrincipal.roles]}::text[], ${now}) returning id`;
+          select ${principalId}::uuid, ${projectId}::uuid, ${newPrincipal.name}, 'person', ${newPrincipal.displayName},
+            ${newPrincipal.email}, ${[...newPrincipal.roles]}::text[], ${now}::timestamptz
+          where ${isUnused} returning id`;
     const acts = groups === undefined ? [act] : [act, groups.act];
     const { count } = await this.database.run(Prisma.sql`
-      with able as (${able}),
+      with ${once === undefined ? Prisma.empty : this.#using(once)} able as (${able}),
       proven as (${this.#identity(rows)}),
       opened as (
         insert into person_sessions (id, project_id, principal_id, provider, subject, provider_session, amr, acr, auth_time,
@@ -169,6 +175,14 @@ export class ArrivalsRepository {
       told as (${insertingActs([groups.act], Prisma.sql`able`)} returning id)
       ${this.#changing(projectId, groups)}`;
     return written > 0;
+  }
+
+  #using({ projectId, purpose, hash, expiresAt }: UsedOnce): Prisma.Sql {
+    return Prisma.sql`
+      unused as (
+        insert into used_ids (project_id, purpose, hash, expires_at)
+        values (${projectId}::uuid, ${purpose}, ${hash}::bytea, ${expiresAt}::timestamptz)
+        on conflict do nothing returning 1),`;
   }
 
   #identity({ projectId, identity, newIdentity, now }: ArrivalRows): Prisma.Sql {

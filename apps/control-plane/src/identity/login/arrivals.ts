@@ -117,10 +117,14 @@ export class Arrivals {
         },
         requestId,
       }),
+      once: person.once,
       groups: this.#groupChange(proven, newPrincipal === undefined ? standing : { ...standing, had: [] }, who),
       now: this.clock.now(),
     });
-    if (!isIn) throw new GatewayError('auth.failed', { reason: 'the principal may not sign in' });
+    if (!isIn)
+      throw new GatewayError('auth.failed', {
+        reason: 'the principal may not sign in, or what proves them was used before',
+      });
     return { principal: who, sessionId: session.id, token: session.token.token, sessionS };
   }
 

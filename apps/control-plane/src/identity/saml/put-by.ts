@@ -17,6 +17,9 @@ export interface KeptAnswer {
   readonly form: Readonly<Record<string, string>>;
 }
 
+/** What seals it to its attempt. @param hash of the attempt's state */
+const contextOf = (hash: Uint8Array): string => `login-attempt/${Buffer.from(hash).toString('hex')}`;
+
 @Injectable()
 export class PutBy {
   constructor(
@@ -36,18 +39,16 @@ export class PutBy {
       await this.limits.take('sign-in', address);
       return false;
     }
-    const open = this.repository.openAttempt(hashOf(state), this.clock.now());
-    const attempt = await this.limits.takeFor<{ readonly id: string }>('sign-in', address, open);
-    if (attempt === undefined) return false;
-    const { id } = attempt;
-    const sealed = this.envelope.seal(Buffer.from(JSON.stringify(answer)), `login-attempt/${id}`);
-    return await this.repository.putAnswerBy(id, sealed);
+    const hash = hashOf(state);
+    const sealed = this.envelope.seal(Buffer.from(JSON.stringify(answer)), contextOf(hash));
+    const putting = this.repository.puttingAnswerBy(hash, sealed, this.clock.now());
+    return (await this.limits.takeFor<object>('sign-in', address, putting)) !== undefined;
   }
 
   /** What waited in an attempt that its browser has taken. */
-  read({ attemptId, putBy }: TakenAttempt): CameBack {
+  read({ putBy }: TakenAttempt, state: string): CameBack {
     if (putBy === null) throw new GatewayError('auth.failed', { reason: 'no answer' });
-    const opened = this.envelope.open(Uint8Array.from(putBy), `login-attempt/${attemptId}`).reveal();
+    const opened = this.envelope.open(Uint8Array.from(putBy), contextOf(hashOf(state))).reveal();
     return { ...(JSON.parse(opened.toString()) as KeptAnswer), query: '' };
   }
 }

@@ -1,10 +1,8 @@
 /** The kind `saml`: from a row to a provider that can be used. Refuses settings that do not say where the provider is. */
-import { createHash } from 'node:crypto';
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
-import { IdentityRepository } from '../identity.repository.ts';
 import { requireProviderUrl } from '../login/provider-fetch.ts';
 import { ProviderKind, type ProviderSettings } from '../login/provider-kind.ts';
 import { parseIdpMetadata, requireCertificate } from './idp-metadata.ts';
@@ -21,7 +19,6 @@ export class SamlKind extends ProviderKind implements OnModuleDestroy {
   override readonly secrets = SamlSecrets;
   constructor(
     private readonly keys: SamlKeys,
-    private readonly repository: IdentityRepository,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
   ) {
@@ -51,13 +48,6 @@ export class SamlKind extends ProviderKind implements OnModuleDestroy {
       basePath: `/v1/saml/${address}`,
       publicUrl: () => this.listening.publicUrl(),
       keys: () => this.keys.of(projectId, name),
-      takeId: (id, expiresAtMs) =>
-        this.repository.takeIdAlone({
-          projectId,
-          purpose: `saml-assertion/${name}`,
-          hash: Uint8Array.from(createHash('sha256').update(id).digest()),
-          expiresAt: new Date(expiresAtMs),
-        }),
       thread: this.#thread,
       nowMs: () => this.clock.nowMs(),
     });

@@ -42,8 +42,6 @@ export interface SamlSettings {
   /** Without a slash at the end; known once we listen. */
   readonly publicUrl: () => string;
   readonly keys: () => Promise<OurKeys>;
-  /** Takes an assertion's id for good. @returns false when it was taken before */
-  readonly takeId: (id: string, expiresAtMs: number) => Promise<boolean>;
   readonly thread: Pick<VerifyThread, 'verify'>;
   readonly nowMs: () => number;
 }
@@ -178,13 +176,10 @@ export class SamlIdentityProvider implements IdentityProvider {
       });
     };
     const before = (await this.metadata()).certificates.join();
-    const facts = await check().catch(async (error: unknown) => {
+    return await check().catch(async (error: unknown) => {
       if (!this.#forget() || (await this.metadata()).certificates.join() === before) throw error;
       return await check();
     });
-    if (!(await this.#settings.takeId(facts.id, facts.expiresAtMs)))
-      throw new GatewayError('auth.failed', { reason: 'the assertion was used before' });
-    return facts;
   }
 
   /** Whether the NameID is who the person is here. */
@@ -240,6 +235,12 @@ export class SamlIdentityProvider implements IdentityProvider {
       acr: facts.contextClass,
       authTimeMs: facts.authTimeMs,
       sessionId: facts.sessionIndex,
+      once: {
+        projectId: this.projectId,
+        purpose: `saml-assertion/${this.name}`,
+        hash: Uint8Array.from(createHash('sha256').update(facts.id).digest()),
+        expiresAt: new Date(facts.expiresAtMs),
+      },
       // What a sign-out there has to name; kept sealed.
       idToken: JSON.stringify({
         nameId: facts.nameId,

@@ -91,7 +91,7 @@ export class SamlController {
     const { token, sessionS, returnTo } = await this.signIn.finish(
       state,
       this.cookies.read(request, STATE_COOKIE),
-      (attempt) => this.putBy.read(attempt),
+      (attempt) => this.putBy.read(attempt, state),
       { requestId: request.id, address: request.ip },
     );
     void reply.header('set-cookie', [
