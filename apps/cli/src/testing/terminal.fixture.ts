@@ -1,8 +1,9 @@
 /** Test-only: runs a command line in this process and keeps what it said. Real files, real sockets; only the streams are caught. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
+import { afterAll } from 'vitest';
 import { runProgram } from '../program.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -40,7 +41,17 @@ export function collectingTerminal(
   };
 }
 
-export const newHome = (): string => mkdtempSync(path.join(tmpdir(), 'sallyport-cli-'));
+const homes: string[] = [];
+afterAll(() => {
+  for (const home of homes.splice(0)) rmSync(home, { recursive: true, force: true });
+});
+
+/** Gone when the file's tests are over. */
+export function newHome(): string {
+  const home = mkdtempSync(path.join(tmpdir(), 'sallyport-cli-'));
+  homes.push(home);
+  return home;
+}
 
 export async function runCli(
   args: readonly string[],
