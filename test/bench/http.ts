@@ -140,12 +140,15 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
   try {
     const rounds = quick ? 2 : 5;
     const kept = new Map<string, Map<string, number[]>>();
+    const quiet = async (): Promise<void> => {
+      if (!(await isQuiet(() => bench.behind()))) say('what the load before left behind is still being taken');
+    };
     const note = (what: string, way: HttpWay, value: number): void => {
       const cells = kept.get(what) ?? new Map<string, number[]>();
       kept.set(what, cells.set(way.name, [...(cells.get(way.name) ?? []), value]));
     };
     for (let round = 0; round <= rounds; round++) {
-      if (!(await isQuiet(() => bench.behind()))) say('what the load before left behind is still being taken');
+      await quiet();
       await bench.renew();
       for (const way of bench.ways.filter(({ name }) => name !== DIRECT)) {
         const times = await openLoop(smallOf(way), PACE, round === 0 ? 2 : quick ? 4 : 10);
@@ -159,6 +162,8 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
       }
       for (const way of bench.ways) {
         const one = await withWrk(way, round === 0 ? WARM_UP_SECONDS : quick ? 3 : 5);
+        // A rate on two cores: it is not this way's own load before that takes one of them.
+        if (round > 0) await quiet();
         const two = way.base.startsWith('https')
           ? await withH2load(way, round === 0 ? 2_000 : quick ? 8_000 : 30_000)
           : undefined;

@@ -4,7 +4,7 @@
  * Limits: recordingQueuesBytesMax, recordingSpoolShareMax.
  */
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import { sha256 } from '@sallyport/trail';
@@ -125,7 +125,9 @@ export class RecordingStore {
     this.#forget(file);
     this.#budget.remove(file.size);
     // Not waited for: freeing a file's blocks takes a busy disk tens of milliseconds, and sessions stand still for none of it.
-    rm(file.path, { force: true }).catch((error: unknown) => {
+    unlink(file.path).catch((error: unknown) => {
+      // Somebody was quicker.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       this.#log.warn('a recording chunk that was stored could not be removed', { path: file.path, error });
     });
   }

@@ -10,7 +10,7 @@ import { type JsonKernel, type JsonKernelPlan, jsonKernelPlan, openJsonKernel } 
 import { joinedInput, leaveInput, MaskedOutput } from './json-output.ts';
 import { DEAD, type JsonPlan } from './json-plan.ts';
 import { escapeJson, STRING_STOP, unescapedJson, unescapeJson } from './json-string.ts';
-import { JsonValues, REDACTED_BASE64_JSON, REDACTED_JSON } from './json-value.ts';
+import { type JsonValues, jsonValuesOf, REDACTED_BASE64_JSON, REDACTED_JSON } from './json-value.ts';
 import { LongString } from './long-string.ts';
 import { LooseText } from './loose-text.ts';
 
@@ -98,7 +98,7 @@ export class JsonMasker {
 
   constructor(options: JsonMaskerOptions) {
     this.#plan = options.plan;
-    this.#values = new JsonValues(options.detect, options.key);
+    this.#values = jsonValuesOf(options.detect, options.key);
     this.#detects = options.detect.length > 0;
     this.#start = options.plan?.start ?? DEAD;
     this.#next = this.#start;

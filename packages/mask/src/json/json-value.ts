@@ -30,7 +30,17 @@ function isFloat(raw: Uint8Array): boolean {
   return false;
 }
 
-/** One per body. */
+const known = new WeakMap<readonly DetectMask[], JsonValues>();
+
+/** The same for bodies under the same masks: nothing of a body is kept in it. */
+export function jsonValuesOf(detect: readonly DetectMask[], key: MaskKey | undefined): JsonValues {
+  const found = known.get(detect);
+  if (found !== undefined && found.key === key) return found;
+  const made = new JsonValues(detect, key);
+  known.set(detect, made);
+  return made;
+}
+
 export class JsonValues {
   readonly detect: readonly DetectMask[];
   readonly key: MaskKey | undefined;
