@@ -88,6 +88,10 @@ export class IdentityRepository {
     await tx.grant.deleteMany({ where: { principalId: id } });
     await tx.principal.delete({ where: { id } });
   }
+  /** Until the transaction ends nobody else takes an administrator of the project away. */
+  async lockAdmins(tx: Tx, projectId: string): Promise<void> {
+    await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended(${projectId}, 7072))`;
+  }
   countWithRole(tx: Tx, projectId: string, role: string): Promise<number> {
     return tx.principal.count({ where: { projectId, disabledAt: null, roles: { has: role } } });
   }

@@ -5,6 +5,7 @@ import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { addProject } from '../testing/second-project.ts';
 
 let plane: TestControlPlane;
 beforeAll(async () => {
@@ -128,6 +129,21 @@ test('the last administrator stays', async () => {
   expect((await plane.call('PATCH', '/v1/principals/admin', { disabled: true })).status).toBe(409);
   expect((await plane.call('GET', '/v1/whoami')).status).toBe(200);
 });
+
+test('of the last two administrators who demote each other at once one stays', async () => {
+  const { token: first } = await addProject(plane, 'two-admins');
+  await plane.call('POST', '/v1/principals', { name: 'second', kind: 'person', roles: ['admin'] }, first);
+  const made = await plane.call<{ token: string }>('POST', '/v1/principals/second/tokens', { name: 'x' }, first);
+  const tokens = { admin: first, second: made.body.token };
+  const give = (name: string, role: string, token: string) =>
+    plane.call('PATCH', `/v1/principals/${name}`, { roles: [role] }, token);
+  for (let round = 0; round < 10; round++) {
+    const done = await Promise.all([give('second', 'member', tokens.admin), give('admin', 'member', tokens.second)]);
+    expect(done.filter(({ status }) => status === 200)).toHaveLength(1);
+    const [left, gone] = done[0]!.status === 200 ? (['admin', 'second'] as const) : (['second', 'admin'] as const);
+    expect((await give(gone, 'admin', tokens[left])).status).toBe(200);
+  }
+}, 60_000);
 
 test('client credentials open a session for a service or AI agent, and every failure reads alike', async () => {
   const { name } = await newPrincipal('ai_agent');

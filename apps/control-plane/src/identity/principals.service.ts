@@ -110,6 +110,7 @@ export class Principals {
       if (input.roles !== undefined || row.roles.includes('owner'))
         requireNoMore(caller, [...(input.roles ?? []), ...row.roles]);
       const disabling = input.disabled === true && row.disabledAt === null;
+      await this.#lockAdmins(tx, row);
       const updated = await this.repository.updatePrincipal(tx, row.id, {
         ...(input.displayName === undefined ? {} : { displayName: input.displayName }),
         ...(input.email === undefined ? {} : { email: input.email }),
@@ -158,6 +159,7 @@ export class Principals {
 
   /** Inside a transaction, whoever asks; see `remove`. */
   async deletePrincipal(tx: Tx, actor: Actor, row: Principal): Promise<void> {
+    await this.#lockAdmins(tx, row);
     await this.revocations.revoke(tx, row.projectId, 'principal', row.id);
     await this.repository.deletePrincipal(tx, row.id);
     await this.#requireAnAdmin(tx, row.projectId);
@@ -166,6 +168,7 @@ export class Principals {
 
   /** Inside a transaction, whoever asks: keeps someone out and ends what they have open. */
   async disablePrincipal(tx: Tx, actor: Actor, row: Principal): Promise<void> {
+    await this.#lockAdmins(tx, row);
     await this.repository.updatePrincipal(tx, row.id, { disabledAt: row.disabledAt ?? this.clock.now() });
     await this.#requireAnAdmin(tx, row.projectId);
     await this.#endAll(tx, row);
@@ -298,6 +301,11 @@ export class Principals {
       memberCount: members.size,
       createdAt: row.createdAt.toISOString(),
     };
+  }
+
+  /** The last two who go at once would each count on the other. Before anything else of the change is held. */
+  async #lockAdmins(tx: Tx, row: Principal): Promise<void> {
+    if (row.roles.includes('admin') || row.roles.includes('owner')) await this.repository.lockAdmins(tx, row.projectId);
   }
 
   async #requireAnAdmin(tx: Tx, projectId: string): Promise<void> {

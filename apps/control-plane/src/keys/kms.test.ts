@@ -142,6 +142,7 @@ describe.each([
         expect(second.body.unused).toEqual([moved.body.keyId]);
         plane.clock.offsetMs += 120_000;
         const third = await rotate(plane);
+        expect(third).toMatchObject({ status: 200 });
         expect(await wrapped(plane)).toEqual([third.body.keyId, second.body.keyId]);
         expect(await opened(plane)).toBe(CANARY);
 

@@ -28,7 +28,7 @@ const MISS_MS = 1_000;
 /** Keys that were unused for so long are forgotten where that is ours to do. */
 const FORGET_MS = 60_000;
 /** Of the advisory lock under which a key is chosen: two replicas that write one file would lose a key. */
-const LOCK = 2;
+const LOCK = 7;
 
 export interface RotatedMasterKey {
   readonly keyId: string;

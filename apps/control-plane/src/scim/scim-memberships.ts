@@ -73,6 +73,8 @@ export class ScimMemberships implements ProviderFollower {
   ): Promise<void> {
     if (principalIds.length === 0) return;
     const { projectId, provider } = directory;
+    // What another group gives is read when its change is over: who leaves two at once would keep what each takes the other to give.
+    await this.repository.lockUsers(tx, directory, principalIds);
     const source = `scim:${provider}`;
     const mapping = given ?? (await this.#mapping(directory));
     const ours = new Map((await this.repository.ourGroups(projectId, tx)).map((group) => [group.name, group.id]));

@@ -56,6 +56,11 @@ export class ScimRepository {
   async lockUser(tx: Tx, directory: Directory, id: string): Promise<void> {
     await tx.$queryRaw`select 1 from scim_users where principal_id = ${id}::uuid and provider = ${directory.provider} for update`;
   }
+  /** The same for several, in one order, so that changes of several groups wait for each other and none for itself. */
+  async lockUsers(tx: Tx, { projectId, provider }: Directory, ids: readonly string[]): Promise<void> {
+    await tx.$queryRaw`select 1 from scim_users where project_id = ${projectId}::uuid and provider = ${provider}
+      and principal_id = any(${[...ids]}::uuid[]) order by principal_id for update`;
+  }
   async hasUserName(directory: Directory, userNameFolded: string, tx: Tx): Promise<boolean> {
     return (await tx.scimUser.count({ where: { ...within(directory), userNameFolded } })) > 0;
   }

@@ -504,6 +504,27 @@ test('two changes of a group at once lose neither', async () => {
   );
 });
 
+test('somebody who leaves two groups at once that give the same one of ours keeps nothing of it', async () => {
+  const rules = ['one', 'two'].map((match) => ({ match, group: 'shared' }));
+  await plane.call('POST', '/v1/groups', { name: 'shared' });
+  await makeProvider('skewed', { rules, unmapped: 'drop' });
+  const token = await scimToken('skewed');
+  const ada = await newUser({}, token);
+  const both = [await newGroup('one', [ada], token), await newGroup('two', [ada], token)];
+  const change = (op: 'add' | 'remove') =>
+    Promise.all(
+      both.map(({ id }) =>
+        scim('PATCH', `Groups/${id}`, { Operations: [{ op, path: 'members', value: [{ value: ada.id }] }] }, token),
+      ),
+    );
+  for (let round = 0; round < 15; round++) {
+    expect((await change('remove')).map(({ status }) => status)).toEqual([204, 204]);
+    expect((await principal(ada.id)).groups).toEqual([]);
+    expect((await change('add')).map(({ status }) => status)).toEqual([204, 204]);
+    expect((await principal(ada.id)).groups).toEqual(['shared']);
+  }
+}, 60_000);
+
 test.each<[string, string, unknown, number, string | undefined]>([
   ['POST', 'Users', {}, 400, 'invalidValue'],
   ['POST', 'Users', { userName: 1, emails: 'x' }, 201, undefined],

@@ -46,9 +46,9 @@ export class AccountsRepository {
   async remove(tx: Tx, id: string): Promise<void> {
     await tx.localAccount.delete({ where: { id } });
   }
-  /** @returns false when that step, or a later one, was taken before */
-  async takeStep(tx: Tx, id: string, step: number): Promise<boolean> {
-    const where = { id, OR: [{ totpStep: null }, { totpStep: { lt: step } }] };
+  /** @returns false when that step, or a later one, was taken before, or the account has got another password since it was read */
+  async takeStep(tx: Tx, { id, passwordHash }: LocalAccount, step: number): Promise<boolean> {
+    const where = { id, passwordHash, OR: [{ totpStep: null }, { totpStep: { lt: step } }] };
     return (await tx.localAccount.updateMany({ where, data: { totpStep: step } })).count === 1;
   }
   /** @returns false when it is none that is left */

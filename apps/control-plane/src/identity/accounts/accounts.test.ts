@@ -196,6 +196,29 @@ describe('a password', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
   });
 
+  test('an old password whose check was under way when a new start took it lets nobody in', async () => {
+    const one = await person();
+    later();
+    let answer: Promise<Answer<unknown>> | undefined;
+    await database().$transaction(
+      async (tx) => {
+        const [{ id }] = await tx.$queryRaw<[{ id: string }]>`select a.id from local_accounts a
+          join principals p on p.id = a.principal_id where p.name = ${one.name} for update of a`;
+        answer = signIn(one.name, now(one.secret));
+        // It has found the password right, and waits for the row.
+        const waits = async (): Promise<boolean> =>
+          (
+            await database().$queryRaw<unknown[]>`select 1 from pg_stat_activity where wait_event_type = 'Lock'
+              and query ilike '%local_accounts%' and pid <> pg_backend_pid()`
+          ).length > 0;
+        await expect.poll(waits, { timeout: 30_000 }).toBe(true);
+        await tx.localAccount.update({ where: { id }, data: { passwordHash: null, totpSealed: null, totpStep: null } });
+      },
+      { timeout: 40_000 },
+    );
+    expect((await answer!).body).toMatchObject({ code: 'auth.failed' });
+  }, 60_000);
+
   test('everything that is wrong reads alike: the name, the password, the code, a disabled person', async () => {
     const one = await person();
     const off = await person();

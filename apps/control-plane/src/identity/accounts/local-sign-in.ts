@@ -67,7 +67,7 @@ export class LocalSignIn {
       const isOnce =
         step === undefined
           ? await this.repository.takeRecoveryCode(tx, account.id, recoveryHash(given.code))
-          : await this.repository.takeStep(tx, account.id, step);
+          : await this.repository.takeStep(tx, account, step);
       if (!isOnce) throw new GatewayError('auth.failed');
       return await this.open(
         tx,
