@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
  * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh|http|kubernetes|mcp
- * (its own table instead); with control-plane also --part compile,revoke,exchange,callback,saml,ingest (some of it alone).
+ * (its own table instead); with control-plane also --part compile,revoke,exchange,callback,saml,ingest, with ssh --part
+ * sessions,bulk,sftp,rsync,connect,typing (some of it alone).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +27,7 @@ import {
 import { findPrograms, startHaproxy } from './programs.ts';
 import { measurePush } from './push.ts';
 import { type BenchReport, DIRECT, EVERYTHING_WAY, failuresOf, HAPROXY, PLAIN_WAY, renderReport } from './report.ts';
-import { benchSsh, renderSsh } from './ssh.ts';
+import { benchSsh, renderSsh, SSH_PARTS, type SshPart } from './ssh.ts';
 import { type BenchStack, EVERYTHING, PLAIN, startBenchStack } from './stack.ts';
 import { DATABASE, DIRECT_USER, startTarget } from './target.ts';
 
@@ -158,13 +159,12 @@ async function cleanUpOnce(): Promise<void> {
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(130)));
-/** @throws Error that says which there are */
-function partsOf(only: string): ReadonlySet<ControlPlanePart> {
-  if (values.part === undefined) return new Set(CONTROL_PLANE_PARTS);
+/** What is named of the parts that this bench has; all when nothing is. @throws Error that says which there are */
+function partsOf<T extends string>(known: readonly T[]): ReadonlySet<T> {
+  if (values.part === undefined) return new Set(known);
   const asked = values.part.split(',');
-  const parts = CONTROL_PLANE_PARTS.filter((part) => asked.includes(part));
-  if (only !== 'control-plane' || parts.length !== asked.length)
-    throw new Error(`--part belongs to --only control-plane and takes some of: ${CONTROL_PLANE_PARTS.join(',')}`);
+  const parts = known.filter((part) => asked.includes(part));
+  if (parts.length !== asked.length) throw new Error(`--part takes some of: ${known.join(',')}`);
   return new Set(parts);
 }
 
@@ -172,7 +172,10 @@ function partsOf(only: string): ReadonlySet<ControlPlanePart> {
 async function only(part: string): Promise<number> {
   if (!['control-plane', 'ssh', 'http', 'kubernetes', 'mcp'].includes(part))
     throw new Error('--only takes: control-plane, ssh, http, kubernetes, mcp');
-  const parts = partsOf(part);
+  const controlPlaneParts = part === 'control-plane' ? partsOf<ControlPlanePart>(CONTROL_PLANE_PARTS) : undefined;
+  const sshParts = part === 'ssh' ? partsOf<SshPart>(SSH_PARTS) : undefined;
+  if (values.part !== undefined && controlPlaneParts === undefined && sshParts === undefined)
+    throw new Error('--part belongs to --only control-plane and --only ssh');
   await buildAll(say);
   if (part === 'http') {
     const report = await benchHttp(values.quick, say);
@@ -189,8 +192,8 @@ async function only(part: string): Promise<number> {
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderMcp(report)}`);
     return 0;
   }
-  if (part === 'ssh') {
-    const report = await benchSsh(dir, values.quick, say, (stop) => void stops.push(stop));
+  if (sshParts !== undefined) {
+    const report = await benchSsh(dir, values.quick, sshParts, say, (stop) => void stops.push(stop));
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderSsh(report)}`);
     return report.failed.some((line) => line.startsWith('FAILED')) ? 1 : 0;
   }
@@ -202,7 +205,13 @@ async function only(part: string): Promise<number> {
     },
     stop: stopAll,
   };
-  const report = await benchControlPlane(dir, values.quick, parts, say, keeper);
+  const report = await benchControlPlane(
+    dir,
+    values.quick,
+    controlPlaneParts ?? new Set(CONTROL_PLANE_PARTS),
+    say,
+    keeper,
+  );
   console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderControlPlane(report)}`);
   return 0;
 }

@@ -4,18 +4,20 @@
  */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMs } from './process-stat.ts';
 import { measureSessions, type SessionsMeasured } from './ssh-sessions.ts';
-import { EVERYTHING, PLAIN, RECORDED, RELAY, SSHD, type SshWay, startSshBench } from './ssh-ways.ts';
+import { EVERYTHING, PLAIN, RECORDED, RELAY, SSHD, type SshBench, type SshWay, startSshBench } from './ssh-ways.ts';
 
 interface Plan {
   readonly bulkMb: number;
   readonly rounds: number;
   readonly smallFiles: number;
+  /** Rounds of rsync: its runs differ more among themselves than the ways do. */
+  readonly syncs: number;
   readonly connects: number;
   /** Rounds of typing, and keys in each. */
   readonly typings: number;
@@ -27,9 +29,10 @@ const FULL: Plan = {
   bulkMb: 1_000,
   rounds: 3,
   smallFiles: 10_000,
+  syncs: 7,
   connects: 11,
   typings: 7,
-  keys: 100,
+  keys: 200,
   idle: 1_000,
   active: 200,
 };
@@ -37,15 +40,21 @@ const QUICK: Plan = {
   bulkMb: 100,
   rounds: 3,
   smallFiles: 1_000,
+  syncs: 5,
   connects: 7,
   typings: 5,
-  keys: 60,
+  keys: 100,
   idle: 100,
   active: 20,
 };
 
+/** Rows that belong together. */
+export const SSH_PARTS = ['sessions', 'bulk', 'sftp', 'rsync', 'connect', 'typing'] as const;
+export type SshPart = (typeof SSH_PARTS)[number];
+
 /** What one measurement may take: rounds that would begin later are left out, and a program that takes longer is ended. */
 const SECTION_MS_MAX = 60_000;
+const SYNC_MS_MAX = 150_000;
 
 /** A row says what it is, one text per way, and its aim. */
 interface Row {
@@ -56,8 +65,9 @@ interface Row {
 type Numbers = Readonly<Record<string, number>>;
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** By nearest rank: of 200 values the third largest is the 99th percentile. */
 const quantile = (values: readonly number[], q: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))]!;
+  values.toSorted((a, b) => a - b)[Math.ceil(values.length * q) - 1]!;
 
 /** Seconds a program takes, its output thrown away by the kernel. @throws Error when it fails */
 function timed(program: string, args: readonly string[]): Promise<number> {
@@ -77,19 +87,23 @@ function timed(program: string, args: readonly string[]): Promise<number> {
   });
 }
 
-/** Medians over rounds, the ways in turn, as many as there is time for. A way that fails is left out and named. */
+/**
+ * Medians over rounds, the ways in turn, as many as there is time for. A way that fails is left out and named.
+ * @param all is given what each round took
+ */
 async function inTurn(
   ways: readonly SshWay[],
   rounds: number,
   failed: string[],
   what: string,
   measure: (way: SshWay) => Promise<number>,
+  msMax = SECTION_MS_MAX,
+  all: Record<string, number[]> = {},
 ): Promise<Numbers> {
-  const all: Record<string, number[]> = {};
   const began = performance.now();
   for (let round = 0; round < rounds; round++) {
     const elapsed = performance.now() - began;
-    if (round > 0 && elapsed + elapsed / round > SECTION_MS_MAX) {
+    if (round > 0 && elapsed + elapsed / round > msMax) {
       failed.push(`FEWER    ${what}: ${round} of ${rounds} rounds, for want of time`);
       break;
     }
@@ -125,135 +139,205 @@ export interface SshReport {
 export async function benchSsh(
   dir: string,
   quick: boolean,
+  parts: ReadonlySet<SshPart>,
   say: (line: string) => void,
   started: (stop: () => Promise<void>) => void,
 ): Promise<SshReport> {
-  const plan = quick ? QUICK : FULL;
-  const failed: string[] = [];
-  const rows: Row[] = [];
   const loadBefore = loadavg()[0]!;
   const bench = await startSshBench(dir, say);
   started(() => bench.stop());
+  const failed: string[] = [];
+  const rows: Row[] = [];
+  const part: Part = {
+    bench,
+    dir,
+    plan: quick ? QUICK : FULL,
+    failed,
+    say,
+    ours: bench.ways.filter(({ name }) => name !== RELAY),
+    big: path.join(dir, 'big'),
+  };
   try {
     await bench.renew();
     await sleep(2_000);
-    const { ways } = bench;
-    const ours = ways.filter(({ name }) => name !== RELAY);
-    // First, while the agent has not grown by anything else.
-    say(`${plan.idle} idle and ${plan.active} active sessions`);
-    try {
-      rows.push(
-        ...sessionRows(await measureSessions(bench, ours.find(({ name }) => name === PLAIN)!, plan.idle, plan.active)),
-      );
-    } catch (error) {
-      failed.push(`FAILED   sessions: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`);
+    if (parts.has('bulk') || parts.has('sftp')) writeRandom(part.big, part.plan.bulkMb);
+    // Sessions first, while the agent has not grown by anything else.
+    for (const name of SSH_PARTS) {
+      if (!parts.has(name)) continue;
+      await bench.renew();
+      rows.push(...(await MEASURES[name](part)));
     }
-    await bench.renew();
-    const big = path.join(dir, 'big');
-    writeRandom(big, plan.bulkMb);
-    say('Bulk through exec');
-    const agent = bench.stack.agent().pid;
-    const cpu: Record<string, number[]> = {};
-    const bulk = await inTurn(ways, plan.rounds, failed, 'bulk', async (way) => {
-      const before = cpuMs(agent);
-      const seconds = await timed('ssh', [...way.options, way.host, `cat ${big}`]);
-      (cpu[way.name] ??= []).push(cpuMs(agent) - before);
-      return seconds;
-    });
-    rows.push({
-      what: `cat of ${plan.bulkMb} MB, aes128-gcm`,
-      cells: cellsOf(bulk, rate(plan.bulkMb)),
-      aim: `plain ≥ 0.55× sshd, everything ≥ 0.5×; ≥ 1.1× the relay${
-        bulk[RELAY] === undefined || bulk[EVERYTHING] === undefined
-          ? ''
-          : ` (is ${(bulk[RELAY] / bulk[EVERYTHING]).toFixed(2)}×)`
-      }`,
-    });
-    rows.push({
-      what: '  agent’s CPU seconds per GB',
-      cells: Object.fromEntries(
-        [PLAIN, RECORDED, EVERYTHING].flatMap((name) =>
-          cpu[name] === undefined ? [] : [[name, (median(cpu[name]) / plan.bulkMb).toFixed(2)]],
-        ),
-      ),
-      aim: '–',
-    });
-    rows.push({
-      what: '  recording on, incompressible, default cap',
-      cells:
-        bulk[RECORDED] === undefined || bulk[PLAIN] === undefined
-          ? {}
-          : { [RECORDED]: `${signed((bulk[RECORDED] / bulk[PLAIN] - 1) * 100, 0)} % time beside plain` },
-      aim: '≤ 15 %',
-    });
-    await bench.renew();
-    say('Files by sftp');
-    for (const direction of ['get', 'put'] as const) {
-      const batch = path.join(dir, `batch-${direction}`);
-      writeFileSync(batch, `${direction} ${big} ${path.join(dir, `copy-${direction}`)}\n`);
-      const times = await inTurn(ours, plan.rounds, failed, `sftp ${direction}`, (way) =>
-        timed('sftp', [...way.options, '-b', batch, way.host]),
-      );
-      rows.push({
-        what: `sftp ${direction} of ${plan.bulkMb} MB`,
-        cells: cellsOf(times, rate(plan.bulkMb)),
-        aim: '≥ 0.55×',
-      });
-      rmSync(path.join(dir, `copy-${direction}`), { force: true });
-    }
-    await bench.renew();
-    say('Small files by rsync');
-    const small = path.join(dir, 'small');
-    writeSmall(small, plan.smallFiles);
-    let copies = 0;
-    const synced = await inTurn(ours, plan.rounds, failed, 'rsync', async (way) => {
-      const to = path.join(dir, `synced-${copies++}`);
-      const shell = ['ssh', ...way.options].join(' ');
-      const seconds = await timed('rsync', ['-a', '-e', shell, `${small}/`, `${way.host}:${to}/`]);
-      rmSync(to, { recursive: true, force: true });
-      return seconds;
-    });
-    rows.push({
-      what: `rsync of ${plan.smallFiles} small files`,
-      cells: cellsOf(synced, (s, direct) => `${s.toFixed(1)} s ${((direct ?? s) / s).toFixed(2)}×`),
-      aim: '≥ 0.7×',
-    });
-    await bench.renew();
-    say('Connecting');
-    const connects = await inTurn(ways, plan.connects, failed, 'connect', (way) =>
-      timed('ssh', [...way.options, way.host, 'true']),
-    );
-    rows.push({
-      what: 'connect + true, wall, p50',
-      cells: cellsOf(
-        connects,
-        (s, direct) =>
-          `${(s * 1_000).toFixed(0)} ms ${(s / (direct ?? s)).toFixed(2)}× ${signed((s - (direct ?? s)) * 1_000, 0)}`,
-      ),
-      aim: '≤ 1.2×; ≤ +25 ms',
-    });
-    say('Typing');
-    const echoes: Record<string, number[]> = {};
-    const slowest = await inTurn(ours, plan.typings, failed, 'typing', async (way) => {
-      const ms = await typed(way, plan.keys);
-      (echoes[way.name] ??= []).push(median(ms));
-      return quantile(ms, 0.99);
-    });
-    rows.push({
-      what: `keystroke to echo, p50 / p99, median of rounds of ${plan.keys}`,
-      cells: Object.fromEntries(
-        Object.entries(slowest).map(([name, ms]) => [
-          name,
-          `${median(echoes[name]!).toFixed(2)} / ${ms.toFixed(2)} ms (${signed(ms - (slowest[SSHD] ?? ms), 2)})`,
-        ]),
-      ),
-      aim: 'p99 ≤ +3 ms',
-    });
   } finally {
     await bench.stop();
   }
-  const machine = `${cpus().length} × ${cpus()[0]?.model ?? ''}, Linux ${release()}, Node ${process.version}; load ${loadBefore.toFixed(1)} before`;
+  const pace = readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? ''}, Linux ${release()}, TCP ${pace}, Node ${process.version}; load ${loadBefore.toFixed(1)} before`;
   return { machine, rows, failed };
+}
+
+interface Part {
+  readonly bench: SshBench;
+  readonly dir: string;
+  readonly plan: Plan;
+  readonly failed: string[];
+  readonly say: (line: string) => void;
+  /** All but the relay. */
+  readonly ours: readonly SshWay[];
+  /** A file of `plan.bulkMb`. */
+  readonly big: string;
+}
+
+const MEASURES: Readonly<Record<SshPart, (part: Part) => Promise<readonly Row[]>>> = {
+  sessions: measureMany,
+  bulk: measureBulk,
+  sftp: measureSftp,
+  rsync: measureRsync,
+  connect: measureConnects,
+  typing: measureTyping,
+};
+
+async function measureMany({ bench, plan, ours, failed, say }: Part): Promise<readonly Row[]> {
+  say(`${plan.idle} idle and ${plan.active} active sessions`);
+  try {
+    return sessionRows(await measureSessions(bench, ours.find(({ name }) => name === PLAIN)!, plan.idle, plan.active));
+  } catch (error) {
+    failed.push(`FAILED   sessions: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`);
+    return [];
+  }
+}
+
+async function measureBulk({ bench, plan, big, failed, say }: Part): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  say('Bulk through exec');
+  const agent = bench.stack.agent().pid;
+  const cpu: Record<string, number[]> = {};
+  const bulk = await inTurn(bench.ways, plan.rounds, failed, 'bulk', async (way) => {
+    const before = cpuMs(agent);
+    const seconds = await timed('ssh', [...way.options, way.host, `cat ${big}`]);
+    (cpu[way.name] ??= []).push(cpuMs(agent) - before);
+    return seconds;
+  });
+  rows.push({
+    what: `cat of ${plan.bulkMb} MB, aes128-gcm`,
+    cells: cellsOf(bulk, rate(plan.bulkMb)),
+    aim: `plain ≥ 0.55× sshd, everything ≥ 0.5×; ≥ 1.1× the relay${
+      bulk[RELAY] === undefined || bulk[EVERYTHING] === undefined
+        ? ''
+        : ` (is ${(bulk[RELAY] / bulk[EVERYTHING]).toFixed(2)}×)`
+    }`,
+  });
+  rows.push({
+    what: '  agent’s CPU seconds per GB',
+    cells: Object.fromEntries(
+      [PLAIN, RECORDED, EVERYTHING].flatMap((name) =>
+        cpu[name] === undefined ? [] : [[name, (median(cpu[name]) / plan.bulkMb).toFixed(2)]],
+      ),
+    ),
+    aim: '–',
+  });
+  rows.push({
+    what: '  recording on, incompressible, default cap',
+    cells:
+      bulk[RECORDED] === undefined || bulk[PLAIN] === undefined
+        ? {}
+        : { [RECORDED]: `${signed((bulk[RECORDED] / bulk[PLAIN] - 1) * 100, 0)} % time beside plain` },
+    aim: '≤ 15 %',
+  });
+  return rows;
+}
+
+async function measureSftp({ plan, dir, big, ours, failed, say }: Part): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  say('Files by sftp');
+  for (const direction of ['get', 'put'] as const) {
+    const batch = path.join(dir, `batch-${direction}`);
+    writeFileSync(batch, `${direction} ${big} ${path.join(dir, `copy-${direction}`)}\n`);
+    const times = await inTurn(ours, plan.rounds, failed, `sftp ${direction}`, (way) =>
+      timed('sftp', [...way.options, '-b', batch, way.host]),
+    );
+    rows.push({
+      what: `sftp ${direction} of ${plan.bulkMb} MB`,
+      cells: cellsOf(times, rate(plan.bulkMb)),
+      aim: '≥ 0.55×',
+    });
+    rmSync(path.join(dir, `copy-${direction}`), { force: true });
+  }
+  return rows;
+}
+
+async function measureRsync({ plan, dir, ours, failed, say }: Part): Promise<readonly Row[]> {
+  say('Small files by rsync');
+  const small = path.join(dir, 'small');
+  writeSmall(small, plan.smallFiles);
+  let copies = 0;
+  const all: Record<string, number[]> = {};
+  const sync = async (way: SshWay): Promise<number> => {
+    const to = path.join(dir, `synced-${copies++}`);
+    const shell = ['ssh', ...way.options].join(' ');
+    const seconds = await timed('rsync', ['-a', '-e', shell, `${small}/`, `${way.host}:${to}/`]);
+    rmSync(to, { recursive: true, force: true });
+    return seconds;
+  };
+  // The first one of all reads the files from the disk.
+  await sync(ours[0]!);
+  const ways = ours.filter(({ name }) => name !== RECORDED);
+  const synced = await inTurn(ways, plan.syncs, failed, 'rsync', sync, SYNC_MS_MAX, all);
+  const spread = (name: string): string => {
+    const sorted = (all[name] ?? []).toSorted((a, b) => a - b);
+    return `${sorted[0]!.toFixed(1)}–${sorted.at(-1)!.toFixed(1)}`;
+  };
+  return [
+    {
+      what: `rsync of ${plan.smallFiles} small files, median of ${plan.syncs} (least–most)`,
+      cells: Object.fromEntries(
+        Object.entries(synced).map(([name, s]) => [
+          name,
+          `${s.toFixed(1)} s (${spread(name)}) ${((synced[SSHD] ?? s) / s).toFixed(2)}×`,
+        ]),
+      ),
+      aim: '≥ 0.7×',
+    },
+  ];
+}
+
+async function measureConnects({ bench, plan, failed, say }: Part): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  say('Connecting');
+  const connects = await inTurn(bench.ways, plan.connects, failed, 'connect', (way) =>
+    timed('ssh', [...way.options, way.host, 'true']),
+  );
+  rows.push({
+    what: 'connect + true, wall, p50',
+    cells: cellsOf(
+      connects,
+      (s, direct) =>
+        `${(s * 1_000).toFixed(0)} ms ${(s / (direct ?? s)).toFixed(2)}× ${signed((s - (direct ?? s)) * 1_000, 0)}`,
+    ),
+    aim: '≤ 1.2×; ≤ +25 ms',
+  });
+  return rows;
+}
+
+async function measureTyping({ plan, ours, failed, say }: Part): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  say('Typing');
+  const echoes: Record<string, number[]> = {};
+  const slowest = await inTurn(ours, plan.typings, failed, 'typing', async (way) => {
+    const ms = await typed(way, plan.keys);
+    (echoes[way.name] ??= []).push(median(ms));
+    return quantile(ms, 0.99);
+  });
+  rows.push({
+    what: `keystroke to echo, p50 / p99, median of rounds of ${plan.keys}`,
+    cells: Object.fromEntries(
+      Object.entries(slowest).map(([name, ms]) => [
+        name,
+        `${median(echoes[name]!).toFixed(2)} / ${ms.toFixed(2)} ms (${signed(ms - (slowest[SSHD] ?? ms), 2)})`,
+      ]),
+    ),
+    aim: 'p99 ≤ +3 ms',
+  });
+  return rows;
 }
 
 function writeRandom(file: string, mb: number): void {

@@ -40,6 +40,12 @@ export interface StreamFilterOptions {
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const NOTHING = Buffer.alloc(0);
 const PATIENCE_MS = 1_200;
+/**
+ * Without a terminal nobody types: what may be the beginning of a find waits so long for a writer that pauses, and what tells
+ * enough to be worth hiding waits for `PIPE_LONG_MS`.
+ */
+const PIPE_WORD_MS = 1_000;
+const PIPE_LONG_MS = 5_000;
 
 export class StreamFilter implements Filter {
   readonly #options: StreamFilterOptions;
@@ -74,7 +80,8 @@ export class StreamFilter implements Filter {
 
   /** What waits longer than this waits for what follows, and is not asked for again. */
   get holds(): boolean {
-    if (this.#options.nowMs() - this.#lastMs > PATIENCE_MS) return false;
+    const patienceMs = this.#options.pty ? PATIENCE_MS : PIPE_LONG_MS + PATIENCE_MS;
+    if (this.#options.nowMs() - this.#lastMs > patienceMs) return false;
     return this.#out.heldBytes > 0 || this.#err.heldBytes > 0;
   }
 
@@ -116,7 +123,11 @@ export class StreamFilter implements Filter {
 
   /** Nothing came since `holds` was said. @returns what need not wait longer, of stdout and of stderr */
   quiet(): readonly [Buffer, Buffer] {
-    const quietMs = this.#options.nowMs() - this.#lastMs;
+    let quietMs = this.#options.nowMs() - this.#lastMs;
+    if (!this.#options.pty) {
+      if (quietMs < PIPE_WORD_MS) return [NOTHING, NOTHING];
+      if (quietMs < PIPE_LONG_MS) quietMs = 0;
+    }
     const out = asBuffer(this.#out.idle(quietMs));
     const err = asBuffer(this.#err.idle(quietMs));
     this.#record(out, false);

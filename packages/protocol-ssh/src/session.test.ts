@@ -268,6 +268,18 @@ describe.skipIf(sshdMissing)('SSH', () => {
     expect(at.outcomes[0]?.masked).toBe(2);
   });
 
+  test('without a terminal a writer that pauses in the middle of a value shows no part of it', async () => {
+    const masks = { columns: [], detect: [{ detect: 'payment_card', with: 'redact' }] } as const;
+    const at = await bench.gateway(
+      { decide: () => ({ kind: 'allow', rule: 'test/allow', masks }) },
+      { maskStreams: true },
+    );
+    const ran = await bench.ssh(at, [
+      "printf 'paid 4111 11'; sleep 0.4; printf '11 1111'; sleep 0.4; echo ' 1111 by card'",
+    ]);
+    expect(ran.stdout.toString()).toMatch(/^paid \D+ by card\n$/);
+  });
+
   test('a recording that is behind holds the host up, and loses nothing', async () => {
     let behind = true;
     const at = await bench.gateway({ saturated: () => behind });
