@@ -75,7 +75,11 @@ const bundle: Bundle = {
 const engine = loadBundlePolicies(bundle);
 const sessionOf = ({ masked }: KubeRow) =>
   ({
-    road: { masks: () => (masked === true ? MASKED : NO_MASKS), info: SESSION },
+    road: {
+      masks: () => (masked === true ? MASKED : NO_MASKS),
+      info: SESSION,
+      gate: { decide: () => ({ kind: 'allow' }) },
+    },
     resource: RESOURCE,
     state: new Map(),
     nowMs: () => 0,
@@ -105,7 +109,9 @@ function verdictOf(row: KubeRow): {
       expectContinue: false,
       upgrade: isExec ? 'websocket' : '',
     };
-    const given = sent === undefined ? undefined : { read: true, bytes: sent, size: sent.length };
+    const isRead = body !== 'unread';
+    const given =
+      sent === undefined ? undefined : { read: isRead, bytes: isRead ? sent : Buffer.alloc(0), size: sent.length };
     const statement = createKubernetesDialect().classify(request, given, sessionOf(row));
     const verdict = engine.decide({
       session: SESSION,

@@ -173,7 +173,7 @@ export const CODES = {
   },
   'kubernetes.masked_comparison': {
     http: 403,
-    text: 'The answer would say whether a guess is what is masked here. Leave masked fields out of selectors and dry runs, and `test` out of JSON patches; apply with --force-conflicts.',
+    text: 'The answer would say whether a guess is what is masked here. Leave masked fields out of selectors, dry runs and writes to what is immutable, and `test` out of JSON patches; apply with --force-conflicts.',
   },
   'kubernetes.impersonation': {
     http: 403,

@@ -4,7 +4,7 @@ export { type BodyKind, type MediaType, parseMediaType } from './body/content-ty
 export { type JoinedMessage, type JoinedTexts, openJoinedTexts } from './body/joined-texts.ts';
 export { type MaskedAnswer, maskAnswer } from './body/mask-answer.ts';
 export { headersOfMasked, headersToMaskable, maskHeaders } from './body/mask-headers.ts';
-export { maskMessage } from './body/message-text.ts';
+export { foundAcross, maskMessage } from './body/message-text.ts';
 export { type BodyShape, bodyMasks, hasBodyMasks, openBodyMasker } from './body/open-body-masker.ts';
 export { recordedBody } from './body/recorded-body.ts';
 export { fieldName, HOP_BY_HOP, hasControl, isToken, listed, namedByConnection, passedTrailers } from './fields.ts';

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import https from 'node:https';
+import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
@@ -154,6 +155,40 @@ describe('over HTTP/2', () => {
       Array.from({ length: many }, (_, i) => ask(session, { ':path': `${PREFIX}/n/${i}` })),
     );
     expect(answers.every(({ status }) => status === 502)).toBe(true);
+  });
+
+  test('connections that come up for requests nobody waits for any more are used for the next', async () => {
+    const service = https.createServer(pem, (_request, response) => response.end('done'));
+    await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
+    const waiting: net.Socket[] = [];
+    const road = net.createServer((socket) => void waiting.push(socket));
+    await new Promise<void>((resolve) => road.listen(0, '127.0.0.1', resolve));
+    cleanUps.push(
+      () => new Promise((resolve) => service.close(resolve)),
+      () => new Promise((resolve) => road.close(resolve)),
+      () => service.closeAllConnections(),
+      () => waiting.forEach((socket) => socket.destroy()),
+    );
+    const gateway = await gatewayTo(`https://127.0.0.1:${(road.address() as AddressInfo).port}`);
+    const session = connect(gateway);
+    const many = LIMITS.httpUpstreamConnectionsMax;
+    const streams = Array.from({ length: many }, (_, i) => session.request({ ...signed, ':path': `${PREFIX}/n/${i}` }));
+    for (const stream of streams) stream.on('error', () => undefined);
+    await expect.poll(() => waiting.length).toBe(many);
+    for (const stream of streams) stream.close(http2.constants.NGHTTP2_CANCEL);
+    // Frames are read in their order: what was taken back is known by then.
+    await new Promise((resolve) => session.ping(resolve));
+    for (const socket of waiting) {
+      const onward = net.connect((service.address() as AddressInfo).port, '127.0.0.1');
+      onward.on('error', () => socket.destroy());
+      socket.on('error', () => onward.destroy());
+      socket.pipe(onward).pipe(socket);
+    }
+    const answers = await Promise.all(
+      Array.from({ length: many * 2 }, (_, i) => ask(session, { ':path': `${PREFIX}/m/${i}` })),
+    );
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    expect(waiting).toHaveLength(many);
   });
 
   test('cookie crumbs are one field for the service, and its connection fields are no business of it', async () => {

@@ -179,6 +179,30 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)(
       await expect(cluster.call('PATCH', place, wrong, 'application/json-patch+json')).rejects.toThrow(SECRET);
     });
 
+    test('an immutable Secret does not say whether a guess is what it holds', async () => {
+      const secret = (name: string, immutable: boolean) => ({
+        metadata: { name },
+        immutable,
+        data: { password: SECRET },
+      });
+      for (const immutable of [true, false])
+        await cluster.call('POST', '/api/v1/namespaces/shop/secrets', secret(immutable ? 'fixed' : 'free', immutable));
+      masked();
+      const patch = (name: string, type: string, body: object) =>
+        bed.kubectl(['-n', 'shop', 'patch', 'secret', name, `--type=${type}`, '-p', JSON.stringify(body)]);
+      for (const guess of [SECRET, Buffer.from('another').toString('base64')]) {
+        const put = [{ op: 'replace', path: '/data/password', value: guess }];
+        for (const [type, body] of [
+          ['merge', { data: { password: guess } }],
+          ['strategic', { data: { password: guess } }],
+          ['json', put],
+        ] as const)
+          expect((await patch('fixed', type, body)).err, type).toContain('kubernetes.masked_comparison');
+        expect((await patch('free', 'merge', { data: { password: guess } })).code).toBe(0);
+      }
+      expect((await patch('fixed', 'merge', { metadata: { labels: { a: 'b' } } })).code).toBe(0);
+    });
+
     test('a denial reads as the API server’s own', async () => {
       verdict = ({ facts }) => (facts.k8s?.verb === 'delete' ? deny('Namespaces stay.') : allow());
       const { code, err } = await bed.kubectl(['delete', 'namespace', 'shop', '--wait=false']);

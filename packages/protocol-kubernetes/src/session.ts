@@ -23,7 +23,7 @@ import { writtenAs } from './classify/written.ts';
 import { type Classified, classify, readsBody } from './classify.ts';
 import { deniedAnswer } from './deny.ts';
 import { identityHeaders } from './login.ts';
-import { requireNoComparison } from './mask/comparison.ts';
+import { hangsOnImmutability, requireNoComparison } from './mask/comparison.ts';
 import { maskedAccept, planOf } from './mask/paths.ts';
 import { isMasked, planAnswer } from './mask.ts';
 import { type RequestInfo, readRequest } from './messages.ts';
@@ -63,12 +63,13 @@ export function createKubernetesDialect(): HttpDialect {
 
     look(request, body, session): Look | undefined {
       if (request.method !== 'PUT' && request.method !== 'PATCH') return undefined;
-      const { statement, info } = judged(request, body, session);
+      const { statement, info, asksOfImmutable } = judged(request, body, session);
       const { road, recorder } = session;
       if (!changesStored(info) || statement.facts.k8s?.object !== 'read') return undefined;
       const { kind } = road.gate.decide(statement);
       // Whoever is to say yes has to see what it changes; else it is read where recordings hold what objects hold.
-      if (kind === 'deny' || (kind === 'allow' && recorder.level === 'statements')) return undefined;
+      if (kind === 'deny' || (kind === 'allow' && recorder.level === 'statements' && !asksOfImmutable))
+        return undefined;
       const read = asRead(request);
       return {
         statement: classify(read, undefined).statement,
@@ -89,6 +90,7 @@ export function createKubernetesDialect(): HttpDialect {
       const classified = judged(request, body, session);
       read.set(request, classified);
       const stored = storedFor.get(request);
+      if (classified.asksOfImmutable && tellsOf(stored)) requireDenied(classified.statement, session);
       if (stored === undefined) return classified.statement;
       const { statement, info, sent } = classified;
       const { road } = session;
@@ -143,8 +145,25 @@ export function createKubernetesDialect(): HttpDialect {
   };
 }
 
+interface Judged extends Classified {
+  /** Whether it is taken says what is masked, if the object is immutable. */
+  readonly asksOfImmutable: boolean;
+}
+
+/** What is stored does not change, or nobody could look. */
+const tellsOf = (stored: Stored | undefined): boolean =>
+  stored === undefined ||
+  stored.kind === 'unread' ||
+  (stored.kind === 'object' && (stored.object as { readonly immutable?: unknown }).immutable === true);
+
+/** What a rule denies tells nothing, and its own words are better. @throws GatewayError `kubernetes.masked_comparison` */
+function requireDenied(statement: Statement, { road }: DialectSession): void {
+  if (road.gate.decide(statement).kind !== 'deny')
+    throw new GatewayError('kubernetes.masked_comparison', { reason: 'an object that is immutable' });
+}
+
 /** @throws GatewayError for what is refused unjudged */
-function judged(request: RequestHead, body: RequestBody | undefined, session: DialectSession): Classified {
+function judged(request: RequestHead, body: RequestBody | undefined, session: DialectSession): Judged {
   requirePlainPath(request);
   const target = targetOf(session);
   const masks = session.road.masks();
@@ -155,9 +174,11 @@ function judged(request: RequestHead, body: RequestBody | undefined, session: Di
   if (isMasked(classified.info, request.path, masks) && maskedAccept(acceptOf(request), classified.info) === undefined)
     throw new GatewayError('kubernetes.not_acceptable');
   requireUnmasked(classified, masks);
-  if (classified.statement.facts.k8s !== undefined)
-    requireNoComparison(classified.info, classified.statement.facts.k8s, classified.sent, masks);
-  return classified;
+  const { info, sent, statement } = classified;
+  const { k8s } = statement.facts;
+  if (k8s === undefined) return { ...classified, asksOfImmutable: false };
+  requireNoComparison(info, k8s, sent, masks);
+  return { ...classified, asksOfImmutable: hangsOnImmutability(info, k8s, sent, masks) };
 }
 
 /** What is stored, as the same client would ask for it. */

@@ -7,7 +7,7 @@ export interface KubeRow {
   /** `METHOD target` */
   readonly line: string;
   readonly type?: string;
-  /** An object, or the text itself. */
+  /** An object, or the text itself; `unread` = longer than is read. */
   readonly body?: unknown;
   readonly headers?: readonly (readonly [string, string])[];
   /** With the masks of `MASKED`. */
@@ -49,6 +49,7 @@ export const MASKED = {
     { place: 'secrets:data.*', with: 'redact' },
     { place: 'widgets.example.com:spec.color', with: 'redact' },
     { place: 'pods:metadata.labels.tier', with: 'redact' },
+    { place: 'pods:spec.containers[].env[].value', with: 'redact' },
   ],
 } as const;
 const SECRET = `PATCH ${NAMESPACED}/secrets/db`;
@@ -579,6 +580,62 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       body: { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } },
       masked: true,
       expect: 'refused',
+    },
+    {
+      name: 'by a change that an immutable Secret takes only where it is none, when nobody could look',
+      line: SECRET,
+      type: MERGE,
+      body: { data: { password: GUESS } },
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by such a JSON patch',
+      line: SECRET,
+      type: PATCH,
+      body: [{ op: 'replace', path: '/data/password', value: GUESS }],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by such a change that is too long to be read',
+      line: SECRET,
+      type: MERGE,
+      body: 'unread',
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a change of a pod’s spec, which stays as it is',
+      line: `PATCH ${NAMESPACED}/pods/web`,
+      type: STRATEGIC,
+      body: { spec: { containers: [{ name: 'a', env: [{ name: 'KEY', value: 'hunter2' }] }] } },
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a JSON patch of it',
+      line: `PATCH ${NAMESPACED}/pods/web`,
+      type: PATCH,
+      body: [{ op: 'replace', path: '/spec/containers/0/env/0/value', value: 'hunter2' }],
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'not by what a pod may change',
+      line: `PATCH ${NAMESPACED}/pods/web`,
+      type: STRATEGIC,
+      body: { metadata: { labels: { tier: 'gold' } }, spec: { containers: [{ name: 'a', image: 'b' }] } },
+      masked: true,
+      expect: 'allow',
+    },
+    {
+      name: 'not by a change of another field of a Secret',
+      line: SECRET,
+      type: MERGE,
+      body: { metadata: { labels: { a: 'b' } } },
+      masked: true,
+      expect: 'allow',
     },
     { name: 'by a field selector', line: `${WIDGETS}?fieldSelector=spec.color%3Dred`, masked: true, expect: 'refused' },
     {

@@ -37,6 +37,30 @@ export const MCP_LEAKS: readonly McpLeak[] = [
     shows: 'Ada',
   },
   { name: 'a text', message: ok({ content: [{ type: 'text', text: `Write to ${MAIL}, Ada` }] }), shows: 'Ada' },
+  {
+    name: 'a value over two items of content',
+    message: ok({
+      content: [
+        { type: 'text', text: 'it is ada.lovelace@exam' },
+        { type: 'text', text: 'ple.com' },
+        { type: 'text', text: '; Ada' },
+      ],
+    }),
+    shows: 'Ada',
+    never: ['lovelace@exam', 'ple.com'],
+  },
+  {
+    name: 'a value over the texts of a resource',
+    message: ok({
+      contents: [
+        { uri: 'a:b', text: 'ada.lovelace@' },
+        { uri: 'a:b', text: 'example.com' },
+        { uri: 'a:c', text: '; Ada' },
+      ],
+    }),
+    shows: 'Ada',
+    never: ['lovelace', 'example.com'],
+  },
   { name: 'a member of an item', message: ok({ content: [{ type: 'text', text: 'x', ...PERSON }] }), shows: 'Ada' },
   { name: 'a member beside the content', message: ok({ content: [], ...PERSON }), shows: 'Ada' },
   { name: 'a member of the server’s own beside it', message: ok({ content: [], answer: PERSON }), shows: 'Ada' },

@@ -1561,6 +1561,15 @@ export interface ResourceDocument {
     }[];
     /** Pictures, sound and bytes that are no text, where something is masked: left out by default. */
     readonly media?: 'withhold' | 'pass';
+    /** Texts that come in pieces, one in each notification (`params.message`): detectors read them as one. */
+    readonly streams?: readonly {
+      /** Of the piece in a message, as `choices[].delta.content`. */
+      readonly path: string;
+      /** Members on the way that tell texts apart; progressToken and logger by default. */
+      readonly by?: readonly string[];
+      /** Events, or types of messages, that end a text; the answer of the call by default. */
+      readonly ends?: readonly string[];
+    }[];
     /** Changed descriptions that were looked at and are taken for the tool’s own, by the digest the trail has. */
     readonly accepted?: readonly {
       readonly tool: string;

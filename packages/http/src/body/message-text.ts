@@ -35,31 +35,38 @@ export function maskLines(message: Uint8Array, masks: JsonMaskerOptions): Uint8A
   const first = message[0];
   if (shown === undefined || masks.detect.length === 0 || first === 123 || first === 91) return shown;
   if (!message.includes(NEWLINE)) return shown;
-  return isFoundAcross(Buffer.from(message).toString('utf8'), masks.detect) ? REDACTED : shown;
+  return foundAcross(Buffer.from(message).toString('utf8').split('\n'), masks.detect).size > 0 ? REDACTED : shown;
 }
 
-/** With a blank between lines, and with nothing. */
-function isFoundAcross(text: string, detect: readonly DetectMask[]): boolean {
+/**
+ * Texts that stand behind each other, and whose reader may put them together with a blank between, or with nothing: those that
+ * have a part in what is found only across them, by their place.
+ */
+export function foundAcross(texts: readonly string[], detect: readonly DetectMask[]): ReadonlySet<number> {
+  const across = new Set<number>();
+  if (texts.length < 2 || detect.length === 0) return across;
   const detectors = [...new Set(detect.map((one) => one.detect))];
-  const known = apart(detectText(text, detectors));
-  const lines = text.split('\n');
-  return [' ', ''].some((between) => {
-    // Where each line begins, put together and as it came.
+  const known = apart(detectText(texts.join('\n'), detectors));
+  for (const between of [' ', '']) {
+    // Where each text ends, put together.
     const borders: number[] = [];
     let at = 0;
-    for (const line of lines) {
-      at += line.length + between.length;
+    for (const text of texts) {
+      at += text.length + between.length;
       borders.push(at - between.length);
     }
-    return detectText(lines.join(between), detectors).some(({ start, end }) => {
+    for (const { start, end } of detectText(texts.join(between), detectors)) {
       const border = firstOver(borders, start - between.length, (one) => one);
-      if (border === borders.length || borders[border]! >= end) return false;
+      if (border === borders.length || borders[border]! >= end) continue;
       const moved = (1 - between.length) * border;
       // What is found without is masked already.
       const next = known[firstOver(known, start + moved, (one) => one.end)];
-      return next === undefined || next.start >= end + moved + 1;
-    });
-  });
+      if (next !== undefined && next.start < end + moved + 1) continue;
+      const last = firstOver(borders, end - 1, (one) => one);
+      for (let text = border; text <= last; text++) across.add(text);
+    }
+  }
+  return across;
 }
 
 /** Spans by start, those that touch or overlap as one. */

@@ -3,6 +3,7 @@
  * detectors. A message is masked whole, so nothing is split. Refuses what it cannot vouch for by leaving it out.
  */
 import { GatewayError } from '@sallyport/core';
+import { foundAcross } from '@sallyport/http';
 import { JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { isObject, type JsonObject, parseExactly } from './message.ts';
@@ -72,7 +73,11 @@ interface Texts {
 function maskTexts(value: unknown, texts: Texts, name = ''): unknown {
   if (typeof value === 'string')
     return name === 'blob' ? maskBlob(value, texts) : maskText(value, texts.masks, texts.key);
-  if (Array.isArray(value)) return value.map((item: unknown) => maskTexts(item, texts));
+  if (Array.isArray(value))
+    return withoutAcross(
+      value.map((item: unknown) => maskTexts(item, texts)),
+      texts,
+    );
   if (!isObject(value)) return value;
   const { type, data } = value;
   const isMedia = (type === 'image' || type === 'audio') && typeof data === 'string';
@@ -80,6 +85,23 @@ function maskTexts(value: unknown, texts: Texts, name = ''): unknown {
   const shown = (at: string, inner: unknown): unknown =>
     isMedia && at === 'data' ? maskBlob(data, texts) : maskTexts(inner, texts, at);
   return Object.fromEntries(Object.entries(value).map(([at, inner]) => [at, shown(at, inner)]));
+}
+
+/** Items of content are read behind each other: a value that is spread over them is hidden with its items. */
+function withoutAcross(items: readonly unknown[], { masks: { detect } }: Texts): readonly unknown[] {
+  const said = items.map(textOfItem);
+  if (said.filter((text) => text !== undefined).length < 2) return items;
+  const across = foundAcross(
+    said.map((text) => text ?? ''),
+    detect,
+  );
+  return items.map((item, at) =>
+    across.has(at) && said[at] !== undefined ? { ...(item as JsonObject), text: WITHHELD } : item,
+  );
+}
+
+function textOfItem(item: unknown): string | undefined {
+  return isObject(item) && typeof item['text'] === 'string' ? item['text'] : undefined;
 }
 
 function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): string {

@@ -1,6 +1,6 @@
 /**
  * Requests that would say whether a guess is what is masked: a JSON Patch `test`, a dry run and an apply that may end in a
- * conflict, selectors. Refuses them where something of the object is masked; what only overwrites is no question.
+ * conflict, selectors, writes that an immutable object takes only where nothing changes. Refuses them where something of the object is masked; what only overwrites is no question.
  * RFC 6902 section 4.6; Kubernetes "Server-Side Apply", "Field Selectors".
  */
 import { GatewayError } from '@sallyport/core';
@@ -35,6 +35,47 @@ export function requireNoComparison(info: RequestInfo, facts: KubernetesFacts, s
     throw refused('a deletion by value');
   const isQuestion = facts.dryRun || (facts.patchType === 'apply' && info.query.get('force')?.[0] !== 'true');
   if (isQuestion && (facts.object === 'unread' || shows(sent))) throw refused(facts.dryRun ? 'a dry run' : 'an apply');
+}
+
+/** Kinds whose specs stay as they were made, but for a few fields: whether a write is taken tells what is there. */
+const FIXED: ReadonlySet<string> = new Set(['pods', 'persistentvolumes', 'persistentvolumeclaims', 'jobs.batch']);
+/** Kinds of which an object may be made immutable. */
+const MAY_BE_FIXED: ReadonlySet<string> = new Set(['secrets', 'configmaps']);
+
+/**
+ * Whether the API server takes this only where it is what is stored already, if the object is immutable: that has to be looked up.
+ * @throws GatewayError `kubernetes.masked_comparison` where the kind alone says so, or nobody read what is written
+ */
+export function hangsOnImmutability(info: RequestInfo, facts: KubernetesFacts, sent: unknown, masks: MaskSet): boolean {
+  const plan = planOf(masks, info);
+  if (plan === undefined || info.nonResource || (info.verb !== 'patch' && info.verb !== 'update')) return false;
+  const kind = info.group === '' ? info.resource : `${info.resource}.${info.group}`;
+  const [isFixed, mayBeFixed] = [FIXED.has(kind), MAY_BE_FIXED.has(kind) && info.subresource === ''];
+  if (!isFixed && !mayBeFixed) return false;
+  if (facts.object !== 'read') throw refused('an object that was not read');
+  const written = facts.patchType === 'json' ? putBy(sent) : [sent];
+  if (isFixed && written.some((one) => wouldBeMasked(specOf(one), plan, masks))) throw refused('a field that is fixed');
+  return mayBeFixed && written.some((one) => wouldBeMasked(one, plan, masks));
+}
+
+const specOf = (object: unknown): object =>
+  typeof object === 'object' && object !== null && 'spec' in object ? { spec: object.spec } : {};
+
+/** What each operation puts where, as the object that has that alone: a number may be a key or a place in a list. */
+function putBy(operations: unknown): readonly unknown[] {
+  if (!Array.isArray(operations)) return [];
+  return operations.flatMap(({ path, value }: { readonly path?: unknown; readonly value?: unknown }) => {
+    const words = (typeof path === 'string' ? path : '')
+      .split('/')
+      .slice(1)
+      .map((word) => word.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const made = (inLists: boolean): unknown =>
+      words.reduceRight<unknown>(
+        (inner, word) => (inLists && /^(?:\d+|-)$/.test(word) ? [inner] : holding(word, inner)),
+        value,
+      );
+    return [made(true), made(false)];
+  });
 }
 
 const refused = (reason: string): GatewayError => new GatewayError('kubernetes.masked_comparison', { reason });
@@ -80,4 +121,10 @@ function labelsNamed(selector: string): object {
 function own<T>(object: Record<string, unknown>, key: string, value: T): T {
   Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
   return value;
+}
+
+function holding(key: string, value: unknown): object {
+  const object: Record<string, unknown> = {};
+  own(object, key, value);
+  return object;
 }
