@@ -98,7 +98,7 @@ export class HeldRequest {
       type: 'https://sallyport.dev/held',
       title: 'The request waits for approval.',
       detail:
-        'Ask for this location again, with a token of the same principal. Once it is approved the answer comes there.',
+        'Go on asking for this location, with a token of the same principal. Once it is approved, the next time sends the request, and is answered with its answer, once.',
       status: 202,
       location,
       sallyport: { rule: '', reason: 'approval.wait', requestId: this.id, retry: 'at location' },
