@@ -190,7 +190,7 @@ export async function watchBytes(bench: KubeBench, count: number, together: numb
 }
 const AT_ONCE = 25;
 
-async function watchAlone({ base, prefix, token }: KubeWay, closes: (() => void)[]): Promise<void> {
+export async function watchAlone({ base, prefix, token }: KubeWay, closes: (() => void)[]): Promise<void> {
   const socket = await dial(base);
   closes.push(() => socket.destroy());
   socket.write(requestBytes({ base, path: `${prefix}/${IDLE}`, headers: { authorization: `Bearer ${token()}` } }));
@@ -201,7 +201,7 @@ async function watchAlone({ base, prefix, token }: KubeWay, closes: (() => void)
   if (!head.startsWith('HTTP/1.1 200')) throw new Error(head.slice(0, 2_000));
 }
 
-async function watchTogether(
+export async function watchTogether(
   { base, prefix, token }: KubeWay,
   together: number,
   closes: (() => void)[],

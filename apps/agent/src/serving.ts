@@ -56,7 +56,7 @@ export async function openServing(
   const trail = new Trail(spool, log, inDoubt);
   const recordings = new RecordingStore(spool.dir, spool.budget, log);
   const uploads = new Uploads(spool, recordings, (message) => parts.link.send(message), nowMs, log);
-  spool.onGrown = () => uploads.more();
+  spool.onGrown = () => uploads.grown();
   spool.onAdopted = (dir) => recordings.adopt(dir);
   recordings.onGrown = () => uploads.more();
   const opening = openingPorts(given, state, parts, trail, recordings);

@@ -56,6 +56,8 @@ interface Waiting {
 
 const HTTP1 = ['http/1.1'] as const;
 const BOTH = ['h2', 'http/1.1'] as const;
+/** Services that took HTTP/1.1 when they were offered both: nobody waits to see whether a connection can be shared. */
+const speakHttp1 = new WeakSet<Resource>();
 
 export class UpstreamPool implements LineOwner {
   readonly #host: SessionHost;
@@ -67,6 +69,8 @@ export class UpstreamPool implements LineOwner {
   readonly #waiting: Waiting[] = [];
   #multiplexed: Http2Line | undefined;
   #opening = 0;
+  /** A connection is being opened that all may turn out to share. */
+  #opensShared = false;
   #closed = false;
 
   /** @param offersH2 the client speaks HTTP/2, so that what it multiplexes stays multiplexed where the service can */
@@ -87,16 +91,19 @@ export class UpstreamPool implements LineOwner {
       const line = this.#idle.pop() as UpstreamLine;
       if (line.free) return line;
     }
-    if (this.#ports.size + this.#opening < LIMITS.httpUpstreamConnectionsMax) return this.#open(credential, upgrade);
+    const shares = this.#offersH2 && this.#secure && !upgrade && !speakHttp1.has(this.#resource);
+    const hasRoom = this.#ports.size + this.#opening < LIMITS.httpUpstreamConnectionsMax;
+    if (hasRoom && !(shares && this.#opensShared)) return this.#open(credential, upgrade, shares);
     if (this.#waiting.length >= LIMITS.httpRequestsInFlightMax)
       return Promise.reject(new GatewayError('session.limit', { reason: 'connections' }));
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  async #open(credential: UpstreamCredential, upgrade: boolean): Promise<UpstreamLine> {
+  async #open(credential: UpstreamCredential, upgrade: boolean, shares: boolean): Promise<UpstreamLine> {
     if (this.#host.openUpstream === undefined)
       throw new GatewayError('internal', { reason: 'no more connections here' });
     this.#opening++;
+    this.#opensShared ||= shares;
     const link = new Link();
     const port = this.#host.openUpstream(link, this.#offersH2 && !upgrade ? BOTH : HTTP1);
     try {
@@ -108,19 +115,31 @@ export class UpstreamPool implements LineOwner {
         alpn = (await link.secured.promise.finally(() => clearTimeout(timer))).alpn;
       }
       if (link.closed !== undefined || this.#closed) throw link.closed ?? new GatewayError('session.closed');
+      if (shares) this.#learned(alpn);
       return this.#opened(link, port, alpn);
     } catch (error) {
       port.destroy();
-      this.#placeIsFree();
+      // Whoever waited to share it would wait as long for the next one.
+      if (shares) for (const { reject } of this.#waiting.splice(0)) reject(error);
+      else this.#placeIsFree();
       throw error;
     } finally {
       this.#opening--;
+      if (shares) this.#opensShared = false;
     }
   }
 
   /** Nobody else will say so: whoever waits asks again. */
   #placeIsFree(): void {
     this.#waiting.shift()?.reject(RETRY);
+  }
+
+  /** Those that waited to see share it, or open connections of their own. */
+  #learned(alpn: string | undefined): void {
+    this.#opensShared = false;
+    if (alpn === 'h2') return;
+    speakHttp1.add(this.#resource);
+    for (const { reject } of this.#waiting.splice(0)) reject(RETRY);
   }
 
   #opened(link: Link, port: UpstreamPort, alpn: string | undefined): UpstreamLine {

@@ -267,6 +267,50 @@ describe('over HTTP/2', () => {
   });
 });
 
+describe('what comes at once over a new connection', () => {
+  const EIGHT = Array.from({ length: 8 }, (_, i) => ({ ':path': `${PREFIX}/n/${i}` }));
+  async function served(server: tls.Server | http2.Http2SecureServer): Promise<Gateway> {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanUps.push(() => server.close());
+    return gatewayTo(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  }
+
+  test('shares one connection to a service that speaks HTTP/2', async () => {
+    const server = http2.createSecureServer(pem, (_request, response) => response.end('yes'));
+    let connections = 0;
+    server.on('secureConnection', () => connections++);
+    const session = connect(await served(server));
+    const answers = await Promise.all(EIGHT.map((headers) => ask(session, headers)));
+    expect(answers.map(({ status, body }) => `${status} ${body.toString()}`)).toEqual(EIGHT.map(() => '200 yes'));
+    expect(connections).toBe(1);
+  });
+
+  test('runs beside each other where the service speaks HTTP/1.1 alone', async () => {
+    let running = 0;
+    const waiting: (() => void)[] = [];
+    const server = https.createServer(pem, (_request, response) => {
+      waiting.push(() => response.end('yes'));
+      // None is answered before all have come.
+      if (++running === EIGHT.length) for (const answer of waiting) answer();
+    });
+    const session = connect(await served(server));
+    const answers = await Promise.all(EIGHT.map((headers) => ask(session, headers)));
+    expect(answers.map(({ status }) => status)).toEqual(EIGHT.map(() => 200));
+  });
+
+  test('fails as one where the service cannot be reached', async () => {
+    let tries = 0;
+    const server = net.createServer((socket) => {
+      tries++;
+      socket.destroy();
+    });
+    const session = connect(await served(server as unknown as tls.Server));
+    const answers = await Promise.all(EIGHT.map((headers) => ask(session, headers)));
+    expect(answers.map(({ status }) => status)).toEqual(EIGHT.map(() => 502));
+    expect(tries).toBeLessThan(EIGHT.length);
+  });
+});
+
 describe('frames that cost more than they pay', () => {
   test('requests that are taken back at once end the connection', async () => {
     const { gateway } = await plainGateway({

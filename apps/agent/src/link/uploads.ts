@@ -24,6 +24,8 @@ export interface RecordingSource {
 const BATCHES_IN_FLIGHT = 8;
 const CHUNKS_IN_FLIGHT = 4;
 const PIECE_BYTES = 256 * 1024;
+/** A batch costs its reading, a message and an answer, however small: what comes within so long goes together. */
+const GATHER_MS = 20;
 /** After a refused batch: the control plane said no, so the same bytes at once would not help. */
 const REFUSED_WAIT_MS = 30_000;
 
@@ -37,6 +39,7 @@ export class Uploads {
   #round = 0;
   #pumpingTrail = false;
   #pumpingRecordings = false;
+  #gathering: NodeJS.Timeout | undefined;
   #waitUntilMs = 0;
   readonly #nowMs: () => number;
 
@@ -65,8 +68,15 @@ export class Uploads {
     this.more();
   }
 
-  /** Something may be there to send. Cheap; called after flushes and acknowledgements. */
+  /** Something came that is to be sent: soon, with what comes meanwhile. Cheap; called after flushes. */
+  grown(): void {
+    this.#gathering ??= setTimeout(() => this.more(), GATHER_MS).unref();
+  }
+
+  /** Sends what is there. */
   more(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
     if (this.#nowMs() < this.#waitUntilMs) return;
     if (!this.#pumpingTrail) void this.#pumpTrail();
     if (!this.#pumpingRecordings) void this.#pumpRecordings();
@@ -74,10 +84,12 @@ export class Uploads {
 
   /** Nothing is being read for sending and nothing waits for an acknowledgement. */
   get idle(): boolean {
-    return !this.#pumpingTrail && !this.#pumpingRecordings && this.#batches === 0 && this.#chunks === 0;
+    const isSending = this.#pumpingTrail || this.#pumpingRecordings || this.#gathering !== undefined;
+    return !isSending && this.#batches === 0 && this.#chunks === 0;
   }
 
   trailAck(ack: TrailAck): void {
+    const isBehind = this.#batches >= BATCHES_IN_FLIGHT;
     this.#batches = Math.max(0, this.#batches - 1);
     if (ack.code) {
       this.#log.error('the control plane refused a piece of the trail; it is kept', {
@@ -89,7 +101,8 @@ export class Uploads {
       return;
     }
     this.#trail.acknowledge(ack.instance ?? '', ack.epoch ?? 0, ack.cursor ?? '');
-    this.more();
+    if (isBehind) this.more();
+    else this.grown();
   }
 
   recordingAck(ack: RecordingAck): void {
