@@ -119,7 +119,7 @@ Wants=network-online.target
 User=sallyport-agent
 Environment=MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072
 EnvironmentFile=$env_file
-ExecStart=$node --max-semi-space-size=4 $dir/app/agent.mjs
+ExecStart=$node --max-semi-space-size=4 --initial-old-space-size=64 $dir/app/agent.mjs
 Restart=always
 RestartSec=1
 LimitNOFILE=65536
@@ -141,7 +141,7 @@ else
   set -a
   . "$env_file"
   set +a
-  MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072 nohup "$node" --max-semi-space-size=4 "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
+  MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072 nohup "$node" --max-semi-space-size=4 --initial-old-space-size=64 "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
   echo $! >"$pid_file"
   how="tail $data/agent.log; stop it with: kill \$(cat $pid_file)"
 fi

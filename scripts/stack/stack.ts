@@ -140,8 +140,13 @@ function agentPlan(
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   return {
     name: 'agent',
-    // As in deploy/: a young generation of 32 MB costs memory and saves no time, and freed memory goes back.
-    args: ['--max-semi-space-size=4', path.join(ROOT, 'apps/agent/dist/agent.mjs'), '--exit-with-parent'],
+    // As in deploy/: a large young generation and a late first collection cost memory and save no time.
+    args: [
+      '--max-semi-space-size=4',
+      '--initial-old-space-size=64',
+      path.join(ROOT, 'apps/agent/dist/agent.mjs'),
+      '--exit-with-parent',
+    ],
     env: {
       MALLOC_ARENA_MAX: '2',
       MALLOC_TRIM_THRESHOLD_: '131072',

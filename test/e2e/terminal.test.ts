@@ -12,7 +12,7 @@ const { env, runJson, end } = openCli(dev);
 const SCRIPT = '/usr/bin/script';
 const PSQL = '/usr/bin/psql';
 const CTRL_C = '\x03';
-const WAIT = { timeout: 45_000 };
+const WAIT = { timeout: 150_000 };
 
 interface Terminal {
   shown(): string;
@@ -95,7 +95,7 @@ describe.skipIf(!existsSync(SCRIPT))('on a terminal', () => {
     test.skipIf(missing)(
       `Ctrl-C in ${program} cancels a statement that runs and withdraws one that is held; the session goes on`,
       {
-        timeout: 180_000,
+        timeout: 600_000,
       },
       async () => {
         const mark = `9${program.length}00000000001`;
@@ -122,7 +122,7 @@ describe.skipIf(!existsSync(SCRIPT))('on a terminal', () => {
     );
   }
 
-  test('Ctrl-C to `npm start` stops everything it started', { timeout: 300_000 }, async () => {
+  test('Ctrl-C to `npm start` stops everything it started', { timeout: 900_000 }, async () => {
     const dir = mkdtempSync('/var/tmp/sallyport-ctrl-c-');
     const ports = ['rest', 'link', 'enroll', 'postgres', 'plaintext', 'ssh', 'https', 'demo'].map(
       (it) => `--${it}-port 0`,
@@ -133,7 +133,7 @@ describe.skipIf(!existsSync(SCRIPT))('on a terminal', () => {
         env: { HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'] },
       });
       await expect
-        .poll(() => started.shown(), { timeout: 200_000, interval: 500 })
+        .poll(() => started.shown(), { timeout: 600_000, interval: 500 })
         .toContain('Ctrl-C stops everything');
       expect(processesOf(dir).length).toBeGreaterThan(3);
       started.keys(CTRL_C);

@@ -51,7 +51,12 @@ async function enrol(name: string, rest: Rest): Promise<RunningProcess> {
   mkdirSync(dataDir, { mode: 0o700 });
   const agent = await startProcess({
     name,
-    args: ['--max-semi-space-size=4', path.join(ROOT, 'apps/agent/dist/agent.mjs'), '--exit-with-parent'],
+    args: [
+      '--max-semi-space-size=4',
+      '--initial-old-space-size=64',
+      path.join(ROOT, 'apps/agent/dist/agent.mjs'),
+      '--exit-with-parent',
+    ],
     env: {
       MALLOC_ARENA_MAX: '2',
       MALLOC_TRIM_THRESHOLD_: '131072',

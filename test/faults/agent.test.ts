@@ -161,7 +161,12 @@ test('an agent whose program files went while it ran turns their clients away, s
   const start = () =>
     startProcess({
       name: 'second',
-      args: ['--max-semi-space-size=4', path.join(program, 'agent.mjs'), '--exit-with-parent'],
+      args: [
+        '--max-semi-space-size=4',
+        '--initial-old-space-size=64',
+        path.join(program, 'agent.mjs'),
+        '--exit-with-parent',
+      ],
       env: {
         SALLYPORT_DATA_DIR: dataDir,
         SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',

@@ -1,36 +1,6 @@
 import { describeConformance } from '@sallyport/protocol-kit/conformance';
-import { createParsePool, loadSqlParser } from '@sallyport/sql';
-import {
-  connectWire,
-  type DemoDatabase,
-  fieldsOf,
-  type Message,
-  passwordCredential,
-  say,
-  startDemoDatabase,
-  startGateway,
-  startTap,
-  type Tap,
-  TEST_TOKEN,
-  testResource,
-  wireFrame,
-} from '@sallyport/testkit';
-import { afterAll, beforeAll } from 'vitest';
-import { createPostgresAdapter } from './index.ts';
-
-let database: DemoDatabase;
-let tap: Tap;
-const pool = createParsePool();
-
-beforeAll(async () => {
-  await loadSqlParser();
-  database = await startDemoDatabase();
-  tap = await startTap(database.server);
-}, 60_000);
-afterAll(async () => {
-  await tap.close();
-  await database.stop();
-});
+import { fieldsOf, type Message, say, wireFrame } from '@sallyport/testkit';
+import { database, gateway, tap, wire } from '../test/session.fixture.ts';
 
 const rowsOf = (messages: readonly Message[]): Buffer =>
   Buffer.concat(messages.filter((message) => message.type === 'D').map((message) => wireFrame('D', message.body)));
@@ -40,18 +10,13 @@ describeConformance('PostgreSQL', {
   lasts: (marker) => `select '${marker}', pg_sleep(30)`,
   unknown: (marker) => `select '${marker}' from from`,
   start: async (options) => {
-    const gateway = await startGateway({
-      adapter: createPostgresAdapter({ pool }),
-      resource: testResource({ port: tap.port }),
-      credential: passwordCredential('postgres', database.server.password),
-      ...options,
-    });
+    const made = await gateway(options);
     return {
-      judged: gateway.judged,
-      held: () => gateway.holds,
-      recordedRows: () => gateway.recorded.rows,
-      end: (code) => gateway.end(code),
-      close: () => gateway.close(),
+      judged: made.judged,
+      held: () => made.holds,
+      recordedRows: () => made.recorded.rows,
+      end: (code) => made.end(code),
+      close: () => made.close(),
       upstreamSaw: (marker) => tap.sent().includes(marker),
       running: async (marker) =>
         (
@@ -60,8 +25,7 @@ describeConformance('PostgreSQL', {
           )
         ).length,
       connect: async () => {
-        const client = await connectWire(gateway.port);
-        await client.signIn({ user: 'payments-db', database: 'postgres' }, TEST_TOKEN);
+        const client = await wire(made);
         return {
           ask: async (statement) => {
             const messages = await client.query(statement);
