@@ -150,7 +150,8 @@ test('an agent whose program files went while it ran turns their clients away, s
   const { stack, dir } = running();
   const program = path.join(dir, 'program');
   cpSync(path.join(ROOT, 'apps/agent/dist'), program, { recursive: true });
-  const [build] = readdirSync(program).filter((name) => readFileSync(path.join(program, 'agent.mjs')).includes(name));
+  const entry = readFileSync(path.join(program, 'agent.mjs'), 'utf8');
+  const [build] = readdirSync(program).filter((name) => name.startsWith('build-') && entry.includes(name));
   const dataDir = path.join(dir, 'second');
   mkdirSync(dataDir, { mode: 0o700 });
   const { joinToken } = await stack.admin.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', {

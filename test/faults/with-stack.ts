@@ -46,12 +46,12 @@ export function useStack(options: {
         }, 10_000);
       },
     };
-  }, 180_000);
+  }, 600_000);
   afterAll(async () => {
     await running?.stack.stop();
     await options.cleanUp?.(dir);
     rmSync(dir, { recursive: true, force: true });
-  }, 60_000);
+  }, 180_000);
   return () => {
     if (running === undefined) throw new Error('the stack is not running');
     return running;
