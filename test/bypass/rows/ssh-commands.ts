@@ -15,6 +15,8 @@ const deny = (...commands: readonly string[]): readonly CommandRow[] =>
   commands.map((command) => ({ command, expect: 'deny' }));
 const hold = (...commands: readonly string[]): readonly CommandRow[] =>
   commands.map((command) => ({ command, expect: 'hold' }));
+const allow = (...commands: readonly string[]): readonly CommandRow[] =>
+  commands.map((command) => ({ command, expect: 'allow' }));
 
 export const SSH_COMMANDS: Readonly<Record<string, readonly CommandRow[]>> = {
   'a system removed, by spelling': deny(
@@ -1058,5 +1060,71 @@ export const SSH_COMMANDS: Readonly<Record<string, readonly CommandRow[]>> = {
   ]
     .filter((command) => command !== 'docker ps')
     .map((command): CommandRow => ({ command, expect: 'allow' })),
+  'a secret by a pattern for its folder': hold(
+    'cat /e*/shadow',
+    'cat /?tc/shadow',
+    'cat /*/shadow',
+    'cat /et[c]/shadow',
+    'head /???/shadow',
+    'cat /etc/ssh/*',
+    'cat /etc/ssh/ssh_h*',
+    'cat /home/*/.s*/id_rsa',
+    'cat /home/*/.ss?/id_ed25519',
+    'cat ~/.[s]sh/id_rsa',
+    'cat ~/.*/id_rsa',
+    'cat ~/.*',
+    'cat ~/.n*',
+    'cat /ro?t/x',
+    'cat /p*/1/environ',
+    'cat /pro?/self/environ',
+    'cp /e*/shadow /tmp/x',
+    'tar cf - /e*',
+    'tar cf - /et?',
+    'grep -r . /et*',
+  ),
+  'a pattern for folders that are nobody’s': allow(
+    'ls /e*',
+    'du -sh /*',
+    'cat /srv/*/current.log',
+    'cat /var/log/app*/x',
+    'cat /etc/nginx/*.conf',
+  ),
+  'a file made with the rights of its owner': hold(
+    'install -m 4755 /bin/sh /tmp/s',
+    'install --mode=4755 /bin/sh /tmp/s',
+    'install --mode u+s /bin/sh /tmp/s',
+    'install -m u+s,a+rx /bin/sh /tmp/s',
+    'install -Dm4755 /bin/sh /tmp/s',
+    'install -m 02755 /bin/sh /tmp/s',
+    'mkdir -m 2777 /tmp/x',
+  ),
+  'a file made with a mode like any other': allow(
+    'install -m 0755 a /tmp/b',
+    'install -Dm644 a /tmp/b',
+    'mkdir -m 755 x',
+  ),
+  'software and services by other programs': hold(
+    'dpkg --unpack x.deb',
+    'dpkg --configure -a',
+    'dpkg -iE x.deb',
+    'rpm -ivh x.rpm',
+    'dnf5 install x',
+    'microdnf install x',
+    'pipx install x',
+    'uv pip install x',
+    'brew install x',
+    'unattended-upgrade',
+    'dpkg-reconfigure x',
+    'alternatives --set x /y',
+    'nginx -s stop',
+    'nginx -sreload',
+    'apachectl restart',
+    'apache2ctl graceful',
+    'pg_ctl stop',
+    'pg_ctlcluster 15 main stop',
+    's6-svc -r x',
+    'svc -t x',
+  ),
+  'questions to the same programs': allow('nginx -t', 'pg_ctl status', 'rpm -qi x', 'apachectl configtest', 'dpkg -l'),
   ...SSH_PROGRAMS,
 };
