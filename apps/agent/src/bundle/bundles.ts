@@ -49,15 +49,21 @@ interface Pending {
   readonly manifest: Manifest;
   /** By digest; empty when all that was asked for is here. */
   readonly missing: Map<string, { readonly size: number; parts: Buffer[]; got: number }>;
+  /** Undefined until its pages are here. */
+  readonly listed: Listed | undefined;
+}
+
+/** What a manifest names, its pages read. */
+interface Listed {
+  /** By digest. */
+  readonly pages: ReadonlyMap<string, readonly ManifestChunk[]>;
+  readonly chunks: readonly ManifestChunk[];
 }
 
 /** What is in force, as the next bundle starts from it. */
 interface Held {
   readonly assembled: Assembled;
-  /** By digest. */
-  readonly pages: ReadonlyMap<string, readonly ManifestChunk[]>;
-  /** Sizes of all bodies of the bundle that are in the store, by digest. */
-  readonly stored: ReadonlyMap<string, number>;
+  readonly pages: Listed['pages'];
 }
 
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -86,9 +92,10 @@ export class Bundles {
     try {
       const manifest = this.#verify(signed);
       for (const [digest, body] of this.#options.store.bodies()) this.#keep(digest, body);
-      const wanted = this.#wantedOf(manifest);
-      if (wanted.length > 0) throw new GatewayError('bundle.malformed', { reason: 'a stored chunk is damaged' });
-      this.#apply(signed, manifest, false);
+      const { wanted, listed } = this.#wantedOf(manifest);
+      if (wanted.length > 0 || listed === undefined)
+        throw new GatewayError('bundle.malformed', { reason: 'a stored chunk is damaged' });
+      this.#apply(signed, manifest, listed, false);
     } catch (error) {
       this.#refuse(error, 0, 0);
     } finally {
@@ -137,7 +144,7 @@ export class Bundles {
         throw new GatewayError('bundle.malformed', { chunk: digest, reason: 'digest' });
       this.#keep(digest, body);
       pending.missing.delete(digest);
-      return pending.missing.size > 0 ? [] : this.#goOn(pending.signed, pending.manifest);
+      return pending.missing.size > 0 ? [] : this.#goOn(pending.signed, pending.manifest, pending.listed);
     } catch (error) {
       this.#pending = undefined;
       this.#refuse(error, epoch, revision);
@@ -146,29 +153,47 @@ export class Bundles {
   }
 
   /** Asks for pages, then for the chunks they name; swaps when there is nothing more to ask for. */
-  #goOn(signed: SignedManifest, manifest: Manifest): readonly string[] {
-    const wanted = this.#wantedOf(manifest);
+  #goOn(signed: SignedManifest, manifest: Manifest, known?: Listed): readonly string[] {
+    const { wanted, listed } = this.#wantedOf(manifest, known);
     if (wanted.length > 0) {
       const missing: Pending['missing'] = new Map(
         wanted.map(({ digest, size }) => [digest, { size, parts: [], got: 0 }]),
       );
-      this.#pending = { signed, manifest, missing };
+      this.#pending = { signed, manifest, missing, listed };
       return wanted.map(({ digest }) => digest);
     }
     this.#pending = undefined;
-    this.#apply(signed, manifest, true);
+    this.#apply(signed, manifest, listed!, true);
     this.#forgetFetched();
     return [];
   }
 
-  #wantedOf(manifest: Manifest): readonly { readonly digest: string; readonly size: number }[] {
+  /** @returns by digest once each; `listed` is undefined while pages are wanted */
+  #wantedOf(
+    manifest: Manifest,
+    known?: Listed,
+  ): { readonly wanted: readonly Pick<ManifestChunk, 'digest' | 'size'>[]; readonly listed: Listed | undefined } {
+    const isHere = (digest: string): boolean => this.#held?.pages.has(digest) === true || this.#fetched.has(digest);
+    const pages = manifest.pages.filter(({ digest }) => !isHere(digest));
+    if (pages.length > 0) return { wanted: pages, listed: undefined };
+    const listed = known ?? this.#listed(manifest);
+    const wanted = this.#freshOf(listed).filter(({ digest }) => !this.#fetched.has(digest));
+    return { wanted: [...new Map(wanted.map((chunk) => [chunk.digest, chunk])).values()], listed };
+  }
+
+  /** Once a bundle, since it looks at every chunk of it. */
+  #listed(manifest: Manifest): Listed {
+    const pages = new Map(manifest.pages.map(({ digest }) => [digest, this.#page(digest)]));
+    return { pages, chunks: chunksOf(manifest, (digest) => pages.get(digest) ?? []) };
+  }
+
+  /** Chunks that what is in force does not hold: all that a page in force names, it does. */
+  #freshOf({ pages, chunks }: Listed): readonly ManifestChunk[] {
     const held = this.#held;
-    const pages = manifest.pages.filter(({ digest }) => held?.pages.has(digest) !== true && !this.#fetched.has(digest));
-    if (pages.length > 0) return pages;
-    const wanted = chunksOf(manifest, (digest) => this.#page(digest)).filter(
-      ({ name, digest }) => held?.assembled.read.get(name)?.digest !== digest && !this.#fetched.has(digest),
-    );
-    return [...new Map(wanted.map((chunk) => [chunk.digest, chunk])).values()];
+    if (held === undefined) return chunks;
+    const moved =
+      pages.size === 0 ? chunks : [...pages].flatMap(([digest, own]) => (held.pages.has(digest) ? [] : own));
+    return moved.filter(({ name, digest }) => held.assembled.read.get(name)?.digest !== digest);
   }
 
   /** Of a page that is here. */
@@ -201,10 +226,9 @@ export class Bundles {
   }
 
   /** Everything that can fail comes before the swap. @param keep it is not in the store yet */
-  #apply(signed: SignedManifest, manifest: Manifest, keep: boolean): void {
+  #apply(signed: SignedManifest, manifest: Manifest, listed: Listed, keep: boolean): void {
     const held = this.#held;
-    const pages = new Map(manifest.pages.map(({ digest }) => [digest, this.#page(digest)]));
-    const chunks = chunksOf(manifest, (digest) => pages.get(digest) ?? []);
+    const { pages, chunks } = listed;
     const assembled = assembleBundle(manifest, chunks, (digest) => this.#body(digest), held?.assembled);
     const { bundle } = assembled;
     const now: InForce = {
@@ -216,13 +240,16 @@ export class Bundles {
       keys: importKeys(bundle.keys),
       issuers: knownIssuers(bundle.issuers ?? []),
     };
-    const sizes = new Map([...manifest.pages, ...chunks].map(({ digest, size }) => [digest, size]));
-    const fresh = [...sizes.keys()].filter((digest) => held?.stored.has(digest) !== true);
-    const bodies = keep ? fresh.map((digest) => this.#body(digest)) : [];
-    this.#held = { assembled, pages, stored: sizes };
+    const fresh = [
+      ...manifest.pages.filter(({ digest }) => held?.pages.has(digest) !== true),
+      ...this.#freshOf(listed),
+    ];
+    const digests = keep ? new Set(fresh.map(({ digest }) => digest)) : [];
+    const bodies = Array.from(digests, (digest) => this.#body(digest));
+    this.#held = { assembled, pages };
     this.#current = now;
     this.#options.applied(now);
-    if (keep) void this.#store(now, signed, bodies, sizes);
+    if (keep) void this.#store(now, signed, bodies, [...manifest.pages, ...chunks]);
   }
 
   /** After the swap, since a right that was taken away ends now and not when a disk has synced. */
@@ -230,10 +257,10 @@ export class Bundles {
     now: InForce,
     signed: SignedManifest,
     bodies: readonly Buffer[],
-    sizes: ReadonlyMap<string, number>,
+    named: Parameters<BundleStore['put']>[2],
   ): Promise<void> {
     try {
-      await this.#options.store.put(signed, bodies, sizes);
+      await this.#options.store.put(signed, bodies, named);
     } catch (error) {
       // What is on disk is not known: the next bundle is asked for and written whole.
       this.#held = undefined;
