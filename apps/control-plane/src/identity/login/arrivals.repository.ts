@@ -7,6 +7,7 @@ import { parseUuid } from '@sallyport/core';
 import { type ActRow, insertingActs } from '../../acts/acts.ts';
 import { BundleChanges } from '../../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../../db/database.ts';
+import { Lanes } from '../../db/lanes.ts';
 import { Prisma } from '../../generated/prisma/client.ts';
 import type { UsedOnce } from '../providers.ts';
 import type { RevocationRow } from '../revocations.ts';
@@ -92,8 +93,12 @@ const mayEnter = (principalId: string, where = Prisma.sql`true`): Prisma.Sql => 
   select id from principals where id = ${principalId}::uuid and kind = 'person' and disabled_at is null and ${where}
   for key share`;
 
+/** Of a project's arrivals that change groups: they wait for its revision, one after the other, until each has committed. */
+const CHANGING_AT_ONCE = 3;
+
 @Injectable()
 export class ArrivalsRepository {
+  readonly #changes = new Lanes(CHANGING_AT_ONCE);
   constructor(
     private readonly database: Database,
     private readonly bundles: BundleChanges,
@@ -148,7 +153,7 @@ export class ArrivalsRepository {
             ${newPrincipal.email}, ${[...newPrincipal.roles]}::text[], ${now}::timestamptz
           where ${isUnused} returning id`;
     const acts = groups === undefined ? [act] : [act, groups.act];
-    const { count } = await this.database.run(Prisma.sql`
+    const statement = Prisma.sql`
       with ${once === undefined ? Prisma.empty : this.#using(once)} able as (${able}),
       proven as (${this.#identity(rows)}),
       opened as (
@@ -164,7 +169,9 @@ export class ArrivalsRepository {
           ${session.token.hash}::bytea, '{}', ${session.expiresAt}::timestamptz, opened.id
         from able, opened),
       told as (${insertingActs(acts, Prisma.sql`opened`)} returning id)
-      ${groups === undefined ? Prisma.sql`select id from opened` : this.#changing(projectId, groups)}`);
+      ${groups === undefined ? Prisma.sql`select id from opened` : this.#changing(projectId, groups)}`;
+    const run = () => this.database.run(statement);
+    const { count } = groups === undefined ? await run() : await this.#changes.run(projectId, run);
     return count > 0;
   }
 
