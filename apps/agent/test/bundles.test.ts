@@ -18,7 +18,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 const plane = new ControlPlane();
 const nothing = (): void => undefined;
-const log: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => log };
+const log: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
 
 function agent() {
   const refused: string[] = [];
