@@ -89,7 +89,11 @@ export const reviews: Chapter<TourContext> = {
       });
       await step('from her next statement on she changes no schema, and writes as before', async () => {
         const refusal = await eventually(
-          async () => refused(carla.client.query('create table tour_reviewed (id int)')).catch(() => undefined),
+          async () => {
+            // Does nothing wherever it still runs, so that only the agent refuses it.
+            const said = await refused(carla.client.query('comment on table payments is null')).catch(() => undefined);
+            return said?.detail.rule === undefined ? undefined : said;
+          },
           3_000,
           'the refusal',
         );
