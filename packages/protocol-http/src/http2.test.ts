@@ -158,10 +158,23 @@ describe('over HTTP/2', () => {
   });
 
   test('connections that come up for requests nobody waits for any more are used for the next', async () => {
-    const service = https.createServer(pem, (_request, response) => response.end('done'));
+    const service = https.createServer(pem, (request, response) => {
+      if (request.url === '/first') response.setHeader('connection', 'close');
+      response.end('done');
+    });
     await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
+    const onward = (socket: net.Socket): void => {
+      const far = net.connect((service.address() as AddressInfo).port, '127.0.0.1');
+      far.on('error', () => socket.destroy());
+      socket.on('error', () => far.destroy());
+      socket.pipe(far).pipe(socket);
+    };
     const waiting: net.Socket[] = [];
-    const road = net.createServer((socket) => void waiting.push(socket));
+    let isOpen = true;
+    const road = net.createServer((socket) => {
+      if (isOpen) onward(socket);
+      else waiting.push(socket);
+    });
     await new Promise<void>((resolve) => road.listen(0, '127.0.0.1', resolve));
     cleanUps.push(
       () => new Promise((resolve) => service.close(resolve)),
@@ -171,6 +184,9 @@ describe('over HTTP/2', () => {
     );
     const gateway = await gatewayTo(`https://127.0.0.1:${(road.address() as AddressInfo).port}`);
     const session = connect(gateway);
+    // Known to speak HTTP/1.1 from here on: nobody waits to share a connection.
+    expect((await ask(session, { ':path': `${PREFIX}/first` })).status).toBe(200);
+    isOpen = false;
     const many = LIMITS.httpUpstreamConnectionsMax;
     const streams = Array.from({ length: many }, (_, i) => session.request({ ...signed, ':path': `${PREFIX}/n/${i}` }));
     for (const stream of streams) stream.on('error', () => undefined);
@@ -178,12 +194,7 @@ describe('over HTTP/2', () => {
     for (const stream of streams) stream.close(http2.constants.NGHTTP2_CANCEL);
     // Frames are read in their order: what was taken back is known by then.
     await new Promise((resolve) => session.ping(resolve));
-    for (const socket of waiting) {
-      const onward = net.connect((service.address() as AddressInfo).port, '127.0.0.1');
-      onward.on('error', () => socket.destroy());
-      socket.on('error', () => onward.destroy());
-      socket.pipe(onward).pipe(socket);
-    }
+    for (const socket of waiting) onward(socket);
     const answers = await Promise.all(
       Array.from({ length: many * 2 }, (_, i) => ask(session, { ':path': `${PREFIX}/m/${i}` })),
     );

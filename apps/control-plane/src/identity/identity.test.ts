@@ -281,7 +281,8 @@ test('taking a right away leaves a revocation for agents and grows the bundle’
   const bot = await newPrincipal('ai_agent');
   await plane.call('PUT', `/v1/groups/bots/members/${bot.name}`);
   const { jti } = await claimsOf((await exchange(bot.token)).body.access_token);
-  const revision = async () => (await database().bundleState.findFirstOrThrow()).revision;
+  const { id: projectId } = await database().project.findFirstOrThrow({ where: { name: 'default' } });
+  const revision = async () => (await database().bundleState.findFirstOrThrow({ where: { projectId } })).revision;
   const before = await revision();
   const who = await plane.call<{ token: { id: string } }>('GET', '/v1/whoami', undefined, bot.token);
   await plane.call('DELETE', `/v1/tokens/${who.body.token.id}`);
