@@ -248,7 +248,7 @@ export const KUBERNETES_LEAKS: Readonly<Record<string, readonly KubeLeak[]>> = {
       line: `PATCH ${SECRETS}/stays`,
       type: MERGE,
       body: { data: { password: base64('guess') } },
-      shows: 'Invalid',
+      shows: 'masked_comparison',
     },
     { name: 'its end, with a finalizer', line: `DELETE ${SECRETS}/kept`, shows: HIDDEN },
     { name: 'the end of many', line: `DELETE ${SECRETS}?labelSelector=many%3Dyes`, shows: HIDDEN },
