@@ -1,6 +1,7 @@
 /** Ctrl-C as people press it: on a real terminal, to psql, to our own prompt, and to `npm start`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { ROOT } from '../../scripts/stack/build.ts';
@@ -40,6 +41,19 @@ function onTerminal(command: string, more: { readonly cwd?: string; readonly env
   };
 }
 const sallyport = (args: string): Terminal => onTerminal(`${process.execPath} ${PROGRAM} --as payments-bot ${args}`);
+
+const REFUSED = 'Authentication failed';
+/** A right that a test before this one took away ends tokens of that whole second: then it is begun again. */
+async function promptOf(command: string, ready: string): Promise<Terminal> {
+  for (let tries = 1; ; tries++) {
+    const terminal = sallyport(command);
+    await expect.poll(() => [ready, REFUSED].some((text) => terminal.shown().includes(text)), WAIT).toBe(true);
+    if (terminal.shown().includes(ready)) return terminal;
+    if (tries === 5) throw new Error(terminal.shown());
+    await terminal.ended;
+    await sleep(500);
+  }
+}
 
 const server = new pg.Client({
   host: dev.demo.host,
@@ -99,8 +113,7 @@ describe.skipIf(!existsSync(SCRIPT))('on a terminal', () => {
       },
       async () => {
         const mark = `9${program.length}00000000001`;
-        const terminal = sallyport(command);
-        await expect.poll(() => terminal.shown(), WAIT).toContain(ready);
+        const terminal = await promptOf(command, ready);
         terminal.keys(`select count(*) from generate_series(1, ${mark});\n`);
         await expect.poll(() => running(mark), WAIT).toBe(1);
         terminal.keys(CTRL_C);
