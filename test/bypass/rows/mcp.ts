@@ -20,6 +20,8 @@ const call = (name: unknown, args: unknown = {}, more: object = {}): object => (
 });
 const named = (method: string): object => call('drop_all', {}, { method });
 
+const OPEN = { type: 'ref/prompt', name: 'open' };
+
 export const MCP: Readonly<Record<string, readonly McpRow[]>> = {
   'a tool that nobody may call': [
     { name: 'plainly', body: call('drop_all'), expect: 'deny' },
@@ -167,6 +169,36 @@ export const MCP: Readonly<Record<string, readonly McpRow[]>> = {
       name: 'by what was completed before',
       body: completion({ type: 'ref/prompt', name: 'open' }, undefined, { arguments: { owner: 'a' } }),
       expect: 'deny',
+    },
+    {
+      name: 'by what is completed, said twice',
+      body: completion(OPEN, { name: 'x', value: 'a' }, { arguments: { x: 'b' } }),
+      expect: 'refused',
+    },
+    {
+      name: 'by what is completed, spelt otherwise',
+      body: completion(OPEN, { name: 'x', value: 'a', Name: 'owner' }),
+      expect: 'refused',
+    },
+    {
+      name: 'by what is completed, without its name',
+      body: completion(OPEN, { Name: 'owner', value: 'a' }),
+      expect: 'refused',
+    },
+    {
+      name: 'by what is completed, as a text',
+      body: completion(OPEN, '{"name":"owner","value":"a"}'),
+      expect: 'refused',
+    },
+    {
+      name: 'by what was before, spelt otherwise',
+      body: completion(OPEN, undefined, { Arguments: { owner: 'a' } }),
+      expect: 'refused',
+    },
+    {
+      name: 'by what was before, as a text',
+      body: completion(OPEN, undefined, { arguments: '{"owner":"a"}' }),
+      expect: 'refused',
     },
   ],
   'what is not known': [

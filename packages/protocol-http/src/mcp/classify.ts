@@ -80,13 +80,17 @@ export function statementOf({ message, http, changed }: Asked, target: McpTarget
   };
 }
 
-/** Of a completion: what is being written, and what was before. */
+/** Of a completion: what is being written, and what was before. What a server may read in another way is refused. */
 function argumentsOf(method: string, params: JsonObject): unknown {
   if (method === 'response') return params['answer'];
-  const { argument, context } = params;
-  if (method !== 'completion/complete' || !isObject(argument)) return params['arguments'] ?? {};
-  const before = isObject(context) && isObject(context['arguments']) ? context['arguments'] : {};
-  return { ...before, [String(argument['name'])]: argument['value'] };
+  if (method !== 'completion/complete') return params['arguments'] ?? {};
+  const { argument, context = {} } = params;
+  const before = isObject(context) ? (context['arguments'] ?? {}) : undefined;
+  if (!isObject(argument) || typeof argument['name'] !== 'string' || !isObject(before))
+    throw new GatewayError('mcp.malformed', { reason: 'a completion of another form' });
+  if (Object.hasOwn(before, argument['name']))
+    throw new GatewayError('mcp.malformed', { reason: 'an argument that is there twice' });
+  return { ...before, [argument['name']]: argument['value'] };
 }
 
 /** The prompt or the template that a completion is for: rules about these speak of it, too. */

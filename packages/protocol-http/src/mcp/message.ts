@@ -27,6 +27,8 @@ const ENVELOPE = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'] as con
 const PARAMS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', 'context', '_meta'] as const;
 /** … and of what a completion is asked for. */
 const REF = ['type', 'name', 'uri'] as const;
+const ARGUMENT = ['name', 'value'] as const;
+const CONTEXT = ['arguments'] as const;
 
 /**
  * @param bytes a whole body
@@ -49,6 +51,8 @@ export function readMessage(bytes: Uint8Array): RpcMessage {
   const given = params ?? {};
   requireSpelling(given, PARAMS);
   if (isObject(given['ref'])) requireSpelling(given['ref'], REF);
+  if (isObject(given['argument'])) requireSpelling(given['argument'], ARGUMENT);
+  if (isObject(given['context'])) requireSpelling(given['context'], CONTEXT);
   // Some servers read a text that is JSON: nothing in it would be judged.
   if (given['arguments'] != null && !isObject(given['arguments'])) throw malformed('arguments is no object');
   const sent = { ...given };
