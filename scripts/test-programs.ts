@@ -28,6 +28,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   simplesamlphp: '/usr/share/simplesamlphp/www/index.php',
   'micro-httpd': '/usr/sbin/micro-httpd',
   'python3-aiosmtpd': '/usr/lib/python3/dist-packages/aiosmtpd/smtp.py',
+  systemd: '/lib/systemd/systemd',
   'openssh-client': '/usr/bin/ssh-keygen',
   'openssh-server': '/usr/sbin/sshd',
   rsync: '/usr/bin/rsync',
