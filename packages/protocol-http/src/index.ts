@@ -9,7 +9,7 @@ export const httpDialect: HttpDialect = {
   protocol: 'http',
   gathers: () => true,
   classify: classifyRequest,
-  forward: (request, _body, _session, masks) => maskableRequest(request, masks, renamesFields(request)),
+  forward: (request, _body, session, masks) => maskableRequest(request, session, masks, renamesFields(request)),
   answer: maskedAnswer,
   upgrades: (request, session) => isWebSocket(request) && session.resource.http?.websocket !== false,
   upgrade: (_request, response, session, masks, host) => openWebSocket(response, session, masks, host),

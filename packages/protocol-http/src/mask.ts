@@ -25,7 +25,7 @@ export function maskedAnswer(
   const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, session.resource.http?.streams);
   const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
   if (masker === undefined && headers === undefined)
-    return masks.detect.length === 0 && masks.headers === undefined ? PASS : { trailers };
+    return masks.detect.length === 0 && masks.headers === undefined && masks.json === undefined ? PASS : { trailers };
   return { ...(masker === undefined ? {} : { masker }), ...(headers === undefined ? {} : { headers }), trailers };
 }
 
@@ -34,9 +34,14 @@ export function maskedAnswer(
  * @param renames the answer may name fields otherwise than masks by path do
  * @throws GatewayError `mask.unvouched`
  */
-export function maskableRequest(request: RequestHead, masks: MaskSet, renames: boolean): ForwardedRequest {
+export function maskableRequest(
+  request: RequestHead,
+  session: DialectSession,
+  masks: MaskSet,
+  renames: boolean,
+): ForwardedRequest {
   if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('mask.unvouched', { reason: 'aliases' });
   const { method, target } = request;
-  const headers = headersToMaskable(request, masks);
+  const headers = headersToMaskable(request, masks, session.road.maskKey);
   return { method, target, headers: isWebSocket(request) ? withoutExtensions(headers) : headers };
 }

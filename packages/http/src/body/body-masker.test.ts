@@ -74,9 +74,9 @@ const KINDS: readonly {
   },
   {
     type: 'multipart/form-data; boundary="b-1"',
-    body: 'pre ada@example.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\nada@example.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":1}\r\n--b-1\r\nContent-Type: image/png\r\n\r\nada@example.com\n--b-12\r\n--b-1--\r\nbob@example.com',
+    body: 'pre ada@example.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\nada@example.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":1}\r\n--b-1\r\nContent-Type: image/png\r\n\r\n\0ada@example.com\n--b-12\r\n--b-1--\r\nbob@example.com',
     shown:
-      'pre a***@e***.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\na***@e***.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":"[redacted]"}\r\n--b-1\r\nContent-Type: image/png\r\n\r\nada@example.com\n--b-12\r\n--b-1--\r\nb***@e***.com',
+      'pre a***@e***.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\na***@e***.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":"[redacted]"}\r\n--b-1\r\nContent-Type: image/png\r\n\r\n\0ada@example.com\n--b-12\r\n--b-1--\r\nb***@e***.com',
     masks: BOTH,
   },
   {
@@ -153,8 +153,24 @@ describe('refusals', () => {
       'refuse',
     );
   });
-  test('media pass, and everything does without masks', () => {
-    expect(openBodyMasker(BOTH, { contentType: 'image/png', contentEncoding: '' })).toBe('pass');
+  test.each([
+    ['image/png', '\u0089PNG\r\n\u001a\n{"ssn":1}', 'as it came'],
+    ['application/pdf', '%PDF-1.4 {"ssn":1}', 'as it came'],
+    ['image/png', ' {"ssn":"1"}', ' {"ssn":"[redacted]"}'],
+    ['image/png', '', ''],
+    ['image/png', '{"ssn":1,}', 'failed'],
+    ['image/png', '{\0"\0s\0s\0n\0"\0', 'failed'],
+    ['image/png', '\0{\0"\0s\0s\0n\0"', 'failed'],
+    ['text/html', '<p>{"ssn":1}', 'as it came'],
+    ['text/css', '.a{b:c}', 'as it came'],
+    ['text/css', ' {"ssn":"1"}', ' {"ssn":"[redacted]"}'],
+  ])('%s that says %j is %s', (contentType, body, shown) => {
+    const bytes = Buffer.from(body, body.startsWith('\u0089') ? 'latin1' : 'utf8');
+    const expected = shown === 'as it came' ? bytes.toString('latin1') : shown;
+    for (const pieces of [[bytes], Array.from(bytes, (byte) => Buffer.of(byte))])
+      expect(run(opened(BOTH, { contentType, contentEncoding: '' }), pieces).toString('latin1')).toBe(expected);
+  });
+  test('everything passes without masks', () => {
     expect(openBodyMasker({ columns: [], detect: [] }, { contentType: 'a/b', contentEncoding: 'x' })).toBe('pass');
   });
   test.each([

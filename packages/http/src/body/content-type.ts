@@ -59,11 +59,21 @@ function readMediaType(contentType: string): MediaType {
 }
 
 /**
- * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `text` for people, scripts, markup, drawings
- * · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
+ * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `markup` for people, and drawings
+ * · `sheet` CSS · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
  * in it (protobuf, MessagePack) · `media` binary that holds no values.
  */
-export type BodyKind = 'json' | 'sse' | 'form' | 'multipart' | 'text' | 'data' | 'unsure' | 'packed' | 'media';
+export type BodyKind =
+  | 'json'
+  | 'sse'
+  | 'form'
+  | 'multipart'
+  | 'markup'
+  | 'sheet'
+  | 'data'
+  | 'unsure'
+  | 'packed'
+  | 'media';
 
 const PACKED =
   /^application\/(?:.*\+)?(?:(?:x-|vnd\.google\.)?protobuf|(?:x-|vnd\.)?msgpack|cbor|bson|avro|thrift|x-thrift|vnd\.apache\.thrift.*|vnd\.apache\.(?:arrow|avro|parquet).*|grpc.*|octet-stream\+.*|x-amz-cbor.*|vnd\.kubernetes\.protobuf|vnd\.amazon\.eventstream|x-java-serialized-object|ion)$/;
@@ -73,6 +83,8 @@ const DATA =
   /^(?:text\/(?:csv|yaml|x-yaml|vnd\.yaml|xml|tab-separated-values)|application\/(?:.*\+)?(?:xml|yaml|x-yaml|csv|toml))$/;
 
 function bodyKindOf(type: string): BodyKind {
+  // Frames with JSON in them, too.
+  if (type.startsWith('application/grpc')) return 'packed';
   if (type === '' || type === 'application/octet-stream' || type === 'text/plain' || type === 'binary/octet-stream')
     return 'unsure';
   if (/^application\/(?:.*\+)?json(?:-seq|lines|l)?$/.test(type)) return 'json';
@@ -85,9 +97,7 @@ function bodyKindOf(type: string): BodyKind {
   if (PACKED.test(type)) return 'packed';
   if (MEDIA.test(type)) return 'media';
   if (DATA.test(type)) return 'data';
-  return type.startsWith('text/') ||
-    type === 'image/svg+xml' ||
-    /^application\/(?:javascript|x-javascript|ecmascript|xhtml\+xml|sql|graphql)$/.test(type)
-    ? 'text'
-    : 'unsure';
+  if (type === 'text/css') return 'sheet';
+  // Scripts are the other form of JSON (`callback({…})`).
+  return /^(?:text\/html|image\/svg\+xml|application\/xhtml\+xml)$/.test(type) ? 'markup' : 'unsure';
 }

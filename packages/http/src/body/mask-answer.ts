@@ -39,20 +39,22 @@ export function maskAnswer(
     response.framing.kind === 'none' ||
     (response.framing.kind === 'length' && response.framing.bytes === 0);
   if (!hasBodyMasks(masks)) return shown;
-  if (isEmpty) return method === 'HEAD' ? { headers: made.ofMasked() } : shown;
+  // Its length and its tag speak of the body all the same.
+  if (isEmpty) return { headers: made.ofMasked(key) };
+  // Nobody could ask for a stretch by its own header: whoever got one otherwise would get a value in two halves.
+  if (response.status === 206) throw new GatewayError('http.body_unmaskable', { reason: 'a stretch' });
   const { contentType, contentEncoding } = made;
   const masker = openBodyMasker(
     masks,
     {
       contentType,
       contentEncoding,
-      partial: response.status === 206,
       ...(streams === undefined ? {} : { streams }),
     },
     key,
   );
   if (masker === 'refuse') throw new GatewayError('http.body_unmaskable', { reason: 'kind of body' });
-  return masker === 'pass' ? shown : { masker, headers: made.ofMasked() };
+  return masker === 'pass' ? shown : { masker, headers: made.ofMasked(key) };
 }
 
 /** The fields of an answer under the masks that were asked for last: services that answer alike say the same ones again. */
@@ -83,8 +85,8 @@ class MaskedFields {
   }
 
   /** As `under` gave them, of an answer whose body is masked. */
-  ofMasked(): readonly Header[] {
-    return (this.#ofMasked ??= headersOfMasked(this.#headers));
+  ofMasked(key: MaskKey | undefined): readonly Header[] {
+    return (this.#ofMasked ??= headersOfMasked(this.#headers, key));
   }
 }
 const maskedFields = (headers: readonly Header[]): MaskedFields => new MaskedFields(headers);

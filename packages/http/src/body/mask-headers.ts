@@ -9,6 +9,7 @@ import type { Header } from '../message.ts';
 import { codingOf } from './content-coding.ts';
 import { formDecoded } from './form-body.ts';
 import { hasBodyMasks } from './open-body-masker.ts';
+import { openedTags, sealedTag } from './sealed-tags.ts';
 
 /** What an answer says of itself in words of the protocol: no detector looks into these. */
 const STRUCTURE: ReadonlySet<string> = new Set([
@@ -47,12 +48,13 @@ const OF_THE_WHOLE: ReadonlySet<string> = new Set([
   'content-md5',
   'digest',
   'repr-digest',
-  'x-amz-checksum-crc32',
-  'x-amz-checksum-crc32c',
-  'x-amz-checksum-sha1',
-  'x-amz-checksum-sha256',
   'x-goog-hash',
+  'x-goog-stored-content-length',
+  'x-ms-blob-content-md5',
+  'x-ms-content-crc64',
+  'x-ms-content-md5',
 ]);
+const CHECKSUM = /^x-(?:amz-)?checksum-/;
 
 const STRICTER: Readonly<Record<MaskMethod, number>> = { partial: 0, hash: 1, redact: 2, null: 3 };
 
@@ -63,12 +65,14 @@ export function maskHeaders(headers: readonly Header[], masks: MaskSet, key?: Ma
     const known = named.get(mask.header);
     if (known === undefined || STRICTER[mask.with] > STRICTER[known]) named.set(mask.header, mask.with);
   }
-  if (named.size === 0 && masks.detect.length === 0) return headers;
+  if (named.size === 0 && !hasBodyMasks(masks)) return headers;
   let changed = false;
   const shown: Header[] = [];
   for (const header of headers) {
     const [name, value] = header;
-    const text = maskedValue(name, value, named.get(name), masks, key);
+    const text = isPacked(name, masks, named)
+      ? maskedPacked(value, masks)
+      : maskedValue(name, value, named.get(name), masks, key);
     if (text === value) shown.push(header);
     else {
       changed = true;
@@ -76,6 +80,20 @@ export function maskHeaders(headers: readonly Header[], masks: MaskSet, key?: Ma
     }
   }
   return changed ? shown : headers;
+}
+
+/** Metadata of gRPC in base64, often a message of its own: an error's details. */
+const isPacked = (name: string, { detect, json }: MaskSet, named: ReadonlyMap<string, MaskMethod>): boolean =>
+  name.endsWith('-bin') && !named.has(name) && (detect.length > 0 || json !== undefined);
+
+/** @returns null where something is found in it, or a path leads into what nobody here can read */
+function maskedPacked(value: string, { detect, json }: MaskSet): string | null {
+  if (json !== undefined && json.length > 0) return null;
+  const clear = value.split(',').every((item) => {
+    const bytes = Buffer.from(item.trim(), 'base64');
+    return maskDetectedCell(bytes, detect, {}) === bytes;
+  });
+  return clear ? value : null;
 }
 
 /** @returns null when the header is left out */
@@ -101,27 +119,52 @@ function maskedValue(
 const text = (bytes: Uint8Array | null): string | null =>
   bytes === null ? null : Buffer.from(bytes).toString('latin1');
 
-/** Headers of an answer whose body is masked: without its length and digests; a strong validator becomes a weak one. */
-export function headersOfMasked(headers: readonly Header[]): readonly Header[] {
-  return headers
-    .filter(([name]) => !OF_THE_WHOLE.has(name))
-    .map(([name, value]): Header => {
-      if (name === 'etag' && value.startsWith('"')) return [name, `W/${value}`];
-      // Deflate is done again as gzip.
-      return name === 'content-encoding' && codingOf(value) === 'deflate' ? [name, 'gzip'] : [name, value];
-    });
+/** Headers of an answer whose body is masked: without its length and digests, its entity tag sealed. */
+export function headersOfMasked(headers: readonly Header[], key?: MaskKey): readonly Header[] {
+  const shown: Header[] = [];
+  for (const header of headers) {
+    const [name, value] = header;
+    if (OF_THE_WHOLE.has(name) || CHECKSUM.test(name)) continue;
+    if (name === 'etag') {
+      const tag = sealedTag(value, key);
+      if (tag !== undefined) shown.push([name, tag]);
+    }
+    // Deflate is done again as gzip.
+    else shown.push(name === 'content-encoding' && codingOf(value) === 'deflate' ? [name, 'gzip'] : header);
+  }
+  return shown;
 }
 
 /**
- * Headers of a request whose answer is to be masked: without ranges (two halves of a value are two secrets nobody sees), and
- * asking for codings that can be undone alone.
+ * Headers of a request whose answer is to be masked: without ranges (two halves of a value are two secrets nobody sees), asking
+ * for codings that can be undone alone, and by tags that were given out.
  */
-export const headersToMaskable = (request: Fielded, masks: MaskSet): readonly Header[] =>
-  hasBodyMasks(masks) ? madeOf(request, maskable) : request.headers;
+export function headersToMaskable(request: Fielded, masks: MaskSet, key?: MaskKey): readonly Header[] {
+  if (!hasBodyMasks(masks)) return request.headers;
+  const headers = madeOf(request, maskable);
+  if (!headers.some(isConditional)) return headers;
+  return headers.map((header) => (isConditional(header) ? [header[0], conditions(header, key)] : header));
+}
+
+/** Services have copies of the two under names of their own. WebDAV's `If` may hold tags, too (RFC 4918 section 10.4). */
+const isConditional = ([name]: Header): boolean => name === 'if' || /(?:^|-)if-(?:none-)?match$/.test(name);
+const conditions = ([name, value]: Header, key: MaskKey | undefined): string =>
+  name === 'if'
+    ? value.replaceAll(/\[[^\]]*\]/g, (tag) => `[${openedTags(tag.slice(1, -1), key)}]`)
+    : openedTags(value, key);
+
+const STRETCHES: ReadonlySet<string> = new Set([
+  'a-im',
+  'if-range',
+  'range',
+  'x-ms-range',
+  'x-ms-range-get-content-crc64',
+  'x-ms-range-get-content-md5',
+]);
 
 function maskable(headers: readonly Header[]): readonly Header[] {
   return headers
-    .filter(([name]) => name !== 'range' && name !== 'if-range' && name !== 'a-im')
+    .filter(([name]) => !STRETCHES.has(name))
     .map(([name, value]): Header => (name === 'accept-encoding' ? [name, readableCodings(value)] : [name, value]));
 }
 

@@ -5,6 +5,7 @@
 import { type JsonMaskerOptions, JsonPlan, type MaskKey } from '@sallyport/mask';
 import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import type { BodyMasker } from '../message.ts';
+import { BodyByLook } from './body-by-look.ts';
 import { CodedBody, codingOf } from './content-coding.ts';
 import { type BodyKind, type MediaType, parseMediaType } from './content-type.ts';
 import { EventStream } from './event-stream.ts';
@@ -13,7 +14,7 @@ import { openJoinedTexts } from './joined-texts.ts';
 import { JsonLines } from './json-lines.ts';
 import { MarkupText } from './markup-text.ts';
 import { MultipartBody } from './multipart-body.ts';
-import { ClearBody, JsonBody, TextBody } from './plain-bodies.ts';
+import { JsonBody, TextBody } from './plain-bodies.ts';
 
 export interface BodyShape {
   /** Values of the headers; '' without. */
@@ -53,7 +54,7 @@ export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey):
   if (!hasBodyMasks(masks)) return 'pass';
   const media = parseMediaType(shape.contentType);
   const inner = inPieces(masks, media, shape, key) ?? bodyOf(bodyMasks(masks, key), media, shape.partial === true, 0);
-  if (inner === 'pass' || inner === 'refuse') return inner;
+  if (inner === 'refuse') return inner;
   const coding = codingOf(shape.contentEncoding);
   if (coding === undefined) return 'refuse';
   return coding === 'identity'
@@ -70,19 +71,17 @@ function inPieces(masks: MaskSet, media: MediaType, shape: BodyShape, key?: Mask
   return isEvents ? new EventStream(bodyMasks(masks, key), texts) : new JsonLines(texts);
 }
 
-function bodyOf(
-  masks: JsonMaskerOptions,
-  media: MediaType,
-  partial: boolean,
-  nesting: number,
-): BodyMasker | 'pass' | 'refuse' {
+function bodyOf(masks: JsonMaskerOptions, media: MediaType, partial: boolean, nesting: number): BodyMasker | 'refuse' {
   const kind: BodyKind = media.kind;
-  if (kind === 'media') return 'pass';
   const hasPaths = masks.plan !== undefined;
   if (kind === 'packed' || (partial && hasPaths) || !media.isReadable) return 'refuse';
   const text = (): BodyMasker => (media.isMarkup ? new MarkupText(masks) : new TextBody(masks));
-  if (partial && kind !== 'multipart') return text();
+  // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
+  const unsure = (): BodyMasker => (hasPaths ? new JsonBody(masks) : text());
+  if (partial && kind !== 'multipart' && kind !== 'media') return text();
   switch (kind) {
+    case 'media':
+      return new BodyByLook('media', unsure);
     case 'json':
       return new JsonBody(masks);
     case 'sse':
@@ -91,17 +90,16 @@ function bodyOf(
       return hasPaths ? 'refuse' : new FormBody(masks);
     case 'data':
       return hasPaths ? 'refuse' : text();
-    case 'text':
-      return text();
+    case 'markup':
+    case 'sheet':
+      return hasPaths ? new BodyByLook(kind, unsure, text) : text();
     case 'unsure':
-      // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
-      return hasPaths ? new JsonBody(masks) : text();
+      return unsure();
     case 'multipart': {
       const boundary = media.parameters.get('boundary') ?? '';
       if (boundary === '' || boundary.length > 70 || nesting === NESTING_MAX) return 'refuse';
       return new MultipartBody(boundary, masks, (contentType, encoding) => {
         const inner = bodyOf(masks, parseMediaType(contentType), partial, nesting + 1);
-        if (inner === 'pass') return new ClearBody();
         return inner === 'refuse' || !['', '7bit', '8bit', 'binary'].includes(encoding) ? undefined : inner;
       });
     }

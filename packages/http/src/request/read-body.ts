@@ -56,7 +56,8 @@ function readBody(headers: readonly Header[], bytes: Uint8Array, { graphql, quer
       return jsonBody(plain, text, graphql, '');
     case 'form':
       return isJson ? UNREAD : formBody(text);
-    case 'text':
+    case 'markup':
+    case 'sheet':
     case 'data':
     case 'unsure':
     case 'sse':

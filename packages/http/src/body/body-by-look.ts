@@ -1,0 +1,109 @@
+/**
+ * A body whose type says that no path leads into it, looked at before that is believed: many services say `text/html` of JSON, and
+ * some say of a body whatever they are asked to (`response-content-type`, `callback`). What looks like no picture and no markup is
+ * read as what may be JSON. Refuses text in UTF-16 that goes by another type.
+ */
+import type { BodyMasker } from '../message.ts';
+import { ClearBody } from './plain-bodies.ts';
+
+/** `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has. */
+export type Look = 'markup' | 'sheet' | 'media';
+type Seen = 'as said' | 'text' | 'unreadable' | 'not yet';
+
+const UNMASKABLE = 'http.body_unmaskable';
+const NOTHING = new Uint8Array(0);
+const LOOKED_AT_BYTES = 512;
+const PDF = Buffer.from('%PDF-');
+const BLANKS: ReadonlySet<number> = new Set([9, 10, 12, 13, 32]);
+const LESS_THAN = 60;
+/** Names, selectors, at-rules, comments. */
+const OPENS_SHEET = /[A-Za-z.#@/*:_<&-]/;
+
+export class BodyByLook implements BodyMasker {
+  readonly #look: Look;
+  readonly #asSaid: () => BodyMasker;
+  readonly #asText: () => BodyMasker;
+  #held: Uint8Array = NOTHING;
+  #inner: BodyMasker | undefined;
+  #unreadable = false;
+
+  /** @param asText reads what may be JSON */
+  constructor(look: Look, asText: () => BodyMasker, asSaid: () => BodyMasker = () => new ClearBody()) {
+    this.#look = look;
+    this.#asText = asText;
+    this.#asSaid = asSaid;
+  }
+  get failed(): BodyMasker['failed'] {
+    return this.#unreadable ? UNMASKABLE : this.#inner?.failed;
+  }
+  get heldBytes(): number {
+    return this.#held.length + (this.#inner?.heldBytes ?? 0);
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    return this.#inner === undefined ? this.#looked(chunk, false) : this.#inner.push(chunk);
+  }
+  end(): Uint8Array {
+    const shown = this.#inner === undefined ? this.#looked(NOTHING, true) : NOTHING;
+    const rest = this.#inner?.end() ?? NOTHING;
+    return shown.length === 0 ? rest : Buffer.concat([shown, rest]);
+  }
+  idle(): Uint8Array {
+    return this.#inner?.idle() ?? NOTHING;
+  }
+
+  #looked(chunk: Uint8Array, isLast: boolean): Uint8Array {
+    if (this.#unreadable) return NOTHING;
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    const head = bytes.subarray(0, LOOKED_AT_BYTES);
+    const isWhole = isLast || bytes.length >= LOOKED_AT_BYTES;
+    const seen = this.#look === 'media' ? mediaLook(head, isWhole) : textLook(head, isWhole, this.#look);
+    if (seen === 'not yet') {
+      this.#held = Uint8Array.from(bytes);
+      return NOTHING;
+    }
+    this.#held = NOTHING;
+    this.#unreadable = seen === 'unreadable';
+    if (this.#unreadable) return NOTHING;
+    this.#inner = seen === 'text' ? this.#asText() : this.#asSaid();
+    return this.#inner.push(bytes);
+  }
+}
+
+function textLook(head: Uint8Array, isWhole: boolean, look: Look): Seen {
+  const from = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0;
+  const first = head.subarray(from).find((byte) => !BLANKS.has(byte));
+  const mayBeMark = head.length < 3 && head[0] === 0xef;
+  if (first === undefined || (mayBeMark && !isWhole)) return isWhole ? 'text' : 'not yet';
+  const isSo = look === 'markup' ? first === LESS_THAN : OPENS_SHEET.test(String.fromCharCode(first));
+  return isSo ? 'as said' : 'text';
+}
+
+function mediaLook(head: Uint8Array, isWhole: boolean): Seen {
+  if (PDF.every((byte, i) => head[i] === byte)) return 'as said';
+  // A byte order mark of UTF-16, or a NUL beside each of the first letters.
+  const [a = 0, b = 0, c = 0, d = 0] = head;
+  const isWide = (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff) || isWideStart(a, b, c, d);
+  if (isWide && head.length >= 4) return 'unreadable';
+  if (head.length < 4 && !isWhole) return 'not yet';
+  if (head.some(isNoText) || !isUtf8(head, isWhole)) return 'as said';
+  return isWhole ? 'text' : 'not yet';
+}
+
+const isPrintable = (byte: number): boolean => byte >= 32 && byte < 127;
+const isWideStart = (a: number, b: number, c: number, d: number): boolean =>
+  (isPrintable(a) && b === 0 && isPrintable(c) && d === 0) || (a === 0 && isPrintable(b) && c === 0 && isPrintable(d));
+
+/** Controls besides line ends, tabs, form feeds and escapes. */
+const isNoText = (byte: number): boolean =>
+  byte < 9 || byte === 11 || (byte > 13 && byte < 27) || (byte > 27 && byte < 32);
+
+/** A character that is cut at the end is none that is wrong. */
+function isUtf8(head: Uint8Array, isWhole: boolean): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: !isWhole || head.length === LOOKED_AT_BYTES });
+    return true;
+  } catch {
+    return false;
+  }
+}
