@@ -90,7 +90,7 @@ describe('answers', () => {
     );
     const answer = await client.ask('GET /customers/1');
     expect(answer.status).toBe(200);
-    expect(answer.head).toMatch(/etag: W\/"1"/i);
+    expect(answer.head).not.toContain('"1"');
     expect(decode(answer.body).toString()).toBe('{"ssn":"[redacted]","mail":"a***@e***.com","n":[1,2]}');
     expect(gateway.recorded.http.find(({ side }) => side === 'response')?.body).toEqual(answer.body);
   });
