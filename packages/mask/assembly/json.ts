@@ -55,6 +55,8 @@ const TOP_GAP: u32 = 7;
 const REDACT: u8 = 1;
 const NULL: u8 = 2;
 const LEAVE: u8 = 3;
+/** Of a text whose bytes stand in base64: what stands for it decodes too. */
+const REDACT_BASE64: u8 = 4;
 
 // What run() stopped at.
 const DONE: u32 = 0;
@@ -325,13 +327,21 @@ function putRedacted(): void {
   store<u32>(out + 8, 0x225d6465);
   out += 12;
 }
+function putRedactedBase64(): void {
+  // "W3JlZGFjdGVkXQ=="
+  store<u64>(out, 0x46475a6c4a335722);
+  store<u64>(out + 8, 0x3d51586b5647646a);
+  store<u16>(out + 16, 0x223d);
+  out += 18;
+}
 function putNull(): void {
   store<u32>(out, 0x6c6c756e);
   out += 4;
 }
-function replace(at: usize, to: usize, isNull: bool): void {
+function replace(at: usize, to: usize, method: u8): void {
   flush(at);
-  if (isNull) putNull();
+  if (method == NULL) putNull();
+  else if (method == REDACT_BASE64) putRedactedBase64();
   else putRedacted();
   pending = to;
   masked++;
@@ -346,7 +356,7 @@ function hasSurrogate(from: usize, end: usize): bool {
 /** What was found in a string without escapes. */
 function writeFound(at: usize, to: usize, isKey: bool): void {
   for (let i: u32 = 0; i < spanCount; i++) {
-    if (load<u32>(SPANS + (i << 4) + 12) == 4) return replace(at, to, !isKey);
+    if (load<u32>(SPANS + (i << 4) + 12) == 4) return replace(at, to, isKey ? REDACT : NULL);
   }
   flush(at + 1);
   // The quote stands before what was flushed.
@@ -381,7 +391,7 @@ function readString(at: usize, end: usize): usize {
     return 0;
   }
   const to = stringEnd + 1;
-  if (method != 0) replace(at, to, method == NULL);
+  if (method != 0) replace(at, to, method);
   else if (looks && hasEscapes) {
     if (steers) return 0;
     const bytes = unescape(at + 1, stringEnd);
@@ -444,8 +454,8 @@ function readWord(at: usize, end: usize): usize {
     const method = methodOf(next);
     if (method != 0) {
       if (first != 110) {
-        if (method == LEAVE) return 0;
-        replace(at, to, method == NULL);
+        if (method == LEAVE || method == REDACT_BASE64) return 0;
+        replace(at, to, method);
       }
     } else if (isPlainNumber && detects && to - at >= 9) {
       if (lookPlain(at, <u32>(to - at)) != NOTHING || (hasPoint && wholeDigits > 7)) return 0;
@@ -461,7 +471,8 @@ function open(at: usize, isObject: bool): bool {
   const method: u8 = hidden == 0 ? methodOf(next) : 0;
   depth++;
   if (method != 0) {
-    replace(at, at, method == NULL);
+    // A container is no text.
+    replace(at, at, method == NULL ? NULL : REDACT);
     hidden = depth;
   }
   store<u8>(OBJECTS + depth, isObject ? 1 : 0);

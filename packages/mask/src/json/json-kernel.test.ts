@@ -121,7 +121,11 @@ const PATHS = [
   '*."sixteen bytes :)"',
 ];
 const pathsOf = (random: Random): readonly JsonPathMask[] =>
-  Array.from({ length: random(4) }, () => ({ path: pick(random, PATHS), with: pick(random, METHODS) }));
+  Array.from({ length: random(4) }, () => ({
+    path: pick(random, PATHS),
+    with: pick(random, METHODS),
+    ...(random(3) === 0 ? { form: 'base64' as const } : {}),
+  }));
 function detectOf(random: Random): readonly DetectMask[] {
   const some = DETECTORS.filter(() => random(3) === 0);
   const all: readonly Detector[] = random(3) === 0 ? ['payment_card', 'email'] : some;

@@ -307,7 +307,7 @@ export class JsonMasker {
     if (to === INVALID) return this.#break(input, at);
     if (to === CUT) return this.#cutString(input, at, isKey, method !== undefined);
     if (method !== undefined) {
-      const shown = this.#isPlainRedact(method) ? REDACTED_JSON : this.#named(input.subarray(at + 1, to - 1), method);
+      const shown = this.#redacted(method) ?? this.#named(input.subarray(at + 1, to - 1), method);
       if (shown === undefined) return this.#break(input, at);
       this.#replace(input, at, to, shown);
     } else if (which !== undefined) {
@@ -323,9 +323,12 @@ export class JsonMasker {
     return to;
   }
 
-  /** Nothing of the string is needed to say what stands for it, and no escape in it can be wrong. */
-  #isPlainRedact(method: MaskMethod): boolean {
-    return method === 'redact' && !this.#escapes && this.#plan?.form(this.#next) === undefined;
+  /** Where nothing of the string is needed to say what stands for it, and no escape in it can be wrong. */
+  #redacted(method: MaskMethod): Uint8Array | undefined {
+    if (method !== 'redact' || this.#escapes) return undefined;
+    const form = this.#plan?.form(this.#next);
+    if (form === undefined) return REDACTED_JSON;
+    return form === 'base64' ? REDACTED_BASE64_JSON : undefined;
   }
 
   /** A string that the caller masks; one that it leaves as it is stays byte for byte. */

@@ -36,7 +36,7 @@ interface Pattern {
 export interface JsonPlanImage {
   readonly symbols: number;
   readonly start: number;
-  /** By state: 0 nothing, 1 `[redacted]`, 2 null, 3 asks for more than the kernel has. */
+  /** By state: 0 nothing, 1 `[redacted]`, 2 null, 3 asks for more than the kernel has, 4 `[redacted]` in base64. */
   readonly methods: Uint8Array;
   /** By state and symbol: the next state. */
   readonly table: Uint16Array;
@@ -128,17 +128,7 @@ export class JsonPlan {
     if (this.#sets.length > states || this.#sets.length * this.#symbols > entries) return undefined;
     const table = new Uint16Array(this.#sets.length * this.#symbols);
     this.#next.forEach((row, state) => table.set(row, state * this.#symbols));
-    const methods = Uint8Array.from(this.#methods, (method, state) =>
-      method === undefined
-        ? 0
-        : this.#forms[state] !== undefined
-          ? 3
-          : method === 'redact'
-            ? 1
-            : method === 'null'
-              ? 2
-              : 3,
-    );
+    const methods = Uint8Array.from(this.#methods, (method, state) => imageMethod(method, this.#forms[state]));
     const named = names.map((name, i) => ({ bytes: name, symbol: i + 2 }));
     return { symbols: this.#symbols, start: this.start, methods, table, names: named };
   }
@@ -207,4 +197,11 @@ export class JsonPlan {
     this.#next.push(new Uint16Array(this.#symbols).fill(UNKNOWN));
     return id;
   }
+}
+
+function imageMethod(method: MaskMethod | undefined, form: JsonStringForm | undefined): number {
+  if (method === undefined) return 0;
+  if (form !== undefined && form !== 'base64') return 3;
+  if (method === 'null') return 2;
+  return method !== 'redact' ? 3 : form === undefined ? 1 : 4;
 }
