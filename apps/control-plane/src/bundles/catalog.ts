@@ -48,6 +48,15 @@ interface Made {
   readonly documents: ReadonlyMap<object, readonly Document[]>;
 }
 
+/** Grants that had not ended, and until when the same list is right. */
+interface InForce {
+  readonly of: readonly Grant[];
+  readonly grants: readonly Grant[];
+  /** UTC ms, from and before. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
 /** A longer list of members or revocations goes in parts. */
 const LIST_MAX = 512;
 
@@ -57,6 +66,7 @@ export class Catalog {
   /** Members with their keys, for as long as one is in a large group. */
   readonly #members = new Map<string, Keyed>();
   readonly #partOf = new WeakMap<Document, readonly Keyed[]>();
+  #inForce: InForce | undefined;
 
   /** In no order. */
   *documents(): Iterable<Document> {
@@ -78,11 +88,8 @@ export class Catalog {
     ): void => void made.set(what, remade(this.#made.get(what) ?? NOTHING, rows, make, changes));
     put('resources', source.resources, (entry) => [resourceDocument(entry)]);
     put('policies', source.policies, (policy) => [policyDocument(policy)]);
-    put(
-      'grants',
-      source.grants.filter(({ notAfter }) => notAfter === undefined || notAfter > createdAt),
-      (grant) => [grantDocument(grant)],
-    );
+    this.#inForce = inForceAt(source.grants, createdAt, this.#inForce);
+    put('grants', this.#inForce.grants, (grant) => [grantDocument(grant)]);
     put('groups', source.groups, (group, before) => this.#groupDocuments(group, before));
     put(
       'keys',
@@ -124,6 +131,14 @@ export class Catalog {
     }
     return member;
   }
+}
+
+/** Of twenty thousand grants the ones in force are looked for again only when there are others, or one of them has ended. */
+function inForceAt(of: readonly Grant[], atMs: number, before: InForce | undefined): InForce {
+  if (before !== undefined && before.of === of && atMs >= before.fromMs && atMs < before.untilMs) return before;
+  const grants = of.filter(({ notAfter }) => notAfter === undefined || notAfter > atMs);
+  const untilMs = grants.reduce((least, { notAfter }) => Math.min(least, notAfter ?? least), Number.POSITIVE_INFINITY);
+  return { of, grants, fromMs: atMs, untilMs };
 }
 
 type ByName = ReadonlyMap<string, Document>;

@@ -2,7 +2,7 @@
  * One project's bundles in memory: rows, catalog and the views of its agents, one update at a time. An update reads what
  * changed; after one that failed everything is read anew. Refuses to know agents' ids, keys, and when to look.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as othersFirst, setTimeout as sleep } from 'node:timers/promises';
 import type { Resource } from '@sallyport/model';
 import type { BundleCounter } from './bundles.repository.ts';
 import { Catalog } from './catalog.ts';
@@ -94,14 +94,19 @@ export class ProjectBundles {
       catalog.update(source);
       return { rows, catalog, views: new Map(), viewOf: new Map(), source };
     }
+    // In steps: who signs in while a large bundle is made waits for one of them, not for all.
+    await othersFirst();
     before.rows.apply(read);
+    await othersFirst();
     before.source = { ...before.rows.source(), ...more };
     const changes = before.catalog.update(before.source);
+    await othersFirst();
     if (changes.some(changesReach)) {
       before.views.clear();
       before.viewOf.clear();
     }
     for (const view of before.views.values()) view.apply(changes);
+    await othersFirst();
     return before;
   }
 }

@@ -54,7 +54,7 @@ export interface RowsRead {
 }
 
 interface GroupRow {
-  readonly name: string;
+  name: string;
   readonly members: Set<string>;
   /** Undefined after a change, until it is asked for. */
   made: BundleGroup | undefined;
@@ -66,10 +66,16 @@ export class ProjectRows {
   readonly #policies = new Map<string, Policy>();
   readonly #grants = new Map<string, Grant>();
   readonly #groups = new Map<string, GroupRow>();
+  /** Groups by their members: somebody who is new is looked for in none. */
+  readonly #groupsOf = new Map<string, Set<GroupRow>>();
   readonly #disabled = new Set<string>();
   readonly #revocations = new Map<string, RowsRead['revocations'][number]>();
   readonly #credentials = new Map<string, StoredCredential>();
   #lastRevocations: readonly Revocation[] = [];
+  /** As `source` gives them; undefined after a change, until they are asked for. */
+  #resourceList: BundleSource['resources'] | undefined;
+  #policyList: readonly Policy[] | undefined;
+  #grantList: readonly Grant[] | undefined;
 
   /** @param everything a read of everything */
   constructor(everything: RowsRead) {
@@ -87,8 +93,15 @@ export class ProjectRows {
   }
 
   apply(read: RowsRead): void {
+    const wasEnabled = this.#at.enabled;
     this.#at = read;
     const { marked } = read;
+    const touches = (ids: readonly string[] | undefined): boolean => ids === undefined || ids.length > 0;
+    if (touches(marked?.resources) || read.resources.length > 0) this.#resourceList = undefined;
+    if (touches(marked?.policies)) this.#policyList = undefined;
+    const wereDisabled = (marked?.principals ?? []).some((id) => this.#disabled.has(id));
+    if (touches(marked?.grants) || wereDisabled || read.disabled.length > 0 || wasEnabled !== read.enabled)
+      this.#grantList = undefined;
     for (const id of marked?.resources ?? []) this.#resources.delete(id);
     for (const id of marked?.policies ?? []) this.#policies.delete(id);
     for (const id of marked?.grants ?? []) this.#grants.delete(id);
@@ -106,40 +119,61 @@ export class ProjectRows {
 
   #applyGroups({ marked, groups, members }: RowsRead): void {
     const found = new Map(groups.map(({ id, name }) => [id, name]));
-    for (const id of marked?.groups ?? []) if (!found.has(id)) this.#groups.delete(id);
+    for (const id of marked?.groups ?? []) if (!found.has(id)) this.#dropGroup(id);
     for (const [id, name] of found) {
       const known = this.#groups.get(id);
-      if (known?.name !== name) this.#groups.set(id, { name, members: known?.members ?? new Set(), made: undefined });
+      if (known === undefined) this.#groups.set(id, { name, members: new Set(), made: undefined });
+      else if (known.name !== name) {
+        known.name = name;
+        known.made = undefined;
+      }
     }
     // Out first, then in: what was read is what is there of the marked.
     const leave = (group: GroupRow | undefined, principalId: string): void => {
-      if (group?.members.delete(principalId) === true) group.made = undefined;
+      if (group?.members.delete(principalId) !== true) return;
+      group.made = undefined;
+      this.#groupsOf.get(principalId)?.delete(group);
     };
     for (const pair of marked?.members ?? []) {
       const slash = pair.indexOf('/');
       leave(this.#groups.get(pair.slice(0, slash)), pair.slice(slash + 1));
     }
-    for (const id of marked?.principals ?? []) for (const group of this.#groups.values()) leave(group, id);
+    for (const id of marked?.principals ?? [])
+      for (const group of [...(this.#groupsOf.get(id) ?? [])]) leave(group, id);
     for (const { groupId, principalIds } of members) {
       const group = this.#groups.get(groupId);
       if (group === undefined || principalIds.length === 0) continue;
-      for (const id of principalIds) group.members.add(id);
+      for (const id of principalIds) this.#join(group, id);
       group.made = undefined;
     }
+    for (const id of marked?.principals ?? []) if (this.#groupsOf.get(id)?.size === 0) this.#groupsOf.delete(id);
   }
 
-  /** Lists anew, of the same objects as before where nothing changed. */
+  #join(group: GroupRow, principalId: string): void {
+    group.members.add(principalId);
+    const groups = this.#groupsOf.get(principalId);
+    if (groups === undefined) this.#groupsOf.set(principalId, new Set([group]));
+    else groups.add(group);
+  }
+
+  #dropGroup(id: string): void {
+    const group = this.#groups.get(id);
+    if (group === undefined) return;
+    for (const member of group.members) this.#groupsOf.get(member)?.delete(group);
+    this.#groups.delete(id);
+  }
+
+  /** Lists of the same objects as before where nothing changed, and the same list where nothing of its kind did. */
   source(): Omit<BundleSource, 'keys' | 'settings'> {
-    const { projectId, epoch, revision, createdAt, enabled, issuers } = this.#at;
-    const grants = enabled ? [...this.#grants.values()] : [];
+    const { projectId, epoch, revision, createdAt, issuers } = this.#at;
     return {
       projectId,
       epoch,
       revision,
       createdAt,
-      resources: [...this.#resources.values()],
-      policies: [...this.#policies.values()],
-      grants: grants.filter(({ principal }) => principal === undefined || !this.#disabled.has(principal)),
+      resources: (this.#resourceList ??= [...this.#resources.values()]),
+      policies: (this.#policyList ??= [...this.#policies.values()]),
+      grants: (this.#grantList ??= this.#grantsInUse()),
       groups: [...this.#groups.values()].map((group) => {
         group.made ??= { name: group.name, projectId, members: [...group.members] };
         return group.made;
@@ -147,6 +181,11 @@ export class ProjectRows {
       issuers,
       revocations: this.#revocationsAt(createdAt),
     };
+  }
+
+  #grantsInUse(): readonly Grant[] {
+    const grants = this.#at.enabled ? [...this.#grants.values()] : [];
+    return grants.filter(({ principal }) => principal === undefined || !this.#disabled.has(principal));
   }
 
   #revocationsAt(createdAt: number): readonly Revocation[] {

@@ -25,10 +25,10 @@ export const splitKey = (name: string): number => hash('sha256', name, 'buffer')
 
 export const byKey = (a: Keyed, b: Keyed): number => a.key - b.key || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
-/** Where `item` stands, or would stand, in a list that is in order. */
-export function placeOf<T extends Keyed>(ordered: readonly T[], item: Keyed): number {
-  let low = 0;
-  let high = ordered.length;
+/** Where `item` stands, or would stand, in a list that is in order. @param from, to the stretch of it that is looked at */
+export function placeOf<T extends Keyed>(ordered: readonly T[], item: Keyed, from = 0, to = ordered.length): number {
+  let low = from;
+  let high = to;
   while (low < high) {
     const middle = (low + high) >>> 1;
     if (byKey(ordered[middle]!, item) < 0) low = middle + 1;
@@ -47,7 +47,7 @@ export function splitUp<T extends Keyed>(ordered: readonly T[], most: number): r
       return;
     }
     const second = first + 2 ** (BITS - 1 - prefix.length);
-    const middle = from + placeOf(ordered.slice(from, to), { key: second, name: '' });
+    const middle = placeOf(ordered, { key: second, name: '' }, from, to);
     cut(from, middle, `${prefix}0`, first);
     cut(middle, to, `${prefix}1`, second);
   };
@@ -55,5 +55,9 @@ export function splitUp<T extends Keyed>(ordered: readonly T[], most: number): r
   return parts;
 }
 
-export const isSameList = <T>(a: readonly T[], b: readonly T[]): boolean =>
-  a.length === b.length && a.every((item, i) => item === b[i]);
+export function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
