@@ -147,6 +147,24 @@ export const subsystemStatement = (name: string, asker: Asker): Statement =>
     ? statement('(sftp)', [], {}, sshFacts('sftp', asker, name))
     : statement(`(subsystem ${name})`, ['exec'], {}, sshFacts('subsystem', asker, name), false);
 
+const MAPPED = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/;
+
+/**
+ * One spelling for an address that a client asks for: small letters, no dot at the end, IPv4 in four decimal numbers however
+ * it came (`127.1`, `0x7f000001`, `::ffff:127.0.0.1`). Names are not looked up.
+ */
+export function canonicalHost(spelled: string): string {
+  const name = spelled.toLowerCase().replace(/(?<=.)\.$/, '');
+  const bracketed = name.includes(':') && !name.startsWith('[') ? `[${name}]` : name;
+  // What a URL would end at is no host; the name stays as it came, and a rule sees that.
+  if (!/^[\w.:[\]-]+$/.test(bracketed) || !URL.canParse(`http://${bracketed}/`)) return name;
+  const host = new URL(`http://${bracketed}/`).hostname.replace(/^\[|\]$/g, '');
+  const mapped = MAPPED.exec(host);
+  if (mapped === null) return host === '' ? name : host;
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+}
+
 export function forwardStatement(forward: NonNullable<SshFacts['forward']>, login: string): Statement {
   const at = forward.kind === 'streamlocal' ? forward.host : `${forward.host}:${forward.port}`;
   return statement(

@@ -7,7 +7,7 @@ import { CODES, GatewayError } from '@sallyport/core';
 import type { SshForward } from '@sallyport/model';
 import { type NestedClient, type Permit, Refusal } from '@sallyport/protocol-kit';
 import type { Channel, Channels } from './channels.ts';
-import { forwardStatement } from './classify.ts';
+import { canonicalHost, forwardStatement } from './classify.ts';
 import { countedFilter } from './mask.ts';
 import { type ChannelOpen, encode, OPEN_FAILURE, parseTcpAddresses, Reader, string, uint32 } from './messages.ts';
 import { Pipe } from './pipe.ts';
@@ -49,8 +49,11 @@ export class Forwards {
   /** The client opens a channel to an address. @throws GatewayError `protocol.malformed` */
   open(open: ChannelOpen): void {
     if (open.type === 'direct-tcpip') {
-      const { host, port, originHost, originPort } = parseTcpAddresses(open.data);
-      if (this.#work.host.signIn.isResource?.(host) === true) return this.#nest(open);
+      const { host: spelled, port, originHost, originPort } = parseTcpAddresses(open.data);
+      // Rules name an address once: what is judged is what the host is asked for.
+      const host = canonicalHost(spelled);
+      const { signIn } = this.#work.host;
+      if ([spelled, host].some((name) => signIn.isResource?.(name) === true)) return this.#nest(open);
       return this.#through(open, { kind: 'local', host, port }, (permit) =>
         this.#work.upstream.openTcp(permit, host, port, { host: originHost, port: originPort }),
       );

@@ -2,6 +2,7 @@
  * What a shell does itself: it changes variables, directory, functions, aliases. POSIX.1-2024 2.15, bash manual "Shell Builtin
  * Commands". Where the outcome is the host's, names become unknown.
  */
+import { calculate } from './expand.ts';
 import { type Frame, inside, type Runner } from './frame.ts';
 import { placesOf } from './paths.ts';
 import { joinFields, readEval, readSource } from './shells.ts';
@@ -48,6 +49,11 @@ export function runBuiltin(program: string, args: readonly Field[], frame: Frame
     args.some((field) => /\[[^\]]*[$`(]/.test(field.guess) || (!field.exact && field.guess.includes('[')))
   )
     runner.facts.note('arithmetic_code');
+  if (SUBSCRIPTS.has(program))
+    for (const { guess } of args) {
+      const subscript = /^[A-Za-z_]\w*\[([^\]]*)\]/.exec(guess)?.[1];
+      if (subscript !== undefined) calculate(subscript, { state: frame.state, note: runner.facts.note });
+    }
   if (NAMES.has(program)) {
     const named = program === 'printf' ? (args[0]?.guess === '-v' ? args.slice(1, 2) : []) : args;
     // A name that is not known may have a subscript; `export` takes none, and may set anything.
@@ -197,6 +203,7 @@ function declare(args: readonly Field[], { state }: Frame, { facts }: Runner, fi
     .join('');
   // Attributes stay with the name; flags that are not known may be any.
   const attributes = fixed || /[^-+xgpfF]/.test(flags);
+  const more = { ...(attributes ? { fixed: true } : {}), ...(/[in]/.test(flags) ? { evaluates: true } : {}) };
   if ((flags.includes('n') && !fixed) || args.some((field) => !field.exact && /^[-+]|^$/.test(field.guess)))
     state.unsure = true;
   for (const field of args) {
@@ -208,19 +215,21 @@ function declare(args: readonly Field[], { state }: Frame, { facts }: Runner, fi
       // `export x` hands on what is there; `local x` and `declare x` may hide it.
       const value = before ?? { text: '', exact: false };
       const exact = value.exact && flags === '' && !fixed;
-      state.variables.set(name, { ...value, exported: true, exact, ...(attributes ? { fixed: true } : {}) });
+      state.variables.set(name, { ...value, exported: true, exact, ...more });
+      if (more.evaluates === true && before?.foreign === true) facts.note('arithmetic_code');
       continue;
     }
     const text = field.guess.slice(equals + 1);
     noteEnvironment(name, text, facts.note);
-    if (flags.includes('i') && /[A-Za-z_]\w*\[|[$`]/.test(text)) facts.note('arithmetic_code');
+    if (flags.includes('i') && (!field.exact || /[A-Za-z_]\w*\[|[$`]/.test(text))) facts.note('arithmetic_code');
     const exact =
       field.exact &&
       !field.glob &&
       flags.replace(/[-xgr]/g, '') === '' &&
       !fixed &&
       !field.guess.slice(0, equals).endsWith('+');
-    state.set(name, { text, exact, exported: true, ...(attributes ? { fixed: true } : {}) });
+    state.set(name, { text, exact, exported: true, ...more });
+    if (flags.includes('i')) calculate(text, { state, note: facts.note });
   }
 }
 

@@ -6,6 +6,7 @@
 import { LIMITS } from '@sallyport/core';
 import { expandBraces } from './braces.ts';
 import type { Input } from './frame.ts';
+import { printsNumber } from './numbers.ts';
 import { type ParameterPart, type Part, type Script, Unreadable, type Word } from './syntax.ts';
 import type { Field, State, Value } from './values.ts';
 
@@ -280,6 +281,7 @@ function split(b: Builder, value: Value, ifs: Value | undefined): void {
 function parameter(b: Builder, part: ParameterPart, expander: Expander): void {
   const { name, operator } = part;
   if (part.length) {
+    if (part.index !== undefined) readArithmetic(part.index.parts, expander);
     addValue(b, { text: '', exact: false }, true, part.source);
     return;
   }
@@ -388,6 +390,7 @@ function list(b: Builder, part: ParameterPart, expander: Expander): void {
   const exact = (own ? state.positionalExact : variable?.exact === true) && part.operator === '' && !part.indirect;
   if (part.operand !== undefined) {
     const operand = expandValue(part.operand, expander);
+    if (part.operator === ':') readArithmetic(part.operand.parts, expander, true);
     if (values === undefined || values.length === 0) {
       addValue(
         b,
@@ -477,6 +480,9 @@ export function readArithmetic(parts: readonly Part[], expander: Expander, abort
     if (part.kind === 'bare' || part.kind === 'quote') text += part.text;
     else {
       const field = expandValue({ parts: [part], source: '' }, expander);
+      if (part.kind === 'command' && !printsNumber(part, expander.state)) expander.note('arithmetic_code');
+      if (part.kind === 'parameter' && expander.state.variables.get(part.name)?.foreign === true)
+        expander.note('arithmetic_code');
       if (/[[`$]/.test(field.guess)) expander.note('arithmetic_code');
     }
   }
@@ -490,8 +496,16 @@ const SAFE_ARITHMETIC = /^\s*(?:0|[1-9]\d{0,8})(?:\s*[-+*]\s*(?:0|[1-9]\d{0,8}))
 export function calculate(text: string, { state, note }: Pick<Expander, 'state' | 'note'>): void {
   const changes = CHANGES.test(text);
   for (const [name] of text.matchAll(IDENTIFIER)) {
-    const value = state.variables.get(name);
-    if (value !== undefined && (value.foreign === true || !/^[\w\s+*/%-]*$/.test(value.text))) note('arithmetic_code');
+    if (isCode(name, state, new Set())) note('arithmetic_code');
     if (changes) state.set(name, { text: '', exact: false });
   }
+}
+
+/** A value is an expression again, with names of others in it. */
+function isCode(name: string, state: State, seen: Set<string>): boolean {
+  const value = state.variables.get(name);
+  if (value === undefined || seen.has(name)) return false;
+  seen.add(name);
+  if (value.foreign === true || !/^[\w\s+*/%-]*$/.test(value.text)) return true;
+  return [...value.text.matchAll(IDENTIFIER)].some(([inner]) => isCode(inner, state, seen));
 }

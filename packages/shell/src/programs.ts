@@ -143,7 +143,13 @@ function wrapped(
   const state = keeps || plain ? frame.state.copy() : uncertain(frame.state);
   for (const name of syntax.output ?? []) {
     const file = values.get(name);
-    if (file !== undefined) facts.writes(file, frame.state.directories, command.pathsWritten);
+    if (file === undefined) continue;
+    facts.writes(file, frame.state.directories, command.pathsWritten);
+    // `strace -o '|program'`
+    if (program !== 'strace' || !/^[|!]/.test(file.guess)) continue;
+    facts.note('tool_code');
+    const text = file.guess.slice(1);
+    runner.text({ ...file, text, guess: text }, inside(frame, program), 'child');
   }
   for (const name of syntax.chdir ?? []) {
     const to = values.get(name);

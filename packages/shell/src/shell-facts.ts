@@ -84,7 +84,7 @@ function read(
   if (beyond || (!complete && bash)) throw new Unreadable();
   if (!complete && !refused) facts.note('dialect');
   const walker = new Walker(facts, innerBash, home);
-  const state = new State();
+  const state = new State(facts.note);
   state.directories = [home];
   const frame: Frame = {
     state,

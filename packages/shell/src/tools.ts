@@ -277,7 +277,13 @@ const SHELL_WORDS = new Set([
 ]);
 
 /** Asks for other programs in their configuration or by `-o`. */
-const packages: Tool = (args, _frame, { facts }) => {
+const packages: Tool = (args, _frame, { facts }, program) => {
+  // Macros run programs: `rpm -E '%(id)'`.
+  if (
+    program === 'rpm' &&
+    args.some(({ guess }) => /^(?:-[a-zA-Z]*[ED]|--(?:eval|define|pipe|load|macros|rcfile|predefine))/.test(guess))
+  )
+    facts.note('tool_code');
   if (
     args.some(({ guess }) => /invoke|dpkg::|pre-|post-|exec/i.test(guess)) ||
     args.some(({ guess }) => /^(?:-c|--config-file)/.test(guess))
@@ -448,8 +454,8 @@ const TOOLS: Readonly<Record<string, Tool>> = {
   },
   msgfilter: byOption(/^-P(.*)$/s),
   openvpn: byOption(/^--(?:up|down|route-up|ipchange|client-connect|tls-verify|plugin|config)$/),
-  gcc: byOption(/^-(?:wrapper|fplugin=)(.*)$/s),
-  cc: byOption(/^-(?:wrapper|fplugin=)(.*)$/s),
+  gcc: byOption(/^-(?:wrapper|fplugin=|specs=?|B)(.*)$/s),
+  cc: byOption(/^-(?:wrapper|fplugin=|specs=?|B)(.*)$/s),
   openssl: (args, _frame, { facts }) => {
     if (args.some(({ guess }) => /^-?engine$|^-provider/.test(guess))) facts.note('tool_code');
   },

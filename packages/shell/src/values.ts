@@ -16,6 +16,8 @@ export interface Value {
   readonly fixed?: boolean;
   /** Came from outside: a file, the input, another program's output. */
   readonly foreign?: boolean;
+  /** What it is given is read as arithmetic, or given to another name. */
+  readonly evaluates?: boolean;
 }
 
 /** One word after expansion. */
@@ -50,15 +52,28 @@ export class State {
   directories: readonly string[];
   /** Nothing is exact any more: a name may be another's, or what stood in the line may not have happened. */
   unsure = false;
+  /** Takes reasons of `shell.opaque`. */
+  readonly #note: (reason: string) => void;
 
-  constructor(from?: State) {
-    this.variables = new Map(from?.variables);
-    this.functions = new Map(from?.functions);
-    this.aliases = new Map(from?.aliases);
-    this.positional = from?.positional ?? [];
-    this.positionalExact = from?.positionalExact ?? true;
-    this.directories = from?.directories ?? [];
-    this.unsure = from?.unsure ?? false;
+  constructor(from: State | ((reason: string) => void)) {
+    if (typeof from === 'function') {
+      this.#note = from;
+      this.variables = new Map();
+      this.functions = new Map();
+      this.aliases = new Map();
+      this.positional = [];
+      this.positionalExact = true;
+      this.directories = [];
+      return;
+    }
+    this.#note = from.#note;
+    this.variables = new Map(from.variables);
+    this.functions = new Map(from.functions);
+    this.aliases = new Map(from.aliases);
+    this.positional = from.positional;
+    this.positionalExact = from.positionalExact;
+    this.directories = from.directories;
+    this.unsure = from.unsure;
   }
 
   copy(): State {
@@ -68,6 +83,9 @@ export class State {
   /** Every assignment comes this way: some names do not hold what they are given. */
   set(name: string, value: Value): void {
     const before = this.variables.get(name);
+    const evaluates = before?.evaluates === true || INTEGERS.test(name);
+    if (runsInSubscript(value) || (evaluates && value.foreign === true)) this.#note('arithmetic_code');
+    if (before?.evaluates === true) value = { ...value, evaluates };
     if (before?.fixed === true) {
       // A refused assignment ends its line, and what stood behind it in the line did not happen.
       this.unsure = true;
@@ -80,7 +98,11 @@ export class State {
     for (const [name, value] of other.variables) {
       const mine = this.variables.get(name);
       if (mine === value) continue;
-      this.variables.set(name, mine !== undefined && same(mine, value) ? value : { ...value, exact: false });
+      const evaluates = mine?.evaluates === true ? { evaluates: true } : {};
+      this.variables.set(
+        name,
+        mine !== undefined && same(mine, value) ? { ...value, ...evaluates } : { ...value, exact: false, ...evaluates },
+      );
     }
     for (const [name, value] of this.variables)
       if (!other.variables.has(name)) this.variables.set(name, { ...value, exact: false });
@@ -98,6 +120,13 @@ export class State {
 /** Set by the shell itself, or never by an assignment. */
 const OWN =
   /^(?:_|UID|EUID|PPID|GROUPS|RANDOM|SRANDOM|SECONDS|EPOCH\w*|LINENO|PWD|OLDPWD|DIRSTACK|REPLY|OPT(?:ARG|IND|ERR)|MAPFILE|COPROC\w*|PIPESTATUS|FUNCNAME|HISTCMD|LINES|COLUMNS|SHELLOPTS|BASHOPTS|BASHPID|BASH_\w+|BASH|READLINE_\w+|COMP_\w+|SHLVL|HOSTNAME|HOSTTYPE|MACHTYPE|OSTYPE)$/;
+
+/** Integers of bash from the start. */
+const INTEGERS = /^(?:RANDOM|SRANDOM|OPTIND|HISTCMD|BASHPID)$/;
+/** Wherever such a value is taken for a number, however far from here, bash runs what stands in its subscript. */
+const SUBSCRIPT = /\w\[[^]*?(?:\$[({[]|`|[<>]\()/;
+const runsInSubscript = ({ text, list }: Value): boolean =>
+  SUBSCRIPT.test(text) || list?.some((element) => SUBSCRIPT.test(element)) === true;
 
 const same = (a: Value, b: Value): boolean =>
   a.text === b.text && a.exact && b.exact && a.list === b.list && a.exported === b.exported;

@@ -10,6 +10,7 @@ import type { Collector } from './collector.ts';
 import { calculate, type Expander, expandValue, expandWord, expandWords, readArithmetic } from './expand.ts';
 import { type Frame, type Input, inside, NO_PATHS, type Printed, type Runner } from './frame.ts';
 import { parseShell } from './grammar.ts';
+import { printsNumber } from './numbers.ts';
 import { runProgram } from './programs.ts';
 import { reasonOf } from './shells.ts';
 import type { AndOr, Assignment, Command, Pipeline, Redirect, Script, SimpleCommand } from './syntax.ts';
@@ -319,7 +320,11 @@ export class Walker implements Runner {
       return { text: list[0] ?? '', exact, list };
     }
     const field = expandValue(value, expander, true);
-    const foreign = value.parts.some((part) => part.kind === 'command');
+    const foreign = value.parts.some(
+      (part) =>
+        (part.kind === 'command' && !printsNumber(part, expander.state)) ||
+        (part.kind === 'parameter' && expander.state.variables.get(part.name)?.foreign === true),
+    );
     const text = append ? (before?.text ?? '') + field.guess : field.guess;
     this.facts.spend(text.length);
     const exact = field.exact && index === undefined && (!append || before?.exact === true);
