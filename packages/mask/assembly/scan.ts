@@ -80,9 +80,36 @@ function calmUntil(from: usize, to: usize): usize {
   return at;
 }
 
-/** The next run that is long enough or goes on behind `to`. */
+/** Of 64 bytes, which are in runs. */
+function runBits(at: usize): u64 {
+  return (
+    <u64>runBits16(at) |
+    ((<u64>runBits16(at + 16)) << 16) |
+    ((<u64>runBits16(at + 32)) << 32) |
+    ((<u64>runBits16(at + 48)) << 48)
+  );
+}
+
+function runBits16(at: usize): u32 {
+  const v = v128.load(at);
+  const printable = i8x16.lt_u(i8x16.sub(v, i8x16.splat(0x20)), i8x16.splat(0x5f));
+  return <u32>i8x16.bitmask(v128.or(printable, i8x16.eq(v, i8x16.splat(0))));
+}
+
+/** The next run that is long enough or goes on behind `to`. @param from in no run */
 function nextRun(from: usize, to: usize): usize {
   let at = from;
+  while (at + 64 <= to) {
+    const bits = runBits(at);
+    // RUN is nine.
+    let long = bits & (bits >> 1);
+    long &= long >> 2;
+    long &= long >> 4;
+    long &= bits >> 8;
+    if (long != 0) return at + <usize>ctz(long);
+    // What ends these may go on.
+    at += 64 - <usize>clz(~bits);
+  }
   while (at < to) {
     while (at < to && !isRun(load<u8>(at))) at++;
     const start = at;

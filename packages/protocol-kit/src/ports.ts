@@ -435,8 +435,12 @@ export interface RecorderPort {
   /**
    * What a stream of this statement shows, as the client sees it (masked). Several statements may run at once; what is left
    * out (level, limits, a writer that is behind) is counted and digested until `exit`.
+   * @param isLater `settle` follows before `bytes` change: what is left out may be digested there
+   * @returns true where `settle` has something to do
    */
-  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): void;
+  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array, isLater?: boolean): boolean;
+  /** Digests what was left out of streams: once the client has it, which so waits for less. */
+  settle(): void;
   /** What the client sent to it: only where the resource has input recorded, and never while nothing is echoed. */
   streamInput(number: number, bytes: Uint8Array): void;
   /** The statement's streams have ended, last of all it said; with neither a code nor a signal when it just ended. */

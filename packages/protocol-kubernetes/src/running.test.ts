@@ -47,7 +47,7 @@ function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
       saturated: false,
       resize: (_: number, columns: number, rows: number) => void film.push(`size ${columns}x${rows}`),
       streamOutput: (_: number, name: string, bytes: Uint8Array) =>
-        void film.push(`${name} ${Buffer.from(bytes).toString()}`),
+        film.push(`${name} ${Buffer.from(bytes).toString()}`) === 0,
       exit: (_: number, { code }: { code?: number }) => void film.push(`exit ${code ?? ''}`),
     },
     road: {

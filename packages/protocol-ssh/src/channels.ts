@@ -148,6 +148,11 @@ export class Channel {
     return this.#waitingBytes === 0;
   }
 
+  /** What was written has left, as far as the peer's window goes. */
+  flush(): void {
+    this.#channels.flush();
+  }
+
   /** Nothing more will be written. */
   eof(): void {
     if (this.#eofWanted) return;
@@ -331,6 +336,11 @@ export class Channels {
 
   send(payload: Uint8Array): void {
     this.#transport.send(payload);
+  }
+
+  /** @internal */
+  flush(): void {
+    this.#transport.flush();
   }
 
   /** @internal Nothing is kept of the message at hand. */

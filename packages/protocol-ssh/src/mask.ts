@@ -20,6 +20,10 @@ export interface Filter {
   readonly gathers?: boolean;
   /** Nothing of a chunk from the host is kept behind the call. */
   readonly takesLent?: boolean;
+  /** Something of what `down` gave is to be done by `settle`, which need not stand before the client's having it. */
+  readonly owes?: boolean;
+  /** Called after each `down`, while what it was called with is as it was. */
+  settle?(): void;
 }
 
 export interface StreamFilterOptions {
@@ -53,6 +57,9 @@ export class StreamFilter implements Filter {
   #err: StreamMasker;
   #isMasked = false;
   #lastMs = 0;
+  /** The record leaves out what comes, and digests it: in few and large pieces. */
+  #isCut = false;
+  owes = false;
 
   constructor(options: StreamFilterOptions) {
     this.#options = options;
@@ -70,7 +77,7 @@ export class StreamFilter implements Filter {
   }
 
   get gathers(): boolean {
-    return this.#isMasked;
+    return this.#isMasked || this.#isCut;
   }
 
   /** Whoever reads a terminal along may read later. */
@@ -99,13 +106,20 @@ export class StreamFilter implements Filter {
   down(chunk: Buffer, isStderr: boolean): Buffer {
     const masker = isStderr ? this.#err : this.#out;
     const bytes = asBuffer(masker.push(chunk));
-    this.#record(bytes, isStderr);
+    this.owes = this.#record(bytes, isStderr, true);
+    if (this.owes) this.#isCut = true;
     this.#options.counted(chunk.length, this.#out.hits + this.#err.hits);
     if (masker.heldBytes > 0) {
       this.#lastMs = this.#options.nowMs();
       this.#options.holds();
     }
     return bytes;
+  }
+
+  settle(): void {
+    if (!this.owes) return;
+    this.owes = false;
+    this.#options.recorder.settle();
   }
 
   up(chunk: Buffer): Buffer {
@@ -135,10 +149,10 @@ export class StreamFilter implements Filter {
     return [out, err];
   }
 
-  #record(bytes: Buffer, isStderr: boolean): void {
-    if (bytes.length === 0) return;
+  #record(bytes: Buffer, isStderr: boolean, isLater = false): boolean {
+    if (bytes.length === 0) return false;
     const stream = this.#options.pty ? 'pty' : isStderr ? 'stderr' : 'stdout';
-    this.#options.recorder.streamOutput(this.#options.number, stream, bytes);
+    return this.#options.recorder.streamOutput(this.#options.number, stream, bytes, isLater);
   }
 }
 

@@ -114,12 +114,18 @@ export class Pipe implements ChannelOwner {
   }
 
   #down(chunk: Buffer, isStderr: boolean): void {
-    const bytes = this.#filter.down(chunk, isStderr);
-    const taken = bytes.length === 0 || this.#client.write(bytes, isStderr);
-    if (taken && this.#owedDown === 0 && !this.#filter.saturated) this.#host.took(chunk.length);
-    else {
-      this.#owedDown += chunk.length;
-      if (taken) this.#payDown();
+    const filter = this.#filter;
+    const bytes = filter.down(chunk, isStderr);
+    try {
+      const taken = bytes.length === 0 || this.#client.write(bytes, isStderr);
+      if (taken && this.#owedDown === 0 && !filter.saturated) this.#host.took(chunk.length);
+      else {
+        this.#owedDown += chunk.length;
+        if (taken) this.#payDown();
+      }
+      if (filter.owes === true) this.#client.flush();
+    } finally {
+      filter.settle?.();
     }
   }
 

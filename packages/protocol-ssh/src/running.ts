@@ -120,6 +120,10 @@ export class RunningStream implements Holding {
       get gathers() {
         return stream.gathers;
       },
+      get owes() {
+        return stream.owes;
+      },
+      settle: () => stream.settle(),
       down: (chunk, isStderr) => tap(stream.down(chunk, isStderr)),
       up: (chunk) => stream.up(chunk),
       rest: (isStderr) => tap(stream.rest(isStderr)),

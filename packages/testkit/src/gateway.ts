@@ -241,8 +241,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     inputCut: (_number, lines, bytes, digest) => void recorded.inputCuts.push({ lines, bytes, digest }),
     note: (_number, kind, text) => void recorded.notes.push(`${kind}: ${text}`),
     resize: (number, columns, rows) => void recorded.streams.push({ kind: 'resize', number, columns, rows }),
-    streamOutput: (number, stream, bytes) =>
-      void recorded.streams.push({ kind: 'output', number, stream, bytes: Buffer.from(bytes) }),
+    streamOutput: (number, stream, bytes) => {
+      recorded.streams.push({ kind: 'output', number, stream, bytes: Buffer.from(bytes) });
+      return false;
+    },
+    settle: () => undefined,
     streamInput: (number, bytes) => void recorded.streams.push({ kind: 'input', number, bytes: Buffer.from(bytes) }),
     exit: (number, end) => void recorded.streams.push({ kind: 'exit', number, ...end }),
     file: (number, file) => void recorded.streams.push({ kind: 'file', number, ...file }),

@@ -142,8 +142,11 @@ export class SessionRecorder implements RecorderPort {
     this.#streams.isTerminal(number);
     this.#stream({ kind: 'resize', atMs: 0, number, columns, rows }, FRAME_ROOM);
   }
-  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): void {
-    this.#streamed(number, stream, bytes);
+  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array, isLater = false): boolean {
+    return this.#streamed(number, stream, bytes, isLater);
+  }
+  settle(): void {
+    this.#streams.settle();
   }
   streamInput(number: number, bytes: Uint8Array): void {
     this.#streamed(number, 'input', bytes);
@@ -229,13 +232,13 @@ export class SessionRecorder implements RecorderPort {
   }
 
   /** At `full` everything is kept: the caller pauses while `saturated`. */
-  #streamed(number: number, stream: FrameStream, bytes: Uint8Array): void {
-    if (this.level === 'statements' || this.#closed || bytes.length === 0) return;
+  #streamed(number: number, stream: FrameStream, bytes: Uint8Array, isLater = false): boolean {
+    if (this.level === 'statements' || this.#closed || bytes.length === 0) return false;
     const room = this.level === 'full' ? bytes.length : this.#streams.room(number, stream);
     const kept = this.#hasRoom(bytes.length) ? Math.min(room, bytes.length) : 0;
     this.#streams.count(number, kept);
     // What came late never stands in the recording behind a hole that is not marked: once cut, a stream stays cut.
-    if (kept < bytes.length) this.#streams.leaveOut(number, stream, bytes.subarray(kept));
+    if (kept < bytes.length) this.#streams.leaveOut(number, stream, bytes.subarray(kept), isLater);
     if (kept > 0)
       this.#inPieces(bytes.subarray(0, kept), (piece) => {
         this.#stream(
@@ -245,6 +248,7 @@ export class SessionRecorder implements RecorderPort {
           piece.length,
         );
       });
+    return isLater && kept < bytes.length;
   }
   #endStreams(number: number): void {
     for (const cut of this.#streams.end(number))

@@ -14,6 +14,8 @@ interface Tally {
 
 export class StreamTallies {
   readonly #tallies = new Map<number, Tally>();
+  /** Left out, counted, and not yet digested: lent until `settle`. */
+  #owed: { readonly hash: Hash; readonly bytes: Uint8Array } | undefined;
 
   /** The statement has a terminal: it may show more. */
   isTerminal(number: number): void {
@@ -34,7 +36,9 @@ export class StreamTallies {
     this.#of(number).recordedBytes += bytes;
   }
 
-  leaveOut(number: number, stream: FrameStream, bytes: Uint8Array): void {
+  /** @param isLater digested by `settle`, which comes before the bytes change */
+  leaveOut(number: number, stream: FrameStream, bytes: Uint8Array, isLater: boolean): void {
+    this.settle();
     const { cuts } = this.#of(number);
     let cut = cuts.get(stream);
     if (cut === undefined) {
@@ -42,7 +46,15 @@ export class StreamTallies {
       cuts.set(stream, cut);
     }
     cut.bytes += bytes.length;
-    cut.hash.update(bytes);
+    if (isLater) this.#owed = { hash: cut.hash, bytes };
+    else cut.hash.update(bytes);
+  }
+
+  settle(): void {
+    const owed = this.#owed;
+    if (owed === undefined) return;
+    this.#owed = undefined;
+    owed.hash.update(owed.bytes);
   }
 
   /** Statements whose streams have not ended. */
@@ -52,6 +64,7 @@ export class StreamTallies {
 
   /** Forgets the statement. @returns what was left out of its streams */
   end(number: number): readonly { readonly stream: FrameStream; readonly bytes: number; readonly digest: string }[] {
+    this.settle();
     const tally = this.#tallies.get(number);
     this.#tallies.delete(number);
     return [...(tally?.cuts ?? [])].map(([stream, cut]) => ({

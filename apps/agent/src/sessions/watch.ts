@@ -83,9 +83,14 @@ export class WatchableRecorder implements RecorderPort {
     if (this.#show !== undefined) this.#stream({ kind: 'resize', atMs: 0, number, columns, rows });
   }
 
-  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array): void {
-    this.#recorder?.streamOutput(number, stream, bytes);
+  streamOutput(number: number, stream: 'stdout' | 'stderr' | 'pty', bytes: Uint8Array, isLater = false): boolean {
+    const owes = this.#recorder?.streamOutput(number, stream, bytes, isLater) === true;
     if (this.#show !== undefined) this.#stream({ kind: 'terminal_output', atMs: 0, number, stream, bytes });
+    return owes;
+  }
+
+  settle(): void {
+    this.#recorder?.settle();
   }
 
   streamInput(number: number, bytes: Uint8Array): void {

@@ -44,6 +44,8 @@ export class Lane {
   length = 0;
   /** What was shown and then written over. */
   readonly before: Showing[] = [];
+  /** Set before reading: whether `before` is wanted. */
+  keepsBefore = true;
   #seam = false;
   #kept = false;
   #wraps = false;
@@ -155,7 +157,7 @@ export class Lane {
 
   /** The line as it is before it is written over, once per way back. */
   #keep(): void {
-    if (this.#kept || this.length < LEAST_TEXT || this.before.length >= SHOWINGS_MAX) {
+    if (!this.keepsBefore || this.#kept || this.length < LEAST_TEXT || this.before.length >= SHOWINGS_MAX) {
       // What is written over is no longer shown; the rest stays.
       return;
     }

@@ -271,6 +271,7 @@ class Masker implements StreamMasker {
     const before = this.#reader.mark();
     this.#main.begin(this.#shown);
     this.#string.begin(this.#stringShown);
+    this.#main.keepsBefore = this.#string.keepsBefore = mayHold;
     this.#reader.read(input, from, to);
     const isEnd = to === input.length;
     const hidden = mayHold ? this.#hiddenIn(input, isEnd) : [];
