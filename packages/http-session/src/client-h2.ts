@@ -136,6 +136,8 @@ class Http2Answer implements ClientStream {
   readonly #closed: () => void;
   #sink: RequestSink | undefined;
   #method = '';
+  /** Nothing follows its head. */
+  #bodiless = false;
   #trailers: readonly Header[] = [];
   #requestTrailers: readonly Header[] = [];
   /** A head that has not left, and what follows it at once. */
@@ -162,8 +164,10 @@ class Http2Answer implements ClientStream {
     this.#sink = sink;
     this.#method = head.method;
     const stream = this.#stream;
-    if (head.framing.kind === 'none') stream.resume();
-    else {
+    this.#bodiless = head.framing.kind === 'none';
+    // Of one without a body node:http2 sees the end itself, once it is answered: read before, it would be torn down as its
+    // last write is told to be done, and Node makes an error with a stack for that.
+    if (!this.#bodiless) {
       stream.on('trailers', (_fields: unknown, _flags: number, raw?: unknown) => {
         this.#requestTrailers = readHttp2Trailers((raw ?? []) as readonly string[]);
       });
@@ -264,7 +268,7 @@ class Http2Answer implements ClientStream {
       else if (this.#respond(lead, {})) stream.end(this.#taken());
     }
     // A request whose answer came first is not read to its end.
-    if (!stream.readableEnded) stream.resume();
+    if (!this.#bodiless && !stream.readableEnded) stream.resume();
   }
 
   reset(): void {

@@ -115,6 +115,30 @@ test('what a peer said before it left is told once its reader goes on, then its 
   expect(sizeOf(seen)).toBe(48 * 1024);
 });
 
+test('what waits for a slow client of TLS comes whole and in order, in pieces of whatever size it was written', async () => {
+  const { client, seen } = await secured(() => undefined);
+  let at = 0;
+  let room = true;
+  for (let i = 0; at < body.length && (room || at < body.length / 2); i++) {
+    const size = [700, 150_000, 16_384, 3_000][i % 4]!;
+    // Lent: it is written over right after.
+    const piece = Buffer.from(body.subarray(at, at + size));
+    room = seen.socket.write(piece);
+    piece.fill(0);
+    at += size;
+  }
+  expect(seen.socket.queuedBytes).toBeGreaterThan(0);
+  const sent = body.subarray(0, at);
+  const got: Buffer[] = [];
+  let size = 0;
+  client.on('data', (chunk: Buffer) => {
+    got.push(chunk);
+    size += chunk.length;
+  });
+  await until(() => size === sent.length);
+  expect(digest(Buffer.concat(got))).toBe(digest(sent));
+});
+
 test('a stream that is given up while it holds bytes back is closed all the same', async () => {
   const { client, seen } = await secured(({ socket, got }) => {
     if (got.length === 1) socket.pause();

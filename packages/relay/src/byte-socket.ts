@@ -397,6 +397,8 @@ export class ByteSocket {
     this.#socket = secure;
     this.#paused = false;
     secure.disableRenegotiation();
+    // What waits goes piece by piece: joined, as Node would have it, it is copied once more and encrypted out of the caches.
+    Object.assign(secure, { _writev: null });
     this.#watch(secure);
     if (readsInto(secure, (chunk) => this.#decrypted(chunk))) secure.resume();
     else secure.on('data', (chunk: Buffer) => this.#deliver(chunk));
