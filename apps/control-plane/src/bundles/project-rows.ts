@@ -138,8 +138,7 @@ export class ProjectRows {
       const slash = pair.indexOf('/');
       leave(this.#groups.get(pair.slice(0, slash)), pair.slice(slash + 1));
     }
-    for (const id of marked?.principals ?? [])
-      for (const group of [...(this.#groupsOf.get(id) ?? [])]) leave(group, id);
+    for (const id of marked?.principals ?? []) for (const group of this.#groupsOf.get(id) ?? []) leave(group, id);
     for (const { groupId, principalIds } of members) {
       const group = this.#groups.get(groupId);
       if (group === undefined || principalIds.length === 0) continue;
