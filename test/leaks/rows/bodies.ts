@@ -195,6 +195,13 @@ export const BODIES: readonly BodyRow[] = [
   { name: 'JSON as HTML', type: 'text/html', body: `\n{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
   { name: 'JSON as HTML behind a guard', type: 'text/html', body: `)]}',\n{"ssn":"${SSN}"}`, shows: 'cut' },
   { name: 'JSON as HTML behind a byte order mark', type: 'text/html', body: `\u{feff}{"ssn":"${SSN}"}`, shows: '' },
+  {
+    name: 'character references in HTML that begins with words',
+    type: 'text/html',
+    body: `to ${MAIL.replace('@', '&#x00040;')}&amp;end`,
+    shows: '&amp;end',
+    never: ['lovelace&#x'],
+  },
   { name: 'JSON as a stylesheet', type: 'text/css', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
   { name: 'JSON as a drawing', type: 'image/svg+xml', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
   { name: 'JSON as a text of its own kind', type: 'text/x-own', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
@@ -222,6 +229,12 @@ export const BODIES: readonly BodyRow[] = [
     body: `--b\r\ncontent-type: text/html\r\n\r\n{"ssn":"${SSN}","end":1}\r\n--b--\r\n`,
     shows: '"end":1',
   },
+  ...['id: ', 'event:', ': ', 'foo: ', '', 'Data: ', 'data : ', '\u{feff}\u{feff}data: '].map((field) => ({
+    name: `JSON in an event's ${JSON.stringify(field)}`,
+    type: 'text/event-stream',
+    body: `${field}{"ssn":"${SSN}"}\ndata: end\n\n`,
+    shows: 'data: end',
+  })),
   { name: 'JSON of gRPC', type: 'application/grpc+json', body: `\0\0\0\0\x1b{"ssn":"${SSN}"}`, shows: 'refused' },
   {
     name: 'gRPC for browsers',

@@ -8,7 +8,8 @@ import { ClearBody } from './plain-bodies.ts';
 
 /** `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has. */
 export type Look = 'markup' | 'sheet' | 'media';
-type Seen = 'as said' | 'text' | 'unreadable' | 'not yet';
+/** `between`: neither what it says nor JSON from its first letter on; JSON may stand in it. */
+type Seen = 'as said' | 'text' | 'between' | 'unreadable' | 'not yet';
 
 const UNMASKABLE = 'http.body_unmaskable';
 const NOTHING = new Uint8Array(0);
@@ -16,6 +17,9 @@ const LOOKED_AT_BYTES = 512;
 const PDF = Buffer.from('%PDF-');
 const BLANKS: ReadonlySet<number> = new Set([9, 10, 12, 13, 32]);
 const LESS_THAN = 60;
+const QUOTE = 34;
+const BRACE = 123;
+const BRACKET = 91;
 /** Names, selectors, at-rules, comments. */
 const OPENS_SHEET = /[A-Za-z.#@/*:_<&-]/;
 
@@ -26,6 +30,7 @@ export class BodyByLook implements BodyMasker {
   #held: Uint8Array = NOTHING;
   #inner: BodyMasker | undefined;
   #unreadable = false;
+  #isBetween = false;
 
   /** @param asText reads what may be JSON */
   constructor(look: Look, asText: () => BodyMasker, asSaid: () => BodyMasker = () => new ClearBody()) {
@@ -41,11 +46,11 @@ export class BodyByLook implements BodyMasker {
   }
 
   push(chunk: Uint8Array): Uint8Array {
-    return this.#inner === undefined ? this.#looked(chunk, false) : this.#inner.push(chunk);
+    return this.#inner === undefined ? this.#looked(chunk, false) : this.#given(chunk, this.#inner);
   }
   end(): Uint8Array {
     const shown = this.#inner === undefined ? this.#looked(NOTHING, true) : NOTHING;
-    const rest = this.#inner?.end() ?? NOTHING;
+    const rest = this.#unreadable ? NOTHING : (this.#inner?.end() ?? NOTHING);
     return shown.length === 0 ? rest : Buffer.concat([shown, rest]);
   }
   idle(): Uint8Array {
@@ -65,8 +70,14 @@ export class BodyByLook implements BodyMasker {
     this.#held = NOTHING;
     this.#unreadable = seen === 'unreadable';
     if (this.#unreadable) return NOTHING;
+    this.#isBetween = seen === 'between';
     this.#inner = seen === 'text' ? this.#asText() : this.#asSaid();
-    return this.#inner.push(bytes);
+    return this.#given(bytes, this.#inner);
+  }
+
+  #given(bytes: Uint8Array, inner: BodyMasker): Uint8Array {
+    if (this.#isBetween && (bytes.includes(QUOTE) || bytes.includes(BRACE))) this.#unreadable = true;
+    return this.#unreadable ? NOTHING : inner.push(bytes);
   }
 }
 
@@ -74,9 +85,10 @@ function textLook(head: Uint8Array, isWhole: boolean, look: Look): Seen {
   const from = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0;
   const first = head.subarray(from).find((byte) => !BLANKS.has(byte));
   const mayBeMark = head.length < 3 && head[0] === 0xef;
-  if (first === undefined || (mayBeMark && !isWhole)) return isWhole ? 'text' : 'not yet';
+  if (first === undefined || (mayBeMark && !isWhole)) return isWhole ? 'between' : 'not yet';
   const isSo = look === 'markup' ? first === LESS_THAN : OPENS_SHEET.test(String.fromCharCode(first));
-  return isSo ? 'as said' : 'text';
+  if (isSo) return 'as said';
+  return first === BRACE || first === BRACKET || first === QUOTE ? 'text' : 'between';
 }
 
 function mediaLook(head: Uint8Array, isWhole: boolean): Seen {

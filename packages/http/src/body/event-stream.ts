@@ -8,7 +8,7 @@ import type { JsonMaskerOptions } from '@sallyport/mask';
 import type { BodyMasker } from '../message.ts';
 import type { JoinedMessage, JoinedTexts } from './joined-texts.ts';
 import { LineSplitter } from './line-splitter.ts';
-import { maskLines, maskLooseText } from './message-text.ts';
+import { maskLines, maskWords } from './message-text.ts';
 
 interface Line {
   readonly text: Uint8Array;
@@ -19,6 +19,10 @@ const UNMASKABLE = 'http.body_unmaskable';
 const NEWLINE = Buffer.from('\n');
 const DATA = Buffer.from('data');
 const COLON = 58;
+const SPACE = Buffer.from(' ');
+const NONE = Buffer.alloc(0);
+/** '' = a comment. Whatever else stands before a colon is no field to any reader. */
+const OTHER_FIELDS: ReadonlySet<string> = new Set(['', 'event', 'id', 'retry']);
 
 export class EventStream implements BodyMasker {
   failed: typeof UNMASKABLE | undefined;
@@ -126,7 +130,16 @@ export class EventStream implements BodyMasker {
 
   /** Names of events, ids and comments are for their reader too. */
   #other(line: Line): Uint8Array {
-    return maskLooseText(line.text, this.#masks);
+    const { text } = line;
+    const value = OTHER_FIELDS.has(fieldOf(text)) ? text.indexOf(COLON) + 1 : 0;
+    const shown = maskWords(text.subarray(value), this.#masks);
+    return value === 0
+      ? shown
+      : Buffer.concat([
+          text.subarray(0, value),
+          value < text.length && text[value] === 32 && shown[0] !== 32 ? SPACE : NONE,
+          shown,
+        ]);
   }
 
   #taken(): Uint8Array {

@@ -7,6 +7,7 @@ import type { DetectMask } from '@sallyport/model';
 
 const REDACTED = Buffer.from('[redacted]');
 const QUOTE = 34;
+const BRACE = 123;
 const COLON = 58;
 const NEWLINE = 10;
 
@@ -25,6 +26,13 @@ export function maskMessage(message: Uint8Array, masks: JsonMaskerOptions): Uint
   if (masks.plan !== undefined && (message.includes(QUOTE) || message.includes(COLON))) return undefined;
   return maskLooseText(message, masks);
 }
+
+/**
+ * Words beside messages: an event's id, a comment, why a socket closes. Nobody looks for documents there; what may hold members
+ * that a path names is hidden whole.
+ */
+export const maskWords = (words: Uint8Array, masks: JsonMaskerOptions): Uint8Array =>
+  masks.plan !== undefined && (words.includes(QUOTE) || words.includes(BRACE)) ? REDACTED : maskLooseText(words, masks);
 
 /**
  * A message that came in lines, which its reader may put together in another way than with line ends between: a text in which

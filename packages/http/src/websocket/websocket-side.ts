@@ -5,7 +5,7 @@
 import { LIMITS } from '@sallyport/core';
 import type { JsonMaskerOptions } from '@sallyport/mask';
 import type { JoinedMessage, JoinedTexts } from '../body/joined-texts.ts';
-import { maskLooseText, maskMessage } from '../body/message-text.ts';
+import { maskLooseText, maskMessage, maskWords } from '../body/message-text.ts';
 import { utf8Text } from '../request/strict-json.ts';
 import { encodeWebSocketFrame, type FrameHead, FrameReader, type FrameSink, OPCODES } from './frame-reader.ts';
 
@@ -107,7 +107,7 @@ export class WebSocketSide implements FrameSink {
     // A close says a code before its reason (section 5.5.1).
     if (opcode === OPCODES.close) this.#emit(this.#texts?.end() ?? []);
     const code = opcode === OPCODES.close ? payload.subarray(0, 2) : NOTHING;
-    const shown = maskLooseText(payload.subarray(code.length), masks);
+    const shown = maskWords(payload.subarray(code.length), masks);
     this.#ports.send(encodeWebSocketFrame(opcode, Buffer.concat([code, shown]).subarray(0, 125)));
   }
 

@@ -46,6 +46,17 @@ const open = (frame: Buffer): Buffer => {
 };
 const text = (message: string): Buffer => encodeWebSocketFrame(1, Buffer.from(message));
 
+test('words of control frames that may hold what a path names are hidden whole', () => {
+  const close = Buffer.concat([Buffer.of(3, 232), Buffer.from('{"ssn":"1"}')]);
+  const frames = [encodeWebSocketFrame(9, Buffer.from('{"ssn":"1"}')), encodeWebSocketFrame(8, close)];
+  const seen = framesOf(through(frames, MASKS).sent).map(({ opcode, text: said }) => [opcode, said.slice(-10)]);
+  expect(seen).toEqual([
+    [9, '[redacted]'],
+    [8, '[redacted]'],
+  ]);
+  expect(through(frames, DETECT).sent).toEqual(Buffer.concat(frames));
+});
+
 describe('messages to a client', () => {
   const bytes = Buffer.concat([
     text('{"ssn":"1","mail":"ada@example.com"}'),
