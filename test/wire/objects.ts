@@ -46,6 +46,9 @@ insert into customers_of_branches (id, name, email, national_id, card_number, ci
   where id = 1 and not exists (select 1 from customers_of_branches);
 create table if not exists branch_notes (customer text references customers_of_branches (name) deferrable initially deferred);
 insert into branch_notes select name from customers_of_branches where not exists (select 1 from branch_notes);
+create or replace view seen_values as
+  select tablename, attname, most_common_vals::text as common, histogram_bounds::text as bounds from pg_stats;
+create or replace view seen_texts as select pid, query from pg_stat_activity;
 create table if not exists sized (id int primary key, contact varchar(5));
 analyze;
 `;

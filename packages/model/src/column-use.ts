@@ -18,8 +18,8 @@ const CARRIES: ReadonlySet<ColumnUse> = new Set<ColumnUse>(['expression', 'sourc
 export function mayName(use: SqlColumnUse, column: { readonly table: string; readonly column: string }): boolean {
   if (use.column !== '*') return use.column === column.column;
   if (use.relation === '') return true;
-  const dot = use.relation.lastIndexOf('.');
-  return (dot < 0 ? use.relation : use.relation.slice(dot + 1)) === column.table;
+  // A name may have a dot in it, and a schema's name before it.
+  return use.relation === column.table || use.relation.endsWith(`.${column.table}`);
 }
 
 /** True for a use other than as plain output: in WHERE, JOIN, ORDER BY, an expression, the source of a write, … */

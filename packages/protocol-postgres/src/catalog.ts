@@ -19,6 +19,18 @@ import { isUnknownSql, type SqlReading } from '@sallyport/sql';
 const REACH_AGE_MS = 10_000;
 const ROWS_MAX = 100_000;
 
+/** Catalogs that keep values of columns: most common ones, bounds, whole files. */
+export const VALUE_CATALOGS: ReadonlySet<string> = new Set([
+  'pg_statistic',
+  'pg_stats',
+  'pg_stats_ext',
+  'pg_stats_ext_exprs',
+  'pg_statistic_ext_data',
+  'pg_largeobject',
+]);
+/** Catalogs that show what others ask, with the values in it. */
+export const TEXT_CATALOGS: ReadonlySet<string> = new Set(['pg_stat_activity', 'pg_stat_statements']);
+
 /** What the masks reach at one moment. */
 export interface Reach {
   readonly methods: ReadonlyMap<number, MaskMethod>;
@@ -43,7 +55,7 @@ export const columnKey = (tableOid: number, attribute: number): number => tableO
 const PG = 'pg_catalog.';
 /**
  * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text ·
- * `w` view that runs code of the database's own · `f` and `g` functions, as in Reach.
+ * `w` view that runs code of the database's own, or shows statistics or others' texts · `f` and `g` functions, as in Reach.
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
  */
 export const LOOKUP = `with recursive
@@ -80,7 +92,16 @@ running(view) as (
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
   left join ${PG}pg_operator o on d.refclassid = '${PG}pg_operator'::${PG}regclass and o.oid = d.refobjid
   join own p on p.oid = case when d.refclassid = '${PG}pg_proc'::${PG}regclass then d.refobjid else o.oprcode::${PG}oid end
-  where not (p.prolang in (12, 13) and p.provolatile = 'i')),
+  where not (p.prolang in (12, 13) and p.provolatile = 'i')
+  union
+  select v.oid from ${PG}pg_class k join ${PG}pg_namespace n on n.oid = k.relnamespace
+  join ${PG}pg_depend d on d.refclassid = '${PG}pg_class'::${PG}regclass and d.refobjid = k.oid
+  join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
+  join ${PG}pg_class v on v.oid = r.ev_class and v.oid <> k.oid
+  where k.relname = any ('{${[...VALUE_CATALOGS, ...TEXT_CATALOGS].join(',')}}'::${PG}name[])
+    and (n.nspname = 'pg_catalog' or k.relname = 'pg_stat_statements')
+    and v.relnamespace not in (select m.oid from ${PG}pg_namespace m where m.nspname in ('pg_catalog', 'information_schema'))
+    and (k.relname <> all ('{${[...TEXT_CATALOGS].join(',')}}'::${PG}name[]) or ${PG}pg_get_viewdef(v.oid) ~ '\\mquery\\M')),
 readers(view, rel) as (
   select r.ev_class, d.refobjid from ${PG}pg_depend d
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
@@ -132,7 +153,7 @@ export class ReachBuilder {
   readonly #tables = new Map<number, string>();
   readonly #columns = new Map<string, { readonly table: string; readonly column: string }>();
   readonly #views = new Map<number, View>();
-  /** Views that run code nobody can trace. */
+  /** Views that run code nobody can trace, or stand over a catalog that may not be read. */
   readonly #running = new Set<number>();
   readonly #rowFunctions = new Set<string>();
   readonly #overloads = new Set<string>();

@@ -23,6 +23,7 @@ const MASKS: MaskSet = {
     { schema: 'public', table: 'customers', column: 'ssn', with: 'redact' },
     { schema: 'public', table: 'people', column: 'ssn', with: 'redact' },
     { schema: 'public', table: 'people_known', column: 'ssn', with: 'redact' },
+    { schema: 'public', table: 'dotted.people', column: 'ssn', with: 'redact' },
   ],
   detect: [{ detect: 'payment_card', with: 'partial' }],
 };
@@ -188,6 +189,73 @@ const ROWS: readonly Row[] = [
   ['ts_stat', `select * from ts_stat('select to_tsvector(ssn) from customers')`, 'refused'],
   ['most common values', `select most_common_vals from pg_stats where tablename = 'customers'`, 'refused'],
   ['histogram', `select histogram_bounds from pg_catalog.pg_stats`, 'refused'],
+  ['statistics through a view', 'select vals from seen_values', 'refused'],
+  ['statistics through a view over a view', 'select again from seen_again', 'refused'],
+  ['texts of others through a view', 'select * from seen_texts', 'refused'],
+  ['states of others through a view', 'select * from seen_states where false', 'harmless'],
+  ['a row as a column, by its schema', 'select public.customers.to_json from customers', 'refused'],
+  ['a row as a column, by its database', 'select postgres.public.customers.concat from customers', 'refused'],
+  [
+    'a joined alias list where two columns have one name',
+    `select p || '' from ((select ssn as x from customers) a cross join (select 'q' as x) b) as j(p, q)`,
+    'refused',
+  ],
+  [
+    'a joined row where two columns have one name',
+    `select j::text from ((select ssn as x from customers) a cross join (select 'q' as x) b) as j`,
+    'refused',
+  ],
+  [
+    'a name that an alias list took away',
+    `select (select a || '' from (select 1 as a) s(z)) from (select ssn as a from customers) o`,
+    'refused',
+  ],
+  [
+    'a name that a join’s alias list took away',
+    `select (select a || '' from ((select 1 as a) s cross join (select 2 as b) t) as j(p, q)) from (select ssn as a from customers) o`,
+    'refused',
+  ],
+  [
+    'a name that a neighbour without LATERAL does not see',
+    `select (select t.v from (select 1 as a) s, (select a || '' as v) t) from (select ssn as a from customers) o`,
+    'refused',
+  ],
+  [
+    'a table that a neighbour without LATERAL does not see',
+    `select (select t.v from (select 1 as a) s, (select s.a || '' as v) t) from (select ssn as a from customers) s`,
+    'refused',
+  ],
+  [
+    'a name that ON does not see',
+    `select (select count(*) from (select 1 as a) s, (select 2 as b) t join (select 3 as c) u
+       on setval('public.kept_by_on', replace(a::text, '-', '')::int) > 0) from (select ssn as a from customers) o`,
+    'refused',
+  ],
+  [
+    'a CTE that stands behind the one that reads it',
+    `with recursive a as (select v as w from b), b as (select ssn as v from customers)
+       update customers set note = (select max(w) from a) where id = 1`,
+    'refused',
+  ],
+  [
+    'the merged column of a join with an alias',
+    `update customers set note = j.x from ((select ssn as x from customers) a left join (select 'q' as x) b using (x)) as j
+       where customers.id = 1`,
+    'refused',
+  ],
+  ['a row of a table with a dot in its name', 'select to_json(d) from "dotted.people" d', 'refused'],
+  [
+    'copied by a trigger',
+    'create trigger t before insert on payments for each row execute function suppress_redundant_updates_trigger()',
+    'refused',
+  ],
+  [
+    'copied by a trigger of a schema that is made with it',
+    `create schema made create table t (a int)
+       create trigger t before insert on t for each row execute function suppress_redundant_updates_trigger()`,
+    'refused',
+  ],
+  ['shown by a cast', 'create cast (int as bytea) with function int4send(int)', 'refused'],
   ['error of a cast', 'select id from customers where ssn::int > 0', 'hidden'],
   ['error of a cast to date', 'select id from customers where ssn::date > now()', 'hidden'],
   ['error of xml', `select id from customers where xml(ssn || '<') is null`, 'hidden'],
@@ -274,7 +342,13 @@ beforeAll(async () => {
     create table people_known (id int, ssn text unique);
     insert into people_known values (1, '${SECRET_IDS[1]}');
     create table people_told (ssn text references people_known (ssn) deferrable initially deferred);
-    insert into people_told values ('${SECRET_IDS[1]}')`);
+    insert into people_told values ('${SECRET_IDS[1]}');
+    create table "dotted.people" as select id, ssn from people_known;
+    create sequence kept_by_on;
+    create view seen_values as select most_common_vals::text || histogram_bounds::text as vals from pg_stats;
+    create view seen_again as select vals as again from seen_values;
+    create view seen_texts as select pid, query from pg_stat_activity;
+    create view seen_states as select pid, state from pg_stat_activity`);
   await database.ask('analyze');
   gateway = await startGateway({
     adapter: createPostgresAdapter({ pool }),

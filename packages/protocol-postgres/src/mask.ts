@@ -6,25 +6,19 @@
 import { GatewayError } from '@sallyport/core';
 import { createRowMasker, type MaskKey, maskDetected, type RowMasker } from '@sallyport/mask';
 import { carriesValue, type MaskSet, mayName, type SqlColumnUse, type SqlStatementFacts } from '@sallyport/model';
-import { columnKey, type Reach } from './catalog.ts';
+import { columnKey, type Reach, TEXT_CATALOGS, VALUE_CATALOGS } from './catalog.ts';
 import type { FieldDescription, Fields } from './messages.ts';
 import type { Guard } from './mirror.ts';
 
-/** Catalogs that keep values of columns: most common ones, bounds, whole files. */
-const VALUE_CATALOGS: ReadonlySet<string> = new Set([
-  'pg_statistic',
-  'pg_stats',
-  'pg_stats_ext',
-  'pg_stats_ext_exprs',
-  'pg_statistic_ext_data',
-  'pg_largeobject',
-]);
-/** Catalogs that show what others ask, with the values in it. */
-const TEXT_CATALOGS: ReadonlySet<string> = new Set(['pg_stat_activity', 'pg_stat_statements']);
 /** The functions behind them. */
 const TEXT_FUNCTIONS = /^(pg_catalog\.)?pg_stat_get_(activity|backend_activity)$/;
 /** `exec` only because they reach out of the data; they return nothing. */
 const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'set', 'reset']);
+
+/** What lets an INSERT, a cast or an operator of PostgreSQL's own spelling run a function that nobody reads. */
+const UNSEEN_CODE: ReadonlySet<string> = new Set(
+  'trigger event_trigger cast operator operator_class transform'.split(' '),
+);
 
 /** Functions that keep a value where a later statement finds it: a sequence, pg_locks, the seed of random(). */
 const KEEPING = /^(pg_catalog\.)?(setval|setseed|pg_(try_)?advisory_(xact_)?lock(_shared)?)$/;
@@ -39,8 +33,12 @@ export const needsReach = (statements: readonly SqlStatementFacts[]): boolean =>
       facts.columns.length > 0 ||
       facts.functions.length > 0 ||
       facts.effects.includes('exec') ||
-      altersSchema(facts),
+      altersSchema(facts) ||
+      makesUnseenCode(facts),
   );
+
+const makesUnseenCode = (facts: SqlStatementFacts): boolean =>
+  (facts.kind === 'create' && UNSEEN_CODE.has(facts.object)) || (facts.nested?.some(makesUnseenCode) ?? false);
 
 /** Masks name their columns by schema: one that is renamed would leave them without a meaning. */
 const altersSchema = (facts: SqlStatementFacts): boolean => facts.kind.startsWith('alter') && facts.object === 'schema';
@@ -74,14 +72,13 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   ) {
     return 'It may run a function of the database’s own, whose answer cannot be traced.';
   }
+  if (makesUnseenCode(facts))
+    return 'What runs code in other statements, where no text shows it, cannot be made while column masks apply.';
   if (altersSchema(facts)) return 'A schema cannot be changed while masks of its columns may apply.';
   if (!touches(facts, reach)) return undefined;
   if (facts.kind === 'copy' && facts.object !== 'from')
     return 'COPY out of a relation with masked columns is not possible.';
-  if (
-    facts.kind.startsWith('alter') ||
-    (facts.kind === 'create' && /^(rule|trigger|publication)$/.test(facts.object))
-  ) {
+  if (facts.kind.startsWith('alter') || (facts.kind === 'create' && /^(rule|publication)$/.test(facts.object))) {
     return 'A relation with masked columns cannot be changed while its masks apply.';
   }
   const opaqueSource = facts.relations.some((relation) => reach.taintedNames.has(relation.name));

@@ -151,8 +151,11 @@ export function columnsNamed(fields: Fields, { facts, scope }: Walk, use: Column
   const item = scope.item(names.slice(0, -1));
   const refs =
     item === undefined ? [{ relation: names.slice(-3, -1).join('.'), column: name }] : columnOf(item.columns, name);
-  if (item !== undefined && WHOLE_ROW_FUNCTIONS.has(name)) {
-    facts.use(wholeRow(item.columns), use === 'output' || use === 'returning' ? 'expression' : use);
+  if (WHOLE_ROW_FUNCTIONS.has(name)) {
+    // `public.c.to_json` may stand over a bare `from c`, which no text tells apart from another c.
+    const row =
+      item === undefined ? [{ relation: names.slice(-3, -1).join('.'), column: '*' }] : wholeRow(item.columns);
+    facts.use(row, use === 'output' || use === 'returning' ? 'expression' : use);
   }
   // `a.b.c` is a column of schema a's table b, or a field of a composite column: `a.b` is then what is read.
   if (names.length === 3 && scope.item(names.slice(0, 1)) !== undefined) {
@@ -191,9 +194,19 @@ export function walkWindow(fields: Fields, walk: Walk, use: ColumnUse): void {
   walkExpression(nodeOf(fields.endOffset), walk, inner(use, 'filter'));
 }
 
+const TEXTS: ReadonlySet<string> = new Set(['text', 'varchar', 'bool', 'boolean']);
+
+/** A constant that no cast makes another one of; null for anything else. `'99'::oid::regnamespace::text` is a name nobody reads. */
+function asWritten(node: Node): string | undefined | null {
+  if (node.type !== 'TypeCast') return constantOf(node);
+  const type = fieldsOf(node.fields.typeName);
+  const plain = TEXTS.has(namesOf(type.names).at(-1) ?? '') && !has(type.typmods) && !has(type.arrayBounds);
+  return plain && nodeOf(node.fields.arg)?.type === 'A_Const' ? constantOf(node) : null;
+}
+
 function configCall(fields: Fields, facts: FactsBuilder): void {
   facts.text.literalRead = true;
-  const [name, value, local] = nodesOf(fields.args).map((arg) => constantOf(arg));
+  const [name, value, local] = nodesOf(fields.args).map(asWritten);
   facts.settingsByFunction++;
   if (typeof name !== 'string' || typeof value !== 'string' || local === null || facts.settingsByFunction > 1) {
     facts.unclearSetting();

@@ -353,3 +353,29 @@ test('a constant LIMIT is a fact, and so is read from a literal', () => {
   expect(extractSqlFacts('select 1 limit 5')).toMatchObject({ literalFree: false });
   expect(extractSqlFacts('select 1 from t where a = 5')).toMatchObject({ literalFree: true });
 });
+
+describe('what a cast or a clause makes of a constant', () => {
+  test.each([
+    ["select 1 from t limit '1'::bit(40)::bigint", undefined],
+    ['select 1 from t limit \'1\'::"char"::int', undefined],
+    ['select 1 from t order by 1 fetch first 1 rows with ties', undefined],
+    ['select 1 from t fetch first 5 rows only', 5],
+    ["select 1 from t limit '7'", 7],
+  ])('%s has the limit %s', (text, limit) => {
+    expect(one(text).limit).toBe(limit);
+  });
+
+  test.each([
+    "select set_config('transaction_read_only', '1'::numeric(3, -2)::text, true)",
+    "select set_config('search_path', '99'::oid::regnamespace::text, false)",
+    "select set_config('role_and_more'::varchar(4), 'postgres', false)",
+    "select set_config('role_and_more'::char(4), 'postgres', false)",
+  ])('%s changes a setting that nobody reads', (text) => {
+    expect(one(text).opaque).toContain('set_config');
+    expect(one(text).setting).toBeUndefined();
+  });
+
+  test('a cast to text leaves it as it is', () => {
+    expect(one("select set_config('bytea_output'::text, 'hex'::text, false)").setting).toBe('bytea_output');
+  });
+});

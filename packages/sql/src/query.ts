@@ -183,20 +183,27 @@ export function walkWith(fields: Fields, walk: Walk): void {
       walk.scope.ctes.set(stringOf(cte.ctename), columns);
     }
   }
-  for (const cte of ctes) {
-    allowOnly('CommonTableExpr', cte, CTE);
-    const query = nodeOf(cte.ctequery);
-    if (query === undefined) throw new Refusal('construct', 'CommonTableExpr');
-    const plain = isModifying(query) ? 'returning' : 'output';
-    const columns = renamed(
-      isModifying(query)
-        ? walk.facts.nest((inner) => walkModifying(query, { facts: inner, scope: walk.scope }))
-        : walkQuery(query, walk, recursive ? 'expression' : plain),
-      namesOf(cte.aliascolnames),
-    );
-    walk.scope.ctes.set(stringOf(cte.ctename), columns);
-    pending.get(stringOf(cte.ctename))?.open.push(...wholeRow(columns));
-  }
+  const made: Columns[] = [];
+  const walkAll = (): void => {
+    for (const cte of ctes) {
+      allowOnly('CommonTableExpr', cte, CTE);
+      const query = nodeOf(cte.ctequery);
+      if (query === undefined) throw new Refusal('construct', 'CommonTableExpr');
+      const columns = renamed(
+        isModifying(query)
+          ? walk.facts.nest((inner) => walkModifying(query, { facts: inner, scope: walk.scope }))
+          : walkQuery(query, walk, recursive ? 'expression' : 'output'),
+        namesOf(cte.aliascolnames),
+      );
+      walk.scope.ctes.set(stringOf(cte.ctename), columns);
+      pending.get(stringOf(cte.ctename))?.open.push(...wholeRow(columns));
+      made.push(columns);
+    }
+  };
+  if (!recursive) return walkAll();
+  // One may have read another that was not walked yet: any column may be whatever any of them reads.
+  const refs = walk.facts.collect(walkAll);
+  for (const columns of made) columns.open.push(...refs);
 }
 const WITH = fieldSet('ctes recursive location');
 
@@ -214,7 +221,9 @@ function fromItem(node: Node, walk: Walk): void {
       return;
     case 'RangeSubselect': {
       allowOnly(type, fields, RANGE_SUBSELECT);
-      addItem(walkQuery(nodeOf(fields.subquery), walk, 'output'), fields, scope);
+      // Without LATERAL it sees the levels around this one, and nothing of this FROM.
+      const inside = fields.lateral === true ? scope : scope.seeing([]);
+      addItem(walkQuery(nodeOf(fields.subquery), { facts, scope: inside }, 'output'), fields, scope);
       return;
     }
     case 'RangeFunction': {
@@ -309,16 +318,24 @@ function joinItem(fields: Fields, walk: Walk): void {
   const joined = scope.items.slice(before);
   if (fields.isNatural === true) for (const item of joined) facts.use(wholeRow(item.columns), 'join');
   for (const name of namesOf(fields.usingClause)) facts.use(scope.unqualified(name), 'join');
-  walkExpression(nodeOf(fields.quals), walk, 'join');
+  // ON sees the two sides and the levels around, not what stands beside the join.
+  walkExpression(nodeOf(fields.quals), { facts, scope: scope.seeing(joined) }, 'join');
   if (!has(fields.alias) && !has(fields.join_using_alias)) return;
+  // USING makes one column of two, and an alias list may name either of two that have one name.
+  const named = new Map<string, ColumnRef[]>();
+  for (const item of joined)
+    for (const [name, refs] of item.columns.named) named.set(name, distinctRefs([...(named.get(name) ?? []), ...refs]));
   const columns: Columns = {
-    named: new Map(joined.flatMap((item) => [...item.columns.named])),
+    named,
     ordered: undefined,
     open: joined.flatMap((item) => item.columns.open),
     tables: joined.flatMap((item) => item.columns.tables),
   };
   if (has(fields.join_using_alias)) addItem(columns, { alias: fields.join_using_alias }, scope);
-  if (has(fields.alias)) addItem(columns, fields, scope);
+  if (!has(fields.alias)) return;
+  // Under an alias of the whole, no name of its parts is seen any more.
+  scope.items.length = before;
+  addItem(columns, fields, scope);
 }
 
 /** SELECT INTO and CREATE TABLE AS: the table that is made. */
@@ -336,7 +353,9 @@ export const hasInto = (fields: Fields): boolean =>
 export function noteSelect(fields: Fields, walk: Walk): void {
   walk.facts.filtered = isFilter(nodeOf(fields.whereClause), walk.facts.text);
   const limit = nodeOf(fields.limitCount);
-  const constant = limit === undefined ? null : constantOf(limit);
+  // A cast may make another number of it (`'1'::bit(40)::bigint`), and WITH TIES more rows.
+  const ties = stringOf(fields.limitOption) === 'LIMIT_OPTION_WITH_TIES';
+  const constant = limit?.type !== 'A_Const' || ties ? null : constantOf(limit);
   if (typeof constant === 'string') {
     walk.facts.text.literalRead = true;
     const count = Number(constant);

@@ -26,11 +26,18 @@ export interface ScopeItem {
 }
 
 export class Scope {
-  readonly items: ScopeItem[] = [];
-  readonly ctes = new Map<string, Columns>();
+  readonly items: ScopeItem[];
+  readonly ctes: Map<string, Columns>;
   readonly parent: Scope | undefined;
-  constructor(parent?: Scope) {
+  constructor(parent?: Scope, ctes = new Map<string, Columns>(), items: ScopeItem[] = []) {
     this.parent = parent;
+    this.ctes = ctes;
+    this.items = items;
+  }
+
+  /** This level with these items alone: what else stands in its FROM is not seen from there. */
+  seeing(items: readonly ScopeItem[]): Scope {
+    return new Scope(this.parent, this.ctes, [...items]);
   }
 
   cte(name: string): Columns | undefined {
@@ -102,13 +109,14 @@ export function renamed(columns: Columns, names: readonly string[]): Columns {
   if (names.length === 0) return columns;
   const whole = wholeRow(columns);
   const named = new Map<string, ColumnRef[]>();
-  // Columns beyond the aliases keep their names.
-  for (const [name, refs] of columns.named) named.set(name, refs);
   names.forEach((name, at) => {
     const refs = columns.ordered === undefined ? whole : (columns.ordered[at] ?? []);
     named.set(name, [...(named.get(name) ?? []), ...refs]);
   });
-  return { named, ordered: columns.ordered, open: columns.open, tables: columns.tables };
+  // Columns beyond the aliases keep their names; which those are is not kept. A name that is gone must not hide an outer one.
+  const all = columns.ordered !== undefined && names.length >= columns.ordered.length;
+  const open = all ? columns.open : distinctRefs([...columns.open, ...[...columns.named.values()].flat()]);
+  return { named, ordered: columns.ordered, open, tables: columns.tables };
 }
 
 /** The columns of a set operation: by position where both sides know theirs, else anything of either. */

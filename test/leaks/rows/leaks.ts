@@ -147,6 +147,54 @@ export const LEAKS: readonly LeakRow[] = [
     sql: 'select (c).to_json from customers c where id <= 5',
     expect: 'stopped',
   },
+  {
+    name: 'a function as a column of the table under its schema',
+    sql: 'select public.customers.to_json from customers where id <= 5',
+    expect: 'stopped',
+  },
+  {
+    name: 'a function as a column of the table under its database',
+    sql: 'select payments.public.customers.concat from customers where id <= 5',
+    expect: 'stopped',
+  },
+
+  // --- names that mean another column than the nearest of that name
+  {
+    name: 'an alias list of a join with two columns of one name',
+    sql: `select p || '' from ((select card_number as x ${C}) a cross join (select 'q' as x) b) as j(p, q)`,
+    expect: 'stopped',
+  },
+  {
+    name: 'a row of a join with two columns of one name',
+    sql: `select j::text from ((select card_number as x ${C}) a cross join (select 'q' as x) b) as j`,
+    expect: 'stopped',
+  },
+  {
+    name: 'a name that an alias list took away',
+    sql: `select (select a || '' from (select 1 as a) s(z)) from (select card_number as a ${C}) o`,
+    expect: 'stopped',
+  },
+  {
+    name: 'a name that a join’s alias list took away',
+    sql: `select (select a || '' from ((select 1 as a) s cross join (select 2 as b) t) as j(p, q)) from (select card_number as a ${C}) o`,
+    expect: 'stopped',
+  },
+  {
+    name: 'a name that a neighbour without LATERAL does not see',
+    sql: `select (select t.v from (select 1 as a) s, (select a || '' as v) t) from (select card_number as a ${C}) o`,
+    expect: 'stopped',
+  },
+  {
+    name: 'a table that a neighbour without LATERAL does not see',
+    sql: `select (select t.v from (select 1 as a) s, (select s.a || '' as v) t) from (select card_number as a ${C}) s`,
+    expect: 'stopped',
+  },
+  {
+    name: 'a CTE that stands behind the one that reads it',
+    ...AS_BOT,
+    sql: `with recursive a as (select v as w from b), b as (select card_number as v ${C}) insert into ledger select 1000, max(w), 1 from a returning note`,
+    expect: 'stopped',
+  },
   { name: 'the column as a function', sql: 'select card_number(c) from customers c where id <= 5', expect: 'stopped' },
 
   // --- whole rows
@@ -881,6 +929,18 @@ export const LEAKS: readonly LeakRow[] = [
     leaksDirectly: false,
   },
   { name: 'pg_statistic', sql: 'select stavalues1 from pg_statistic', expect: 'stopped', leaksDirectly: false },
+  {
+    name: 'pg_stats through a view',
+    sql: "select common, bounds from seen_values where tablename = 'customers'",
+    expect: 'stopped',
+    leaksDirectly: false,
+  },
+  {
+    name: 'others’ statements through a view',
+    sql: 'select query from seen_texts',
+    expect: 'stopped',
+    leaksDirectly: false,
+  },
   { name: 'a plan', sql: `explain (analyze, verbose) select card_number ${C}`, expect: 'safe', leaksDirectly: false },
   {
     name: 'a plan of an expression',
