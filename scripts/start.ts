@@ -102,7 +102,14 @@ async function runHere(): Promise<void> {
   process.on('SIGTERM', () => void stop('Asked to stop', 0));
   process.on('SIGHUP', () => void stop('Terminal closed', 0));
   try {
-    stack = await startStack({ dir, fresh: false, say, ports: ports(), signal: starting.signal });
+    stack = await startStack({
+      dir,
+      fresh: false,
+      say,
+      ports: ports(),
+      restHost: 'localhost',
+      signal: starting.signal,
+    });
   } catch (error) {
     if (!starting.signal.aborted) throw error;
     rmSync(pidFile, { force: true });

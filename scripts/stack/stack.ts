@@ -42,6 +42,8 @@ export const ANY_PORTS: StackPorts = {
 export interface StackOptions {
   readonly dir: string;
   readonly ports: StackPorts;
+  /** By what name REST and its pages are reached: 127.0.0.1 when absent. Browsers give passkeys to `localhost` alone. */
+  readonly restHost?: 'localhost';
   /** Wipes `dir` first. */
   readonly fresh: boolean;
   readonly say: (line: string) => void;
@@ -103,7 +105,8 @@ async function openDemoDatabase(options: StackOptions): Promise<DemoDatabase> {
   }
 }
 
-const on = (port: number): string => `127.0.0.1:${port}`;
+const LOOPBACK = '127.0.0.1';
+const on = (port: number): string => `${LOOPBACK}:${port}`;
 const portOf = (address: unknown): number => Number(String(address).split(':').at(-1));
 
 function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan {
@@ -113,7 +116,7 @@ function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan
     name: 'control plane',
     args: [path.join(ROOT, 'apps/control-plane/dist/main.js'), '--exit-with-parent'],
     env: {
-      SALLYPORT_HTTP: on(ports.rest),
+      SALLYPORT_HTTP: `${options.restHost ?? LOOPBACK}:${ports.rest}`,
       SALLYPORT_LINK: on(ports.link),
       SALLYPORT_ENROLL: on(ports.enroll),
       SALLYPORT_DATA_DIR: dataDir,
@@ -231,7 +234,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     say('Starting the control plane');
     let controlPlane = await startProcess(controlPlanePlan(options, options.ports));
     stops.push(() => controlPlane.stop());
-    const rest = `http://127.0.0.1:${portOf(controlPlane.ready['http'])}`;
+    const rest = `http://${options.restHost ?? LOOPBACK}:${portOf(controlPlane.ready['http'])}`;
     const adminToken = readFileSync(path.join(dir, 'control-plane/admin-token'), 'utf8').trim();
     const admin = restClient(rest, adminToken);
     options.signal?.throwIfAborted();

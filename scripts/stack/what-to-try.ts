@@ -41,6 +41,9 @@ An API behind a key that nobody is given (you are the payments bot):
      ./sallyport --as payments-bot run payments-api -- sh -c 'curl -s "$SALLYPORT_PAYMENTS_API_URL/v1/customers?limit=2"'
      curl --cacert ${path.relative(ROOT, dev.ca)} -u "token:$(./sallyport --as carla token payments-api)" "https://127.0.0.1:${dev.agent.https}/r/payments-api/v1/customers?limit=2"
 
+Sign in with a browser, by a passkey or a password (you are Ana; the link is good once):
+     ./sallyport --as admin accounts link ana
+
 With psql, the token is the password and the resource is the user:
      ./sallyport --as carla connect payments-db
      PGPASSWORD=$(./sallyport --as carla token payments-db) psql "host=127.0.0.1 port=${dev.agent.postgres} user=payments-db dbname=payments sslmode=verify-full sslrootcert=${path.relative(ROOT, dev.ca)}"

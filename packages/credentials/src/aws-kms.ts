@@ -3,10 +3,10 @@
  * its secrets. The encryption context is authenticated, and Decrypt names the key. API: Encrypt, Decrypt.
  */
 import { Secret } from '@sallyport/core';
-import { AWS_REGION, isOurs } from './aws-secrets.ts';
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { AWS_REGION } from './aws-secrets.ts';
+import { askSdk, cloudSdk } from './cloud-sdk.ts';
 import { KMS_CONTEXT, type KmsKind, requireKey, requireWrapped } from './kms.ts';
-import { ASK_MS_MAX, ENDPOINT, type Settings, type SourceHost } from './source.ts';
+import { ENDPOINT, type Settings, type SourceHost } from './source.ts';
 
 const KIND = 'aws_kms';
 
@@ -65,9 +65,7 @@ async function asked<T>(
   const [sdk] = await cloudSdk<[AwsKmsSdk]>(host, KIND, ['@aws-sdk/client-kms']);
   const client = new sdk.KMSClient({ region, maxAttempts: 2, ...(endpoint === undefined ? {} : { endpoint }) });
   try {
-    return await work(sdk, (command) => client.send(command, { abortSignal: AbortSignal.timeout(ASK_MS_MAX) }));
-  } catch (error) {
-    throw isOurs(error) ? error : sdkFailure(KIND, error);
+    return await askSdk(KIND, (abortSignal) => work(sdk, (command) => client.send(command, { abortSignal })));
   } finally {
     client.destroy();
   }

@@ -4,7 +4,7 @@
  */
 import { Secret } from '@sallyport/core';
 import { AWS_REGION } from './aws-secrets.ts';
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { askSdk, cloudSdk } from './cloud-sdk.ts';
 import { type CredentialSource, type SourceHost, unavailable } from './source.ts';
 
 const KIND = 'aws_rds_iam';
@@ -36,13 +36,10 @@ export function awsRdsIamSource(host: SourceHost): CredentialSource {
       if (hostname === undefined || hostname === '') throw unavailable(KIND, 'the server’s name is not known');
       if (ask.username === '') throw unavailable(KIND, 'a user name is needed');
       const [{ Signer }] = await cloudSdk<[RdsSignerSdk]>(host, KIND, ['@aws-sdk/rds-signer']);
-      try {
-        const signer = new Signer({ hostname, port, username: ask.username, region: ask.settings['region'] ?? '' });
-        const token = await signer.getAuthToken();
-        return { username: ask.username, secret: new Secret(token), expiresAtMs: host.nowMs() + LIFE_MS };
-      } catch (error) {
-        throw sdkFailure(KIND, error);
-      }
+      const token = await askSdk(KIND, async () =>
+        new Signer({ hostname, port, username: ask.username, region: ask.settings['region'] ?? '' }).getAuthToken(),
+      );
+      return { username: ask.username, secret: new Secret(token), expiresAtMs: host.nowMs() + LIFE_MS };
     },
   };
 }

@@ -2,9 +2,8 @@
  * AWS Secrets Manager by the official SDK; who asks is AWS's own default chain at this host (role of the instance, of the
  * pod, or variables). API: GetSecretValue.
  */
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { askSdk, cloudSdk } from './cloud-sdk.ts';
 import {
-  ASK_MS_MAX,
   type CredentialSource,
   ENDPOINT,
   FIELD,
@@ -58,23 +57,16 @@ export function awsSecretsSource(host: SourceHost): CredentialSource {
         ...(endpoint === undefined ? {} : { endpoint }),
       });
       try {
-        const answer = await client.send(
-          new sdk.GetSecretValueCommand({
-            SecretId: secretId,
-            ...(stage === undefined ? {} : { VersionStage: stage }),
-          }),
-          { abortSignal: AbortSignal.timeout(ASK_MS_MAX) },
-        );
+        const command = new sdk.GetSecretValueCommand({
+          SecretId: secretId,
+          ...(stage === undefined ? {} : { VersionStage: stage }),
+        });
+        const answer = await askSdk(KIND, (abortSignal) => client.send(command, { abortSignal }));
         if (answer.SecretString === undefined) throw unavailable(KIND, 'the secret is no text');
         return pickFrom(KIND, answer.SecretString, ask);
-      } catch (error) {
-        throw isOurs(error) ? error : sdkFailure(KIND, error);
       } finally {
         client.destroy();
       }
     },
   };
 }
-
-export const isOurs = (error: unknown): boolean =>
-  error instanceof Error && (error as { code?: unknown }).code === 'credential.unavailable';

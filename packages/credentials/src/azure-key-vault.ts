@@ -2,10 +2,8 @@
  * Azure Key Vault secrets by the official client; who asks is DefaultAzureCredential of this host (workload or managed
  * identity, or variables). API: Get Secret.
  */
-import { isOurs } from './aws-secrets.ts';
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { askSdk, cloudSdk } from './cloud-sdk.ts';
 import {
-  ASK_MS_MAX,
   type CredentialSource,
   ENDPOINT,
   FIELD,
@@ -51,17 +49,12 @@ export function azureKeyVaultSource(
     fetch: async (ask) => {
       const { vault_url: url, secret, version } = ask.settings;
       const [keyVault, identity] = await load();
-      try {
+      const answer = await askSdk(KIND, (abortSignal) => {
         const client = new keyVault.SecretClient(url ?? '', new identity.DefaultAzureCredential());
-        const answer = await client.getSecret(secret ?? '', {
-          ...(version === undefined ? {} : { version }),
-          abortSignal: AbortSignal.timeout(ASK_MS_MAX),
-        });
-        if (answer.value === undefined) throw unavailable(KIND, 'the secret has no value');
-        return pickFrom(KIND, answer.value, ask);
-      } catch (error) {
-        throw isOurs(error) ? error : sdkFailure(KIND, error);
-      }
+        return client.getSecret(secret ?? '', { ...(version === undefined ? {} : { version }), abortSignal });
+      });
+      if (answer.value === undefined) throw unavailable(KIND, 'the secret has no value');
+      return pickFrom(KIND, answer.value, ask);
     },
   };
 }

@@ -5,10 +5,9 @@
  * API: Get Key, Wrap Key, Unwrap Key.
  */
 import { Secret } from '@sallyport/core';
-import { isOurs } from './aws-secrets.ts';
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { askSdk, cloudSdk } from './cloud-sdk.ts';
 import { type KmsKind, requireKey, requireWrapped } from './kms.ts';
-import { ASK_MS_MAX, ENDPOINT, type SourceHost, unavailable } from './source.ts';
+import { ENDPOINT, type SourceHost, unavailable } from './source.ts';
 
 const KIND = 'azure_keys';
 const WRAPPED = /^([0-9a-f]{1,64})\.([A-Za-z0-9_-]+)$/;
@@ -57,12 +56,7 @@ export function azureKeysBy(load: (host: SourceHost) => Promise<AzureKeysSdk>): 
         work: (sdk: AzureKeysSdk[0], credential: object, options: Options) => Promise<T>,
       ): Promise<T> => {
         const [keys, identity] = await load(host);
-        try {
-          const options = { abortSignal: AbortSignal.timeout(ASK_MS_MAX) };
-          return await work(keys, new identity.DefaultAzureCredential(), options);
-        } catch (error) {
-          throw isOurs(error) ? error : sdkFailure(KIND, error);
-        }
+        return await askSdk(KIND, (abortSignal) => work(keys, new identity.DefaultAzureCredential(), { abortSignal }));
       };
       const keyId = (version: string): string => new URL(`keys/${key}/${version}`, `${url.replace(/\/$/, '')}/`).href;
       return {

@@ -6,6 +6,7 @@
 import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { GatewayError } from '@sallyport/core';
 import { type SourceHost, unavailable } from './source.ts';
 
 /** Versions the sources are tested with: test/sdks installs these, and a test compares. */
@@ -58,8 +59,37 @@ function isOpenToOthers(sdkDir: string): boolean {
   return there !== undefined && (there.mode & 0o022) !== 0;
 }
 
+/** Milliseconds one question to a cloud may take once its SDK is loaded, signing in there and asking again included. */
+export const SDK_MS_MAX = 5_000;
+
+/**
+ * One question by an SDK. Their own limits are for each of their attempts, and signing in knows none: the answer that does not
+ * come is said to be missing after `SDK_MS_MAX`, whatever the SDK still does.
+ * @param work given a signal that tells the SDK to give up
+ * @throws GatewayError `credential.unavailable`
+ */
+export async function askSdk<T>(kind: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const giveUp = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(unavailable(kind, `no answer within ${SDK_MS_MAX / 1_000} s`));
+      giveUp.abort();
+    }, SDK_MS_MAX);
+  });
+  try {
+    return await Promise.race([work(giveUp.signal), late]);
+  } catch (error) {
+    throw isOurs(error) ? error : sdkFailure(kind, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const isOurs = (error: unknown): boolean => error instanceof GatewayError && error.code === 'credential.unavailable';
+
 /** An SDK's error without its words, which may quote a request: its name is enough to look it up. */
-export function sdkFailure(kind: string, error: unknown): ReturnType<typeof unavailable> {
+function sdkFailure(kind: string, error: unknown): ReturnType<typeof unavailable> {
   const { name = '', code = '' } = error as { name?: unknown; code?: unknown };
   const word = (value: unknown): string =>
     String(value)

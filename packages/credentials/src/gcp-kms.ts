@@ -4,11 +4,10 @@
  * API: CryptoKeys, Encrypt and Decrypt.
  */
 import { Secret } from '@sallyport/core';
-import { isOurs } from './aws-secrets.ts';
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { askSdk, cloudSdk, SDK_MS_MAX } from './cloud-sdk.ts';
 import { GCP_ENDPOINT, gcpAddress } from './gcp-secret.ts';
 import { KMS_CONTEXT, type KmsKind, requireKey, requireWrapped } from './kms.ts';
-import { ASK_MS_MAX, type Settings, type SourceHost } from './source.ts';
+import { type Settings, type SourceHost } from './source.ts';
 
 const KIND = 'gcp_kms';
 const PART = /[A-Za-z0-9_-]{1,63}/;
@@ -79,9 +78,7 @@ async function asked<T>(
   const [sdk] = await cloudSdk<[GcpKmsSdk]>(host, KIND, ['@google-cloud/kms']);
   const client = new sdk.KeyManagementServiceClient(gcpAddress(settings));
   try {
-    return await work(client, { timeout: ASK_MS_MAX, maxRetries: 1 });
-  } catch (error) {
-    throw isOurs(error) ? error : sdkFailure(KIND, error);
+    return await askSdk(KIND, () => work(client, { timeout: SDK_MS_MAX, maxRetries: 1 }));
   } finally {
     await client.close();
   }

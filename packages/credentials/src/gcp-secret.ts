@@ -3,10 +3,8 @@
  * (workload identity, an attached service account, or GOOGLE_APPLICATION_CREDENTIALS). API: AccessSecretVersion.
  */
 
-import { isOurs } from './aws-secrets.ts';
-import { cloudSdk, sdkFailure } from './cloud-sdk.ts';
+import { askSdk, cloudSdk, SDK_MS_MAX } from './cloud-sdk.ts';
 import {
-  ASK_MS_MAX,
   type CredentialSource,
   FIELD,
   pickFrom,
@@ -75,12 +73,12 @@ export function gcpSecretSource(
       const client = new sdk.SecretManagerServiceClient(gcpAddress(ask.settings));
       try {
         const name = `projects/${project}/secrets/${secret}/versions/${version}`;
-        const [answer] = await client.accessSecretVersion({ name }, { timeout: ASK_MS_MAX, maxRetries: 1 });
+        const [answer] = await askSdk(KIND, () =>
+          client.accessSecretVersion({ name }, { timeout: SDK_MS_MAX, maxRetries: 1 }),
+        );
         const data = answer.payload?.data;
         if (data === undefined || data === null) throw unavailable(KIND, 'the version has no payload');
         return pickFrom(KIND, typeof data === 'string' ? data : Buffer.from(data).toString('utf8'), ask);
-      } catch (error) {
-        throw isOurs(error) ? error : sdkFailure(KIND, error);
       } finally {
         await client.close();
       }

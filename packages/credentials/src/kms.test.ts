@@ -9,7 +9,7 @@ import path from 'node:path';
 import { type GatewayError, Secret } from '@sallyport/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AzureKeysSdk, azureKeysBy } from './azure-keys.ts';
-import { cloudSdk } from './cloud-sdk.ts';
+import { cloudSdk, SDK_MS_MAX } from './cloud-sdk.ts';
 import type { Kms } from './kms.ts';
 import { KMS_KINDS, kmsProblems, openKms } from './kms-kinds.ts';
 import type { Settings } from './source.ts';
@@ -137,6 +137,29 @@ describe.each([
         for (const reason of reasons) expect(reason).not.toContain('canary');
         fake.setAway(false);
         expect((await kms.unwrap(wrapped)).reveal()).toEqual(key.reveal());
+      } finally {
+        await fake.stop();
+      }
+    },
+    60_000,
+  );
+});
+
+describe.each([
+  ['aws_kms', startFakeAwsKms],
+  ['gcp_kms', startFakeGcpKms],
+  ['azure_keys', startFakeAzureKeys],
+] as const)('%s', (kind, start) => {
+  test.skipIf(!isHere)(
+    'a service that takes questions and answers none is unavailable after our own limit, not after the SDK’s',
+    async () => {
+      const fake = await start();
+      try {
+        const kms =
+          kind === 'azure_keys' ? azure.open('k', fake.settings, host) : openKms('k', kind, fake.settings, host);
+        const wrapped = await kms.wrap(new Secret(randomBytes(32)));
+        fake.setAway('silent');
+        expect(await reasonOf(kms.unwrap(wrapped))).toContain(`within ${SDK_MS_MAX / 1_000} s`);
       } finally {
         await fake.stop();
       }

@@ -16,7 +16,7 @@ import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
 import { Revocations } from '../identity/revocations.ts';
-import { accountsOf } from '../identity/same-person.ts';
+import { accountsOf, personsOf } from '../identity/same-person.ts';
 import { lineageOf } from '../identity/token-lineage.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
@@ -210,10 +210,10 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       const accounts = await accountsOf(tx, [caller.principal.id]);
       const seated = seat === undefined ? accounts : await accountsOf(tx, [seat]);
       // A token that the requester made for another account is the requester's hand.
-      const hands = await accountsOf(tx, await lineageOf(tx, caller.tokenId));
-      const isAsker = (id: string | null): boolean =>
-        id !== null && (accounts.has(id) || seated.has(id) || hands.has(id));
-      if (isAsker(row.principalId) || isAsker(row.onBehalfOfId))
+      const hands = await lineageOf(tx, caller.tokenId);
+      const askers = [row.principalId, row.onBehalfOfId].filter((one) => one !== null);
+      const theirs = await accountsOf(tx, askers);
+      if ([...accounts, ...seated, ...hands].some((one) => theirs.has(one)))
         throw new GatewayError('approval.not_yours', { approval: id });
       const hasAnswered = row.votes.some(
         (vote) =>
@@ -247,7 +247,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         ...(vote.seatOfId === null ? {} : { seatOf: vote.seatOfId }),
         ...(terms === undefined ? {} : { scope: 'shape', ...terms }),
       });
-      const state = tally(row, votes);
+      const ids = [...askers, ...votes.flatMap((one) => [one.principalId, one.seatOfId ?? one.principalId])];
+      const state = tally(row, votes, votes.length > 1 ? await personsOf(tx, ids) : undefined);
       if (state !== 'pending') await this.ends.finish(tx, row, state, votes, vote.reason ?? '');
     });
     return await this.get(caller, id);

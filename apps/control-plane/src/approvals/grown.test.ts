@@ -226,6 +226,16 @@ describe('seats', () => {
     expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved' });
   });
 
+  test('accounts that became one person’s after both had answered are one voice', async () => {
+    const { id } = await ask({ approval: { ...SPEC, count: 3, groups: ['dba', 'sre'] } });
+    await approve(id, 'ana');
+    await approve(id, 'sara');
+    expect((await plane.call('PATCH', '/v1/principals/sara', { sameAs: 'ana' })).status).toBe(200);
+    expect((await approve(id, 'ben')).body).toMatchObject({ state: 'pending' });
+    await plane.call('PATCH', '/v1/principals/sara', { sameAs: null });
+    await plane.call('PATCH', '/v1/principals/ana', { sameAs: null });
+  });
+
   test('two seats in one hand are one person', async () => {
     const { id } = await ask({ approval: { ...SPEC, count: 2 } });
     await post('ana', `/v1/approvals/${id}/delegate`, { to: 'dora' });

@@ -22,3 +22,14 @@ test('it takes as many distinct persons as asked for, at least one, and one refu
   expect(tally(asked, [yes('ben'), { principalId: 'cleo', granted: false }])).toBe('denied');
   expect(tally({ ...asked, count: 0 }, [])).toBe('pending');
 });
+
+test('accounts that became one person’s after they voted are one voice, and one that became the asker’s is none', () => {
+  const votes = [yes('ben'), yes('ben-too')];
+  expect(tally(asked, votes)).toBe('approved');
+  const persons = (...pairs: [string, string][]) => new Map(pairs);
+  expect(tally(asked, votes, persons(['ben', 'p1'], ['ben-too', 'p1']))).toBe('pending');
+  expect(tally(asked, [...votes, yes('cleo')], persons(['ben', 'p1'], ['ben-too', 'p1']))).toBe('approved');
+  expect(tally(asked, [yes('ben'), yes('cleo')], persons(['ana', 'p2'], ['cleo', 'p2']))).toBe('pending');
+  const seated = [yes('ben'), { ...yes('cleo'), seatOfId: 'ben-too' }];
+  expect(tally(asked, seated, persons(['ben', 'p1'], ['ben-too', 'p1']))).toBe('pending');
+});

@@ -78,9 +78,23 @@ export const mayAnswer = (asked: AskedBy & { readonly id?: string }, voter: Vote
 export const seatsTaken = (votes: readonly Vote[]): ReadonlySet<string> =>
   new Set(votes.map((vote) => vote.seatOfId ?? vote.principalId));
 
-/** One refusal refuses. Votes are one per person by the table's key, counted again here by person and by seat. */
-export function tally(asked: AskedBy, votes: readonly Vote[]): 'approved' | 'denied' | 'pending' {
+/**
+ * One refusal refuses. Votes are one per account by the table's key, counted here by person and by seat.
+ * @param persons whom an account belongs to, as it is known now: accounts may have become one person's since they voted, and
+ * a yes of what turned out to be the asker's own is none
+ */
+export function tally(
+  asked: AskedBy,
+  votes: readonly Vote[],
+  persons: ReadonlyMap<string, string> = new Map(),
+): 'approved' | 'denied' | 'pending' {
   if (votes.some((vote) => !vote.granted)) return 'denied';
-  const persons = new Set(votes.map((vote) => vote.principalId)).size;
-  return Math.min(persons, seatsTaken(votes).size) >= Math.max(1, asked.count) ? 'approved' : 'pending';
+  const personOf = (id: string): string => persons.get(id) ?? id;
+  const askers = new Set([asked.principalId, asked.onBehalfOfId].flatMap((id) => (id === null ? [] : [personOf(id)])));
+  const others = votes
+    .map(({ principalId, seatOfId }) => ({ voter: personOf(principalId), seat: personOf(seatOfId ?? principalId) }))
+    .filter(({ voter, seat }) => !askers.has(voter) && !askers.has(seat));
+  const voters = new Set(others.map(({ voter }) => voter)).size;
+  const seats = new Set(others.map(({ seat }) => seat)).size;
+  return Math.min(voters, seats) >= Math.max(1, asked.count) ? 'approved' : 'pending';
 }

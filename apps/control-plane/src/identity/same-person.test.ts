@@ -1,7 +1,8 @@
 /** Who counts as one person: by what a provider has verified, or an administrator has said, and by nothing that anybody may write. Real database. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { addProject, type SecondProject } from '../testing/second-project.ts';
 import { isSamePerson } from './same-person.ts';
 
 let plane: TestControlPlane;
@@ -69,6 +70,51 @@ test.each([['ana'], ['bot'], ['nobody']])(
     expect([400, 404]).toContain((await patch('ana', { sameAs })).status);
   },
 );
+
+describe('what another project says', () => {
+  const here = ['gus', 'hal'];
+  let blue: SecondProject;
+  beforeAll(async () => {
+    blue = await addProject(plane, 'blue');
+    for (const name of [...here, 'blue-gus', 'blue-hal']) {
+      const token = name.startsWith('blue') ? blue.token : undefined;
+      const { body } = await plane.call<{ id: string }>('POST', '/v1/principals', { name, kind: 'person' }, token);
+      ids[name] = body.id;
+    }
+  });
+  const provider = (name: string, token?: string) =>
+    plane.call(
+      'POST',
+      '/v1/identity-providers',
+      { name, kind: 'oidc', config: { issuer: `https://${name}.example`, clientId: 'x', clientAuth: 'none' } },
+      token,
+    );
+  const known = async (name: string, at: string, subject: string) => {
+    const { projectId } = await database().client.principal.findUniqueOrThrow({ where: { id: ids[name]! } });
+    const data = { id: crypto.randomUUID(), projectId, principalId: ids[name]!, provider: at, subject };
+    await database().client.identity.create({ data });
+  };
+  const join = () => plane.call('PATCH', '/v1/principals/blue-gus', { sameAs: 'blue-hal' }, blue.token);
+
+  test('a provider of another project that has the name of ours knows nobody of ours', async () => {
+    expect((await provider('corp-sso')).status).toBe(201);
+    expect((await provider('corp-sso', blue.token)).status).toBe(201);
+    for (const name of here) await known(name, 'corp-sso', name);
+    for (const name of here) await known('blue-gus', 'corp-sso', name);
+    expect(await same('gus', 'hal')).toBe(false);
+    expect(await same('gus', 'blue-gus')).toBe(false);
+  });
+
+  test('accounts that another project’s administrator joined are two persons here, and one person there', async () => {
+    for (const name of here) await known(name, 'shared-sso', name);
+    await known('blue-gus', 'shared-sso', 'gus');
+    await known('blue-hal', 'shared-sso', 'hal');
+    expect((await join()).status).toBe(200);
+    expect(await same('gus', 'hal')).toBe(false);
+    expect(await same('gus', 'blue-gus')).toBe(true);
+    expect(await same('blue-gus', 'hal')).toBe(true);
+  });
+});
 
 test('the link is an act on the record', async () => {
   const act = await database().client.controlAct.findFirst({

@@ -15,7 +15,7 @@ import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
 import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
-import { accountsOf } from '../identity/same-person.ts';
+import { accountsOf, personsOf } from '../identity/same-person.ts';
 import { lineageOf } from '../identity/token-lineage.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
@@ -240,7 +240,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       const yes = (await this.repository.answerers(tx, row.projectId, ids)).filter((one) =>
         mayAnswer(policy?.approve, involved, one),
       );
-      if (policy?.approve === undefined || !isEnough(policy.approve, yes)) return;
+      if (policy?.approve === undefined || !isEnough(policy.approve, yes, await personsOf(tx, ids))) return;
       const names = await this.repository.names(ids);
       await this.outcomes.approve(tx, caller, row, policy, together, {
         names: ids.map((one) => names.get(one) ?? '').join(', '),

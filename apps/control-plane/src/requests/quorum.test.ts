@@ -53,3 +53,15 @@ test('one person in two groups fills one quorum, and the seats are found whateve
   expect(isEnough(three, [ana, person('ben', 'dba'), person('sam', 'sre')])).toBe(true);
   expect(isEnough(three, [ana, person('sue', 'sre'), person('sam', 'sre')])).toBe(false);
 });
+
+test('accounts that became one person’s after they voted count once, with the groups of both', () => {
+  const persons = new Map([
+    ['ben', 'p1'],
+    ['ben-too', 'p1'],
+  ]);
+  const yes = [person('ben', 'dba'), person('ben-too', 'security')];
+  expect(isEnough(approve(2, ['dba', 'security']), yes)).toBe(true);
+  expect(isEnough(approve(2, ['dba', 'security']), yes, persons)).toBe(false);
+  expect(isEnough(approve(1, [], [{ group: 'security', count: 1 }]), yes, persons)).toBe(true);
+  expect(isEnough(approve(2, ['dba', 'security']), [...yes, person('ana', 'dba')], persons)).toBe(true);
+});

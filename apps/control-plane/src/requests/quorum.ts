@@ -24,15 +24,23 @@ export function mayAnswer(approve: Approvers | undefined, involved: ReadonlySet<
 }
 
 /**
- * Called with every yes so far, by persons as they are now: who has lost a group since counts for it no more.
+ * Called with every yes so far, by persons as they are now: who has lost a group since counts for it no more, and accounts
+ * that have become one person's count once.
+ * @param persons whom an account belongs to; one that is not there is its own
  * @returns true when they are enough
  */
-export function isEnough(approve: Approvers, yes: readonly Answerer[]): boolean {
-  const persons = [...new Map(yes.map((one) => [one.id, one])).values()];
+export function isEnough(
+  approve: Approvers,
+  yes: readonly Answerer[],
+  persons: ReadonlyMap<string, string> = new Map(),
+): boolean {
+  const voters = [...Map.groupBy(yes, (one) => persons.get(one.id) ?? one.id).values()].map(
+    (accounts): Answerer => ({ ...accounts[0]!, groups: new Set(accounts.flatMap(({ groups }) => [...groups])) }),
+  );
   const counted =
     approve.groups.length === 0 && approve.all.length === 0
-      ? persons
-      : persons.filter(
+      ? voters
+      : voters.filter(
           (one) =>
             approve.groups.some((group) => one.groups.has(group)) ||
             approve.all.some((all) => one.groups.has(all.group)),

@@ -157,7 +157,13 @@ function unused({ used, grants, world, now, unusedDays }: DriftState): Finding[]
   const before = now.getTime() - unusedDays * DAY_MS;
   return grants
     .filter((grant) => grant.kind !== 'break_glass' && !seen.has(grant.id) && grant.createdAt.getTime() < before)
-    .map((grant) => finding('unused_grant', `grant/${grant.name}`, `not used for more than ${unusedDays} days`));
+    .map((grant) =>
+      finding(
+        'unused_grant',
+        `grant/${grant.name}`,
+        `not used for more than ${unusedDays} days by anybody who has it now`,
+      ),
+    );
 }
 
 function ofCredential(credential: Credential, { now, credentialDays }: DriftState): Finding[] {

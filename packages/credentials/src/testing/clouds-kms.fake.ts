@@ -29,7 +29,8 @@ export interface FakeKms {
   /** Calls that came, as the service names them, and what was to be authenticated beside the text. */
   readonly asked: string[];
   /** It answers nothing but 503 from here on, or answers again. */
-  setAway(away: boolean): void;
+  /** `silent`: takes every question and answers none. */
+  setAway(away: boolean | 'silent'): void;
   /** Azure's key gets another version; the others' keys are rotated within. */
   rotate(): void;
   stop(): Promise<void>;
@@ -188,12 +189,13 @@ function symmetricKeys() {
 const bytes = (value: unknown): Buffer => Buffer.from(String(value), 'base64');
 
 async function serve(scheme: 'http' | 'https', answer: Answer) {
-  let away = false;
+  let away: boolean | 'silent' = false;
   const asked: string[] = [];
   const on = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
     const text = Buffer.concat(parts).toString('utf8');
+    if (away === 'silent') return;
     const said: Said = away
       ? { status: 503, body: {} }
       : answer(request, text === '' ? {} : (JSON.parse(text) as Body), address);
@@ -207,7 +209,7 @@ async function serve(scheme: 'http' | 'https', answer: Answer) {
   const address = `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const fake = {
     asked,
-    setAway: (value: boolean): void => {
+    setAway: (value: boolean | 'silent'): void => {
       away = value;
     },
     stop: (): Promise<void> =>

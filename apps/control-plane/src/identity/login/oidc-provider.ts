@@ -304,7 +304,7 @@ export class OidcIdentityProvider implements IdentityProvider {
     );
     const server = client.serverMetadata();
     const endpoints = [server.authorization_endpoint, server.token_endpoint, server.jwks_uri];
-    for (const endpoint of endpoints) requireProviderUrl(endpoint ?? '');
+    for (const endpoint of endpoints) requireProviderUrl(endpoint ?? '', issuer);
     const expect = {
       issuer: server.issuer,
       clientId: config.clientId,

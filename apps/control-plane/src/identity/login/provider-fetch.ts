@@ -4,7 +4,7 @@
  */
 import http from 'node:http';
 import https from 'node:https';
-import { GatewayError } from '@sallyport/core';
+import { addressKind, GatewayError } from '@sallyport/core';
 
 const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 1024 * 1024;
@@ -12,10 +12,18 @@ const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost']);
 
 export const isLoopback = (url: URL): boolean => LOOPBACK.has(url.hostname);
 
-/** @returns the same URL @throws GatewayError `auth.provider_unavailable` for a scheme or host that is not allowed */
-export function requireProviderUrl(text: string): URL {
+/**
+ * @param said by whom: what a provider that is elsewhere says of its endpoints never leads to this host
+ * @returns the same URL @throws GatewayError `auth.provider_unavailable` for a scheme or host that is not allowed
+ */
+export function requireProviderUrl(text: string, said?: URL): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const fits = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url));
+  const kind = addressKind(url?.hostname.replace(/^\[|\]$/g, '') ?? '');
+  const isHere = url !== undefined && (isLoopback(url) || kind === 'loopback');
+  const fits =
+    kind !== 'metadata' &&
+    (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url))) &&
+    (said === undefined || isLoopback(said) || !isHere);
   if (url === undefined || !fits || url.username !== '' || url.password !== '')
     throw new GatewayError('auth.provider_unavailable', { reason: 'https is expected (http on loopback alone)' });
   return url;
