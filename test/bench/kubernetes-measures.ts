@@ -170,7 +170,9 @@ export const TOGETHER = 10;
 export async function watchBytes(bench: KubeBench, count: number, together: number): Promise<number> {
   const way = bench.ways.find(({ name }) => name === PLAIN)!;
   const closes: (() => void)[] = [];
-  const open = (): Promise<void> => (together === 1 ? watchAlone(way, closes) : watchTogether(way, together, closes));
+  const once = (): Promise<void> => (together === 1 ? watchAlone(way, closes) : watchTogether(way, together, closes));
+  // A machine that stood still for seconds lets waits for the API server run out.
+  const open = (): Promise<void> => once().catch(() => once());
   const openAll = async (many: number): Promise<void> => {
     for (let left = many / together; left > 0; left -= AT_ONCE)
       await Promise.all(Array.from({ length: Math.min(AT_ONCE, left) }, open));

@@ -2,7 +2,7 @@
  * `npm run bench`: how fast and how small, as ratios to the same work without us, interleaved in one run on one machine.
  * Options: --quick (a minute), --json (the report as JSON instead of the table), --only control-plane|ssh|http|kubernetes|mcp
  * (its own table instead); with control-plane also --part compile,revoke,exchange,callback,saml,ingest, with ssh --part
- * sessions,bulk,sftp,rsync,connect,typing (some of it alone).
+ * sessions,bulk,sftp,rsync,connect,typing, with kubernetes --part watches,lists,request,exec,stream (some of it alone).
  * Refuses to touch a running stack: database, control plane, agent and HAProxy are its own, on free ports.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { buildAll } from '../../scripts/stack/build.ts';
 import { benchControlPlane } from './control-plane.ts';
 import { CONTROL_PLANE_PARTS, type ControlPlanePart, renderControlPlane } from './control-plane-report.ts';
 import { benchHttp, renderHttp } from './http.ts';
-import { benchKubernetes, renderKubernetes } from './kubernetes.ts';
+import { benchKubernetes, KUBE_PARTS, type KubePart, renderKubernetes } from './kubernetes.ts';
 import { benchMcp, renderMcp } from './mcp.ts';
 import {
   measureBigResult,
@@ -174,16 +174,17 @@ async function only(part: string): Promise<number> {
     throw new Error('--only takes: control-plane, ssh, http, kubernetes, mcp');
   const controlPlaneParts = part === 'control-plane' ? partsOf<ControlPlanePart>(CONTROL_PLANE_PARTS) : undefined;
   const sshParts = part === 'ssh' ? partsOf<SshPart>(SSH_PARTS) : undefined;
-  if (values.part !== undefined && controlPlaneParts === undefined && sshParts === undefined)
-    throw new Error('--part belongs to --only control-plane and --only ssh');
+  const kubeParts = part === 'kubernetes' ? partsOf<KubePart>(KUBE_PARTS) : undefined;
+  if (values.part !== undefined && (controlPlaneParts ?? sshParts ?? kubeParts) === undefined)
+    throw new Error('--part belongs to --only control-plane, --only ssh and --only kubernetes');
   await buildAll(say);
   if (part === 'http') {
     const report = await benchHttp(values.quick, say);
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderHttp(report)}`);
     return 0;
   }
-  if (part === 'kubernetes') {
-    const report = await benchKubernetes(values.quick, say);
+  if (kubeParts !== undefined) {
+    const report = await benchKubernetes(values.quick, kubeParts, say);
     console.log(values.json ? JSON.stringify(report, undefined, 2) : `\n${renderKubernetes(report)}`);
     return 0;
   }
