@@ -48,6 +48,8 @@ const LONG: readonly (readonly [string, string])[] = [
   ['sed of empty lines', `sed '${'\n'.repeat(120_000)}!'`],
   ["awk 'printf…", `awk '${'printf %s '.repeat(12_000)}'`],
   ['a quote that opens again and again', `perl -e '${'system "'.repeat(16_000)}'`],
+  ['a value of brackets', `x='${'a['.repeat(60_000)}'`],
+  ['names that lead to many', `b='${'c+'.repeat(30_000)}1'; let '${'b+'.repeat(20_000)}1'`],
   ['many short scripts', Array.from({ length: 80 }, () => `sed '${'s'.repeat(1_490)}'`).join(';')],
 ];
 

@@ -495,8 +495,9 @@ const SAFE_ARITHMETIC = /^\s*(?:0|[1-9]\d{0,8})(?:\s*[-+*]\s*(?:0|[1-9]\d{0,8}))
 /** @param text of an arithmetic expression after expansion */
 export function calculate(text: string, { state, note }: Pick<Expander, 'state' | 'note'>): void {
   const changes = CHANGES.test(text);
+  const seen = new Set<string>();
   for (const [name] of text.matchAll(IDENTIFIER)) {
-    if (isCode(name, state, new Set())) note('arithmetic_code');
+    if (isCode(name, state, seen)) note('arithmetic_code');
     if (changes) state.set(name, { text: '', exact: false });
   }
 }

@@ -124,9 +124,14 @@ const OWN =
 /** Integers of bash from the start. */
 const INTEGERS = /^(?:RANDOM|SRANDOM|OPTIND|HISTCMD|BASHPID)$/;
 /** Wherever such a value is taken for a number, however far from here, bash runs what stands in its subscript. */
-const SUBSCRIPT = /\w\[[^]*?(?:\$[({[]|`|[<>]\()/;
-const runsInSubscript = ({ text, list }: Value): boolean =>
-  SUBSCRIPT.test(text) || list?.some((element) => SUBSCRIPT.test(element)) === true;
+const SUBSCRIPT = /\w\[/;
+const CODE = /\$[({[]|`|[<>]\(/;
+/** In two steps: in one it would be read again from each bracket on. */
+const hasCode = (text: string): boolean => {
+  const at = text.search(SUBSCRIPT);
+  return at >= 0 && CODE.test(text.slice(at));
+};
+const runsInSubscript = ({ text, list }: Value): boolean => hasCode(text) || list?.some(hasCode) === true;
 
 const same = (a: Value, b: Value): boolean =>
   a.text === b.text && a.exact && b.exact && a.list === b.list && a.exported === b.exported;
