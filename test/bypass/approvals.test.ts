@@ -304,7 +304,7 @@ describe('tickets', () => {
       type,
       labels: { env: 'prod' },
       credential: 'payments-app',
-      postgres,
+      postgres: { ...(postgres as object), databases: [dev.demo.database, 'postgres'] },
       approval: 'ticket',
     });
     for (const group of ['payments-bots', 'dba'])
@@ -321,13 +321,17 @@ describe('tickets', () => {
     await admin.call('DELETE', `/v1/resources/${name}`).catch(() => undefined);
   });
 
-  async function opened(who: string): Promise<Wire> {
+  async function opened(
+    who: string,
+    more: { database?: string; parameters?: Record<string, string> } = {},
+  ): Promise<Wire> {
     for (let i = 0; ; i++) {
       const wire = await gateway.wire();
       const seen = await wire.signIn({
         user: name,
         secret: await gateway.token(who, name),
         database: dev.demo.database,
+        ...more,
       });
       if (seen.ready === 'I') return wire;
       wire.destroy();
@@ -367,6 +371,30 @@ describe('tickets', () => {
     expect((await run(later, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
     expect((await run(bot, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
     for (const wire of [bot, other, later]) wire.destroy();
+  });
+
+  test('a ticket is for the database and the search path that the approver was shown', async () => {
+    // Means another table elsewhere, and is the same text.
+    const sql = 'delete from payments where id = 900000023';
+    const bot = await opened('payments-bot');
+    await run(bot, sql);
+    const id = ticketOf(bot);
+    await known(id);
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const elsewhere = [
+      await opened('payments-bot', { database: 'postgres' }),
+      await opened('payments-bot', { parameters: { search_path: 'pg_temp, public' } }),
+      await opened('payments-bot'),
+    ];
+    await run(elsewhere[2]!, "set search_path = 'pg_temp', 'public'");
+    for (const wire of elsewhere) {
+      expect((await run(wire, sql)).errors[0]?.reason).toBe('approval.required');
+      expect(ticketOf(wire)).not.toBe(id);
+    }
+    const later = await opened('payments-bot');
+    expect((await run(later, sql)).tags).toEqual(['DELETE 0']);
+    for (const wire of [bot, later, ...elsewhere]) wire.destroy();
   });
 
   test('a ticket used by two sessions at once passes one of them', async () => {

@@ -3,6 +3,7 @@
  * the gate (which may hold it for a person), then what column masks need to know before it may run.
  * Refuses to send or to read messages; simple.ts and pipeline.ts do, each for its half of the protocol.
  */
+import { hash } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { SqlFacts, SqlStatementFacts, Statement, StatementShape } from '@sallyport/model';
 import {
@@ -72,6 +73,7 @@ export class Judge {
     this.#answers = answers;
     this.#run = run;
     road.signed.shapes = (statement) => this.#shape(statement);
+    road.signed.meanings = () => [road.searchPath, road.namesMoved];
     road.signed.onHeld = (held) => {
       this.#held = held;
       this.#answers.interject(heldNotice(held, road.host.nowMs()));
@@ -101,7 +103,7 @@ export class Judge {
     const { signed } = road;
     const facts = statement.facts.sql;
     // Names mean what they meant when it was approved only in a session that never moved any.
-    if (facts === undefined || road.namesMoved || statement.preparation === true) return undefined;
+    if (facts === undefined || road.namesMoved !== '' || statement.preparation === true) return undefined;
     const known = this.#shapes.get(statement);
     if (known !== undefined) return known.shape;
     const shape = statementShape({
@@ -316,9 +318,8 @@ export class Judge {
     if (facts === undefined) return;
     const road = this.#road;
     road.transaction.sent(statement, facts, tally, permit.untilCommit);
-    for (const statement of facts.statements) {
-      const { effects, transaction } = statement;
-      if (movesNames(statement)) road.namesMoved = true;
+    if (facts.statements.some(movesNames)) road.namesMoved = hash('sha256', road.namesMoved + statement.digest, 'hex');
+    for (const { effects, transaction } of facts.statements) {
       if (transaction === 'begin') road.beginning = true;
       if (effects.includes('write') || effects.includes('ddl')) road.wrote = true;
       if (effects.includes('ddl') || effects.includes('exec')) {

@@ -31,8 +31,11 @@ export class Road {
   wrote = false;
   /** DDL went to the server and its transaction has not ended. */
   changedSchema = false;
-  /** The session changed what names may stand for: search path, temporary tables, definitions, code that could. */
-  namesMoved = false;
+  /**
+   * The session changed what names may stand for (search path, temporary tables, definitions, code that could): hex SHA-256 over
+   * all that did, in order; '' = nothing.
+   */
+  namesMoved = '';
   /** As asked for at sign-in; '' = the server's own. */
   readonly searchPath: string;
   /** A BEGIN is on its way. */

@@ -44,7 +44,7 @@ export class Holds {
   /** Waits that are over: an answer that comes again or late must not be taken for a ticket. Oldest first. */
   readonly #over = new Set<string>();
   /** Tickets asked for, by id: they end nobody's wait. */
-  readonly #asked = new Map<string, ApprovalRequest>();
+  readonly #asked = new Map<string, { readonly request: ApprovalRequest; readonly surroundings: string }>();
 
   constructor(options: HoldsOptions) {
     this.#options = options;
@@ -88,22 +88,26 @@ export class Holds {
   }
 
   /**
-   * Asks for a ticket and does not wait. The same statement of the same principal asks once.
+   * Asks for a ticket and does not wait. The same statement of the same principal in such a session asks once.
+   * @param surroundings see `TicketUse`
    * @returns the request that is open: `request`, or the one that was there
    */
-  ask(request: ApprovalRequest): ApprovalRequest {
+  ask(request: ApprovalRequest, surroundings: string): ApprovalRequest {
     const now = this.#options.nowMs();
-    for (const [id, asked] of this.#asked) if (asked.expiresAt <= now) this.#asked.delete(id);
-    for (const asked of this.#asked.values()) {
+    for (const [id, asked] of this.#asked) if (asked.request.expiresAt <= now) this.#asked.delete(id);
+    for (const { request: asked, surroundings: of } of this.#asked.values()) {
       if (
         asked.digest === request.digest &&
         asked.principal.id === request.principal.id &&
-        asked.resourceId === request.resourceId
+        asked.resourceId === request.resourceId &&
+        of === surroundings
       )
         return asked;
     }
     if (this.#asked.size >= LIMITS.openApprovalsMax) throw new GatewayError('session.limit', { reason: 'tickets' });
-    this.#asked.set(request.id, request);
+    // An answer may come after a restart.
+    this.#options.tickets.asked(request.id, surroundings, request.expiresAt + request.approval.expiresMs, now);
+    this.#asked.set(request.id, { request, surroundings });
     this.#announce(request);
     return request;
   }
@@ -111,7 +115,7 @@ export class Holds {
   /** The link stands: everything open is announced again; the control plane knows them by their ids. */
   announceAll(): void {
     for (const { request } of this.#waiting.values()) this.#announce(request);
-    for (const request of this.#asked.values()) this.#announce(request);
+    for (const { request } of this.#asked.values()) this.#announce(request);
   }
 
   /** An answer arrived. One that does not verify or does not fit changes nothing. */
@@ -124,7 +128,7 @@ export class Holds {
       return;
     }
     const waiting = this.#waiting.get(id);
-    const request = waiting?.request ?? this.#asked.get(id);
+    const request = waiting?.request ?? this.#asked.get(id)?.request;
     if (
       approval.id !== id ||
       approval.agentId !== this.#options.agentId ||

@@ -3,7 +3,7 @@
  * bundle in force, recording into the turn, waiting for persons, and counting.
  * Refuses to know bytes. DESIGN sections 3, 7 and 9.
  */
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { GatewayError, LIMITS, shortId } from '@sallyport/core';
 import { type MaskKey, maskDetected } from '@sallyport/mask';
 import type {
@@ -85,6 +85,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   readonly maskKey: MaskKey;
   onHeld: ((held: HeldNotice) => void) | undefined;
   shapes: ((statement: Statement) => StatementShape | undefined) | undefined;
+  meanings: (() => readonly string[]) | undefined;
   readonly #ports: RoadPorts;
   readonly #resource: Resource;
   #number = 0;
@@ -242,10 +243,12 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   #useTicket(statement: Statement, verdict: HoldVerdict, nowMs: number): Approval {
+    const surroundings = this.#surroundings();
     const use = {
       digest: statement.digest,
       principalId: this.info.principal.id,
       resourceId: this.info.resourceId,
+      surroundings,
       nowMs,
     };
     const ticket = this.#ports.tickets.consume(use);
@@ -254,9 +257,16 @@ export class SessionRoad implements SignedIn, GatePorts {
       this.#ports.consumed(ticket.approval.id, this.info.id);
       return this.#kept(ticket);
     }
-    const request = this.#ports.holds.ask(this.#request(statement, verdict, 'ticket', nowMs));
+    const request = this.#ports.holds.ask(this.#request(statement, verdict, 'ticket', nowMs), surroundings);
     this.#requested(request, statement, verdict);
     throw new GatewayError('approval.required', { approvalId: request.id });
+  }
+
+  /** What a ticket is for beside the statement, its principal and the resource: see ADR 0017. */
+  #surroundings(): string {
+    const { database, role, onBehalfOf } = this.info;
+    const parts = ['sallyport/ticket/1', database, role, onBehalfOf?.id ?? '', ...(this.meanings?.() ?? [])];
+    return hash('sha256', parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''), 'hex');
   }
 
   #requested(request: ApprovalRequest, statement: Statement, verdict: HoldVerdict): void {
