@@ -384,10 +384,10 @@ describe('tickets', () => {
     await new Promise((resolve) => setTimeout(resolve, 500));
     const elsewhere = [
       await opened('payments-bot', { database: 'postgres' }),
-      await opened('payments-bot', { parameters: { search_path: 'pg_temp, public' } }),
+      await opened('payments-bot', { parameters: { search_path: 'information_schema, public' } }),
       await opened('payments-bot'),
     ];
-    await run(elsewhere[2]!, "set search_path = 'pg_temp', 'public'");
+    await run(elsewhere[2]!, "set search_path = information_schema, public");
     for (const wire of elsewhere) {
       expect((await run(wire, sql)).errors[0]?.reason).toBe('approval.required');
       expect(ticketOf(wire)).not.toBe(id);
