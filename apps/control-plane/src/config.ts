@@ -71,7 +71,7 @@ export class Config {
   readonly oidc!: readonly OidcProviderConfig[];
   /** Keys of trusted issuers may be fetched from this host, over plain HTTP too: for tests and trials. */
   readonly issuerLoopback!: boolean;
-  /** Private networks that webhooks of projects other than `default` may lead to. */
+  /** Private networks that webhooks and identity providers of projects other than `default` may lead to. */
   readonly projectNetworks!: BlockList;
   /** Undefined = no e-mail. */
   readonly smtp!: SmtpConfig | undefined;

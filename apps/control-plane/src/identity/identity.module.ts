@@ -26,6 +26,7 @@ import { CodeFlow } from './login/code-flow.ts';
 import { OidcKind } from './login/oidc-kind.ts';
 import { PersonSessions } from './login/person-sessions.ts';
 import { ProviderKinds } from './login/provider-kinds.ts';
+import { ProviderReach } from './login/provider-reach.ts';
 import { Refresher } from './login/refresher.ts';
 import { SignOutController } from './login/sign-out.controller.ts';
 import { SignOut } from './login/sign-out.ts';
@@ -88,6 +89,7 @@ import { TokenService } from './token.service.ts';
     ClientCredentials,
     DeviceFlow,
     DemoIdp,
+    ProviderReach,
     OidcKind,
     SamlKeys,
     SamlKind,

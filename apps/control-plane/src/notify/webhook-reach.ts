@@ -3,19 +3,13 @@
  * admins are no admins of the installation, to the public Internet and to the private networks that the operator named.
  * Refuses this host to all but owners, wherever the webhook stands.
  */
-import type { BlockList } from 'node:net';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../config.ts';
 import { Project } from '../db/project.ts';
 import type { Webhook } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
+import type { Reach } from '../identity/machines/guarded-fetch.ts';
 import { mayLoopBack } from './credentials/webhook-address.ts';
-
-export interface Reach {
-  readonly loopback: boolean;
-  /** The private networks; absent = all. */
-  readonly networks?: BlockList;
-}
 
 @Injectable()
 export class WebhookReach {

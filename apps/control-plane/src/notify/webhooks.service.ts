@@ -11,7 +11,7 @@ import type { Webhook } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
-import { whyNotFetched } from '../identity/machines/guarded-fetch.ts';
+import { type Reach, whyNotFetched } from '../identity/machines/guarded-fetch.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { SystemClock } from '../time.ts';
 import { resealSlackSecrets, sealSlackSecrets } from './credentials/slack-secrets.ts';
@@ -19,7 +19,7 @@ import { sealAddress, shownAddress } from './credentials/webhook-address.ts';
 import { Mailer } from './mailer.ts';
 import { Outbox } from './outbox.ts';
 import { SLACK_API } from './slack-app.ts';
-import { type Reach, WebhookReach } from './webhook-reach.ts';
+import { WebhookReach } from './webhook-reach.ts';
 import { type CreateWebhook, FIELDS_OF, type UpdateWebhook, type WebhookView } from './webhooks.dto.ts';
 import { WebhooksRepository } from './webhooks.repository.ts';
 

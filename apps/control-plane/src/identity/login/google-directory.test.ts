@@ -4,6 +4,7 @@ import { exportPKCS8, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ADMINISTRATOR, GoogleDirectoryFake, SERVICE_ACCOUNT } from '../../testing/google-directory.fake.ts';
 import { GoogleDirectory } from './google-directory.ts';
+import { ProviderHttp } from './provider-fetch.ts';
 
 const google = new GoogleDirectoryFake();
 let nowMs = Date.now();
@@ -26,6 +27,7 @@ const directory = (config: object = {}, key = google.privateKey): GoogleDirector
   new GoogleDirectory(
     { kind: 'google_directory', serviceAccount: SERVICE_ACCOUNT, actAs: ADMINISTRATOR, ...config },
     new Secret(key),
+    new ProviderHttp({ loopback: true }),
     () => nowMs,
     google.endpoints,
   );

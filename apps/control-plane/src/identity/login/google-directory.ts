@@ -7,7 +7,7 @@ import { GatewayError, LIMITS, Secret } from '@sallyport/core';
 import { importPKCS8, SignJWT } from 'jose';
 import { z } from 'zod';
 import type { GroupsSource } from './groups-source.ts';
-import { providerFetch } from './provider-fetch.ts';
+import type { ProviderHttp } from './provider-fetch.ts';
 
 const SCOPE = 'https://www.googleapis.com/auth/admin.directory.group.readonly';
 const PAGE = 200;
@@ -42,13 +42,21 @@ const refuse = (reason: string, status = 0): never => {
 export class GoogleDirectory implements GroupsSource {
   readonly #config: GoogleDirectoryConfig;
   readonly #key: Secret<string>;
+  readonly #http: ProviderHttp;
   readonly #nowMs: () => number;
   readonly #endpoints: GoogleEndpoints;
   #token: { readonly value: Secret<string>; readonly untilMs: number } | undefined;
 
-  constructor(config: GoogleDirectoryConfig, key: Secret<string>, nowMs: () => number, endpoints = GOOGLE) {
+  constructor(
+    config: GoogleDirectoryConfig,
+    key: Secret<string>,
+    http: ProviderHttp,
+    nowMs: () => number,
+    endpoints = GOOGLE,
+  ) {
     this.#config = config;
     this.#key = key;
+    this.#http = http;
     this.#nowMs = nowMs;
     this.#endpoints = endpoints;
   }
@@ -77,7 +85,7 @@ export class GoogleDirectory implements GroupsSource {
   async #get(url: URL): Promise<Response> {
     const ask = async (): Promise<Response> => {
       const token = await this.#accessToken();
-      return await providerFetch(url.href, { headers: { authorization: `Bearer ${token.reveal()}` } });
+      return await this.#http.fetch(url.href, { headers: { authorization: `Bearer ${token.reveal()}` } });
     };
     const response = await ask();
     if (response.status !== 401) return response;
@@ -98,7 +106,7 @@ export class GoogleDirectory implements GroupsSource {
       .setIssuedAt(iat)
       .setExpirationTime(iat + ASSERTION_S)
       .sign(key);
-    const response = await providerFetch(this.#endpoints.token, {
+    const response = await this.#http.fetch(this.#endpoints.token, {
       method: 'POST',
       body: new URLSearchParams({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion }),
     });

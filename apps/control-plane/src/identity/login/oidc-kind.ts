@@ -9,7 +9,8 @@ import type { IdentityProvider } from '../providers.ts';
 import { GoogleDirectory } from './google-directory.ts';
 import { OidcConfig, OidcSecrets } from './oidc-config.ts';
 import { OidcIdentityProvider } from './oidc-provider.ts';
-import { ProviderKind, type ProviderSettings } from './provider-kind.ts';
+import { type ProviderAddress, ProviderKind, type ProviderSettings } from './provider-kind.ts';
+import { ProviderReach } from './provider-reach.ts';
 
 function clientAuthOf(config: OidcConfig, secret: string | undefined): oidc.ClientAuth {
   if (config.clientAuth === 'none') return oidc.None();
@@ -23,8 +24,15 @@ export class OidcKind extends ProviderKind {
   override readonly kind = 'oidc';
   override readonly config = OidcConfig;
   override readonly secrets = OidcSecrets;
-  constructor(private readonly clock: SystemClock) {
+  constructor(
+    private readonly reach: ProviderReach,
+    private readonly clock: SystemClock,
+  ) {
     super();
+  }
+
+  override addresses(config: unknown): readonly ProviderAddress[] {
+    return [{ field: 'issuer', url: OidcConfig.parse(config).issuer }];
   }
 
   override callbackPath(address: string): string {
@@ -64,6 +72,7 @@ export class OidcKind extends ProviderKind {
     const config = OidcConfig.parse(settings.config);
     const secrets = OidcSecrets.parse(JSON.parse(settings.secrets?.reveal().toString() ?? '{}'));
     const nowMs = (): number => this.clock.nowMs();
+    const http = this.reach.of(settings.projectId);
     if (config.groupsSource !== undefined && secrets.directoryKey === undefined)
       throw new GatewayError('request.invalid', { field: 'directoryKey', reason: 'groupsSource needs it' });
     return new OidcIdentityProvider({
@@ -73,7 +82,8 @@ export class OidcKind extends ProviderKind {
       groupsSource:
         config.groupsSource === undefined
           ? undefined
-          : new GoogleDirectory(config.groupsSource, new Secret(secrets.directoryKey!), nowMs),
+          : new GoogleDirectory(config.groupsSource, new Secret(secrets.directoryKey!), http, nowMs),
+      http,
       linksByName,
       callbackPath,
       nowMs,

@@ -4,6 +4,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import * as oidc from 'openid-client';
+import { AddressNotAsked } from '../machines/guarded-fetch.ts';
 import type { GroupMapping } from '../mapping/group-mapping.ts';
 import { type Claims, claimAt, readGroups } from '../mapping/read-groups.ts';
 import type {
@@ -18,7 +19,7 @@ import type {
 import type { GroupsSource } from './groups-source.ts';
 import type { OidcConfig } from './oidc-config.ts';
 import { OidcTokens, readUnverified, TokenRefused } from './oidc-tokens.ts';
-import { isLoopback, providerFetch, requireProviderUrl } from './provider-fetch.ts';
+import { isLoopback, type ProviderHttp } from './provider-fetch.ts';
 
 export interface OidcSettings {
   readonly projectId: string | undefined;
@@ -27,6 +28,7 @@ export interface OidcSettings {
   readonly config: OidcConfig;
   readonly clientAuth: oidc.ClientAuth;
   readonly groupsSource: GroupsSource | undefined;
+  readonly http: ProviderHttp;
   readonly mapping: GroupMapping;
   readonly linksByName: boolean;
   readonly callbackPath: string;
@@ -42,6 +44,16 @@ interface Discovered {
 const METADATA_KEPT_MS = 60 * 60_000;
 const AMR_MAX = 20;
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined);
+
+/** In words where the address is not asked at all, else by the name of what went wrong. */
+function whyAway(error: unknown): string {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof AddressNotAsked) return at.message;
+    if (at instanceof GatewayError && typeof at.detail['reason'] === 'string') return at.detail['reason'];
+  }
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? cause.name : 'error';
+}
 
 export class OidcIdentityProvider implements IdentityProvider {
   readonly kind = 'oidc';
@@ -169,12 +181,7 @@ export class OidcIdentityProvider implements IdentityProvider {
     try {
       found = await this.#reach();
     } catch (error) {
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-      note(
-        'discovery',
-        false,
-        `${issuer} did not answer as an issuer: ${cause instanceof Error ? cause.name : 'error'}`,
-      );
+      note('discovery', false, `${issuer} did not answer as an issuer: ${whyAway(error)}`);
       return checks;
     }
     const server = found.client.serverMetadata();
@@ -269,7 +276,7 @@ export class OidcIdentityProvider implements IdentityProvider {
   /** Seconds the provider's clock is ahead of ours, by the Date of its answer. */
   async #clockDifference(issuer: string): Promise<number | undefined> {
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
-    const date = (await providerFetch(url, {})).headers.get('date');
+    const date = (await this.#settings.http.fetch(url, {})).headers.get('date');
     return date === null ? undefined : Math.round((Date.parse(date) - this.#settings.nowMs()) / 1000);
   }
 
@@ -290,27 +297,29 @@ export class OidcIdentityProvider implements IdentityProvider {
   }
 
   async #discover(): Promise<Discovered> {
-    const { config, clientAuth, nowMs } = this.#settings;
-    const issuer = requireProviderUrl(config.issuer);
+    const { config, clientAuth, http, nowMs } = this.#settings;
+    const issuer = http.requireUrl(config.issuer);
     const client = await oidc.discovery(
       issuer,
       config.clientId,
       { [oidc.clockTolerance]: config.clockSkewSeconds },
       clientAuth,
       {
-        [oidc.customFetch]: (url, init) => providerFetch(url, init as RequestInit),
+        [oidc.customFetch]: (url, init) => http.fetch(url, init as RequestInit),
         ...(isLoopback(issuer) ? { execute: [oidc.allowInsecureRequests] } : {}),
       },
     );
     const server = client.serverMetadata();
+    const { userinfo_endpoint: userinfo } = server;
     const endpoints = [server.authorization_endpoint, server.token_endpoint, server.jwks_uri];
-    for (const endpoint of endpoints) requireProviderUrl(endpoint ?? '', issuer);
+    for (const endpoint of [...endpoints, ...(userinfo === undefined ? [] : [userinfo])])
+      http.requireUrl(endpoint ?? '', issuer);
     const expect = {
       issuer: server.issuer,
       clientId: config.clientId,
       algorithms: config.algorithms,
       skewS: config.clockSkewSeconds,
     };
-    return { client, tokens: new OidcTokens(expect, new URL(server.jwks_uri!), nowMs) };
+    return { client, tokens: new OidcTokens(expect, new URL(server.jwks_uri!), http, nowMs) };
   }
 }

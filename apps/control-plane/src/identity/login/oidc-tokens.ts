@@ -5,7 +5,7 @@
  */
 import { createRemoteJWKSet, customFetch, decodeJwt, errors, jwtVerify, type RemoteJWKSet } from 'jose';
 import type { Claims } from '../mapping/read-groups.ts';
-import { providerFetch } from './provider-fetch.ts';
+import type { ProviderHttp } from './provider-fetch.ts';
 
 /** A rotated key is looked for at most this often, so that unknown key ids cannot be used to flood the provider. */
 const REFETCH_MS = 5_000;
@@ -38,13 +38,13 @@ export class OidcTokens {
   readonly #expect: TokenExpectations;
   readonly #nowMs: () => number;
   readonly #keys: RemoteJWKSet;
-  constructor(expect: TokenExpectations, jwksUri: URL, nowMs: () => number) {
+  constructor(expect: TokenExpectations, jwksUri: URL, http: ProviderHttp, nowMs: () => number) {
     this.#expect = expect;
     this.#nowMs = nowMs;
     this.#keys = createRemoteJWKSet(jwksUri, {
       cooldownDuration: REFETCH_MS,
       cacheMaxAge: KEYS_KEPT_MS,
-      [customFetch]: providerFetch,
+      [customFetch]: http.fetch,
     });
   }
 

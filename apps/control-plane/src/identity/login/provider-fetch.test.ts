@@ -2,7 +2,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { providerFetch } from './provider-fetch.ts';
+import { ProviderHttp } from './provider-fetch.ts';
+
+const { fetch: providerFetch } = new ProviderHttp({ loopback: true });
 
 const seen: {
   readonly port: number | undefined;

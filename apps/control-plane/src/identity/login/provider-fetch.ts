@@ -1,57 +1,82 @@
 /**
  * The one way to an identity provider's endpoints: https (plain http on loopback alone), no redirects, a time and a size
- * limit. Refuses to follow what an answer points to: a discovery document or a redirect must not lead into our own network.
+ * limit, and nothing beyond the reach of whoever set the provider up, whatever a name resolves to. Refuses to follow what an
+ * answer points to: a discovery document or a redirect must not lead into our own network.
  */
 import http from 'node:http';
 import https from 'node:https';
+import { isIP } from 'node:net';
 import { addressKind, GatewayError } from '@sallyport/core';
+import { guardedLookup, isAllowedAddress, type Reach } from '../machines/guarded-fetch.ts';
 
 const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost']);
+/** As Node's own agents. */
+const KEPT = { keepAlive: true, scheduling: 'lifo', timeout: 5_000 } as const;
 
 export const isLoopback = (url: URL): boolean => LOOPBACK.has(url.hostname);
+const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '');
 
-/**
- * @param said by whom: what a provider that is elsewhere says of its endpoints never leads to this host
- * @returns the same URL @throws GatewayError `auth.provider_unavailable` for a scheme or host that is not allowed
- */
-export function requireProviderUrl(text: string, said?: URL): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const kind = addressKind(url?.hostname.replace(/^\[|\]$/g, '') ?? '');
-  const isHere = url !== undefined && (isLoopback(url) || kind === 'loopback');
-  const fits =
-    kind !== 'metadata' &&
-    (url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url))) &&
-    (said === undefined || isLoopback(said) || !isHere);
-  if (url === undefined || !fits || url.username !== '' || url.password !== '')
-    throw new GatewayError('auth.provider_unavailable', { reason: 'https is expected (http on loopback alone)' });
-  return url;
-}
+/** Asks providers within one reach. Its connections are its own: one that was opened under another reach serves nobody here. */
+export class ProviderHttp {
+  readonly #reach: Reach;
+  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent };
+  constructor(reach: Reach) {
+    this.#reach = reach;
+    const kept = { ...KEPT, lookup: guardedLookup(reach.loopback, reach.networks) };
+    this.#agents = { http: new http.Agent(kept), https: new https.Agent(kept) };
+  }
 
-/**
- * Like `fetch`, for the libraries that take one. The answer is read whole, up to its limit. By Node's own client and its kept
- * connections: `fetch` was a quarter of the CPU of a sign-in.
- */
-export async function providerFetch(url: string, init: RequestInit): Promise<Response> {
-  const target = requireProviderUrl(url);
-  const { body, method = 'GET' } = init;
-  const headers = new Headers(init.headers ?? {});
-  // Nothing here decodes.
-  headers.set('accept-encoding', 'identity');
-  const text = bodyOf(body);
-  if (body instanceof URLSearchParams && !headers.has('content-type'))
-    headers.set('content-type', 'application/x-www-form-urlencoded;charset=UTF-8');
-  if (text !== undefined) headers.set('content-length', String(text.length));
-  const options = { method, headers: Object.fromEntries(headers), signal: init.signal ?? undefined };
-  const answer = await exchange(target, options, text);
-  const { status } = answer;
-  if (status >= 300 && status < 400 && status !== 304)
-    throw new GatewayError('auth.provider_unavailable', { reason: 'a redirect', status });
-  if (answer.headers.has('content-encoding') && answer.headers.get('content-encoding') !== 'identity')
-    throw new GatewayError('auth.provider_unavailable', { reason: 'an encoding that was not asked for' });
-  const isBodyless = status === 204 || status === 205 || status === 304;
-  return new Response(isBodyless ? null : answer.body, { status, headers: answer.headers });
+  /** @param said see `requireUrl` @returns why nothing is asked there, or undefined. What a name resolves to shows at the connection. */
+  whyNot(text: string, said?: URL): string | undefined {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url === undefined || url.username !== '' || url.password !== '') return 'a URL without user is expected';
+    const { loopback, networks } = this.#reach;
+    const isPlain = url.protocol === 'http:' && loopback && isLoopback(url);
+    if (url.protocol !== 'https:' && !isPlain)
+      return loopback ? 'https is expected (http on loopback alone)' : 'https is expected';
+    const host = hostOf(url);
+    if (isIP(host) !== 0 && !isAllowedAddress(host, loopback, networks)) return 'this address is not asked';
+    const isHere = isLoopback(url) || addressKind(host) === 'loopback';
+    return said !== undefined && isHere && !isLoopback(said) ? 'a provider that is elsewhere leads here' : undefined;
+  }
+
+  /**
+   * @param said by whom: what a provider that is elsewhere says of its endpoints never leads to this host
+   * @returns the same URL @throws GatewayError `auth.provider_unavailable` for one that is not asked
+   */
+  requireUrl(text: string, said?: URL): URL {
+    const reason = this.whyNot(text, said);
+    if (reason !== undefined) throw new GatewayError('auth.provider_unavailable', { reason });
+    return new URL(text);
+  }
+
+  /**
+   * Like the global one, for the libraries that take one. The answer is read whole, up to its limit. By Node's own client and
+   * its kept connections: `fetch` was a quarter of the CPU of a sign-in.
+   */
+  readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    const target = this.requireUrl(url);
+    const agent = target.protocol === 'https:' ? this.#agents.https : this.#agents.http;
+    const { body, method = 'GET' } = init;
+    const headers = new Headers(init.headers ?? {});
+    // Nothing here decodes.
+    headers.set('accept-encoding', 'identity');
+    const text = bodyOf(body);
+    if (body instanceof URLSearchParams && !headers.has('content-type'))
+      headers.set('content-type', 'application/x-www-form-urlencoded;charset=UTF-8');
+    if (text !== undefined) headers.set('content-length', String(text.length));
+    const options = { method, headers: Object.fromEntries(headers), signal: init.signal ?? undefined, agent };
+    const answer = await exchange(target, options, text);
+    const { status } = answer;
+    if (status >= 300 && status < 400 && status !== 304)
+      throw new GatewayError('auth.provider_unavailable', { reason: 'a redirect', status });
+    if (answer.headers.has('content-encoding') && answer.headers.get('content-encoding') !== 'identity')
+      throw new GatewayError('auth.provider_unavailable', { reason: 'an encoding that was not asked for' });
+    const isBodyless = status === 204 || status === 205 || status === 304;
+    return new Response(isBodyless ? null : answer.body, { status, headers: answer.headers });
+  };
 }
 
 interface Answer {
@@ -72,6 +97,7 @@ function exchange(
     readonly method: string;
     readonly headers: Record<string, string>;
     readonly signal?: AbortSignal | undefined;
+    readonly agent: http.Agent;
   },
   body: Buffer | undefined,
 ): Promise<Answer> {

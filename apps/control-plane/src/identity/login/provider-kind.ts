@@ -20,6 +20,12 @@ export interface ProviderSettings {
   readonly mapping: GroupMapping;
 }
 
+/** Where a provider's settings lead, by the setting that says so. */
+export interface ProviderAddress {
+  readonly field: string;
+  readonly url: string;
+}
+
 /** Abstract class as the injection token of each kind. */
 export abstract class ProviderKind {
   abstract readonly kind: IdentityProvider['kind'];
@@ -29,6 +35,8 @@ export abstract class ProviderKind {
   abstract readonly secrets: z.ZodObject;
   /** Where its answers arrive, below the public URL. */
   abstract callbackPath(address: string): string;
+  /** @param config settings that `make` took @returns the addresses in it, which whoever gives them answers for */
+  abstract addresses(config: unknown): readonly ProviderAddress[];
   /** Called when the row was made or changed; connects to nothing by itself. @throws GatewayError `request.invalid` */
   abstract make(settings: ProviderSettings): IdentityProvider;
 }

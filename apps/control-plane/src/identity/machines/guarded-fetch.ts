@@ -13,6 +13,14 @@ import { addressKind, GatewayError } from '@sallyport/core';
 export const DOCUMENT_BYTES_MAX = 512 * 1024;
 const TIMEOUT_MS = 5_000;
 
+/** How far the addresses that somebody gave may lead. */
+export interface Reach {
+  /** This host too, by plain HTTP as well. */
+  readonly loopback: boolean;
+  /** The private networks; absent = all. */
+  readonly networks?: BlockList;
+}
+
 export interface FetchOptions {
   /** PEM of a CA to trust instead of the system's. */
   readonly ca: string | undefined;
@@ -52,15 +60,18 @@ export function whyNotFetched(text: string, loopback: boolean, networks?: BlockL
   return undefined;
 }
 
+/** A name that leads where nothing is asked. */
+export class AddressNotAsked extends Error {}
+
 /** The names' addresses are checked where they are used, so that a second answer of DNS changes nothing. */
-const guardedLookup =
-  (loopback: boolean, networks: BlockList | undefined): LookupFunction =>
+export const guardedLookup =
+  (loopback: boolean, networks?: BlockList): LookupFunction =>
   (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, []);
       const bad =
         addresses.length === 0 || addresses.some(({ address }) => !isAllowedAddress(address, loopback, networks));
-      if (bad) return callback(new Error('the name leads to an address that is not asked'), []);
+      if (bad) return callback(new AddressNotAsked('the name leads to an address that is not asked'), []);
       if (options.all === true) return callback(null, addresses);
       return callback(null, addresses[0]!.address, addresses[0]!.family);
     });

@@ -18,6 +18,7 @@ import { ConfiguredProviders } from '../configured-providers.ts';
 import { IdentityRepository } from '../identity.repository.ts';
 import { PersonSessions } from '../login/person-sessions.ts';
 import { ProviderKinds } from '../login/provider-kinds.ts';
+import { ProviderReach } from '../login/provider-reach.ts';
 import { GroupMapping, mapGroups } from '../mapping/group-mapping.ts';
 import type { IdentityProvider, ProviderCheck } from '../providers.ts';
 import { Revocations } from '../revocations.ts';
@@ -42,6 +43,7 @@ export class ProviderSettingsService {
     private readonly repository: ProvidersRepository,
     private readonly identity: IdentityRepository,
     private readonly kinds: ProviderKinds,
+    private readonly reach: ProviderReach,
     private readonly providers: ConfiguredProviders,
     private readonly sessions: PersonSessions,
     private readonly revocations: Revocations,
@@ -75,6 +77,7 @@ export class ProviderSettingsService {
     this.#requireFreeName(input.name);
     const id = this.clock.id();
     const { config, secrets } = this.#checked(actor.projectId, input);
+    this.#requireReached(actor.projectId, input.kind, config);
     const row = await this.repository.create(tx, {
       id,
       projectId: actor.projectId,
@@ -109,6 +112,8 @@ export class ProviderSettingsService {
       mapping: input.mapping ?? GroupMapping.parse(row.mapping),
       kept: this.providers.secretsOf(row),
     });
+    // Whoever gives the addresses answers for where they lead.
+    if (input.config !== undefined) this.#requireReached(actor.projectId, row.kind, checked.config);
     const after = await this.repository.update(tx, row.id, {
       ...(input.displayName === undefined ? {} : { displayName: input.displayName }),
       ...(input.config === undefined ? {} : { config: checked.config }),
@@ -248,6 +253,19 @@ export class ProviderSettingsService {
       throw new InvalidRequest([{ field: String(field), message: String(reason) }], 'request.invalid', { cause });
     }
     return { config: json(config.data), secrets: input.secrets === undefined ? undefined : secrets.data };
+  }
+
+  /** @throws InvalidRequest for an address where providers of this project may not stand */
+  #requireReached(projectId: string, kind: string, config: unknown): void {
+    const http = this.reach.of(projectId);
+    const problems = this.kinds
+      .require(kind)
+      .addresses(config)
+      .flatMap(({ field, url }) => {
+        const message = http.whyNot(url);
+        return message === undefined ? [] : [{ field: `config.${field}`, message }];
+      });
+    if (problems.length > 0) throw new InvalidRequest(problems);
   }
 
   async #endAll(tx: Tx, actor: Actor, row: ProviderRow): Promise<void> {

@@ -3,8 +3,8 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { Listening } from '../../listening.ts';
 import { SystemClock } from '../../time.ts';
-import { requireProviderUrl } from '../login/provider-fetch.ts';
-import { ProviderKind, type ProviderSettings } from '../login/provider-kind.ts';
+import { type ProviderAddress, ProviderKind, type ProviderSettings } from '../login/provider-kind.ts';
+import { ProviderReach } from '../login/provider-reach.ts';
 import { parseIdpMetadata, requireCertificate } from './idp-metadata.ts';
 import { SamlConfig, SamlSecrets } from './saml-config.ts';
 import { SamlKeys } from './saml-keys.ts';
@@ -19,6 +19,7 @@ export class SamlKind extends ProviderKind implements OnModuleDestroy {
   override readonly secrets = SamlSecrets;
   constructor(
     private readonly keys: SamlKeys,
+    private readonly reach: ProviderReach,
     private readonly listening: Listening,
     private readonly clock: SystemClock,
   ) {
@@ -31,6 +32,15 @@ export class SamlKind extends ProviderKind implements OnModuleDestroy {
 
   override callbackPath(address: string): string {
     return `/v1/saml/${address}/acs`;
+  }
+
+  override addresses(given: unknown): readonly ProviderAddress[] {
+    const { metadataUrl, metadata, ssoUrl, entityId } = SamlConfig.parse(given);
+    const said = metadata === undefined ? undefined : parseIdpMetadata(metadata, entityId, this.clock.nowMs());
+    const all = { metadataUrl: [metadataUrl], metadata: [said?.ssoUrl, said?.sloUrl], ssoUrl: [ssoUrl] };
+    return Object.entries(all).flatMap(([field, urls]) =>
+      urls.filter((url) => url !== undefined).map((url) => ({ field, url })),
+    );
   }
 
   override make(settings: ProviderSettings): SamlIdentityProvider {
@@ -48,6 +58,7 @@ export class SamlKind extends ProviderKind implements OnModuleDestroy {
       basePath: `/v1/saml/${address}`,
       publicUrl: () => this.listening.publicUrl(),
       keys: () => this.keys.of(projectId, name),
+      http: this.reach.of(projectId),
       thread: this.#thread,
       nowMs: () => this.clock.nowMs(),
     });
@@ -71,9 +82,7 @@ function requireWhole(config: SamlConfig, nowMs: number): void {
       wrong(field, cause instanceof Error ? cause.message : 'it cannot be read', cause);
     }
   };
-  const { metadataUrl, metadata, ssoUrl, certificates = [] } = config;
-  if (metadataUrl !== undefined) tried('metadataUrl', () => requireProviderUrl(metadataUrl));
-  if (ssoUrl !== undefined) tried('ssoUrl', () => requireProviderUrl(ssoUrl));
+  const { metadata, certificates = [] } = config;
   for (const certificate of certificates) tried('certificates', () => requireCertificate(certificate));
   if (metadata !== undefined) tried('metadata', () => parseIdpMetadata(metadata, config.entityId, nowMs));
 }

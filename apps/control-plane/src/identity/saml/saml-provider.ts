@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { GatewayError } from '@sallyport/core';
-import { providerFetch, requireProviderUrl } from '../login/provider-fetch.ts';
+import type { ProviderHttp } from '../login/provider-fetch.ts';
 import type { GroupMapping } from '../mapping/group-mapping.ts';
 import { type Claims, claimAt, readGroups } from '../mapping/read-groups.ts';
 import type {
@@ -42,6 +42,7 @@ export interface SamlSettings {
   /** Without a slash at the end; known once we listen. */
   readonly publicUrl: () => string;
   readonly keys: () => Promise<OurKeys>;
+  readonly http: ProviderHttp;
   readonly thread: Pick<VerifyThread, 'verify'>;
   readonly nowMs: () => number;
 }
@@ -209,7 +210,7 @@ export class SamlIdentityProvider implements IdentityProvider {
   async #logoutAt() {
     const { sloUrl } = await this.metadata();
     if (sloUrl === undefined) return undefined;
-    requireProviderUrl(sloUrl);
+    this.#settings.http.requireUrl(sloUrl);
     const { signing } = await this.#settings.keys();
     return { destination: sloUrl, issuer: this.entityId, key: signing, nowMs: this.#settings.nowMs() };
   }
@@ -300,11 +301,11 @@ export class SamlIdentityProvider implements IdentityProvider {
   }
 
   async #fresh(): Promise<IdpMetadata> {
-    const { config, nowMs } = this.#settings;
+    const { config, http, nowMs } = this.#settings;
     const { entityId } = config;
     const metadata =
       config.metadataUrl !== undefined
-        ? parseIdpMetadata(await fetchText(config.metadataUrl), entityId, nowMs())
+        ? parseIdpMetadata(await fetchText(http, config.metadataUrl), entityId, nowMs())
         : config.metadata !== undefined
           ? parseIdpMetadata(config.metadata, entityId, nowMs())
           : {
@@ -313,7 +314,7 @@ export class SamlIdentityProvider implements IdentityProvider {
               sloUrl: undefined,
               certificates: config.certificates!.map(requireCertificate),
             };
-    requireProviderUrl(metadata.ssoUrl);
+    http.requireUrl(metadata.ssoUrl);
     this.#metadata = metadata;
     this.#readAtMs = nowMs();
     return metadata;
@@ -328,8 +329,8 @@ export class SamlIdentityProvider implements IdentityProvider {
   }
 }
 
-async function fetchText(url: string): Promise<string> {
-  const response = await providerFetch(url, {
+async function fetchText(http: ProviderHttp, url: string): Promise<string> {
+  const response = await http.fetch(url, {
     headers: { accept: 'application/samlmetadata+xml, application/xml, text/xml' },
   });
   if (!response.ok) throw new GatewayError('auth.provider_unavailable', { status: response.status });

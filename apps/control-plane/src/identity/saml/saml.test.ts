@@ -282,7 +282,7 @@ test('our key rolls over: the new certificate is shown at once and signs later; 
 
 test('a provider of another project has an address of its own, and the first one’s answers mean nothing there', async () => {
   const other = await addProject(plane, 'lab', 'boss');
-  await newProvider('corp', { metadataUrl }, other.token);
+  await newProvider('corp', { metadata: idpMetadataXml(ENTITY, `${ENTITY}sso`, published) }, other.token);
   const login = await fetch(`${plane.url}/v1/login?project=lab&provider=corp`, { redirect: 'manual' });
   const request = inflateRawSync(
     Buffer.from(new URL(login.headers.get('location')!).searchParams.get('SAMLRequest')!, 'base64'),
