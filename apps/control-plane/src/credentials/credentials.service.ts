@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database, type Tx } from '../db/database.ts';
+import { Project } from '../db/project.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest, parseWith } from '../http/invalid-request.ts';
@@ -39,6 +40,7 @@ export class Credentials {
     private readonly repository: CredentialsRepository,
     private readonly envelope: Envelope,
     private readonly bundles: BundleChanges,
+    private readonly project: Project,
     private readonly clock: SystemClock,
   ) {}
 
@@ -164,6 +166,9 @@ export class Credentials {
 
   async #columns(tx: Tx, caller: Caller, document: CredentialFields) {
     const { kind, username, certificate, settings, resolveAt, fallback, rotateEvery } = document;
+    // What the control plane may read and ask is the installation's: its variables, files and accounts in clouds and stores.
+    if (resolveAt === 'control_plane' && caller.projectId !== this.project.id)
+      throw new InvalidRequest([{ field: 'resolveAt', message: 'of project default alone: give it to the agent' }]);
     const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : Math.round(ms / 1000));
     return {
       kind,

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { addProject } from '../testing/second-project.ts';
 import { Fetches } from './fetches.ts';
 
 interface Problem {
@@ -115,6 +116,28 @@ test('what is the control plane’s own is read by no credential: variables, fil
     await expect.poll(() => errorOf(name)).not.toBeNull();
     expect(await sealedOf(name), name).toBeUndefined();
   }
+});
+
+test('what the control plane may read and ask is the installation’s: an admin of a project has no credential of it', async () => {
+  process.env['SALLYPORT_SECRET_SHARED'] = 'of-the-installation';
+  const blue = await addProject(plane, 'blue');
+  const body = { name: 'taken', kind: 'env', reference: 'SALLYPORT_SECRET_SHARED' };
+  const add = (more: object) => plane.call<Problem>('POST', '/v1/credentials', { ...body, ...more }, blue.token);
+  const wrong = { code: 'request.invalid', errors: [{ field: 'resolveAt' }] };
+  expect((await add({ resolveAt: 'control_plane' })).body).toMatchObject(wrong);
+  expect((await add({})).status).toBe(201);
+  const moved = { resolveAt: 'control_plane' };
+  const changed = await plane.call('PATCH', '/v1/credentials/taken', moved, blue.token);
+  expect(changed.body).toMatchObject(wrong);
+  // One from a version before this is not asked for.
+  await database().credential.updateMany({ where: { name: 'taken' }, data: moved });
+  await fetchAgain();
+  await expect
+    .poll(async () => (await database().credential.findFirstOrThrow({ where: { name: 'taken' } })).fetchError)
+    .toBe('of project default alone');
+  expect(await sealedOf('taken')).toBeUndefined();
+  expect((await plane.call('PATCH', '/v1/credentials/taken', { resolveAt: 'agent' }, blue.token)).status).toBe(200);
+  delete process.env['SALLYPORT_SECRET_SHARED'];
 });
 
 test('a change of part of it leaves the rest, and the secret', async () => {

@@ -9,6 +9,7 @@ import { GatewayError, Secret } from '@sallyport/core';
 import { recordActOf, systemActor } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
 import { Database } from '../db/database.ts';
+import { Project } from '../db/project.ts';
 import type { Credential } from '../generated/prisma/client.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Envelope } from '../keys/envelope.ts';
@@ -31,6 +32,7 @@ export class Fetches implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly sources: ServerSources,
     private readonly envelope: Envelope,
     private readonly bundles: BundleChanges,
+    private readonly project: Project,
     private readonly clock: SystemClock,
     private readonly log: Log,
   ) {}
@@ -63,6 +65,9 @@ export class Fetches implements OnApplicationBootstrap, OnModuleDestroy {
 
   async #fetch(row: Credential): Promise<void> {
     try {
+      // Taken by a version before this.
+      if (row.projectId !== this.project.id)
+        throw new GatewayError('credential.unavailable', { reason: 'of project default alone' });
       const source = this.sources.get(row.kind);
       if (source === undefined) throw new GatewayError('credential.unavailable', { reason: 'no such source' });
       const settings: Record<string, string> = { ...(row.settings as Record<string, string>) };
