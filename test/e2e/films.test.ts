@@ -235,6 +235,24 @@ describe.skipIf(sshdMissing)('films', () => {
     expect(others.err + others.out).toContain('cannot be read');
   });
 
+  test('a refused command is found by its text, marked as refused, though its session has no recording', async () => {
+    const refused = await connected('sudo id -un');
+    expect((await refused.ended).code).toBe(126);
+    const id = await newest(false);
+    const search = ['--as', 'admin', 'sessions', 'commands', '--search', 'sudo id', '--resource', HOST];
+    const found = await until(async () => {
+      const items = await runJson<{ verdict: string; refused: object | null; session: { id: string } }[]>(search);
+      return items.find(({ session }) => session.id === id);
+    });
+    expect(found).toMatchObject({
+      verdict: 'deny',
+      refused: { code: expect.stringMatching(/^(grant|policy)\./) as unknown },
+    });
+    const shown = await run(['--as', 'admin', 'sessions', 'commands', id]);
+    expect(shown.code, shown.err).toBe(0);
+    expect(shown.out).toMatch(/\bdeny\b.*sudo id -un/);
+  });
+
   test('who may not see it sees no film, and a film from the middle begins with the screen as it was', async () => {
     const talking = await connected('printf "one\\n"; sleep 1; printf "two\\n"');
     await talking.ended;

@@ -114,6 +114,7 @@ export interface ReplayFrame {
   readonly path?: string;
   readonly target?: string;
   readonly via?: string;
+  /** SHA-256 as hex: of `file`, its content; of what was left out (`cut`, `input_cut`, `stream_cut`) and of `http_end`, with `clear` alone. */
   readonly digest?: string;
   /** Of HTTP: `request` or `response`. */
   readonly side?: string;

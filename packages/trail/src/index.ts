@@ -11,7 +11,7 @@ export {
   signCheckpoint,
   signCheckpointAsync,
 } from './checkpoint.ts';
-export { EVENT_HEADER_BYTES, type EventRecord, parseEventRecord } from './event.ts';
+export { EVENT_HEADER_BYTES, type EventRecord, FLAG_CONTINUED, parseEventRecord } from './event.ts';
 export { EventReader, type ReadEvent } from './event-reader.ts';
 export {
   type ExportManifest,

@@ -73,7 +73,9 @@ export function registerSessions({ program, run }: Registry): void {
   sessions
     .command('commands')
     .argument('[id]', 'none = of the newest sessions on hosts; needs --search')
-    .description('list the commands of a session with their times in its film, or search those of many')
+    .description(
+      'list the commands of a session with their times in its film, refused ones too, or search those of many',
+    )
     .option('--search <text>', 'only those with this text in them')
     .option('--principal <name>', 'without an id: only of this principal')
     .option('--resource <name>', 'without an id: only on this resource')
@@ -253,8 +255,9 @@ const COMMANDS: readonly Column<SessionCommand>[] = [
   { title: '#', show: (command) => command.number },
   { title: 'at', show: (command) => showInstant(command.at) },
   { title: 'from', show: (command) => `${(command.atMs / 1000).toFixed(1)}s` },
+  { title: 'verdict', show: (command) => command.verdict },
   { title: 'took', show: (command) => (command.endMs === null ? undefined : showSpan(command.endMs - command.atMs)) },
-  { title: 'end', show: (command) => command.signal ?? command.code ?? undefined },
+  { title: 'end', show: (command) => (command.refused?.code || command.signal) ?? command.code ?? undefined },
   { title: 'shown', show: (command) => command.shownBytes },
   { title: 'command', show: (command) => command.text || (command.terminal ? '(shell)' : ''), least: 24 },
 ];
@@ -299,7 +302,10 @@ async function searchCommands(context: Context, options: CommandsOptions): Promi
     cursor = page.nextCursor;
   }
   context.list(found, FOUND, 'No commands.');
-  if (unreadable > 0) context.note(`${unreadable} of ${looked} sessions cannot be read (erased, or not here yet).`);
+  if (unreadable > 0)
+    context.note(
+      `${unreadable} of ${looked} sessions cannot be read, or not whole: erased, or their recording is not here.`,
+    );
 }
 
 async function commands(context: Context, id: string | undefined, options: CommandsOptions): Promise<void> {

@@ -36,11 +36,11 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
       return [`${at} ${styled(terminal, 'green', '✓')} ${text}`];
     case 'cut':
       return [
-        `${at}   … ${String(frame.rows ?? '?')} more rows (${String(frame.bytes ?? '?')} bytes) are not in the recording, only their digest`,
+        `${at}   … ${String(frame.rows ?? '?')} more rows (${String(frame.bytes ?? '?')} bytes) are not in the recording, ${digestOf(frame)}`,
       ];
     case 'input_cut':
       return [
-        `${at} ${styled(terminal, 'cyan', '→')} … ${String(frame.bytes ?? '?')} bytes that were sent are not in the recording, only their digest`,
+        `${at} ${styled(terminal, 'cyan', '→')} … ${String(frame.bytes ?? '?')} bytes that were sent are not in the recording, ${digestOf(frame)}`,
       ];
     case 'terminal_output':
     case 'terminal_input': {
@@ -64,7 +64,7 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
       ];
     case 'stream_cut':
       return [
-        `${at}   … ${String(frame.bytes ?? '?')} more bytes of ${frame.stream ?? 'it'} are not in the recording, only their digest`,
+        `${at}   … ${String(frame.bytes ?? '?')} more bytes of ${frame.stream ?? 'it'} are not in the recording, ${digestOf(frame)}`,
       ];
     case 'file': {
       const target = frame.target === undefined || frame.target === '' ? '' : ` → ${safeText(frame.target)}`;
@@ -81,6 +81,10 @@ export function renderFrame(frame: ReplayFrame, terminal: Terminal): readonly st
       return [`${at}   ${frame.kind} ${text}`];
   }
 }
+
+/** Of what is not there. It comes with what detectors hide alone: it would tell a short text to whoever can guess. */
+const digestOf = ({ digest }: ReplayFrame): string =>
+  digest === undefined ? 'only their digest (with --clear)' : `only their SHA-256 ${safeText(digest)}`;
 
 /** `mm:ss.t` since the session opened. */
 export function showOffset(ms: number): string {

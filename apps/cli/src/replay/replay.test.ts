@@ -8,7 +8,7 @@ const FRAMES: readonly ReplayFrame[] = [
   { atMs: 150, kind: 'columns', number: 1, columns: ['a', 'b'] },
   { atMs: 160, kind: 'rows', number: 1, rows: [['x', null]] },
   { atMs: 200, kind: 'complete', number: 1, text: 'SELECT 1' },
-  { atMs: 60_200, kind: 'cut', number: 2, rows: 7, bytes: 90 },
+  { atMs: 60_200, kind: 'cut', number: 2, rows: 7, bytes: 90, digest: 'ab12' },
 ];
 
 const COPY: readonly ReplayFrame[] = [
@@ -34,7 +34,7 @@ test('a replay shows which way the data of a COPY went', async () => {
     '00:00.0 ❯ copy t from stdin',
     '00:00.0 → 1 one\\x1b[2J',
     '00:00.0 → 22 two',
-    '00:00.0 → … 90 bytes that were sent are not in the recording, only their digest',
+    '00:00.0 → … 90 bytes that were sent are not in the recording, only their digest (with --clear)',
     '00:00.0 ❯ copy t to stdout',
     '00:00.0   1 one',
   ]);
@@ -76,6 +76,6 @@ test('what was recorded cannot drive the terminal', async () => {
     '00:00.1   a │ b',
     '00:00.1   x │ ∅',
     '00:00.2 ✓ SELECT 1',
-    '01:00.2   … 7 more rows (90 bytes) are not in the recording, only their digest',
+    '01:00.2   … 7 more rows (90 bytes) are not in the recording, only their SHA-256 ab12',
   ]);
 });

@@ -81,6 +81,11 @@ export class Recordings {
     );
   }
 
+  /** @returns whether the trail or an agent named anything of it, here or not */
+  async isNamed(sessionId: string): Promise<boolean> {
+    return (await this.database.client.recordingChunk.count({ where: { sessionId }, take: 1 })) > 0;
+  }
+
   /** Stored chunks of a session, for exports. */
   async chunksOf(
     projectId: string,

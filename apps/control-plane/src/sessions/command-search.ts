@@ -50,30 +50,29 @@ export class CommandSearch {
       looked++;
       const after = began?.id === session.id ? began.number : 0;
       const room = query.limit - items.length;
-      const found = await this.#commands(caller, session, query, after, room + 1);
-      if (found === undefined) unreadable++;
+      const { found, isWhole } = await this.#commands(caller, session, query, after, room + 1);
+      if (!isWhole) unreadable++;
       const { id, openedAt, protocol, resource, principal, onBehalfOf } = session;
       const within = { id, openedAt, protocol, resource, principal, onBehalfOf };
-      for (const command of found?.slice(0, room) ?? []) items.push({ ...command, session: within });
-      const last = found !== undefined && found.length > room ? (found[room - 1]?.number ?? after) : -1;
+      for (const command of found.slice(0, room)) items.push({ ...command, session: within });
+      const last = found.length > room ? (found[room - 1]?.number ?? after) : -1;
       place = { openedAt: new Date(session.openedAt), id: session.id, number: last };
       if (last !== -1) return { items, nextCursor: cursorOf(place), looked, unreadable };
     }
     return { items, nextCursor: null, looked, unreadable };
   }
 
-  /** @returns undefined for an erased session, and for a recording that is not here */
   async #commands(
     caller: Caller,
     session: SessionView,
     { q, clear }: CommandSearchQuery,
     after: number,
     limit: number,
-  ): Promise<readonly CommandView[] | undefined> {
+  ): Promise<{ readonly found: readonly CommandView[]; readonly isWhole: boolean }> {
     try {
       return await this.films.found(caller, session.id, { q, clear, after, limit, form: 'search' });
     } catch (error) {
-      if (error instanceof GatewayError && error.code.startsWith('recording.')) return undefined;
+      if (error instanceof GatewayError && error.code.startsWith('recording.')) return { found: [], isWhole: false };
       throw error;
     }
   }

@@ -39,9 +39,14 @@ test('what a client loaded shows by lines, also when a line goes on in the next 
 
 test('what detectors find in it is hidden from who may not see it in clear, and so is the digest of what was left out', () => {
   const cut: RecordingFrame = { kind: 'input_cut', atMs: 6, number: 1, lines: 1, bytes: 17, digest: 'ab'.repeat(32) };
-  const frames = [input(`${CARD.slice(0, 9)}`), input(`${CARD.slice(9)}\n`), cut];
-  expect(JSON.stringify(lines(false, frames))).not.toMatch(/41111111|abab/);
-  expect(JSON.stringify(lines(true, frames))).toMatch(new RegExp(`${CARD}.*abab`));
+  const digest = 'cd'.repeat(32);
+  const others: readonly RecordingFrame[] = [
+    { kind: 'cut', atMs: 7, number: 1, rows: 1, bytes: 17, digest },
+    { kind: 'stream_cut', atMs: 8, number: 1, stream: 'stdout', bytes: 17, digest },
+  ];
+  const frames = [input(`${CARD.slice(0, 9)}`), input(`${CARD.slice(9)}\n`), cut, ...others];
+  expect(JSON.stringify(lines(false, frames))).not.toMatch(/41111111|abab|cdcd/);
+  expect(JSON.stringify(lines(true, frames))).toMatch(new RegExp(`${CARD}.*abab.*cdcd.*cdcd`));
 });
 
 test('a value that shows as hex is hidden, too', () => {

@@ -90,13 +90,10 @@ export class FrameLines {
         const rows = this.#input.push(frame.bytes);
         return rows.length === 0 ? undefined : { atMs, kind, number: frame.number, rows: this.#cells(rows) };
       }
-      case 'input_cut': {
-        // A digest of one short line would tell the line to whoever can guess.
-        const digest = this.#clear ? { digest: frame.digest } : {};
-        return { atMs, kind, number: frame.number, rows: frame.lines, bytes: frame.bytes, ...digest };
-      }
+      case 'input_cut':
+        return { atMs, kind, number: frame.number, rows: frame.lines, bytes: frame.bytes, ...this.#digest(frame) };
       case 'cut':
-        return { atMs, kind, number: frame.number, rows: frame.rows, bytes: frame.bytes, digest: frame.digest };
+        return { atMs, kind, number: frame.number, rows: frame.rows, bytes: frame.bytes, ...this.#digest(frame) };
       case 'client':
       case 'server':
         return { atMs, kind, bytes: frame.bytes.toString('base64') };
@@ -109,8 +106,8 @@ export class FrameLines {
       case 'exit':
         return { atMs, kind, number: frame.number, code: frame.code, signal: frame.signal };
       case 'stream_cut': {
-        const digest = this.#clear ? { digest: frame.digest } : {};
-        return { atMs, kind, number: frame.number, stream: frame.stream, bytes: frame.bytes, ...digest };
+        const { number, stream, bytes } = frame;
+        return { atMs, kind, number, stream, bytes, ...this.#digest(frame) };
       }
       case 'file': {
         const { number, op, size, digest, via } = frame;
@@ -135,11 +132,16 @@ export class FrameLines {
       }
       case 'http_end': {
         const { number, side, bytes, cut } = frame;
-        return { atMs, kind, number, side, bytes, cut, ...(this.#clear ? { digest: frame.digest } : {}) };
+        return { atMs, kind, number, side, bytes, cut, ...this.#digest(frame) };
       }
       default:
         return frame satisfies never;
     }
+  }
+
+  /** Of what was left out. A digest of one short line would tell the line to whoever can guess. */
+  #digest({ digest }: { readonly digest: string }): { readonly digest?: string } {
+    return this.#clear ? { digest } : {};
   }
 
   #stream(atMs: number, number: number, stream: FrameStream, bytes: Uint8Array): object | undefined {

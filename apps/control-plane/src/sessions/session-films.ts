@@ -1,14 +1,17 @@
 /**
- * A session's recording as a film and as a list of commands, for who may see it. Viewing is an event, as of every recording.
+ * A session's recording as a film and as a list of commands, with those that were refused from its chain, for who may see it.
+ * Viewing is an event, as of every recording.
  * Refuses to search what it does not show: who may not see values in clear cannot find them by asking for them either.
  */
 import { Injectable } from '@nestjs/common';
-import { AsciicastWriter, CommandList, type FilmFrame, isFilmFrame } from '@sallyport/film';
+import { GatewayError } from '@sallyport/core';
+import { AsciicastWriter, CommandList, type FilmCommand, type FilmFrame, isFilmFrame } from '@sallyport/film';
 import type { RecordingFrame } from '@sallyport/trail';
 import type { Session } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { Recordings } from '../recordings/recordings.service.ts';
+import { type RefusedStatement, RefusedStatements } from '../trail/refused-statements.ts';
 import type { CommandsQuery, CommandView, FilmQuery } from './sessions.dto.ts';
 import { SessionsService } from './sessions.service.ts';
 import { ShownStreams } from './shown-streams.ts';
@@ -18,6 +21,7 @@ export class SessionFilms {
   constructor(
     private readonly sessions: SessionsService,
     private readonly recordings: Recordings,
+    private readonly refused: RefusedStatements,
   ) {}
 
   /** Lines of asciicast v2. @throws GatewayError `recording.unavailable`, `recording.erased` */
@@ -32,16 +36,19 @@ export class SessionFilms {
   /** @throws GatewayError `recording.unavailable`, `recording.erased` */
   async commands(caller: Caller, id: string, query: CommandsQuery) {
     const { limit } = query;
-    const found = await this.found(caller, id, { ...query, after: Number(query.cursor ?? '0'), limit: limit + 1 });
+    const asked = { ...query, after: Number(query.cursor ?? '0'), limit: limit + 1 };
+    const { found, isWhole } = await this.found(caller, id, asked);
+    if (!isWhole) throw new GatewayError('recording.unavailable', { session: id });
     const items = found.slice(0, limit);
     return { items, nextCursor: found.length > limit ? String(items.at(-1)?.number) : null };
   }
 
   /**
-   * Commands behind the number `after`, in their order.
-   * @throws GatewayError `recording.unavailable`, `recording.erased`
+   * Commands behind the number `after`, in their order: what ran, from the recording; what was refused or waits, from the chain.
+   * `isWhole` is false when there is more than can be read here.
+   * @throws GatewayError `recording.erased`
    */
-  async found(caller: Caller, id: string, asked: Asked): Promise<readonly CommandView[]> {
+  async found(caller: Caller, id: string, asked: Asked): Promise<Found> {
     const session = await this.sessions.view(
       caller,
       id,
@@ -49,29 +56,42 @@ export class SessionFilms {
       'statements.viewed',
       asked.form === undefined ? {} : { form: asked.form },
     );
-    const list = new CommandList();
-    for await (const frame of await this.recordings.replay(session.id, 0)) if (isFilmFrame(frame)) list.add(frame);
-    const wanted = asked.q?.toLowerCase();
+    const show = asked.clear === true ? (text: string) => text : hideDetected;
+    const q = asked.q?.toLowerCase();
+    const wanted = (text: string): boolean => q === undefined || show(text).toLowerCase().includes(q);
+    const { after, limit } = asked;
+    const refused = await this.refused.find(session, { after, limit, wanted });
+    const ran = await this.#recorded(session);
+    const byNumber = new Map<number, FilmCommand | undefined>(ran?.map((command) => [command.number, command]));
+    for (const number of refused.found.keys()) if (!byNumber.has(number)) byNumber.set(number, undefined);
     const found: CommandView[] = [];
-    for (const command of list.commands()) {
-      if (command.number <= asked.after) continue;
-      const text = asked.clear === true ? command.text : hideDetected(command.text);
-      if (wanted !== undefined && !text.toLowerCase().includes(wanted)) continue;
-      found.push({
-        number: command.number,
-        at: new Date(session.openedAt.getTime() + command.atMs).toISOString(),
-        atMs: command.atMs,
-        text,
-        endMs: command.endMs ?? null,
-        code: command.code ?? null,
-        signal: command.signal ?? null,
-        shownBytes: command.shownBytes,
-        terminal: command.terminal,
-      });
-      if (found.length === asked.limit) break;
+    for (const [number, command] of [...byNumber].sort(([a], [b]) => a - b)) {
+      if (number <= after) continue;
+      const view = viewOf(session, number, command, refused.found.get(number), show);
+      if (q !== undefined && !view.text.toLowerCase().includes(q)) continue;
+      found.push(view);
+      if (found.length === limit) break;
     }
-    return found;
+    return { found, isWhole: refused.isWhole && ran !== undefined };
   }
+
+  /** @returns undefined when there should be a recording, and it is not here */
+  async #recorded(session: Session): Promise<readonly FilmCommand[] | undefined> {
+    const list = new CommandList();
+    try {
+      for await (const frame of await this.recordings.replay(session.id, 0)) if (isFilmFrame(frame)) list.add(frame);
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.code === 'recording.unavailable')) throw error;
+      // Of a session in which nothing ran there is none.
+      if ((await this.recordings.isNamed(session.id)) || (await this.refused.goesOn(session))) return undefined;
+    }
+    return list.commands();
+  }
+}
+
+interface Found {
+  readonly found: readonly CommandView[];
+  readonly isWhole: boolean;
 }
 
 interface Asked {
@@ -81,6 +101,33 @@ interface Asked {
   readonly clear?: boolean | undefined;
   /** What the viewing was, on the record. */
   readonly form?: string;
+}
+
+function viewOf(
+  session: Session,
+  number: number,
+  command: FilmCommand | undefined,
+  refused: RefusedStatement | undefined,
+  show: (text: string) => string,
+): CommandView {
+  const opened = session.openedAt.getTime();
+  const atMs = command?.atMs ?? Math.max(0, (refused?.atMs ?? opened) - opened);
+  return {
+    number,
+    at: new Date(opened + atMs).toISOString(),
+    atMs,
+    text: show(refused?.event.text ?? command?.text ?? ''),
+    verdict: refused?.event.verdict ?? 'allow',
+    refused:
+      refused === undefined
+        ? null
+        : { rule: refused.event.rule, code: refused.event.code, approvalId: refused.event.approvalId },
+    endMs: command?.endMs ?? null,
+    code: command?.code ?? null,
+    signal: command?.signal ?? null,
+    shownBytes: command?.shownBytes ?? 0,
+    terminal: command?.terminal ?? false,
+  };
 }
 
 async function* filmOf(

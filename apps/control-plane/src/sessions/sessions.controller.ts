@@ -56,7 +56,7 @@ export class SessionsController {
   @Get('commands')
   @ApiOperation({
     summary:
-      'Commands of many sessions on hosts and clusters with a text in them, newest sessions first; without session:view, of one’s own. Each session that is looked into is a viewing, and an event.',
+      'Commands of many sessions on hosts and clusters with a text in them, those that were refused too, newest sessions first; without session:view, of one’s own. Each session that is looked into is a viewing, and an event.',
   })
   @Answers(CommandSearchPage)
   searchCommands(@From() caller: Caller, @Query({ schema: CommandSearchQuery }) query: CommandSearchQuery) {
@@ -85,7 +85,10 @@ export class SessionsController {
 
   @Requires('session:view', 'session:own')
   @Get(':id/recording')
-  @ApiOperation({ summary: 'The recording as lines of JSON. Viewing is an event.' })
+  @ApiOperation({
+    summary:
+      'The recording as lines of JSON; with `clear`, SHA-256 of what was left out too (`digest` of a cut). Viewing is an event.',
+  })
   @ApiProduces(NDJSON)
   async recording(
     @From() caller: Caller,
@@ -106,7 +109,8 @@ export class SessionsController {
   @Requires('session:view', 'session:own')
   @Get(':id/commands')
   @ApiOperation({
-    summary: 'Commands of a recording with their times and ends, to find a place in its film. Viewing is an event.',
+    summary:
+      'Commands of a session with their times and ends, to find a place in its film, and those that were refused. Viewing is an event.',
   })
   @Answers(CommandPage)
   commands(@From() caller: Caller, @Param('id') id: string, @Query({ schema: CommandsQuery }) query: CommandsQuery) {

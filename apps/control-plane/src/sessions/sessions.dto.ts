@@ -133,6 +133,12 @@ export const CommandView = z
     at: open(Instant),
     atMs: open(z.number()).describe('ms since the session opened: where its film shows it.'),
     text: sensitive(z.string()),
+    verdict: open(z.enum(['allow', 'deny', 'hold'])).describe(
+      'Its last one. `deny`: it was refused, at once or after it had waited. `hold`: it waits, or its session ended while it did.',
+    ),
+    refused: open(z.object({ rule: z.string(), code: z.string(), approvalId: z.string() }).nullable()).describe(
+      'Why it did not run: code as `policy.denied`, `approval.denied` or `approval.expired`, empty while it waits. Null for what ran.',
+    ),
     endMs: open(z.number().nullable()),
     code: open(z.number().nullable()),
     signal: open(z.string().nullable()),
@@ -182,7 +188,9 @@ export const CommandSearchPage = z
       .nullable()
       .describe('A page may be empty and have one: more sessions are to be looked into.'),
     looked: open(z.number()).describe('Sessions that were looked into for this page.'),
-    unreadable: open(z.number()).describe('Of these, erased ones and those whose recording is not here.'),
+    unreadable: open(z.number()).describe(
+      'Of these, erased ones, and those of which there is more than could be read here: a recording on its way, or lost.',
+    ),
   })
   .meta({ id: 'CommandSearchPage' });
 

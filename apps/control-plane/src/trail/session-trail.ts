@@ -16,7 +16,7 @@ import { Database } from '../db/database.ts';
 import type { Session } from '../generated/prisma/client.ts';
 import { SessionKeys } from './session-keys.ts';
 
-type Judged = Extract<TrailEvent, { kind: 'statement.judged' }>;
+export type Judged = Extract<TrailEvent, { kind: 'statement.judged' }>;
 
 export interface RecordedStatement {
   readonly atMs: number;
@@ -83,18 +83,13 @@ export class SessionTrail {
 
   /** Records of the session's chain from its opening to its end, batch by batch. */
   async *#batches(session: Session, after: number): AsyncGenerator<readonly EventRecord[]> {
-    const chain = await this.database.client.trailChain.findUnique({
-      where: {
-        agentId_instance_epoch: { agentId: session.agentId, instance: session.instance, epoch: session.chainEpoch },
-      },
-      select: { id: true },
-    });
-    if (chain === null) return;
+    const chainId = await chainOf(this.database, session);
+    if (chainId === undefined) return;
     const ends = await this.database.client.trailEvent.findMany({
       where: {
         projectId: session.projectId,
         sessionId: session.id,
-        chainId: chain.id,
+        chainId,
         kind: { in: ['session.opened', 'session.closed'] },
       },
       select: { kind: true, sequence: true },
@@ -105,7 +100,7 @@ export class SessionTrail {
     for (;;) {
       const rows = await this.database.client.trailBatch.findMany({
         where: {
-          chainId: chain.id,
+          chainId,
           lastSequence: { gt: last },
           ...(to === undefined ? {} : { firstSequence: { lte: to } }),
         },
@@ -119,6 +114,17 @@ export class SessionTrail {
       last = end.lastSequence;
     }
   }
+}
+
+/** The chain that a session is on; what others say of it does not count. */
+export async function chainOf(database: Database, session: Session): Promise<string | undefined> {
+  const chain = await database.client.trailChain.findUnique({
+    where: {
+      agentId_instance_epoch: { agentId: session.agentId, instance: session.instance, epoch: session.chainEpoch },
+    },
+    select: { id: true },
+  });
+  return chain?.id;
 }
 
 /** Event records of stored bytes, in order. */

@@ -5,6 +5,7 @@ import { NotifyModule } from '../notify/notify.module.ts';
 import { ControlChain } from './control-chain.ts';
 import { IngestRepository } from './ingest.repository.ts';
 import { TrailIngest } from './ingest.service.ts';
+import { RefusedStatements } from './refused-statements.ts';
 import { SessionKeys } from './session-keys.ts';
 import { SessionTrail } from './session-trail.ts';
 import { TrailRepository } from './trail.repository.ts';
@@ -22,6 +23,7 @@ import { UsageRepository } from './usage.repository.ts';
     SessionKeys,
     UsageRepository,
     SessionTrail,
+    RefusedStatements,
     TrailSigner,
     ControlChain,
     Tree,
@@ -29,6 +31,6 @@ import { UsageRepository } from './usage.repository.ts';
     TrailRepository,
     TrailService,
   ],
-  exports: [TrailIngest, SessionKeys, SessionTrail, TrailService],
+  exports: [TrailIngest, SessionKeys, SessionTrail, RefusedStatements, TrailService],
 })
 export class TrailModule {}

@@ -551,7 +551,7 @@ export interface CommandSearchPage {
   readonly nextCursor: string | null;
   /** Sessions that were looked into for this page. */
   readonly looked: number;
-  /** Of these, erased ones and those whose recording is not here. */
+  /** Of these, erased ones, and those of which there is more than could be read here: a recording on its way, or lost. */
   readonly unreadable: number;
 }
 
@@ -882,6 +882,14 @@ export interface FoundCommand {
   /** ms since the session opened: where its film shows it. */
   readonly atMs: number;
   readonly text: string;
+  /** Its last one. `deny`: it was refused, at once or after it had waited. `hold`: it waits, or its session ended while it did. */
+  readonly verdict: 'allow' | 'deny' | 'hold';
+  /** Why it did not run: code as `policy.denied`, `approval.denied` or `approval.expired`, empty while it waits. Null for what ran. */
+  readonly refused: {
+    readonly rule: string;
+    readonly code: string;
+    readonly approvalId: string;
+  } | null;
   readonly endMs: number | null;
   readonly code: number | null;
   readonly signal: string | null;
@@ -1898,6 +1906,14 @@ export interface SessionCommand {
   /** ms since the session opened: where its film shows it. */
   readonly atMs: number;
   readonly text: string;
+  /** Its last one. `deny`: it was refused, at once or after it had waited. `hold`: it waits, or its session ended while it did. */
+  readonly verdict: 'allow' | 'deny' | 'hold';
+  /** Why it did not run: code as `policy.denied`, `approval.denied` or `approval.expired`, empty while it waits. Null for what ran. */
+  readonly refused: {
+    readonly rule: string;
+    readonly code: string;
+    readonly approvalId: string;
+  } | null;
   readonly endMs: number | null;
   readonly code: number | null;
   readonly signal: string | null;
