@@ -1,8 +1,9 @@
 /** Lists of commands over a chain and recordings as an agent writes them: what ran, what was refused, what is not here. */
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { LIMITS } from '@sallyport/core';
 import type { TrailEvent } from '@sallyport/model';
-import { ByteBatch, FrameWriter, sealRecordingChunk } from '@sallyport/trail';
+import { ByteBatch, FrameWriter, readRecords, sealRecordingChunk } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
@@ -53,8 +54,7 @@ afterAll(async () => {
   await plane.stop();
 });
 
-async function upload(of = trail): Promise<void> {
-  const message = of.take(String(++cursors));
+async function upload(of = trail, message = of.take(String(++cursors))): Promise<void> {
   const from = link.received.length;
   link.send({ trail: message });
   const ack = await link.until(
@@ -195,6 +195,21 @@ test('commands that were refused or still wait are listed among those that ran, 
   }
 });
 
+test('a refused command that came in parts, in several batches, is read whole', async () => {
+  const id = opened('web-4');
+  judged(id, 1, `long ${'x'.repeat(LIMITS.eventPayloadBytesMax)} end`, 'deny', 'policy.denied');
+  const whole = trail.take(String(++cursors));
+  const records = Buffer.from(whole.records!);
+  const at = [...readRecords(records)].at(-1)!.start;
+  const before = { ...whole, records: records.subarray(0, at), lastSequence: String(Number(whole.lastSequence) - 1) };
+  await upload(trail, before);
+  const cursor = String(++cursors);
+  await upload(trail, { ...whole, cursor, records: records.subarray(at), firstSequence: whole.lastSequence });
+  expect((await listed('commands?q=end&resource=web-4')).items).toMatchObject([
+    { number: 1, verdict: 'deny', text: expect.stringMatching(/^long x+ end$/) as unknown },
+  ]);
+});
+
 test('a session in which nothing ran lacks no recording; one whose recording should be here is counted, with what it refused', async () => {
   const refused = opened('web-2');
   judged(refused, 1, 'shutdown now', 'deny', 'policy.denied');
@@ -212,11 +227,11 @@ test('a session in which nothing ran lacks no recording; one whose recording sho
   await upload();
 
   const page = await listed('commands?q=shutdown&resource=web-2');
-  expect(page.items.map(({ session, verdict }) => [session.id, verdict]).sort()).toEqual(
-    [
+  expect(new Map(page.items.map(({ session, verdict }) => [session.id, verdict]))).toEqual(
+    new Map([
       [refused, 'deny'],
       [late, 'deny'],
-    ].sort(),
+    ]),
   );
   expect(page).toMatchObject({ looked: 5, unreadable: 2 });
   for (const id of [idle, open]) expect((await listed(`${id}/commands`)).items).toEqual([]);
