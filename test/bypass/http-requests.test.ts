@@ -7,7 +7,7 @@ import { type Bundle, EFFECTS, parseResource, type SessionInfo, type Statement }
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import { httpDialect } from '@sallyport/protocol-http';
 import { describe, expect, test } from 'vitest';
-import { HTTP_REQUESTS } from './rows/http-requests.ts';
+import { HTTP_REQUESTS, type RequestRow } from './rows/http-requests.ts';
 
 const STRICTNESS = { allow: 0, hold: 1, deny: 2, refused: 3 } as const;
 const OWN = `kind: Policy
@@ -19,8 +19,17 @@ rules:
   - name: purge
     when: http.path == "/v1/purge" && "force" in http.query && "true" in http.query["force"]
     verdict: deny
+  - name: secrets
+    when: http.path == "/v1/secrets" && !("dry" in http.query)
+    verdict: deny
   - name: refunds
     when: http.path == "/v1/refunds" && "iban" in body.fields.map(f, f.path)
+    verdict: deny
+  - name: wipes
+    when: http.operation == "wipe" || http.route == "/v1/wipe"
+    verdict: deny
+  - name: drafts
+    when: http.path == "/v1/notes;draft"
     verdict: deny
   - name: exports
     when: http.path.re("(?i)^/v1/export(/|$)")
@@ -33,7 +42,17 @@ const RESOURCE = parseResource(
     name: 'api',
     kind: 'http',
     labels: {},
-    http: { url: 'https://api.example.com', graphql: ['/graphql'], inject: { as: 'none' } },
+    http: {
+      url: 'https://api.example.com',
+      graphql: ['/graphql'],
+      routes: [
+        { method: 'POST', path: '/v1/wipe', operation: 'wipe' },
+        { method: 'POST', path: '/v1/search', operation: 'search', effects: ['read'] },
+        { method: 'GET', path: '/v1/logout', operation: 'logout', effects: ['write'] },
+        { method: 'POST', path: '/v1/{thing}', operation: 'make' },
+      ],
+      inject: { as: 'none' },
+    },
     credential: { kind: 'none', username: '' },
     recording: 'statements',
     durability: 'standard',
@@ -61,6 +80,7 @@ const SESSION = {
   application: '',
   openedAt: 0,
 } as const satisfies SessionInfo;
+const READER: SessionInfo = { ...SESSION, id: 't', principal: { id: 'reader', name: 'reader', kind: 'ai_agent' } };
 const baseline = readFileSync(join(import.meta.dirname, '../../policies/http-baseline.yaml'), 'utf8');
 const BUNDLE: Bundle = {
   epoch: 1,
@@ -71,6 +91,7 @@ const BUNDLE: Bundle = {
   policies: [parsePolicyDocument(baseline, 'http-baseline.yaml'), parsePolicyDocument(OWN, 'own.yaml')],
   grants: [
     { id: 'g', projectId: '', principal: 'bot', resource: 'api', effects: EFFECTS, roles: [], kind: 'standing' },
+    { id: 'h', projectId: '', principal: 'reader', resource: 'api', effects: ['read'], roles: [], kind: 'standing' },
   ],
   groups: [],
   keys: [],
@@ -109,11 +130,11 @@ function statementOf(request: string): Statement {
   return httpDialect.classify(read, sent, session);
 }
 
-function verdictOf(request: string): { readonly kind: keyof typeof STRICTNESS; readonly by: string } {
+function verdictOf({ request, reader }: RequestRow): { readonly kind: keyof typeof STRICTNESS; readonly by: string } {
   try {
     const statement = statementOf(request);
     const usage = { statements: 0, writes: 0, rows: 0, bytes: 0 };
-    const { kind, rule } = engine.decide({ session: SESSION, statement, usage, nowMs: 1 });
+    const { kind, rule } = engine.decide({ session: reader === true ? READER : SESSION, statement, usage, nowMs: 1 });
     return { kind, by: rule };
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
@@ -123,13 +144,15 @@ function verdictOf(request: string): { readonly kind: keyof typeof STRICTNESS; r
 
 for (const [title, rows] of Object.entries(HTTP_REQUESTS)) {
   describe(title, () => {
-    test.each(rows.map((row) => ({ ...row, name: JSON.stringify(row.request).slice(0, 120) })))(
-      '$name: $expect',
-      (row) => {
-        const { kind, by } = verdictOf(row.request);
-        if (row.expect === 'allow') expect(`${kind} by ${by}`).toBe('allow by grant');
-        else expect(STRICTNESS[kind], `${kind} by ${by}`).toBeGreaterThanOrEqual(STRICTNESS[row.expect]);
-      },
-    );
+    test.each(
+      rows.map((row) => ({
+        ...row,
+        name: `${row.reader === true ? 'a reader’s ' : ''}${JSON.stringify(row.request).slice(0, 120)}`,
+      })),
+    )('$name: $expect', (row) => {
+      const { kind, by } = verdictOf(row);
+      if (row.expect === 'allow') expect(`${kind} by ${by}`).toBe('allow by grant');
+      else expect(STRICTNESS[kind], `${kind} by ${by}`).toBeGreaterThanOrEqual(STRICTNESS[row.expect]);
+    });
   });
 }

@@ -60,6 +60,7 @@ export { hostOf, type ReadTarget, readPath, readTarget, requireAuthority } from 
 export { asksForAnotherMethod, headerFacts, queryFacts } from './request/field-facts.ts';
 export { type GraphqlReading, readGraphql } from './request/graphql.ts';
 export { type OpenApiRoutes, routesOfOpenApi } from './request/openapi.ts';
+export { effectsAt, type Place, placeOf, routeFacts } from './request/place.ts';
 export { type BodyContext, type ReadBody, readGraphqlQuery, readRequestBody } from './request/read-body.ts';
 export { matchRoute } from './request/routes.ts';
 export { strictJsonFields } from './request/strict-json.ts';

@@ -21,6 +21,8 @@ const QUERY_BYTES = /^(?:[A-Za-z0-9_~!$&'()*+,;=:@/?.[\]{}|^`-]|%[0-9A-Fa-f]{2})
 /** Escapes that servers undo at different times: slash, backslash, NUL and other controls, and an escaped escape. */
 const UNSAFE_ESCAPE = /%(?:2[fF]|5[cC]|[01][0-9A-Fa-f]|7[fF]|25[0-9A-Fa-f]{2})/;
 const DOT_SEGMENT = /\/\.{1,2}(?:[/;]|$)/;
+/** Nothing but parameters: without them it is empty. */
+const PARAMETERS_ALONE = /\/;[^/]*\//;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 const malformed = (reason: string): GatewayError => new GatewayError('http.malformed', { reason });
@@ -44,6 +46,7 @@ export function readPath(raw: string): string {
   }
   const path = raw.includes('%') ? decoded(raw) : raw;
   if (path.includes('/.') && DOT_SEGMENT.test(path)) throw malformed('a dot segment');
+  if (path.includes('/;') && PARAMETERS_ALONE.test(path)) throw malformed('an empty segment');
   return path;
 }
 

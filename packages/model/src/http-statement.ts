@@ -15,8 +15,12 @@ export interface HttpFacts {
   readonly route: string;
   /** Its operation; '' = none. */
   readonly operation: string;
+  /** The two as they are of the path without parameters; absent = the same. */
+  readonly plain?: { readonly route: string; readonly operation: string };
   /** Every value of every parameter, decoded once. */
   readonly query: Readonly<Record<string, readonly string[]>>;
+  /** As services read it that part it at `;`, too; absent = the same. */
+  readonly partedQuery?: Readonly<Record<string, readonly string[]>>;
   /** By lower-case name, several joined by `, `; without credentials and cookies. */
   readonly headers: Readonly<Record<string, string>>;
   /** Media type, lower case, without parameters; '' = none. */
@@ -26,6 +30,12 @@ export interface HttpFacts {
   /** '' or what the connection is to become, lower case: `websocket`. */
   readonly upgrade: string;
 }
+
+/**
+ * A decoded path without the parameters of its segments (`/a;x=1/b` is `/a/b`): what many services look for, whatever stood
+ * there. RFC 3986 section 3.3.
+ */
+export const withoutParameters = (path: string): string => (path.includes(';') ? path.replace(/;[^/]*/g, '') : path);
 
 /** One value inside a document. Containers stand here only where they are empty. */
 export interface BodyField {

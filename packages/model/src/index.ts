@@ -55,7 +55,14 @@ export {
 export { EFFECTS, type Effect, parseEffects } from './effect.ts';
 export { type Grant, parseGrant } from './grant.ts';
 export { HTTP_INJECT_FIELDS, HTTP_INJECTIONS, type HttpInject, type HttpInjection } from './http-inject.ts';
-export type { BodyFacts, BodyField, HttpFacts, KubernetesFacts, McpFacts } from './http-statement.ts';
+export {
+  type BodyFacts,
+  type BodyField,
+  type HttpFacts,
+  type KubernetesFacts,
+  type McpFacts,
+  withoutParameters,
+} from './http-statement.ts';
 export {
   HTTP_HEADER_NAME,
   HTTP_RESERVED_HEADERS,

@@ -1,11 +1,23 @@
 /**
- * What a call to a cluster amounts to besides what it is called: a rule over `delete` of pods speaks of evictions, one over `create`
- * of objects that an apply makes. The call is judged as each of them, and the strictest counts.
+ * What a request amounts to besides what it is called: one for `/a;x=1` is for `/a` to some services, a rule over `delete` of pods
+ * speaks of evictions, one over `create` of objects that an apply makes. It is judged as each of them, and the strictest counts.
  * Refuses to know what is stored: what may create is read as if it did. k8s.io/apiserver, AllowCreateOnUpdate of each kind.
  */
-import type { KubernetesFacts } from '@sallyport/model';
+import { type HttpFacts, type KubernetesFacts, withoutParameters } from '@sallyport/model';
 import { unreadable } from './fact.ts';
-import { type KubernetesFact, kubernetesFact } from './http-facts.ts';
+import { type HttpFact, httpFact, type KubernetesFact, kubernetesFact } from './http-facts.ts';
+
+/** The request without its path's parameters, with its query parted at semicolons, and with both. */
+export function otherRequests(facts: HttpFacts): readonly HttpFact[] {
+  const path = withoutParameters(facts.path);
+  const { plain, partedQuery } = facts;
+  if (path === facts.path && partedQuery === undefined) return NO_REQUESTS;
+  const found: HttpFacts[] = [];
+  if (path !== facts.path) found.push({ ...facts, path, ...plain });
+  if (partedQuery !== undefined) for (const one of [facts, ...found]) found.push({ ...one, query: partedQuery });
+  return found.map(httpFact);
+}
+const NO_REQUESTS: readonly HttpFact[] = [];
 
 /** Kinds of which an update makes the object that is not there yet. */
 const MADE_BY_UPDATE: ReadonlySet<string> = new Set([
@@ -29,6 +41,11 @@ const STREAMS: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
 export function amountsTo(facts: KubernetesFacts): readonly KubernetesFact[] {
   const { verb, group, resource, subresource, nonResource } = facts;
   if (nonResource) return NONE;
+  // A path's parameters are let in where it goes on to a program alone.
+  if (subresource === 'proxy') {
+    const path = withoutParameters(facts.path);
+    return path === facts.path ? NONE : [kubernetesFact({ ...facts, path })];
+  }
   switch (verb) {
     case 'create':
       // What is sent is how to delete it: nothing of an object.

@@ -17,7 +17,7 @@ import type {
   StatementFacts,
   Verdict,
 } from '@sallyport/model';
-import { amountsTo } from './amounts-to.ts';
+import { amountsTo, otherRequests } from './amounts-to.ts';
 import type { BudgetStanding, SessionBudget } from './budgets.ts';
 import type { FactContext } from './condition.ts';
 import { type Explanation, explainRules } from './explain.ts';
@@ -220,7 +220,11 @@ function evaluated(
 }
 
 /** A rule that names one path of two, or one word for what a call amounts to, means the others as well. */
-function otherViewsOf(context: FactContext, { facts: { file, k8s } }: Statement): readonly OtherView[] {
+function otherViewsOf(context: FactContext, { facts: { file, http, k8s } }: Statement): readonly OtherView[] {
+  if (http !== undefined) {
+    const others = otherRequests(http);
+    if (others.length > 0) return others.map((fact) => ({ of: 'http', context: { ...context, http: fact } }));
+  }
   if (k8s !== undefined) return amountsTo(k8s).map((fact) => ({ of: 'k8s', context: { ...context, k8s: fact } }));
   // Where a file is renamed or linked it has two paths.
   if (file === undefined || file.target === '') return NO_OTHER_VIEWS;

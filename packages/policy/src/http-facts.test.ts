@@ -165,6 +165,31 @@ test('a rule speaks of a request, its operation and the fields of its body', () 
   expect(verdict(forced, { http: http() }).kind).toBe('allow');
 });
 
+test('a request is judged as it is written and as services read it that know parameters of a path and semicolons', () => {
+  const routed = {
+    path: '/v1/export;x',
+    route: '/v1/{any}',
+    operation: 'any',
+    plain: { route: '/v1/export', operation: 'export' },
+  };
+  const query = { a: ['1;force=true'] };
+  const partedQuery = { a: ['1'], force: ['true'] };
+  const kindOf = (about: Policy, more: Partial<HttpFacts>) => verdict(about, { http: http(more) }).kind;
+  expect(kindOf(rule('http.path == "/v1/export"'), routed)).toBe('deny');
+  expect(kindOf(rule('http.path == "/v1/export;x"'), routed)).toBe('deny');
+  expect(kindOf(rule('http.operation == "export" && http.route == "/v1/export"'), routed)).toBe('deny');
+  expect(kindOf(rule('http.operation == "any"'), routed)).toBe('deny');
+  const both = rule('http.path == "/v1/export" && "force" in http.query');
+  expect(kindOf(both, { ...routed, query, partedQuery })).toBe('deny');
+  expect(kindOf(both, { path: '/v1/export', query, partedQuery })).toBe('deny');
+  expect(kindOf(both, { ...routed, query })).toBe('allow');
+  // What excepts one of the readings does not except the other.
+  const excepted = rule('http.method == "POST"', 'deny', '    unless: http.path == "/v1/export"\n');
+  expect(kindOf(excepted, { path: '/v1/export' })).toBe('allow');
+  expect(kindOf(excepted, routed)).toBe('deny');
+  expect(kindOf(rule('!("force" in http.query)'), { query, partedQuery })).toBe('deny');
+});
+
 test('a body nobody read matches a rule that hangs on it and holds or denies, and none that allows', () => {
   const when = 'http.path == "/v1/payouts" && body.fields.exists(f, f.number > 5)';
   const unread = { http: http(), body: { read: false } } as const;

@@ -72,8 +72,23 @@ export class McpFact extends Fact {}
 const fieldFact = ({ path, value, number, kind }: BodyField): BodyFieldFact =>
   new BodyFieldFact({ path, value, number, kind });
 
-export const httpFact = ({ contentType, size, ...facts }: HttpFacts): HttpFact =>
-  new HttpFact({ ...facts, content_type: contentType, size: BigInt(size) });
+/** Without what stands for other readings: those are facts of their own. */
+export function httpFact(facts: HttpFacts): HttpFact {
+  const { method, scheme, host, path, route, operation, query, headers, contentType, size, upgrade } = facts;
+  return new HttpFact({
+    method,
+    scheme,
+    host,
+    path,
+    route,
+    operation,
+    query,
+    headers,
+    content_type: contentType,
+    size: BigInt(size),
+    upgrade,
+  });
+}
 
 const BODY_FIELDS = Object.keys(HTTP_FACT_TYPES.Body);
 

@@ -72,8 +72,8 @@ function compileRule(rule: Rule, policy: Policy): CompiledRule {
 
 /** The same statement as it may be put as well: what speaks of that counts, too. */
 export interface OtherView {
-  /** What is put otherwise: seen from a file's other path, or a call to a cluster as what it amounts to. */
-  readonly of: 'file' | 'k8s';
+  /** What is put otherwise: seen from a file's other path, or a request or a call to a cluster as what it amounts to. */
+  readonly of: 'file' | 'http' | 'k8s';
   readonly context: FactContext;
 }
 export const NO_OTHER_VIEWS: readonly OtherView[] = Object.freeze([]) as readonly OtherView[];

@@ -198,6 +198,13 @@ describe('requests', () => {
     const renamed = await ask('{ me { x: ssn } }');
     expect(renamed.status).toBe(403);
     expect(JSON.parse(renamed.body.toString())).toMatchObject({ code: 'mask.unvouched' });
+    // Where a server may find it as well.
+    for (const path of ['/graphql;x=1', '/graphql%3bx', '/graphql/', '/GraphQL']) {
+      const other = new RawClient(gateway.port);
+      open.push(() => other.destroy());
+      const { status, body } = await other.ask(`POST ${path}`, json, JSON.stringify({ query: '{ me { x: ssn } }' }));
+      expect([path, status, JSON.parse(body.toString())]).toMatchObject([path, 403, { code: 'mask.unvouched' }]);
+    }
     // Longer than is read, in the URL, or by a name the server knows: what would run is not known here.
     const long = JSON.stringify({ query: `{ me { x: ssn } } # ${'x'.repeat(300_000)}` });
     expect((await client.ask('POST /graphql', json, long)).status).toBe(403);

@@ -5,17 +5,20 @@
 import { GatewayError } from '@sallyport/core';
 import {
   asksForAnotherMethod,
+  effectsAt,
   type Header,
   headerFacts,
   headerOf,
   hostOf,
   madeOf,
-  matchRoute,
+  type Place,
+  placeOf,
   queryFacts,
   type ReadBody,
   type RequestHead,
   readGraphqlQuery,
   readRequestBody,
+  routeFacts,
 } from '@sallyport/http';
 import type { DialectSession, RequestBody } from '@sallyport/http-session';
 import type { Effect, HttpTarget, Statement } from '@sallyport/model';
@@ -51,9 +54,10 @@ export function classifyRequest(
   const known = body === undefined ? madeOf(request, knownRequests) : undefined;
   const again = known?.find(request, target);
   if (again !== undefined) return { ...again };
-  const reading = readingOf(request, body, target);
+  const place = placeOf(target, method, request.path);
+  const reading = readingOf(request, body, place);
   if (reading?.renames === true) renaming.add(request);
-  const statement = statementOf(request, body, reading, target);
+  const statement = statementOf(request, body, reading, place);
   if (reading === undefined) known?.keep(request, target, statement);
   // Each is a statement of its own.
   return { ...statement };
@@ -65,18 +69,17 @@ function statementOf(
   request: RequestHead,
   body: RequestBody | undefined,
   reading: ReadBody | undefined,
-  target: HttpTarget,
+  place: Place,
 ): Statement {
   const { method } = request;
   const size = body?.size ?? 0;
-  const route = target.routes === undefined ? undefined : matchRoute(target.routes, method, request.path);
   const seen = body === undefined ? 'none' : body.read ? body.bytes : 'unread';
   return {
     protocol: 'http',
     digest: requestDigest('http', request, seen),
     text: requestText(request, body === undefined ? '' : reading?.text, size),
     parameters: [],
-    effects: effectsOf(request, reading, route?.effects, target.graphql?.includes(request.path) === true),
+    effects: effectsAt(place, (isGraphql) => effectsOf(request, reading, isGraphql)),
     understood: true,
     facts: {
       http: {
@@ -84,9 +87,8 @@ function statementOf(
         scheme: request.scheme,
         host: hostOf(request.authority),
         path: request.path,
-        route: route?.path ?? '',
-        operation: route?.operation ?? '',
-        query: queryFacts(request.query),
+        ...routeFacts(place),
+        ...queryFacts(request.query),
         headers: madeOf(request, headerFacts),
         contentType: madeOf(request, contentTypeOf),
         size,
@@ -99,29 +101,24 @@ function statementOf(
   };
 }
 
-function readingOf(
-  { headers, path, query }: RequestHead,
-  body: RequestBody | undefined,
-  target: HttpTarget,
-): ReadBody | undefined {
-  const graphql = target.graphql?.includes(path) === true;
+function readingOf({ headers, query }: RequestHead, body: RequestBody | undefined, place: Place): ReadBody | undefined {
+  const graphql = place.graphql !== 'no';
   // Many servers take it from the URL, whatever the method.
   if (body === undefined) return graphql && query !== '' ? readGraphqlQuery(query) : undefined;
   if (!body.read) return { facts: { read: false }, renames: graphql, text: undefined };
   return readRequestBody(headers, body.bytes, { graphql, query });
 }
 
-/** A route's own word counts; a GraphQL query reads although it is posted, and one that was not read may do anything. */
+/** A GraphQL query reads although it is posted, and one that was not read may do anything. */
 function effectsOf(
   { method, upgrade }: RequestHead,
   reading: ReadBody | undefined,
-  routed: readonly Effect[] | undefined,
   isGraphql: boolean,
 ): readonly Effect[] {
-  if (routed !== undefined) return routed;
   if (upgrade !== '') return WRITE;
   const kind = reading?.facts.read === true ? reading.facts.graphqlKind : '';
-  if (kind === 'query' || kind === 'subscription') return READ;
   if (kind === 'mutation' || (isGraphql && reading?.facts.read === false)) return WRITE;
+  // Whoever only says that it is GraphQL has not asked one who knows it.
+  if (isGraphql && kind !== '') return READ;
   return READING.has(method) ? READ : WRITE;
 }

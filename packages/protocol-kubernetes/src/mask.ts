@@ -1,18 +1,21 @@
 /**
  * How an answer of an API server is shown: JSON by paths and detectors, logs and texts by detectors, the server's word about
- * itself untouched. Refuses to pass on what should be masked and cannot be read.
+ * itself untouched; what a proxied program says as any service's (mask/proxied.ts). Refuses to pass on what should be masked and cannot be read.
  */
 import { GatewayError } from '@sallyport/core';
-import { type BodyMasker, type Header, headerOf, type ResponseHead } from '@sallyport/http';
+import { type BodyMasker, type Header, headerOf, maskHeaders, type ResponseHead } from '@sallyport/http';
 import { type AnswerPlan, PASS } from '@sallyport/http-session';
 import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { planOf } from './mask/paths.ts';
+import { isProxied, isProxiedMasked, planProxied } from './mask/proxied.ts';
 import { isAboutServer, type RequestInfo } from './messages.ts';
 
-/** Whether an answer to this could hold what is masked: then it is asked for as JSON, uncompressed. */
+/** Whether an answer to this could hold what is masked: then one of the API server's own is asked for as JSON, uncompressed. */
 export const isMasked = (info: RequestInfo, path: string, masks: MaskSet): boolean =>
-  !(info.nonResource && isAboutServer(path)) && (masks.detect.length > 0 || planOf(masks, info) !== undefined);
+  isProxied(info)
+    ? isProxiedMasked(info, masks)
+    : !(info.nonResource && isAboutServer(path)) && (masks.detect.length > 0 || planOf(masks, info) !== undefined);
 
 const TEXT = /^(?:text\/|application\/(?:xml|xhtml\+xml|yaml|javascript|openmetrics-text)|.*\+xml$)/;
 const JSON_TYPE = /^application\/(?:json|.*\+json)$/;
@@ -26,7 +29,8 @@ export function planAnswer(
   masks: MaskSet,
   key: MaskKey | undefined,
 ): AnswerPlan {
-  const headers = maskedHeaders(response.headers, masks);
+  if (isProxied(info)) return planProxied(info, response, masks, key);
+  const headers = maskedHeaders(response.headers, masks, key);
   const changed = headers === response.headers ? PASS : { headers };
   if (!isMasked(info, path, masks) || response.framing.kind === 'none') return changed;
   const plan = planOfAnswer(info, response.status, masks);
@@ -85,8 +89,14 @@ function textMasker(masks: MaskSet, key: MaskKey | undefined): BodyMasker {
   };
 }
 
-function maskedHeaders(headers: readonly Header[], masks: MaskSet): readonly Header[] {
+/** What the API server says in its head is names and counts, but for what somebody's own hook or policy warns of. */
+function maskedHeaders(headers: readonly Header[], masks: MaskSet, key: MaskKey | undefined): readonly Header[] {
   const named = new Set(masks.headers?.map(({ header }) => header));
-  if (named.size === 0 || !headers.some(([name]) => named.has(name))) return headers;
-  return headers.map((header) => (named.has(header[0]) ? [header[0], REDACTED] : header));
+  const isRead = ([name]: Header): boolean => named.has(name) || (name === WARNING && masks.detect.length > 0);
+  if ((named.size === 0 && masks.detect.length === 0) || !headers.some(isRead)) return headers;
+  return headers.flatMap((header) => {
+    if (named.has(header[0])) return [[header[0], REDACTED] as const];
+    return isRead(header) ? maskHeaders([header], { columns: [], detect: masks.detect }, key) : [header];
+  });
 }
+const WARNING = 'warning';

@@ -1,7 +1,7 @@
 /**
  * What a request means to a Kubernetes API server, from its method, path and query alone: the server's own reading
  * (k8s.io/apiserver, pkg/endpoints/request/requestinfo.go), written anew. Refuses whatever could be read in two ways: a doubled
- * slash, an escape, a dot segment, a parameter that counts and stands twice.
+ * slash, an escape, a dot segment, a semicolon, a parameter that counts and stands twice.
  */
 import { GatewayError } from '@sallyport/core';
 
@@ -57,6 +57,7 @@ export function readRequest(method: string, path: string, query: string): Reques
     query: parameters,
   };
   const found = resourceOf(segments);
+  requireNoParameters(segments, found);
   if (found === undefined)
     return {
       ...common,
@@ -83,6 +84,13 @@ function segmentsOf(path: string): readonly string[] {
     if (!SEGMENT.test(segment) || STRANGE.test(segment)) throw refused('an odd character');
   }
   return segments;
+}
+
+/** The server knows none: they are for a proxy before it, which would read another path. Behind it they are the program's. */
+function requireNoParameters(segments: readonly string[], found: Place | undefined): void {
+  const proxied = found === undefined || found.rest === '' ? 0 : found.rest.split('/').length;
+  const own = proxied === 0 ? segments : segments.slice(0, -proxied);
+  if (own.some((segment) => segment.includes(';'))) throw refused('a semicolon');
 }
 
 type Place = Pick<RequestInfo, 'group' | 'version' | 'namespace' | 'resource' | 'subresource' | 'name' | 'rest'> & {

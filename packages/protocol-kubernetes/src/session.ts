@@ -25,6 +25,7 @@ import { deniedAnswer } from './deny.ts';
 import { identityHeaders } from './login.ts';
 import { hangsOnImmutability, requireNoComparison } from './mask/comparison.ts';
 import { maskedAccept, planOf } from './mask/paths.ts';
+import { isProxied, proxiedHeaders } from './mask/proxied.ts';
 import { isMasked, planAnswer } from './mask.ts';
 import { type RequestInfo, readRequest } from './messages.ts';
 import { Tunnel } from './pipe.ts';
@@ -109,11 +110,13 @@ export function createKubernetesDialect(): HttpDialect {
     forward(request, _body: RequestBody | undefined, session, masks): ForwardedRequest {
       const info = infoOf(request);
       const { body } = read.get(request) ?? {};
-      const headers: Header[] = request.headers.filter(([name]) => !WRITTEN.has(name)) as Header[];
-      const masked = isMasked(info, request.path, masks);
+      const given = isProxied(info) ? proxiedHeaders(request, info, masks, session.road.maskKey) : request.headers;
+      const headers: Header[] = given.filter(([name]) => !WRITTEN.has(name)) as Header[];
+      // A proxied program is asked for what the client asked for.
+      const masked = !isProxied(info) && isMasked(info, request.path, masks);
       const accept = masked ? (maskedAccept(acceptOf(request), info) ?? 'application/json') : acceptOf(request);
       if (accept !== '') headers.push(['accept', accept]);
-      const coding = headerOf(request.headers, 'accept-encoding');
+      const coding = headerOf(given, 'accept-encoding');
       if (!masked && coding !== undefined) headers.push(['accept-encoding', coding]);
       const subprotocols = offered(request, info);
       if (subprotocols.length > 0) headers.push(['sec-websocket-protocol', subprotocols.join(', ')]);
@@ -171,7 +174,8 @@ function judged(request: RequestHead, body: RequestBody | undefined, session: Di
     writtenAs(info, sent, masks, session.road.maskKey),
   );
   requireStream(request, classified.info, target);
-  if (isMasked(classified.info, request.path, masks) && maskedAccept(acceptOf(request), classified.info) === undefined)
+  const asksForJson = !isProxied(classified.info) && isMasked(classified.info, request.path, masks);
+  if (asksForJson && maskedAccept(acceptOf(request), classified.info) === undefined)
     throw new GatewayError('kubernetes.not_acceptable');
   requireUnmasked(classified, masks);
   const { info, sent, statement } = classified;

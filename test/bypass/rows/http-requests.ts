@@ -5,6 +5,8 @@
 export interface RequestRow {
   /** `POST /v1/x`, then headers; `\n\n` and the body. Host and length are added. */
   readonly request: string;
+  /** By somebody who may only read. */
+  readonly reader?: true;
   readonly expect: 'allow' | 'hold' | 'deny' | 'refused';
 }
 
@@ -24,6 +26,9 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: `POST /v1/customers/42\n${FORM}\n\n_method=DELETE`, expect: 'deny' },
     { request: `POST /v1/customers/42\n${FORM}\n\na=1&%5Fmethod=DELETE`, expect: 'deny' },
     { request: `POST /v1/customers/42\n${FORM}\n\n{"_method":"DELETE"}`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${FORM}\n\na=1;_method=DELETE`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${FORM}\n\na=1%3b_method%3dDELETE`, expect: 'allow' },
+    { request: 'POST /v1/customers/42?a=1;_method=DELETE', expect: 'deny' },
     { request: `POST /v1/customers/42\ncontent-type: multipart/form-data; boundary=x\n\n--x--`, expect: 'deny' },
     { request: 'delete /v1/customers/42', expect: 'refused' },
     { request: 'Delete /v1/customers/42', expect: 'refused' },
@@ -52,6 +57,35 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: 'GET /v1/EXPORT/', expect: 'deny' },
     { request: 'GET /v1/exports', expect: 'allow' },
   ],
+  // RFC 3986 section 3.3; Tomcat, Spring, Jetty and JAX-RS take them off a path before they look for what serves it.
+  'a path with parameters in its segments': [
+    { request: 'GET /v1/export;x=1', expect: 'deny' },
+    { request: 'GET /v1/export;', expect: 'deny' },
+    { request: 'GET /v1/export;jsessionid=1/', expect: 'deny' },
+    { request: 'GET /v1/export;jsessionid=1/all', expect: 'deny' },
+    { request: 'GET /v1;a=b/export', expect: 'deny' },
+    { request: 'GET /v1;a=b;c/%65xport;d=e;f?x=1', expect: 'deny' },
+    { request: 'GET /v1/export%3bx=1', expect: 'deny' },
+    { request: 'GET /v1/export%3Bx%3D1', expect: 'deny' },
+    { request: 'GET /v1/export%253bx', expect: 'refused' },
+    { request: 'GET /v1/;x=1/export', expect: 'refused' },
+    { request: 'GET /v1/%3bx=1/export', expect: 'refused' },
+    { request: 'GET /;x/v1/export', expect: 'refused' },
+    { request: 'GET /v1/.;x/export', expect: 'refused' },
+    { request: 'GET /v1/export/;x=1', expect: 'deny' },
+    { request: `POST /v1/payouts;a\n${JSON_TYPE}\n\n{"amount":5000}`, expect: 'deny' },
+    { request: `POST /v1/payouts;a\n${JSON_TYPE}\n\n{"amount":100}`, expect: 'allow' },
+    { request: `POST /v1/wipe;x=1\n${JSON_TYPE}\n\n{}`, expect: 'deny' },
+    { request: `POST /v1;x=1/wipe/\n${JSON_TYPE}\n\n{}`, expect: 'deny' },
+    { request: `POST /v1/users;x/42\n${JSON_TYPE}\n\n{}`, expect: 'hold' },
+    // As it is written it counts as well.
+    { request: 'GET /v1/notes;draft', expect: 'deny' },
+    { request: 'GET /v1/notes', expect: 'allow' },
+    { request: 'GET /v1/exports;x=1', expect: 'allow' },
+    { request: 'GET /v1/ex;x=1/port', expect: 'allow' },
+    { request: 'GET /v1/list;/export', expect: 'allow' },
+    { request: 'GET /;jsessionid=1', expect: 'allow' },
+  ],
   'another amount than the one that is judged': [
     { request: payout('{"amount":100}'), expect: 'allow' },
     { request: payout('{"amount":5000}'), expect: 'deny' },
@@ -73,6 +107,15 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: 'GET /v1/purge?FORCE=true', expect: 'deny' },
     { request: 'GET /v1/purge?force=true', expect: 'deny' },
     { request: 'GET /v1/purge?Color=red', expect: 'allow' },
+    // Rack 2, Python before 3.9.2 and Perl's CGI part at a semicolon, too.
+    { request: 'GET /v1/purge?x=1;force=true', expect: 'deny' },
+    { request: 'GET /v1/purge?;force=true;', expect: 'deny' },
+    { request: 'GET /v1/purge;x?a=1;force=true', expect: 'deny' },
+    { request: 'GET /v1/purge?force=true;x=1', expect: 'deny' },
+    { request: 'GET /v1/purge?type=text/html;charset=utf-8', expect: 'allow' },
+    { request: 'GET /v1/secrets', expect: 'deny' },
+    { request: 'GET /v1/secrets?dry=1', expect: 'allow' },
+    { request: 'GET /v1/secrets?x=1;dry=1', expect: 'deny' },
     { request: payout('\uFEFF{"amount":5000}'), expect: 'deny' },
     { request: payout('{"amount":5000}', 'content-type: text/plain'), expect: 'deny' },
     { request: payout('{"amount":5000}', 'content-type: application/vnd.api+json'), expect: 'deny' },
@@ -91,6 +134,18 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: `POST /v1/api%2Dkeys\n${JSON_TYPE}\n\n{}`, expect: 'hold' },
     { request: `PATCH /v1/users/42/\n${JSON_TYPE}\n\n{"admin":true}`, expect: 'hold' },
     { request: 'GET /v1/users/42', expect: 'allow' },
+    { request: 'GET /v1/users/42', reader: true, expect: 'allow' },
+    { request: 'GET /v1/logout', reader: true, expect: 'deny' },
+    { request: 'GET /v1/logout;x=1', reader: true, expect: 'deny' },
+    { request: 'GET /v1;x=1/logout/', reader: true, expect: 'deny' },
+    { request: `POST /v1/search\n${JSON_TYPE}\n\n{}`, reader: true, expect: 'allow' },
+    { request: `POST /v1/search;x=1\n${JSON_TYPE}\n\n{}`, reader: true, expect: 'deny' },
+    { request: `POST /v1/orders\n${JSON_TYPE}\n\n{}`, reader: true, expect: 'deny' },
+    { request: `POST /graphql\n${JSON_TYPE}\n\n{"query":"{ a }"}`, reader: true, expect: 'allow' },
+    { request: `POST /graphql;x\n${JSON_TYPE}\n\n{"query":"mutation { a }"}`, reader: true, expect: 'deny' },
+    { request: 'GET /graphql/?query=mutation%20%7B%20a%20%7D', reader: true, expect: 'deny' },
+    // It is no GraphQL because it says so.
+    { request: 'POST /v1/orders\ncontent-type: application/graphql\n\n{ a }', reader: true, expect: 'deny' },
     { request: `POST /graphql\n${JSON_TYPE}\n\n{"query":"{ a }"}`, expect: 'allow' },
     { request: `POST /graphql\n${JSON_TYPE}\n\n{"query":"mutation { a }"}`, expect: 'hold' },
     {
@@ -100,5 +155,10 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: `POST /graphql\n${JSON_TYPE}\n\n[{"query":"{ a }"},{"query":"mutation { b }"}]`, expect: 'hold' },
     { request: `POST /graphql?query=mutation%20%7B%20a%20%7D\n${JSON_TYPE}\n\n{"query":"{ a }"}`, expect: 'deny' },
     { request: 'GET /graphql?query=mutation%20%7B%20a%20%7D', expect: 'deny' },
+    // Where frameworks look for it by default: in any case, with a slash behind it, without parameters.
+    ...['/graphql;x=1', '/graphql/', '/GraphQL', '/graphql%3bx', '/GRAPHQL;a/'].flatMap((path) => [
+      { request: `POST ${path}\n${JSON_TYPE}\n\n{"query":"mutation { a }"}`, expect: 'hold' } as const,
+      { request: `GET ${path}?query=mutation%20%7B%20a%20%7D`, expect: 'deny' } as const,
+    ]),
   ],
 };

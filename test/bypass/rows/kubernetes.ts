@@ -63,6 +63,7 @@ rules:
   - { name: pods-stay, when: 'k8s.namespace == "bank" && k8s.verb == "delete" && k8s.resource == "pods" && k8s.name == "db-0"', verdict: deny }
   - { name: own-images, when: 'k8s.namespace == "bank" && k8s.verb == "create" && k8s.images.exists(i, !i.startsWith("bank/"))', verdict: deny }
   - { name: no-balancers, when: 'k8s.namespace == "bank" && k8s.verb == "create" && k8s.resource == "services" && k8s.object.exists(f, f.value == "LoadBalancer")', verdict: deny }
+  - { name: no-consoles, when: 'k8s.namespace == "bank" && k8s.path.re("/proxy/admin(/|$)")', verdict: deny }
   - name: somebody-looks
     when: k8s.namespace == "bank" && k8s.verb == "create" && k8s.subresource in ["exec", "portforward"]
     verdict: hold
@@ -435,6 +436,23 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       headers: [['x-remote-user', 'admin']],
       expect: 'refused',
     },
+  ],
+  // The API server has none; what stands before or behind it may.
+  'a path with parameters in its segments': [
+    { name: 'of a namespace', line: `DELETE ${NAMESPACED};x=1`, expect: 'refused' },
+    { name: 'of an object', line: `DELETE ${BANKED}/pods/db-0;x=1`, expect: 'refused' },
+    { name: 'of a kind', line: `GET ${NAMESPACED}/secrets;x`, expect: 'refused' },
+    { name: 'of a version', line: `GET /api/v1;x/namespaces/shop/secrets`, expect: 'refused' },
+    { name: 'of a subresource', line: `GET ${BANKED}/pods/db-0/exec;x?command=sh`, expect: 'refused' },
+    { name: 'of what is no resource', line: 'GET /version;x/debug', expect: 'refused' },
+    { name: 'by an escape', line: `DELETE ${BANKED}/pods/db-0%3bx`, expect: 'refused' },
+    { name: 'of a proxied service', line: `GET ${BANKED}/services/web;x/proxy/admin`, expect: 'refused' },
+    { name: 'of a proxy', line: `GET ${BANKED}/services/web/proxy;x/admin`, expect: 'refused' },
+    { name: 'of nothing in a proxied path', line: `GET ${BANKED}/services/web/proxy/;x/admin`, expect: 'refused' },
+    { name: 'of none of them', line: `GET ${BANKED}/services/web/proxy/admin`, expect: 'deny' },
+    { name: 'of a proxied path', line: `GET ${BANKED}/services/web/proxy/admin;x=1`, expect: 'deny' },
+    { name: 'of a proxied path to a pod', line: `POST ${BANKED}/pods/web/proxy/admin;x=1/users`, expect: 'deny' },
+    { name: 'of another proxied path', line: `GET ${BANKED}/services/web/proxy/shop;x=1`, expect: 'allow' },
   ],
   'what is not meant': [
     { name: 'a list of pods', line: `GET ${NAMESPACED}/pods?labelSelector=app%3Dweb`, expect: 'allow' },

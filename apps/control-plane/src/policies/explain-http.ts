@@ -6,14 +6,16 @@
 import { GatewayError } from '@sallyport/core';
 import {
   asksForAnotherMethod,
+  effectsAt,
   type Header,
   headerFacts,
-  matchRoute,
+  placeOf,
   queryFacts,
   readGraphqlQuery,
   readRequestBody,
   readTarget,
   requireAuthority,
+  routeFacts,
 } from '@sallyport/http';
 import {
   fieldsOf,
@@ -64,8 +66,8 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
   );
   if (body.length > 0 && !headers.some(([name]) => name === 'content-type'))
     headers.push(['content-type', 'application/json']);
-  const route = matchRoute(target.routes ?? [], method, path);
-  const graphql = target.graphql?.includes(path) === true;
+  const place = placeOf(target, method, path);
+  const graphql = place.graphql !== 'no';
   const upgrade = headers.find(([name]) => name === 'upgrade')?.[1]?.toLowerCase() ?? '';
   const reading =
     body.length > 0
@@ -74,16 +76,16 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
         ? readGraphqlQuery(query)
         : undefined;
   const kind = reading?.facts.read === true ? reading.facts.graphqlKind : '';
-  const isSafe = upgrade === '' && (kind === '' ? SAFE.has(method) : kind !== 'mutation');
+  const isSafe = (isGraphql: boolean): boolean =>
+    upgrade === '' && kind !== 'mutation' && (isGraphql && kind !== '' ? true : SAFE.has(method));
   const facts: StatementFacts = {
     http: {
       method,
       scheme: target.url.startsWith('http:') ? 'http' : 'https',
       host: requireAuthority(new URL(target.url).host),
       path,
-      route: route?.path ?? '',
-      operation: route?.operation ?? '',
-      query: queryFacts(query),
+      ...routeFacts(place),
+      ...queryFacts(query),
       headers: headerFacts(headers),
       contentType:
         headers
@@ -98,7 +100,9 @@ function readRequest(text: string, target: HttpTarget): HttpReading {
   };
   // Agents refuse these unjudged.
   const refused = target.methods?.includes(method) === false || asksForAnotherMethod(headers);
-  return refused ? NOT_READ : { understood: true, effects: route?.effects ?? [isSafe ? 'read' : 'write'], facts };
+  return refused
+    ? NOT_READ
+    : { understood: true, effects: effectsAt(place, (isGraphql) => [isSafe(isGraphql) ? 'read' : 'write']), facts };
 }
 
 function readCall(text: string): HttpReading {

@@ -47,11 +47,18 @@ const decoded = (text: string): string => {
   return Buffer.from(latin1, 'latin1').toString('utf8');
 };
 
+type QueryFacts = Readonly<Record<string, readonly string[]>>;
+
 /** Every value of every parameter, in order; a parameter without `=` has the value ''. */
-export function queryFacts(query: string): Readonly<Record<string, readonly string[]>> {
-  if (query === '') return NO_QUERY;
+export function queryFacts(query: string): { readonly query: QueryFacts; readonly partedQuery?: QueryFacts } {
+  if (query === '') return { query: NO_QUERY };
+  const read = parametersOf(query.split('&'));
+  return query.includes(';') ? { query: read, partedQuery: parametersOf(query.split(/[&;]/)) } : { query: read };
+}
+
+function parametersOf(parts: readonly string[]): QueryFacts {
   const facts = Object.create(null) as Record<string, string[]>;
-  for (const part of query.split('&')) {
+  for (const part of parts) {
     if (part === '') continue;
     const equals = part.indexOf('=');
     const name = decoded(equals === -1 ? part : part.slice(0, equals));

@@ -127,6 +127,8 @@ function formBody(text: string): ReadBody {
   const fields: BodyField[] = [];
   const seen = new Set<string>();
   let duplicateKeys = false;
+  // Some part it there, too; whoever follows the standard writes %3B.
+  if (text.includes(';')) return UNREAD;
   for (const pair of text.split('&')) {
     if (pair === '') continue;
     const equals = pair.indexOf('=');

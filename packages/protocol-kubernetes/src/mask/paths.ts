@@ -9,8 +9,8 @@ import { type MaskSet, parseKubernetesMask } from '@sallyport/model';
 import type { RequestInfo } from '../messages.ts';
 
 /** An object stands at the top of an answer, in a list, in a table, in an event, and in a table in an event. */
-const PLACES = ['', 'items[].', 'rows[].object.', 'object.', 'object.rows[].object.', 'object.items[].'];
-const LAST_APPLIED = 'metadata.annotations."kubectl.kubernetes.io/last-applied-configuration"';
+export const PLACES = ['', 'items[].', 'rows[].object.', 'object.', 'object.rows[].object.', 'object.items[].'];
+export const LAST_APPLIED = 'metadata.annotations."kubectl.kubernetes.io/last-applied-configuration"';
 
 const plans = new WeakMap<MaskSet, Map<string, JsonPlan | undefined>>();
 
@@ -36,21 +36,7 @@ const isOne = ({ verb, name }: RequestInfo): boolean => name !== '' && verb !== 
 
 function compiled(masks: MaskSet, info: RequestInfo): JsonPlan | undefined {
   if (info.nonResource) return undefined;
-  const wanted = resourceName(info);
-  const isSecret = wanted === 'secrets';
-  const inner: JsonPathMask[] = [];
-  for (const { place, with: method } of masks.kubernetes ?? []) {
-    const read = parseKubernetesMask(place);
-    // The policy did not compile with one: then nothing was decided either.
-    if (read === undefined) throw new GatewayError('policy.invalid', { place });
-    const { resource, name } = read;
-    if (resource !== wanted || (name !== '' && isOne(info) && info.verb !== 'create' && name !== info.name)) continue;
-    const path = place.slice(resource.length + (name === '' ? 0 : name.length + 1) + 1);
-    const isData = isSecret && (path === 'data' || path.startsWith('data.'));
-    inner.push({ path, with: method, ...(isData ? { form: 'base64' as const } : {}) });
-    // A Secret is written with texts, and read without.
-    if (isData) inner.push({ path: `stringData${path.slice(4)}`, with: method });
-  }
+  const inner = pathsOf(masks, resourceName(info), isOne(info) && info.verb !== 'create' ? info.name : '');
   const json = (masks.json ?? []).map(({ path, with: method }) => ({ path, with: method }));
   if (inner.length === 0) return json.length === 0 ? undefined : new JsonPlan(json);
   const document = new JsonPlan(inner);
@@ -61,6 +47,24 @@ function compiled(masks: MaskSet, info: RequestInfo): JsonPlan | undefined {
       { path: place + LAST_APPLIED, with: 'redact' as const, form: { document } },
     ]),
   ]);
+}
+
+/** Paths into an object of a resource. @param asked its name; '' = of all, or not known */
+export function pathsOf(masks: MaskSet, wanted: string, asked: string): readonly JsonPathMask[] {
+  const inner: JsonPathMask[] = [];
+  for (const { place, with: method } of masks.kubernetes ?? []) {
+    const read = parseKubernetesMask(place);
+    // The policy did not compile with one: then nothing was decided either.
+    if (read === undefined) throw new GatewayError('policy.invalid', { place });
+    const { resource, name } = read;
+    if (resource !== wanted || (name !== '' && asked !== '' && name !== asked)) continue;
+    const path = place.slice(resource.length + (name === '' ? 0 : name.length + 1) + 1);
+    const isData = wanted === 'secrets' && (path === 'data' || path.startsWith('data.'));
+    inner.push({ path, with: method, ...(isData ? { form: 'base64' as const } : {}) });
+    // A Secret is written with texts, and read without.
+    if (isData) inner.push({ path: `stringData${path.slice(4)}`, with: method });
+  }
+  return inner;
 }
 
 /** Resources whose tables show nothing of what is masked in them. */
