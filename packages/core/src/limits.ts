@@ -179,6 +179,10 @@ export const LIMITS = {
   /** How long a fetched value is used while its store cannot be reached. */
   credentialStaleMsMax: 60 * 60_000,
   heartbeatEveryMs: 5_000,
+  /** An agent asks its control plane for a sign of life so often. */
+  linkAliveMs: 3_000,
+  /** A control plane that has not given it by then is away: the link is called down. */
+  linkSilenceMsMax: 7_000,
   pageSizeMax: 200,
   /** Sessions whose recordings one request for commands looks into, and how long it looks before it gives its page. */
   commandSearchSessionsMax: 50,

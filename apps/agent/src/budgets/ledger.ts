@@ -42,6 +42,8 @@ interface Book extends Account {
 interface Asking {
   readonly id: string;
   readonly done: Promise<void>;
+  /** UTC ms: since when nobody waits for it. The answer is still expected: what it lends would be lost to everybody. */
+  overdueSince: number | undefined;
   /** Lets go of who waits; the answer is still expected. */
   readonly release: () => void;
   readonly settle: () => void;
@@ -52,16 +54,20 @@ const AHEAD = 0.3;
 /** Others may have given back meanwhile. */
 const USED_UP_ASK_MS = 1_000;
 const RECONNECT_MS = 5_000;
+/** An answer that takes so long on a link that stands is not coming. */
+const LOST_MS = 30_000;
 
 export class Ledger {
   readonly #options: LedgerOptions;
   readonly #books = new Map<string, Book>();
   readonly #asked = new Map<string, Book>();
+  /** UTC ms; undefined while the link stands. */
   #downSince: number | undefined;
   readonly #leased = new WeakMap<Book, Record<BudgetMeter, number>>();
 
   constructor(options: LedgerOptions) {
     this.#options = options;
+    this.#downSince = options.nowMs();
   }
 
   /** A session begins to draw on it. Every `open` has its `close`. */
@@ -118,8 +124,12 @@ export class Ledger {
   #giveBack(book: Book): void {
     if (this.#options.nowMs() >= book.until) return;
     const back: BudgetAmounts = {};
-    for (const meter of BUDGET_METERS)
-      if (Number.isFinite(book.left[meter])) back[meter] = Math.max(0, Math.floor(book.left[meter]));
+    for (const meter of BUDGET_METERS) {
+      if (!Number.isFinite(book.left[meter])) continue;
+      const amount = Math.max(0, Math.floor(book.left[meter]));
+      back[meter] = amount;
+      book.left[meter] -= amount;
+    }
     const { budget, principalId, window } = book;
     // Without a link the share is lost to the others until its window ends: too little is used, never too much.
     this.#options.send({ body: 'budgetAsk', budgetAsk: { id: '', budget, principalId, window, back, ends: true } });
@@ -136,15 +146,19 @@ export class Ledger {
   /** True when a statement needs a share that is not here and may be had. */
   needsShare(account: Account, nowMs: number): boolean {
     const book = account as Book;
-    if (nowMs >= book.until) return nowMs >= book.askAgainAt;
-    if (!isEmpty(book)) return false;
-    return !book.usedUp || nowMs >= book.askAgainAt;
+    const isVoid = nowMs >= book.until;
+    if (!isVoid && !isEmpty(book)) return false;
+    // Who has waited in vain has waited for all: a control plane that is silent is one that is away.
+    const overdueSince = book.asking?.overdueSince;
+    if (overdueSince !== undefined) return nowMs >= overdueSince + LOST_MS;
+    return (!isVoid && !book.usedUp) || nowMs >= book.askAgainAt;
   }
 
   /** Asks, unless that is done already. Resolves with an answer, at once where the link stays away, and after LIMITS.budgetAskMsMax. */
   share(account: Account): Promise<void> {
     const book = account as Book;
-    return book.asking?.done ?? this.#ask(book);
+    const { asking } = book;
+    return asking === undefined || asking.overdueSince !== undefined ? this.#ask(book) : asking.done;
   }
 
   leased(lease: BudgetLease): void {
@@ -180,11 +194,18 @@ export class Ledger {
   /** What waits for an answer is asked again: the answer, or the question, was lost with the link. */
   linkOpened(): void {
     this.#downSince = undefined;
-    for (const book of this.#books.values()) if (book.asking !== undefined) this.#send(book, book.asking.id);
+    for (const book of this.#books.values()) {
+      const { asking } = book;
+      if (asking === undefined) continue;
+      if (asking.overdueSince === undefined) this.#send(book, asking.id);
+      else void this.#ask(book);
+    }
   }
 
   linkClosed(): void {
     this.#downSince ??= this.#options.nowMs();
+    // Nobody asks again for those that have closed, and an answer comes on the link it was asked on.
+    for (const [id, { sessions }] of this.#asked) if (sessions === 0) this.#asked.delete(id);
   }
 
   #send({ budget, principalId, window, left }: Book, id: string): boolean {
@@ -196,6 +217,8 @@ export class Ledger {
   #ask(book: Book): Promise<void> {
     const id = randomBytes(9).toString('base64url');
     const nowMs = this.#options.nowMs();
+    if (book.asking !== undefined) this.#asked.delete(book.asking.id);
+    book.asking = undefined;
     // A link that has just gone comes back in a moment; one that stays away keeps nobody waiting.
     if (!this.#send(book, id) && nowMs - (this.#downSince ?? nowMs) > RECONNECT_MS) {
       book.askAgainAt = nowMs + USED_UP_ASK_MS;
@@ -209,12 +232,14 @@ export class Ledger {
       if (book.sessions === 0) this.#giveBack(book);
       resolve();
     };
+    const asking: Asking = { id, done: promise, overdueSince: undefined, release: resolve, settle };
     const timer = setTimeout(() => {
-      book.askAgainAt = this.#options.nowMs() + USED_UP_ASK_MS;
-      settle();
+      asking.overdueSince = this.#options.nowMs();
+      if (book.sessions === 0) this.#giveBack(book);
+      resolve();
     }, LIMITS.budgetAskMsMax);
     timer.unref();
-    book.asking = { id, done: promise, release: resolve, settle };
+    book.asking = asking;
     this.#asked.set(id, book);
     return promise;
   }

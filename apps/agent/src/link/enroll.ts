@@ -7,7 +7,7 @@ import { createHash, type KeyObject, sign, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { type ChannelCredentials, Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { type EnrollRequest, type EnrollResponse, enrollmentService, type RecoverRequest } from '@sallyport/contract';
-import { GatewayError, type Logger } from '@sallyport/core';
+import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import { CAPABILITIES } from '@sallyport/model';
 import type { JoinToken } from '../credentials/join-token.ts';
 import { certificateRequest } from './csr.ts';
@@ -22,8 +22,8 @@ export const CHANNEL_OPTIONS = {
   'grpc.ssl_target_name_override': CONTROL_PLANE_NAME,
   'grpc.default_authority': CONTROL_PLANE_NAME,
   'grpc.enable_retries': 0,
-  'grpc.keepalive_time_ms': 20_000,
-  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_time_ms': LIMITS.linkAliveMs,
+  'grpc.keepalive_timeout_ms': LIMITS.linkSilenceMsMax,
   'grpc.enable_http_proxy': 0,
 } as const;
 

@@ -295,7 +295,10 @@ export class LinkServer implements OnApplicationBootstrap, OnModuleDestroy {
     consumed: (link, { id, sessionId }) => this.approvals.consume(link.agent.id, id ?? '', sessionId ?? ''),
     budgetAsk: async (link, ask) => {
       const lease = await this.budgets.lease(link.agent, ask);
-      if (lease !== undefined) link.send({ budgetLease: lease });
+      if (lease === undefined || link.send({ budgetLease: lease }) || lease.code) return;
+      // Whoever asked is gone: what nobody got is there for others.
+      const { granted: back, window } = lease;
+      await this.budgets.lease(link.agent, { ...ask, owed: undefined, window, back, ends: true });
     },
     session: (link, report) =>
       this.#orSkip(link, 'session', () => this.sessions.report(link.source, report.session ?? new Uint8Array())),

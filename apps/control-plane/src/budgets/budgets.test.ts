@@ -2,16 +2,21 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { BudgetAmounts, BudgetLease } from '@sallyport/contract';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { Links } from '../agents/links.ts';
+import { Database } from '../db/database.ts';
 import { enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { BudgetsRepository } from './budgets.repository.ts';
 
 let plane: TestControlPlane;
 const links: TestLink[] = [];
+let northId = '';
 let policyId: string;
 let bot: string;
 let serial = 0;
 
+const WAIT = { timeout: 20_000, interval: 20 };
 const POLICY = `kind: Policy
 name: loops
 budgets:
@@ -25,6 +30,7 @@ beforeAll(async () => {
   for (const name of ['north', 'south']) {
     const { body } = await plane.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name });
     const agent = await enrollAgent(plane.controlPlane.ready.enroll, root, body.joinToken);
+    if (name === 'north') northId = agent.identity.agentId ?? '';
     const link = new TestLink(plane.controlPlane.ready.link, root, agent);
     link.hello();
     await link.last('welcome');
@@ -135,4 +141,32 @@ test('a window that has passed begins anew', async () => {
   plane.clock.offsetMs += 3_600_000;
   expect(granted(await lease(1))).toBe(10);
   plane.clock.offsetMs -= 3_600_000;
+});
+
+test('a share that is lent when the agent’s link is gone comes back at once', async () => {
+  const late = (await plane.call<{ id: string }>('POST', '/v1/principals', { name: 'late', kind: 'service' })).body.id;
+  const { app } = plane.controlPlane;
+  const [database, repository, known] = [
+    app.get(Database, { strict: false }),
+    app.get(BudgetsRepository, { strict: false }),
+    app.get(Links, { strict: false }),
+  ];
+  const leased = async (): Promise<number | undefined> =>
+    (await plane.call<{ items: { leased: { statements: number } }[] }>('GET', '/v1/budgets?principal=late')).body
+      .items[0]?.leased.statements;
+  const { projectId } = (await database.client.agent.findFirst({ where: { id: northId } }))!;
+  const budget = `${policyId}/hourly`;
+  await database.transaction(async (tx) => {
+    await repository.lock(tx, { projectId, budget, principalId: late, startedAt: new Date(0) });
+    links[0]!.send({ budgetAsk: { id: 'late', budget, principalId: late } });
+    await vi.waitUntil(async () => {
+      const [row] = await database.client.$queryRaw<{ n: number }[]>`
+        select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted`;
+      return (row?.n ?? 0) > 0;
+    }, WAIT);
+    links[0]!.close();
+    await vi.waitUntil(() => !known.has(northId), WAIT);
+  });
+  await vi.waitUntil(async () => (await leased()) === 0, WAIT);
+  expect(granted(await lease(1, { principalId: late }))).toBe(10);
 });
