@@ -463,6 +463,7 @@ describe('a campaign', () => {
     await Promise.all([keeper.run(), keeper.run()]);
     expect((await itemsOf('sched')).map((item) => item.grant)).toEqual(['ada-sched']);
     expect((await start('sched')).status).toBe(409);
+    await inBundle(id, (body) => body?.['reviewedUntil'] !== undefined);
     const first = Number((await grantChunk(id))['reviewedUntil']);
     plane.clock.offsetMs += 3 * DAY_MS;
     await keeper.run();
