@@ -387,7 +387,7 @@ describe('tickets', () => {
       await opened('payments-bot', { parameters: { search_path: 'information_schema, public' } }),
       await opened('payments-bot'),
     ];
-    await run(elsewhere[2]!, "set search_path = information_schema, public");
+    await run(elsewhere[2]!, 'set search_path = information_schema, public');
     for (const wire of elsewhere) {
       expect((await run(wire, sql)).errors[0]?.reason).toBe('approval.required');
       expect(ticketOf(wire)).not.toBe(id);
