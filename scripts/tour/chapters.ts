@@ -27,11 +27,18 @@ rules:
 
 async function withPolicy(tour: TourContext, name: string, expires: string, run: () => Promise<void>): Promise<void> {
   const documents = [{ file: `${name}.yaml`, text: APPROVAL_POLICY(name, expires) }];
-  await tour.stack.admin.call('POST', '/v1/apply', { documents, dryRun: false, prune: false });
+  const { admin } = tour.stack;
+  await admin.call('POST', '/v1/apply', { documents, dryRun: false, prune: false });
+  const { revision } = await admin.call<{ revision: number }>('GET', '/v1/bundles');
+  const inForce = async (): Promise<true | undefined> => {
+    const { items } = await admin.call<{ items: { bundle: { revision: number } }[] }>('GET', '/v1/agents');
+    return items.every(({ bundle }) => bundle.revision >= revision) ? true : undefined;
+  };
+  await eventually(inForce, 5_000, `${name} in force at the agent`);
   try {
     await run();
   } finally {
-    await tour.stack.admin.call('DELETE', `/v1/policies/${name}`);
+    await admin.call('DELETE', `/v1/policies/${name}`);
   }
 }
 
