@@ -4,7 +4,7 @@ import path from 'node:path';
 import type pg from 'pg';
 import { accessRequests } from './access-requests.ts';
 import { commits } from './commits.ts';
-import { eventually, refused, type TourContext } from './context.ts';
+import { eventually, inForce, refused, type TourContext } from './context.ts';
 import { credentials } from './credentials.ts';
 import { http } from './http.ts';
 import { identity } from './identity.ts';
@@ -29,12 +29,7 @@ async function withPolicy(tour: TourContext, name: string, expires: string, run:
   const documents = [{ file: `${name}.yaml`, text: APPROVAL_POLICY(name, expires) }];
   const { admin } = tour.stack;
   await admin.call('POST', '/v1/apply', { documents, dryRun: false, prune: false });
-  const { revision } = await admin.call<{ revision: number }>('GET', '/v1/bundles');
-  const inForce = async (): Promise<true | undefined> => {
-    const { items } = await admin.call<{ items: { bundle: { revision: number } }[] }>('GET', '/v1/agents');
-    return items.every(({ bundle }) => bundle.revision >= revision) ? true : undefined;
-  };
-  await eventually(inForce, 5_000, `${name} in force at the agent`);
+  await inForce(admin);
   try {
     await run();
   } finally {

@@ -117,3 +117,13 @@ export async function eventually<T>(
     await sleep(20);
   }
 }
+
+/** Until every agent has what was changed so far: nobody in the story is that quick, and a program is. */
+export async function inForce(admin: Rest): Promise<void> {
+  const { revision } = await admin.call<{ revision: number }>('GET', '/v1/bundles');
+  const reached = async (): Promise<true | undefined> => {
+    const { items } = await admin.call<{ items: { bundle: { revision: number } }[] }>('GET', '/v1/agents');
+    return items.every(({ bundle }) => bundle.revision >= revision) ? true : undefined;
+  };
+  await eventually(reached, 5_000, 'the change in force at the agents');
+}

@@ -5,7 +5,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import { eventually, refused, type TourContext } from './context.ts';
+import { eventually, inForce, refused, type TourContext } from './context.ts';
 import { promise, type Step } from './story.ts';
 
 const WHO = 'tour-helper';
@@ -69,6 +69,7 @@ export async function machine({ stack }: TourContext, step: Step): Promise<void>
   let ended = '';
   let client: pg.Client | undefined;
   try {
+    await inForce(admin);
     await step('a machine shows its cluster’s token; one of another namespace opens nothing', async () => {
       const { error } = await exchange('intruders');
       promise(error === 'invalid_grant', String(error));
