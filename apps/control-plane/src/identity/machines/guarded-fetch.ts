@@ -21,10 +21,9 @@ export interface Reach {
   readonly networks?: BlockList;
 }
 
-export interface FetchOptions {
+export interface FetchOptions extends Reach {
   /** PEM of a CA to trust instead of the system's. */
   readonly ca: string | undefined;
-  readonly loopback: boolean;
 }
 
 /** May this address be asked? @param networks the private ones that may; undefined = all */
@@ -79,7 +78,7 @@ export const guardedLookup =
 
 /** @throws GatewayError `issuer.unavailable` for everything that can go wrong */
 export async function fetchJson(address: string, options: FetchOptions): Promise<unknown> {
-  const refusal = whyNotFetched(address, options.loopback);
+  const refusal = whyNotFetched(address, options.loopback, options.networks);
   if (refusal !== undefined) throw new GatewayError('issuer.unavailable', { reason: refusal });
   try {
     return JSON.parse(await get(new URL(address), options)) as unknown;
@@ -89,11 +88,8 @@ export async function fetchJson(address: string, options: FetchOptions): Promise
   }
 }
 
-export interface PostOptions {
+export interface PostOptions extends Reach {
   readonly headers: Readonly<Record<string, string>>;
-  readonly loopback: boolean;
-  /** The private networks that may be asked; absent = all. */
-  readonly networks?: BlockList;
   readonly timeoutMs: number;
   /** A longer answer is an error. */
   readonly answerBytesMax?: number;
@@ -113,9 +109,9 @@ export async function postGuarded(address: string, body: string, options: PostOp
   return await exchange(new URL(address), { ...options, method: 'POST', ca: undefined }, body);
 }
 
-async function get(url: URL, { ca, loopback }: FetchOptions): Promise<string> {
+async function get(url: URL, options: FetchOptions): Promise<string> {
   const headers = { accept: 'application/json', 'user-agent': 'sallyport' };
-  const { status, text } = await exchange(url, { method: 'GET', headers, loopback, timeoutMs: TIMEOUT_MS, ca }, '');
+  const { status, text } = await exchange(url, { ...options, method: 'GET', headers, timeoutMs: TIMEOUT_MS }, '');
   if (status !== 200) throw new Error(`it answered ${status}`);
   return text;
 }

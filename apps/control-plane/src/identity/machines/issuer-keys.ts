@@ -1,15 +1,17 @@
 /**
  * The public keys of each trust rule's issuer: uploaded ones as they are; fetched ones kept for minutes, asked anew when a
  * key is not among them (but not more often than every half minute, whoever asks), and kept on while the issuer is away.
- * One fetch at a time for each rule. Refuses to believe what a token says about keys.
+ * One fetch at a time for each rule. Refuses to believe what a token says about keys, and to ask for a project other than
+ * `default` where its admins, who are none of the installation, may not lead.
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
 import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from 'jose';
 import { Config } from '../../config.ts';
+import { Project } from '../../db/project.ts';
 import { Log } from '../../http/problem.filter.ts';
 import { SystemClock } from '../../time.ts';
-import { fetchJson } from './guarded-fetch.ts';
+import { fetchJson, type Reach } from './guarded-fetch.ts';
 import { usableKeys } from './public-keys.ts';
 import type { TrustRuleDocument } from './trust-rule-document.ts';
 
@@ -18,6 +20,12 @@ const ASK_EVERY_MS = 30_000;
 /** An issuer that is away for a day says nothing about its keys any more. */
 const STALE_MS = 24 * 3_600_000;
 const RULES_MAX = 2_000;
+
+/** A rule and whose it is. */
+export interface OwnedRule {
+  readonly projectId: string;
+  readonly rule: TrustRuleDocument;
+}
 
 interface Kept {
   keys: readonly JWK[];
@@ -32,24 +40,32 @@ export class IssuerKeys {
   readonly #kept = new Map<string, Kept>();
   constructor(
     private readonly config: Config,
+    private readonly project: Project,
     private readonly clock: SystemClock,
     private readonly log: Log,
   ) {}
 
+  /** Where the issuers of a project's rules may stand. */
+  reachOf(projectId: string): Reach {
+    if (projectId === this.project.id) return { loopback: this.config.issuerLoopback };
+    return { loopback: false, networks: this.config.projectNetworks };
+  }
+
   /** @param version changes with the rule: another address, other keys */
-  resolver(version: string, rule: TrustRuleDocument): JWTVerifyGetKey {
+  resolver(version: string, owned: OwnedRule): JWTVerifyGetKey {
+    const { rule } = owned;
     return async (header, token) => {
       if (rule.keys.from === 'upload')
         return await createLocalJWKSet({ keys: usableKeys(rule.keys.keys) })(header, token);
       const kept = this.#entry(version);
-      if (this.#age(kept.fetchedMs) > FRESH_MS) await this.#ask(kept, rule);
+      if (this.#age(kept.fetchedMs) > FRESH_MS) await this.#ask(kept, owned);
       try {
         return await createLocalJWKSet({ keys: [...this.#current(kept)] })(header, token);
       } catch (error) {
         if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
       }
       // A key that has just been rotated in, or one that somebody made up.
-      await this.#ask(kept, rule);
+      await this.#ask(kept, owned);
       return await createLocalJWKSet({ keys: [...this.#current(kept)] })(header, token);
     };
   }
@@ -74,16 +90,17 @@ export class IssuerKeys {
     return made;
   }
 
-  async #ask(kept: Kept, rule: TrustRuleDocument): Promise<void> {
+  async #ask(kept: Kept, owned: OwnedRule): Promise<void> {
     if (kept.asking === undefined && this.#age(kept.askedMs) < ASK_EVERY_MS) return;
     kept.askedMs = kept.asking === undefined ? this.clock.monotonicMs() : kept.askedMs;
-    kept.asking ??= this.fetch(rule)
+    kept.asking ??= this.fetch(owned)
       .then(
         (keys) => {
           kept.keys = keys;
           kept.fetchedMs = this.clock.monotonicMs();
         },
-        (cause: unknown) => this.log.warn('the keys of an issuer could not be fetched', { rule: rule.name, cause }),
+        (cause: unknown) =>
+          this.log.warn('the keys of an issuer could not be fetched', { rule: owned.rule.name, cause }),
       )
       .finally(() => {
         kept.asking = undefined;
@@ -92,9 +109,9 @@ export class IssuerKeys {
   }
 
   /** Asks the issuer, whatever is kept. @throws when it is away or says nothing that can be used */
-  async fetch(rule: TrustRuleDocument): Promise<readonly JWK[]> {
+  async fetch({ projectId, rule }: OwnedRule): Promise<readonly JWK[]> {
     if (rule.keys.from === 'upload') return usableKeys(rule.keys.keys);
-    const options = { ca: rule.keys.ca, loopback: this.config.issuerLoopback };
+    const options = { ca: rule.keys.ca, ...this.reachOf(projectId) };
     if (rule.keys.from === 'url') return usableKeys(await fetchJson(rule.keys.url, options));
     const base = rule.issuer.replace(/\/+$/, '');
     const document = (await fetchJson(`${base}/.well-known/openid-configuration`, options)) as Readonly<

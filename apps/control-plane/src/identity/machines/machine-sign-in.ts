@@ -150,7 +150,7 @@ export class MachineSignIn {
   async #judge(row: TrustRule, token: string): Promise<Held> {
     const rule = documentOf(row);
     if (!rule.enabled) throw new Error('the rule is off');
-    const keys = this.issuerKeys.resolver(`${row.id}/${row.updatedAt.getTime()}`, rule);
+    const keys = this.issuerKeys.resolver(`${row.id}/${row.updatedAt.getTime()}`, { projectId: row.projectId, rule });
     const payload = await verifyIssued(token, expectedOf(rule), keys, this.clock.nowMs());
     if (rule.oneTime && !isTokenId(payload.jti))
       throw new Error('each token is good once, and this one has no id (jti)');

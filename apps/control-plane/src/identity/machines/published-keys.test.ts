@@ -2,7 +2,9 @@
 import { parseTrustedIssuer } from '@sallyport/model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BundlesRepository } from '../../bundles/bundles.repository.ts';
+import { Database } from '../../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
+import { addProject } from '../../testing/second-project.ts';
 import { newKey, TestIssuer } from './issuer.fixture.ts';
 import { PublishedKeys } from './published-keys.ts';
 
@@ -11,7 +13,10 @@ let issuer: TestIssuer;
 let projectId = '';
 beforeAll(async () => {
   issuer = await TestIssuer.start();
-  plane = await startTestControlPlane({ SALLYPORT_ISSUER_LOOPBACK: 'on' });
+  plane = await startTestControlPlane({
+    SALLYPORT_ISSUER_LOOPBACK: 'on',
+    SALLYPORT_PROJECT_NETWORKS: '10.20.0.0/16',
+  });
   await plane.call('POST', '/v1/principals', { name: 'worker', kind: 'service' });
   const { body } = await plane.call<{ projectId: string }>('GET', '/v1/whoami');
   const found = await plane.call<{ items: { id: string; name: string }[] }>('GET', '/v1/projects');
@@ -147,4 +152,43 @@ test('a template brings those who have signed in, by the values that make them',
   expect((await named('ci'))?.principals).toEqual([
     { subject: '["acme/x"]', id: expect.any(String), name: 'ci-acme-x', kind: 'service' },
   ]);
+});
+
+test('an admin of a project leads nobody to the control plane’s host or a network that was not named, nor by a rule that stood before, nor behind one of ours', async () => {
+  const blue = await addProject(plane, 'blue');
+  await plane.call('POST', '/v1/principals', { name: 'worker', kind: 'service' }, blue.token);
+  await plane.call('POST', '/v1/resources', resource('offline'), blue.token);
+  const give = (name: string, more: object) =>
+    plane.call<{ id: string; errors?: { field: string }[] }>(
+      'POST',
+      '/v1/trust-rules',
+      { name, audiences: ['sallyport'], claims: { sub: 'blue-1' }, principal: 'worker', ...more },
+      blue.token,
+    );
+  for (const url of [issuer.url, 'https://127.0.0.1/x', 'https://[::ffff:10.21.0.5]/x', 'https://10.21.0.5/x']) {
+    expect((await give('bad', { issuer: url })).body.errors?.[0]?.field, url).toBe('issuer');
+    const byUrl = await give('bad', { issuer: 'https://idp.example', keys: { from: 'url', url } });
+    expect(byUrl.body.errors?.[0]?.field, url).toBe('keys.url');
+  }
+  expect((await give('named', { issuer: 'https://10.20.0.5' })).status).toBe(201);
+  await plane.call('DELETE', '/v1/trust-rules/named', undefined, blue.token);
+
+  const { id } = (await give('old', { issuer: 'https://idp.example' })).body;
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  await client.trustRule.update({ where: { id }, data: { issuer: issuer.url } });
+  await rule('ours', { claims: { sub: 'ours-1' } });
+  const before = issuer.asked;
+  await look();
+  expect(issuer.asked - before).toBe(1);
+  expect((await named('ours'))?.keys).toHaveLength(1);
+  expect((await client.issuerKeySet.findUnique({ where: { ruleId: id } }))?.fetchedAt).toBeNull();
+  const token = await issuer.token({ sub: 'blue-1', aud: 'sallyport' });
+  const { body } = await plane.call<{ rules: { rule: string; principal: string | null }[] }>(
+    'POST',
+    '/v1/trust-rules/preview',
+    { token },
+    blue.token,
+  );
+  expect(body.rules).toMatchObject([{ rule: 'old', principal: null }]);
+  expect(issuer.asked - before).toBe(1);
 });

@@ -11,7 +11,7 @@ import { Database } from '../../db/database.ts';
 import type { IssuerKeySet, TrustRule } from '../../generated/prisma/client.ts';
 import { Log } from '../../http/problem.filter.ts';
 import { SystemClock } from '../../time.ts';
-import { IssuerKeys } from './issuer-keys.ts';
+import { IssuerKeys, type OwnedRule } from './issuer-keys.ts';
 import { documentOf } from './machine-sign-in.ts';
 import { TrustRepository } from './trust.repository.ts';
 import type { TrustRuleDocument } from './trust-rule-document.ts';
@@ -80,7 +80,7 @@ export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Asks every issuer that is due. One replica asks each. */
   async run(): Promise<void> {
-    // Rules of one issuer have the same keys: it is asked once for all of them that are due.
+    // Rules of one issuer have the same keys: it is asked once for all of a project's that are due.
     const asked = new Map<string, Promise<readonly JWK[] | undefined>>();
     for (const row of await this.repository.rulesForAgents()) {
       const rule = documentOf(row);
@@ -88,8 +88,9 @@ export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
       const again = new Date(this.clock.nowMs() - AGAIN_MS);
       const isOurs = await this.repository.takeKeySet(row, sourceOf(rule), this.clock.now(), again);
       if (!isOurs) continue;
-      const keys = asked.get(sourceOf(rule)) ?? this.#fetch(rule);
-      asked.set(sourceOf(rule), keys);
+      const source = `${row.projectId} ${sourceOf(rule)}`;
+      const keys = asked.get(source) ?? this.#fetch({ projectId: row.projectId, rule });
+      asked.set(source, keys);
       await this.#keep(row, rule, await keys);
     }
   }
@@ -100,11 +101,11 @@ export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** @returns undefined when the issuer gave none */
-  async #fetch(rule: TrustRuleDocument): Promise<readonly JWK[] | undefined> {
+  async #fetch(owned: OwnedRule): Promise<readonly JWK[] | undefined> {
     try {
-      return keysForAgents(await this.issuerKeys.fetch(rule));
+      return keysForAgents(await this.issuerKeys.fetch(owned));
     } catch (cause) {
-      this.log.warn('the keys of an issuer could not be fetched for agents', { rule: rule.name, cause });
+      this.log.warn('the keys of an issuer could not be fetched for agents', { rule: owned.rule.name, cause });
       return undefined;
     }
   }

@@ -8,7 +8,6 @@ import { ISSUED_TOKEN_BYTES_MAX, placeholdersOf } from '@sallyport/model';
 import { z } from 'zod';
 import { recordActOf } from '../../acts/acts.ts';
 import { BundleChanges } from '../../bundles/bundle-changes.ts';
-import { Config } from '../../config.ts';
 import { Database, type Tx } from '../../db/database.ts';
 import type { TrustRule } from '../../generated/prisma/client.ts';
 import type { Caller } from '../../http/caller.ts';
@@ -20,6 +19,7 @@ import { SystemClock } from '../../time.ts';
 import { IdentityRepository } from '../identity.repository.ts';
 import { Revocations } from '../revocations.ts';
 import { whyNotFetched } from './guarded-fetch.ts';
+import { IssuerKeys } from './issuer-keys.ts';
 import { documentOf, MachineSignIn, sessionNameOf } from './machine-sign-in.ts';
 import { TrustRepository } from './trust.repository.ts';
 import { type TrustRuleDocument, TrustRuleFields } from './trust-rule-document.ts';
@@ -61,7 +61,7 @@ export class TrustRules {
     private readonly machines: MachineSignIn,
     private readonly revocations: Revocations,
     private readonly bundles: BundleChanges,
-    private readonly config: Config,
+    private readonly issuerKeys: IssuerKeys,
     private readonly clock: SystemClock,
   ) {}
 
@@ -135,7 +135,8 @@ export class TrustRules {
   async #check(tx: Tx, caller: Caller, rule: TrustRuleDocument): Promise<void> {
     const address =
       rule.keys.from === 'url' ? { field: 'keys.url', url: rule.keys.url } : { field: 'issuer', url: rule.issuer };
-    const why = rule.keys.from === 'upload' ? undefined : whyNotFetched(address.url, this.config.issuerLoopback);
+    const { loopback, networks } = this.issuerKeys.reachOf(caller.projectId);
+    const why = rule.keys.from === 'upload' ? undefined : whyNotFetched(address.url, loopback, networks);
     if (why !== undefined) throw new InvalidRequest([{ field: address.field, message: why }]);
     if (placeholdersOf(rule.principal).length > 0) {
       this.#requireNoMore(caller, ['member']);
