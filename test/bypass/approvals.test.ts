@@ -397,6 +397,30 @@ describe('tickets', () => {
     for (const wire of [bot, later, ...elsewhere]) wire.destroy();
   });
 
+  test('a ticket whose approver turned out to be the requester passes nothing', async () => {
+    const who = `second-${Date.now()}`;
+    await admin.call('POST', '/v1/principals', { name: who, kind: 'person', roles: ['approver'] });
+    await admin.call('PUT', `/v1/groups/dba/members/${who}`);
+    const { token } = await admin.call<{ token: string }>('POST', `/v1/principals/${who}/tokens`, { name: 'test' });
+    const ben = await opened('ben');
+    await run(ben, HARMLESS(24));
+    const id = ticketOf(ben);
+    await known(id);
+    await restClient(dev.rest, token).call('POST', `/v1/approvals/${id}/approve`, {});
+    await admin.call('PATCH', '/v1/principals/ben', { sameAs: who });
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      const later = await opened('ben');
+      expect((await run(later, HARMLESS(24))).errors[0]?.reason).toBe('approval.required');
+      expect(ticketOf(later)).not.toBe(id);
+      later.destroy();
+    } finally {
+      await admin.call('PATCH', '/v1/principals/ben', { sameAs: null });
+      await admin.call('DELETE', `/v1/principals/${who}`);
+    }
+    ben.destroy();
+  });
+
   test('a ticket used by two sessions at once passes one of them', async () => {
     const one = await opened('payments-bot');
     const two = await opened('payments-bot');

@@ -195,6 +195,46 @@ describe('before the rules', () => {
     expect(engine.decide({ ...input, nowMs: NOW + 1_000 })).toMatchObject({ code: 'grant.missing' });
   });
 
+  test('what was found out about a session’s grants holds until one of either side begins, ends or lapses, whichever way the clock goes', () => {
+    const at = (ms: number): number => NOW + ms;
+    const engineOf = () =>
+      loadBundlePolicies(
+        bundle({
+          grants: [
+            grant({ id: 'a1', effects: ['read', 'write', 'ddl', 'exec'], notBefore: at(10), notAfter: at(80) }),
+            grant({ id: 'a2', effects: ['write'], reviewedUntil: at(50), afterReview: 'hold' }),
+            grant({ id: 'b1', principal: BOT.id, effects: ['read', 'write'], notAfter: at(40), roles: ['app'] }),
+            grant({ id: 'b2', principal: BOT.id, effects: ['write', 'ddl'], notBefore: at(30), notAfter: at(90) }),
+            grant({
+              id: 'b3',
+              principal: BOT.id,
+              effects: ['ddl', 'exec'],
+              reviewedUntil: at(60),
+              kind: 'break_glass',
+            }),
+          ],
+        }),
+      );
+    const times = Array.from({ length: 101 }, (_, i) => at(i));
+    for (const who of [session(), session({ principal: BOT, onBehalfOf: ADA })]) {
+      const kept = engineOf();
+      const seen = new Set<string>();
+      for (const nowMs of [...times, ...times.toReversed()]) {
+        const said = (engine: typeof kept) =>
+          JSON.stringify([
+            engine.rolesFor(who, nowMs),
+            ...(['read', 'write', 'ddl', 'exec'] as const).map((effect) => {
+              const verdict = engine.decide(ask(sql({}), [effect], { session: who, nowMs }));
+              return verdict.kind === 'deny' ? verdict.code : verdict.kind;
+            }),
+          ]);
+        expect(said(kept), String(nowMs - NOW)).toBe(said(engineOf()));
+        seen.add(said(kept));
+      }
+      expect(seen.size).toBeGreaterThan(2);
+    }
+  });
+
   test('acting for another gives the intersection of both rights, never the union', () => {
     const grants = [
       grant({ id: 'g-bot', principal: BOT.id, effects: ['read', 'write'], roles: ['app', 'bot'] }),

@@ -69,7 +69,10 @@ export class Tickets {
   }
 
   /** Uses up the ticket for exactly this statement in such a session, if there is one. Its use is on the disk when this returns. */
-  consume(use: TicketUse): { readonly approval: Approval; readonly signed: string } | undefined {
+  consume(
+    use: TicketUse,
+    isRevoked: (approvalId: string) => boolean,
+  ): { readonly approval: Approval; readonly signed: string } | undefined {
     const found = this.#tickets.find(
       ({ approval, used, surroundings }) =>
         !used &&
@@ -79,7 +82,8 @@ export class Tickets {
         approval.digest === use.digest &&
         approval.principalId === use.principalId &&
         approval.resourceId === use.resourceId &&
-        approval.expiresAt > use.nowMs,
+        approval.expiresAt > use.nowMs &&
+        !isRevoked(approval.id),
     );
     if (found === undefined) return undefined;
     this.#write(

@@ -251,7 +251,7 @@ export class SessionRoad implements SignedIn, GatePorts {
       surroundings,
       nowMs,
     };
-    const ticket = this.#ports.tickets.consume(use);
+    const ticket = this.#ports.tickets.consume(use, (id) => this.#ports.approvalRevoked(id));
     if (ticket !== undefined) {
       this.#named(statement, ticket.approval.id);
       this.#ports.consumed(ticket.approval.id, this.info.id);

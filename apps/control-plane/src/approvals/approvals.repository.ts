@@ -1,5 +1,6 @@
 /** The tables of approval requests and votes. */
 import { Injectable } from '@nestjs/common';
+import { LIMITS } from '@sallyport/core';
 import { Database, type Tx } from '../db/database.ts';
 import type { ApprovalComment, ApprovalRequest, ApprovalVote, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
@@ -103,6 +104,27 @@ export class ApprovalsRepository {
 
   async addComment(tx: Tx, data: Prisma.ApprovalCommentUncheckedCreateInput): Promise<void> {
     await tx.approvalComment.create({ data });
+  }
+
+  /** Approved and still of use: shapes that have not ended, tickets that nobody used. Either lasts a day at most. */
+  inForce(tx: Tx, now: Date) {
+    const since = new Date(now.getTime() - Math.max(LIMITS.approvalWaitMsMax, LIMITS.shapeMsMax));
+    return tx.approvalRequest.findMany({
+      where: {
+        state: 'approved',
+        answeredAt: { gte: since },
+        OR: [
+          { scope: 'shape', grantUntil: { gt: now } },
+          { mode: 'ticket', consumedAt: null },
+        ],
+      },
+      select: {
+        id: true,
+        principalId: true,
+        onBehalfOfId: true,
+        votes: { select: { principalId: true, seatOfId: true } },
+      },
+    });
   }
 
   /** Approved tickets that were not used. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type ApprovalRequest, parseApproval } from '@sallyport/model';
 import { compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 
@@ -234,6 +235,39 @@ describe('seats', () => {
     expect((await approve(id, 'ben')).body).toMatchObject({ state: 'pending' });
     await plane.call('PATCH', '/v1/principals/sara', { sameAs: null });
     await plane.call('PATCH', '/v1/principals/ana', { sameAs: null });
+  });
+
+  test('what two accounts had allowed is revoked when they turn out to be one person’s, and what is enough without stays', async () => {
+    const two = { ...SPEC, count: 2, groups: ['dba', 'sre'] };
+    const shaped = await ask({ approval: { ...two, shape: SHAPED.shape }, shape: SHAPE });
+    const ticket = await ask({ approval: two, mode: 'ticket' });
+    const other = await ask({ approval: two, mode: 'ticket' });
+    const own = await ask({
+      approval: { ...SPEC, groups: ['sre'] },
+      mode: 'ticket',
+      principal: { id: ids['ana']!, name: 'ana', kind: 'person' },
+    });
+    for (const who of ['ana', 'sara']) {
+      await approve(shaped.id, who, { scope: 'shape' });
+      await approve(ticket.id, who);
+    }
+    for (const who of ['ben', 'sara']) await approve(other.id, who);
+    await approve(own.id, 'sara');
+    const states = () =>
+      Promise.all(
+        [shaped, ticket, other, own].map(
+          async ({ id }) => (await plane.call<{ state: string }>('GET', `/v1/approvals/${id}`)).body.state,
+        ),
+      );
+    expect(await states()).toEqual(['approved', 'approved', 'approved', 'approved']);
+    expect((await plane.call('PATCH', '/v1/principals/sara', { sameAs: 'ana' })).status).toBe(200);
+    expect(await states()).toEqual(['revoked', 'revoked', 'approved', 'revoked']);
+    const { client } = plane.controlPlane.app.get(Database, { strict: false });
+    const revoked = await client.revocation.findMany({ where: { kind: 'approval' }, select: { targetId: true } });
+    const targets = revoked.map(({ targetId }) => targetId);
+    expect(targets).toEqual(expect.arrayContaining([shaped.id, ticket.id, own.id]));
+    expect(targets).not.toContain(other.id);
+    for (const who of ['sara', 'ana']) await plane.call('PATCH', `/v1/principals/${who}`, { sameAs: null });
   });
 
   test('two seats in one hand are one person', async () => {

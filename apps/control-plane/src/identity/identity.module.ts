@@ -40,6 +40,7 @@ import { ClientKeysController, TrustController } from './machines/trust.controll
 import { TrustRepository } from './machines/trust.repository.ts';
 import { TrustRules } from './machines/trust.service.ts';
 import { OAuthController } from './oauth.controller.ts';
+import { PersonFollowers } from './person-followers.ts';
 import { GroupsController, PrincipalsController } from './principals.controller.ts';
 import { Principals } from './principals.service.ts';
 import { ProviderFollowers } from './provider-settings/provider-followers.ts';
@@ -89,6 +90,7 @@ import { TokenService } from './token.service.ts';
     ClientCredentials,
     DeviceFlow,
     DemoIdp,
+    PersonFollowers,
     ProviderReach,
     OidcKind,
     SamlKeys,
@@ -136,6 +138,7 @@ import { TokenService } from './token.service.ts';
     DeviceFlow,
     ConfiguredProviders,
     IdentityProviders,
+    PersonFollowers,
     ProviderFollowers,
     ProviderSettingsService,
     PersonSessions,

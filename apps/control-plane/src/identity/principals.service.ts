@@ -27,6 +27,7 @@ import {
   UpdatePrincipal,
 } from './identity.dto.ts';
 import { IdentityRepository } from './identity.repository.ts';
+import { PersonFollowers } from './person-followers.ts';
 import { Revocations } from './revocations.ts';
 
 type PrincipalShape = z.infer<typeof PrincipalView>;
@@ -57,6 +58,7 @@ export class Principals {
     private readonly project: Project,
     private readonly repository: IdentityRepository,
     private readonly revocations: Revocations,
+    private readonly followers: PersonFollowers,
     private readonly bundles: BundleChanges,
     private readonly clock: SystemClock,
   ) {}
@@ -147,6 +149,7 @@ export class Principals {
     if (row.kind !== 'person' || other.kind !== 'person' || other.id === row.id)
       throw new InvalidRequest([{ field: 'sameAs', message: 'the name of another person’s account is expected' }]);
     await this.repository.linkAccounts(tx, row, other, this.clock.id());
+    await this.followers.joined(tx, row.id);
   }
 
   async remove(caller: Caller, reference: string): Promise<void> {

@@ -9,10 +9,11 @@ import { asLine, GatewayError } from '@sallyport/core';
 import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
 import { type ControlActInput, rowOf } from '../../acts/acts.ts';
 import { detailWith, type RowChange } from '../../acts/changes.ts';
-import type { Tx } from '../../db/database.ts';
+import { Database, type Tx } from '../../db/database.ts';
 import { Project } from '../../db/project.ts';
 import { SystemClock } from '../../time.ts';
 import { wantedGroups } from '../mapping/group-mapping.ts';
+import { PersonFollowers } from '../person-followers.ts';
 import { type IdentityProvider, type ProvenPerson, sourceOf } from '../providers.ts';
 import { Revocations } from '../revocations.ts';
 import {
@@ -64,8 +65,10 @@ const nameOf = ({ username }: ProvenPerson): string =>
 @Injectable()
 export class Arrivals {
   constructor(
+    private readonly database: Database,
     private readonly project: Project,
     private readonly repository: ArrivalsRepository,
+    private readonly followers: PersonFollowers,
     private readonly sessions: PersonSessions,
     private readonly revocations: Revocations,
     private readonly clock: SystemClock,
@@ -125,6 +128,8 @@ export class Arrivals {
       throw new GatewayError('auth.failed', {
         reason: 'the principal may not sign in, or what proves them was used before',
       });
+    if (identity.verifiedEmail !== (standing.identity?.verifiedEmail ?? null) || standing.identity === null)
+      await this.database.transaction((tx) => this.followers.joined(tx, who.id));
     return { principal: who, sessionId: session.id, token: session.token.token, sessionS };
   }
 
