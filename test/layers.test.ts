@@ -180,6 +180,8 @@ const RANK: Record<string, number> = {
   scram: 1,
   // The gateway's own setting: docs/adr/0017-approvals-and-budgets.md.
   reason: 1,
+  // What a text means something by, for tickets and shapes: the same record.
+  meaning: 2,
   catalog: 2,
   // The protocol inside a connection that HTTP gave up.
   websocket: 4,

@@ -421,6 +421,118 @@ describe('tickets', () => {
     ben.destroy();
   });
 
+  test('a ticket is for the settings that its statement was asked under', async () => {
+    const sql = "delete from payments where id = 900000024 and paid_at < '01/02/2026'";
+    const bot = await opened('payments-bot');
+    await run(bot, sql);
+    const id = ticketOf(bot);
+    await known(id);
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const before: readonly (readonly string[])[] = [
+      ["set datestyle = 'SQL, DMY'"],
+      ["set intervalstyle = 'sql_standard'"],
+      ["set time zone 'Asia/Tokyo'"],
+      ["select set_config('DateStyle', 'SQL, DMY', false)"],
+      ['begin', "set local datestyle = 'SQL, DMY'"],
+      ["begin; set local timezone = 'Asia/Tokyo'"],
+      ['set transform_null_equals = on'],
+      ["set lc_numeric = 'C'"],
+      ['set array_nulls = off'],
+      ['set xmloption = document'],
+      ['set row_security = off'],
+    ];
+    for (const statements of before) {
+      const wire = await opened('payments-bot');
+      for (const each of statements) expect((await run(wire, each)).errors, each).toEqual([]);
+      expect((await run(wire, sql)).errors[0]?.reason, statements.join('; ')).toBe('approval.required');
+      expect(ticketOf(wire), statements.join('; ')).not.toBe(id);
+      wire.destroy();
+    }
+    const begun: readonly Record<string, string>[] = [
+      { DateStyle: 'SQL, DMY' },
+      { TimeZone: 'Asia/Tokyo' },
+      { IntervalStyle: 'sql_standard' },
+      { extra_float_digits: '-5' },
+    ];
+    for (const parameters of begun) {
+      const wire = await opened('payments-bot', { parameters });
+      expect((await run(wire, sql)).errors[0]?.reason, JSON.stringify(parameters)).toBe('approval.required');
+      expect(ticketOf(wire), JSON.stringify(parameters)).not.toBe(id);
+      wire.destroy();
+    }
+    // What changes nothing of it: other words for the same, what a transaction that is over had, limits and names.
+    const later = await opened('payments-bot', {
+      parameters: { DateStyle: 'iso, mdy', application_name: 'again', statement_timeout: '60000' },
+    });
+    for (const each of [
+      "set application_name = 'x'",
+      "set statement_timeout = '30s'",
+      'set session characteristics as transaction isolation level repeatable read',
+      "begin; set local datestyle = 'SQL, DMY'",
+      'commit',
+    ])
+      expect((await run(later, each)).errors, each).toEqual([]);
+    expect((await run(later, sql)).tags).toEqual(['DELETE 0']);
+    for (const wire of [bot, later]) wire.destroy();
+  });
+
+  test('what was undone moved nothing, and a ticket asked then is for no session that did it', async () => {
+    const sql = 'delete from payments where id = 900000025';
+    const bot = await opened('payments-bot');
+    for (const each of ['begin', 'set search_path = information_schema, public', 'rollback']) await run(bot, each);
+    expect((await run(bot, sql)).errors[0]?.reason).toBe('approval.required');
+    const id = ticketOf(bot);
+    await known(id);
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const moved = [
+      ['set search_path = information_schema, public'],
+      ['begin', 'set search_path = information_schema, public', 'commit'],
+      ['begin', 'set search_path = information_schema, public'],
+    ];
+    for (const statements of moved) {
+      const wire = await opened('payments-bot');
+      for (const each of statements) expect((await run(wire, each)).errors, each).toEqual([]);
+      expect((await run(wire, sql)).errors[0]?.reason, statements.join('; ')).toBe('approval.required');
+      expect(ticketOf(wire), statements.join('; ')).not.toBe(id);
+      wire.destroy();
+    }
+    bot.destroy();
+  });
+
+  test('a ticket for what was prepared is for the settings it was prepared under', async () => {
+    const sql = "delete from payments where id = 900000026 and paid_at < '01/02/2026'";
+    const dmy = "set datestyle = 'SQL, DMY'";
+    const iso = "set datestyle = 'ISO, MDY'";
+    const prepared = async (...order: readonly (string | Uint8Array[])[]): Promise<Wire> => {
+      const wire = await opened('payments-bot');
+      for (const each of order) {
+        const mark = wire.mark();
+        await wire.send(...(typeof each === 'string' ? [query(each)] : each));
+        expect((await wire.until(settled(), { mark })).errors).toEqual([]);
+      }
+      return wire;
+    };
+    const parsed = [parse(sql, 's'), sync()];
+    const ran = async (wire: Wire) => {
+      const mark = wire.mark();
+      await wire.send(bind({ statement: 's' }), execute(), sync());
+      return wire.until(settled(), { mark });
+    };
+    const one = await prepared(dmy, iso, parsed);
+    const two = await prepared(dmy, parsed, iso);
+    expect((await ran(one)).errors[0]?.reason).toBe('approval.required');
+    const next = ticketOf(one);
+    await known(next);
+    expect(await answer('ana', next, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect((await ran(two)).errors[0]?.reason).toBe('approval.required');
+    expect(ticketOf(two)).not.toBe(next);
+    expect((await ran(one)).tags).toEqual(['DELETE 0']);
+    for (const wire of [one, two]) wire.destroy();
+  });
+
   test('a ticket used by two sessions at once passes one of them', async () => {
     const one = await opened('payments-bot');
     const two = await opened('payments-bot');

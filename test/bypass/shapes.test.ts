@@ -202,6 +202,38 @@ describe('a shape', () => {
     wire.destroy();
   });
 
+  test.each([
+    ['the style of dates', "set datestyle = 'SQL, DMY'"],
+    ['a time zone', "set time zone 'Asia/Tokyo'"],
+    ['a time zone of the transaction', "set local timezone = 'Asia/Tokyo'"],
+    ['a style by set_config', "select set_config('IntervalStyle', 'sql_standard', true)"],
+    ['what = NULL means', 'set transform_null_equals = on'],
+  ])('%s makes another shape', async (_what, sql) => {
+    const wire = await approved('delete from shaped where id = 905');
+    expect((await ran(wire, query(sql))).errors).toEqual([]);
+    const id = await held(wire, query('delete from shaped where id = 906'));
+    expect((await passed(wire, id)).tags).toEqual(['DELETE 0']);
+    // Which passes from then on.
+    expect((await ran(wire, query('delete from shaped where id = 907'))).tags).toEqual(['DELETE 0']);
+    wire.destroy();
+  });
+
+  test('the style of dates from sign-in on makes another shape, and other words for it do not', async () => {
+    const first = await gateway.signedIn('payments-bot', { parameters: { DateStyle: 'ISO, MDY' } });
+    await ran(first, query('begin'));
+    const id = await held(first, query("delete from shaped where note = 'x' and id = 908"));
+    await passed(first, id, { scope: 'shape', sessions: 'all' });
+    const alike = await gateway.signedIn('payments-bot', {
+      parameters: { DateStyle: 'iso, us', application_name: 'x' },
+    });
+    await ran(alike, query('begin'));
+    expect((await ran(alike, query("delete from shaped where note = 'y' and id = 909"))).tags).toEqual(['DELETE 0']);
+    const other = await gateway.signedIn('payments-bot', { parameters: { DateStyle: 'SQL, DMY' } });
+    await ran(other, query('begin'));
+    await deny(await held(other, query("delete from shaped where note = 'y' and id = 909")));
+    for (const each of [first, alike, other]) each.destroy();
+  });
+
   test('a search path from sign-in on makes another shape', async () => {
     const first = await approved('delete from shaped where id = 910');
     const other = await gateway.signedIn('payments-bot', { parameters: { search_path: 'evil' } });

@@ -129,6 +129,11 @@ export interface Statement {
   readonly declaredTypes?: readonly number[];
   /** What it changes can still be undone once its row count is known: nothing commits it by itself. */
   readonly undoable?: boolean;
+  /**
+   * What else its text means something by, for a ticket: the shell that it is typed into, the environment it is given, or the
+   * settings it was prepared under, where they are not those of now.
+   */
+  readonly meaning?: string;
   /** Only to be prepared, without its parameters; its execution is another statement. */
   readonly preparation?: boolean;
   /** How what it changes is committed; absent = `itself`. */

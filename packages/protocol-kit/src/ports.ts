@@ -355,7 +355,7 @@ export interface SignedIn {
   onHeld: ((held: HeldNotice) => void) | undefined;
   /** Set by the session: a statement's shape in the state the session is in. Asked for held statements alone. */
   shapes?: ((statement: Statement) => StatementShape | undefined) | undefined;
-  /** Set by the session: what a statement's text means something by, beside database and role. Asked for held statements alone. */
+  /** Set by the session: what any statement's text means something by, beside database and role. Asked for held statements alone. */
   meanings?: (() => readonly string[]) | undefined;
   /** The requester said why; '' takes it back. Stands for what is asked from now on. */
   because?(reason: string): void;

@@ -384,6 +384,7 @@ export class Answers {
 
   #complete(tag: string): Fate {
     const first = this.#road.flight.first;
+    if (tag === 'ROLLBACK') this.#road.meaning.failed();
     if (first?.own !== undefined) return this.#answered(first);
     // A ROLLBACK in the place of a COMMIT that was refused.
     if (first?.kind === 'query' && first.refusal !== undefined) return this.#shown(first.refusal, first);
@@ -478,6 +479,7 @@ export class Answers {
       (name === 'session_authorization' && value !== this.#road.account);
     // What judging rests on has changed by a way nobody knew: a function, a trigger, another's ALTER.
     if (moved) throw new GatewayError('upstream.protocol', { why: 'a pinned setting changed', setting: name });
+    this.#road.meaning.told(name, value);
     // 13 says it again at DISCARD ALL; the client knows itself by another name.
     return name === 'session_authorization' ? 'drop' : 'keep';
   }
@@ -498,6 +500,7 @@ export class Answers {
     this.#rows = undefined;
     this.#copyOut = false;
     road.endCopyIn(false);
+    road.meaning.failed();
     if (first === undefined || first.kind === 'sync') return this.#shown(fields, undefined);
     if (first.tally !== undefined && first.tally.error === '') first.tally.error = state;
     if (first.kind === 'query') {
@@ -552,6 +555,7 @@ export class Answers {
       throw new GatewayError('upstream.protocol', { why: 'ReadyForQuery' });
     road.status = parseTransactionStatus(bytes, at, end);
     road.transaction.ready(first.segment);
+    road.meaning.ready(first.segment, road.status);
     this.#rows = undefined;
     if (first.tally !== undefined) road.finish(first.tally);
     if (first.own === undefined || road.status !== 'T') road.beginning = false;

@@ -17,7 +17,7 @@ import {
 import { effectsOf, type ParsePool, type SqlReading } from '@sallyport/sql';
 import { bytesOfInt32 } from './codec.ts';
 import type { BindMessage } from './messages.ts';
-import { isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
+import { type Cursor, isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
 import { OWN_SETTINGS, REASON_SETTING } from './reason.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
@@ -46,12 +46,20 @@ export interface Resolved {
   readonly changes: readonly MirrorChange[];
   /** What EXECUTE and FETCH in it run: an approver must see it, and an approval be bound to it. */
   readonly runs: readonly string[];
+  /** What those meant something by (`Meaning`) when they were prepared or declared. */
+  readonly under: readonly string[];
 }
 
 const NO_CHANGES: readonly MirrorChange[] = [];
 const NO_EFFECTS: readonly Effect[] = [];
 const NO_TEXTS: readonly string[] = [];
-export const NOT_UNDERSTOOD: Resolved = { facts: undefined, effects: NO_EFFECTS, changes: NO_CHANGES, runs: NO_TEXTS };
+export const NOT_UNDERSTOOD: Resolved = {
+  facts: undefined,
+  effects: NO_EFFECTS,
+  changes: NO_CHANGES,
+  runs: NO_TEXTS,
+  under: NO_TEXTS,
+};
 /** Kinds that name something this session made, or make or drop such a thing. */
 const NAMED: ReadonlySet<string> = new Set([
   'execute',
@@ -67,8 +75,9 @@ const NAMED: ReadonlySet<string> = new Set([
 /**
  * Puts what EXECUTE and FETCH stand for into their facts, statement by statement: a string that prepares and then executes
  * is read as the server will run it, since an error on the way ends the string.
+ * @param chain what is prepared or declared by it means something by
  */
-export function resolve(reading: Reading, text: string, mirror: Mirror): Resolved {
+export function resolve(reading: Reading, text: string, mirror: Mirror, chain: string): Resolved {
   if (isUnknown(reading)) return NOT_UNDERSTOOD;
   const { statements } = reading;
   let plain = true;
@@ -76,8 +85,9 @@ export function resolve(reading: Reading, text: string, mirror: Mirror): Resolve
     if (NAMED.has(statement.kind)) plain = false;
     if (statement.nested?.some(hidesExecute)) return NOT_UNDERSTOOD;
   }
-  if (plain) return { facts: reading, effects: effectsOf(reading), changes: NO_CHANGES, runs: NO_TEXTS };
-  return resolveNamed(reading, text, mirror);
+  if (plain)
+    return { facts: reading, effects: effectsOf(reading), changes: NO_CHANGES, runs: NO_TEXTS, under: NO_TEXTS };
+  return resolveNamed(reading, text, mirror, chain);
 }
 
 export const isUnknown = (reading: Reading): reading is Exclude<Reading, SqlFacts> => 'unknown' in reading;
@@ -86,7 +96,7 @@ export const isUnknown = (reading: Reading): reading is Exclude<Reading, SqlFact
 const hidesExecute = (facts: SqlStatementFacts): boolean =>
   facts.kind === 'execute' || (facts.nested?.some(hidesExecute) ?? false);
 
-function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved {
+function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror, chain: string): Resolved {
   // What this string did so far: undefined = dropped here.
   const prepared = new Map<string, Named | undefined>();
   const cursors = new Map<string, Named | undefined>();
@@ -99,6 +109,7 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
       cursors.set(key, undefined);
   };
   const runs: string[] = [];
+  const under: string[] = [];
   const changes: MirrorChange[] = [];
   const out: SqlStatementFacts[] = [];
   for (const [index, statement] of reading.statements.entries()) {
@@ -113,6 +124,7 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
         if (found === undefined) return NOT_UNDERSTOOD;
         out.push(standingFor(statement, found.facts));
         runs.push(found.text);
+        under.push(found.chain);
         continue;
       }
       case 'fetch':
@@ -121,13 +133,17 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
         if (found === undefined) return NOT_UNDERSTOOD;
         out.push(standingFor(statement, found.facts));
         runs.push(found.text);
+        under.push(found.chain);
         continue;
       }
       case 'prepare': {
         if (isOwnName(name)) return NOT_UNDERSTOOD;
         const facts = inner();
-        prepared.set(name, { facts, text: range });
-        changes.push({ index, apply: (to, segment) => addSqlPrepared(to, name, range, facts, segment) });
+        prepared.set(name, { facts, text: range, chain });
+        changes.push({
+          index,
+          apply: (to, segment) => addSqlPrepared(to, name, { facts, text: range, chain }, segment),
+        });
         break;
       }
       case 'deallocate':
@@ -144,8 +160,8 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
       case 'declare': {
         if (isOwnName(name)) return NOT_UNDERSTOOD;
         const facts = inner();
-        cursors.set(name, { facts, text: range });
-        changes.push({ index, apply: (to) => to.addCursor(name, { facts, text: range }) });
+        cursors.set(name, { facts, text: range, chain });
+        changes.push({ index, apply: (to) => to.addCursor(name, { facts, text: range, chain }) });
         break;
       }
       case 'close':
@@ -177,25 +193,23 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror): Resolved
     out.push(statement);
   }
   const facts: SqlFacts = { statements: out, literalFree: false };
-  return { facts, effects: effectsOf(facts), changes, runs };
+  return { facts, effects: effectsOf(facts), changes, runs, under };
 }
 
-interface Named {
-  readonly facts: SqlFacts;
-  readonly text: string;
-}
+type Named = Cursor;
 const known = (prepared: Prepared | undefined): Named | undefined =>
-  prepared?.facts === undefined ? undefined : { facts: prepared.facts, text: prepared.text };
+  prepared?.facts === undefined ? undefined : { facts: prepared.facts, text: prepared.text, chain: prepared.chain };
 
 function dropAll(mirror: Mirror): void {
   for (const name of mirror.prepared.keys()) if (name !== '') mirror.prepared.delete(name);
 }
 
-function addSqlPrepared(mirror: Mirror, name: string, text: string, facts: SqlFacts, segment: number): void {
+function addSqlPrepared(mirror: Mirror, name: string, { text, facts, chain }: Named, segment: number): void {
   mirror.addPrepared({
     name,
     text,
     facts,
+    chain,
     digestHead: digestHead(text, []),
     declared: NO_TYPES,
     types: NO_TYPES,
@@ -351,6 +365,8 @@ export interface SessionState {
   readonly wroteInTransaction: boolean;
   /** What a statement changes now can be undone when its row count is known. */
   readonly undoable: boolean;
+  /** What texts mean something by now: `Meaning.chain`. */
+  readonly chain: string;
 }
 
 export const NO_TYPES: readonly number[] = [];
@@ -360,11 +376,12 @@ export function statementOf(
   text: string,
   digest: string,
   parameters: readonly StatementParameter[],
-  resolved: Pick<Resolved, 'facts' | 'effects' | 'runs'>,
+  resolved: Pick<Resolved, 'facts' | 'effects' | 'runs' | 'under'>,
   state: SessionState,
   declaredTypes: readonly number[] = NO_TYPES,
 ): Statement {
   const { runs } = resolved;
+  const under = resolved.under.filter((chain) => chain !== state.chain);
   return {
     protocol: 'postgres',
     digest: runs.length === 0 ? digest : hash('sha256', [digest, ...runs].join('\0'), 'hex'),
@@ -377,6 +394,7 @@ export function statementOf(
     wroteInTransaction: state.wroteInTransaction,
     declaredTypes,
     undoable: state.undoable,
+    ...(under.length === 0 ? {} : { meaning: under.join(' ') }),
   };
 }
 

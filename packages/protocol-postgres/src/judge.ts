@@ -3,7 +3,6 @@
  * the gate (which may hold it for a person), then what column masks need to know before it may run.
  * Refuses to send or to read messages; simple.ts and pipeline.ts do, each for its half of the protocol.
  */
-import { hash } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { SqlFacts, SqlStatementFacts, Statement, StatementShape } from '@sallyport/model';
 import {
@@ -73,7 +72,7 @@ export class Judge {
     this.#answers = answers;
     this.#run = run;
     road.signed.shapes = (statement) => this.#shape(statement);
-    road.signed.meanings = () => [road.searchPath, road.namesMoved];
+    road.signed.meanings = () => road.meaning.parts(road.segment);
     road.signed.onHeld = (held) => {
       this.#held = held;
       this.#answers.interject(heldNotice(held, road.host.nowMs()));
@@ -84,10 +83,15 @@ export class Judge {
   // --- the gate --------------------------------------------------------------------------------------------------------
 
   get state(): SessionState {
-    const { status, beginning, wrote } = this.#road;
+    const { status, beginning, wrote, meaning, segment } = this.#road;
     // A simple query outside of a transaction commits before its row count is known.
     const undoable = status === 'T';
-    return { inTransaction: status !== 'I' || beginning || this.executed > 0, wroteInTransaction: wrote, undoable };
+    return {
+      inTransaction: status !== 'I' || beginning || this.executed > 0,
+      wroteInTransaction: wrote,
+      undoable,
+      chain: meaning.chain(segment),
+    };
   }
 
   /** In a pipeline nothing is committed before the client's Sync, which can be kept back. */
@@ -102,8 +106,9 @@ export class Judge {
     const road = this.#road;
     const { signed } = road;
     const facts = statement.facts.sql;
+    if (facts === undefined || statement.preparation === true || statement.meaning !== undefined) return undefined;
     // Names mean what they meant when it was approved only in a session that never moved any.
-    if (facts === undefined || road.namesMoved !== '' || statement.preparation === true) return undefined;
+    if (road.meaning.namesMoved(road.segment)) return undefined;
     const known = this.#shapes.get(statement);
     if (known !== undefined) return known.shape;
     const shape = statementShape({
@@ -111,7 +116,7 @@ export class Judge {
       facts,
       types: statement.declaredTypes ?? NO_TYPES,
       undoable: statement.undoable === true,
-      session: [signed.info.resourceId, signed.info.database, signed.role ?? '', road.searchPath],
+      session: [signed.info.resourceId, signed.info.database, signed.role ?? '', ...road.meaning.parts(road.segment)],
     });
     this.#shapes.set(statement, { shape });
     return shape;
@@ -318,7 +323,7 @@ export class Judge {
     if (facts === undefined) return;
     const road = this.#road;
     road.transaction.sent(statement, facts, tally, permit.untilCommit);
-    if (facts.statements.some(movesNames)) road.namesMoved = hash('sha256', road.namesMoved + statement.digest, 'hex');
+    road.meaning.sent(statement, facts, road.segment);
     for (const { effects, transaction } of facts.statements) {
       if (transaction === 'begin') road.beginning = true;
       if (effects.includes('write') || effects.includes('ddl')) road.wrote = true;
@@ -467,12 +472,6 @@ export class Judge {
     );
   }
 }
-
-/** What tables and functions a name stands for may be another from here on, in this session. */
-const movesNames = ({ kind, setting, effects }: SqlStatementFacts): boolean =>
-  (kind !== 'show' && (setting === 'search_path' || setting === 'all')) ||
-  kind === 'discard' ||
-  effects.some((effect) => effect === 'ddl' || effect === 'exec' || effect === 'admin');
 
 /** A spool that is full or a gate that broke is refused in the same words as a rule. */
 export function asRefusal(error: unknown): Refusal {

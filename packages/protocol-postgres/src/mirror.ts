@@ -28,6 +28,8 @@ export interface Prepared {
   readonly digestHead: Buffer;
   /** Parameter types as the client declared them. */
   readonly declared: readonly number[];
+  /** What its text meant something by when it was prepared: `Meaning.chain`. Constants are kept as they were read then. */
+  readonly chain: string;
   /** Parameter types as declared, then as the server told. */
   types: readonly number[];
   /** As Describe of the statement told; undefined before, empty for no rows. */
@@ -74,6 +76,8 @@ export interface Portal {
 export interface Cursor {
   readonly facts: SqlFacts;
   readonly text: string;
+  /** What it meant something by when it was declared: `Meaning.chain`. */
+  readonly chain: string;
 }
 
 /** One judged statement on its way: what came back of it, and what applies to that. */

@@ -127,6 +127,7 @@ export class Pipeline {
       facts: isUnknown(reading) ? undefined : reading,
       digestHead: digestHead(text, types),
       declared: types,
+      chain: this.#road.meaning.chain(segment),
       types,
       columns: undefined,
       segment,
@@ -479,7 +480,11 @@ export class Pipeline {
   }
 
   #resolved(prepared: Prepared): Resolved {
-    return prepared.facts === undefined ? NOT_UNDERSTOOD : resolve(prepared.facts, prepared.text, this.#road.mirror);
+    if (prepared.facts === undefined) return NOT_UNDERSTOOD;
+    const { mirror, meaning, segment } = this.#road;
+    const chain = meaning.chain(segment);
+    const resolved = resolve(prepared.facts, prepared.text, mirror, chain);
+    return prepared.chain === chain ? resolved : { ...resolved, under: [prepared.chain, ...resolved.under] };
   }
 
   #statementOf(prepared: Prepared, digest: string, parameters = NO_PARAMETERS, resolved = this.#resolved(prepared)) {

@@ -8,6 +8,7 @@ import type { ParsePool } from '@sallyport/sql';
 import { Catalog } from './catalog.ts';
 import { CopyIn, copyInKeeps } from './copy-in.ts';
 import { type Entry, Flight } from './flight.ts';
+import type { Meaning } from './meaning.ts';
 import type { TransactionStatus } from './messages.ts';
 import { Mirror, stepBack, type Tally } from './mirror.ts';
 import { finish } from './record.ts';
@@ -31,13 +32,8 @@ export class Road {
   wrote = false;
   /** DDL went to the server and its transaction has not ended. */
   changedSchema = false;
-  /**
-   * The session changed what names may stand for (search path, temporary tables, definitions, code that could): hex SHA-256 over
-   * all that did, in order; '' = nothing.
-   */
-  namesMoved = '';
-  /** As asked for at sign-in; '' = the server's own. */
-  readonly searchPath: string;
+  /** What texts mean something by, beside what the sign-in is for. */
+  readonly meaning: Meaning;
   /** A BEGIN is on its way. */
   beginning = false;
   /** The server ignores what comes until the next Sync, which has not been sent. */
@@ -60,14 +56,14 @@ export class Road {
     host: SessionHost,
     signed: SignedIn,
     pool: ParsePool,
-    server: Pick<Road, 'major' | 'account' | 'searchPath'>,
+    server: Pick<Road, 'major' | 'account' | 'meaning'>,
   ) {
     this.host = host;
     this.signed = signed;
     this.pool = pool;
     this.major = server.major;
     this.account = server.account;
-    this.searchPath = server.searchPath;
+    this.meaning = server.meaning;
     host.recorder.onDrained = () => {
       this.#recorderSlow = false;
       if (!this.#clientSlow) host.upstream.resume();

@@ -26,6 +26,7 @@ import {
   UpstreamLogin,
   type UpstreamReady,
 } from './login.ts';
+import { Meaning } from './meaning.ts';
 import {
   authenticationOk,
   backendKeyData,
@@ -287,11 +288,9 @@ export class PostgresSession implements ProtocolSession {
   #begin(request: LoginRequest, signed: SignedIn, ready: UpstreamReady): void {
     const { host } = this;
     const account = ready.parameters.get('session_authorization');
-    const road = new Road(host, signed, this.#pool, {
-      major: ready.major,
-      account,
-      searchPath: request.settings['search_path'] ?? '',
-    });
+    const meaning = new Meaning(request.settings, () => host.randomBytes(16).toString('hex'));
+    for (const [name, value] of ready.parameters) meaning.told(name, value);
+    const road = new Road(host, signed, this.#pool, { major: ready.major, account, meaning });
     // Each side tells the other of progress; neither exists before the road.
     const answers: Answers = new Answers(road, () => requests.progressed());
     const requests: Requests = new Requests(

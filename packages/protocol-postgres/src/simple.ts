@@ -87,10 +87,9 @@ export class SimpleQueries {
 
   #judged(text: string, reading: Reading, lent: Buffer): void {
     const road = this.#road;
-    const resolved = resolve(reading, text, road.mirror);
-    const statement = this.#judge.inTransaction(
-      statementOf(text, digestOfText(text), NO_PARAMETERS, resolved, this.#judge.state),
-    );
+    const { state } = this.#judge;
+    const resolved = resolve(reading, text, road.mirror, state.chain);
+    const statement = this.#judge.inTransaction(statementOf(text, digestOfText(text), NO_PARAMETERS, resolved, state));
     let message = lent;
     const keep = (): void => {
       if (message === lent) message = Buffer.from(lent);

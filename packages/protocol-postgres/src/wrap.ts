@@ -46,6 +46,6 @@ export function ownCommit(
 ): { readonly statement: Statement; readonly resolved: Resolved } | undefined {
   const { text, reading } = readSql(road, Buffer.from('COMMIT'));
   if (reading instanceof Promise) return undefined;
-  const resolved = resolve(reading, text, road.mirror);
+  const resolved = resolve(reading, text, road.mirror, state.chain);
   return { statement: statementOf(text, digestOfText(text), NO_PARAMETERS, resolved, state), resolved };
 }

@@ -243,7 +243,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   #useTicket(statement: Statement, verdict: HoldVerdict, nowMs: number): Approval {
-    const surroundings = this.#surroundings();
+    const surroundings = this.#surroundings(statement);
     const use = {
       digest: statement.digest,
       principalId: this.info.principal.id,
@@ -263,9 +263,9 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   /** What a ticket is for beside the statement, its principal and the resource: see ADR 0017. */
-  #surroundings(): string {
+  #surroundings({ meaning = '' }: Statement): string {
     const { database, role, onBehalfOf } = this.info;
-    const parts = ['sallyport/ticket/1', database, role, onBehalfOf?.id ?? '', ...(this.meanings?.() ?? [])];
+    const parts = ['sallyport/ticket/1', database, role, onBehalfOf?.id ?? '', meaning, ...(this.meanings?.() ?? [])];
     return hash('sha256', parts.map((part) => `${Buffer.byteLength(part)}:${part}`).join(''), 'hex');
   }
 
