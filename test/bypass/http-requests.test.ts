@@ -142,6 +142,37 @@ function verdictOf({ request, reader }: RequestRow): { readonly kind: keyof type
   }
 }
 
+describe('an approval is for this request and no other', () => {
+  const ASKED = 'POST /v1/items\nauthorization: Basic x\nprefer: return=minimal\n\n{"a":1}';
+  const digest = (request: string): string => statementOf(request).digest;
+
+  test.each([
+    ['another method', ASKED.replace('POST', 'PUT')],
+    ['another path', ASKED.replace('items', 'item')],
+    ['a query', ASKED.replace('items', 'items?force')],
+    ['another body', ASKED.replace('1}', '2}')],
+    ['another header', ASKED.replace('prefer', 'x-tenant: 2\nprefer')],
+    ['another preference', ASKED.replace('return=minimal', 'return=minimal, resolution=merge-duplicates')],
+    ['a preference behind one to wait', ASKED.replace('return=minimal', 'wait=5, tx=rollback')],
+    ['a body that nobody read', ASKED.replace('{"a":1}', 'x'.repeat(LIMITS.httpBodyJudgedBytesMax + 1))],
+  ])('%s is another', (_name, request) => {
+    expect(digest(request)).not.toBe(digest(ASKED));
+  });
+
+  test('a body that nobody read is like no other', () => {
+    const large = ASKED.replace('{"a":1}', 'x'.repeat(LIMITS.httpBodyJudgedBytesMax + 1));
+    expect(digest(large)).not.toBe(digest(large));
+  });
+
+  test.each([
+    ['the same', ASKED],
+    ['a trace id', ASKED.replace('prefer', 'traceparent: 00-1\nprefer')],
+    ['how long it is willing to wait', ASKED.replace('return=minimal', 'return=minimal, respond-async, wait=10')],
+  ])('%s is the one', (_name, request) => {
+    expect(digest(request)).toBe(digest(ASKED));
+  });
+});
+
 for (const [title, rows] of Object.entries(HTTP_REQUESTS)) {
   describe(title, () => {
     test.each(

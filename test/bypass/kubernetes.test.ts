@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError } from '@sallyport/core';
-import { type Header, NO_BODY, type RequestHead, readTarget } from '@sallyport/http';
-import { type Bundle, NO_MASKS, type Resource, type SessionInfo } from '@sallyport/model';
+import { type BodyFraming, type Header, NO_BODY, type RequestHead, readTarget } from '@sallyport/http';
+import { type Bundle, NO_MASKS, type Resource, type SessionInfo, type Statement } from '@sallyport/model';
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import { createKubernetesDialect } from '@sallyport/protocol-kubernetes';
 import { testResource } from '@sallyport/testkit';
@@ -73,7 +73,7 @@ const bundle: Bundle = {
   settings: { domain: '', signIn: { link: false } } as unknown as Bundle['settings'],
 };
 const engine = loadBundlePolicies(bundle);
-const sessionOf = ({ masked }: KubeRow) =>
+const sessionOf = ({ masked }: Pick<KubeRow, 'masked'>) =>
   ({
     road: {
       masks: () => (masked === true ? MASKED : NO_MASKS),
@@ -85,34 +85,38 @@ const sessionOf = ({ masked }: KubeRow) =>
     nowMs: () => 0,
   }) as unknown as Parameters<Dialect['classify']>[2];
 
+function statementOf(row: Omit<KubeRow, 'name' | 'expect'>, sends: BodyFraming = NO_BODY): Statement {
+  const { line, type, body, headers = [] } = row;
+  const [method = '', target = ''] = line.split(' ');
+  const sent = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  const isExec = target.includes('/exec?');
+  const request: RequestHead = {
+    ...readTarget(target),
+    method,
+    scheme: 'https',
+    authority: 'agent',
+    headers: [
+      ...(sent === undefined ? [] : [['content-type', type ?? 'application/json'] as Header]),
+      ...(isExec ? [['sec-websocket-protocol', 'v5.channel.k8s.io'] as Header] : []),
+      ...headers,
+    ],
+    version: '1.1',
+    framing: sent === undefined ? sends : { kind: 'length', bytes: sent.length },
+    expectContinue: false,
+    upgrade: isExec ? 'websocket' : '',
+  };
+  const isRead = body !== 'unread';
+  const given =
+    sent === undefined ? undefined : { read: isRead, bytes: isRead ? sent : Buffer.alloc(0), size: sent.length };
+  return createKubernetesDialect().classify(request, given, sessionOf(row));
+}
+
 function verdictOf(row: KubeRow): {
   readonly kind: keyof typeof STRICTNESS;
   readonly by: string;
 } {
-  const { line, type, body, headers = [] } = row;
-  const [method = '', target = ''] = line.split(' ');
   try {
-    const sent = body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
-    const isExec = target.includes('/exec?');
-    const request: RequestHead = {
-      ...readTarget(target),
-      method,
-      scheme: 'https',
-      authority: 'agent',
-      headers: [
-        ...(sent === undefined ? [] : [['content-type', type ?? 'application/json'] as Header]),
-        ...(isExec ? [['sec-websocket-protocol', 'v5.channel.k8s.io'] as Header] : []),
-        ...headers,
-      ],
-      version: '1.1',
-      framing: sent === undefined ? NO_BODY : { kind: 'length', bytes: sent.length },
-      expectContinue: false,
-      upgrade: isExec ? 'websocket' : '',
-    };
-    const isRead = body !== 'unread';
-    const given =
-      sent === undefined ? undefined : { read: isRead, bytes: isRead ? sent : Buffer.alloc(0), size: sent.length };
-    const statement = createKubernetesDialect().classify(request, given, sessionOf(row));
+    const statement = statementOf(row);
     const verdict = engine.decide({
       session: SESSION,
       statement,
@@ -125,6 +129,57 @@ function verdictOf(row: KubeRow): {
     throw error;
   }
 }
+
+describe('an approval is for this request and no other', () => {
+  type Sent = Parameters<typeof statementOf>[0];
+  const digest = (row: Sent, sends?: BodyFraming): string => statementOf(row, sends).digest;
+  const PROXIED = '/api/v1/namespaces/shop/services/till/proxy/v1/refunds';
+  const CREATED = '/api/v1/namespaces/shop/configmaps';
+  const object = (value: string): object => ({ kind: 'ConfigMap', metadata: { name: 'a' }, data: { value } });
+
+  test.each<[string, Sent, Sent]>([
+    ['another object', { line: `POST ${CREATED}`, body: object('1') }, { line: `POST ${CREATED}`, body: object('2') }],
+    ['another parameter', { line: `DELETE ${CREATED}/a` }, { line: `DELETE ${CREATED}/a?propagationPolicy=Orphan` }],
+    [
+      'another object that nobody read',
+      { line: `POST ${CREATED}`, body: 'unread' },
+      { line: `POST ${CREATED}`, body: 'unread' },
+    ],
+    [
+      'another header to a program behind the API server',
+      { line: `DELETE ${PROXIED}`, headers: [['x-tenant', '1']] },
+      { line: `DELETE ${PROXIED}`, headers: [['x-tenant', '2']] },
+    ],
+    [
+      'what overrides the method there',
+      { line: `GET ${PROXIED}` },
+      { line: `GET ${PROXIED}`, headers: [['x-http-method-override', 'DELETE']] },
+    ],
+  ])('%s is another', (_name, one, two) => {
+    expect(digest(one)).not.toBe(digest(two));
+  });
+
+  test('what is sent to a program behind the API server is not read, so no two are alike', () => {
+    for (const sends of [{ kind: 'length', bytes: 7 } as const, { kind: 'stream' } as const])
+      expect(digest({ line: `POST ${PROXIED}` }, sends)).not.toBe(digest({ line: `POST ${PROXIED}` }, sends));
+  });
+
+  test.each<[string, Sent, Sent]>([
+    ['a request without a body', { line: `DELETE ${CREATED}/a` }, { line: `DELETE ${CREATED}/a` }],
+    [
+      'one of the same object',
+      { line: `POST ${CREATED}`, body: object('1') },
+      { line: `POST ${CREATED}`, body: object('1') },
+    ],
+    [
+      'one to a program',
+      { line: `DELETE ${PROXIED}` },
+      { line: `DELETE ${PROXIED}`, headers: [['kubectl-session', 'x']] },
+    ],
+  ])('%s is the one when it comes again', (_name, one, two) => {
+    expect(digest(one)).toBe(digest(two));
+  });
+});
 
 for (const [title, rows] of Object.entries(KUBERNETES)) {
   describe(title, () => {

@@ -1,3 +1,4 @@
+export { requestDigest } from './bound.ts';
 export {
   type AnswerPlan,
   type DeniedAnswer,

@@ -20,10 +20,10 @@ import {
   readRequestBody,
   routeFacts,
 } from '@sallyport/http';
-import type { DialectSession, RequestBody } from '@sallyport/http-session';
+import { type DialectSession, type RequestBody, requestDigest } from '@sallyport/http-session';
 import type { Effect, HttpTarget, Statement } from '@sallyport/model';
 import { KnownRequests } from './classify/known-requests.ts';
-import { requestDigest, requestText } from './messages.ts';
+import { requestText } from './messages.ts';
 
 const READ: readonly Effect[] = Object.freeze(['read']);
 const WRITE: readonly Effect[] = Object.freeze(['write']);

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import { GatewayError } from '@sallyport/core';
 import { headerOf, type RequestHead } from '@sallyport/http';
-import type { RequestBody } from '@sallyport/http-session';
+import { type RequestBody, requestDigest } from '@sallyport/http-session';
 import {
   type BodyField,
   EFFECTS,
@@ -24,7 +24,7 @@ import { fieldsOfPatch, type PatchType, patchTypeOf } from './classify/patch.ts'
 import { patched } from './classify/patched.ts';
 import { readProtobuf } from './classify/protobuf-object.ts';
 import { quoted, textOf, withoutData } from './classify/statement-text.ts';
-import { isDryRun, type RequestInfo, readRequest } from './messages.ts';
+import { isDryRun, isProxied, type RequestInfo, readRequest } from './messages.ts';
 
 /** Verbs whose body is an object or a patch of one. */
 const WRITES: ReadonlySet<string> = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
@@ -75,8 +75,17 @@ function known(request: RequestHead, read: () => Classified): Classified {
   knownRequests.delete(key);
   knownRequests.set(key, found);
   if (knownRequests.size > KNOWN_MAX) knownRequests.delete(knownRequests.keys().next().value!);
-  return { ...found, statement: { ...found.statement } };
+  const { statement, info } = found;
+  const digest = isPlain(request, info, undefined) ? statement.digest : digestOf(request, info, undefined);
+  return { ...found, statement: { ...statement, digest } };
 }
+
+/** Target and object say all of it: it is for the API server itself, and no body goes unread. */
+const isPlain = ({ framing }: RequestHead, info: RequestInfo, body: RequestBody | undefined): boolean =>
+  !isProxied(info) && (body === undefined ? isEmpty(framing) : body.read);
+
+const isEmpty = (framing: RequestHead['framing']): boolean =>
+  framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
 
 function classifyAnew(
   request: RequestHead,
@@ -99,7 +108,7 @@ function classifyAnew(
   if (shell !== undefined) for (const effect of effectsOfShell(shell)) effects.add(effect);
   const statement: Statement = {
     protocol: 'kubernetes',
-    digest: digestOf(request, body),
+    digest: digestOf(request, info, body),
     text: textOf(info, request.method, request.path, object === 'read' ? shown(info, json) : undefined),
     parameters: [],
     effects: EFFECTS.filter((effect) => effects.has(effect)),
@@ -273,9 +282,16 @@ function execShell({ subresource, query }: RequestInfo): ShellFacts | undefined 
   return parseCommandLine(command.map(quoted).join(' '), { dialect: 'posix' });
 }
 
-/** Method, target, what kind of body, and the body: an approval is for these and nothing else. */
-function digestOf(request: RequestHead, body: RequestBody | undefined): string {
-  const { method, target, headers } = request;
+/**
+ * An approval is for this and nothing else: method, target, what kind of body, and the body. What a program behind the API
+ * server does hangs on headers, too; and what nobody read is like nothing else.
+ */
+function digestOf(request: RequestHead, info: RequestInfo, body: RequestBody | undefined): string {
+  const { method, target, headers, framing } = request;
+  if (!isPlain(request, info, body)) {
+    const seen = body === undefined ? (isEmpty(framing) ? 'none' : 'unread') : body.read ? body.bytes : 'unread';
+    return requestDigest('kubernetes', request, seen);
+  }
   const head = JSON.stringify(['kubernetes', method, target, headerOf(headers, 'content-type') ?? '', body?.size ?? 0]);
   return hash('sha256', Buffer.concat([Buffer.from(head), body?.bytes ?? Buffer.alloc(0)]), 'hex');
 }

@@ -8,8 +8,8 @@ import { type AnswerPlan, PASS } from '@sallyport/http-session';
 import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { planOf } from './mask/paths.ts';
-import { isProxied, isProxiedMasked, planProxied } from './mask/proxied.ts';
-import { isAboutServer, type RequestInfo } from './messages.ts';
+import { isProxiedMasked, planProxied } from './mask/proxied.ts';
+import { isAboutServer, isProxied, type RequestInfo } from './messages.ts';
 
 /** Whether an answer to this could hold what is masked: then one of the API server's own is asked for as JSON, uncompressed. */
 export const isMasked = (info: RequestInfo, path: string, masks: MaskSet): boolean =>

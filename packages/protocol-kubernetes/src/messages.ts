@@ -24,6 +24,9 @@ export interface RequestInfo {
   readonly query: ReadonlyMap<string, readonly string[]>;
 }
 
+/** Said to a program behind the API server. */
+export const isProxied = ({ subresource }: RequestInfo): boolean => subresource === 'proxy';
+
 const VERBS: Readonly<Record<string, string>> = {
   GET: 'get',
   HEAD: 'get',

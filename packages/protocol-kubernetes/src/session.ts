@@ -25,9 +25,9 @@ import { deniedAnswer } from './deny.ts';
 import { identityHeaders } from './login.ts';
 import { hangsOnImmutability, requireNoComparison } from './mask/comparison.ts';
 import { maskedAccept, planOf } from './mask/paths.ts';
-import { isProxied, proxiedHeaders } from './mask/proxied.ts';
+import { proxiedHeaders } from './mask/proxied.ts';
 import { isMasked, planAnswer } from './mask.ts';
-import { type RequestInfo, readRequest } from './messages.ts';
+import { isProxied, type RequestInfo, readRequest } from './messages.ts';
 import { Tunnel } from './pipe.ts';
 import { ExecStream } from './running.ts';
 

@@ -11,8 +11,6 @@ import type { JsonMask, MaskSet } from '@sallyport/model';
 import type { RequestInfo } from '../messages.ts';
 import { LAST_APPLIED, PLACES, pathsOf, resourceName } from './paths.ts';
 
-export const isProxied = ({ subresource }: RequestInfo): boolean => subresource === 'proxy';
-
 /** Whether anything of such an answer is masked. */
 export const isProxiedMasked = (info: RequestInfo, masks: MaskSet): boolean => hasBodyMasks(proxiedMasks(masks, info));
 
