@@ -172,6 +172,8 @@ try {
 } catch (error) {
   if (isOurs()) rmSync(pidFile);
   console.error(`\n${error instanceof Error ? error.message : String(error)}`);
+  // `fetch failed` alone tells nobody what failed.
+  if (error instanceof TypeError && error.cause instanceof Error) console.error(error.cause.message);
   const detail = (error as { detail?: unknown }).detail;
   if (detail !== undefined) console.error(JSON.stringify(detail));
   process.exit(1);

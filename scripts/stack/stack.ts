@@ -76,7 +76,15 @@ async function requireFree(port: number, what: string): Promise<void> {
   if (port === 0) return;
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
-    probe.once('error', () => reject(takenPort(port, what)));
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EACCES'
+          ? new Error(
+              `Port ${port} (${what}) is not for everybody to open. Choose another: npm start -- --${what}-port N`,
+            )
+          : takenPort(port, what),
+      ),
+    );
     probe.listen(port, '127.0.0.1', resolve);
   });
   await new Promise<void>((resolve) => probe.close(() => resolve()));
@@ -84,8 +92,14 @@ async function requireFree(port: number, what: string): Promise<void> {
 
 /** Tells of a taken port before anything is built, wiped or started. @throws Error that names the option */
 export async function requireFreePorts(ports: StackPorts): Promise<void> {
-  for (const [what, port] of Object.entries(ports))
-    if (what !== 'demo') await requireFree(port, what.replace('postgresPlaintext', 'plaintext'));
+  const given = new Map<number, string>();
+  for (const [name, port] of Object.entries(ports)) {
+    const what = name.replace('postgresPlaintext', 'plaintext');
+    const other = port === 0 ? undefined : given.get(port);
+    if (other !== undefined) throw new Error(`Port ${port} is given twice: --${other}-port and --${what}-port.`);
+    given.set(port, what);
+    if (what !== 'demo') await requireFree(port, what);
+  }
 }
 
 /** Removes a stack's folder. A database server that outlived a killed start is stopped first: it would keep its port. */

@@ -35,6 +35,8 @@ test('a wrong command line ends with the usage code and says so on stderr', asyn
     ['approvals', 'deny', 'x'],
     ['grants', 'create', 'g', '--effect', 'read'],
     ['proxy', 'db', '--port', 'x'],
+    ['resources', 'ls', '--label', 'prod'],
+    ['grants', 'create', 'g', '--group', 'dba', '--label', 'prod', '--effect', 'read'],
     ['completion', 'tcsh'],
   ]) {
     const ran = await runCli(args, { SALLYPORT_TOKEN: 'sp_x' });

@@ -42,7 +42,9 @@ import { VERSION } from './version.ts';
 /** @param onContext told of the context of the command that runs, so that an error can be shown as it asks */
 export function buildProgram(terminal: Terminal, onContext: (context: Context) => void = () => undefined): Command {
   const program = new Command('sallyport')
-    .description('Reach databases through Sallyport, approve what is held, replay and verify what happened.')
+    .description(
+      'Reach databases, hosts, APIs and clusters through Sallyport, approve what is held, replay and verify what happened.',
+    )
     .version(VERSION, '-V, --version', 'print the version')
     .option('--profile <name>', 'profile to use (SALLYPORT_PROFILE)')
     .option('--project <name>', 'project to work in; each has a sign-in of its own (SALLYPORT_PROJECT)')

@@ -45,7 +45,7 @@ export const CODES = {
   // judging
   'policy.denied': { http: 403, text: 'The policy does not allow this statement.' },
   'policy.unavailable': { http: 503, text: 'The policy could not be evaluated, so the statement was refused.' },
-  'policy.invalid': { http: 422, text: 'The policy document is not valid.' },
+  'policy.invalid': { http: 422, text: 'The document is not valid.' },
   'statement.unknown': { http: 403, text: 'The statement could not be understood, so it was refused.' },
   'statement.refused': { http: 403, text: 'The gateway allows this statement in no session.' },
   'statement.too_large': { http: 413, text: 'The statement is larger than this gateway accepts.' },

@@ -2,7 +2,7 @@
 import type { Agent } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import type { Column } from '../output/table.ts';
-import { parseSpan, showDistance } from '../output/time.ts';
+import { parseSpan, showDistance, showInstant } from '../output/time.ts';
 import { type Registry, repeated } from './command.ts';
 
 const columns = (nowMs: number): readonly Column<Agent>[] => [
@@ -28,7 +28,7 @@ export function registerAgents({ program, run }: Registry): void {
     .argument('<name>')
     .description('make a one-time token with which a new agent joins, and the command that installs it on another host')
     .option('--host <name>', 'DNS name or address that clients use to reach it (repeatable)', repeated)
-    .option('--expires <time>', 'how long the token is good for: 15m, 1h')
+    .option('--expires <time>', 'how long the token is good for: 15m, 1h', '1d')
     .action(run(joinToken));
   agents.command('revoke').argument('<name>').description('cut an agent off for good').action(run(revoke));
 }
@@ -45,16 +45,16 @@ async function list(context: Context): Promise<void> {
 async function joinToken(
   context: Context,
   name: string,
-  options: { readonly host?: readonly string[]; readonly expires?: string },
+  options: { readonly host?: readonly string[]; readonly expires: string },
 ): Promise<void> {
   await context.requireToken();
   const made = await context.api.agents.joinToken({
     name,
     ...(options.host === undefined ? {} : { names: options.host }),
-    ...(options.expires === undefined ? {} : { expiresInSeconds: Math.round(parseSpan(options.expires) / 1000) }),
+    expiresInSeconds: Math.round(parseSpan(options.expires) / 1000),
   });
   context.answer(made, () => [
-    'The token works once. On the host of the new agent:',
+    `The token works once, until ${showInstant(made.expiresAt)}. On the host of the new agent:`,
     '',
     made.command,
     '',

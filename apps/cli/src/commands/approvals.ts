@@ -38,7 +38,7 @@ export function registerApprovals({ program, run }: Registry): void {
     .command('ls', { isDefault: true })
     .description('list what waits for you')
     .option('--all', 'also what others answer')
-    .option('--state <state>', 'pending, approved, denied, expired, withdrawn, lost or consumed', 'pending')
+    .option('--state <state>', 'pending, approved, denied, expired, withdrawn, lost, consumed or revoked', 'pending')
     .option('--limit <n>', 'at most so many', '100')
     .action(run(list));
   approvals.command('show').argument('<id>').description('show one request with its context').action(run(show));

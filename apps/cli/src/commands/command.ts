@@ -23,7 +23,8 @@ export function pairs(values: readonly string[] | undefined): Readonly<Record<st
   return Object.fromEntries(
     values.map((value) => {
       const cut = value.indexOf('=');
-      return cut < 0 ? [value, ''] : [value.slice(0, cut), value.slice(cut + 1)];
+      if (cut < 1) throw new CliError('usage', `"${value}" is no label.`, 'Write it as key=value.');
+      return [value.slice(0, cut), value.slice(cut + 1)];
     }),
   );
 }

@@ -2,7 +2,7 @@
 import type { Resource } from '@sallyport/api-client';
 import { type Context, collect } from '../context.ts';
 import { type Column, renderFields } from '../output/table.ts';
-import { type Registry, repeated } from './command.ts';
+import { pairs, type Registry, repeated } from './command.ts';
 
 const labelText = (labels: Readonly<Record<string, string>> | undefined | null): string =>
   Object.entries(labels ?? {})
@@ -40,10 +40,16 @@ async function list(
   context: Context,
   options: { readonly all?: boolean; readonly label?: readonly string[] },
 ): Promise<void> {
+  pairs(options.label);
   await context.requireToken();
   const query = options.all === true ? {} : { reachable: true };
   const items = await collect(context.api.resources.list({ ...query, label: options.label }));
-  context.list(items, COLUMNS, 'You may reach nothing. An administrator can grant it.');
+  context.list(items, COLUMNS, emptyList(options));
+}
+
+function emptyList(options: { readonly all?: boolean; readonly label?: readonly string[] }): string {
+  if (options.label !== undefined) return 'No resource with these labels.';
+  return options.all === true ? 'No resources.' : 'You may reach nothing. An administrator can grant it.';
 }
 
 async function show(context: Context, name: string): Promise<void> {

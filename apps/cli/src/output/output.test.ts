@@ -70,6 +70,10 @@ test('spans and instants are read as people write them', () => {
   for (const bad of ['', 'x', '10 m', '5y', '-5m'])
     expect(() => parseSpan(bad), bad).toThrow(expect.objectContaining({ exit: 'usage' }));
   const now = Date.UTC(2026, 10, 21, 12);
+  for (const read of [parseSince, parseUntil])
+    expect(() => read('yesterday', now)).toThrow(
+      expect.objectContaining({ exit: 'usage', hint: expect.stringContaining('2026-11-21') as string }),
+    );
   expect(parseSince('1h', now)).toBe('2026-11-21T11:00:00.000Z');
   expect(parseSince('2026-11-20T00:00:00Z', now)).toBe('2026-11-20T00:00:00.000Z');
   expect(parseUntil('1h', now)).toBe('2026-11-21T13:00:00.000Z');

@@ -20,13 +20,22 @@ export function parseSince(text: string, nowMs: number): string {
     if (!Number.isNaN(at.getTime())) return at.toISOString();
     throw new CliError('usage', `"${text}" is no date.`, 'Write it as 2026-11-21 or 2026-11-21T03:00:00Z.');
   }
-  return new Date(nowMs - parseSpan(text)).toISOString();
+  return new Date(nowMs - spanOrDate(text)).toISOString();
 }
 
 /** An ISO date or time, or a span from `nowMs` on → UTC ISO text. @throws CliError usage */
 export function parseUntil(text: string, nowMs: number): string {
   if (/^\d{4}-\d\d-\d\d/.test(text)) return parseSince(text, nowMs);
-  return new Date(nowMs + parseSpan(text)).toISOString();
+  return new Date(nowMs + spanOrDate(text)).toISOString();
+}
+
+function spanOrDate(text: string): number {
+  try {
+    return parseSpan(text);
+  } catch (cause) {
+    const hint = 'Write it as 90s, 10m, 24h or 7d, or as 2026-11-21 or 2026-11-21T03:00:00Z.';
+    throw new CliError('usage', `"${text}" is neither a length of time nor a date.`, hint, { cause });
+  }
 }
 
 /** Local time to the second; `-` for none. */

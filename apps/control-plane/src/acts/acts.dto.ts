@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Instant, open, sensitive } from '../http/schema.ts';
 
-export const ActsQuery = z.object({
+export const ActsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z
     .string()

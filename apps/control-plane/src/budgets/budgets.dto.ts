@@ -25,6 +25,6 @@ export const BudgetView = z
   .meta({ id: 'Budget' });
 export type BudgetView = z.infer<typeof BudgetView>;
 
-export const BudgetQuery = z.object({ principal: z.string().max(200).optional().describe('By name or id.') });
+export const BudgetQuery = z.strictObject({ principal: z.string().max(200).optional().describe('By name or id.') });
 export type BudgetQuery = z.infer<typeof BudgetQuery>;
 export const BudgetList = z.object({ items: open(z.array(BudgetView)) }).meta({ id: 'BudgetList' });

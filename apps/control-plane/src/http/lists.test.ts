@@ -335,6 +335,11 @@ test.each([
   expect(items.filter((item) => !holds(item))).toEqual([]);
 });
 
+test('a label without a value is refused', async () => {
+  const { status, body } = await plane.call('GET', '/v1/resources?label=env');
+  expect([status, body['code']]).toEqual([400, 'request.invalid']);
+});
+
 test.each([
   '/v1/principals?kind=person&name=n7',
   '/v1/principals?disabled=true',
@@ -347,6 +352,23 @@ test.each([
   '/v1/sessions?agent=nobody',
 ])('%s shows nothing', async (url) => {
   expect((await get(url)).items).toEqual([]);
+});
+
+test('a filter that a list does not know is refused, so a slip of the pen never shows everything', async () => {
+  const queried = Object.entries(paths).filter(([, methods]) =>
+    methods['get']?.parameters?.some((one) => one.in === 'query'),
+  );
+  expect(queried.length).toBeGreaterThan(30);
+  for (const [path] of queried) {
+    const { status, body } = await plane.call<{ errors?: readonly { field: string }[] }>(
+      'GET',
+      `${path.replace(/\{\w+\}/g, 'admin')}?principel=ana`,
+    );
+    expect([status, body.errors?.map(({ field }) => field)], path).toEqual([
+      400,
+      expect.arrayContaining(['principel']),
+    ]);
+  }
 });
 
 /** `%zz` cannot be decoded, so it stays. */

@@ -10,7 +10,7 @@ const PAGE_DEFAULT = 50;
 
 /** Query of a list. `sorts` are field names; a leading `-` turns the order round. */
 export const pageQuery = <const S extends string>(sorts: readonly [S, ...S[]], fallback: S | `-${S}`) =>
-  z.object({
+  z.strictObject({
     limit: z.coerce.number().int().min(1).max(LIMITS.pageSizeMax).default(PAGE_DEFAULT).describe('Items in one page.'),
     cursor: z.string().max(500).optional().describe('`nextCursor` of the page before.'),
     sort: z

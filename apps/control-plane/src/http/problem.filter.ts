@@ -109,6 +109,7 @@ export class ProblemFilter implements ExceptionFilter {
     };
     if (status === 401)
       void reply.header('www-authenticate', error instanceof StepUpRequired ? error.challenge : 'Bearer');
+    if (status === 429) void reply.header('retry-after', String(retrySecondsOf(error)));
     if (error instanceof OAuthError) {
       void reply
         .header('cache-control', 'no-store')
@@ -116,6 +117,22 @@ export class ProblemFilter implements ExceptionFilter {
       void reply.send({ ...problem, error: error.error, error_description: problem.title });
       return;
     }
-    void reply.status(status).type('application/problem+json').send(problem);
+    const oauth = request.routeOptions.url?.startsWith('/v1/oauth/') === true;
+    void reply
+      .status(status)
+      .type('application/problem+json')
+      .send(oauth ? { ...problem, error: oauthErrorOf(status), error_description: problem.title } : problem);
   }
+}
+
+/** What those who refuse for a time know of it; the text says a minute. */
+function retrySecondsOf(error: unknown): number {
+  const retryMs = error instanceof GatewayError ? error.detail['retryMs'] : undefined;
+  return typeof retryMs === 'number' ? Math.max(1, Math.ceil(retryMs / 1000)) : 60;
+}
+
+/** RFC 6749 sections 4.1.2.1 and 5.2, for what fails there and is no OAuthError: its clients look for no other field. */
+function oauthErrorOf(status: number): string {
+  if (status === 429 || status === 503) return 'temporarily_unavailable';
+  return status >= 500 ? 'server_error' : 'invalid_request';
 }

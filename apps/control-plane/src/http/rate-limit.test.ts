@@ -37,6 +37,20 @@ test('without a proxy the header is nobody’s', async () => {
   expect(await signIn(direct, '198.51.100.99')).toBe(429);
 });
 
+test('who is refused is told when to come back, at the token endpoint in its own words too', async () => {
+  const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: 'nobody', client_secret: 'x' });
+  const ask = (body: URLSearchParams): Promise<Response> =>
+    fetch(`${direct.url}/v1/oauth/token`, { method: 'POST', body });
+  expect(await (await ask(new URLSearchParams())).json()).toMatchObject({ error: 'invalid_request', status: 400 });
+  for (let i = 0; i < 20; i++) expect((await ask(form)).status).toBe(401);
+  const refused = await ask(form);
+  expect(refused.status).toBe(429);
+  const seconds = Number(refused.headers.get('retry-after'));
+  expect(seconds).toBeGreaterThan(0);
+  expect(seconds).toBeLessThanOrEqual(60);
+  expect(await refused.json()).toMatchObject({ code: 'auth.throttled', error: 'temporarily_unavailable' });
+});
+
 test('an attempt too many uses nothing up: the same sign-in goes on from where there is room', async () => {
   const database = proxied.controlPlane.app.get(Database, { strict: false }).client;
   const { id: projectId } = await database.project.findFirstOrThrow({ where: { name: 'default' } });

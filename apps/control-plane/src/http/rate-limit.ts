@@ -102,7 +102,7 @@ export class RateLimiter {
       select counted.count, counted."leftMs", done.*, set_config('synchronous_commit', 'off', true) as on_disk
       from counted left join done on true`);
     const row = rows[0]!;
-    if (this.#note(kind, network, row) > PER_MINUTE[kind]) this.#refuse(kind);
+    if (this.#note(kind, network, row) > PER_MINUTE[kind]) this.#refuse(kind, address);
     return row.isDone === true ? { ...row, isDone: true } : undefined;
   }
 
@@ -130,14 +130,14 @@ export class RateLimiter {
     const rows = await this.database.client.$queryRaw<{ count: number }[]>`
       select count from rate_windows where project_id = ${this.project.id}::uuid and kind = ${kind}
         and address = ${networkOf(address)} and started_at > clock_timestamp() - interval '1 minute'`;
-    if ((rows[0]?.count ?? 0) >= PER_MINUTE[kind]) this.#refuse(kind);
+    if ((rows[0]?.count ?? 0) >= PER_MINUTE[kind]) this.#refuse(kind, address);
   }
 
   /** Both: refuses when full, else counts. */
   async take(kind: LimitKind, address: string): Promise<void> {
     this.#requireNotFull(kind, address);
     if (this.#takeAhead(kind, address)) return;
-    if ((await this.count(kind, address)) > PER_MINUTE[kind]) this.#refuse(kind);
+    if ((await this.count(kind, address)) > PER_MINUTE[kind]) this.#refuse(kind, address);
   }
 
   #takeAhead(kind: LimitKind, address: string): boolean {
@@ -150,12 +150,16 @@ export class RateLimiter {
   }
 
   #requireNotFull(kind: LimitKind, address: string): void {
-    if (this.clock.monotonicMs() < (this.#full.get(`${kind} ${networkOf(address)}`) ?? 0)) this.#refuse(kind);
+    if (this.clock.monotonicMs() < (this.#full.get(`${kind} ${networkOf(address)}`) ?? 0)) this.#refuse(kind, address);
   }
 
-  #refuse(kind: LimitKind): never {
+  #refuse(kind: LimitKind, address: string): never {
     this.#refused.inc({ kind });
-    throw new GatewayError('auth.throttled', { kind });
+    const untilMs = this.#full.get(`${kind} ${networkOf(address)}`);
+    throw new GatewayError('auth.throttled', {
+      kind,
+      ...(untilMs === undefined ? {} : { retryMs: untilMs - this.clock.monotonicMs() }),
+    });
   }
 
   #keepAhead(key: string, left: number, leftMs: number): void {

@@ -63,10 +63,11 @@ export const ResourceView = z
   .meta({ id: 'Resource' });
 export type ResourceView = z.infer<typeof ResourceView>;
 export const ResourcePage = pageOf(ResourceView).meta({ id: 'ResourcePage' });
+const LabelTerm = z.string().regex(/^[^=]+=/, 'key=value is expected');
 export const ResourceQuery = pageQuery(['name', 'createdAt', 'updatedAt'], 'name').extend({
   name: z.string().max(63).optional().describe('Part of the name.'),
   label: z
-    .union([z.string(), z.array(z.string())])
+    .union([LabelTerm, z.array(LabelTerm)])
     .optional()
     .describe('`key=value`; several must all hold.'),
   type: z.string().max(20).optional(),

@@ -201,7 +201,7 @@ export type AnswerBody = z.infer<typeof AnswerBody>;
 export const Answered = z.object({ items: open(z.array(ItemView)) }).meta({ id: 'ReviewAnswered' });
 
 export const EXPORT_FORMATS = ['csv', 'json', 'html'] as const;
-export const ExportQuery = z.object({
+export const ExportQuery = z.strictObject({
   format: z.enum(EXPORT_FORMATS).default('json'),
   round: z.coerce.number().int().min(1).max(1_000_000).optional(),
 });
@@ -231,7 +231,7 @@ export type DriftView = z.infer<typeof DriftView>;
 export const DriftList = z
   .object({ items: open(z.array(DriftView)), nextCursor: open(z.null()) })
   .meta({ id: 'DriftList' });
-export const DriftQuery = z.object({
+export const DriftQuery = z.strictObject({
   kind: z.enum(DRIFT_KINDS).optional(),
   unusedDays: z.coerce.number().int().min(1).max(9_999).optional(),
 });

@@ -56,7 +56,7 @@ export const KillBody = z.strictObject({ reason: open(Prose(500).min(1)) }).meta
 
 export const EraseBody = z.strictObject({ reason: open(Prose(500).min(1)) }).meta({ id: 'EraseSession' });
 
-export const StatementsQuery = z.object({
+export const StatementsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(200),
   cursor: z
     .string()
@@ -99,13 +99,13 @@ export const StatementPage = z
   })
   .meta({ id: 'RecordedStatements' });
 
-export const RecordingQuery = z.object({
+export const RecordingQuery = z.strictObject({
   from: z.coerce.number().int().min(0).default(0).describe('ms since the session opened.'),
   clear: flag.describe('Values that the detectors know in clear; needs session:view-clear.'),
 });
 export type RecordingQuery = z.infer<typeof RecordingQuery>;
 
-export const FilmQuery = z.object({
+export const FilmQuery = z.strictObject({
   statement: z.coerce
     .number()
     .int()
@@ -148,7 +148,7 @@ export const CommandView = z
   .meta({ id: 'SessionCommand' });
 export type CommandView = z.infer<typeof CommandView>;
 
-export const CommandSearchQuery = z.object({
+export const CommandSearchQuery = z.strictObject({
   q: z.string().min(1).max(200).describe('Only commands with this text in them, in any case, as they are shown.'),
   limit: z.coerce.number().int().min(1).max(LIMITS.pageSizeMax).default(50).describe('Items in one page.'),
   cursor: z.string().max(500).optional().describe('`nextCursor` of the page before.'),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Instant, open } from '../http/schema.ts';
 
-export const EventsQuery = z.object({
+export const EventsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(500).optional(),
   kind: z.string().max(100).optional(),
@@ -68,7 +68,7 @@ export const HeadView = z
   .meta({ id: 'TreeHead' });
 export type HeadView = z.infer<typeof HeadView>;
 
-export const HeadsQuery = z.object({
+export const HeadsQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0).describe('Heads of a larger tree than this.'),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   latest: z
@@ -80,7 +80,7 @@ export const HeadsQuery = z.object({
 export type HeadsQuery = z.infer<typeof HeadsQuery>;
 
 const Bound = z.union([z.string().regex(/^\d{1,15}$/), Instant]);
-export const ExportQuery = z.object({
+export const ExportQuery = z.strictObject({
   since: Bound.optional().describe('Leave out segments before: a size of the tree, or an instant.'),
   until: Bound.optional().describe('End at: a size of the tree, or an instant.'),
   recordings: z
