@@ -229,6 +229,7 @@ test('an order counts once, and only for the provider that signed it', async () 
 test('a person signs out here and is sent on to sign out at the provider', async () => {
   const { browser, session } = await signIn('ida');
   const page = await browser.open(`${plane.url}/v1/logout`, {});
+  expect(page.status).toBe(200);
   expect(await statusOf(session)).toBe(401);
   expect(browser.cookies(plane.url).has('sallyport_session')).toBe(false);
   const to = new URL(page.headers.get('refresh')!.replace('0; url=', ''));

@@ -56,6 +56,7 @@ export class SignOutController {
   /** Public: the bearer token or the browser's cookie is what is ended. */
   @Public()
   @Post('/v1/logout')
+  @HttpCode(200)
   @ApiOperation({ summary: 'End the sign-in behind the token, with every token and session that hangs on it.' })
   @Answers(SignOutAnswer)
   async end(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
@@ -63,10 +64,7 @@ export class SignOutController {
     const bearer = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (bearer !== undefined) {
       const url = await this.signOut.byToken(bearer, request.id);
-      void reply
-        .status(200)
-        .header('cache-control', 'no-store')
-        .send({ providerUrl: url?.href ?? null });
+      void reply.header('cache-control', 'no-store').send({ providerUrl: url?.href ?? null });
       return;
     }
     const { origin } = request.headers;
