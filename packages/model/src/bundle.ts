@@ -40,6 +40,7 @@ export const CAPABILITIES = [
   'mcp.media.1',
   'mcp.accepted.1',
   'mcp.streams.1',
+  'http.documents.1',
 ] as const;
 
 /** One group with its members, so that losing a membership is in force at the next statement. */

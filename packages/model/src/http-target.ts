@@ -24,6 +24,8 @@ export const KUBERNETES_IDENTITIES = ['impersonate', 'stored', 'service_account'
 /** What cannot be read and is let in by name. `spdy`: exec and port-forward of clients that speak no WebSocket. */
 export const KUBERNETES_OPAQUE = ['spdy', 'protobuf'] as const;
 
+/** Archives and documents in an HTTP service's answers, where something is masked. */
+export const HTTP_DOCUMENTS = ['refuse', 'pass'] as const;
 /** Pictures, sound and bytes that are no text in what an MCP server says, where something is masked. */
 export const MCP_MEDIA = ['withhold', 'pass'] as const;
 
@@ -86,6 +88,8 @@ export const parseHttpTarget = objectOf({
   websocket: optional(parseBoolean),
   /** Texts that detectors read across messages; absent = each message by itself. */
   streams: optional(listOf(parseHttpTextStream, 20)),
+  /** Absent = `refuse`, where something is masked: nothing can be found in them. */
+  documents: optional(oneOf(...HTTP_DOCUMENTS)),
 });
 export type HttpTarget = Parsed<typeof parseHttpTarget>;
 

@@ -64,6 +64,7 @@ export {
   withoutParameters,
 } from './http-statement.ts';
 export {
+  HTTP_DOCUMENTS,
   HTTP_HEADER_NAME,
   HTTP_RESERVED_HEADERS,
   HTTP_TLS_MODES,

@@ -110,6 +110,17 @@ describe('answers', () => {
     expect(JSON.parse(answer.body.toString())).toMatchObject({ code: 'http.body_unmaskable' });
   });
 
+  test('a document is refused, and passes as it came where the resource lets documents pass', async () => {
+    const zip = Buffer.from('PK\u0003\u0004 to ada@example.com');
+    for (const streams of [undefined, [{ path: 'token' }]]) {
+      const target = streams === undefined ? {} : { streams };
+      const refusing = await gatewayTo(answering('application/zip', zip), MASKS, target);
+      expect((await refusing.client.ask('GET /export.zip')).status).toBe(502);
+      const passing = await gatewayTo(answering('application/zip', zip), MASKS, { ...target, documents: 'pass' });
+      expect((await passing.client.ask('GET /export.zip')).body).toEqual(zip);
+    }
+  });
+
   test('JSON that breaks in the middle is cut where it breaks', async () => {
     const { client } = await gatewayTo(answering('application/json', '{"a":1,,"ssn":"078-05-1120"}'));
     client.push('GET /broken');

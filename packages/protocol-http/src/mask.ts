@@ -3,6 +3,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import {
+  type BodyShape,
   type Header,
   headersToMaskable,
   maskAnswer,
@@ -22,11 +23,17 @@ export function maskedAnswer(
   masks: MaskSet,
 ): AnswerPlan {
   const { maskKey } = session.road;
-  const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, session.resource.http?.streams);
+  const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, shapeOf(session));
   const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
   if (masker === undefined && headers === undefined)
     return masks.detect.length === 0 && masks.headers === undefined && masks.json === undefined ? PASS : { trailers };
   return { ...(masker === undefined ? {} : { masker }), ...(headers === undefined ? {} : { headers }), trailers };
+}
+
+/** What the resource says of its answers. */
+function shapeOf({ resource: { http } }: DialectSession): Pick<BodyShape, 'streams' | 'documents'> {
+  const documents = http?.documents === 'pass';
+  return http?.streams === undefined ? { documents } : { documents, streams: http.streams };
 }
 
 /**

@@ -13,11 +13,17 @@ export interface BodyRow {
   readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: string;
-  /** What must come, so that it is not empty for another reason; `refused` = 502, `cut` = an answer that is not whole. */
+  /**
+   * What must come, so that it is not empty for another reason; `refused` = 502, `cut` = an answer that is not whole,
+   * `unreadable` = either.
+   */
   readonly shows: string;
   /** Besides the values above. */
   readonly never?: readonly string[];
 }
+
+const OFFICE = 'application/vnd.openxmlformats-officedocument';
+const MULTIPART = 'multipart/mixed; boundary=b';
 
 export const NEVER: readonly string[] = [SSN, '05-1120', CARD, '41111111', MAIL, 'lovelace@', 'lovelace%40'];
 
@@ -213,9 +219,35 @@ export const BODIES: readonly BodyRow[] = [
     shows: 'cut',
   },
   { name: 'JSON as a picture', type: 'image/png', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
-  { name: 'JSON as an archive', type: 'application/zip', body: `[{"ssn":"${SSN}"},"end"]`, shows: '"end"' },
+  { name: 'JSON as an archive', type: 'application/zip', body: `[{"ssn":"${SSN}"},"end"]`, shows: 'refused' },
   { name: 'a text as sound', type: 'audio/mpeg', body: `to ${MAIL}, end`, shows: 'end' },
-  { name: 'a text as PDF', type: 'application/pdf', body: `to ${MAIL}, end`, shows: 'end' },
+  { name: 'a text as PDF', type: 'application/pdf', body: `to ${MAIL}, end`, shows: 'refused' },
+  ...[
+    { name: 'a zip', type: 'application/zip', body: `PK\u0003\u0004 ${MAIL}` },
+    { name: 'a zip as a picture', type: 'image/png', body: `PK\u0003\u0004 ${MAIL}` },
+    { name: 'a zip without a type', body: `PK\u0003\u0004 ${MAIL}` },
+    { name: 'a zip as a table', type: 'text/csv', body: `PK\u0003\u0004 ${MAIL}` },
+    { name: 'a zip as events', type: 'text/event-stream', body: `PK\u0003\u0004 ${MAIL}` },
+    { name: 'a zip in a part', type: MULTIPART, body: `--b\r\n\r\nPK\u0003\u0004 ${MAIL}\r\n--b--\r\n` },
+    { name: 'a sheet of an office', type: `${OFFICE}.spreadsheetml.sheet`, body: `PK\u0003\u0004 ${MAIL}` },
+    { name: 'a letter of an office', type: 'application/msword', body: `\u0000\u0001 ${MAIL}` },
+    { name: 'a PDF', type: 'application/pdf', body: `%PDF-1.7 (${MAIL})` },
+    { name: 'a PDF as octets', type: 'application/octet-stream', body: `%PDF-1.7 (${MAIL})` },
+    { name: 'an archive of files', type: 'application/x-tar', body: `notes\0\0\0 ${MAIL}` },
+  ].map((row): BodyRow => ({ ...row, shows: 'unreadable' })),
+  {
+    name: 'headers of the protocol',
+    type: `application/json; charset=utf-8; name="${MAIL}"; file=lovelace%40example.com`,
+    headers: {
+      allow: `GET, ${MAIL}`,
+      'alt-svc': `h2="${MAIL}"`,
+      'cache-control': `no-store, of="${MAIL}"`,
+      'retry-after': CARD,
+      vary: MAIL,
+    },
+    body: '{"end":1}',
+    shows: '"end":1',
+  },
   { name: 'a picture', type: 'image/png', body: '\u0089PNG\r\n\u001a\n\0\0\0\rend', shows: 'end' },
   {
     name: 'JSON as a picture in a part',

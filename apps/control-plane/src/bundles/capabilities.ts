@@ -69,6 +69,7 @@ function capabilitiesOf(
       ),
     ],
     ['mask.streams.1', resources.some(({ http }) => (http?.streams?.length ?? 0) > 0)],
+    ['http.documents.1', resources.some(({ http }) => http?.documents !== undefined)],
     ['mcp.media.1', resources.some(({ mcp }) => mcp?.media !== undefined)],
     ['mcp.accepted.1', resources.some(({ mcp }) => mcp?.accepted !== undefined)],
     ['mcp.streams.1', resources.some(({ mcp }) => (mcp?.streams?.length ?? 0) > 0)],

@@ -7,6 +7,7 @@ import { routesOfOpenApi } from '@sallyport/http';
 import {
   canonicalHost,
   EFFECTS,
+  HTTP_DOCUMENTS,
   HTTP_HEADER_NAME,
   HTTP_INJECTIONS,
   HTTP_RESERVED_HEADERS,
@@ -236,6 +237,10 @@ export const HttpTarget = z
       'index, output_index, content_index, item_id by default.',
       'those of the usual services by default.',
     ).describe('Texts that come in pieces, one in each event, line or message: detectors read them as one.'),
+    documents: z
+      .enum(HTTP_DOCUMENTS)
+      .optional()
+      .describe('Archives, PDF and office documents in answers, where something is masked: refused by default.'),
   })
   .transform(withOpenApi)
   .transform(checked);

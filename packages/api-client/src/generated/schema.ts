@@ -1476,6 +1476,8 @@ export interface ResourceDocument {
       /** Events, or types of messages, that end a text; those of the usual services by default. */
       readonly ends?: readonly string[];
     }[];
+    /** Archives, PDF and office documents in answers, where something is masked: refused by default. */
+    readonly documents?: 'refuse' | 'pass';
   };
   /** Of a resource of type kubernetes. */
   readonly kubernetes?: {

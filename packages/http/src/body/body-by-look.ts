@@ -1,13 +1,13 @@
 /**
  * A body whose type says that no path leads into it, looked at before that is believed: many services say `text/html` of JSON, and
  * some say of a body whatever they are asked to (`response-content-type`, `callback`). What looks like no picture and no markup is
- * read as what may be JSON. Refuses text in UTF-16 that goes by another type.
+ * read as what may be JSON. Refuses text in UTF-16 that goes by another type, and archives and documents that do.
  */
 import type { BodyMasker } from '../message.ts';
 import { ClearBody } from './plain-bodies.ts';
 
-/** `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has. */
-export type Look = 'markup' | 'sheet' | 'media';
+/** `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has, `open` begins as no packed document. */
+export type Look = 'markup' | 'sheet' | 'media' | 'open';
 /** `between`: neither what it says nor JSON from its first letter on; JSON may stand in it. */
 type Seen = 'as said' | 'text' | 'between' | 'unreadable' | 'not yet';
 
@@ -62,7 +62,7 @@ export class BodyByLook implements BodyMasker {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     const head = bytes.subarray(0, LOOKED_AT_BYTES);
     const isWhole = isLast || bytes.length >= LOOKED_AT_BYTES;
-    const seen = this.#look === 'media' ? mediaLook(head, isWhole) : textLook(head, isWhole, this.#look);
+    const seen = lookAt(this.#look, head, isWhole);
     if (seen === 'not yet') {
       this.#held = Uint8Array.from(bytes);
       return NOTHING;
@@ -79,6 +79,45 @@ export class BodyByLook implements BodyMasker {
     if (this.#isBetween && (bytes.includes(QUOTE) || bytes.includes(BRACE))) this.#unreadable = true;
     return this.#unreadable ? NOTHING : inner.push(bytes);
   }
+}
+
+function lookAt(look: Look, head: Uint8Array, isWhole: boolean): Seen {
+  switch (look) {
+    case 'open':
+      return openLook(head, isWhole);
+    case 'media':
+      return mediaLook(head, isWhole);
+    case 'markup':
+    case 'sheet':
+      return textLook(head, isWhole, look);
+    default:
+      return look satisfies never;
+  }
+}
+
+/** How archives and documents begin whose text nobody sees in their bytes. */
+const PACKED_STARTS: readonly Buffer[] = [
+  'PK\x03\x04',
+  '%PDF-',
+  '\x1f\x8b\x08',
+  'BZh',
+  '\xfd7zXZ\0',
+  '\x28\xb5\x2f\xfd',
+  '7z\xbc\xaf\x27\x1c',
+  'Rar!\x1a\x07',
+  // Office before its zips.
+  '\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1',
+  'SQLite format 3\0',
+].map((start) => Buffer.from(start, 'latin1'));
+
+function openLook(head: Uint8Array, isWhole: boolean): Seen {
+  for (const start of PACKED_STARTS) {
+    const both = Math.min(start.length, head.length);
+    if (start.compare(head, 0, both, 0, both) !== 0) continue;
+    if (head.length >= start.length) return 'unreadable';
+    if (!isWhole) return 'not yet';
+  }
+  return 'as said';
 }
 
 function textLook(head: Uint8Array, isWhole: boolean, look: Look): Seen {

@@ -156,7 +156,12 @@ describe('refusals', () => {
   });
   test.each([
     ['image/png', '\u0089PNG\r\n\u001a\n{"ssn":1}', 'as it came'],
-    ['application/pdf', '%PDF-1.4 {"ssn":1}', 'as it came'],
+    ['image/png', 'PK\u0003\u0004', 'failed'],
+    ['application/octet-stream', '%PDF-1.4', 'failed'],
+    ['', 'SQLite format 3\0', 'failed'],
+    ['text/plain', 'PK', 'PK'],
+    ['text/plain', '%PDF', '%PDF'],
+    ['application/vnd.ms-excel', '{"ssn":"1"}', '{"ssn":"[redacted]"}'],
     ['image/png', ' {"ssn":"1"}', ' {"ssn":"[redacted]"}'],
     ['image/png', '', ''],
     ['image/png', '{"ssn":1,}', 'failed'],
@@ -171,6 +176,26 @@ describe('refusals', () => {
     for (const pieces of [[bytes], Array.from(bytes, (byte) => Buffer.of(byte))])
       expect(run(opened(BOTH, { contentType, contentEncoding: '' }), pieces).toString('latin1')).toBe(expected);
   });
+  test.each([
+    'application/pdf',
+    'application/x-zip-compressed',
+    'application/epub+zip',
+    'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
+    'application/vnd.ms-powerpoint.presentation.macroEnabled.12',
+    'application/vnd.oasis.opendocument.text',
+    'application/vnd.docker.image.rootfs.diff.tar.gzip',
+  ])('%s passes where documents do, and nowhere else', (contentType) => {
+    const shape = { contentType, contentEncoding: '' };
+    expect(openBodyMasker(BOTH, shape)).toBe('refuse');
+    const bytes = Buffer.from('PK\u0003\u0004\0 ada@example.com');
+    expect(run(opened(BOTH, { ...shape, documents: true }), [bytes])).toEqual(bytes);
+  });
+  test.each(['application/vnd.ms-sstr+xml', 'application/vnd.ms-fontobject', 'font/woff2'])(
+    '%s is no document',
+    (contentType) => {
+      expect(openBodyMasker(DETECT, { contentType, contentEncoding: '' })).not.toBe('refuse');
+    },
+  );
   test('everything passes without masks', () => {
     expect(openBodyMasker({ columns: [], detect: [] }, { contentType: 'a/b', contentEncoding: 'x' })).toBe('pass');
   });

@@ -61,7 +61,7 @@ function readMediaType(contentType: string): MediaType {
 /**
  * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `markup` for people, and drawings
  * · `sheet` CSS · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
- * in it (protobuf, MessagePack) · `media` binary that holds no values.
+ * in it (protobuf, MessagePack) · `document` an archive or a document whose text is packed · `media` binary that holds no values.
  */
 export type BodyKind =
   | 'json'
@@ -73,12 +73,16 @@ export type BodyKind =
   | 'data'
   | 'unsure'
   | 'packed'
+  | 'document'
   | 'media';
 
 const PACKED =
   /^application\/(?:.*\+)?(?:(?:x-|vnd\.google\.)?protobuf|(?:x-|vnd\.)?msgpack|cbor|bson|avro|thrift|x-thrift|vnd\.apache\.thrift.*|vnd\.apache\.(?:arrow|avro|parquet).*|grpc.*|octet-stream\+.*|x-amz-cbor.*|vnd\.kubernetes\.protobuf|vnd\.amazon\.eventstream|x-java-serialized-object|ion)$/;
+/** Without Excel's: many services say it of CSV. */
+const DOCUMENT =
+  /^application\/(?!.*\+xml$)(?:.*\+(?:zip|gzip|zstd)|pdf|zip|gzip|zstd|java-archive|msword|epub.*|(?:x-)?(?:bzip2?|compress|cpio|gtar|gzip|lzma|rar|rpm|sqlite3|tar|xz|zip)(?:-compressed)?|x-7z-compressed|vnd\.(?:rar|sqlite3|debian|android\.package|oasis\.opendocument|openxmlformats|oci\.image\.layer|docker\.image\.rootfs|ms-(?!excel$|fontobject)).*)$/;
 const MEDIA =
-  /^(?:image\/(?!svg)|audio\/|video\/|font\/|model\/|application\/(?:pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|x-xz|zstd|vnd\.rar|wasm|x-font|font|vnd\.ms-|vnd\.openxmlformats|vnd\.oci\.image\.layer|vnd\.docker\.image\.rootfs|java-archive))/;
+  /^(?:image\/(?!svg)|audio\/|video\/|font\/|model\/|application\/(?:wasm|x-font|font|vnd\.ms-(?:excel|fontobject)$))/;
 const DATA =
   /^(?:text\/(?:csv|yaml|x-yaml|vnd\.yaml|xml|tab-separated-values)|application\/(?:.*\+)?(?:xml|yaml|x-yaml|csv|toml))$/;
 
@@ -95,6 +99,7 @@ function bodyKindOf(type: string): BodyKind {
   if (type === 'application/x-www-form-urlencoded') return 'form';
   if (type.startsWith('multipart/')) return 'multipart';
   if (PACKED.test(type)) return 'packed';
+  if (DOCUMENT.test(type)) return 'document';
   if (MEDIA.test(type)) return 'media';
   if (DATA.test(type)) return 'data';
   if (type === 'text/css') return 'sheet';

@@ -39,6 +39,18 @@ test('headers are masked by name and by detector, whatever the body is', () => {
   expect(maskHeaders(headers, clear)).toBe(headers);
 });
 
+test.each([
+  ['application/pdf; name="ada@example.com.pdf"; charset=utf-8', 'application/pdf'],
+  ['text/csv; name=ada%40example.com', 'text/csv'],
+  ['multipart/mixed; for="ada@example.com"; boundary="a\\"b"', 'multipart/mixed; boundary="a\\"b"'],
+  ['application/json; charset=utf-8', 'application/json; charset=utf-8'],
+  ['ada@example.com/x', undefined],
+  ['ada@example.com', undefined],
+])('a type %j is told as %j', (type, shown) => {
+  const headers = maskHeaders([['content-type', type]], MASKS);
+  expect(headers[0]?.[1]).toBe(shown);
+});
+
 test('a masked answer says nothing of the body that was', () => {
   const { masker, headers } = maskAnswer('GET', answer(), MASKS);
   expect(masker).toBeDefined();

@@ -4,11 +4,11 @@
  */
 import { GatewayError } from '@sallyport/core';
 import type { MaskKey } from '@sallyport/mask';
-import type { HttpTextStream, MaskSet } from '@sallyport/model';
+import type { MaskSet } from '@sallyport/model';
 import { madeOf } from '../made-of.ts';
 import { type BodyMasker, type Header, headerOf, type ResponseHead } from '../message.ts';
 import { headersOfMasked, maskHeaders } from './mask-headers.ts';
-import { hasBodyMasks, openBodyMasker } from './open-body-masker.ts';
+import { type BodyShape, hasBodyMasks, openBodyMasker } from './open-body-masker.ts';
 
 export interface MaskedAnswer {
   /** Absent = the bytes pass untouched. */
@@ -18,8 +18,8 @@ export interface MaskedAnswer {
 }
 
 /**
- * @param streams texts that come in pieces
  * @param method of the request: HEAD is answered without a body
+ * @param more texts that come in pieces, and whether documents pass
  * @throws GatewayError `http.body_unmaskable`
  */
 export function maskAnswer(
@@ -27,7 +27,7 @@ export function maskAnswer(
   response: ResponseHead,
   masks: MaskSet,
   key?: MaskKey,
-  streams?: readonly HttpTextStream[],
+  more: Pick<BodyShape, 'streams' | 'documents'> = {},
 ): MaskedAnswer {
   const made = madeOf(response, maskedFields);
   const headers = made.under(masks, key);
@@ -44,15 +44,7 @@ export function maskAnswer(
   // Nobody could ask for a stretch by its own header: whoever got one otherwise would get a value in two halves.
   if (response.status === 206) throw new GatewayError('http.body_unmaskable', { reason: 'a stretch' });
   const { contentType, contentEncoding } = made;
-  const masker = openBodyMasker(
-    masks,
-    {
-      contentType,
-      contentEncoding,
-      ...(streams === undefined ? {} : { streams }),
-    },
-    key,
-  );
+  const masker = openBodyMasker(masks, { ...more, contentType, contentEncoding }, key);
   if (masker === 'refuse') throw new GatewayError('http.body_unmaskable', { reason: 'kind of body' });
   return masker === 'pass' ? shown : { masker, headers: made.ofMasked(key) };
 }

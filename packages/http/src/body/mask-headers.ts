@@ -7,37 +7,29 @@ import type { MaskMethod, MaskSet } from '@sallyport/model';
 import { type Fielded, madeOf } from '../made-of.ts';
 import type { Header } from '../message.ts';
 import { codingOf } from './content-coding.ts';
+import { parseMediaType } from './content-type.ts';
 import { formDecoded } from './form-body.ts';
 import { hasBodyMasks } from './open-body-masker.ts';
 import { openedTags, sealedTag } from './sealed-tags.ts';
 
-/** What an answer says of itself in words of the protocol: no detector looks into these. */
+/** What an answer says of itself in numbers, dates and tokens that are checked or made anew: no detector looks into these. */
 const STRUCTURE: ReadonlySet<string> = new Set([
   'accept-ranges',
   'age',
-  'allow',
-  'alt-svc',
-  'cache-control',
   'connection',
   'content-encoding',
   'content-length',
   'content-range',
-  'content-type',
   'date',
   'etag',
   'expires',
   'grpc-status',
-  'keep-alive',
   'last-modified',
-  'retry-after',
   'sec-websocket-accept',
   'sec-websocket-protocol',
-  'strict-transport-security',
-  'te',
   'trailer',
   'transfer-encoding',
   'upgrade',
-  'vary',
 ]);
 
 /** What would be false of a masked body, or would tell what is masked. */
@@ -55,6 +47,8 @@ const OF_THE_WHOLE: ReadonlySet<string> = new Set([
   'x-ms-content-md5',
 ]);
 const CHECKSUM = /^x-(?:amz-)?checksum-/;
+
+const PERCENT = 37;
 
 const STRICTER: Readonly<Record<MaskMethod, number>> = { partial: 0, hash: 1, redact: 2, null: 3 };
 
@@ -108,12 +102,29 @@ function maskedValue(
   if (method === undefined && (detect.length === 0 || STRUCTURE.has(name))) return value;
   const bytes = Buffer.from(value, 'latin1');
   if (method !== undefined) return text(maskCell(bytes, method, options));
+  if (name === 'content-type') return typeWithout(bytes, detect);
   const seen = maskDetectedCell(bytes, detect, options);
   if (seen !== bytes) return text(seen);
-  if (!value.includes('%')) return value;
-  const decoded = formDecoded(bytes);
   // What is hidden by escapes is hidden as a whole.
-  return maskDetectedCell(decoded, detect, options) === decoded ? value : '[redacted]';
+  return isHiddenByEscapes(bytes, detect) ? '[redacted]' : value;
+}
+
+function isHiddenByEscapes(bytes: Buffer, detect: MaskSet['detect']): boolean {
+  if (!bytes.includes(PERCENT)) return false;
+  const decoded = formDecoded(bytes);
+  return maskDetectedCell(decoded, detect, {}) !== decoded;
+}
+
+/** A type says how its body is read. One with a find in it (a file's name) is told without what else it says. */
+function typeWithout(bytes: Buffer, detect: MaskSet['detect']): string | null {
+  const isClear = (some: Buffer): boolean =>
+    maskDetectedCell(some, detect, {}) === some && !isHiddenByEscapes(some, detect);
+  const value = bytes.toString('latin1');
+  if (isClear(bytes)) return value;
+  const { type, parameters } = parseMediaType(value);
+  if (type === '' || !isClear(Buffer.from(type, 'latin1'))) return null;
+  const boundary = parameters.get('boundary');
+  return boundary === undefined ? type : `${type}; boundary="${boundary.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
 const text = (bytes: Uint8Array | null): string | null =>

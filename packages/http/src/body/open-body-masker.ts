@@ -26,6 +26,8 @@ export interface BodyShape {
   readonly recode?: boolean;
   /** Texts that come in pieces, one in each event or line. */
   readonly streams?: readonly HttpTextStream[];
+  /** Archives and documents, which nothing here can read, pass all the same. */
+  readonly documents?: boolean;
 }
 
 /** Multipart in multipart. */
@@ -53,7 +55,8 @@ export const hasBodyMasks = (masks: MaskSet): boolean => masks.detect.length > 0
 export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey): BodyMasker | 'pass' | 'refuse' {
   if (!hasBodyMasks(masks)) return 'pass';
   const media = parseMediaType(shape.contentType);
-  const inner = inPieces(masks, media, shape, key) ?? bodyOf(bodyMasks(masks, key), media, shape.partial === true, 0);
+  const joined = inPieces(masks, media, shape, key);
+  const inner = joined === undefined ? bodyOf(bodyMasks(masks, key), media, shape, 0) : opened(joined, media, shape);
   if (inner === 'refuse') return inner;
   const coding = codingOf(shape.contentEncoding);
   if (coding === undefined) return 'refuse';
@@ -71,13 +74,27 @@ function inPieces(masks: MaskSet, media: MediaType, shape: BodyShape, key?: Mask
   return isEvents ? new EventStream(bodyMasks(masks, key), texts) : new JsonLines(texts);
 }
 
-function bodyOf(masks: JsonMaskerOptions, media: MediaType, partial: boolean, nesting: number): BodyMasker | 'refuse' {
+function bodyOf(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, nesting: number): BodyMasker | 'refuse' {
+  const inner = bodyBy(masks, media, shape, nesting);
+  return inner === 'refuse' ? inner : opened(inner, media, shape);
+}
+
+/** Looked at before it is read, whatever it is called. JSON is read so strictly that nothing else goes by its name. */
+function opened(inner: BodyMasker, { kind }: MediaType, { documents }: BodyShape): BodyMasker {
+  if (documents === true || kind === 'json') return inner;
+  const asItIs = (): BodyMasker => inner;
+  return new BodyByLook('open', asItIs, asItIs);
+}
+
+function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, nesting: number): BodyMasker | 'refuse' {
   const kind: BodyKind = media.kind;
+  const partial = shape.partial === true;
   const hasPaths = masks.plan !== undefined;
   if (kind === 'packed' || (partial && hasPaths) || !media.isReadable) return 'refuse';
   const text = (): BodyMasker => (media.isMarkup ? new MarkupText(masks) : new TextBody(masks));
   // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
   const unsure = (): BodyMasker => (hasPaths ? new JsonBody(masks) : text());
+  if (kind === 'document') return shape.documents === true ? new BodyByLook('media', unsure) : 'refuse';
   if (partial && kind !== 'multipart' && kind !== 'media') return text();
   switch (kind) {
     case 'media':
@@ -99,7 +116,7 @@ function bodyOf(masks: JsonMaskerOptions, media: MediaType, partial: boolean, ne
       const boundary = media.parameters.get('boundary') ?? '';
       if (boundary === '' || boundary.length > 70 || nesting === NESTING_MAX) return 'refuse';
       return new MultipartBody(boundary, masks, (contentType, encoding) => {
-        const inner = bodyOf(masks, parseMediaType(contentType), partial, nesting + 1);
+        const inner = bodyOf(masks, parseMediaType(contentType), shape, nesting + 1);
         return inner === 'refuse' || !['', '7bit', '8bit', 'binary'].includes(encoding) ? undefined : inner;
       });
     }
