@@ -51,6 +51,7 @@ export class CliError extends Error {
 export function exitOf(error: unknown): number {
   if (error instanceof CliError) return EXIT[error.exit];
   if (error instanceof ApiError) return EXIT[ofStatus(error.status)];
+  if (error instanceof GatewayError && error.code === 'trail.broken') return EXIT.notVerified;
   if (error instanceof GatewayError) return EXIT[ofStatus(CODES[error.code].http)];
   if (fileTrouble(error) !== undefined) return EXIT.usage;
   return EXIT.failure;

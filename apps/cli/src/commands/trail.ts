@@ -6,7 +6,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream as WebStream } from 'node:stream/web';
 import type { Act, TrailEvent } from '@sallyport/api-client';
-import { type Finding, parseTreeHeads, type VerifyReport, verifyExport } from '@sallyport/trail';
+import { GatewayError } from '@sallyport/core';
+import { type Finding, parseTreeHeads, type TreeHead, type VerifyReport, verifyExport } from '@sallyport/trail';
 import { type Context, collect } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
 import { safeLine } from '../output/safe-text.ts';
@@ -200,15 +201,26 @@ async function verify(
 ): Promise<void> {
   if (file !== '-' && !existsSync(file)) throw new CliError('usage', `There is no file ${file}.`);
   const root = rootCertificate(context, options.root);
-  const known = options.since === undefined ? [] : parseTreeHeads(readText(options.since));
-  if (options.since !== undefined && known.length === 0)
-    throw new CliError('usage', `${options.since} has no head to hold the export against.`);
+  const known = options.since === undefined ? [] : readHeads(options.since);
   const report = await verifyExport(file === '-' ? context.terminal.stdin : createReadStream(file), {
     root,
     ...(known.length === 0 ? {} : { knownHeads: known, since: Math.max(...known.map((head) => head.size)) }),
   });
   context.answer(report, () => renderReport(context, report, root));
   if (!report.ok) context.finish(EXIT.notVerified);
+}
+
+/** @throws CliError usage: what is no head at all says nothing about the record */
+function readHeads(file: string): readonly TreeHead[] {
+  const hint = 'Keep lines as `sallyport trail heads` prints them.';
+  try {
+    const heads = parseTreeHeads(readText(file));
+    if (heads.length > 0) return heads;
+  } catch (cause) {
+    if (!(cause instanceof GatewayError)) throw cause;
+    throw new CliError('usage', `${file} holds what is no head.`, hint, { cause });
+  }
+  throw new CliError('usage', `${file} has no head to hold the export against.`, hint);
 }
 
 function rootCertificate(context: Context, file: string | undefined): X509Certificate {

@@ -1,4 +1,6 @@
+import { GatewayError } from '@sallyport/core';
 import { expect, test } from 'vitest';
+import { EXIT, exitOf } from '../exit-codes.ts';
 import { renderExpanded, renderResult } from '../sql/result-table.ts';
 import { renderFieldsOf, SqlError } from '../sql/sql-error.ts';
 import { clip, safeLine, safeText, textWidth } from './safe-text.ts';
@@ -61,6 +63,10 @@ test('the JSON of a refusal is spelt out, and a plain detail is not', () => {
   // The server's own limit is nobody's refusal.
   expect(new SqlError({ code: '53400' }, undefined).exit).toBe('failure');
   expect(new SqlError({ code: '57014' }, undefined).exit).toBe('interrupted');
+});
+
+test('what is broken in a record is not an outage to a script', () => {
+  expect(exitOf(new GatewayError('trail.broken', {}))).toBe(EXIT.notVerified);
 });
 
 test('spans and instants are read as people write them', () => {
