@@ -88,6 +88,24 @@ test('nobody agrees to their own change, by no account, no agent and no token of
   expect((await call('ann', 'GET', '/v1/policies/p2')).status).toBe(404);
 });
 
+test('nobody agrees to what was proposed by a token that they made, nor does a token agree to what another of the same hand proposed', async () => {
+  const made = async (by: string, of: string) =>
+    (await call(by, 'POST', `/v1/principals/${of}/tokens`, { name: 'x' })).body['token'] as string;
+  tokens['bob-of-ann'] = await made('ann', 'bob');
+  await addPrincipal('eli', 'person', ['member']);
+  await client().principal.updateMany({ where: { name: 'eli' }, data: { roles: ['owner', 'admin'] } });
+  const [own, byAnn] = [tokens['eli']!, await made('ann', 'eli')];
+  const id = await propose('bob-of-ann', 'p2-by-ann');
+  const agree = async (who: string) => (await call(who, 'POST', `/v1/change-proposals/${id}/approve`)).body.code;
+  expect(await agree('ann')).toBe('proposal.not_yours');
+  expect(await agree('ann-too')).toBe('proposal.not_yours');
+  tokens['eli'] = byAnn;
+  expect(await agree('eli')).toBe('proposal.not_yours');
+  tokens['eli'] = own;
+  expect(await agree('eli')).toBeUndefined();
+  expect((await call('ann', 'GET', '/v1/policies/p2-by-ann')).status).toBe(200);
+});
+
 test('two accounts joined by an identity, here or through another project, are one person', async () => {
   const [here, there, elsewhere] = [await addedMember('dan'), await addedMember('dan-two'), randomUUID()];
   const other = await plane.call<Body>('POST', '/v1/projects', { name: 'other' });

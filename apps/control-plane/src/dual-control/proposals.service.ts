@@ -16,7 +16,7 @@ import { type Caller, requirePermission } from '../http/caller.ts';
 import { type Page, toPage } from '../http/page.ts';
 import { isPermission, permissionsIn } from '../http/permissions.ts';
 import { Log } from '../http/problem.filter.ts';
-import { isSamePerson } from '../identity/same-person.ts';
+import { accountsOf, isSamePerson } from '../identity/same-person.ts';
 import { lineageOf } from '../identity/token-lineage.ts';
 import { Envelope } from '../keys/envelope.ts';
 import { openJson, sealJson } from '../keys/sealed-json.ts';
@@ -108,6 +108,7 @@ export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
         baseline: needed.changes.baseline(),
         proposerId: caller.principal.id,
         proposerName: caller.principal.name,
+        hands: [...(await lineageOf(tx, caller.tokenId))],
         permissions: [...caller.permissions],
         expiresAt: new Date(now.getTime() + EXPIRES_MS),
       });
@@ -271,8 +272,10 @@ export class Proposals implements OnApplicationBootstrap, OnModuleDestroy {
       throw new GatewayError('proposal.not_yours', { reason });
     };
     if (caller.principal.kind !== 'person') refuse('a person is needed');
-    const hands = [caller.principal.id, ...(await lineageOf(tx, caller.tokenId))];
-    for (const hand of hands) if (await isSamePerson(tx, row.proposerId, hand)) refuse('the proposer');
+    // Whoever had a hand in the token of either side, or of both, has both sides in hand.
+    const proposing = await accountsOf(tx, [row.proposerId, ...row.hands]);
+    const agreeing = [caller.principal.id, ...(await lineageOf(tx, caller.tokenId))];
+    if (agreeing.some((hand) => proposing.has(hand))) refuse('the proposer');
   }
 
   async #act(tx: Tx, caller: Actor, action: string, row: ChangeProposal): Promise<void> {
