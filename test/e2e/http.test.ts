@@ -262,6 +262,10 @@ describe('HTTP on a stack', () => {
       `${base}/v1/payments`,
     ]);
     expect(asked.stdout).toMatch(/^HTTP\/1\.1 202/);
+    expect(JSON.parse(asked.stdout.slice(asked.stdout.indexOf('{')))).toMatchObject({
+      title: 'Waiting for somebody in dba to approve this, at most 5 min. Payments above 100 need a second person.',
+      sallyport: { rule: 'e2e-http/payments-wait', reason: 'approval.wait' },
+    });
     const location = /\nlocation: (\S+)/i.exec(asked.stdout)?.[1] ?? '';
     expect(location).toMatch(/^\/r\/people-api\/\.sallyport\/held\/apr/);
     const poll = (): Promise<{ stdout: string }> =>

@@ -15,7 +15,7 @@ import {
   type ResponseHead,
 } from '@sallyport/http';
 import type { Statement } from '@sallyport/model';
-import { admit, type Permit, Refusal, refuse } from '@sallyport/protocol-kit';
+import { admit, type HeldNotice, type Permit, Refusal, refuse } from '@sallyport/protocol-kit';
 import type { ClientStream, RequestSink } from './client-stream.ts';
 import type { Patience } from './deadlines.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
@@ -300,7 +300,7 @@ export class Exchange implements RequestSink, CallOwner {
     }
     this.#statement = statement;
     const wanted = madeOf(request, wantsAsync) && this.#bodyDone;
-    if (wanted || request.expectContinue) member.onHeld(statement, (held) => this.#isHeld(held.approvalId, wanted));
+    if (wanted || request.expectContinue) member.onHeld(statement, (held) => this.#isHeld(held, wanted));
     const permit = admit(statement, road.gate);
     if (permit instanceof Promise) this.#await(permit, member, statement);
     else this.#send(permit);
@@ -322,7 +322,7 @@ export class Exchange implements RequestSink, CallOwner {
   }
 
   /** The request waits for a person. */
-  #isHeld(approvalId: string, wantsAnswer: boolean): void {
+  #isHeld(notice: HeldNotice, wantsAnswer: boolean): void {
     if (this.#phase !== 'judging') return;
     const member = this.#member as MemberSession;
     if (!wantsAnswer) {
@@ -330,7 +330,7 @@ export class Exchange implements RequestSink, CallOwner {
       if (this.#home.version === '1') this.#client.inform(102, NO_HEADERS);
       return;
     }
-    this.#held = member.hold(approvalId, {
+    this.#held = member.hold(notice, {
       request: this.#request,
       body: this.#gathered,
       bytes: this.#queue,

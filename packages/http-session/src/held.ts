@@ -6,9 +6,10 @@
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
 import { type Header, headerValues, type RequestHead } from '@sallyport/http';
 import type { SessionInfo, Statement } from '@sallyport/model';
-import type { Permit } from '@sallyport/protocol-kit';
+import { askedFor, type HeldNotice, type Permit } from '@sallyport/protocol-kit';
 import type { DeniedAnswer, RequestBody } from './dialect.ts';
 import type { MemberSession } from './member.ts';
+import { oneLine } from './refusal.ts';
 
 const HELD = '/.sallyport/held/';
 const SPACE = '/.sallyport/';
@@ -38,18 +39,18 @@ export type HeldState =
 const PENDING: HeldState = { kind: 'pending' };
 
 export class HeldRequest {
-  readonly id: string;
   readonly kept: KeptRequest;
   /** The session in which it was judged. */
   readonly judgedBy: MemberSession;
+  readonly #notice: HeldNotice;
   readonly #gone: (held: HeldRequest) => void;
   readonly #release: () => void;
   #state: HeldState = PENDING;
   #ended: ErrorCode | undefined;
   #expiry: NodeJS.Timeout | undefined;
 
-  constructor(id: string, kept: KeptRequest, judgedBy: MemberSession, gone: (held: HeldRequest) => void) {
-    this.id = id;
+  constructor(notice: HeldNotice, kept: KeptRequest, judgedBy: MemberSession, gone: (held: HeldRequest) => void) {
+    this.#notice = notice;
     this.kept = kept;
     this.judgedBy = judgedBy;
     this.#gone = gone;
@@ -93,18 +94,30 @@ export class HeldRequest {
 
   /** What its client reads while it waits. @param prefix by which its client comes in */
   pending(prefix: string): { readonly location: string; readonly body: string } {
-    const location = `${prefix}${HELD}${this.id}`;
+    const { approvalId, verdict } = this.#notice;
+    const location = `${prefix}${HELD}${approvalId}`;
     const body = {
       type: 'https://sallyport.dev/held',
-      title: 'The request waits for approval.',
+      title: waitsFor(this.#notice, this.judgedBy.session.nowMs()),
       detail:
         'Go on asking for this location, with a token of the same principal. Once it is approved, the next time sends the request, and is answered with its answer, once.',
       status: 202,
       location,
-      sallyport: { rule: '', reason: 'approval.wait', requestId: this.id, retry: 'at location' },
+      sallyport: { rule: verdict.rule, reason: 'approval.wait', requestId: approvalId, retry: 'at location' },
     };
     return { location, body: `${JSON.stringify(body)}\n` };
   }
+}
+
+/** Who is asked, how long, and why, as the other protocols say it. */
+function waitsFor(held: HeldNotice, nowMs: number): string {
+  const { approval, message = '' } = held.verdict;
+  const { groups, later } = askedFor(held, nowMs);
+  const who = approval.count === 1 ? 'somebody' : `${approval.count} people`;
+  const from = groups.length === 0 ? '' : ` in ${groups.join(' or ')}`;
+  const minutes = Math.max(0, Math.ceil((held.expiresAt - nowMs) / 60_000));
+  const told = [`Waiting for ${who}${from} to approve this, at most ${minutes} min.`, oneLine(message), later];
+  return told.filter((text) => text !== '').join(' ');
 }
 
 /** Same principal, for the same other, on the same resource: their tokens come and go. */
@@ -115,10 +128,10 @@ export class HeldRequests {
   readonly #all = new Map<string, HeldRequest>();
 
   /** Undefined when there is no room: then the client waits. */
-  keep(id: string, kept: KeptRequest, by: MemberSession): HeldRequest | undefined {
+  keep(notice: HeldNotice, kept: KeptRequest, by: MemberSession): HeldRequest | undefined {
     if (this.#all.size >= LIMITS.httpHeldAnswersMax) return undefined;
-    const key = `${ownerOf(by.road.info)} ${id}`;
-    const held = new HeldRequest(id, kept, by, () => this.#all.delete(key));
+    const key = `${ownerOf(by.road.info)} ${notice.approvalId}`;
+    const held = new HeldRequest(notice, kept, by, () => this.#all.delete(key));
     this.#all.set(key, held);
     return held;
   }

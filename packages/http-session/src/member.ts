@@ -188,8 +188,8 @@ export class MemberSession implements SessionMember {
     heldBy.delete(statement);
   }
 
-  hold(approvalId: string, kept: KeptRequest): HeldRequest | undefined {
-    return this.#held.keep(approvalId, kept, this);
+  hold(notice: HeldNotice, kept: KeptRequest): HeldRequest | undefined {
+    return this.#held.keep(notice, kept, this);
   }
 
   held(path: string): HeldRequest | undefined {

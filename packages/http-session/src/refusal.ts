@@ -29,7 +29,7 @@ const RETRY: Partial<Record<ErrorCode, string>> = {
 /** 408 asks a client to send the same again at once: what nobody approved in time is refused for good. */
 const STATUS: Partial<Record<ErrorCode, number>> = { 'approval.expired': 403, 'approval.cancelled': 403 };
 
-const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 500);
+export const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 500);
 
 /** @param requestId `<session>/<number>`, '' before a session */
 export function refusalOf(error: unknown, requestId: string): HttpRefusal {

@@ -104,13 +104,13 @@ export async function openAgentHttp(
 function heldOf(text: string, place: string): Held {
   const approvalId = place.split('/').at(-1) ?? '';
   try {
-    const { sallyport } = JSON.parse(text) as { readonly sallyport?: { readonly rule?: string } };
-    return {
-      approvalId,
-      says: sallyport?.rule === undefined || sallyport.rule === '' ? '' : `Rule: ${sallyport.rule}.`,
+    const { title = '', sallyport: { rule = '' } = {} } = JSON.parse(text) as {
+      readonly title?: string;
+      readonly sallyport?: { readonly rule?: string };
     };
-  } catch {
     // An older agent says less.
+    return { approvalId, says: rule === '' ? '' : `${title} Rule: ${rule}.` };
+  } catch {
     return { approvalId, says: '' };
   }
 }
