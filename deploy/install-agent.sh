@@ -137,7 +137,7 @@ Wants=network-online.target
 
 [Service]
 User=sallyport-agent
-Environment=MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072
+Environment=MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=1048576
 EnvironmentFile=$env_file
 ExecStart=$node --max-semi-space-size=4 --initial-old-space-size=64 $dir/app/agent.mjs
 Restart=always
@@ -161,7 +161,7 @@ else
   set -a
   . "$env_file"
   set +a
-  MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072 nohup "$node" --max-semi-space-size=4 --initial-old-space-size=64 "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
+  MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=1048576 nohup "$node" --max-semi-space-size=4 --initial-old-space-size=64 "$dir/app/agent.mjs" >>"$data/agent.log" 2>&1 </dev/null &
   echo $! >"$pid_file"
   how="tail $data/agent.log; stop it with: kill \$(cat $pid_file)"
 fi

@@ -166,7 +166,8 @@ function agentPlan(
     ],
     env: {
       MALLOC_ARENA_MAX: '2',
-      MALLOC_TRIM_THRESHOLD_: '131072',
+      MALLOC_MMAP_THRESHOLD_: '1048576',
+      MALLOC_TRIM_THRESHOLD_: '1048576',
       SALLYPORT_DATA_DIR: dataDir,
       SALLYPORT_LISTEN_POSTGRES: on(ports.postgres),
       SALLYPORT_LISTEN_POSTGRES_PLAINTEXT: on(ports.postgresPlaintext),

@@ -59,7 +59,8 @@ async function enrol(name: string, rest: Rest): Promise<RunningProcess> {
     ],
     env: {
       MALLOC_ARENA_MAX: '2',
-      MALLOC_TRIM_THRESHOLD_: '131072',
+      MALLOC_MMAP_THRESHOLD_: '1048576',
+      MALLOC_TRIM_THRESHOLD_: '1048576',
       SALLYPORT_DATA_DIR: dataDir,
       SALLYPORT_LISTEN_POSTGRES: '127.0.0.1:0',
       SALLYPORT_LISTEN_SSH: '127.0.0.1:0',

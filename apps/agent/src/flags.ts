@@ -4,7 +4,8 @@
  * V8 takes two on the command line alone, so launchers give them (deploy/). Without `--max-semi-space-size=4` the young
  * generation grows to 64 MB and more under load, and nothing is faster for it. Without `--initial-old-space-size=64` the first
  * full collection comes when 270 MB have gathered, minutes after the start, and the C library keeps what it took for them.
- * Launchers limit that library's areas too.
+ * Launchers limit that library's areas too, and let it keep a megabyte (`MALLOC_MMAP_THRESHOLD_`, `MALLOC_TRIM_THRESHOLD_`): with
+ * less each buffer of a recording or a batch is new pages, and a page costs a fault.
  */
 import v8 from 'node:v8';
 import vm from 'node:vm';
