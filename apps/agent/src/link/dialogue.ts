@@ -4,7 +4,7 @@
  */
 import type { AgentMessage, ControlMessage } from '@sallyport/contract';
 import { type GatewayError, isErrorCode } from '@sallyport/core';
-import { CAPABILITIES, interceptedHosts } from '@sallyport/model';
+import { CAPABILITIES, interceptedHosts, type TrailEvent } from '@sallyport/model';
 import type { InForce } from '../bundle/bundles.ts';
 import type { AgentGiven, AgentParts, AgentState } from '../parts.ts';
 import { VERSION } from '../version.ts';
@@ -125,7 +125,7 @@ export class Dialogue {
 
   bundleRefused(error: GatewayError, epoch: number, revision: number): void {
     this.#state.refusedBundles++;
-    this.#state.serving?.trail.recordOutcome({ kind: 'bundle.refused', epoch, revision, code: error.code });
+    this.#record({ kind: 'bundle.refused', epoch, revision, code: error.code });
     const reason = Object.entries(error.detail)
       .map(([name, value]) => `${name}=${value}`)
       .join(' ');
@@ -140,12 +140,14 @@ export class Dialogue {
   }
 
   recordApplied({ bundle, digest }: InForce): void {
-    this.#state.serving?.trail.recordOutcome({
-      kind: 'bundle.applied',
-      epoch: bundle.epoch,
-      revision: bundle.revision,
-      digest,
-    });
+    this.#record({ kind: 'bundle.applied', epoch: bundle.epoch, revision: bundle.revision, digest });
+  }
+
+  #record(event: TrailEvent): void {
+    const { serving, stopping } = this.#state;
+    // The chain of a process that ends is closed before its link is; the next one begins with the bundle in force.
+    if (stopping && serving?.spool.isOpen === false) return;
+    serving?.trail.recordOutcome(event);
   }
 
   /** Asks for chunks, in messages below the link's limit. @param digests hex */
