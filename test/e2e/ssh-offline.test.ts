@@ -9,6 +9,7 @@ import { ANY_PORTS, type Stack, startStack } from '../../scripts/stack/stack.ts'
 import { type Host, openBed, residentBytes, type SshBed, until } from './ssh-bed.ts';
 
 const IDLE = 200;
+// Two hundred programs that start take most of a minute and a half on a machine with other work: hence the time of a test.
 
 describe.skipIf(sshdMissing)('an agent on its own', () => {
   const dir = mkdtempSync('/var/tmp/slyoff-');
@@ -52,7 +53,7 @@ describe.skipIf(sshdMissing)('an agent on its own', () => {
       const { items } = await bed.admin.call<{ items: unknown[] }>('GET', '/v1/sessions?live=true&limit=10');
       return items.length === 0 ? true : undefined;
     });
-  }, 90_000);
+  }, 300_000);
 
   test('a certificate that is still good opens a session without the control plane, and the host takes it', async () => {
     await stack.controlPlane().stop('SIGKILL');
@@ -68,5 +69,5 @@ describe.skipIf(sshdMissing)('an agent on its own', () => {
       const told = JSON.stringify(await bed.admin.call('GET', `/v1/sessions/${items[0]?.id}/statements`));
       return told.includes('echo offline') ? true : undefined;
     });
-  }, 90_000);
+  }, 300_000);
 });
