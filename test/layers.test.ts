@@ -208,6 +208,7 @@ const RANK: Record<string, number> = {
   scp: 8,
   running: 9,
   'line-editor': 2,
+  'shell-state': 2,
   'command-shell': 9,
   'recorded-shell': 10,
   forward: 9,

@@ -72,6 +72,8 @@ export function transferIn(shell: ShellFacts): Transfer | undefined {
 export interface Asker {
   readonly login: string;
   readonly pty: boolean;
+  /** See `Statement.meaning`. */
+  readonly meaning?: string | undefined;
 }
 
 const effectsIn = (wanted: readonly Effect[]): readonly Effect[] => EFFECTS.filter((effect) => wanted.includes(effect));
@@ -82,6 +84,7 @@ function statement(
   facts: Statement['facts'],
   ssh: SshFacts,
   understood = true,
+  meaning?: string,
 ): Statement {
   return {
     protocol: 'ssh',
@@ -93,6 +96,7 @@ function statement(
     facts: { ...facts, ssh },
     inTransaction: false,
     wroteInTransaction: false,
+    ...(meaning === undefined ? {} : { meaning }),
   };
 }
 
@@ -119,6 +123,7 @@ export function commandStatement(
     { shell },
     sshFacts(channel, asker),
     isReadable(text) && shell.understood,
+    asker.meaning,
   );
 }
 
@@ -132,14 +137,22 @@ export function transferStatements(
   const via = transfer.kind === 'sftp-server' ? 'sftp' : transfer.kind;
   const { op } = transfer;
   const ssh = sshFacts('exec', asker);
-  if (transfer.kind === 'sftp-server') return [statement(text, [], { shell }, ssh)];
+  if (transfer.kind === 'sftp-server') return [statement(text, [], { shell }, ssh, true, asker.meaning)];
   const paths = transfer.paths.length === 0 ? ['.'] : transfer.paths;
   return paths.map((path) =>
-    statement(text, [op], { shell, file: { op, path: normalPath(path), target: '', size: 0, via } }, ssh),
+    statement(
+      text,
+      [op],
+      { shell, file: { op, path: normalPath(path), target: '', size: 0, via } },
+      ssh,
+      true,
+      asker.meaning,
+    ),
   );
 }
 
-export const shellStatement = (asker: Asker): Statement => statement('(shell)', ['exec'], {}, sshFacts('shell', asker));
+export const shellStatement = (asker: Asker): Statement =>
+  statement('(shell)', ['exec'], {}, sshFacts('shell', asker), true, asker.meaning);
 
 /** Opening it does nothing yet: its operations are statements. Only sftp is opened at all. */
 export const subsystemStatement = (name: string, asker: Asker): Statement =>

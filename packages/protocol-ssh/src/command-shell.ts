@@ -14,6 +14,7 @@ import { forTerminal, heldText } from './deny.ts';
 import { LineEditor } from './line-editor.ts';
 import { StreamFilter } from './mask.ts';
 import { type ChannelRequest, Reader } from './messages.ts';
+import { ShellState } from './shell-state.ts';
 import { requests } from './upstream.ts';
 import type { Holding, Judged, Work } from './work.ts';
 
@@ -40,6 +41,8 @@ const TAIL_BYTES_MAX = 16 * 1024;
 
 interface Line {
   readonly judged: Judged;
+  readonly text: string;
+  readonly facts: ShellFacts;
   readonly filter: StreamFilter;
   readonly marks: { readonly out: Mark; readonly err: Mark };
 }
@@ -95,10 +98,13 @@ export class CommandShell implements ChannelOwner, Holding {
   #line: Line | undefined;
   #asking: Judged['statement'] | undefined;
   #directory = '';
+  readonly #state: ShellState;
   /** Of the kept shell's processes, as it says itself. */
   #group = '';
   #status = 0;
   #over = false;
+  /** The line that runs was given up on its way: what it had done by then is not known. */
+  #interrupted = false;
   #clientEof = false;
   /** Window owed to the host for what the client or the record has not taken, and to the client for what it has not read. */
   #owedDown = 0;
@@ -112,6 +118,7 @@ export class CommandShell implements ChannelOwner, Holding {
     this.#client = client;
     this.#host = host;
     this.#asker = asker;
+    this.#state = new ShellState(asker.meaning ?? '');
     this.#ended = ended;
     this.#forget = work.recorded(() => this.#pay());
     host.owner = this;
@@ -203,7 +210,8 @@ export class CommandShell implements ChannelOwner, Holding {
   async #run(text: string): Promise<void> {
     // Paths of a line are read where the shell stands.
     const facts = readCommand(this.#directory === '' ? text : `cd -- ${quoted(this.#directory)} && ${text}`);
-    const statement = commandStatement(text, facts, this.#asker, 'line');
+    const meaning = this.#state.meaning(text, this.#directory);
+    const statement = commandStatement(text, facts, { ...this.#asker, meaning }, 'line');
     this.#asking = statement;
     if (Buffer.byteLength(text) > LIMITS.sshCommandBytesMax) throw new GatewayError('statement.too_large');
     const changing = changedBy(text, facts);
@@ -216,7 +224,13 @@ export class CommandShell implements ChannelOwner, Holding {
     this.#asking = undefined;
     this.#work.host.recorder.statement(judged.tally.number, text);
     const word = this.#newWord();
-    this.#line = { judged, filter: this.#filter(judged), marks: { out: new Mark(word), err: new Mark(word) } };
+    this.#line = {
+      judged,
+      text,
+      facts,
+      filter: this.#filter(judged),
+      marks: { out: new Mark(word), err: new Mark(word) },
+    };
     this.#send(text, word);
   }
 
@@ -226,7 +240,7 @@ export class CommandShell implements ChannelOwner, Holding {
     const lines = text.includes('\n');
     const escaped = text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
     const kept = lines ? `sallyport_text=$(printf %b ${quoted(escaped)}); ` : '';
-    const command = `${kept}(exit ${this.#status}); eval ${lines ? '"$sallyport_text"' : quoted(text)} </dev/null; printf '\\n%s %s %s\\n' ${word} "${status}" "$PWD"; printf '\\n%s %s\\n' ${word} - >&2`;
+    const command = `${kept}(exit ${this.#status}); eval ${lines ? '"$sallyport_text"' : quoted(text)} </dev/null; printf '\\n%s %s %s\\n' ${word} "${status}" "$(pwd)"; printf '\\n%s %s\\n' ${word} - >&2`;
     this.#host.write(Buffer.from(`${command}\n`));
   }
 
@@ -305,6 +319,9 @@ export class CommandShell implements ChannelOwner, Holding {
     if (own.length > 0) this.#show(line.filter.down(Buffer.from(own), isStderr), isStderr);
     if (line.marks.out.tail === undefined || line.marks.err.tail === undefined) return;
     this.#finish(line);
+    if (this.#interrupted) this.#state.lost(this.#newWord());
+    this.#interrupted = false;
+    this.#state.ran(line.text, line.facts, line.marks.out.tail.split(' ')[0] ?? '', true);
     this.#stands(line.marks.out.tail);
     this.#prompt();
   }
@@ -364,7 +381,10 @@ export class CommandShell implements ChannelOwner, Holding {
       // What waits is given up, what runs is told, and what was typed ahead is not meant any more; what comes behind it is.
       this.#typed = chunk.toString('utf8', interrupt + 1);
       if (this.#asking !== undefined) this.#work.cancel(this.#asking);
-      if (this.#line !== undefined) this.#interrupt();
+      if (this.#line !== undefined) {
+        this.#interrupted = true;
+        this.#interrupt();
+      }
       return;
     }
     this.#typed = (this.#typed + chunk.toString('utf8')).slice(0, LIMITS.sshCommandBytesMax);

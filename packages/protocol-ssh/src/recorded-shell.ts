@@ -9,6 +9,7 @@ import { type Asker, commandStatement, readCommand } from './classify.ts';
 import { heldText } from './deny.ts';
 import { parsePty, parseWindowChange } from './messages.ts';
 import type { RunningStream } from './running.ts';
+import { ShellState } from './shell-state.ts';
 import type { Holding, Judged, Work } from './work.ts';
 
 export interface RecordedShellOptions {
@@ -35,6 +36,8 @@ type Waiting =
 export class RecordedShell implements Holding {
   readonly #options: RecordedShellOptions;
   readonly #line: EchoedLine;
+  /** What its profile and what is not read do is nobody's to know: no other shell is like it. */
+  readonly #state: ShellState;
   #stream: RunningStream | undefined;
   #waiting: Waiting | undefined;
   /** Enter, and what came behind it while the line is waited for. */
@@ -43,6 +46,7 @@ export class RecordedShell implements Holding {
 
   constructor(options: RecordedShellOptions) {
     this.#options = options;
+    this.#state = new ShellState(this.#random());
     this.#line = new EchoedLine(parsePty(options.pty).columns);
   }
 
@@ -96,18 +100,23 @@ export class RecordedShell implements Holding {
   #judge(): void {
     const entered = this.#line.enter();
     const { work, asker } = this.#options;
+    if (entered.hidden || entered.fullScreen) this.#state.lost(this.#random());
     if (entered.hidden || entered.fullScreen || entered.text === '') return this.#enter();
-    const statement = commandStatement(entered.text, readCommand(entered.text), asker, 'line');
+    const facts = readCommand(entered.text);
+    const meaning = this.#state.meaning(entered.text, '');
+    const statement = commandStatement(entered.text, facts, { ...asker, meaning }, 'line');
     this.#waiting = { kind: 'judged', statement };
     if (!statement.understood) {
       admitOwn({ ...statement, understood: true }, work.signed.gate, 'gateway/unread-line');
       work.host.recorder.statement(work.signed.statementNumber(), entered.text);
+      this.#state.lost(this.#random());
       return this.#enter();
     }
     work.judge(statement, { held: (notice) => this.#options.say(`\n${heldText(notice, work.host.nowMs())}`) }).then(
       ({ tally }) => {
         work.host.recorder.statement(tally.number, statement.text);
         tally.finish(work.host.monotonicUs());
+        this.#state.ran(entered.text, facts, '', false);
         this.#enter();
       },
       (error: unknown) => {
@@ -115,6 +124,10 @@ export class RecordedShell implements Holding {
         this.#refuse();
       },
     );
+  }
+
+  #random(): string {
+    return this.#options.work.host.randomBytes(16).toString('hex');
   }
 
   /** The line goes: Enter alone, and then what was typed behind it. */

@@ -64,7 +64,8 @@ export class SessionChannel implements ChannelOwner {
   }
 
   get #asker(): Asker {
-    return { login: this.#work.signed.info.role, pty: this.#pty !== undefined };
+    const meaning = this.#env.length === 0 ? undefined : JSON.stringify(this.#env);
+    return { login: this.#work.signed.info.role, pty: this.#pty !== undefined, meaning };
   }
 
   request({ type, wantReply, data }: ChannelRequest): void {

@@ -200,6 +200,26 @@ describe.skipIf(sshdMissing)('SSH', () => {
     expect(typed.toString()).not.toContain('sesame');
   });
 
+  test('a line of a recorded shell means what that shell made of it, and nothing in another', async () => {
+    const at = await bench.gateway();
+    const typed = async (...lines: readonly string[]): Promise<void> => {
+      const talking = bench.talk(at, ['-tt', 'web-1@127.0.0.1']);
+      talking.say('PS1=ready-; bind "set enable-bracketed-paste off" 2>/dev/null\r');
+      await talking.heard('\r\nready-');
+      for (const [i, line] of lines.entries()) {
+        talking.say(`${line}\r`);
+        await expect.poll(() => talking.said.split('\nready-').length, { timeout: 20_000 }).toBe(i + 3);
+      }
+      talking.kill();
+    };
+    await typed('echo x', 'echo x', 'cd /', 'echo x', 'a=1', 'echo x');
+    await typed('echo x');
+    const meanings = at.judged.flatMap(({ statement }) => (statement.text === 'echo x' ? [statement.meaning] : []));
+    expect(meanings.length).toBe(5);
+    expect(meanings[0]).toBe(meanings[1]);
+    expect(new Set(meanings).size).toBe(4);
+  });
+
   test('a wrong token and a plain key sign nobody in', async () => {
     const at = await bench.gateway();
     const args = ['-o', 'BatchMode=no', 'web-1@127.0.0.1', 'true'];
