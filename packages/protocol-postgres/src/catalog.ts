@@ -56,6 +56,8 @@ const PG = 'pg_catalog.';
 /**
  * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text ·
  * `w` view that runs code of the database's own, or shows statistics or others' texts · `f` and `g` functions, as in Reach.
+ * What PostgreSQL's own catalogs begin with is in no pg_depend, so views straight over pg_largeobject (2613), pg_statistic (2619),
+ * pg_statistic_ext_data (3429), pg_stat_get_backend_activity() (1940) and pg_stat_get_activity() (2022) are told by their rules.
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
  */
 export const LOOKUP = `with recursive
@@ -101,7 +103,10 @@ running(view) as (
   where k.relname = any ('{${[...VALUE_CATALOGS, ...TEXT_CATALOGS].join(',')}}'::${PG}name[])
     and (n.nspname = 'pg_catalog' or k.relname = 'pg_stat_statements')
     and v.relnamespace not in (select m.oid from ${PG}pg_namespace m where m.nspname in ('pg_catalog', 'information_schema'))
-    and (k.relname <> all ('{${[...TEXT_CATALOGS].join(',')}}'::${PG}name[]) or ${PG}pg_get_viewdef(v.oid) ~ '\\mquery\\M')),
+    and (k.relname <> all ('{${[...TEXT_CATALOGS].join(',')}}'::${PG}name[]) or ${PG}pg_get_viewdef(v.oid) ~ '\\mquery\\M')
+  union
+  select r.ev_class from ${PG}pg_rewrite r join ${PG}pg_class v on v.oid = r.ev_class
+  where r.ev_class >= 16384 and v.relkind in ('v', 'm') and r.ev_action::${PG}text ~ ':relid (2613|2619|3429) |:funcid (1940|2022) '),
 readers(view, rel) as (
   select r.ev_class, d.refobjid from ${PG}pg_depend d
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid

@@ -192,6 +192,10 @@ const ROWS: readonly Row[] = [
   ['statistics through a view', 'select vals from seen_values', 'refused'],
   ['statistics through a view over a view', 'select again from seen_again', 'refused'],
   ['texts of others through a view', 'select * from seen_texts', 'refused'],
+  ['statistics through a view over their table', 'select vals from seen_raw', 'refused'],
+  ['the same through another view', 'select vals from seen_raw_again', 'refused'],
+  ['texts of others through a view over a function', 'select said from seen_by_function', 'refused'],
+  ['texts of others through a view that calls a function', 'select said from seen_one', 'refused'],
   ['states of others through a view', 'select * from seen_states where false', 'harmless'],
   ['a row as a column, by its schema', 'select public.customers.to_json from customers', 'refused'],
   ['a row as a column, by its database', 'select postgres.public.customers.concat from customers', 'refused'],
@@ -255,6 +259,12 @@ const ROWS: readonly Row[] = [
        create trigger t before insert on t for each row execute function suppress_redundant_updates_trigger()`,
     'refused',
   ],
+  [
+    'copied by a function that a trigger has already',
+    `create or replace function stamped() returns trigger language plpgsql as 'begin return new; end'`,
+    'refused',
+  ],
+  ['copied by a rule', 'create rule r as on insert to stamps do also insert into stamps select 1', 'refused'],
   ['shown by a cast', 'create cast (int as bytea) with function int4send(int)', 'refused'],
   ['error of a cast', 'select id from customers where ssn::int > 0', 'hidden'],
   ['error of a cast to date', 'select id from customers where ssn::date > now()', 'hidden'],
@@ -348,6 +358,13 @@ beforeAll(async () => {
     create view seen_values as select most_common_vals::text || histogram_bounds::text as vals from pg_stats;
     create view seen_again as select vals as again from seen_values;
     create view seen_texts as select pid, query from pg_stat_activity;
+    create view seen_raw as select stavalues1::text as vals from pg_statistic;
+    create view seen_raw_again as select * from seen_raw;
+    create view seen_by_function as select query as said from pg_stat_get_activity(null);
+    create view seen_one as select pg_stat_get_backend_activity(i) as said from pg_stat_get_backend_idset() i;
+    create function stamped() returns trigger language plpgsql as 'begin return new; end';
+    create table stamps (id int);
+    create trigger stamped before insert on stamps for each row execute function stamped();
     create view seen_states as select pid, state from pg_stat_activity`);
   await database.ask('analyze');
   gateway = await startGateway({

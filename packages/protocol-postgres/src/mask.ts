@@ -15,11 +15,6 @@ const TEXT_FUNCTIONS = /^(pg_catalog\.)?pg_stat_get_(activity|backend_activity)$
 /** `exec` only because they reach out of the data; they return nothing. */
 const SILENT: ReadonlySet<string> = new Set(['listen', 'notify', 'unlisten', 'set', 'reset']);
 
-/** What lets an INSERT, a cast or an operator of PostgreSQL's own spelling run a function that nobody reads. */
-const UNSEEN_CODE: ReadonlySet<string> = new Set(
-  'trigger event_trigger cast operator operator_class transform'.split(' '),
-);
-
 /** Functions that keep a value where a later statement finds it: a sequence, pg_locks, the seed of random(). */
 const KEEPING = /^(pg_catalog\.)?(setval|setseed|pg_(try_)?advisory_(xact_)?lock(_shared)?)$/;
 
@@ -33,12 +28,8 @@ export const needsReach = (statements: readonly SqlStatementFacts[]): boolean =>
       facts.columns.length > 0 ||
       facts.functions.length > 0 ||
       facts.effects.includes('exec') ||
-      altersSchema(facts) ||
-      makesUnseenCode(facts),
+      altersSchema(facts),
   );
-
-const makesUnseenCode = (facts: SqlStatementFacts): boolean =>
-  (facts.kind === 'create' && UNSEEN_CODE.has(facts.object)) || (facts.nested?.some(makesUnseenCode) ?? false);
 
 /** Masks name their columns by schema: one that is renamed would leave them without a meaning. */
 const altersSchema = (facts: SqlStatementFacts): boolean => facts.kind.startsWith('alter') && facts.object === 'schema';
@@ -64,7 +55,7 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
     return 'The texts of others’ statements can hold values of masked columns.';
   }
   if (facts.effects.includes('exec') && !SILENT.has(facts.kind)) {
-    return 'It runs code that could return masked values, which cannot be traced.';
+    return 'It runs or makes code that could show masked values, which cannot be traced.';
   }
   if (
     facts.columns.some((use) => reach.rowFunctions.has(use.column)) ||
@@ -72,8 +63,6 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   ) {
     return 'It may run a function of the database’s own, whose answer cannot be traced.';
   }
-  if (makesUnseenCode(facts))
-    return 'What runs code in other statements, where no text shows it, cannot be made while column masks apply.';
   if (altersSchema(facts)) return 'A schema cannot be changed while masks of its columns may apply.';
   if (!touches(facts, reach)) return undefined;
   if (facts.kind === 'copy' && facts.object !== 'from')

@@ -86,7 +86,7 @@ function walkNode(node: Node, walk: Walk, use: ColumnUse): void {
       walkQuery(nodeOf(fields.query), { facts: walk.facts, scope: walk.scope }, use);
       return;
     case 'A_Expr':
-      operatorCall(fields, walk);
+      operatorCall(fields, walk.facts);
       break;
     case 'A_Indirection':
       // `(row).field` is a column of whatever the row is of, or a function of it.
@@ -128,9 +128,9 @@ export function callOperator(names: readonly string[], { facts }: Pick<Walk, 'fa
 /** Kinds of A_Expr that have an operator as written; the others are syntax of their own over known ones. */
 const WRITTEN_OPERATORS = new Set(['AEXPR_OP', 'AEXPR_OP_ANY', 'AEXPR_OP_ALL']);
 
-function operatorCall(fields: Fields, walk: Walk): void {
+export function operatorCall(fields: Fields, facts: FactsBuilder): void {
   const names = namesOf(fields.name);
-  if (names.length > 1 || WRITTEN_OPERATORS.has(stringOf(fields.kind))) callOperator(names, walk);
+  if (names.length > 1 || WRITTEN_OPERATORS.has(stringOf(fields.kind))) callOperator(names, { facts });
 }
 
 /** The columns a reference may mean; `c.to_json` and a bare `c` mean the whole row of c. */

@@ -1,11 +1,12 @@
 /**
  * Statements that are neither queries nor changes of rows: what each does, as a table, and the few that need reading.
  * Refuses every node type that is not listed. Their parts are searched for calls, tables and queries wherever they stand.
- * Longer than 200 lines, most of them the table. Effects: changing definitions is `ddl`; changing rights, roles, files, libraries or the server is `admin` (too).
+ * Longer than 200 lines, most of them the table. Effects: changing definitions is `ddl`; what gives code to other statements, where no
+ * text shows it, is `exec` too; changing rights, roles, files, libraries or the server is `admin` (too).
  */
 import type { Effect } from '@sallyport/model';
 import { type Fields, fieldsOf, has, isNode, type Node, namesOf, nodeOf, nodesOf, Refusal, stringOf } from './ast.ts';
-import { walkExpression } from './expression.ts';
+import { operatorCall, walkExpression } from './expression.ts';
 import type { FactsBuilder } from './facts-builder.ts';
 import { functionMeaning } from './functions.ts';
 import { callMajor, requireSyntax } from './majors.ts';
@@ -40,11 +41,11 @@ const UTILITY: Readonly<Record<string, Row>> = {
   AlterExtensionStmt: row('alter', 'extension', 'ddl admin'),
   AlterFdwStmt: row('alter', 'foreign_data_wrapper', 'ddl admin', 'foreign_data'),
   AlterForeignServerStmt: row('alter', 'foreign_server', 'ddl admin', 'foreign_data'),
-  AlterFunctionStmt: row('alter', 'function', 'ddl'),
+  AlterFunctionStmt: row('alter', 'function', 'ddl exec'),
   AlterObjectDependsStmt: row('alter', '*', 'ddl'),
   AlterObjectSchemaStmt: row('alter', '*', 'ddl'),
-  AlterOpFamilyStmt: row('alter', 'operator_family', 'ddl admin'),
-  AlterOperatorStmt: row('alter', 'operator', 'ddl'),
+  AlterOpFamilyStmt: row('alter', 'operator_family', 'ddl exec admin'),
+  AlterOperatorStmt: row('alter', 'operator', 'ddl exec'),
   AlterOwnerStmt: row('alter_owner', '*', 'ddl admin'),
   AlterPolicyStmt: row('alter', 'policy', 'ddl admin'),
   AlterPublicationStmt: row('alter', 'publication', 'ddl admin', 'replication'),
@@ -67,22 +68,22 @@ const UTILITY: Readonly<Record<string, Row>> = {
   CompositeTypeStmt: row('create', 'type', 'ddl'),
   ConstraintsSetStmt: row('set_constraints', '', ''),
   CreateAmStmt: row('create', 'access_method', 'ddl admin'),
-  CreateCastStmt: row('create', 'cast', 'ddl'),
-  CreateConversionStmt: row('create', 'conversion', 'ddl'),
+  CreateCastStmt: row('create', 'cast', 'ddl exec'),
+  CreateConversionStmt: row('create', 'conversion', 'ddl exec'),
   CreateDomainStmt: row('create', 'domain', 'ddl'),
   CreateEnumStmt: row('create', 'type', 'ddl'),
-  CreateEventTrigStmt: row('create', 'event_trigger', 'ddl admin'),
-  CreateExtensionStmt: row('create', 'extension', 'ddl admin'),
+  CreateEventTrigStmt: row('create', 'event_trigger', 'ddl exec admin'),
+  CreateExtensionStmt: row('create', 'extension', 'ddl exec admin'),
   CreateFdwStmt: row('create', 'foreign_data_wrapper', 'ddl admin', 'foreign_data'),
   CreateForeignServerStmt: row('create', 'foreign_server', 'ddl admin', 'foreign_data'),
   CreateForeignTableStmt: row('create', 'foreign_table', 'ddl admin', 'foreign_data'),
-  CreateFunctionStmt: row('create', 'function', 'ddl', 'function_body'),
-  CreateOpClassStmt: row('create', 'operator_class', 'ddl admin'),
+  CreateFunctionStmt: row('create', 'function', 'ddl exec', 'function_body'),
+  CreateOpClassStmt: row('create', 'operator_class', 'ddl exec admin'),
   CreateOpFamilyStmt: row('create', 'operator_family', 'ddl admin'),
-  CreatePLangStmt: row('create', 'language', 'ddl admin'),
+  CreatePLangStmt: row('create', 'language', 'ddl exec admin'),
   CreatePolicyStmt: row('create', 'policy', 'ddl admin'),
   CreatePublicationStmt: row('create', 'publication', 'ddl admin', 'replication'),
-  CreateRangeStmt: row('create', 'type', 'ddl'),
+  CreateRangeStmt: row('create', 'type', 'ddl exec'),
   CreateRoleStmt: row('create', 'role', 'admin'),
   CreateSchemaStmt: row('create', 'schema', 'ddl'),
   CreateSeqStmt: row('create', 'sequence', 'ddl'),
@@ -90,8 +91,8 @@ const UTILITY: Readonly<Record<string, Row>> = {
   CreateStmt: row('create_table', 'table', 'ddl'),
   CreateSubscriptionStmt: row('create', 'subscription', 'ddl admin', 'replication'),
   CreateTableSpaceStmt: row('create', 'tablespace', 'ddl admin'),
-  CreateTransformStmt: row('create', 'transform', 'ddl admin'),
-  CreateTrigStmt: row('create', 'trigger', 'ddl'),
+  CreateTransformStmt: row('create', 'transform', 'ddl exec admin'),
+  CreateTrigStmt: row('create', 'trigger', 'ddl exec'),
   CreateUserMappingStmt: row('create', 'user_mapping', 'ddl admin', 'foreign_data'),
   CreatedbStmt: row('create', 'database', 'ddl admin'),
   DefineStmt: row('create', '*', 'ddl'),
@@ -113,7 +114,7 @@ const UTILITY: Readonly<Record<string, Row>> = {
   RefreshMatViewStmt: row('refresh', 'materialized_view', 'write'),
   ReindexStmt: row('reindex', 'index', 'ddl'),
   RenameStmt: row('alter', '*', 'ddl'),
-  RuleStmt: row('create', 'rule', 'ddl'),
+  RuleStmt: row('create', 'rule', 'ddl exec'),
   SecLabelStmt: row('security_label', '*', 'admin'),
   TruncateStmt: row('truncate', 'table', 'write ddl'),
   UnlistenStmt: row('unlisten', '', ''),
@@ -166,6 +167,9 @@ function particulars({ type, fields }: Node, facts: FactsBuilder): void {
       if (changes.includes('AT_DropColumn')) [facts.kind, facts.object] = ['drop', 'column'];
       return;
     }
+    case 'DefineStmt':
+      if (facts.object === 'operator' || facts.object === 'aggregate') facts.effect('exec');
+      return;
     case 'CreateStmt':
       if (stringOf(fieldsOf(fields.relation).relpersistence) === 't') facts.object = 'temporary_table';
       return;
@@ -258,6 +262,8 @@ function found(node: Node, facts: FactsBuilder, access: 'write' | 'ddl'): void {
     if (meaning.opaque !== '') facts.opaque(meaning.opaque);
     if (name === 'set_config') facts.unclearSetting();
   }
+  // So does an operator in one.
+  if (type === 'A_Expr') operatorCall(fields, facts);
   if (type === 'SubLink') {
     walkExpression(node, { facts, scope: new Scope() }, 'source');
     return;

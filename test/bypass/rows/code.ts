@@ -62,7 +62,7 @@ export const CODE: readonly Attempt[] = [
   {
     name: 'a function is created',
     sql: "create function harmless() returns int language sql as 'select 1'",
-    expect: 'held',
+    expect: 'denied',
   },
   {
     name: 'a function of its definer is created',
@@ -77,24 +77,59 @@ export const CODE: readonly Attempt[] = [
   {
     name: 'a function is created in pg_temp',
     sql: "create function pg_temp.lower(text) returns text language sql as 'select $1'",
-    expect: 'held',
+    expect: 'denied',
   },
   {
     name: 'a trigger is created',
     sql: 'create trigger t before insert on ledger_in for each row execute function wipe_ledger()',
-    expect: 'held',
+    expect: 'denied',
   },
   {
     name: 'a rule is created',
     sql: 'create rule r as on insert to ledger_in do also delete from ledger',
-    expect: 'held',
+    expect: 'denied',
   },
   {
     name: 'an operator is created',
     sql: 'create operator <<< (leftarg = int, rightarg = int, function = wipe_with)',
-    expect: 'held',
+    expect: 'denied',
   },
-  { name: 'a cast is created', sql: 'create cast (int as text) with inout as implicit', expect: 'held' },
+  { name: 'a cast is created', sql: 'create cast (int as text) with inout as implicit', expect: 'denied' },
+  {
+    name: 'a function that a trigger may have is replaced',
+    sql: 'create or replace function wipe_ledger() returns int language sql as $$ select 1 $$',
+    expect: 'denied',
+  },
+  {
+    name: 'a function is told other settings',
+    sql: 'alter function wipe_ledger() set search_path = pg_temp',
+    expect: 'denied',
+  },
+  {
+    name: 'an aggregate is created',
+    sql: 'create aggregate wipes(int) (sfunc = wipe_with, stype = boolean)',
+    expect: 'denied',
+  },
+  {
+    name: 'a range type runs a function',
+    sql: 'create type spans as range (subtype = float8, subtype_diff = wipe_diff)',
+    expect: 'denied',
+  },
+  {
+    name: 'a check runs an operator of the database’s own',
+    sql: 'create table checked (id int check (id <<<< 1))',
+    expect: 'denied',
+  },
+  {
+    name: 'a check that is added runs an operator of the database’s own',
+    sql: 'alter table ledger_in add check (id <<<< 1)',
+    expect: 'denied',
+  },
+  {
+    name: 'a default runs an operator of the database’s own',
+    sql: 'alter table ledger_in alter column id set default (1 <<<< 1)::int',
+    expect: 'denied',
+  },
   { name: 'a language is created', sql: 'create language plpython3u', expect: 'denied' },
   { name: 'an extension is created', sql: 'create extension dblink', expect: 'denied' },
   {
