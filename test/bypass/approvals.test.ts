@@ -1,7 +1,7 @@
 /** Approvals: for this statement with these parameters, by somebody else, once. Whatever is swapped in waits again. */
 import { frames, type Wire } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { restClient } from '../../scripts/stack/rest.ts';
+import { accessToken, restClient } from '../../scripts/stack/rest.ts';
 import { type Gateway, gatewayTo, settled } from '../wire/gateway.ts';
 
 const dev = inject('dev');
@@ -293,6 +293,28 @@ describe('while it waits', () => {
     wire.destroy();
     expect(await gateway.truth('select count(*) from payments where id = 6')).toBe('1');
   });
+});
+
+test('who made the token by which somebody asked does not answer', async () => {
+  await admin.call('PUT', '/v1/groups/dba/members/admin');
+  try {
+    const made = await admin.call<{ token: string }>('POST', '/v1/principals/ben/tokens', { name: `by-${Date.now()}` });
+    const wire = await gateway.wire();
+    const seen = await wire.signIn({
+      user: 'payments-db',
+      secret: await accessToken(dev.rest, made.token, 'payments-db'),
+      database: dev.demo.database,
+    });
+    expect(seen.ready).toBe('I');
+    const id = await held(wire, query(HARMLESS(40)));
+    await expect(admin.call('POST', `/v1/approvals/${id}/approve`, {})).rejects.toMatchObject({
+      code: 'approval.not_yours',
+    });
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    wire.destroy();
+  } finally {
+    await admin.call('DELETE', '/v1/groups/dba/members/admin');
+  }
 });
 
 describe('tickets', () => {

@@ -17,7 +17,7 @@ import { Log } from '../http/problem.filter.ts';
 import { StepUps } from '../http/step-up.ts';
 import { Revocations } from '../identity/revocations.ts';
 import { accountsOf, personsOf } from '../identity/same-person.ts';
-import { lineageOf } from '../identity/token-lineage.ts';
+import { handsBehindSession, lineageOf } from '../identity/token-lineage.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
 import { type AgentSource, readRequest, rowOf, shown } from './announced.ts';
@@ -209,11 +209,13 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       // A second account of theirs is still the same person: not another approver, and never the requester's.
       const accounts = await accountsOf(tx, [caller.principal.id]);
       const seated = seat === undefined ? accounts : await accountsOf(tx, [seat]);
-      // A token that the requester made for another account is the requester's hand.
+      // A token that the requester made for another account is the requester's hand, and so is one made for the requester.
       const hands = await lineageOf(tx, caller.tokenId);
       const askers = [row.principalId, row.onBehalfOfId].filter((one) => one !== null);
       const theirs = await accountsOf(tx, askers);
-      if ([...accounts, ...seated, ...hands].some((one) => theirs.has(one)))
+      const behind = await accountsOf(tx, await handsBehindSession(tx, row.sessionId));
+      const isTheirs = [...accounts, ...seated, ...hands].some((one) => theirs.has(one));
+      if (isTheirs || [...accounts, ...seated].some((one) => behind.has(one)))
         throw new GatewayError('approval.not_yours', { approval: id });
       const hasAnswered = row.votes.some(
         (vote) =>
