@@ -84,6 +84,10 @@ test('without its database the control plane says so, agents keep working, and n
   try {
     const answer = await fetch(`${stack.dev.rest}/ready`);
     expect(answer.status).toBe(503);
+    const read = stack.admin.call('GET', '/v1/resources');
+    await expect(read).rejects.toMatchObject({ status: 503, code: 'control_plane.database' });
+    const write = stack.admin.call('PUT', '/v1/groups/dba/members/carla');
+    await expect(write).rejects.toMatchObject({ status: 503, code: 'control_plane.database' });
     expect((await session.client.query("select 'without-database' as mark")).rows).toHaveLength(1);
   } finally {
     database = await startEmbeddedPostgres({ dir: databaseDir, port });

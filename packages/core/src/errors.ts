@@ -233,6 +233,10 @@ export const CODES = {
   'request.invalid': { http: 400, text: 'The request is not valid.' },
   'request.not_found': { http: 404, text: 'There is nothing at this address.' },
   'request.conflict': { http: 409, text: 'This conflicts with something that exists.' },
+  'control_plane.database': {
+    http: 503,
+    text: 'The control plane’s database did not answer in time. Try again in a minute.',
+  },
   'request.throttled': { http: 429, text: 'Too many requests. Wait a moment and try again.' },
   'project.mismatch': { http: 404, text: 'Your token is for another project than this call means.' },
   'proposal.not_yours': { http: 403, text: 'Another person than the proposer has to agree to this change.' },

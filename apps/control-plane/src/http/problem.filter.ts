@@ -5,6 +5,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Injectable } from '@nestjs/common';
 import { CODES, type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isDatabaseAway } from '../db/database-away.ts';
 import { Prisma } from '../generated/prisma/client.ts';
 import { Accepted, PROPOSAL_HEADER } from './accepted.ts';
 import { type FieldProblem, InvalidRequest, OAuthError } from './invalid-request.ts';
@@ -39,6 +40,7 @@ const STATUS: Readonly<Record<number, ErrorCode>> = {
 /** The code a stranger is told. */
 export function codeOf(error: unknown): ErrorCode {
   if (error instanceof GatewayError) return error.code;
+  if (isDatabaseAway(error)) return 'control_plane.database';
   if (error instanceof Prisma.PrismaClientKnownRequestError) return PRISMA[error.code] ?? 'internal';
   if (error instanceof HttpException) return STATUS[error.getStatus()] ?? 'internal';
   // Errors of Fastify itself (body too large, malformed JSON) carry a status and no class of ours.
@@ -109,7 +111,8 @@ export class ProblemFilter implements ExceptionFilter {
     };
     if (status === 401)
       void reply.header('www-authenticate', error instanceof StepUpRequired ? error.challenge : 'Bearer');
-    if (status === 429) void reply.header('retry-after', String(retrySecondsOf(error)));
+    if (status === 429 || code === 'control_plane.database')
+      void reply.header('retry-after', String(retrySecondsOf(error)));
     if (error instanceof OAuthError) {
       void reply
         .header('cache-control', 'no-store')
