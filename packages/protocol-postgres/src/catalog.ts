@@ -18,6 +18,7 @@ import { isUnknownSql, type SqlReading } from '@sallyport/sql';
 /** Milliseconds that another session's DDL may go unnoticed. */
 const REACH_AGE_MS = 10_000;
 const ROWS_MAX = 100_000;
+const NAMES_MAX = 10_000;
 
 /** Catalogs that keep values of columns: most common ones, bounds, whole files. */
 export const VALUE_CATALOGS: ReadonlySet<string> = new Set([
@@ -57,7 +58,8 @@ const PG = 'pg_catalog.';
  * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text ·
  * `w` view that runs code of the database's own, or shows statistics or others' texts · `f` and `g` functions, as in Reach.
  * What PostgreSQL's own catalogs begin with is in no pg_depend, so views straight over pg_largeobject (2613), pg_statistic (2619),
- * pg_statistic_ext_data (3429), pg_stat_get_backend_activity() (1940) and pg_stat_get_activity() (2022) are told by their rules.
+ * pg_statistic_ext_data (3429), pg_stat_get_backend_activity() (1940) and pg_stat_get_activity() (2022) are told by their rules:
+ * of those that are named ($4), and what these read, since a rule of a hundred columns is a hundred kilobytes to look through.
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
  */
 export const LOOKUP = `with recursive
@@ -89,6 +91,12 @@ own as (
     exists (select 1 from ${PG}pg_depend e where e.classid = '${PG}pg_proc'::${PG}regclass and e.objid = p.oid and e.deptype = 'e') as extension
   from ${PG}pg_proc p join ${PG}pg_namespace n on n.oid = p.pronamespace
   where n.nspname not in ('pg_catalog', 'information_schema')),
+named_views(view) as (
+  select k.oid from ${PG}pg_class k where k.relkind in ('v', 'm') and k.oid >= 16384 and k.relname::${PG}text = any ($4::${PG}text[])
+  union
+  select k.oid from named_views x join ${PG}pg_rewrite r on r.ev_class = x.view
+  join ${PG}pg_depend d on d.classid = '${PG}pg_rewrite'::${PG}regclass and d.objid = r.oid and d.refclassid = '${PG}pg_class'::${PG}regclass
+  join ${PG}pg_class k on k.oid = d.refobjid and k.relkind in ('v', 'm') and k.oid >= 16384),
 running(view) as (
   select r.ev_class from ${PG}pg_depend d
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
@@ -105,8 +113,9 @@ running(view) as (
     and v.relnamespace not in (select m.oid from ${PG}pg_namespace m where m.nspname in ('pg_catalog', 'information_schema'))
     and (k.relname <> all ('{${[...TEXT_CATALOGS].join(',')}}'::${PG}name[]) or ${PG}pg_get_viewdef(v.oid) ~ '\\mquery\\M')
   union
-  select r.ev_class from ${PG}pg_rewrite r join ${PG}pg_class v on v.oid = r.ev_class
-  where r.ev_class >= 16384 and v.relkind in ('v', 'm') and r.ev_action::${PG}text ~ ':relid (2613|2619|3429) |:funcid (1940|2022) '),
+  select x.view from named_views x
+  where (select ${PG}bool_or(r.ev_action::${PG}text ~ ':relid (2613|2619|3429) |:funcid (1940|2022) ')
+    from ${PG}pg_rewrite r where r.ev_class = x.view)),
 readers(view, rel) as (
   select r.ev_class, d.refobjid from ${PG}pg_depend d
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
@@ -137,10 +146,12 @@ and exists (select 1 from ${PG}pg_proc b where b.proname = p.proname and b.prona
 const arrayOf = (texts: readonly string[]): string =>
   `{${texts.map((text) => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`).join(',')}}`;
 
-export const lookupValues = (masks: readonly ColumnMask[]): readonly string[] => [
+/** @param names of relations that it shall tell of */
+export const lookupValues = (masks: readonly ColumnMask[], names: ReadonlySet<string>): readonly string[] => [
   arrayOf(masks.map((mask) => mask.schema)),
   arrayOf(masks.map((mask) => mask.table)),
   arrayOf(masks.map((mask) => mask.column)),
+  arrayOf([...names]),
 ];
 
 interface View {
@@ -251,27 +262,39 @@ export class Catalog {
   #masks: MaskSet['columns'] = [];
   #takenAt = 0;
   #serial = 0;
-  readonly #checked = new Set<string>();
+  /** Names of relations that the reach tells of. */
+  #named: ReadonlySet<string> = new Set();
 
   /** True when the reach must be looked up before this statement can be judged for masks. */
-  isStale(masks: MaskSet, statement: readonly SqlStatementFacts[], nowMs: number): boolean {
-    if (this.reach === undefined || this.#masks !== masks.columns || nowMs - this.#takenAt > REACH_AGE_MS) return true;
-    for (const { relations } of statement) for (const { name } of relations) if (!this.#checked.has(name)) return true;
+  isStale(masks: MaskSet, statements: readonly SqlStatementFacts[], nowMs: number): boolean {
+    if (this.reach === undefined || this.#isOld(masks, nowMs)) return true;
+    for (const { relations } of statements) for (const { name } of relations) if (!this.#named.has(name)) return true;
     return false;
   }
 
-  taken(masks: MaskSet, builder: ReachBuilder, statements: readonly SqlStatementFacts[], nowMs: number): void {
-    if (this.#masks !== masks.columns || nowMs - this.#takenAt > REACH_AGE_MS) this.#checked.clear();
+  /** What a look-up has to tell of: what these statements name, and what was told of before. */
+  names(masks: MaskSet, statements: readonly SqlStatementFacts[], nowMs: number): ReadonlySet<string> {
+    const isKept = !this.#isOld(masks, nowMs) && this.#named.size <= NAMES_MAX;
+    const names = new Set(isKept ? this.#named : []);
+    for (const { relations } of statements) for (const { name } of relations) names.add(name);
+    return names;
+  }
+
+  /** @param names what the look-up was asked to tell of */
+  taken(masks: MaskSet, builder: ReachBuilder, names: ReadonlySet<string>, nowMs: number): void {
     this.#masks = masks.columns;
     this.#takenAt = nowMs;
     this.reach = builder.build(++this.#serial);
-    if (this.#checked.size > 10_000) this.#checked.clear();
-    for (const facts of statements) for (const relation of facts.relations) this.#checked.add(relation.name);
+    this.#named = names;
   }
 
   /** DDL went through this session, or a transaction with DDL ended. */
   invalidate(): void {
     this.reach = undefined;
-    this.#checked.clear();
+    this.#named = new Set();
+  }
+
+  #isOld(masks: MaskSet, nowMs: number): boolean {
+    return this.#masks !== masks.columns || nowMs - this.#takenAt > REACH_AGE_MS;
   }
 }

@@ -451,9 +451,10 @@ export class Judge {
     const road = this.#road;
     const { masks } = permit;
     if (!road.catalog.isStale(masks, statements, road.host.nowMs())) return then(undefined, false);
+    const names = road.catalog.names(masks, statements, road.host.nowMs());
     const builder = new ReachBuilder(masks.columns, (text) => extractSqlFacts(text, this.#road.major));
     const own = this.ask({ left: synced ? 6 : 5, row: (cells) => builder.row(cells) }, (error, skipped) => {
-      if (error === undefined) road.catalog.taken(masks, builder, statements, road.host.nowMs());
+      if (error === undefined) road.catalog.taken(masks, builder, names, road.host.nowMs());
       then(error, skipped);
     });
     for (const kind of ['parse', 'bind', 'execute', 'close', 'close'] as const)
@@ -462,7 +463,7 @@ export class Judge {
     road.ownToServer(
       Buffer.concat([
         parse(LOOKUP_NAME, LOOKUP),
-        bind(LOOKUP_NAME, LOOKUP_NAME, lookupValues(masks.columns)),
+        bind(LOOKUP_NAME, LOOKUP_NAME, lookupValues(masks.columns, names)),
         execute(LOOKUP_NAME),
         // In a transaction a portal would stay, and the next look-up find its name taken.
         close({ kind: 'portal', name: LOOKUP_NAME }),

@@ -194,6 +194,26 @@ const ROWS: readonly Row[] = [
   ['texts of others through a view', 'select * from seen_texts', 'refused'],
   ['statistics through a view over their table', 'select vals from seen_raw', 'refused'],
   ['the same through another view', 'select vals from seen_raw_again', 'refused'],
+  [
+    'the same behind other names',
+    [
+      'select id from customers where false',
+      'select * from seen_states where false',
+      'prepare p4 as select 1 from stamps',
+      'select vals from seen_raw_again',
+    ],
+    'refused',
+  ],
+  [
+    'a view that is made one over statistics after it was named',
+    [
+      'create temp view renewed as select state from seen_states',
+      'select * from renewed where false',
+      'drop view renewed',
+      'create temp view renewed as select vals as state from seen_raw',
+    ],
+    'refused',
+  ],
   ['texts of others through a view over a function', 'select said from seen_by_function', 'refused'],
   ['texts of others through a view that calls a function', 'select said from seen_one', 'refused'],
   ['states of others through a view', 'select * from seen_states where false', 'harmless'],
