@@ -54,10 +54,14 @@ const LONG: readonly (readonly [string, string])[] = [
 ];
 
 test.each(LONG)('%s is read in no time', (_name, command) => {
-  const before = process.cpuUsage();
-  readCommand(command);
-  const { user, system } = process.cpuUsage(before);
-  expect((user + system) / 1_000).toBeLessThan(400);
+  const took = (): number => {
+    const before = process.cpuUsage();
+    readCommand(command);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1_000;
+  };
+  // Half a second at most on a machine that is busy; what is not linear takes many.
+  expect(Math.min(took(), took())).toBeLessThan(1_500);
 });
 
 /** What a script runs is guessed at wherever it stands in it. */
