@@ -141,13 +141,18 @@ describe('detectors', () => {
     );
     expect(shown('/openapi/v2', JSON.stringify({ a: line }), JSON_ANSWER, masks)).toContain('smith');
   });
+  test('see the cells of a table', () => {
+    const table = JSON.stringify({ kind: 'Table', rows: [{ cells: ['b', 'sent to ana.smith@example.com'] }] });
+    expect(shown('/api/v1/namespaces/a/pods', table, JSON_ANSWER, masks)).not.toContain('smith');
+  });
 });
 
 describe('what is asked for', () => {
   const TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io';
   test.each([
     ['/api/v1/secrets', `${TABLE},application/json`, `${TABLE},application/json`],
-    ['/api/v1/pods', `${TABLE},application/json`, 'application/json'],
+    ['/api/v1/pods', `${TABLE},application/json`, `${TABLE},application/json`],
+    ['/apis/apps/v1/deployments', `${TABLE},application/json`, 'application/json'],
     ['/api/v1/secrets', 'application/vnd.kubernetes.protobuf,application/json', 'application/json'],
     ['/api/v1/secrets', 'application/yaml', 'application/json'],
     ['/api/v1/secrets', '', 'application/json'],
@@ -155,6 +160,7 @@ describe('what is asked for', () => {
     ['/api/v1/secrets', 'application/vnd.kubernetes.protobuf', undefined],
     ['/api/v1/secrets', 'application/cbor', undefined],
   ])('%s as %s is asked for as %s', (path, accept, wanted) => {
-    expect(maskedAccept(accept, readRequest('GET', path, ''))).toBe(wanted);
+    const kubernetes = [...MASKS.kubernetes!, { place: 'deployments.apps:spec.paused', with: 'redact' as const }];
+    expect(maskedAccept(accept, readRequest('GET', path, ''), { ...MASKS, kubernetes })).toBe(wanted);
   });
 });

@@ -114,7 +114,7 @@ export function createKubernetesDialect(): HttpDialect {
       const headers: Header[] = given.filter(([name]) => !WRITTEN.has(name)) as Header[];
       // A proxied program is asked for what the client asked for.
       const masked = !isProxied(info) && isMasked(info, request.path, masks);
-      const accept = masked ? (maskedAccept(acceptOf(request), info) ?? 'application/json') : acceptOf(request);
+      const accept = masked ? (maskedAccept(acceptOf(request), info, masks) ?? 'application/json') : acceptOf(request);
       if (accept !== '') headers.push(['accept', accept]);
       const coding = headerOf(given, 'accept-encoding');
       if (!masked && coding !== undefined) headers.push(['accept-encoding', coding]);
@@ -175,7 +175,7 @@ function judged(request: RequestHead, body: RequestBody | undefined, session: Di
   );
   requireStream(request, classified.info, target);
   const asksForJson = !isProxied(classified.info) && isMasked(classified.info, request.path, masks);
-  if (asksForJson && maskedAccept(acceptOf(request), classified.info) === undefined)
+  if (asksForJson && maskedAccept(acceptOf(request), classified.info, masks) === undefined)
     throw new GatewayError('kubernetes.not_acceptable');
   requireUnmasked(classified, masks);
   const { info, sent, statement } = classified;

@@ -70,18 +70,22 @@ export function pathsOf(masks: MaskSet, wanted: string, asked: string): readonly
 /** Resources whose tables show nothing of what is masked in them. */
 const PLAIN_TABLES: ReadonlySet<string> = new Set(['secrets', 'configmaps']);
 
+/** Detectors read a table's cells as they do an object's texts; a path leads into the object and into no cell. */
+const isTableSafe = (info: RequestInfo, masks: MaskSet): boolean =>
+  planOf(masks, info) === undefined || PLAIN_TABLES.has(resourceName(info));
+
 /**
- * What an answer may be asked for as: JSON alone where something is masked, and tables only where their cells are known to
- * show names and counts.
+ * What an answer may be asked for as: JSON alone where something is masked, and tables only where nothing that is masked
+ * stands in a cell in clear.
  * @returns undefined when the client takes no JSON
  */
-export function maskedAccept(accept: string, info: RequestInfo): string | undefined {
+export function maskedAccept(accept: string, info: RequestInfo, masks: MaskSet): string | undefined {
   const kinds = accept === '' ? ['application/json'] : accept.split(',').map((one) => one.trim());
   const kept: string[] = [];
   for (const kind of kinds) {
     const [type = '', ...parameters] = kind.split(';').map((part) => part.trim().toLowerCase());
     const isTable = parameters.some((parameter) => parameter === 'as=table');
-    if (isTable && !PLAIN_TABLES.has(resourceName(info))) continue;
+    if (isTable && !isTableSafe(info, masks)) continue;
     if (type === 'application/json') kept.push(kind);
     else if (type === '*/*' || type === 'application/*' || type === 'application/yaml') kept.push('application/json');
   }
