@@ -31,6 +31,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   systemd: '/lib/systemd/systemd',
   'openssh-client': '/usr/bin/ssh-keygen',
   'openssh-server': '/usr/sbin/sshd',
+  fish: '/usr/bin/fish',
   rsync: '/usr/bin/rsync',
   git: '/usr/bin/git',
   'ansible-core': '/usr/bin/ansible-playbook',
