@@ -375,6 +375,15 @@ describe('tickets', () => {
     return /"requestId":"([^"]+)"/.exec(error.body.toString('utf8'))![1]!;
   };
 
+  /** The ticket of what was refused last, approved and at the agent. */
+  const approvedTicket = async (wire: Wire): Promise<string> => {
+    const id = ticketOf(wire);
+    await known(id);
+    expect(await answer('ana', id, 'approve')).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return id;
+  };
+
   test('a ticket passes this statement of this principal, once', async () => {
     const bot = await opened('payments-bot');
     expect((await run(bot, HARMLESS(20))).errors[0]?.reason).toBe('approval.required');
@@ -400,10 +409,7 @@ describe('tickets', () => {
     const sql = 'delete from payments where id = 900000023';
     const bot = await opened('payments-bot');
     await run(bot, sql);
-    const id = ticketOf(bot);
-    await known(id);
-    expect(await answer('ana', id, 'approve')).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    const id = await approvedTicket(bot);
     const elsewhere = [
       await opened('payments-bot', { database: 'postgres' }),
       await opened('payments-bot', { parameters: { search_path: 'information_schema, public' } }),
@@ -447,10 +453,7 @@ describe('tickets', () => {
     const sql = "delete from payments where id = 900000024 and paid_at < '01/02/2026'";
     const bot = await opened('payments-bot');
     await run(bot, sql);
-    const id = ticketOf(bot);
-    await known(id);
-    expect(await answer('ana', id, 'approve')).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    const id = await approvedTicket(bot);
     const before: readonly (readonly string[])[] = [
       ["set datestyle = 'SQL, DMY'"],
       ["set intervalstyle = 'sql_standard'"],
@@ -504,10 +507,7 @@ describe('tickets', () => {
     const bot = await opened('payments-bot');
     for (const each of ['begin', 'set search_path = information_schema, public', 'rollback']) await run(bot, each);
     expect((await run(bot, sql)).errors[0]?.reason).toBe('approval.required');
-    const id = ticketOf(bot);
-    await known(id);
-    expect(await answer('ana', id, 'approve')).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    const id = await approvedTicket(bot);
     const moved = [
       ['set search_path = information_schema, public'],
       ['begin', 'set search_path = information_schema, public', 'commit'],
@@ -545,10 +545,7 @@ describe('tickets', () => {
     const one = await prepared(dmy, iso, parsed);
     const two = await prepared(dmy, parsed, iso);
     expect((await ran(one)).errors[0]?.reason).toBe('approval.required');
-    const next = ticketOf(one);
-    await known(next);
-    expect(await answer('ana', next, 'approve')).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    const next = await approvedTicket(one);
     expect((await ran(two)).errors[0]?.reason).toBe('approval.required');
     expect(ticketOf(two)).not.toBe(next);
     expect((await ran(one)).tags).toEqual(['DELETE 0']);
@@ -559,10 +556,7 @@ describe('tickets', () => {
     const one = await opened('payments-bot');
     const two = await opened('payments-bot');
     await run(one, HARMLESS(22));
-    const id = ticketOf(one);
-    await known(id);
-    expect(await answer('ana', id, 'approve')).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await approvedTicket(one);
     const both = await Promise.all([run(one, HARMLESS(22)), run(two, HARMLESS(22))]);
     expect(both.flatMap((seen) => seen.tags)).toEqual(['DELETE 0']);
     one.destroy();

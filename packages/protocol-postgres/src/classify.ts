@@ -381,7 +381,7 @@ export function statementOf(
   declaredTypes: readonly number[] = NO_TYPES,
 ): Statement {
   const { runs } = resolved;
-  const under = resolved.under.filter((chain) => chain !== state.chain);
+  const under = resolved.under.length === 0 ? NO_TEXTS : resolved.under.filter((chain) => chain !== state.chain);
   return {
     protocol: 'postgres',
     digest: runs.length === 0 ? digest : hash('sha256', [digest, ...runs].join('\0'), 'hex'),

@@ -214,6 +214,10 @@ const ROWS: readonly Row[] = [
     ],
     'refused',
   ],
+  ['the same by a name that the server cuts', `select vals from ${`seen_${'raw_'.repeat(20)}`}`, 'refused'],
+  ['the same by a name in quotes', 'select vals from "Seen Raw"', 'refused'],
+  ['the same by letters that stand for them', String.raw`select vals from U&"seen\005fraw"`, 'refused'],
+  ['the same without a select', 'table seen_raw', 'refused'],
   ['texts of others through a view over a function', 'select said from seen_by_function', 'refused'],
   ['texts of others through a view that calls a function', 'select said from seen_one', 'refused'],
   ['states of others through a view', 'select * from seen_states where false', 'harmless'],
@@ -379,6 +383,8 @@ beforeAll(async () => {
     create view seen_again as select vals as again from seen_values;
     create view seen_texts as select pid, query from pg_stat_activity;
     create view seen_raw as select stavalues1::text as vals from pg_statistic;
+    create view "${`seen_${'raw_'.repeat(20)}`.slice(0, 63)}" as select * from seen_raw;
+    create view "Seen Raw" as select * from seen_raw;
     create view seen_raw_again as select * from seen_raw;
     create view seen_by_function as select query as said from pg_stat_get_activity(null);
     create view seen_one as select pg_stat_get_backend_activity(i) as said from pg_stat_get_backend_idset() i;

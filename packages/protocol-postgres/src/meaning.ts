@@ -69,17 +69,17 @@ export class Meaning {
 
   /** A statement goes to the server. */
   sent({ digest }: Pick<Statement, 'digest'>, { statements }: SqlFacts, segment: number): void {
-    const moving = statements.filter(moves);
+    const isMoving = statements.some(moves);
     // How a transaction ends says what is left of what it moved.
     const ends = this.#before !== undefined && statements.some(({ transaction }) => transaction !== undefined);
-    if (moving.length === 0 && !ends) return;
+    if (!isMoving && !ends) return;
     if (this.#before === undefined) {
       this.#before = this.#now;
       this.#local = true;
     }
-    this.#local &&= moving.every(isLocal);
+    this.#local &&= statements.every((one) => !moves(one) || isLocal(one));
     this.#segment = segment;
-    this.#now = { chain: link(this.#now.chain, digest), names: this.#now.names || moving.some(movesNames) };
+    this.#now = { chain: link(this.#now.chain, digest), names: this.#now.names || statements.some(movesNames) };
   }
 
   /** Something failed, or was rolled back: nothing tells what is left of what this transaction moved. */
