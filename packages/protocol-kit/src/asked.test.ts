@@ -1,7 +1,7 @@
 /** What the client of a held statement is told of whom it waits for. */
 import { expect, test } from 'vitest';
 import { askedFor } from './asked.ts';
-import type { HeldNotice } from './ports.ts';
+import type { HeldNotice } from './road.ts';
 
 const NOW = Date.parse('2026-01-07T12:00:00Z');
 const held = (approval: object): HeldNotice =>

@@ -2,7 +2,7 @@
  * Whom a held statement waits for, as its client is told: the groups asked by now, and those that are asked when it has taken
  * too long. By the agent's clock: the control plane asks them, and may do so some seconds later.
  */
-import type { HeldNotice } from './ports.ts';
+import type { HeldNotice } from './road.ts';
 
 export interface Asked {
   /** None: everybody who may approve. */

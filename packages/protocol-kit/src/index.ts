@@ -16,29 +16,19 @@ export type {
   CancelPort,
   ClientPort,
   ClientTls,
-  HeaderField,
-  HeldNotice,
-  HttpCredential,
-  JoinedSession,
-  LinkSignIn,
   NestedClient,
   NestedWire,
   ProtocolAdapter,
   ProtocolSession,
-  RecordedBody,
-  RecordedFile,
-  RecorderPort,
   SessionHost,
-  SessionMember,
-  SignedIn,
-  SignInPort,
-  SignInRequest,
   TimerName,
   TimerPort,
   TlsUpgrade,
-  UncredentialedRequest,
-  UpstreamCredential,
   UpstreamOwner,
   UpstreamPort,
   UpstreamTls,
 } from './ports.ts';
+export type { RecordedBody, RecordedFile, RecorderPort } from './recorder.ts';
+export type { HeldNotice, JoinedSession, SessionMember, SignedIn } from './road.ts';
+export type { LinkSignIn, SignInPort, SignInRequest } from './sign-in.ts';
+export type { HeaderField, HttpCredential, UncredentialedRequest, UpstreamCredential } from './upstream-credential.ts';
