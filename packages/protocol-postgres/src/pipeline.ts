@@ -1,10 +1,11 @@
 /**
- * The extended protocol: Parse, Bind, Describe, Close and Execute wait in `pending` until the statement they belong to has
- * its permit; a refusal takes the place of all that waits, and fails on the server itself, so that skipping to Sync and the
- * transaction's status are the server's own. PostgreSQL protocol, "Extended Query" and "Pipelining".
+ * The extended protocol: Parse, Bind, Describe, Close and Execute wait until the statement they belong to has its permit
+ * (pipeline/judging.ts); a refusal takes the place of all that waits, and fails on the server itself, so that skipping to
+ * Sync and the transaction's status are the server's own (pipeline/outgoing.ts).
+ * PostgreSQL protocol, "Extended Query" and "Pipelining".
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { SqlFacts, Statement } from '@sallyport/model';
+import type { SqlFacts } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import type { Answers } from './answers.ts';
 import {
@@ -12,26 +13,19 @@ import {
   digestOf,
   digestOfRange,
   isUnknown,
-  NO_PARAMETERS,
-  NOT_UNDERSTOOD,
   parametersOf,
   type Reading,
-  type Resolved,
   readSql,
   reasonOf,
-  resolve,
-  statementOf,
 } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
 import { entry } from './flight.ts';
 import type { Intake } from './intake.ts';
-import type { Judge, Refused, Ways } from './judge.ts';
-import { hasMasks, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
+import type { Judge } from './judge.ts';
+import { hasMasks } from './mask.ts';
 import {
   describe,
-  encodeFields,
-  execute,
   type Fields,
   flush,
   parse,
@@ -41,52 +35,45 @@ import {
   parseTarget,
   sync,
 } from './messages.ts';
-import { type Guard, type Portal, type Prepared, requireName, stepBack } from './mirror.ts';
-import { Pending } from './pending.ts';
-import { noteFields } from './record.ts';
+import { type Portal, type Prepared, requireName, stepBack } from './mirror.ts';
+import { Judging } from './pipeline/judging.ts';
+import { Outgoing } from './pipeline/outgoing.ts';
 import type { Road } from './road.ts';
 import { commits } from './transaction.ts';
 import { OWN_MESSAGES, ownCommit, ownTransaction } from './wrap.ts';
 
-/** No client can have bound it (requireName), so executing it fails in every state. */
-const FAILING_EXECUTE = execute('sallyport_refused');
-const isPortal = (item: Prepared | Portal): item is Portal => 'prepared' in item;
-
 export class Pipeline {
   readonly #road: Road;
-  readonly #answers: Answers;
   readonly #judge: Judge;
   readonly #intake: Intake;
   readonly #copies: (permit: Permit) => void;
-  #pending = new Pending();
-  /** A refusal stands in the pipeline: nothing counts until the client's Sync. */
-  #dropping = false;
-  /** The client's Sync waits for what is judged before it; it goes to the server whatever comes of that. */
-  #syncing = false;
+  readonly #out: Outgoing;
+  readonly #judging: Judging;
 
   /** @param copies told the permit under which COPY data may follow */
   constructor(road: Road, answers: Answers, judge: Judge, intake: Intake, copies: (permit: Permit) => void) {
     this.#road = road;
-    this.#answers = answers;
     this.#judge = judge;
     this.#intake = intake;
     this.#copies = copies;
+    this.#out = new Outgoing(road, answers, judge);
+    this.#judging = new Judging(road, answers, judge, intake, this.#out);
   }
 
   get isEmpty(): boolean {
-    return this.#pending.isEmpty;
+    return this.#out.pending.isEmpty;
   }
   /** Messages do not count until the next Sync. */
   get isDropping(): boolean {
-    return this.#dropping || this.#road.skipping;
+    return this.#out.dropping || this.#road.skipping;
   }
 
   /** The lent chunk is about to be given back: what is judged leaves, the rest is copied. */
   endOfChunk(): void {
-    const pending = this.#pending;
+    const pending = this.#out.pending;
     if (pending.isEmpty) return;
-    if (pending.permit !== undefined && pending.judge.length === 0) this.#send(pending.permit);
-    else this.#pending.copy();
+    if (pending.permit !== undefined && pending.judge.length === 0) this.#out.send(pending.permit);
+    else this.#out.pending.copy();
   }
 
   // --- messages ----------------------------------------------------------------------------------------------------------
@@ -135,7 +122,7 @@ export class Pipeline {
       gone: false,
       before: existing,
     };
-    this.#beginUnjudged();
+    this.#out.beginUnjudged();
     mirror.addPrepared(prepared);
     const confirm = (): void => {
       prepared.confirmed = true;
@@ -144,8 +131,8 @@ export class Pipeline {
     const undo = (skipped: boolean): void => stepBack(mirror.prepared, name, prepared, skipped || name !== '');
     // What the gateway answers itself is nothing to the server: an empty statement.
     const sent = reasonOf(prepared.facts) === undefined ? message : parse(name, '');
-    this.#pending.add(sent, entry('parse', segment, { prepared, confirm, undo }));
-    this.#pending.judge.push(prepared);
+    this.#out.pending.add(sent, entry('parse', segment, { prepared, confirm, undo }));
+    this.#out.pending.judge.push(prepared);
   }
 
   bind(bytes: Buffer, at: number, end: number): boolean {
@@ -185,10 +172,10 @@ export class Pipeline {
       vouched: undefined,
       started: false,
     };
-    this.#beginUnjudged();
+    this.#out.beginUnjudged();
     mirror.addPortal(portal);
-    this.#pending.addLent(bytes, at, end, entry('bind', segment, { bound: portal }));
-    this.#pending.judge.push(portal);
+    this.#out.pending.addLent(bytes, at, end, entry('bind', segment, { bound: portal }));
+    this.#out.pending.judge.push(portal);
     return true;
   }
 
@@ -200,7 +187,7 @@ export class Pipeline {
       if (this.#isUncertain(prepared)) return this.#waitAnswered();
       if (prepared === undefined)
         return this.#failPlain('26000', `prepared statement "${shown(target.name)}" does not exist`);
-      this.#pending.addLent(bytes, at, end, entry('describe', segment, { prepared }));
+      this.#out.pending.addLent(bytes, at, end, entry('describe', segment, { prepared }));
       return true;
     }
     const portal = mirror.portals.get(target.name);
@@ -208,11 +195,11 @@ export class Pipeline {
     if (portal === undefined) {
       if (target.name !== '') return this.#failPlain('34000', `portal "${shown(target.name)}" does not exist`);
       // A simple query that failed in a transaction leaves one of its own: the server knows.
-      this.#pending.addLent(bytes, at, end, entry('describe', segment));
+      this.#out.pending.addLent(bytes, at, end, entry('describe', segment));
       return true;
     }
     portal.described = true;
-    this.#pending.addLent(bytes, at, end, entry('describe', segment, { portal }));
+    this.#out.pending.addLent(bytes, at, end, entry('describe', segment, { portal }));
     return true;
   }
 
@@ -227,7 +214,7 @@ export class Pipeline {
       const undo = (): void => {
         if (prepared?.gone === false && !mirror.prepared.has(target.name)) mirror.prepared.set(target.name, prepared);
       };
-      this.#pending.addLent(bytes, at, end, entry('close', segment, { undo }));
+      this.#out.pending.addLent(bytes, at, end, entry('close', segment, { undo }));
       return true;
     }
     const portal = mirror.portals.get(target.name);
@@ -240,7 +227,7 @@ export class Pipeline {
       mirror.cursors.delete(target.name);
       if (portal?.started === true && portal.tally !== undefined) this.#road.finish(portal.tally);
     };
-    this.#pending.addLent(bytes, at, end, entry('close', segment, { undo, confirm }));
+    this.#out.pending.addLent(bytes, at, end, entry('close', segment, { undo, confirm }));
     return true;
   }
 
@@ -255,13 +242,13 @@ export class Pipeline {
       portal.permit !== undefined && portal.judgedUnder === this.#road.bundleSerial && this.#isSameCommit(portal);
     if (!continues) {
       portal.permit = undefined;
-      if (!this.#pending.judge.includes(portal)) {
-        this.#beginUnjudged();
-        this.#pending.judge.push(portal);
+      if (!this.#out.pending.judge.includes(portal)) {
+        this.#out.beginUnjudged();
+        this.#out.pending.judge.push(portal);
       }
     }
     let kept: Buffer | undefined;
-    this.#judgePending(
+    this.#judging.judgeAll(
       () => {
         if (kept === undefined) this.#executeJudged(portal, bytes, at, end);
         else this.#executeJudged(portal, kept, 0, kept.length);
@@ -274,8 +261,8 @@ export class Pipeline {
   }
 
   flush(then: () => void = () => undefined): void {
-    this.#judgePending(() => {
-      this.#send(this.#pending.permit);
+    this.#judging.judgeAll(() => {
+      this.#out.send(this.#out.pending.permit);
       this.#road.ownToServer(flush());
       then();
     });
@@ -285,19 +272,19 @@ export class Pipeline {
   sync(): boolean {
     const { transaction, flight } = this.#road;
     if (this.isDropping) {
-      this.#discard();
+      this.#out.discard();
       if (transaction.wrapped) this.#endFailed();
-      this.#sendSync();
+      this.#out.sendSync();
       return true;
     }
     if (transaction.wrapped) {
       if (flight.size > 0 || !this.isEmpty) return this.#waitAnswered();
-      this.#syncing = true;
+      this.#out.syncing = true;
       this.#commitWrapped();
       return true;
     }
-    this.#syncing = true;
-    this.#judgePending(() => this.#sendSync());
+    this.#out.syncing = true;
+    this.#judging.judgeAll(() => this.#out.sendSync());
     return true;
   }
 
@@ -305,8 +292,8 @@ export class Pipeline {
   #endFailed(): void {
     const { segment } = this.#road;
     const own = { left: 1, error: undefined, skipped: false, done: () => undefined };
-    this.#pending.add(sync(), entry('sync', segment, { own }));
-    for (const { bytes, item } of ownTransaction('ROLLBACK', segment)) this.#pending.add(bytes, item);
+    this.#out.pending.add(sync(), entry('sync', segment, { own }));
+    for (const { bytes, item } of ownTransaction('ROLLBACK', segment)) this.#out.pending.add(bytes, item);
   }
 
   #commitWrapped(): void {
@@ -317,7 +304,7 @@ export class Pipeline {
     const statement = this.#judge.inTransaction(made.statement);
     this.#judge.statement(statement, {
       waits: () => undefined,
-      refused: (refused) => this.#fail(refused, true),
+      refused: (refused) => this.#out.fail(refused, true),
       allowed: (permit, number) => {
         const tally = this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined);
         const own = {
@@ -330,43 +317,13 @@ export class Pipeline {
             road.finish(tally);
           },
         };
-        for (const { bytes, item } of ownTransaction('COMMIT', road.segment, own)) this.#pending.add(bytes, item);
-        this.#sendSync();
+        for (const { bytes, item } of ownTransaction('COMMIT', road.segment, own)) this.#out.pending.add(bytes, item);
+        this.#out.sendSync();
       },
     });
   }
 
   // --- sending -------------------------------------------------------------------------------------------------------------
-
-  /** What is judged leaves before something that is not joins it. */
-  #beginUnjudged(): void {
-    if (this.#pending.judge.length === 0) this.#send(this.#pending.permit);
-  }
-
-  /** Without a permit there is nothing of a statement in it: Describe and Close of what was judged, Sync. */
-  #send(permit: Permit | undefined): void {
-    const pending = this.#pending;
-    if (pending.isEmpty) return;
-    if (pending.judge.length > 0)
-      throw new GatewayError('internal', { why: 'an unjudged message was about to be sent' });
-    this.#pending = new Pending();
-    for (const item of pending.entries) this.#road.flight.push(item);
-    this.#road.unsynced = pending.entries.at(-1)?.kind !== 'sync';
-    for (const bytes of pending.bytes()) {
-      if (permit === undefined) this.#road.ownToServer(bytes);
-      else this.#road.toServer(permit, bytes);
-    }
-  }
-
-  #sendSync(): void {
-    this.#syncing = false;
-    this.#dropping = false;
-    this.#road.skipping = false;
-    this.#pending.add(sync(), entry('sync', this.#road.segment));
-    this.#send(this.#pending.permit);
-    this.#road.segment++;
-    this.#judge.executed = 0;
-  }
 
   #executeJudged(portal: Portal, bytes: Buffer, at: number, end: number): void {
     const road = this.#road;
@@ -374,14 +331,14 @@ export class Pipeline {
     if (hasMasks(permit.masks) && !portal.described) this.#describeOwn(portal);
     portal.started = true;
     if (road.transaction.needsBegin(portal.tally!.facts, permit.untilCommit)) {
-      for (const { bytes, item } of ownTransaction('BEGIN', road.segment)) this.#pending.add(bytes, item);
+      for (const { bytes, item } of ownTransaction('BEGIN', road.segment)) this.#out.pending.add(bytes, item);
       road.transaction.wrap();
     }
     this.#judge.executed++;
     this.#judge.note(portal.tally!.facts, portal.statement!, portal.tally!, permit);
     const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
-    this.#pending.addLent(bytes, at, end, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
-    this.#pending.permit = permit;
+    this.#out.pending.addLent(bytes, at, end, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
+    this.#out.pending.permit = permit;
     const copies =
       portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') === true;
     // What names stand for changes with it: nothing behind it may be judged by what they stood for before.
@@ -390,7 +347,7 @@ export class Pipeline {
     if (!copies && !bounded && portal.tally!.changes.length === 0) return;
     // Until the server says that it waits for data, nothing tells that from a stray message.
     if (copies) this.#copies(permit);
-    this.#send(permit);
+    this.#out.send(permit);
     road.ownToServer(flush());
     this.#intake.block(() => road.copyIn !== undefined || portal.tally!.finished || road.skipping);
   }
@@ -399,13 +356,13 @@ export class Pipeline {
   #describeOwn(portal: Portal): void {
     portal.described = true;
     const own = { left: 1, error: undefined, skipped: false, tells: true, done: () => undefined };
-    this.#pending.add(
+    this.#out.pending.add(
       describe({ kind: 'portal', name: portal.name }),
       entry('describe', this.#road.segment, { portal, own }),
     );
   }
 
-  // --- judging ---------------------------------------------------------------------------------------------------------------
+  // --- what has to be known first ---------------------------------------------------------------------------------------------------------------
 
   #isUncertain(item: Prepared | Portal | undefined): boolean {
     // Made by a pipeline before this one that is not answered: it may have failed.
@@ -425,13 +382,13 @@ export class Pipeline {
   #waitsForCounts(facts: SqlFacts | undefined): boolean {
     const { transaction, flight } = this.#road;
     if (transaction.isUncertain(facts)) return true;
-    const unanswered = flight.size > 0 || this.#pending.entries.some(({ kind }) => kind === 'execute');
+    const unanswered = flight.size > 0 || this.#out.pending.entries.some(({ kind }) => kind === 'execute');
     return unanswered && commits(facts) && (transaction.isHeld || this.#pendingHolds);
   }
 
   /** Judged, and not sent: it may make a COMMIT wait. */
   get #pendingHolds(): boolean {
-    return this.#pending.entries.some(({ portal }) => (portal?.permit?.untilCommit.length ?? 0) > 0);
+    return this.#out.pending.entries.some(({ portal }) => (portal?.permit?.untilCommit.length ?? 0) > 0);
   }
 
   /** Its yes was for what the transaction had done then. */
@@ -451,250 +408,20 @@ export class Pipeline {
     return false;
   }
 
-  /**
-   * Judges what is pending, in order, then goes on; a refusal takes the place of all of it.
-   * @param waits called before the lent chunk is given back while something is undecided
-   */
-  #judgePending(done: () => void, waits: () => void = () => undefined): void {
-    const pending = this.#pending;
-    const { judge } = pending;
-    let granted = pending.permit;
-    for (let item = judge[0]; item !== undefined; item = judge[0]) {
-      if (isPortal(item)) {
-        if (!this.#judgePortal(item, waits, done)) return;
-        judge.shift();
-        granted = pending.permit = item.permit;
-        continue;
-      }
-      const prepared = item;
-      // A statement that is executed in the same breath is judged then, with its parameters.
-      if (!judge.some((other) => isPortal(other) && other.prepared === prepared)) {
-        const judged = this.#judge.preparation(this.#statementOf(prepared, digestOf(prepared.digestHead, undefined)));
-        if ('fields' in judged) return this.#fail(judged);
-        granted = judged;
-      }
-      judge.shift();
-    }
-    pending.permit = granted;
-    done();
-  }
-
-  #resolved(prepared: Prepared): Resolved {
-    if (prepared.facts === undefined) return NOT_UNDERSTOOD;
-    const { mirror, meaning, segment } = this.#road;
-    const chain = meaning.chain(segment);
-    const resolved = resolve(prepared.facts, prepared.text, mirror, chain);
-    return prepared.chain === chain ? resolved : { ...resolved, under: [prepared.chain, ...resolved.under] };
-  }
-
-  #statementOf(prepared: Prepared, digest: string, parameters = NO_PARAMETERS, resolved = this.#resolved(prepared)) {
-    return statementOf(prepared.text, digest, parameters, resolved, this.#judge.pipelineState, prepared.declared);
-  }
-
-  /** @returns true when it is judged, and may run; else it is refused, or `done` is called once it is */
-  #judgePortal(portal: Portal, waits: () => void, done: () => void): boolean {
-    const { prepared } = portal;
-    const resolved = this.#resolved(prepared);
-    const statement = this.#judge.inTransaction(
-      this.#statementOf(prepared, portal.digest, portal.parameters, resolved),
-    );
-    portal.judgedWork = this.#road.transaction.version;
-    const permit = this.#judge.now(statement, () => this.#waysOf(portal, statement, resolved, waits, done));
-    if (permit === undefined) return false;
-    const number = this.#road.signed.statementNumber();
-    const guard = this.#judge.guardNow(resolved.facts, prepared.text, permit);
-    if (guard === undefined) {
-      this.#waysOf(portal, statement, resolved, waits, done).allowed(permit, number);
-      return false;
-    }
-    this.#allowed(portal, statement, resolved, permit, number, guard);
-    return true;
-  }
-
-  #allowed(portal: Portal, statement: Statement, resolved: Resolved, permit: Permit, number: number, guard: Guard) {
-    // Judged anew in the middle of its rows: what came so far is an outcome of its own.
-    if (portal.tally !== undefined) this.#road.finish(portal.tally);
-    portal.permit = permit;
-    portal.statement = statement;
-    portal.judgedUnder = this.#road.bundleSerial;
-    portal.tally = this.#judge.open(number, resolved, guard, undefined);
-  }
-
-  #waysOf(portal: Portal, statement: Statement, resolved: Resolved, waits: () => void, done: () => void): Ways {
-    const { prepared } = portal;
-    const keep = (): void => {
-      this.#pending.copy();
-      waits();
-    };
-    return {
-      waits: keep,
-      refused: (refused) => this.#fail(refused, statement.commits !== undefined),
-      allowed: (permit, number) => {
-        const allow = (guard = this.#judge.plainGuard(permit)): void => {
-          this.#allowed(portal, statement, resolved, permit, number, guard);
-          // What was sent so that it could be described is no longer in it.
-          this.#pending.judge.shift();
-          this.#pending.permit = permit;
-          this.#judgePending(done, waits);
-        };
-        const unvouched = (why: string): Refused => ({
-          ...this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why),
-          number,
-        });
-        const facts = resolved.facts;
-        const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, prepared.text, permit.masks);
-        if (binary !== undefined) return this.#fail(unvouched(binary));
-        if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) return allow();
-        if (this.#road.status === 'E') {
-          // In a failed transaction the server runs nothing but its end; behind that it would, in this same pipeline.
-          if (this.#judge.executed === 0) return allow(this.#judge.closedGuard(permit));
-          const why = 'Its answer cannot be described behind the end of a failed transaction; send Sync first.';
-          return this.#fail(unvouched(why));
-        }
-        this.#vouch(portal, facts, permit, number, {
-          vouched: allow,
-          refused: (why) => this.#fail(unvouched(why)),
-          failed: (why) => this.#failHere(unvouched(why)),
-        });
-        if (this.#intake.isBlocked) keep();
-      },
-    };
-  }
-
-  /** Looks at what the portal would answer before it runs, where masked columns are near. */
-  #vouch(
-    portal: Portal,
-    facts: SqlFacts,
-    permit: Permit,
-    number: number,
-    ways: { vouched(guard: Guard): void; refused(why: string): void; failed(why: string): void },
-  ): void {
-    const road = this.#road;
-    this.#judge.withReach(permit, facts.statements, false, (failure, skipped) => {
-      if (skipped) return this.#dropped();
-      const reach = road.catalog.reach;
-      if (failure !== undefined || reach === undefined)
-        return ways.failed('The masked columns could not be looked up.');
-      // A prepared statement is one statement; the server refuses more.
-      const one = facts.statements[0];
-      for (const each of facts.statements) {
-        const why = unvouchedForm(each, reach);
-        if (why !== undefined) return ways.refused(why);
-      }
-      const guard = this.#judge.guard(permit, reach, facts.statements);
-      if (one === undefined || !guard.touches) {
-        this.#judge.foundClear(facts, guard);
-        return ways.vouched(guard);
-      }
-      const decide = (): void => {
-        const columns = portal.columns ?? portal.prepared.columns;
-        if (columns === undefined) return ways.refused('Its answer could not be described before it runs.');
-        const why = unvouchedColumns(one, columns, reach);
-        if (why !== undefined) return ways.refused(why);
-        portal.vouched = columns;
-        ways.vouched(guard);
-      };
-      if (portal.columns !== undefined || portal.prepared.columns !== undefined) return decide();
-      this.#describeNow(portal, permit, number, decide, (why) => ways.refused(why));
-    });
-  }
-
-  /** Sends the pipeline up to this Bind, judged as it is, and a Describe; waits for its answer. */
-  #describeNow(
-    portal: Portal,
-    permit: Permit,
-    number: number,
-    decide: () => void,
-    refused: (why: string) => void,
-  ): void {
-    const road = this.#road;
-    const pending = this.#pending;
-    if (pending.judge.length > 1)
-      return refused('Its answer could not be described before it runs; send Sync or Execute after each Bind.');
-    const own = this.#judge.ask({ left: 1 }, (failure, skipped) => {
-      if (failure === undefined) return decide();
-      // It failed where it would have failed anyway, and has not run.
-      const tally = this.#judge.open(
-        number,
-        { facts: undefined, changes: [] },
-        this.#judge.closedGuard(permit),
-        undefined,
-      );
-      tally.error = failure.get('C') ?? '';
-      road.finish(tally);
-      if (skipped) this.#dropped();
-      else this.#failHere({ fields: this.#answers.hidden(failure, 'named'), number });
-    });
-    portal.described = true;
-    const judge = pending.judge.splice(0);
-    this.#pending.add(
-      describe({ kind: 'portal', name: portal.name }),
-      entry('describe', road.segment, { portal, own }),
-    );
-    this.#send(permit);
-    road.ownToServer(flush());
-    // Its Execute is still to come, and to be judged as done.
-    this.#pending.judge.push(...judge);
-  }
-
   // --- refusing ----------------------------------------------------------------------------------------------------------------
 
   /** A message was too large to judge. */
   tooLarge(): void {
-    this.#fail(this.#judge.refusal('[statement too large]', 'statement.too_large', 'gateway/size'));
+    this.#out.fail(this.#judge.refusal('[statement too large]', 'statement.too_large', 'gateway/size'));
   }
 
   /** An error the server would have made of it. What came before is not touched by that: it is judged, and goes. */
   #failPlain(state: string, message: string): true {
-    this.#judgePending(() => {
-      this.#send(this.#pending.permit);
-      this.#fail({ fields: plainError(state, message), number: 0 });
+    this.#judging.judgeAll(() => {
+      this.#out.send(this.#out.pending.permit);
+      this.#out.fail({ fields: plainError(state, message), number: 0 });
     });
     return true;
-  }
-
-  /** The server is skipping because of a question of ours: the client has not been told. */
-  #failHere({ fields, number }: Refused): void {
-    noteFields(this.#road.host.recorder, number, 'error', fields);
-    this.#discard();
-    this.#dropping = true;
-    this.#answers.interject(encodeFields('E', fields));
-    if (this.#syncing) this.#sendSync();
-  }
-
-  /** An earlier message failed: the client has its error, and what is pending would be skipped. */
-  #dropped(): void {
-    this.#discard();
-    this.#dropping = true;
-    if (this.#syncing) this.#sendSync();
-  }
-
-  #discard(): void {
-    const { entries } = this.#pending;
-    this.#pending = new Pending();
-    for (let i = entries.length - 1; i >= 0; i--) this.#road.stepBack(entries[i]!, true);
-  }
-
-  #rollBack(): void {
-    const said = ownTransaction('ROLLBACK', this.#road.segment);
-    for (const { item } of said) this.#road.flight.push(item);
-    this.#road.ownToServer(Buffer.concat(said.map(({ bytes }) => bytes)));
-  }
-
-  /** @param rollsBack it was a COMMIT: nothing of its transaction may stand, and no lock may stay */
-  #fail({ fields, number }: Refused, rollsBack = false): void {
-    const road = this.#road;
-    if (number > 0) noteFields(road.host.recorder, number, 'error', fields);
-    // The server is skipping: the client has its error already.
-    if (road.skipping) return this.#dropped();
-    this.#discard();
-    this.#dropping = true;
-    if (rollsBack) this.#rollBack();
-    road.flight.push(entry('execute', road.segment, { refusal: fields }));
-    if (this.#syncing) {
-      road.ownToServer(FAILING_EXECUTE);
-      this.#sendSync();
-    } else road.ownToServer(Buffer.concat([FAILING_EXECUTE, flush()]));
   }
 }
 
