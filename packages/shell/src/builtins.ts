@@ -99,7 +99,8 @@ const BUILTINS: Readonly<Record<string, Builtin>> = {
       state.set(guess, { text: '', exact: false });
     }
   },
-  read: (args, { state }) => {
+  read: (args, { state }, { facts }) => {
+    readsDescriptor(args, state, facts.note);
     for (const { guess } of operands(args)) forget(state, guess);
     forget(state, 'REPLY');
   },
@@ -233,7 +234,20 @@ function declare(args: readonly Field[], { state }: Frame, { facts }: Runner, fi
   }
 }
 
+/** `-u 10`, in its spellings. */
+function readsDescriptor(args: readonly Field[], state: State, note: (reason: string) => void): void {
+  args.forEach(({ guess, exact }, at) => {
+    const attached = /^-[a-zA-Z]*u(.*)$/s.exec(guess)?.[1];
+    if (attached === undefined) return;
+    const value = attached === '' ? args[at + 1] : undefined;
+    const number = value?.guess ?? attached;
+    if (!exact || value?.exact === false || !(/^[012]$/.test(number) || state.descriptors.has(number)))
+      note('descriptor');
+  });
+}
+
 function mapfile(args: readonly Field[], frame: Frame, runner: Runner): void {
+  readsDescriptor(args, frame.state, runner.facts.note);
   args.forEach(({ guess }, at) => {
     if (guess.startsWith('-C')) {
       const code = guess === '-C' ? args[at + 1] : { ...args[at]!, guess: guess.slice(2), text: guess.slice(2) };

@@ -20,7 +20,7 @@ const CHANGERS = new Set([
 const ANYTHING = new Set(['eval', '.', 'source', 'builtin', 'command', 'trap']);
 const MOVERS = new Set(['cd', 'pushd', 'popd', 'chdir']);
 
-/** Names; `cd` and `shift` stand for themselves. */
+/** Names; `cd`, `exec` and `shift` stand for themselves. */
 export type Changed = ReadonlySet<string> | 'all';
 
 export function changedIn(parts: readonly (Script | Command)[]): Changed {
@@ -65,6 +65,7 @@ function simple(words: readonly Word[], names: Set<string>): boolean {
   // Quoted or expanded, it may be any of the builtins.
   if (program === undefined || ANYTHING.has(program)) return true;
   if (MOVERS.has(program)) names.add('cd');
+  if (program === 'exec') names.add('exec');
   if (program === 'shift' || program === 'set') names.add('shift');
   if (CHANGERS.has(program))
     for (const word of words) for (const [name] of word.source.matchAll(/[A-Za-z_]\w*/g)) names.add(name);

@@ -10,6 +10,8 @@ import type { Field } from './values.ts';
 
 /** Written to without writing a file. */
 const NO_FILES = /^\/dev\/(?:null|stdout|stderr|stdin|tty|fd\/\d+|zero|full)$/;
+/** Names of descriptors, but of the session's own three: the file behind them has another name. */
+const DESCRIPTORS = /^\/(?:dev\/fd\/(?![012]$)|proc\/[^/]+(?:\/task\/[^/]+)?\/fd\/)/;
 const SOCKETS = /^\/dev\/(?:tcp|udp)\//;
 
 export interface RedirectedPaths {
@@ -66,14 +68,17 @@ export class Collector {
 
   #path(field: Field, directories: readonly string[], into: Set<string>, own: string[] | undefined): void {
     if (field.text === '' || field.text === '-') return;
-    for (const place of placesOf(field.text, directories)) this.#add(place, into, own);
+    // A process substitution is such a name, too, and read where it stands.
+    const named = field.process === undefined;
+    for (const place of placesOf(field.text, directories)) this.#add(place, into, own, named);
     // With what is unknown left out: `$DIR/*` may be `/*`.
     if (!field.exact && field.guess !== '' && field.guess !== field.text)
-      for (const place of placesOf(field.guess, directories)) this.#add(place, into, own);
+      for (const place of placesOf(field.guess, directories)) this.#add(place, into, own, named);
   }
 
-  #add(path: string, into: Set<string>, own: string[] | undefined): void {
+  #add(path: string, into: Set<string>, own: string[] | undefined, named: boolean): void {
     if (SOCKETS.test(path)) this.network = true;
+    if (named && DESCRIPTORS.test(path)) this.note('descriptor');
     if (NO_FILES.test(path)) return;
     this.spend(path.length);
     into.add(path);

@@ -2,6 +2,7 @@
  * What is known of a shell's state while a text is read: variables, positional parameters, functions, aliases, directory.
  * A value that is not `exact` is a guess (an unknown variable is guessed to be unset), good for rules, never for trust.
  */
+import type { RedirectedPaths } from './collector.ts';
 import type { Input } from './frame.ts';
 import type { Command } from './syntax.ts';
 
@@ -41,6 +42,9 @@ export const fieldOf = (text: string): Field => ({ text, guess: text, exact: tru
 export const mayBeOption = ({ exact, glob, guess }: Field): boolean =>
   (!exact && (guess === '' || guess.startsWith('-'))) || (glob && /^[*?[]/.test(guess));
 
+/** A descriptor that is not known may be of an earlier line of a kept shell: what is behind it was judged for another program. */
+export const NO_DESCRIPTORS: ReadonlyMap<string, RedirectedPaths> = new Map();
+
 /** Shallow copies are made at branches; maps are replaced, never shared. */
 export class State {
   readonly variables: Map<string, Value>;
@@ -50,6 +54,8 @@ export class State {
   positionalExact: boolean;
   /** Where it may stand; empty = unknown. `~` is the home directory when its path is not known. */
   directories: readonly string[];
+  /** Those the text itself opened, by number, with the files behind them. The session's own three need not be here. */
+  descriptors: ReadonlyMap<string, RedirectedPaths> = NO_DESCRIPTORS;
   /** Nothing is exact any more: a name may be another's, or what stood in the line may not have happened. */
   unsure = false;
   /** Takes reasons of `shell.opaque`. */
@@ -73,6 +79,7 @@ export class State {
     this.positional = from.positional;
     this.positionalExact = from.positionalExact;
     this.directories = from.directories;
+    this.descriptors = from.descriptors;
     this.unsure = from.unsure;
   }
 
@@ -113,6 +120,7 @@ export class State {
     for (const [name, text] of other.aliases) this.aliases.set(name, text);
     if (other.positional !== this.positional) this.positionalExact = false;
     this.directories = joinDirectories(this.directories, other.directories);
+    if (other.descriptors !== this.descriptors) this.descriptors = NO_DESCRIPTORS;
     this.unsure ||= other.unsure;
   }
 }

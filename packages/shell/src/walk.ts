@@ -15,7 +15,7 @@ import { runProgram } from './programs.ts';
 import { reasonOf } from './shells.ts';
 import type { AndOr, Assignment, Command, Pipeline, Redirect, Script, SimpleCommand } from './syntax.ts';
 import { Unreadable } from './syntax.ts';
-import { type Field, joinDirectories, type State, uncertain, type Value } from './values.ts';
+import { type Field, joinDirectories, NO_DESCRIPTORS, type State, uncertain, type Value } from './values.ts';
 
 const UNROLLED_MAX = 8;
 /** Assignments before these stay. POSIX.1-2024 2.15. */
@@ -147,8 +147,12 @@ export class Walker implements Runner {
       this.#command(command.body, { ...frame, state: frame.state.copy() });
       return undefined;
     }
-    const { input } = this.#redirects(command.redirects, frame);
+    const { state } = frame;
+    const before = state.descriptors;
+    const { input, descriptors } = this.#redirects(command.redirects, frame);
+    state.descriptors = descriptors;
     const printed = this.#compound(command, { ...frame, input: shared(input) });
+    if (command.redirects.length > 0) state.descriptors = before;
     return redirectsOutput(command.redirects) ? undefined : printed;
   }
 
@@ -234,6 +238,7 @@ export class Walker implements Runner {
     if (changed === 'all') state.positionalExact = false;
     const moves = changed === 'all' || changed.has('cd');
     if (moves) state.directories = [];
+    if (changed === 'all' || changed.has('exec')) state.descriptors = NO_DESCRIPTORS;
     if (changed === 'all' || changed.has('shift')) state.positionalExact = false;
   }
 
@@ -279,10 +284,20 @@ export class Walker implements Runner {
     const { state } = frame;
     const expander = this.#expander(frame);
     const fields = command.words.length === 0 ? [] : expandWords(command.words, expander);
-    const { input, redirects, redirected } = this.#redirects(command.redirects, frame);
+    const before = state.descriptors;
+    const { descriptors, ...redirected } = this.#redirects(command.redirects, frame);
+    state.descriptors = descriptors;
+    const printed = this.#started(command, fields, { ...frame, ...redirected }, expander);
+    if (command.redirects.length > 0) state.descriptors = isExec(fields) ? lasting(descriptors) : before;
+    return printed;
+  }
+
+  /** @param expander of what stands around: its input is not the redirected one */
+  #started(command: SimpleCommand, fields: readonly Field[], frame: Frame, expander: Expander): Printed {
+    const { state } = frame;
     if (command.assignments.length === 0) {
       if (fields.length === 0) return { text: '', exact: true };
-      const printed = this.run(fields, { ...frame, input, redirects, redirected, assignments: [] });
+      const printed = this.run(fields, { ...frame, assignments: [] });
       return redirectsOutput(command.redirects) ? undefined : printed;
     }
     const values = command.assignments.map((assignment) => this.#assigned(assignment, expander));
@@ -301,7 +316,7 @@ export class Walker implements Runner {
       noteEnvironment(name, values[at]!.text, this.facts.note);
       child.set(name, { ...values[at]!, exported: true });
     });
-    const printed = this.run(fields, { ...frame, state: child, input, redirects, redirected, assignments: shown });
+    const printed = this.run(fields, { ...frame, state: child, assignments: shown });
     const program = fields[0]!.guess;
     if (SPECIAL_BUILTINS.has(program) || state.functions.has(program)) state.join(child);
     return redirectsOutput(command.redirects) ? undefined : printed;
@@ -332,15 +347,25 @@ export class Walker implements Runner {
     return { text, exact, ...(foreign ? { foreign } : {}), ...(exported ? { exported } : {}) };
   }
 
-  #redirects(redirects: readonly Redirect[], frame: Frame): Pick<Frame, 'input' | 'redirects' | 'redirected'> {
-    if (redirects.length === 0) return { input: frame.input, redirects: [], redirected: NO_PATHS };
+  #redirects(
+    redirects: readonly Redirect[],
+    frame: Frame,
+  ): Pick<Frame, 'input' | 'redirects' | 'redirected'> & Pick<State, 'descriptors'> {
+    const { state } = frame;
+    if (redirects.length === 0)
+      return { input: frame.input, redirects: [], redirected: NO_PATHS, descriptors: state.descriptors };
     let { input } = frame;
+    const descriptors = new Map(state.descriptors);
     const { facts } = this;
     const shown: { op: string; path: string }[] = [];
     const redirected = { written: [] as string[], read: [] as string[] };
     const expander = this.#expander(frame);
     for (const { operator, descriptor, target, body } of redirects) {
       const standard = descriptor === '' || descriptor === '0';
+      // The shell chooses the number of `{name}<`, and it stays open.
+      if (descriptor.startsWith('{')) state.set(descriptor.slice(1, -1), { text: '', exact: false });
+      const number = descriptor === '' ? (operator.startsWith('<') ? '0' : '1') : descriptor.replace(/^0+(?=.)/, '');
+      if (operator.startsWith('<<')) descriptors.set(number, NO_PATHS);
       if (operator === '<<') {
         const value = body === undefined ? undefined : expandValue(body, expander);
         if (standard && value !== undefined) input = { kind: 'text', text: value.guess, exact: value.exact };
@@ -356,18 +381,30 @@ export class Walker implements Runner {
       }
       shown.push({ op: operator, path: field.text });
       const duplicates = (operator === '>&' || operator === '<&') && /^(?:\d+-?|-)$/.test(field.guess);
+      if ((!field.exact || field.glob) && operator.endsWith('&')) facts.note('descriptor');
       if (duplicates) {
+        const from = field.guess.replace(/^0+(?=\d)|-$/g, '');
+        const behind = descriptors.get(from);
+        if (behind === undefined && !/^[012]?$/.test(from)) facts.note('descriptor');
+        descriptors.set(number, behind ?? NO_PATHS);
+        redirected.written.push(...(behind?.written ?? []));
+        redirected.read.push(...(behind?.read ?? []));
         if (operator === '<&' && standard) input = { kind: 'file' };
         continue;
       }
-      const { directories } = frame.state;
-      if (operator !== '<' && operator !== '<&') facts.writes(field, directories, redirected.written);
+      const { directories } = state;
+      const behind = { written: [] as string[], read: [] as string[] };
+      if (operator !== '<' && operator !== '<&') facts.writes(field, directories, behind.written);
       if (operator === '<' || operator === '<>' || operator === '<&') {
-        facts.reads(field, directories, redirected.read);
+        facts.reads(field, directories, behind.read);
         if (standard) input = field.process ?? { kind: 'file' };
       }
+      descriptors.set(number, behind);
+      if (operator.includes('&') && operator !== '<&') descriptors.set('2', behind);
+      redirected.written.push(...behind.written);
+      redirected.read.push(...behind.read);
     }
-    return { input, redirects: shown, redirected };
+    return { input, redirects: shown, redirected, descriptors };
   }
 
   run(fields: readonly Field[], frame: Frame): Printed {
@@ -451,6 +488,12 @@ const substituted = (text: string): readonly string[] =>
 
 /** Input that several programs read: each finds what the ones before it left. */
 const shared = (input: Input): Input => (input.kind === 'text' ? { ...input, exact: false } : input);
+
+const isExec = (fields: readonly Field[]): boolean => fields.length === 1 && fields[0]!.guess === 'exec';
+
+/** From 10 on a number may be what `{name}<` opened in an earlier line, where this `exec` fails and the shell goes on. */
+const lasting = (descriptors: State['descriptors']): State['descriptors'] =>
+  new Map([...descriptors].filter(([number]) => number.length === 1));
 
 /** What it prints goes elsewhere, or more comes with it. */
 const redirectsOutput = (redirects: readonly Redirect[]): boolean =>
