@@ -1,42 +1,31 @@
 /**
  * The server's side of a session: every message known by the question it answers, passed on in whole chunks where nothing
- * has to change, masked, rewritten or swallowed where it has.
+ * has to change, masked (answers/rows.ts), rewritten (answers/shown.ts) or swallowed where it has.
  * Refuses what it does not know: an unlisted message, an answer without a question, an answer nobody vouched for.
  * PostgreSQL protocol, "Message Formats". Limits: LIMITS.maskedRowBytesMax, LIMITS.frameBytesMax.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { RowMasker } from '@sallyport/mask';
-import { frame, HEAD_BYTES, int32, letter, PartialFrame } from './codec.ts';
+import { Rows, requireInBound } from './answers/rows.ts';
+import { type Fate, Shown } from './answers/shown.ts';
+import { HEAD_BYTES, int32, letter, PartialFrame } from './codec.ts';
 import type { Entry, OwnQuestion } from './flight.ts';
-import { hasMasks, hideCopyLine, hideFields, type Nearness, planRows, quotesAnotherRow, sameOrigins } from './mask.ts';
+import { hasMasks, sameOrigins } from './mask.ts';
 import {
   commandComplete,
-  encodeFields,
   type FieldDescription,
   type Fields,
-  notification,
   parseDataRow,
   parseFields,
-  parseNotification,
   parseParameterDescription,
-  parseRowDescription,
-  parseStatus,
   parseTransactionStatus,
 } from './messages.ts';
-import type { Guard, Tally } from './mirror.ts';
-import { noteColumns, noteFields, rowsChanged } from './record.ts';
+import { rowsChanged } from './record.ts';
 import type { Road } from './road.ts';
 
 const DATA_ROW = letter('D');
 const COPY_DATA = letter('d');
 /** Rows above this are passed on as they come where nothing looks into them. */
 const STREAM_BYTES_MIN = 256 * 1024;
-const NO_FORMATS: readonly number[] = [];
-const KEPT_DESCRIPTIONS_MAX = 200;
-const KEPT_DESCRIPTION_BYTES_MAX = 4 * 1024;
-
-/** Passed on untouched, left out, or replaced. */
-type Fate = 'keep' | 'drop' | Buffer;
 
 export class Answers {
   readonly #road: Road;
@@ -45,21 +34,15 @@ export class Answers {
   readonly #partial = new PartialFrame();
   /** Bytes of a large frame that are still to be passed on. */
   #streaming = 0;
-  #rows: RowMasker | undefined;
-  #copyOut = false;
-  /** Of a simple query's rows. */
-  #columnsNow: readonly FieldDescription[] | undefined;
   #whenWhole: Uint8Array[] = [];
-  readonly #descriptions = new Map<string, readonly FieldDescription[]>();
-  #last: { readonly bytes: Buffer; readonly columns: readonly FieldDescription[] } | undefined;
-  readonly #plans = new WeakMap<
-    readonly FieldDescription[],
-    Pick<Guard, 'masks' | 'reach'> & { readonly masker: RowMasker }
-  >();
+  readonly #rows: Rows;
+  readonly shown: Shown;
 
   constructor(road: Road, progressed: () => void) {
     this.#road = road;
     this.#progressed = progressed;
+    this.#rows = new Rows(road);
+    this.shown = new Shown(road);
   }
 
   /** A message of ours for the client, between two of the server's. */
@@ -98,7 +81,7 @@ export class Answers {
     const tally = this.#road.flight.first?.tally;
     if (tally !== undefined) {
       tally.bytes += count;
-      this.#recordRows(tally, piece, this.#streaming === 0 ? 1 : 0, true);
+      this.#rows.record(tally, piece, this.#streaming === 0 ? 1 : 0, true);
     }
     this.#road.toClient(piece);
     if (this.#streaming === 0) {
@@ -122,12 +105,12 @@ export class Answers {
       first?.own !== undefined
     )
       return at;
-    const looked = type === DATA_ROW ? this.#maskerOf(first!) !== undefined : tally.guard.masks.detect.length > 0;
+    const looked = type === DATA_ROW ? this.#rows.maskerOf(first!) !== undefined : tally.guard.masks.detect.length > 0;
     if (looked) {
       if (size > LIMITS.maskedRowBytesMax) throw new GatewayError('frame.too_large', { row: size });
       return at;
     }
-    if (type === COPY_DATA && !this.#copyOut) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
+    if (type === COPY_DATA && !this.#rows.copyOut) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
     this.#streaming = size;
     tally.rows++;
     requireInBound(tally);
@@ -153,17 +136,17 @@ export class Answers {
           at = run = next;
           continue;
         }
-        const masker = this.#maskerOf(first);
+        const masker = this.#rows.maskerOf(first);
         if (masker === undefined) {
-          at = this.#clearRows(first, bytes, at, end);
+          at = this.#rows.clear(first, bytes, at, end);
           continue;
         }
         if (at > run) this.#pass(bytes, run, at);
-        at = run = this.#maskedRows(first, masker, bytes, at, end);
+        at = run = this.#rows.masked(first, masker, bytes, at, end);
         continue;
       }
-      if (type === COPY_DATA && this.#copyOut && this.#expectRunning().tally?.guard.masks.detect.length === 0) {
-        at = this.#clearRows(this.#road.flight.first!, bytes, at, end);
+      if (type === COPY_DATA && this.#rows.copyOut && this.#expectRunning().tally?.guard.masks.detect.length === 0) {
+        at = this.#rows.clear(this.#road.flight.first!, bytes, at, end);
         continue;
       }
       const fate = this.#message(type, bytes, at, next);
@@ -182,104 +165,15 @@ export class Answers {
     this.#road.toClient(bytes.subarray(from, to));
   }
 
-  #tally(first: Entry): Tally {
-    if (first.tally === undefined || (first.kind !== 'query' && first.kind !== 'execute')) {
-      throw new GatewayError('upstream.protocol', { why: 'rows out of place', kind: first.kind });
-    }
-    return first.tally;
-  }
-
-  #clearRows(first: Entry, bytes: Buffer, from: number, end: number): number {
-    const tally = this.#tally(first);
-    const type = bytes[from];
-    let at = from;
-    let rows = 0;
-    while (at + HEAD_BYTES <= end && bytes[at] === type) {
-      const next = at + 1 + int32(bytes, at + 1);
-      if (next > end || next <= at + 4) break;
-      at = next;
-      rows++;
-    }
-    tally.rows += rows;
-    tally.bytes += at - from;
-    requireInBound(tally);
-    this.#recordRows(tally, bytes.subarray(from, at), rows);
-    return at;
-  }
-
-  #maskedRows(first: Entry, masker: RowMasker, bytes: Buffer, from: number, end: number): number {
-    const tally = this.#tally(first);
-    const masked = masker.maskShared(bytes.subarray(from, end));
-    if (masked.consumed <= 0) throw new GatewayError('mask.unvouched', { consumed: masked.consumed });
-    tally.rows += masked.rows;
-    requireInBound(tally);
-    tally.bytes += masked.output.length;
-    tally.masked += masked.maskedCells;
-    this.#recordRows(tally, masked.output, masked.rows);
-    this.#road.toClient(masked.output);
-    return from + masked.consumed;
-  }
-
-  /** Before the client gets them. */
-  #recordRows(tally: Tally, bytes: Uint8Array, rows: number, isPiece = false): void {
-    if (!isPiece && !this.#copyOut) this.#sampleRows(tally, bytes);
-    const { recorder } = this.#road.host;
-    if (recorder.level !== 'statements') recorder.rows(tally.number, bytes, rows, isPiece);
-  }
-
-  /** Those of RETURNING, for the approver of a COMMIT. */
-  #sampleRows(tally: Tally, bytes: Uint8Array): void {
-    const { flight, transaction } = this.#road;
-    const portal = flight.first?.portal;
-    const columns = portal === undefined ? this.#columnsNow : (portal.columns ?? portal.prepared.columns);
-    transaction.rows(tally, bytes, columns, portal?.formats ?? NO_FORMATS);
-  }
-
-  /** What looks into the rows that come now; undefined when nothing has to. */
-  #maskerOf(first: Entry): RowMasker | undefined {
-    if (this.#rows !== undefined) return this.#rows.isClear ? undefined : this.#rows;
-    const tally = this.#tally(first);
-    if (!hasMasks(tally.guard.masks)) return undefined;
-    // A simple query's rows follow their description; a portal's were described before it ran.
-    const columns = first.kind === 'execute' ? first.portal?.columns : undefined;
-    if (columns === undefined) throw new GatewayError('mask.unvouched', { why: 'rows without a description' });
-    this.#rows = this.#plan(columns, tally.guard);
-    return this.#rows.isClear ? undefined : this.#rows;
-  }
-
-  /** The plan of a description seen before is kept: a prepared statement answers alike a thousand times. */
-  #plan(columns: readonly FieldDescription[], guard: Guard): RowMasker {
-    const known = this.#plans.get(columns);
-    if (known !== undefined && known.masks === guard.masks && known.reach === guard.reach) return known.masker;
-    const masker = planRows(columns, guard);
-    this.#plans.set(columns, { masks: guard.masks, reach: guard.reach, masker });
-    return masker;
-  }
-
-  /** Descriptions by their bytes, so that the same one is the same object. */
-  #columns(bytes: Buffer, at: number, end: number): readonly FieldDescription[] {
-    if (end - at > KEPT_DESCRIPTION_BYTES_MAX) return parseRowDescription(bytes, at, end);
-    if (this.#last !== undefined && isSame(this.#last.bytes, bytes, at, end)) return this.#last.columns;
-    const key = bytes.toString('latin1', at, end);
-    let columns = this.#descriptions.get(key);
-    if (columns === undefined) {
-      if (this.#descriptions.size >= KEPT_DESCRIPTIONS_MAX) this.#descriptions.clear();
-      columns = parseRowDescription(bytes, at, end);
-      this.#descriptions.set(key, columns);
-    }
-    this.#last = { bytes: Buffer.from(bytes.subarray(at, end)), columns };
-    return columns;
-  }
-
   #message(type: number, bytes: Buffer, at: number, end: number): Fate {
     const { flight } = this.#road;
     switch (String.fromCharCode(type)) {
       case 'N':
-        return this.#notice(bytes, at, end);
+        return this.shown.notice(bytes, at, end);
       case 'S':
-        return this.#parameterStatus(bytes, at, end);
+        return this.shown.parameterStatus(bytes, at, end);
       case 'A':
-        return this.#notification(bytes, at, end);
+        return this.shown.notification(bytes, at, end);
       case 'E':
         return this.#error(parseFields(bytes, at, end));
       case 'Z':
@@ -311,10 +205,10 @@ export class Answers {
       case 'H':
         return this.#copyOutBegins(bytes, at);
       case 'd':
-        return this.#copyData(bytes, at, end);
+        return this.#rows.copyData(this.#expectRunning(), bytes, at, end);
       case 'c':
-        if (!this.#copyOut) throw new GatewayError('upstream.protocol', { why: 'CopyDone' });
-        this.#copyOut = false;
+        if (!this.#rows.copyOut) throw new GatewayError('upstream.protocol', { why: 'CopyDone' });
+        this.#rows.copyOut = false;
         return 'keep';
       default:
         throw new GatewayError('upstream.protocol', { type });
@@ -349,9 +243,8 @@ export class Answers {
   }
 
   #rowDescription(bytes: Buffer, at: number, end: number): Fate {
-    const { flight, host } = this.#road;
-    const first = flight.first;
-    const columns = this.#columns(bytes, at, end);
+    const first = this.#road.flight.first;
+    const columns = this.#rows.descriptions.columns(bytes, at, end);
     if (first?.kind === 'describe') {
       this.#described(first, columns);
       return this.#answered(first);
@@ -364,9 +257,7 @@ export class Answers {
     if (promised !== 'free' && !sameOrigins(promised, columns)) {
       throw new GatewayError('mask.unvouched', { why: 'another answer than described' });
     }
-    this.#rows = hasMasks(tally.guard.masks) ? this.#plan(columns, tally.guard) : undefined;
-    this.#columnsNow = columns;
-    noteColumns(host.recorder, tally, columns);
+    this.#rows.described(tally, columns);
     return 'keep';
   }
 
@@ -387,9 +278,9 @@ export class Answers {
     if (tag === 'ROLLBACK') this.#road.meaning.failed();
     if (first?.own !== undefined) return this.#answered(first);
     // A ROLLBACK in the place of a COMMIT that was refused.
-    if (first?.kind === 'query' && first.refusal !== undefined) return this.#shown(first.refusal, first);
+    if (first?.kind === 'query' && first.refusal !== undefined) return this.shown.error(first.refusal, first);
     const { tally } = this.#expectRunning();
-    this.#rows = undefined;
+    this.#rows.over();
     this.#road.endCopyIn(false);
     if (tally === undefined) return 'keep';
     // What a simple query runs, runs as the unnamed portal; one that never ran left the older portal standing.
@@ -428,7 +319,7 @@ export class Answers {
     if (tally !== undefined && Number.isFinite(tally.guard.rowsMax) && writes !== false)
       throw new GatewayError('approval.rows', { number: tally.number });
     if (tally !== undefined) this.#road.transaction.suspended(tally);
-    this.#rows = undefined;
+    this.#rows.over();
     return this.#answered(first);
   }
 
@@ -438,57 +329,8 @@ export class Answers {
     if (tally !== undefined && hasMasks(tally.guard.masks) && bytes[at + HEAD_BYTES] !== 0) {
       throw new GatewayError('mask.unvouched', { why: 'binary COPY' });
     }
-    this.#copyOut = true;
+    this.#rows.copyOut = true;
     return 'keep';
-  }
-
-  #copyData(bytes: Buffer, at: number, end: number): Fate {
-    const { tally } = this.#expectRunning();
-    if (!this.#copyOut || tally === undefined) throw new GatewayError('upstream.protocol', { why: 'CopyData' });
-    tally.rows++;
-    tally.bytes += end - at;
-    requireInBound(tally);
-    const hidden = hideCopyLine(bytes.subarray(at + HEAD_BYTES, end), tally.guard.masks, tally.guard.key);
-    const shown = hidden === undefined ? bytes.subarray(at, end) : frame('d', hidden);
-    this.#recordRows(tally, shown, 1);
-    if (hidden === undefined) return 'keep';
-    tally.masked++;
-    return shown;
-  }
-
-  // --- what may come at any time -------------------------------------------------------------------------------------
-
-  #notice(bytes: Buffer, at: number, end: number): Fate {
-    const { signed, host, flight } = this.#road;
-    const first = flight.first;
-    if (first?.own !== undefined) return 'drop';
-    const touches = first?.tally?.guard.quotes ?? signed.masks().columns.length > 0;
-    const hides = touches || signed.masks().detect.length > 0;
-    if (!hides && host.recorder.level === 'statements') return 'keep';
-    const fields = this.hidden(parseFields(bytes, at, end), touches ? 'read' : 'clear');
-    noteFields(host.recorder, first?.tally?.number ?? 0, 'notice', fields);
-    return hides ? encodeFields('N', fields) : 'keep';
-  }
-
-  #parameterStatus(bytes: Buffer, at: number, end: number): Fate {
-    const [name, value] = parseStatus(bytes, at, end);
-    const moved =
-      (name === 'client_encoding' && value !== 'UTF8') ||
-      (name === 'standard_conforming_strings' && value !== 'on') ||
-      (name === 'default_transaction_read_only' && value !== 'on' && this.#road.signed.readOnly) ||
-      (name === 'session_authorization' && value !== this.#road.account);
-    // What judging rests on has changed by a way nobody knew: a function, a trigger, another's ALTER.
-    if (moved) throw new GatewayError('upstream.protocol', { why: 'a pinned setting changed', setting: name });
-    this.#road.meaning.told(name, value);
-    // 13 says it again at DISCARD ALL; the client knows itself by another name.
-    return name === 'session_authorization' ? 'drop' : 'keep';
-  }
-
-  #notification(bytes: Buffer, at: number, end: number): Fate {
-    const { signed } = this.#road;
-    if (signed.masks().detect.length === 0) return 'keep';
-    const { processId, channel, payload } = parseNotification(bytes, at, end);
-    return notification(processId, channel, signed.hide(payload));
   }
 
   // --- ends ----------------------------------------------------------------------------------------------------------
@@ -497,18 +339,17 @@ export class Answers {
     const road = this.#road;
     const first = road.flight.first;
     const state = fields.get('C') ?? '';
-    this.#rows = undefined;
-    this.#copyOut = false;
+    this.#rows.failed();
     road.endCopyIn(false);
     road.meaning.failed();
-    if (first === undefined || first.kind === 'sync') return this.#shown(fields, undefined);
+    if (first === undefined || first.kind === 'sync') return this.shown.error(fields, undefined);
     if (first.tally !== undefined && first.tally.error === '') first.tally.error = state;
     if (first.kind === 'query') {
       if (first.own !== undefined) {
         first.own.error = fields;
         return 'drop';
       }
-      return this.#shown(first.refusal ?? fields, first);
+      return this.shown.error(first.refusal ?? fields, first);
     }
     road.flight.shift();
     if (first.tally !== undefined) road.finish(first.tally);
@@ -518,7 +359,7 @@ export class Answers {
     road.stepBack(first, false);
     if (!synced) road.skipping = true;
     const shown =
-      first.own === undefined || first.own.tells === true ? this.#shown(first.refusal ?? fields, first) : 'drop';
+      first.own === undefined || first.own.tells === true ? this.shown.error(first.refusal ?? fields, first) : 'drop';
     for (const { own } of [first, ...dropped]) {
       if (own === undefined) continue;
       if (own !== first.own) own.skipped = true;
@@ -526,26 +367,6 @@ export class Answers {
       this.#ownAnswered(own);
     }
     return shown;
-  }
-
-  /** An error's fields as the client may see them. */
-  hidden(fields: Fields, near: Nearness): Fields {
-    return hideFields(fields, (text) => this.#road.signed.hide(text), near);
-  }
-
-  #nearness(fields: Fields, from: Entry | undefined): Nearness {
-    const { signed, catalog } = this.#road;
-    const masks = signed.masks().columns.length > 0;
-    if (from?.tally?.guard.quotes === true || (masks && quotesAnotherRow(fields, catalog.reach))) return 'read';
-    return from?.tally === undefined && from?.kind !== 'query' && masks ? 'named' : 'clear';
-  }
-
-  #shown(fields: Fields, from: Entry | undefined): Buffer {
-    const { host } = this.#road;
-    const ours = from?.refusal !== undefined;
-    const out = ours ? fields : this.hidden(fields, this.#nearness(fields, from));
-    if (from?.tally !== undefined) noteFields(host.recorder, from.tally.number, 'error', out);
-    return encodeFields('E', out);
   }
 
   #ready(bytes: Buffer, at: number, end: number): Fate {
@@ -556,7 +377,7 @@ export class Answers {
     road.status = parseTransactionStatus(bytes, at, end);
     road.transaction.ready(first.segment);
     road.meaning.ready(first.segment, road.status);
-    this.#rows = undefined;
+    this.#rows.over();
     if (first.tally !== undefined) road.finish(first.tally);
     if (first.own === undefined || road.status !== 'T') road.beginning = false;
     if (road.status === 'I') {
@@ -575,16 +396,4 @@ export class Answers {
     this.#ownAnswered(first.wrapped.own);
     return 'drop';
   }
-}
-
-function isSame(known: Buffer, bytes: Buffer, at: number, end: number): boolean {
-  if (known.length !== end - at) return false;
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
-  return true;
-}
-
-/** @throws GatewayError `approval.rows`: the session ends, and with it the transaction; nothing was committed */
-function requireInBound(tally: Tally): void {
-  if (tally.rows > tally.guard.rowsMax)
-    throw new GatewayError('approval.rows', { number: tally.number, rows: tally.rows, rowsMax: tally.guard.rowsMax });
 }

@@ -180,7 +180,7 @@ export class SimpleQueries {
         tally.error = error?.get('C') ?? '';
         this.#road.finish(tally);
       }
-      const told = error === undefined ? said : encodeFields('E', this.#answers.hidden(error, 'read'));
+      const told = error === undefined ? said : encodeFields('E', this.#answers.shown.hidden(error, 'read'));
       this.#answers.interject(Buffer.concat([told, readyForQuery(this.#road.status)]));
     });
     this.#sayOwn(how, own);
@@ -253,7 +253,10 @@ export class SimpleQueries {
             const tally = this.#judge.open(ways.number, resolved, this.#judge.closedGuard(permit), undefined);
             tally.error = failure?.get('C') ?? '';
             road.finish(tally);
-            return ways.failed({ fields: this.#answers.hidden(failure ?? new Map(), 'named'), number: ways.number });
+            return ways.failed({
+              fields: this.#answers.shown.hidden(failure ?? new Map(), 'named'),
+              number: ways.number,
+            });
           }
           const why = unvouchedColumns(facts, columns, reach);
           if (why !== undefined) return ways.refused(why);

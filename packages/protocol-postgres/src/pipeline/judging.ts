@@ -205,7 +205,7 @@ export class Judging {
       tally.error = failure.get('C') ?? '';
       road.finish(tally);
       if (skipped) this.#out.dropped();
-      else this.#out.failHere({ fields: this.#answers.hidden(failure, 'named'), number });
+      else this.#out.failHere({ fields: this.#answers.shown.hidden(failure, 'named'), number });
     });
     portal.described = true;
     const judge = pending.judge.splice(0);
