@@ -3,9 +3,9 @@ import { GatewayError } from '@sallyport/core';
 import type { Header, ResponseHead } from '@sallyport/http';
 import type { MaskSet } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
-import { maskedAccept } from './mask/paths.ts';
 import { planAnswer } from './mask.ts';
 import { readRequest } from './messages.ts';
+import { maskedAccept } from './paths.ts';
 
 const SECRET = Buffer.from('hunter2-hunter2').toString('base64');
 const HIDDEN = Buffer.from('[redacted]').toString('base64');

@@ -7,9 +7,9 @@ import { type BodyMasker, type Header, headerOf, maskHeaders, type ResponseHead 
 import { type AnswerPlan, PASS } from '@sallyport/http-session';
 import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
-import { planOf } from './mask/paths.ts';
 import { isProxiedMasked, planProxied } from './mask/proxied.ts';
 import { isAboutServer, isProxied, type RequestInfo } from './messages.ts';
+import { planOf } from './paths.ts';
 
 /** Whether an answer to this could hold what is masked: then one of the API server's own is asked for as JSON, uncompressed. */
 export const isMasked = (info: RequestInfo, path: string, masks: MaskSet): boolean =>

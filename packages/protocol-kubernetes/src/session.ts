@@ -24,10 +24,10 @@ import { type Classified, classify, readsBody } from './classify.ts';
 import { deniedAnswer } from './deny.ts';
 import { identityHeaders } from './login.ts';
 import { hangsOnImmutability, requireNoComparison } from './mask/comparison.ts';
-import { maskedAccept, planOf } from './mask/paths.ts';
 import { proxiedHeaders } from './mask/proxied.ts';
 import { isMasked, planAnswer } from './mask.ts';
 import { isProxied, type RequestInfo, readRequest } from './messages.ts';
+import { maskedAccept, planOf } from './paths.ts';
 import { Tunnel } from './pipe.ts';
 import { ExecStream } from './running.ts';
 

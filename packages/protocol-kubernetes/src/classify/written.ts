@@ -4,8 +4,8 @@
  */
 import { JsonMasker, type MaskKey } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
-import { planOf } from '../mask/paths.ts';
 import type { RequestInfo } from '../messages.ts';
+import { planOf } from '../paths.ts';
 import { isSecret } from './effects.ts';
 import { withoutData } from './statement-text.ts';
 

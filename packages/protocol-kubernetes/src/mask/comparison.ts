@@ -7,7 +7,7 @@ import { GatewayError } from '@sallyport/core';
 import { JsonMasker, type JsonPlan } from '@sallyport/mask';
 import type { KubernetesFacts, MaskSet } from '@sallyport/model';
 import type { RequestInfo } from '../messages.ts';
-import { planOf } from './paths.ts';
+import { planOf } from '../paths.ts';
 
 /** What every client may compare: none of these says anything of the data. */
 const COMPARABLE: ReadonlySet<string> = new Set(['/metadata/resourceVersion', '/metadata/uid']);

@@ -9,7 +9,7 @@ import { type AnswerPlan, PASS } from '@sallyport/http-session';
 import type { MaskKey } from '@sallyport/mask';
 import type { JsonMask, MaskSet } from '@sallyport/model';
 import type { RequestInfo } from '../messages.ts';
-import { LAST_APPLIED, PLACES, pathsOf, resourceName } from './paths.ts';
+import { LAST_APPLIED, PLACES, pathsOf, resourceName } from '../paths.ts';
 
 /** Whether anything of such an answer is masked. */
 export const isProxiedMasked = (info: RequestInfo, masks: MaskSet): boolean => hasBodyMasks(proxiedMasks(masks, info));

@@ -6,7 +6,7 @@
 import { GatewayError } from '@sallyport/core';
 import { type JsonPathMask, JsonPlan } from '@sallyport/mask';
 import { type MaskSet, parseKubernetesMask } from '@sallyport/model';
-import type { RequestInfo } from '../messages.ts';
+import type { RequestInfo } from './messages.ts';
 
 /** An object stands at the top of an answer, in a list, in a table, in an event, and in a table in an event. */
 export const PLACES = ['', 'items[].', 'rows[].object.', 'object.', 'object.rows[].object.', 'object.items[].'];
