@@ -1,7 +1,8 @@
 /**
  * One request from its head to the end of its answer: way in, sign-in, gathering, judging, sending on, answering. The order
  * is the gate's; what a kind of resource means by it is its dialect's. Refuses to know versions of HTTP, and never awaits on
- * the usual path: what is at hand is used at once.
+ * the usual path: what is at hand is used at once. One long file: its phases share what is known of the request, and a
+ * request so costs one object.
  */
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
 import {

@@ -1,15 +1,13 @@
 /** What rules may say about approvals beyond who answers, and budgets: read, checked, written again, and decided by. */
-import { type Approval, type Bundle, type Policy, type SessionInfo, type Statement, WEEKDAYS } from '@sallyport/model';
+import { type Approval, type Policy, WEEKDAYS } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
 import { SessionMeters } from './budgets.ts';
 import { PolicyDocumentError, parsePolicyDocument, problemLine, renderPolicyDocument } from './document.ts';
+import { ADA, approval, BOB, bundle, NOW, session, sql, statement, USAGE } from './engine.fixture.ts';
 import { type DecisionInput, loadBundlePolicies } from './engine.ts';
 import { quietUntil } from './quiet-hours.ts';
 
-const NOW = Date.parse('2026-01-07T12:00:00Z');
 const HOUR = 3_600_000;
-const ADA = { id: 'p-ada', name: 'ada', kind: 'person' } as const;
-const BOB = { id: 'p-bob', name: 'bob', kind: 'person' } as const;
 const EVE = { id: 'p-eve', name: 'eve', kind: 'person' } as const;
 const SRE = { id: 'p-sre', name: 'sre', kind: 'person' } as const;
 
@@ -22,122 +20,23 @@ const policy = (approval: string, more = ''): Policy =>
     'p.yaml',
     { id: 'p', projectId: 'default' },
   );
-const session: SessionInfo = {
-  id: 's-1',
-  projectId: 'default',
-  agentId: 'a',
-  resourceId: 'r-1',
-  resourceName: 'payments',
-  protocol: 'postgres',
-  principal: ADA,
-  onBehalfOf: undefined,
-  tokenId: 't',
-  grantIds: ['*'],
-  clientAddress: '127.0.0.1:1',
-  database: 'd',
-  role: '',
-  application: '',
-  openedAt: NOW,
-};
-const statement = {
-  protocol: 'postgres',
-  digest: 'd1',
+const DELETES = statement(sql({ kind: 'delete', effects: ['write'], filtered: true, end: 1 }), ['write'], {
   text: 'delete from t where id = 1',
-  parameters: [],
-  effects: ['write'],
-  understood: true,
-  inTransaction: false,
-  wroteInTransaction: false,
-  facts: {
-    sql: {
-      literalFree: true,
-      statements: [
-        {
-          kind: 'delete',
-          effects: ['write'],
-          filtered: true,
-          limit: undefined,
-          relations: [],
-          functions: [],
-          opaque: [],
-          columns: [],
-          object: '',
-          start: 0,
-          end: 1,
-          transaction: undefined,
-          setting: undefined,
-        },
-      ],
-    },
-  },
-} as unknown as Statement;
-
-function engineOf(of: Policy) {
-  const bundle = {
-    epoch: 1,
-    revision: 1,
-    projectId: 'default',
-    createdAt: 0,
-    resources: [
-      {
-        id: 'r-1',
-        projectId: 'default',
-        name: 'payments',
-        kind: 'postgres',
-        labels: {},
-        credential: { kind: 'none', username: '' },
-        recording: 'statements',
-        durability: 'standard',
-        approval: 'wait',
-        exceeded: 'deny',
-        holdInTransactionMsMax: 0,
-        offline: { sessionsMs: 0, newSessionsMs: 0 },
-      },
-    ],
-    policies: [of],
-    grants: [
-      {
-        id: 'g',
-        projectId: 'default',
-        principal: ADA.id,
-        resource: 'payments',
-        effects: ['read', 'write'],
-        roles: [],
-        kind: 'standing',
-      },
-    ],
-    groups: [
-      { name: 'dba', projectId: 'default', members: [BOB.id] },
-      { name: 'sre', projectId: 'default', members: [SRE.id] },
-    ],
-    keys: [],
-    revocations: [],
-    settings: {},
-  } as unknown as Bundle;
-  return loadBundlePolicies(bundle);
-}
-const decide = (of: Policy, more: Partial<DecisionInput> = {}) =>
-  engineOf(of).decide({
-    session,
-    statement,
-    usage: { statements: 0, writes: 0, rows: 0, bytes: 0 },
-    nowMs: NOW,
-    ...more,
-  });
-
-const yes = (more: Partial<Approval> = {}): Approval => ({
-  id: 'apr-1',
-  digest: 'd1',
-  scope: 'once',
-  agentId: 'a',
-  resourceId: 'r-1',
-  principalId: ADA.id,
-  granted: true,
-  by: [BOB],
-  answeredAt: NOW,
-  expiresAt: NOW + HOUR,
-  ...more,
 });
+
+const engineOf = (of: Policy) =>
+  loadBundlePolicies(
+    bundle({
+      policies: [of],
+      groups: [
+        { name: 'dba', projectId: 'default', members: [BOB.id] },
+        { name: 'sre', projectId: 'default', members: [SRE.id] },
+      ],
+    }),
+  );
+const decide = (of: Policy, more: Partial<DecisionInput> = {}) =>
+  engineOf(of).decide({ session: session(), statement: DELETES, usage: USAGE, nowMs: NOW, ...more });
+const yes = (more: Partial<Approval> = {}): Approval => approval({ expiresAt: NOW + HOUR, ...more });
 
 describe('a document', () => {
   const FULL = `kind: Policy
@@ -352,7 +251,7 @@ describe('an answer', () => {
 
   describe('for a shape', () => {
     const shaped = policy('{ groups: [dba], shape: { for: 30m, rows: 10 } }');
-    const shape = { digest: 'shape-1', rowsMax: 10, database: 'd', role: '' };
+    const shape = { digest: 'shape-1', rowsMax: 10, database: 'shop', role: 'app' };
     const approval = yes({ scope: 'shape', digest: 'another', shape });
 
     test('allows with its bound, for that shape', () => {
@@ -370,7 +269,7 @@ describe('an answer', () => {
       ['a time that is over', { expiresAt: NOW }, { shape: 'shape-1' }],
       ['more rows than the rule allows now', { shape: { ...shape, rowsMax: 11 } }, { shape: 'shape-1' }],
       ['a longer time than the rule allows now', { answeredAt: NOW - 31 * 60_000 }, { shape: 'shape-1' }],
-      ['the very digest, without the shape', { digest: 'd1' }, {}],
+      ['the very digest, without the shape', { digest: 'd-1' }, {}],
       ['an approver who has left the group', { by: [EVE] }, { shape: 'shape-1' }],
     ])('%s is held', (_what, wrong, input) => {
       expect(decide(shaped, { approval: { ...approval, ...wrong }, ...input })).toMatchObject({ kind: 'hold' });
@@ -385,7 +284,7 @@ describe('an answer', () => {
 describe('budgets', () => {
   const of = (text: string): Policy =>
     parsePolicyDocument(`kind: Policy\nname: p\nbudgets:\n  - ${text}\n`, 'p.yaml', { id: 'p', projectId: 'default' });
-  const budgetsOf = (p: Policy) => engineOf(p).budgetsFor(session);
+  const budgetsOf = (p: Policy) => engineOf(p).budgetsFor(session());
   const standing = (p: Policy, resetAt?: number) => ({ budget: budgetsOf(p)[0]!, resetAt });
 
   test('one that denies says so with the time it starts anew', () => {

@@ -1,73 +1,28 @@
 /** Rules that hold a COMMIT: read, checked, written again, and decided by. */
-import type { Approval, Bundle, CommitWay, Effect, Resource, SessionInfo, Statement, Verdict } from '@sallyport/model';
+import type { CommitWay, Effect, Resource, Statement, Verdict } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
 import { commitsWithoutApprover } from './commit.ts';
 import { PolicyDocumentError, parsePolicyDocument, renderPolicyDocument } from './document.ts';
+import { ADA, approval, bundle, grant, NOW, RESOURCE, session, sql, statement, USAGE } from './engine.fixture.ts';
 import { type DecisionInput, loadBundlePolicies } from './engine.ts';
 
-const NOW = Date.parse('2026-01-07T12:00:00Z');
-const ADA = { id: 'p-ada', name: 'ada', kind: 'person' } as const;
-const BOB = { id: 'p-bob', name: 'bob', kind: 'person' } as const;
 const AT_COMMIT = '{ groups: [dba], at: commit, transaction: { open: 5m, statements: 3 } }';
 
 const source = (approval: string, more = ''): string =>
   `kind: Policy\nname: p\nrules:\n  - name: r\n    when: sql.count > 0\n    verdict: hold\n    approval: ${approval}\n${more}`;
 const policyOf = (text: string) => parsePolicyDocument(text, 'p.yaml', { id: 'p', projectId: 'default' });
 
-const session = {
-  id: 's-1',
-  projectId: 'default',
-  agentId: 'a',
-  resourceId: 'r-1',
-  resourceName: 'payments',
-  protocol: 'postgres',
-  principal: ADA,
-  onBehalfOf: undefined,
-  tokenId: 't',
-  grantIds: ['*'],
-  clientAddress: '',
-  database: 'app',
-  role: '',
-  application: '',
-  openedAt: NOW,
-} as SessionInfo;
-
 const statementOf = (
   effects: readonly Effect[],
   commit: CommitWay | undefined,
   more: Partial<Statement> = {},
 ): Statement =>
-  ({
-    protocol: 'postgres',
-    digest: 'd1',
+  statement(sql({ kind: 'x', effects, filtered: true, end: 1 }), effects, {
     text: 'x',
-    parameters: [],
-    effects,
-    understood: true,
     inTransaction: true,
-    wroteInTransaction: false,
-    facts: {
-      sql: {
-        literalFree: true,
-        statements: [
-          {
-            kind: 'x',
-            effects,
-            filtered: true,
-            relations: [],
-            functions: [],
-            opaque: [],
-            columns: [],
-            object: '',
-            start: 0,
-            end: 1,
-          },
-        ],
-      },
-    },
     ...(commit === undefined ? {} : { commit }),
     ...more,
-  }) as unknown as Statement;
+  });
 
 interface Case extends Partial<DecisionInput> {
   readonly text?: string;
@@ -78,46 +33,17 @@ function decide(
   statement: Statement,
   { text = source(AT_COMMIT), resource = {}, breakGlass, ...input }: Case = {},
 ): Verdict {
-  const grant = { projectId: 'default', principal: ADA.id, resource: 'payments', roles: [] };
-  const engine = loadBundlePolicies({
-    epoch: 1,
-    revision: 1,
-    projectId: 'default',
-    createdAt: 0,
-    resources: [
-      {
-        id: 'r-1',
-        projectId: 'default',
-        name: 'payments',
-        kind: 'postgres',
-        labels: {},
-        credential: { kind: 'none', username: '' },
-        recording: 'statements',
-        durability: 'standard',
-        approval: 'wait',
-        exceeded: 'deny',
-        holdInTransactionMsMax: 0,
-        offline: { sessionsMs: 0, newSessionsMs: 0 },
-        ...resource,
-      },
-    ],
-    policies: [policyOf(text)],
-    grants: [
-      { ...grant, id: 'g', effects: ['read', 'write', 'ddl', 'exec'], kind: 'standing' },
-      ...(breakGlass === undefined ? [] : [{ ...grant, id: 'b', effects: breakGlass, kind: 'break_glass' }]),
-    ],
-    groups: [{ name: 'dba', projectId: 'default', members: [BOB.id] }],
-    keys: [],
-    revocations: [],
-    settings: {},
-  } as unknown as Bundle);
-  return engine.decide({
-    session,
-    statement,
-    usage: { statements: 0, writes: 0, rows: 0, bytes: 0 },
-    nowMs: NOW,
-    ...input,
-  });
+  const engine = loadBundlePolicies(
+    bundle({
+      resources: [{ ...RESOURCE, ...resource }],
+      policies: [policyOf(text)],
+      grants: [
+        grant({ effects: ['read', 'write', 'ddl', 'exec'] }),
+        ...(breakGlass === undefined ? [] : [grant({ id: 'b', effects: breakGlass, kind: 'break_glass' })]),
+      ],
+    }),
+  );
+  return engine.decide({ session: session(), statement, usage: USAGE, nowMs: NOW, ...input });
 }
 const problems = (text: string): readonly string[] => {
   try {
@@ -192,8 +118,10 @@ describe('a statement', () => {
     );
     const statement = statementOf(['write'], 'apart');
     expect(decide(statement, { text })).toMatchObject({ kind: 'hold', rule: 'p/now' });
-    const approval = { ...yes, digest: 'd1' };
-    expect(decide(statement, { text, approval })).toMatchObject({ kind: 'allow', untilCommit: [{ rule: 'p/r' }] });
+    expect(decide(statement, { text, approval: approval() })).toMatchObject({
+      kind: 'allow',
+      untilCommit: [{ rule: 'p/r' }],
+    });
   });
   test('is denied where a rule denies it, and allowed by name where glass is broken', () => {
     const text = source(AT_COMMIT, '  - name: never\n    when: sql.count > -1\n    verdict: deny\n');
@@ -218,18 +146,7 @@ describe('a statement', () => {
   });
 });
 
-const yes: Approval = {
-  id: 'apr-1',
-  digest: 'd-commit',
-  scope: 'once',
-  agentId: 'a',
-  resourceId: 'r-1',
-  principalId: ADA.id,
-  granted: true,
-  by: [BOB],
-  answeredAt: NOW,
-  expiresAt: NOW + 60_000,
-};
+const yes = approval({ digest: 'd-commit' });
 
 describe('a COMMIT', () => {
   const spec = { groups: ['dba'], count: 1, expiresMs: 60_000, commit: { openMsMax: 1, statementsMax: 1 } };
@@ -246,7 +163,7 @@ describe('a COMMIT', () => {
   test('is held for what it would commit, and passes with an answer to that', () => {
     expect(decide(commit())).toMatchObject({ kind: 'hold', rule: 'p/r' });
     expect(decide(commit(), { approval: yes })).toMatchObject({ kind: 'allow', rule: 'p/r' });
-    expect(decide(commit(), { approval: { ...yes, digest: 'd1' } }).kind).toBe('hold');
+    expect(decide(commit(), { approval: approval() }).kind).toBe('hold');
     expect(decide(commit(), { approval: { ...yes, by: [ADA] } }).kind).toBe('hold');
   });
   test('does not pass by glass that is broken for less than it did', () => {

@@ -1,143 +1,23 @@
-import type {
-  Approval,
-  Bundle,
-  Effect,
-  Grant,
-  Policy,
-  Protocol,
-  Resource,
-  SessionInfo,
-  SqlFacts,
-  SqlStatementFacts,
-  Statement,
-} from '@sallyport/model';
+import type { Grant, SessionInfo, SqlFacts, Statement } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
-import { parsePolicyDocument } from './document.ts';
-import { type DecisionInput, loadBundlePolicies } from './engine.ts';
-
-const NOW = Date.parse('2026-01-07T12:00:00Z');
-const USAGE = { statements: 0, writes: 0, rows: 0, bytes: 0 };
-const ADA = { id: 'p-ada', name: 'ada', kind: 'person' } as const;
-const BOB = { id: 'p-bob', name: 'bob', kind: 'person' } as const;
-const BOT = { id: 'p-bot', name: 'bot', kind: 'ai_agent' } as const;
-
-const RESOURCE: Resource = {
-  id: 'r-1',
-  projectId: 'default',
-  name: 'payments',
-  kind: 'postgres',
-  labels: { env: 'prod' },
-  credential: { kind: 'none', username: '' },
-  recording: 'statements',
-  durability: 'standard',
-  approval: 'wait',
-  exceeded: 'deny',
-  holdInTransactionMsMax: 0,
-  offline: { sessionsMs: 0, newSessionsMs: 0 },
-};
-
-const grant = (more: Partial<Grant> = {}): Grant => ({
-  id: 'g-1',
-  projectId: 'default',
-  principal: ADA.id,
-  resource: 'payments',
-  effects: ['read', 'write', 'ddl'],
-  roles: ['app'],
-  kind: 'standing',
-  ...more,
-});
-
-const policy = (body: string, name = 'p'): Policy =>
-  parsePolicyDocument(`kind: Policy\nname: ${name}\n${body}`, 'test.yaml', { id: name, projectId: 'default' });
-
-const bundle = (more: Partial<Bundle> = {}): Bundle => ({
-  epoch: 1,
-  revision: 7,
-  projectId: 'default',
-  createdAt: 0,
-  resources: [RESOURCE],
-  policies: [],
-  grants: [grant()],
-  groups: [{ name: 'dba', projectId: 'default', members: [BOB.id, 'p-eve'] }],
-  keys: [],
-  revocations: [],
-  settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
-  ...more,
-});
-
-const session = (more: Partial<SessionInfo> = {}): SessionInfo => ({
-  id: 's-1',
-  projectId: 'default',
-  agentId: 'a-1',
-  resourceId: 'r-1',
-  resourceName: 'payments',
-  protocol: 'postgres',
-  principal: ADA,
-  onBehalfOf: undefined,
-  tokenId: 't-1',
-  grantIds: ['*'],
-  clientAddress: '127.0.0.1:5',
-  database: 'shop',
-  role: 'app',
-  application: 'psql',
-  openedAt: NOW - 60_000,
-  ...more,
-});
-
-const statementFacts = (more: Partial<SqlStatementFacts>): SqlStatementFacts => ({
-  kind: 'select',
-  effects: ['read'],
-  filtered: false,
-  limit: undefined,
-  relations: [],
-  functions: [],
-  opaque: [],
-  columns: [],
-  object: '',
-  start: 0,
-  end: 0,
-  transaction: undefined,
-  setting: undefined,
-  ...more,
-});
-const sql = (...statements: Partial<SqlStatementFacts>[]): SqlFacts => ({
-  statements: statements.map(statementFacts),
-  literalFree: true,
-});
-
-const statement = (
-  facts: SqlFacts | undefined,
-  effects: readonly Effect[] = ['read'],
-  more: Partial<Statement> = {},
-): Statement => ({
-  protocol: 'postgres',
-  digest: 'd-1',
-  text: '',
-  parameters: [],
-  effects,
-  understood: true,
-  facts: facts === undefined ? {} : { sql: facts },
-  inTransaction: false,
-  wroteInTransaction: false,
-  ...more,
-});
-
-const ask = (
-  facts: SqlFacts | undefined,
-  effects?: readonly Effect[],
-  more: Partial<DecisionInput> = {},
-): DecisionInput => ({
-  session: session(),
-  statement: statement(facts, effects),
-  usage: { statements: 0, writes: 0, rows: 0, bytes: 0 },
-  nowMs: NOW,
-  ...more,
-});
-
-const DELETE = sql({ kind: 'delete', effects: ['write'] });
-const HOLD_DELETES = policy(
-  'rules:\n  - { name: bulk, when: \'sql.statements.exists(s, s.kind == "delete" && !s.filtered)\', verdict: hold, message: Bulk., approval: { groups: [dba], count: 1, expires: 5m } }',
-);
+import {
+  ADA,
+  ask,
+  BOB,
+  BOT,
+  bundle,
+  DELETE,
+  grant,
+  HOLD_DELETES,
+  NOW,
+  policy,
+  RESOURCE,
+  session,
+  sql,
+  statement,
+  USAGE,
+} from './engine.fixture.ts';
+import { loadBundlePolicies } from './engine.ts';
 
 describe('before the rules', () => {
   test('what is not understood is denied, whatever the grant', () => {
@@ -378,103 +258,6 @@ describe('applicability', () => {
   });
 });
 
-describe('an approval', () => {
-  const engine = loadBundlePolicies(bundle({ policies: [HOLD_DELETES] }));
-  const approval = (more: Partial<Approval> = {}): Approval => ({
-    id: 'apr-1',
-    digest: 'd-1',
-    scope: 'once',
-    agentId: 'a-1',
-    resourceId: 'r-1',
-    principalId: ADA.id,
-    granted: true,
-    by: [BOB],
-    answeredAt: NOW,
-    expiresAt: NOW + 60_000,
-    ...more,
-  });
-  const with_ = (more: Partial<Approval>, of = engine) =>
-    of.decide(ask(DELETE, ['write'], { approval: approval(more) }));
-
-  test('is asked for with the rule’s groups, count and time', () => {
-    expect(engine.decide(ask(DELETE, ['write']))).toEqual({
-      kind: 'hold',
-      rule: 'p/bulk',
-      message: 'Bulk.',
-      approval: { groups: ['dba'], count: 1, expiresMs: 300_000 },
-    });
-  });
-  test('turns the hold into allow, by the rule it answers', () => {
-    expect(with_({})).toMatchObject({ kind: 'allow', rule: 'p/bulk' });
-  });
-  test.each<[string, Partial<Approval>]>([
-    ['refused', { granted: false }],
-    ['expired', { expiresAt: NOW }],
-    ['of another statement', { digest: 'd-2' }],
-    ['of another resource', { resourceId: 'r-2' }],
-    ['of another principal', { principalId: BOT.id }],
-    ['by nobody', { by: [] }],
-    ['by the one who asked', { by: [ADA] }],
-    ['by someone of no accepted group', { by: [{ id: 'p-x', name: 'x', kind: 'person' }] }],
-    ['by no person', { by: [{ ...BOB, kind: 'service' }] }],
-  ])('that is %s leaves the hold', (_, more) => {
-    expect(with_(more).kind).toBe('hold');
-  });
-  test('counts persons, not answers', () => {
-    const two = loadBundlePolicies(
-      bundle({
-        policies: [
-          policy('rules:\n  - { name: r, when: sql.count > 0, verdict: hold, approval: { groups: [dba], count: 2 } }'),
-        ],
-      }),
-    );
-    expect(with_({ by: [BOB, BOB] }, two).kind).toBe('hold');
-    expect(with_({ by: [BOB, { id: 'p-eve', name: 'eve', kind: 'person' }] }, two).kind).toBe('allow');
-  });
-  test('never turns a denial', () => {
-    const strict = loadBundlePolicies(
-      bundle({ policies: [HOLD_DELETES, policy('rules:\n  - { name: d, when: sql.count > 0, verdict: deny }', 'q')] }),
-    );
-    expect(with_({}, strict)).toMatchObject({ kind: 'deny', rule: 'q/d' });
-  });
-  test('for one of two holds is asked of a group both accept', () => {
-    const second = policy(
-      'rules:\n  - { name: r, when: sql.count > 0, verdict: hold, approval: { groups: [dba, security], count: 2, expires: 1m } }',
-      'q',
-    );
-    const strict = loadBundlePolicies(bundle({ policies: [HOLD_DELETES, second] }));
-    expect(strict.decide(ask(DELETE, ['write']))).toMatchObject({
-      approval: { groups: ['dba'], count: 2, expiresMs: 60_000 },
-    });
-  });
-  test('of one group does not answer the hold of another', () => {
-    const second = policy(
-      'rules:\n  - { name: r, when: sql.count > 0, verdict: hold, approval: { groups: [security] } }',
-      'q',
-    );
-    const strict = loadBundlePolicies(bundle({ policies: [HOLD_DELETES, second] }));
-    expect(with_({}, strict)).toMatchObject({ kind: 'hold', rule: 'q/r' });
-  });
-});
-
-describe('break-glass', () => {
-  const glass = grant({ id: 'g-2', kind: 'break_glass', effects: ['read', 'write'] });
-  test('turns a hold into allow, by name, and never a denial', () => {
-    const engine = loadBundlePolicies(bundle({ grants: [glass], policies: [HOLD_DELETES] }));
-    expect(engine.decide(ask(DELETE, ['write']))).toMatchObject({ kind: 'allow', rule: 'break-glass:p/bulk' });
-    const strict = loadBundlePolicies(
-      bundle({ grants: [glass], policies: [policy('rules:\n  - { name: d, when: sql.count > 0, verdict: deny }')] }),
-    );
-    expect(strict.decide(ask(DELETE, ['write'])).kind).toBe('deny');
-  });
-  test('covers its own effects alone', () => {
-    const engine = loadBundlePolicies(
-      bundle({ grants: [grant(), { ...glass, effects: ['read'] }], policies: [HOLD_DELETES] }),
-    );
-    expect(engine.decide(ask(DELETE, ['write'])).kind).toBe('hold');
-  });
-});
-
 describe('masks', () => {
   const masks = policy(
     'masks:\n  - { columns: [public.customers.ssn, public.customers.email], with: partial }\n  - { columns: [public.customers.ssn], with: "null" }\n  - { columns: [public.customers.ssn], with: hash }\n  - { detect: [email], with: redact }',
@@ -549,64 +332,6 @@ test('rules about time, usage and the transaction are asked for every statement;
   expect(engine.decide(input).kind).toBe('allow');
 });
 
-describe('how the person signed in', () => {
-  const rule = (when: string): string => `rules:\n  - { name: r, when: '${when}', verdict: deny }`;
-  const decide = (when: string, auth?: SessionInfo['auth'], nowMs = NOW) =>
-    loadBundlePolicies(bundle({ policies: [policy(rule(when))] })).decide({
-      ...ask(sql({}), ['read'], { session: session(auth === undefined ? {} : { auth }) }),
-      nowMs,
-    }).kind;
-  const auth = { amr: ['pwd', 'mfa'], acr: 'gold', authTimeMs: NOW - 600_000, provider: 'okta' };
-
-  test.each([
-    ['!("mfa" in auth.amr)', 'allow'],
-    ['"hwk" in auth.amr', 'allow'],
-    ['auth.acr != "gold"', 'allow'],
-    ['auth.provider != "okta"', 'allow'],
-    ['auth.age > 599', 'deny'],
-    ['auth.age > 600', 'allow'],
-  ])('a rule reads it: %s', (when, kind) => {
-    expect(decide(when, auth)).toBe(kind);
-  });
-
-  test.each(['!("mfa" in auth.amr)', 'auth.acr != "gold"', 'auth.age > 86400', 'auth.provider != "okta"'])(
-    'where nobody said, a rule that demands it denies: %s',
-    (when) => {
-      expect(decide(when)).toBe('deny');
-    },
-  );
-
-  test('the age goes on while the session does', () => {
-    const engine = loadBundlePolicies(bundle({ policies: [policy(rule('auth.age > 900'))] }));
-    const input = ask(sql({}), ['read'], { session: session({ auth }) });
-    expect(engine.decide(input).kind).toBe('allow');
-    expect(engine.decide({ ...input, nowMs: NOW + 301_000 }).kind).toBe('deny');
-  });
-});
-
-test('explain says of every rule what came of it', () => {
-  const elsewhere = policy(
-    'resources: { names: [orders] }\nrules:\n  - { name: r, when: sql.count > 0, verdict: deny }',
-    'q',
-  );
-  const others = policy(
-    'subjects: { groups: [dba] }\nrules:\n  - { name: r, when: sql.count > 0, verdict: deny }',
-    's',
-  );
-  const engine = loadBundlePolicies(bundle({ policies: [HOLD_DELETES, elsewhere, others] }));
-  const explained = engine.explain(ask(DELETE, ['write']));
-  expect(explained.rules.map(({ rule, outcome }) => `${rule} ${outcome}`)).toEqual([
-    'p/bulk matched',
-    'q/r other_resource',
-    's/r other_subject',
-  ]);
-  expect(explained).toMatchObject({
-    verdict: { kind: 'hold' },
-    effects: ['read', 'write', 'ddl'],
-    grants: [{ id: 'g-1' }],
-  });
-});
-
 describe('a file that is renamed or linked has two paths', () => {
   const renamed = (path: string, target: string): Statement =>
     statement(undefined, ['write'], {
@@ -655,28 +380,6 @@ describe('a file that is renamed or linked has two paths', () => {
     expect(kind('/tmp/x', '/srv/y')).toBe('deny');
     expect(kind('/srv/x', '/tmp/y')).toBe('deny');
   });
-});
-
-test('explain leaves out rules that read what the protocol of the session never has', () => {
-  const mixed = policy(
-    `rules:
-  - { name: sql, when: sql.count > 5, verdict: deny }
-  - { name: shell, when: shell.privilege, verdict: deny }
-  - { name: calls, when: 'http.method == "DELETE" && time.hour > 25', verdict: deny }
-  - { name: pods, when: 'k8s.verb == "delete"', verdict: deny }
-  - { name: tools, when: 'mcp.tool == "x"', verdict: deny }
-  - { name: hours, when: time.hour > 25, verdict: deny }`,
-    'mixed',
-  );
-  const rulesOf = (protocol: Protocol, facts: SqlFacts) =>
-    loadBundlePolicies(bundle({ policies: [mixed] }))
-      .explain({ ...ask(facts, ['read']), session: session({ protocol }) })
-      .rules.map(({ rule }) => rule.slice('mixed/'.length));
-  expect(rulesOf('postgres', DELETE)).toEqual(['sql', 'hours']);
-  // What its facts are makes no difference: an exec shows the rules about requests too.
-  expect(rulesOf('kubernetes', DELETE)).toEqual(['shell', 'calls', 'pods', 'hours']);
-  expect(rulesOf('ssh', DELETE)).toEqual(['shell', 'hours']);
-  expect(rulesOf('mcp', DELETE)).toEqual(['calls', 'tools', 'hours']);
 });
 
 test('a policy that does not compile is refused when the bundle is loaded', () => {

@@ -1,84 +1,28 @@
 /** What an access review leaves of a grant, by the clock that is handed in: nothing here asks a control plane. */
-import type { Bundle, Grant, Resource, SessionInfo, Statement } from '@sallyport/model';
+import type { Grant, Resource, Statement } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
+import {
+  ADA,
+  approval as approved,
+  BOT,
+  bundle,
+  grant as granted,
+  NOW,
+  RESOURCE,
+  session,
+  statement,
+  USAGE,
+} from './engine.fixture.ts';
 import { loadBundlePolicies } from './engine.ts';
 
-const NOW = Date.parse('2026-01-07T12:00:00Z');
-const ADA = { id: 'p-ada', name: 'ada', kind: 'person' } as const;
 const BEN = { id: 'p-ben', name: 'ben', kind: 'person' } as const;
-const BOT = { id: 'p-bot', name: 'bot', kind: 'ai_agent' } as const;
-const RESOURCE: Resource = {
-  id: 'r-1',
-  projectId: 'p',
-  name: 'payments',
-  kind: 'postgres',
-  labels: {},
-  credential: { kind: 'none', username: '' },
-  recording: 'statements',
-  durability: 'standard',
-  approval: 'wait',
-  exceeded: 'deny',
-  holdInTransactionMsMax: 0,
-  offline: { sessionsMs: 0, newSessionsMs: 0 },
-};
-
-const grant = (more: Partial<Grant> = {}): Grant => ({
-  id: 'g-1',
-  projectId: 'p',
-  principal: ADA.id,
-  resource: 'payments',
-  effects: ['read', 'write'],
-  roles: ['app'],
-  kind: 'standing',
-  ...more,
-});
+const grant = (more: Partial<Grant> = {}): Grant => granted({ effects: ['read', 'write'], ...more });
 const engineOf = (grants: readonly Grant[], resource: Partial<Resource> = {}) =>
-  loadBundlePolicies({
-    epoch: 1,
-    revision: 1,
-    projectId: 'p',
-    createdAt: 0,
-    resources: [{ ...RESOURCE, ...resource }],
-    policies: [],
-    grants,
-    groups: [],
-    keys: [],
-    revocations: [],
-    settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
-  } satisfies Bundle);
-const session = (more: Partial<SessionInfo> = {}): SessionInfo => ({
-  id: 's-1',
-  projectId: 'p',
-  agentId: 'a-1',
-  resourceId: 'r-1',
-  resourceName: 'payments',
-  protocol: 'postgres',
-  principal: ADA,
-  onBehalfOf: undefined,
-  tokenId: 't-1',
-  grantIds: ['*'],
-  clientAddress: '',
-  database: 'shop',
-  role: 'app',
-  application: '',
-  openedAt: NOW,
-  ...more,
-});
-const statement = (effects: Statement['effects']): Statement => ({
-  protocol: 'postgres',
-  digest: 'd-1',
-  text: '',
-  parameters: [],
-  effects,
-  understood: true,
-  facts: {},
-  inTransaction: false,
-  wroteInTransaction: false,
-});
+  loadBundlePolicies(bundle({ resources: [{ ...RESOURCE, ...resource }], grants }));
 const ask = (effects: Statement['effects'], nowMs = NOW, of = session()) => ({
   session: of,
-  statement: statement(effects),
-  usage: { statements: 0, writes: 0, rows: 0, bytes: 0 },
+  statement: statement(undefined, effects),
+  usage: USAGE,
   nowMs,
 });
 
@@ -98,18 +42,7 @@ describe('a grant whose review has a deadline', () => {
     expect(engine.readOnly(session(), NOW)).toBe(false);
     expect(engine.rolesFor(session(), NOW)).toEqual(['app']);
     expect(engine.decide(ask(['read']))).toMatchObject({ kind: 'hold', rule: 'review' });
-    const approval = {
-      id: 'apr-1',
-      digest: 'd-1',
-      scope: 'once',
-      agentId: 'a-1',
-      resourceId: 'r-1',
-      principalId: ADA.id,
-      granted: true,
-      by: [BEN],
-      answeredAt: NOW,
-      expiresAt: NOW + 1_000,
-    } as const;
+    const approval = approved({ by: [BEN], expiresAt: NOW + 1_000 });
     expect(engine.decide({ ...ask(['read']), approval })).toMatchObject({ kind: 'allow', rule: 'review' });
   });
 
