@@ -3,7 +3,7 @@
  * Refuses to know commands.
  */
 import { ApiError } from '@sallyport/api-client';
-import { CODES, GatewayError } from '@sallyport/core';
+import { CODES, GatewayError, isErrorCode } from '@sallyport/core';
 import { fileTrouble } from './file-trouble.ts';
 
 export const EXIT = {
@@ -50,12 +50,16 @@ export class CliError extends Error {
 /** The code for any error that reaches the end of a command. */
 export function exitOf(error: unknown): number {
   if (error instanceof CliError) return EXIT[error.exit];
-  if (error instanceof ApiError) return EXIT[ofStatus(error.status)];
+  if (error instanceof ApiError) return EXIT[ofStatus(meantBy(error))];
   if (error instanceof GatewayError && error.code === 'trail.broken') return EXIT.notVerified;
   if (error instanceof GatewayError) return EXIT[ofStatus(CODES[error.code].http)];
   if (fileTrouble(error) !== undefined) return EXIT.usage;
   return EXIT.failure;
 }
+
+/** The token endpoint answers 400 whatever is wrong (RFC 6749 section 5.2); the code beside it tells more. */
+const meantBy = ({ oauthError, code, status }: ApiError): number =>
+  oauthError !== undefined && isErrorCode(code) ? CODES[code].http : status;
 
 function ofStatus(status: number): ExitName {
   if (status === 401) return 'unauthenticated';

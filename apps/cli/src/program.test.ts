@@ -75,6 +75,21 @@ test('each kind of refusal has its exit code, and the request id is told', async
   }
 });
 
+test('the token endpoint answers 400 whatever is wrong: its code says how the command ends', async () => {
+  const dev = path.join(newHome(), 'dev.json');
+  const env = { SALLYPORT_DEV_FILE: dev };
+  for (const [error, code, exit] of [
+    ['invalid_grant', 'auth.failed', 3],
+    ['invalid_target', 'grant.missing', 4],
+    ['invalid_request', 'request.invalid', 7],
+    ['server_error', 'of.another.version', 7],
+  ] as const) {
+    await using rest = await serveRest({ 'POST /v1/oauth/token': [400, { code, title: 'No.', error }] });
+    writeFileSync(dev, JSON.stringify({ rest: rest.url, principals: { bot: { token: 'sp_b' } } }), { mode: 0o600 });
+    expect((await runCli(['--as', 'bot', 'token', 'db'], env)).code, error).toBe(exit);
+  }
+});
+
 test('a control plane that does not answer is unavailable', async () => {
   expect((await runCli(['whoami', '--url', 'http://127.0.0.1:1'], { SALLYPORT_TOKEN: 'sp_x' })).code).toBe(8);
 });

@@ -61,6 +61,10 @@ export const CODES = {
   'approval.mismatch': { http: 403, text: 'The approval is for another statement.' },
   'approval.not_yours': { http: 403, text: 'You cannot answer this approval request.' },
   'approval.answered': { http: 409, text: 'This approval request has already been answered.' },
+  'approval.early': {
+    http: 409,
+    text: 'The session that asks is not on record yet, so nobody knows who made its token. Answer again in a moment.',
+  },
   'approval.reason_required': { http: 403, text: 'This statement needs a reason before anybody is asked.' },
   'approval.quiet': { http: 403, text: 'Nobody answers at this hour, and the rule does not wait.' },
   'approval.shape': { http: 409, text: 'This request cannot be approved as a shape.' },

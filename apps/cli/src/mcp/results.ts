@@ -1,5 +1,6 @@
 /** Outcomes of tools as a model reads them: short, whole, and the reason of a refusal with what to do. */
 import { ApiError } from '@sallyport/api-client';
+import { EXIT, exitOf } from '../exit-codes.ts';
 import { renderProblem } from '../output/problem.ts';
 import type { Outcome } from './held-calls.ts';
 
@@ -14,7 +15,7 @@ export const cut = (text: string): string =>
 /** @param error anything that a command may throw */
 export function failed(error: unknown): Outcome {
   const lines = renderProblem(error).map((line) => line.replace(/^error: /, ''));
-  if (error instanceof ApiError && error.status === 403)
+  if (error instanceof ApiError && exitOf(error) === EXIT.denied)
     lines.push('No grant allows it: a person can be asked to give one.');
   return { text: lines.join('\n'), isError: true };
 }

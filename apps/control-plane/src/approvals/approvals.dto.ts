@@ -24,7 +24,7 @@ export const ApprovalFilter = z.object({
     .transform((text) => text === 'true')
     .optional()
     .describe('Only what I may answer.'),
-  resource: z.uuid().optional().describe('Resource id.'),
+  resource: z.string().max(200).optional().describe('Name or id.'),
   session: z.uuid().optional().describe('Session id.'),
 });
 export type ApprovalFilter = z.infer<typeof ApprovalFilter>;

@@ -9,6 +9,7 @@ import { GatewayError, LIMITS } from '@sallyport/core';
 import type { ApprovalRequest } from '@sallyport/model';
 import { recordAct, recordActOf } from '../acts/acts.ts';
 import { Database, type Tx } from '../db/database.ts';
+import { resourceIds } from '../db/reference.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
@@ -32,7 +33,10 @@ import { type GivenTerms, readTerms } from './terms.ts';
 const LOST = 'the agent that held the statement was started anew: it did not run';
 const SWEEP_MS = 500;
 const SWEEP_BATCH = 50;
-/** An agent names a request to its client as it sends it here: whoever is quick knows the id before its row is written. */
+/**
+ * An agent names a request to its client as it sends it here: whoever is quick knows the id before its row is written. The
+ * record of its session comes by another lane, after the request where many upload.
+ */
 const ARRIVES_MS_MAX = 2_000;
 const LOOK_EVERY_MS = 100;
 const MINTED = /^apr-[a-z0-9]{6,40}$/;
@@ -164,7 +168,10 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     const approver = await this.#approver(caller);
     const conditions: Prisma.ApprovalRequestWhereInput[] = [{ projectId: caller.projectId }];
     if (filter.state !== undefined) conditions.push({ state: filter.state });
-    if (filter.resource !== undefined) conditions.push({ resourceId: filter.resource });
+    if (filter.resource !== undefined)
+      conditions.push({
+        resourceId: { in: [...(await resourceIds(this.database.client, caller.projectId, filter.resource))] },
+      });
     if (filter.session !== undefined) conditions.push({ sessionId: filter.session });
     if (filter.answerable === true) conditions.push(answerableBy(caller, approver));
     else if (!caller.permissions.has('session:read'))
@@ -185,24 +192,36 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** Waits, for a moment, until a request that an agent has named is here. Whether it came is for who looks next. */
-  async #arrived(projectId: string, id: string): Promise<void> {
+  async #arrived(
+    projectId: string,
+    id: string,
+    isHere = (_row: RequestWithVotes) => Promise.resolve(true),
+  ): Promise<void> {
     if (!MINTED.test(id)) return;
     const until = this.clock.nowMs() + ARRIVES_MS_MAX;
-    while ((await this.repository.find(projectId, id)) === null && this.clock.nowMs() < until)
+    for (;;) {
+      const row = await this.repository.find(projectId, id);
+      if ((row !== null && (await isHere(row))) || this.clock.nowMs() >= until) return;
       await sleep(LOOK_EVERY_MS);
+    }
   }
 
   /**
    * One person's answer.
-   * @throws GatewayError `approval.not_yours`, `approval.answered`, `approval.expired`, `approval.shape`; InvalidRequest for a
-   * refusal without a reason and for a shape beyond what the rule allows
+   * @throws GatewayError `approval.not_yours`, `approval.answered`, `approval.expired`, `approval.shape`, `approval.early`;
+   * InvalidRequest for a refusal without a reason and for a shape beyond what the rule allows
    */
   async answer(caller: Caller, id: string, given: GivenAnswer): Promise<ApprovalView> {
     const { granted } = given;
     // It goes to the client, to other approvers and to notifiers; an approver may have copied a value into it.
     const reason = shown(given.reason.trim());
     if (!granted && reason === '') throw new InvalidRequest([{ field: 'reason', message: 'a refusal needs a reason' }]);
-    await this.#arrived(caller.projectId, id);
+    await this.#arrived(
+      caller.projectId,
+      id,
+      async (row) =>
+        !granted || !isForPerson(row) || (await handsBehindSession(this.database.client, row.sessionId)) !== undefined,
+    );
     await this.database.transaction(async (tx) => {
       const { row, approver } = await this.#locked(tx, caller, id);
       const seat = seatOf(row, approver.voter, seatsTaken(row.votes));
@@ -213,7 +232,8 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       const hands = await lineageOf(tx, caller.tokenId);
       const askers = [row.principalId, row.onBehalfOfId].filter((one) => one !== null);
       const theirs = await accountsOf(tx, askers);
-      const behind = await accountsOf(tx, await handsBehindSession(tx, row.sessionId));
+      const makers = await handsBehindSession(tx, row.sessionId);
+      const behind = await accountsOf(tx, makers ?? []);
       const isTheirs = [...accounts, ...seated, ...hands].some((one) => theirs.has(one));
       if (isTheirs || [...accounts, ...seated].some((one) => behind.has(one)))
         throw new GatewayError('approval.not_yours', { approval: id });
@@ -225,6 +245,9 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       if (row.state !== 'pending' || hasAnswered || seat === undefined)
         throw new GatewayError('approval.answered', { approval: id });
       if (row.expiresAt.getTime() <= this.clock.nowMs()) throw new GatewayError('approval.expired', { approval: id });
+      // Nobody knows yet who made the token it was asked by; saying no needs nobody to.
+      if (granted && makers === undefined && isForPerson(row))
+        throw new GatewayError('approval.early', { approval: id });
       // Saying no needs no more than being an approver.
       if (granted) this.stepUps.require(caller, (row.body as unknown as ApprovalRequest).approval.stepUp);
       const terms = granted ? readTerms(row.body as unknown as ApprovalRequest, given) : undefined;
@@ -419,3 +442,5 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 }
+
+const isForPerson = (row: RequestWithVotes): boolean => askersOf(row.body as unknown as ApprovalRequest).length > 0;

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +10,7 @@ import { Database } from '../db/database.ts';
 import { isWebhookSigned, SIGNATURE_HEADER, TIMESTAMP_HEADER } from '../notify/signature.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { addSessionOf } from '../testing/session-row.ts';
 
 const SECRET = 'a webhook secret of ours';
 let plane: TestControlPlane;
@@ -70,6 +71,7 @@ beforeAll(async () => {
   const join = await plane.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'north' });
   agent = await enrollAgent(plane.controlPlane.ready.enroll, root, join.body.joinToken);
   link = connect();
+  await addSessionOf(plane, request());
 });
 afterAll(async () => {
   link.close();
@@ -227,6 +229,17 @@ test('a token that the requester made for another account answers nothing of the
   const { client } = plane.controlPlane.app.get(Database, { strict: false });
   await client.apiToken.updateMany({ where: { principalId: ids['ana']! }, data: { lineage: [] } });
   expect((await approve(own.id, 'ana')).body).toMatchObject({ state: 'approved' });
+});
+
+test('whoever made the token of a session that is not on record may be anybody: a yes waits for it, and a no does not', async () => {
+  const asking = { principal: { id: ids['cleo']!, name: 'cleo', kind: 'person' } } as const;
+  const never = await ask({ ...asking, sessionId: randomUUID() });
+  expect((await approve(never.id, 'ana')).body).toMatchObject({ code: 'approval.early' });
+  expect((await deny(never.id, 'ana')).body).toMatchObject({ state: 'denied' });
+  const soon = await ask({ ...asking, sessionId: randomUUID() });
+  const answered = approve(soon.id, 'ana');
+  await addSessionOf(plane, soon);
+  expect((await answered).body).toMatchObject({ state: 'approved' });
 });
 
 test('a refusal needs a reason and refuses at once', async () => {

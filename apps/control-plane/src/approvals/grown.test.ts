@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { addSessionOf } from '../testing/session-row.ts';
 
 let plane: TestControlPlane;
 let agent: EnrolledAgent;
@@ -40,6 +41,7 @@ beforeAll(async () => {
   link = new TestLink(plane.controlPlane.ready.link, root, agent);
   link.hello();
   await link.last('welcome');
+  await addSessionOf(plane, request());
 });
 afterAll(async () => {
   link.close();
@@ -55,8 +57,8 @@ const SHAPE = {
 const SPEC = { groups: ['dba'], count: 1, expiresMs: 60_000 };
 const SHAPED = { ...SPEC, shape: { forMsMax: 30 * 60_000, rowsMax: 100 } };
 
-async function ask(more: object = {}): Promise<ApprovalRequest> {
-  const made = {
+function request(more: object = {}): ApprovalRequest {
+  return {
     id: `apr-grown${String(++counter).padStart(6, '0')}`,
     projectId: agent.identity.projectId!,
     agentId: agent.identity.agentId!,
@@ -83,6 +85,10 @@ async function ask(more: object = {}): Promise<ApprovalRequest> {
     expiresAt: Date.now() + 60_000,
     ...more,
   } as ApprovalRequest;
+}
+
+async function ask(more: object = {}): Promise<ApprovalRequest> {
+  const made = request(more);
   link.send({ approval: { request: Buffer.from(JSON.stringify(made)) } });
   await expect.poll(async () => (await plane.call('GET', `/v1/approvals/${made.id}`)).status).toBe(200);
   return made;

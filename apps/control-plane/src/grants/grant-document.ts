@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { GroupName, Instant, Labels, Name, open } from '../http/schema.ts';
 import type { GrantRow } from './grants.repository.ts';
 
-const GRANT_KINDS = ['standing', 'jit', 'break_glass'] as const;
+export const GRANT_KINDS = ['standing', 'jit', 'break_glass'] as const;
 
 export const GrantFields = z.strictObject({
   name: open(Name),

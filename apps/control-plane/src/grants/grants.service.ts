@@ -17,7 +17,7 @@ import { GroupName, Instant, Name, open, openFields } from '../http/schema.ts';
 import { IdentityRepository } from '../identity/identity.repository.ts';
 import { ResourcesRepository } from '../resources/resources.repository.ts';
 import { SystemClock } from '../time.ts';
-import { documentOf, type GrantDocument, GrantFields } from './grant-document.ts';
+import { documentOf, GRANT_KINDS, type GrantDocument, GrantFields } from './grant-document.ts';
 import { type GrantRow, GrantsRepository } from './grants.repository.ts';
 import { reviewState } from './review-state.ts';
 
@@ -54,7 +54,7 @@ export const GrantQuery = pageQuery(['name', 'createdAt'], 'name').extend({
   principal: z.string().max(64).optional().describe('Name or id.'),
   group: GroupName.optional(),
   resource: z.string().max(63).optional().describe('By name; grants by labels are not resolved here.'),
-  kind: z.string().max(20).optional(),
+  kind: z.enum(GRANT_KINDS).optional(),
   active: z.enum(['true', 'false']).optional().describe('In force now.'),
 });
 

@@ -26,6 +26,8 @@ interface Page {
 let plane: TestControlPlane;
 let paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 let serial = 0;
+/** Of the resource `db`. */
+let dbId = '';
 
 /** Makes one more row of a list. */
 const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
@@ -74,7 +76,7 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
         agentId: randomUUID(),
         kind: 'ephemeral',
         credentialId: randomUUID(),
-        resourceId: randomUUID(),
+        resourceId: serial % 2 === 0 ? dbId : randomUUID(),
         principalId: randomUUID(),
         account: 'sp_x',
         openedAt: new Date(1_700_000_000_000),
@@ -169,7 +171,7 @@ const MAKE: Readonly<Record<string, (name: string) => Promise<unknown>>> = {
         projectId: projectId(),
         agentId: randomUUID(),
         sessionId: randomUUID(),
-        resourceId: randomUUID(),
+        resourceId: serial % 2 === 0 ? dbId : randomUUID(),
         principalId: randomUUID(),
         digest: 'd'.repeat(64),
         mode: 'wait',
@@ -256,7 +258,8 @@ beforeAll(async () => {
   plane = await startTestControlPlane();
   project = (await database().project.findFirstOrThrow({ where: { name: 'default' } })).id;
   paths = (await plane.call<{ paths: typeof paths }>('GET', '/openapi.json')).body.paths;
-  await plane.call('POST', '/v1/resources', { name: 'db', type: 'postgres', postgres: { host: 'db.internal' } });
+  const db = { name: 'db', type: 'postgres', postgres: { host: 'db.internal' } };
+  dbId = (await plane.call<{ id: string }>('POST', '/v1/resources', db)).body.id;
   await plane.call('POST', '/v1/grants', { name: 'g', principal: 'admin', resource: 'db', effects: ['read'] });
   await plane.call('POST', '/v1/principals', { name: 'listed-machine', kind: 'service' });
   const listed = { name: 'listed', scope: {}, reviewers: { by: 'group', groups: ['admins'] } };
@@ -327,7 +330,10 @@ test.each([
   ['/v1/resources?type=postgres', (item: Item) => item['type'] === 'postgres'],
   ['/v1/grants?resource=db', (item: Item) => item['resource'] === 'db'],
   ['/v1/grants?principal=admin', (item: Item) => JSON.stringify(item['principal']).includes('admin')],
+  ['/v1/grants?kind=standing', (item: Item) => item['kind'] === 'standing'],
   ['/v1/approvals?state=pending', (item: Item) => item['state'] === 'pending'],
+  ['/v1/approvals?resource=db', (item: Item) => item['resource'] === 'db'],
+  ['/v1/leases?resource=db', (item: Item) => item['resource'] === 'db'],
   ['/v1/sessions?live=true', (item: Item) => item['live'] === true],
 ] as const)('%s shows what it says, and something', async (url, holds) => {
   const { items } = await get(`${url}&limit=200`);
@@ -341,12 +347,25 @@ test('a label without a value is refused', async () => {
 });
 
 test.each([
+  ['/v1/grants?kind=standign', 'kind'],
+  ['/v1/resources?type=postgresql', 'type'],
+  ['/v1/principals?kind=robot', 'kind'],
+  ['/v1/credentials?kind=vaults', 'kind'],
+])('%s is refused by the field’s name', async (url, field) => {
+  const { status, body } = await plane.call<{ errors: object[] }>('GET', url);
+  expect(status).toBe(400);
+  expect(body.errors).toEqual([expect.objectContaining({ field })]);
+});
+
+test.each([
   '/v1/principals?kind=person&name=n7',
   '/v1/principals?disabled=true',
   '/v1/credentials?kind=stored',
   '/v1/resources?label=env%3Dnone',
   '/v1/grants?kind=break_glass',
   '/v1/approvals?state=denied',
+  '/v1/approvals?resource=none',
+  '/v1/leases?resource=none',
   '/v1/sessions?live=false',
   '/v1/sessions?principal=nobody',
   '/v1/sessions?agent=nobody',

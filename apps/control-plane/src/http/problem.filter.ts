@@ -109,17 +109,18 @@ export class ProblemFilter implements ExceptionFilter {
       ...(error instanceof InvalidRequest ? { errors: error.errors } : unreadable(error)),
       ...(error instanceof StepUpRequired ? { stepUp: error.stepUp } : {}),
     };
+    if (error instanceof OAuthError) {
+      // RFC 6749 section 5.2: 400 whatever is wrong, but for clients that did not prove who they are.
+      const told = error.error === 'invalid_client' ? 401 : 400;
+      if (told === 401) void reply.header('www-authenticate', 'Basic realm="sallyport"');
+      void reply.header('cache-control', 'no-store').status(told);
+      void reply.send({ ...problem, status: told, error: error.error, error_description: problem.title });
+      return;
+    }
     if (status === 401)
       void reply.header('www-authenticate', error instanceof StepUpRequired ? error.challenge : 'Bearer');
     if (status === 429 || code === 'control_plane.database')
       void reply.header('retry-after', String(retrySecondsOf(error)));
-    if (error instanceof OAuthError) {
-      void reply
-        .header('cache-control', 'no-store')
-        .status(error.error === 'invalid_client' ? 401 : error.error === 'slow_down' ? 400 : Math.min(status, 429));
-      void reply.send({ ...problem, error: error.error, error_description: problem.title });
-      return;
-    }
     const oauth = request.routeOptions.url?.startsWith('/v1/oauth/') === true;
     void reply
       .status(status)

@@ -175,13 +175,20 @@ test('client credentials open a session for a service or AI agent, and every fai
       error: 'invalid_client',
       code: 'auth.failed',
     });
+  const badBasic = await fetch(`${plane.url}/v1/oauth/token`, {
+    method: 'POST',
+    headers: { authorization: `Basic ${Buffer.from(`${name}:sps_x`).toString('base64')}` },
+    body: new URLSearchParams({ grant_type: 'client_credentials' }),
+  });
+  expect([badBasic.status, badBasic.headers.get('www-authenticate')]).toEqual([401, 'Basic realm="sallyport"']);
   const person = await newPrincipal('person');
   expect((await plane.call('POST', `/v1/principals/${person.name}/secrets`, {})).status).toBe(409);
 });
 
 test('an access token is for one resource, for minutes, small, and names the grants it draws on', async () => {
   const bot = await newPrincipal('ai_agent');
-  expect((await exchange(bot.token)).body).toMatchObject({ error: 'invalid_target', code: 'grant.missing' });
+  const none = { status: 400, error: 'invalid_target', code: 'grant.missing' };
+  expect(await exchange(bot.token)).toMatchObject({ status: 400, body: none });
   await plane.call('PUT', `/v1/groups/bots/members/${bot.name}`);
   const { body } = await exchange(bot.token);
   expect(body).toMatchObject({ issued_token_type: 'urn:ietf:params:oauth:token-type:jwt', expires_in: 600 });
@@ -198,7 +205,9 @@ test('an access token is for one resource, for minutes, small, and names the gra
   });
   expect((await exchange(bot.token, { role: 'app' })).status).toBe(200);
   expect((await exchange(bot.token, { role: 'postgres' })).body).toMatchObject({ error: 'invalid_scope' });
-  expect((await exchange(body.access_token)).body).toMatchObject({ error: 'invalid_grant' });
+  const spent = await exchange(body.access_token);
+  expect(spent).toMatchObject({ status: 400, body: { status: 400, error: 'invalid_grant', code: 'auth.failed' } });
+  expect(spent.headers.get('www-authenticate')).toBeNull();
 });
 
 test('an AI agent acts for a person: both stand in the token, and both need a grant', async () => {

@@ -11,14 +11,15 @@ export async function lineageOf(tx: Tx, tokenId: string): Promise<readonly strin
 /**
  * Who had a hand in the tokens of persons by which a session was opened. Machines are given theirs by administrators, who go
  * on answering for them.
- * @returns principal ids; none for a session that is not known (yet) or whose token is gone, which ends it
+ * @returns principal ids; none where the token is gone, which ends its session; undefined for a session that is not on record
  */
-export async function handsBehindSession(tx: Tx, sessionId: string): Promise<readonly string[]> {
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    select distinct unnest(made.lineage)::text as id from sessions opened
-      join issued_access given on given.jti in (opened.token_id, opened.token_id || '~subject')
-      join api_tokens made on made.id = given.api_token_id
-      join principals whose on whose.id = made.principal_id and whose.kind = 'person'
-    where opened.id = ${sessionId}::uuid`;
-  return rows.map(({ id }) => id);
+export async function handsBehindSession(tx: Tx, sessionId: string): Promise<readonly string[] | undefined> {
+  const rows = await tx.$queryRaw<{ hands: string[] }[]>`
+    select array(
+      select distinct unnest(made.lineage)::text from issued_access given
+        join api_tokens made on made.id = given.api_token_id
+        join principals whose on whose.id = made.principal_id and whose.kind = 'person'
+      where given.jti in (opened.token_id, opened.token_id || '~subject')) as hands
+    from sessions opened where opened.id = ${sessionId}::uuid`;
+  return rows[0]?.hands;
 }

@@ -4,7 +4,7 @@
  */
 import { Injectable } from '@nestjs/common';
 import { GatewayError } from '@sallyport/core';
-import { EFFECTS, type Effect, proxyHosts } from '@sallyport/model';
+import { EFFECTS, type Effect, PROTOCOLS, proxyHosts } from '@sallyport/model';
 import { z } from 'zod';
 import { type Actor, recordActOf } from '../acts/acts.ts';
 import { BundleChanges } from '../bundles/bundle-changes.ts';
@@ -70,7 +70,7 @@ export const ResourceQuery = pageQuery(['name', 'createdAt', 'updatedAt'], 'name
     .union([LabelTerm, z.array(LabelTerm)])
     .optional()
     .describe('`key=value`; several must all hold.'),
-  type: z.string().max(20).optional(),
+  type: z.enum(PROTOCOLS).optional(),
   reachable: z
     .enum(['true', 'false'])
     .optional()

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { recordActOf } from '../../acts/acts.ts';
 import { publishWithin } from '../../bus/pg.bus.ts';
 import { Database } from '../../db/database.ts';
+import { resourceIds } from '../../db/reference.ts';
 import type { CredentialLease } from '../../generated/prisma/client.ts';
 import type { Caller } from '../../http/caller.ts';
 import { type Page, pageOf, pageQuery, toPage } from '../../http/page.ts';
@@ -38,7 +39,7 @@ export type LeaseView = z.infer<typeof LeaseView>;
 export const LeasePage = pageOf(LeaseView).meta({ id: 'LeasePage' });
 export const LeaseQuery = pageQuery(['createdAt', 'expiresAt'], '-createdAt').extend({
   state: z.enum(['live', 'ended']).optional(),
-  resource: z.uuid().optional(),
+  resource: z.string().max(200).optional().describe('Name or id.'),
   session: z.uuid().optional(),
 });
 
@@ -54,7 +55,9 @@ export class Leases {
     const { state, resource, session } = query;
     const where = {
       ...(state === undefined ? {} : { endedAt: state === 'live' ? null : { not: null } }),
-      ...(resource === undefined ? {} : { resourceId: resource }),
+      ...(resource === undefined
+        ? {}
+        : { resourceId: { in: [...(await resourceIds(this.database.client, caller.projectId, resource))] } }),
       ...(session === undefined ? {} : { sessionId: session }),
     };
     const rows = await this.repository.list(caller.projectId, where, query);

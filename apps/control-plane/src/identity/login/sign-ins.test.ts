@@ -5,6 +5,7 @@ import { Database } from '../../db/database.ts';
 import { Browser, formOf } from '../../testing/browser.ts';
 import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
 import { CLIENT_SECRET, CrookedIdp } from '../../testing/crooked-idp.ts';
+import { addSessionOf } from '../../testing/session-row.ts';
 import { PersonSessions } from './person-sessions.ts';
 import { Refresher } from './refresher.ts';
 
@@ -445,6 +446,7 @@ const hold = async (approval: object, by: string): Promise<string> => {
     requestedAt: at,
     expiresAt: at + 600_000,
   };
+  await addSessionOf(plane, body);
   await database().approvalRequest.create({
     data: {
       ...ids,

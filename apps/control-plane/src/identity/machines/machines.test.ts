@@ -94,7 +94,7 @@ describe('everything that is wrong with a token reads alike', () => {
   const refused = async (token: string, more: Record<string, string> = {}) => {
     const { status, body } = await trade(token, { resource: 'db', ...more });
     expect({ status, error: body.error, code: body.code }).toEqual({
-      status: 401,
+      status: 400,
       error: 'invalid_grant',
       code: 'auth.failed',
     });
@@ -297,7 +297,7 @@ describe('a rule', () => {
     expect(
       (await trade(await issuer.token(claims, { kid: 'cluster', alg: 'ES256' }, issuer.keys[0]), { resource: 'db' }))
         .status,
-    ).toBe(401);
+    ).toBe(400);
   });
 
   test('of SPIFFE goes by the subject’s trust domain', async () => {
@@ -320,14 +320,14 @@ describe('a rule', () => {
       'spiffe://example.org/ns/other/sa/worker',
       'spiffe://example.org/ns/payments/sa/a/b',
     ])
-      expect((await trade(await svid(sub), { resource: 'db' })).status, sub).toBe(401);
+      expect((await trade(await svid(sub), { resource: 'db' })).status, sub).toBe(400);
   });
 
   test('is told apart by the client id where two hold, and neither holds without it', async () => {
     await rule({ name: 'two-a', claims: { sub: 'both' }, principal: 'worker' });
     await rule({ name: 'two-b', claims: { sub: 'both' }, principal: 'robot' });
     const token = await issuer.token({ sub: 'both' });
-    expect((await trade(token)).status).toBe(401);
+    expect((await trade(token)).status).toBe(400);
     expect(await whoami((await trade(token, { client_id: 'robot' })).body.access_token)).toBe('robot');
   });
 
@@ -353,9 +353,9 @@ describe('a rule', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect((await trade(token)).body).toMatchObject({ error: 'invalid_grant', code: 'auth.failed' });
     // Signed anew, with the same id: the id is what counts.
-    expect((await trade(await job({ jti: 'run-1', more: 1 }))).status).toBe(401);
+    expect((await trade(await job({ jti: 'run-1', more: 1 }))).status).toBe(400);
     expect((await trade(await job({ jti: 'run-2' }))).status).toBe(200);
-    for (const jti of [undefined, '', 7, 'x'.repeat(501)]) expect((await trade(await job({ jti }))).status).toBe(401);
+    for (const jti of [undefined, '', 7, 'x'.repeat(501)]) expect((await trade(await job({ jti }))).status).toBe(400);
   });
 
   test('that is removed ends what it opened', async () => {
@@ -368,7 +368,7 @@ describe('a rule', () => {
     expect(
       await database().revocation.count({ where: { kind: 'token', targetId: String(decodeJwt(access).jti) } }),
     ).toBe(1);
-    expect((await trade(token)).status).toBe(401);
+    expect((await trade(token)).status).toBe(400);
   });
 });
 

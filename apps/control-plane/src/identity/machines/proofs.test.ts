@@ -182,8 +182,8 @@ describe('DPoP', () => {
       subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
       resource: 'db',
     };
-    expect((await form(exchange)).status).toBe(401);
-    expect((await form(exchange, await proof(evil))).status).toBe(401);
+    expect((await form(exchange)).status).toBe(400);
+    expect((await form(exchange, await proof(evil))).status).toBe(400);
     expect((await form(exchange, await proof(mine))).status).toBe(200);
   });
 
@@ -207,7 +207,7 @@ describe('DPoP', () => {
     expect(await cnf({})).toEqual({ jkt: thumbprint });
     expect(await cnf({ cnf_jkt: thumbprint })).toEqual({ jkt: thumbprint });
     expect(await cnf({ cnf_x5t_s256: x5t })).toEqual({ jkt: thumbprint, 'x5t#S256': x5t });
-    expect((await form(exchange({ cnf_jkt: x5t }), await proof(mine))).status).toBe(403);
+    expect((await form(exchange({ cnf_jkt: x5t }), await proof(mine))).body).toMatchObject({ code: 'auth.forbidden' });
     // As the actor too.
     await plane.call('POST', '/v1/principals', { name: 'whom', kind: 'service' });
     await plane.call('POST', '/v1/grants', { name: 'g-whom', principal: 'whom', resource: 'db', effects: ['read'] });
