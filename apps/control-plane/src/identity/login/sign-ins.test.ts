@@ -1,55 +1,28 @@
-/** What becomes of a sign-in: ended by the person, by the provider, by a refresh; used by programs; made fresher on demand. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+/** What becomes of a sign-in: kept once, ended by the person, by the provider, by a refresh. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Database } from '../../db/database.ts';
-import { Browser, formOf } from '../../testing/browser.ts';
-import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
-import { CLIENT_SECRET, CrookedIdp } from '../../testing/crooked-idp.ts';
-import { addSessionOf } from '../../testing/session-row.ts';
+import { Browser } from '../../testing/browser.ts';
+import type { TestControlPlane } from '../../testing/control-plane.ts';
+import type { CrookedIdp } from '../../testing/crooked-idp.ts';
+import { type SignIns, startSignIns } from '../../testing/sign-ins.ts';
 import { PersonSessions } from './person-sessions.ts';
 import { Refresher } from './refresher.ts';
 
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+let bed: SignIns;
 let plane: TestControlPlane;
 let idp: CrookedIdp;
 let other: CrookedIdp;
-const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
-
 beforeAll(async () => {
-  plane = await startTestControlPlane({ SALLYPORT_HTTP_PLAINTEXT: 'behind-proxy' });
-  idp = await new CrookedIdp().start();
-  other = await new CrookedIdp().start();
-  for (const [name, issuer] of [
-    ['corp', idp.issuer],
-    ['other', other.issuer],
-  ])
-    await plane.call('POST', '/v1/identity-providers', {
-      name,
-      kind: 'oidc',
-      config: { issuer, clientId: 'sallyport', refreshSeconds: 60 },
-      secrets: { clientSecret: CLIENT_SECRET },
-    });
-  for (const name of ['dba', 'analysts']) await plane.call('POST', '/v1/groups', { name });
+  bed = await startSignIns();
+  ({ plane, idp, other } = bed);
 }, 60_000);
-afterEach(() => {
-  idp.crooked = {};
-  other.crooked = {};
-  plane.clock.offsetMs = 0;
-});
-afterAll(async () => {
-  await idp.stop();
-  await other.stop();
-  await plane.stop();
-});
+afterEach(() => bed.calm());
+afterAll(() => bed?.stop());
 
-const database = () => plane.controlPlane.app.get(Database, { strict: false }).client;
+const signIn: SignIns['signIn'] = (...args) => bed.signIn(...args);
+const statusOf = (token: string): Promise<number> => bed.statusOf(token);
 const seconds = (): number => Math.floor(Date.now() / 1000);
-const signIn = async (name: string, more: Record<string, unknown> = {}, by = idp, browser = new Browser()) => {
-  by.crooked = { ...by.crooked, claims: { sub: `sub-${name}`, preferred_username: name, sid: `sid-${name}`, ...more } };
-  await browser.open(`${plane.url}/v1/login?provider=${by === idp ? 'corp' : 'other'}&return_to=%2Fdevice`);
-  return { browser, session: browser.cookies(plane.url).get('sallyport_session') ?? 'none' };
-};
-const statusOf = async (token: string): Promise<number> =>
-  (await plane.call('GET', '/v1/whoami', undefined, token)).status;
 const order = async (claims: Record<string, unknown> = {}, typ = 'logout+jwt'): Promise<string> => {
   const honest = { iss: idp.issuer, aud: 'sallyport', iat: seconds(), exp: seconds() + 120, jti: randomUUID() };
   const all = { ...honest, events: { [EVENT]: {} }, ...claims };
@@ -92,7 +65,7 @@ test('a person who comes for the first time in many browsers at once is one pers
   const claims = { sub: 'sub-nora', preferred_username: 'nora', groups: ['dba'] };
   const names = await namesOf(await comeBackAtOnce(Array.from({ length: 12 }, () => claims)));
   expect(names).toEqual(Array.from({ length: 12 }, () => 'nora'));
-  const principals = await database().principal.findMany({
+  const principals = await bed.database.principal.findMany({
     where: { name: { startsWith: 'nora' } },
     include: { identities: true, memberships: true, personSessions: true },
   });
@@ -106,14 +79,14 @@ test('what a first sign-in makes stands in its acts, and a change of groups in o
   const { session } = await signIn('olga', { groups: ['dba', 'no such group'] });
   expect(await statusOf(session)).toBe(200);
   await signIn('olga', { groups: ['analysts'] });
-  const acts = await database().controlAct.findMany({ where: { target: 'principal/olga' }, orderBy: { id: 'asc' } });
+  const acts = await bed.database.controlAct.findMany({ where: { target: 'principal/olga' }, orderBy: { id: 'asc' } });
   expect(acts.map(({ action }) => action)).toEqual([
     'session.signed_in',
     'group.members_synced',
     'session.signed_in',
     'group.members_synced',
   ]);
-  const principal = await database().principal.findFirstOrThrow({ where: { name: 'olga' } });
+  const principal = await bed.database.principal.findFirstOrThrow({ where: { name: 'olga' } });
   expect(acts[0]!.detail).toMatchObject({
     by: 'oidc:corp',
     changes: [
@@ -136,11 +109,11 @@ test('what a first sign-in makes stands in its acts, and a change of groups in o
     ],
   });
   // What the lost group had opened ends.
-  expect(await database().revocation.count({ where: { kind: 'principal', targetId: principal.id } })).toBe(1);
+  expect(await bed.database.revocation.count({ where: { kind: 'principal', targetId: principal.id } })).toBe(1);
 });
 
 test('a change of groups at a sign-in counts as one of the project, and a sign-in without one does not', async () => {
-  const revision = async (): Promise<number> => (await database().bundleState.findFirstOrThrow()).revision;
+  const revision = async (): Promise<number> => (await bed.database.bundleState.findFirstOrThrow()).revision;
   const before = await revision();
   await signIn('pia', { groups: ['dba'] });
   expect(await revision()).toBe(before + 1);
@@ -174,7 +147,7 @@ test('the provider ends all of a person’s sessions by their subject, with what
   expect(claims).toMatchObject({ idp: 'corp', amr: ['pwd'] });
   expect((await send(await order({ sub: 'sub-fred' }))).status).toBe(200);
   expect(await statusOf(session)).toBe(401);
-  const revoked = await database().revocation.findMany({ where: { kind: 'token', targetId: claims.jti } });
+  const revoked = await bed.database.revocation.findMany({ where: { kind: 'token', targetId: claims.jti } });
   expect(revoked).toHaveLength(1);
 });
 
@@ -266,9 +239,9 @@ test('a refresh brings groups up to date, and keeps a token that the provider ro
   idp.crooked.claims = { ...idp.crooked.claims, exp: seconds() + 900 };
   await refresher.run();
   expect(await groups()).toEqual(['analysts']);
-  const revoked = await database().revocation.count({ where: { kind: 'principal' } });
+  const revoked = await bed.database.revocation.count({ where: { kind: 'principal' } });
   expect(revoked).toBeGreaterThan(0);
-  const rows = await database().personSession.findMany({ where: { subject: 'sub-kim' } });
+  const rows = await bed.database.personSession.findMany({ where: { subject: 'sub-kim' } });
   expect(rows[0]!.sealed).not.toBeNull();
   expect(Buffer.from(rows[0]!.sealed!).toString('latin1')).not.toContain('canary-second');
   expect(plane.controlPlane.app.get(PersonSessions, { strict: false }).kept(rows[0]!).refreshToken).toBe(
@@ -297,244 +270,4 @@ test('a refresh that speaks of another person ends the sign-in', async () => {
   plane.clock.offsetMs = 61_000;
   await plane.controlPlane.app.get(Refresher, { strict: false }).run();
   expect(await statusOf(session)).toBe(401);
-});
-
-const challengeOf = (verifier: string): string => createHash('sha256').update(verifier).digest('base64url');
-const authorizeUrl = (verifier: string, more: Record<string, string> = {}): string =>
-  `${plane.url}/v1/oauth/authorize?${new URLSearchParams({
-    response_type: 'code',
-    client_id: 'sallyport-cli',
-    redirect_uri: 'http://127.0.0.1:40001/callback',
-    code_challenge: challengeOf(verifier),
-    code_challenge_method: 'S256',
-    state: 'state-of-the-program',
-    provider: 'corp',
-    ...more,
-  }).toString()}`;
-const consent = async (browser: Browser, verifier: string, answer: string, more: Record<string, string> = {}) => {
-  const page = await browser.open(authorizeUrl(verifier, more));
-  const { action, fields } = formOf(page.html, page.url);
-  return await browser.open(action, { ...fields, answer }, 'http://127.0.0.1:40001/');
-};
-const redeem = (code: string, verifier: string, more: Record<string, string> = {}) =>
-  plane.oauth<{ access_token: string; error: string }>({
-    grant_type: 'authorization_code',
-    client_id: 'sallyport-cli',
-    redirect_uri: 'http://127.0.0.1:40001/callback',
-    code,
-    code_verifier: verifier,
-    ...more,
-  });
-
-test('a program on loopback gets a session by code and PKCE, after the person says yes', async () => {
-  const { browser, session } = await signIn('ned');
-  const verifier = randomBytes(32).toString('base64url');
-  const back = new URL((await consent(browser, verifier, 'approve')).url);
-  expect(back.searchParams.get('state')).toBe('state-of-the-program');
-  expect(back.searchParams.get('iss')).toBe(plane.url);
-  const made = await redeem(back.searchParams.get('code')!, verifier);
-  expect(await statusOf(made.body.access_token)).toBe(200);
-  // It hangs on the browser's sign-in.
-  await browser.open(`${plane.url}/v1/logout`, {});
-  expect(await statusOf(session)).toBe(401);
-  expect(await statusOf(made.body.access_token)).toBe(401);
-});
-
-test('a code used twice ends everything that came of the sign-in', async () => {
-  const { browser } = await signIn('oda');
-  const verifier = randomBytes(32).toString('base64url');
-  const code = new URL((await consent(browser, verifier, 'approve')).url).searchParams.get('code')!;
-  const made = await redeem(code, verifier);
-  expect((await redeem(code, verifier)).body.error).toBe('invalid_grant');
-  expect(await statusOf(made.body.access_token)).toBe(401);
-});
-
-test.each([
-  ['another verifier', { code_verifier: 'x'.repeat(43) }],
-  ['another redirect', { redirect_uri: 'http://127.0.0.1:40002/callback' }],
-  ['another client', { client_id: 'another' }],
-  ['a verifier that is none', { code_verifier: '' }],
-])('a code with %s gives nothing', async (_what, more) => {
-  const { browser } = await signIn('pia');
-  const verifier = randomBytes(32).toString('base64url');
-  const code = new URL((await consent(browser, verifier, 'approve')).url).searchParams.get('code')!;
-  expect((await redeem(code, verifier, more)).status).toBeGreaterThanOrEqual(400);
-});
-
-test('a code is good for a minute', async () => {
-  const { browser } = await signIn('pia');
-  const verifier = randomBytes(32).toString('base64url');
-  const code = new URL((await consent(browser, verifier, 'approve')).url).searchParams.get('code')!;
-  plane.clock.offsetMs = 61_000;
-  expect((await redeem(code, verifier)).body.error).toBe('invalid_grant');
-});
-
-test('no means no', async () => {
-  const { browser } = await signIn('quin');
-  const back = new URL((await consent(browser, 'x'.repeat(43), 'deny')).url);
-  expect(back.searchParams.get('error')).toBe('access_denied');
-  expect(back.searchParams.has('code')).toBe(false);
-});
-
-test('a consent form that was not made for this browser and request is refused', async () => {
-  const { browser } = await signIn('rob');
-  const page = await browser.open(authorizeUrl('x'.repeat(43)));
-  const { action, fields } = formOf(page.html, page.url);
-  const changes: readonly Record<string, string>[] = [
-    { proof: 'x' },
-    { redirect_uri: 'http://127.0.0.1:9/x' },
-    { code_challenge: 'y'.repeat(43) },
-  ];
-  for (const change of changes)
-    expect((await browser.open(action, { ...fields, ...change, answer: 'approve' })).status).toBe(403);
-});
-
-test.each([
-  'https://evil.example/callback',
-  'http://127.0.0.1.evil.example:1/callback',
-  'http://localhost:1/callback',
-  'http://127.0.0.1/callback',
-  'http://user@127.0.0.1:1/callback',
-  'http://127.0.0.1:1/callback?x=1',
-  'http://127.0.0.1:1/#x',
-  'javascript:alert(1)',
-])('a code is never sent to %s', async (redirect) => {
-  const { browser } = await signIn('sam');
-  expect((await browser.open(authorizeUrl('x'.repeat(43), { redirect_uri: redirect }))).status).toBe(400);
-});
-
-test('a program can ask for a fresh sign-in, and one too old is asked for again', async () => {
-  const { browser } = await signIn('tom', { auth_time: seconds() - 3_600 });
-  idp.crooked.claims = { ...idp.crooked.claims, auth_time: seconds() };
-  idp.seen.length = 0;
-  const page = await browser.open(authorizeUrl('x'.repeat(43), { max_age: '300' }));
-  expect(page.html).toContain('Sign in a program');
-  expect(idp.seen).toContain('/authorize');
-});
-
-const hold = async (approval: object, by: string): Promise<string> => {
-  const id = `apr-${randomUUID()}`;
-  const { body: project } = await plane.call<{ project: { id: string } }>('GET', '/v1/whoami');
-  const principal = await plane.call<{ id: string }>('GET', `/v1/principals/${by}`);
-  const ids = {
-    projectId: project.project.id,
-    agentId: randomUUID(),
-    sessionId: randomUUID(),
-    resourceId: randomUUID(),
-  };
-  const at = Date.now();
-  const body = {
-    ...ids,
-    id,
-    principal: { id: principal.body.id, name: by, kind: 'person' },
-    digest: 'd',
-    scope: 'once',
-    mode: 'wait',
-    text: 'delete from x',
-    parameters: [],
-    effects: ['write'],
-    rule: 'p/r',
-    reason: '',
-    approval: { groups: ['dba'], count: 2, expiresMs: 600_000, ...approval },
-    database: 'd',
-    clientAddress: '127.0.0.1:1',
-    inTransaction: false,
-    wroteInTransaction: false,
-    statementsBefore: 0,
-    writesBefore: 0,
-    recentStatements: [],
-    requestedAt: at,
-    expiresAt: at + 600_000,
-  };
-  await addSessionOf(plane, body);
-  await database().approvalRequest.create({
-    data: {
-      ...ids,
-      id,
-      principalId: principal.body.id,
-      digest: 'd',
-      mode: 'wait',
-      rule: 'p/r',
-      body,
-      groups: ['dba'],
-      count: 2,
-      requestedAt: new Date(at),
-      expiresAt: new Date(at + 600_000),
-    },
-  });
-  return id;
-};
-const approver = async (name: string, more: Record<string, unknown> = {}, by = idp) => {
-  const made = await signIn(name, { groups: ['dba'], ...more }, by);
-  const who = await plane.call<{ principal: { name: string } }>('GET', '/v1/whoami', undefined, made.session);
-  await plane.call('PATCH', `/v1/principals/${who.body.principal.name}`, { roles: ['member', 'approver'] });
-  return made;
-};
-const approve = (id: string, session: string) =>
-  plane.call<{ code: string; stepUp: { url: string }; state: string }>(
-    'POST',
-    `/v1/approvals/${id}/approve`,
-    {},
-    session,
-  );
-
-test('an approver whose sign-in is too old is sent to sign in again, and may then approve', async () => {
-  await signIn('asker');
-  const { session, browser } = await approver('uma', { auth_time: seconds() - 3_600 });
-  const id = await hold({ stepUp: { maxAgeMs: 300_000, amr: ['mfa'], acr: ['gold'] } }, 'asker');
-  const refused = await approve(id, session);
-  expect(refused).toMatchObject({ status: 401, body: { code: 'auth.step_up', stepUp: { maxAgeSeconds: 300 } } });
-  expect(refused.headers.get('www-authenticate')).toBe(
-    'Bearer error="insufficient_user_authentication", acr_values="gold", max_age="300"',
-  );
-  idp.crooked.claims = { ...idp.crooked.claims, auth_time: seconds(), amr: ['pwd', 'mfa'], acr: 'gold' };
-  await browser.open(refused.body.stepUp.url);
-  const fresh = browser.cookies(plane.url).get('sallyport_session')!;
-  expect((await approve(id, fresh)).status).toBe(200);
-});
-
-test.each([
-  ['fresh, with another method', { amr: ['pwd'], acr: 'gold' }],
-  ['fresh, at another level', { amr: ['mfa'], acr: 'silver' }],
-  ['fresh, at no level', { amr: ['mfa'], acr: undefined }],
-])('an approver signed in %s has not proven enough', async (_what, claims) => {
-  await signIn('asker');
-  const { session } = await approver('vic', claims);
-  const id = await hold({ stepUp: { maxAgeMs: 300_000, amr: ['mfa'], acr: ['gold'] } }, 'asker');
-  expect((await approve(id, session)).body.code).toBe('auth.step_up');
-});
-
-test('an API token proves no sign-in', async () => {
-  await approver('wes');
-  await signIn('asker');
-  const made = await plane.call<{ token: string }>('POST', '/v1/principals/wes/tokens', { name: 't' });
-  const id = await hold({ stepUp: { maxAgeMs: 300_000 } }, 'asker');
-  expect((await approve(id, made.body.token)).body.code).toBe('auth.step_up');
-});
-
-test('saying no needs no step-up', async () => {
-  await signIn('asker');
-  const { session } = await approver('xia', { auth_time: seconds() - 3_600 });
-  const id = await hold({ stepUp: { maxAgeMs: 1_000 } }, 'asker');
-  const denied = await plane.call('POST', `/v1/approvals/${id}/deny`, { reason: 'no' }, session);
-  expect(denied.status).toBe(200);
-});
-
-test('the requester’s second account, by another provider with the same verified address, approves nothing of theirs', async () => {
-  const email = { email: 'Yan@corp.example', email_verified: true };
-  await approver('yan', email);
-  const second = await approver('yan2', { email: 'yan@corp.example', email_verified: true }, other);
-  const id = await hold({}, 'yan');
-  expect((await approve(id, second.session)).body.code).toBe('approval.not_yours');
-});
-
-test('two accounts of one person count as one approver', async () => {
-  await signIn('asker');
-  const one = await approver('zoe', { email: 'zoe@corp.example', email_verified: true });
-  const two = await approver('zoe2', { email: 'zoe@corp.example', email_verified: true }, other);
-  const id = await hold({}, 'asker');
-  expect((await approve(id, one.session)).status).toBe(200);
-  expect((await approve(id, two.session)).body.code).toBe('approval.answered');
-  const third = await approver('aron', { email: 'aron@corp.example', email_verified: true }, other);
-  expect((await approve(id, third.session)).body.state).toBe('approved');
 });
