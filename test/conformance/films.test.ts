@@ -176,3 +176,52 @@ test('the command line is read off the screen as the shell ran it, however it wa
   const ran = readFileSync(history, 'utf8').trimEnd().split('\n');
   expect(typed).toEqual(ran.slice(0, typed.length));
 });
+
+test('… and where the prompt comes after the first key, or is drawn anew', async () => {
+  const history = join(root, 'history-3');
+  const program = new PtyProgram(`stty cols 60 rows 20; exec bash --norc --noprofile -i`, {
+    PS1: '[\\u@film \\w] # ',
+    HISTFILE: history,
+    HISTSIZE: '100',
+  });
+  const line = new EchoedLine(60);
+  program.onShown = (bytes) => line.output(bytes);
+  const entered: string[] = [];
+  await program.until('# ');
+  const key = (keys: string): void => {
+    line.input(Buffer.from(keys));
+    program.type(keys);
+  };
+  const enter = async (): Promise<void> => {
+    for (const until = Date.now() + 5_000; line.awaited > 0 && Date.now() < until; ) await program.quiet(20);
+    const { text } = line.enter();
+    if (text !== '') entered.push(text);
+    program.type('\r');
+  };
+  const say = async (...all: string[]): Promise<void> => {
+    for (const keys of all) {
+      key(keys);
+      await program.quiet(80);
+    }
+    await enter();
+    await program.quiet(120);
+  };
+  await say('\u000c', 'echo clear');
+  await say('echo given', '\u0003', 'echo up');
+  await say('\u0003', '\u0003', '\u001b[A', ' again');
+  await say('ech', '\u000c', 'o cleared');
+  await say('ls /etc/host', '\t\t', 'name');
+  await say('\u0012', 'again');
+  await say('\u0012', 'nowhere-at-all', '\u0012');
+  await say('\u0003');
+  // Typed ahead, as one pastes.
+  for (const text of ['sleep 0.5', 'cd /tmp', 'echo in another place', `echo ${'wrap '.repeat(20)}end`]) {
+    key(text);
+    await enter();
+  }
+  await program.quiet(800);
+  await say(`history -w ${history}`);
+  await program.end();
+  const ran = readFileSync(history, 'utf8').trimEnd().split('\n');
+  expect(entered).toEqual(ran.slice(0, entered.length));
+});

@@ -1,6 +1,6 @@
 /**
  * The command line of an interactive shell as it stands on the screen when Enter is pressed: what the shell echoed, edited
- * by whatever keys, behind the prompt. What is typed and not echoed (a password) is never part of it.
+ * by whatever keys, behind the prompt, which may come after the first key. What is typed and not echoed (a password) is never part of it.
  * Refuses to be a terminal: only the line with the cursor is kept, over its wraps. It is advice, not proof: a program can draw
  * anything. ECMA-48 §8.3 for the sequences. Costs nothing for output without a cursor line: all before the last line end.
  */
@@ -15,6 +15,10 @@ export interface EnteredLine {
   readonly fullScreen: boolean;
 }
 
+/** How bash shows a line that is looked for (Ctrl-R). */
+const SEARCHED = /^\((?:failed )?(?:reverse-)?i-search\)`.*?': /;
+const CTRL_C = '\u0003';
+
 /** Characters of one line over its wraps. */
 const LINE_UNITS_MAX = 16_384;
 /** Of output with so much behind its last line end only that is read. */
@@ -28,8 +32,12 @@ export class EchoedLine {
   #columns: number;
   #cells: string[] = [];
   #cursor = 0;
-  /** Where the prompt ends: the cursor when the first key of this line was typed; -1 before. */
+  /** Where the prompt ends: the cursor when the first key of this line was typed; -1 before, 0 when a new row has begun since. */
   #begin = -1;
+  /** Of the last line whose prompt stood before its first key. */
+  #prompt: string | undefined;
+  /** What was typed on this line; undefined behind a key that edits. */
+  #plain: string | undefined = '';
   #fullScreen = false;
   /** Characters typed on this line that did not come back yet. */
   #awaited: string[] = [];
@@ -58,9 +66,18 @@ export class EchoedLine {
 
   /** What the client typed, up to Enter and without it. */
   input(bytes: Uint8Array): void {
-    if (this.#begin < 0) this.#begin = this.#cursor;
     for (const character of Array.from(Buffer.from(bytes).toString('utf8'))) {
-      if (character < ' ' || character === '\u007f') continue;
+      if (character === CTRL_C) {
+        // The line is given up; a prompt follows.
+        this.#next();
+        continue;
+      }
+      if (this.#begin < 0) this.#began();
+      if (character < ' ' || character === '\u007f') {
+        this.#plain = undefined;
+        continue;
+      }
+      if (this.#plain !== undefined && this.#plain.length < LINE_UNITS_MAX) this.#plain += character;
       this.#typed++;
       if (this.#awaited.length < LINE_UNITS_MAX) this.#awaited.push(character);
     }
@@ -78,14 +95,35 @@ export class EchoedLine {
 
   /** Enter was pressed. The next line begins. */
   enter(): EnteredLine {
-    const begin = Math.max(0, this.#begin);
-    const text = this.#begin < 0 ? '' : this.#cells.slice(begin).join('').trimEnd();
+    const row = this.#cells.join('').trimEnd();
+    const searched = SEARCHED.exec(row)?.[0];
+    const text = this.#begin < 0 ? '' : searched === undefined ? this.#behindPrompt(row) : row.slice(searched.length);
+    if (this.#begin > 0 && searched === undefined && text !== '')
+      this.#prompt = this.#cells.slice(0, this.#begin).join('');
     const hidden = this.#typed > 0 && this.#echoed === 0 && text === '';
     const entered = { text: this.#fullScreen ? '' : text, hidden, fullScreen: this.#fullScreen };
+    this.#next();
+    return entered;
+  }
+
+  #began(): void {
+    this.#begin = this.#cursor;
+    this.#prompt ??= this.#cells.slice(0, this.#begin).join('');
+  }
+
+  #next(): void {
     this.#begin = -1;
     this.#typed = this.#echoed = 0;
     this.#awaited = [];
-    return entered;
+    this.#plain = '';
+  }
+
+  /** Typed ahead, or on a row that was drawn anew, the line has its prompt before it. */
+  #behindPrompt(row: string): string {
+    if (this.#begin > 0) return this.#cells.slice(this.#begin).join('').trimEnd();
+    if (this.#prompt && row.startsWith(this.#prompt)) return row.slice(this.#prompt.length);
+    const plain = this.#plain?.trimEnd();
+    return plain && row.endsWith(plain) ? plain : row;
   }
 
   #switches(bytes: Uint8Array): void {

@@ -140,12 +140,18 @@ export class RecordedShell implements Holding {
     }
   }
 
-  /** Ctrl-C instead of Enter: every line editor gives the line up. */
+  /**
+   * Ctrl-C instead of Enter: every line editor gives the line up. What was typed behind it was meant to follow it, and a terminal
+   * loses some of it with a Ctrl-C; what comes behind the client's own is meant.
+   */
   #refuse(): void {
     this.#waiting = undefined;
-    const first = this.#queue.shift();
+    const typed = Buffer.concat(this.#queue.splice(0)).subarray(1);
+    const interrupt = typed.lastIndexOf(CTRL_C);
+    if (interrupt === -1 && typed.length > 0)
+      this.#options.say('\nSallyport: What was typed behind that line is not entered.');
     this.#stream?.clientData(Buffer.of(CTRL_C));
-    if (first !== undefined) this.#again(first.subarray(1));
+    this.#again(interrupt === -1 ? Buffer.alloc(0) : typed.subarray(interrupt + 1));
   }
 
   #again(rest: Buffer): void {
