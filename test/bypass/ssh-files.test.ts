@@ -13,12 +13,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import type { Bundle } from '@sallyport/model';
-import { EFFECTS } from '@sallyport/model';
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import { type Bench, openBench } from '@sallyport/protocol-ssh/bench';
 import { type Gateway, sshdMissing } from '@sallyport/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { bundleOf } from './ssh-bundle.ts';
 
 /** FREE and KEPT are folders beside each other; what a batch fetches comes to LOCAL. */
 const BATCHES: readonly string[] = [
@@ -147,34 +146,3 @@ describe.skipIf(sshdMissing)('ways round rules about files, over the wire', () =
     expect(readFileSync(at('local/y'), 'utf8')).toBe('mine');
   });
 });
-
-function bundleOf(policy: Bundle['policies'][number], id: string, name: string, principal: string): Bundle {
-  return {
-    epoch: 1,
-    revision: 1,
-    projectId: '',
-    createdAt: 0,
-    resources: [
-      {
-        id,
-        projectId: '',
-        name,
-        kind: 'ssh',
-        labels: {},
-        credential: { kind: 'none', username: '' },
-        recording: 'statements',
-        durability: 'standard',
-        approval: 'wait',
-        exceeded: 'deny',
-        holdInTransactionMsMax: 0,
-        offline: { sessionsMs: 0, newSessionsMs: 0 },
-      },
-    ],
-    policies: [{ ...policy, projectId: '' }],
-    grants: [{ id: 'grant', projectId: '', principal, resource: name, effects: EFFECTS, roles: [], kind: 'standing' }],
-    groups: [],
-    keys: [],
-    revocations: [],
-    settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
-  };
-}

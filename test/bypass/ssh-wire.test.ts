@@ -4,14 +4,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Bundle, Policy } from '@sallyport/model';
-import { EFFECTS } from '@sallyport/model';
+import type { Policy } from '@sallyport/model';
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
 import { type Bench, openBench } from '@sallyport/protocol-ssh/bench';
 import { ExecClient } from '@sallyport/protocol-ssh/exec-client';
 import { type Gateway, sshdMissing } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SSH_COMMANDS } from './rows/ssh-commands.ts';
+import { bundleOf } from './ssh-bundle.ts';
 
 const POLICY: Policy = parsePolicyDocument(
   readFileSync(join(import.meta.dirname, '../../policies/ssh-baseline.yaml'), 'utf8'),
@@ -32,7 +32,7 @@ describe.skipIf(sshdMissing)('ways round the rules for hosts, over the wire', ()
     let engine: ReturnType<typeof loadBundlePolicies> | undefined;
     gateway = await bench.gateway({
       decide: (statement, _approval, session) => {
-        engine ??= loadBundlePolicies(bundleOf(session.resourceId, session.resourceName, session.principal.id));
+        engine ??= loadBundlePolicies(bundleOf(POLICY, session.resourceId, session.resourceName, session.principal.id));
         return engine.decide({ session: { ...session, projectId: '' }, statement, usage, nowMs: Date.now() });
       },
     });
@@ -82,34 +82,3 @@ describe.skipIf(sshdMissing)('ways round the rules for hosts, over the wire', ()
     expect(stopped).toEqual([]);
   }, 120_000);
 });
-
-function bundleOf(resourceId: string, name: string, principal: string): Bundle {
-  return {
-    epoch: 1,
-    revision: 1,
-    projectId: '',
-    createdAt: 0,
-    resources: [
-      {
-        id: resourceId,
-        projectId: '',
-        name,
-        kind: 'ssh',
-        labels: {},
-        credential: { kind: 'none', username: '' },
-        recording: 'statements',
-        durability: 'standard',
-        approval: 'wait',
-        exceeded: 'deny',
-        holdInTransactionMsMax: 0,
-        offline: { sessionsMs: 0, newSessionsMs: 0 },
-      },
-    ],
-    policies: [{ ...POLICY, projectId: '', resources: {} }],
-    grants: [{ id: 'grant', projectId: '', principal, resource: name, effects: EFFECTS, roles: [], kind: 'standing' }],
-    groups: [],
-    keys: [],
-    revocations: [],
-    settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
-  };
-}

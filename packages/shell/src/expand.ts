@@ -45,6 +45,19 @@ interface Builder {
   process: Input | undefined;
 }
 
+const builder = (): Builder => ({
+  fields: [],
+  text: '',
+  guess: '',
+  exact: true,
+  glob: false,
+  present: false,
+  open: false,
+  nothing: false,
+  bracket: false,
+  process: undefined,
+});
+
 export function expandWords(words: readonly Word[], expander: Expander): Field[] {
   const out: Field[] = [];
   for (const word of words) for (const field of expandWord(word, expander)) out.push(field);
@@ -64,18 +77,7 @@ const SPECIAL = /[*?[{~]/;
 const GLOB = /[*?]/;
 
 function expandOne(word: Word, expander: Expander): readonly Field[] {
-  const b: Builder = {
-    fields: [],
-    text: '',
-    guess: '',
-    exact: true,
-    glob: false,
-    present: false,
-    open: false,
-    nothing: false,
-    bracket: false,
-    process: undefined,
-  };
+  const b = builder();
   word.parts.forEach((part, at) => {
     if (at === 0 && part.kind === 'bare' && part.text.startsWith('~')) bare(b, part.text, word, expander, true);
     else addPart(b, part, expander);
@@ -86,18 +88,7 @@ function expandOne(word: Word, expander: Expander): readonly Field[] {
 
 /** As one value: right of an assignment, a redirection's target, a here-document, `case`'s word. */
 export function expandValue(word: Word, expander: Expander, assigned = false): Field {
-  const b: Builder = {
-    fields: [],
-    text: '',
-    guess: '',
-    exact: true,
-    glob: false,
-    present: false,
-    open: false,
-    nothing: false,
-    bracket: false,
-    process: undefined,
-  };
+  const b = builder();
   word.parts.forEach((part, at) => {
     if (part.kind === 'bare' && (at === 0 || assigned) && part.text.includes('~')) {
       part.text.split(assigned ? /(?<=:)/ : /(?!)/).forEach((piece, index) => {

@@ -2,14 +2,15 @@
  * An agent that lies, in one project, about what belongs to another: it takes nothing over and is told no name. And a
  * project's own agent: its bundle, its trail and an export of them that verifies by the root alone.
  */
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { parseTreeHeads, verifyExport } from '@sallyport/trail';
+import { parseTreeHeads } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { addProject } from '../testing/second-project.ts';
+import { exportTrail, verifyArchive } from '../testing/trail-export.ts';
 import { TestTrail, testApproval, testSession } from '../testing/trail-writer.ts';
 
 interface Side {
@@ -40,19 +41,7 @@ async function join(token: string): Promise<Side> {
   return { token, agent, link, bodies, trail: new TestTrail(identity, agent.keys.key, sealKey).start(), cursors: 0 };
 }
 /** Sends what was added. @returns the code of the acknowledgement; '' = taken */
-async function upload(side: Side): Promise<string> {
-  const cursor = String(++side.cursors);
-  const from = side.link.received.length;
-  side.link.send({ trail: side.trail.take(cursor) });
-  const ack = await side.link.until(
-    () =>
-      side.link.received
-        .slice(from)
-        .map((one) => one.trailAck)
-        .find((one) => one?.cursor === cursor) ?? undefined,
-  );
-  return ack.code ?? '';
-}
+const upload = (side: Side): Promise<string> => side.link.upload(side.trail.take(String(++side.cursors)));
 const sessionOf = (side: Side, id: string, more: object = {}) =>
   testSession({
     id,
@@ -148,17 +137,11 @@ test('a project’s export verifies by the root alone, and tells of that project
   const { blue } = sides;
   blue.trail.checkpoint();
   expect(await upload(blue)).toBe('');
-  const response = await fetch(`${plane.url}/v1/trail/export`, { headers: { authorization: `Bearer ${blue.token}` } });
-  const archive = Buffer.from(await response.arrayBuffer());
+  const archive = await exportTrail(plane, '', blue.token);
   const heads = await plane.call<{ items: object[] }>('GET', '/v1/trail/heads', undefined, blue.token);
   const known = parseTreeHeads(heads.body.items.map((item) => JSON.stringify(item)).join('\n'));
   expect(known.length).toBeGreaterThan(0);
-  const report = await verifyExport(
-    (async function* () {
-      yield archive;
-    })(),
-    { root: new X509Certificate(root), knownHeads: known, since: 0 },
-  );
+  const report = await verifyArchive(archive, root, known);
   expect(report.findings).toEqual([]);
   expect(report.ok).toBe(true);
   const agents = new Set(report.chains.map((chain) => chain.agentId));

@@ -1,20 +1,14 @@
 /** Retention by age on a control plane of its own: what is past its time goes, what proves the record stays. */
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  parseEventRecord,
-  RECORD_ERASED_EVENT,
-  RECORD_EVENT,
-  readRecords,
-  sealRecordingChunk,
-  verifyExport,
-} from '@sallyport/trail';
+import { parseEventRecord, RECORD_ERASED_EVENT, RECORD_EVENT, readRecords, sealRecordingChunk } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { addProject } from '../testing/second-project.ts';
+import { exportTrail, verifyArchive } from '../testing/trail-export.ts';
 import { TestTrail, testSession } from '../testing/trail-writer.ts';
 import { RetentionKeeper } from './retention-keeper.ts';
 
@@ -48,11 +42,7 @@ afterAll(async () => {
 });
 
 async function upload(): Promise<void> {
-  const message = trail.take(String(++cursors));
-  link.send({ trail: message });
-  const acks = () => link.received.map((one) => one.trailAck).filter((one) => one?.cursor === message.cursor);
-  await expect.poll(() => acks().length).toBe(1);
-  expect(acks()[0]?.code ?? '').toBe('');
+  expect(await link.upload(trail.take(String(++cursors)))).toBe('');
 }
 
 /** @returns its id; recorded, and closed unless `live` */
@@ -83,18 +73,7 @@ async function held(text: string, live = false): Promise<string> {
   return info.id;
 }
 
-const verified = async () => {
-  const response = await fetch(`${plane.url}/v1/trail/export?recordings=true`, {
-    headers: { authorization: `Bearer ${plane.adminToken}` },
-  });
-  const archive = Buffer.from(await response.arrayBuffer());
-  return await verifyExport(
-    (async function* () {
-      yield archive;
-    })(),
-    { root: new X509Certificate(root), knownHeads: [], since: 0 },
-  );
-};
+const verified = async () => await verifyArchive(await exportTrail(plane, '?recordings=true'), root);
 const files = (id: string) =>
   readdirSync(path.join(plane.dir, 'data/recordings'), { recursive: true })
     .map(String)

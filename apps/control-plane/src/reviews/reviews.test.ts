@@ -141,12 +141,7 @@ async function used(who: string, target: { id: string; name: string }, uses: rea
       },
       id,
     );
-  const message = trail.take(String(++cursors));
-  link.send({ trail: message });
-  const ack = await link.until(
-    () => link.received.map((one) => one.trailAck).find((one) => one?.cursor === message.cursor) ?? undefined,
-  );
-  expect(ack.code ?? '').toBe('');
+  expect(await link.upload(trail.take(String(++cursors)))).toBe('');
 }
 
 describe('an item', () => {

@@ -55,16 +55,7 @@ afterAll(async () => {
 });
 
 async function upload(of = trail, message = of.take(String(++cursors))): Promise<void> {
-  const from = link.received.length;
-  link.send({ trail: message });
-  const ack = await link.until(
-    () =>
-      link.received
-        .slice(from)
-        .map((one) => one.trailAck)
-        .find((one) => one?.cursor === message.cursor) ?? undefined,
-  );
-  expect(ack.code ?? '').toBe('');
+  expect(await link.upload(message)).toBe('');
 }
 
 function opened(resourceName: string): string {

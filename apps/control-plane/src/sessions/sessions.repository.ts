@@ -4,6 +4,7 @@ import type { SessionReport } from '@sallyport/model';
 import { Database, type Tx } from '../db/database.ts';
 import type { Prisma, Session } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
+import { sessionColumns } from './session-columns.ts';
 
 @Injectable()
 export class SessionsRepository {
@@ -47,20 +48,7 @@ export class SessionsRepository {
       agentId: session.agentId,
       instance: chain.instance,
       chainEpoch: BigInt(chain.chainEpoch),
-      resourceId: session.resourceId,
-      resourceName: session.resourceName,
-      protocol: session.protocol,
-      principalId: session.principal.id,
-      principalName: session.principal.name,
-      principalKind: session.principal.kind,
-      onBehalfOfId: session.onBehalfOf?.id ?? null,
-      onBehalfOfName: session.onBehalfOf?.name ?? null,
-      tokenId: session.tokenId,
-      clientAddress: session.clientAddress,
-      database: session.database,
-      role: session.role,
-      application: session.application,
-      openedAt: new Date(session.openedAt),
+      ...sessionColumns(session),
       ...counters,
       ...closing,
     };

@@ -184,6 +184,15 @@ export class TestLink {
     this.#stream.write(message);
   }
 
+  /** Sends a batch of the trail and waits for its acknowledgement. @returns the code; '' = taken */
+  async upload(trail: NonNullable<AgentMessage['trail']>): Promise<string> {
+    const from = this.received.length;
+    this.send({ trail });
+    const acks = () => this.received.slice(from).map(({ trailAck }) => trailAck);
+    const ack = await this.until(() => acks().find((one) => one?.cursor === trail.cursor) ?? undefined);
+    return ack.code ?? '';
+  }
+
   hello(more: NonNullable<AgentMessage['hello']> = {}): void {
     this.send({
       hello: { version: 'test', capabilities: [...CAPABILITIES], instance: 'main', chainEpoch: 1, ...more },

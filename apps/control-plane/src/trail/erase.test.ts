@@ -1,12 +1,13 @@
 /** Erasure on a control plane of its own, so that the whole export must verify: nothing else here breaks a chain. */
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseTreeHeads, sealRecordingChunk, verifyExport } from '@sallyport/trail';
+import { parseTreeHeads, sealRecordingChunk, type TreeHead } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { exportTrail, verifyArchive } from '../testing/trail-export.ts';
 import { TestTrail, testApproval, testSession } from '../testing/trail-writer.ts';
 
 let plane: TestControlPlane;
@@ -33,35 +34,13 @@ afterAll(async () => {
   await plane.stop();
 });
 
-/** Sends what was added and waits for its acknowledgement. @returns the code; '' = taken */
-async function upload(trail: TestTrail, message = trail.take(String(++cursors))): Promise<string> {
-  const from = link.received.length;
-  link.send({ trail: message });
-  const ack = await link.until(
-    () =>
-      link.received
-        .slice(from)
-        .map((one) => one.trailAck)
-        .find((one) => one?.cursor === message.cursor) ?? undefined,
-  );
-  return ack.code ?? '';
-}
+/** @returns the code of the acknowledgement; '' = taken */
+const upload = (trail: TestTrail, message = trail.take(String(++cursors))): Promise<string> => link.upload(message);
 const session = (id = randomUUID()) =>
   testSession({ id, projectId: agent.identity.projectId!, agentId: agent.identity.agentId!, principal: bot });
-const exported = async (query = ''): Promise<Buffer> => {
-  const response = await fetch(`${plane.url}/v1/trail/export${query}`, {
-    headers: { authorization: `Bearer ${plane.adminToken}` },
-  });
-  expect(response.status).toBe(200);
-  return Buffer.from(await response.arrayBuffer());
-};
-const verified = async (archive: Buffer, knownHeads = parseTreeHeads(''), since = 0) =>
-  await verifyExport(
-    (async function* () {
-      yield archive;
-    })(),
-    { root: new X509Certificate(root), knownHeads, since },
-  );
+const exported = (query = ''): Promise<Buffer> => exportTrail(plane, query);
+const verified = (archive: Buffer, knownHeads: readonly TreeHead[] = [], since = 0) =>
+  verifyArchive(archive, root, knownHeads, since);
 
 test('an erased session can be read by nobody, its approvals neither, and the export still verifies', async () => {
   const info = session();

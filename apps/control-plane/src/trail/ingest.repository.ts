@@ -7,6 +7,7 @@ import type { SessionInfo } from '@sallyport/model';
 import type { ChainIdentity, ChainPosition, Checkpoint, KeyRecord, SegmentHeader } from '@sallyport/trail';
 import { Database, type Tx } from '../db/database.ts';
 import type { Prisma } from '../generated/prisma/client.ts';
+import { sessionColumns } from '../sessions/session-columns.ts';
 import type { ClosedSession, IndexRow, RecordedChunk } from './index-rows.ts';
 
 export interface StoredChain {
@@ -163,20 +164,7 @@ export class IngestRepository {
       agentId: identity.agentId,
       instance: identity.instance,
       chainEpoch: BigInt(identity.epoch),
-      resourceId: session.resourceId,
-      resourceName: session.resourceName,
-      protocol: session.protocol,
-      principalId: session.principal.id,
-      principalName: session.principal.name,
-      principalKind: session.principal.kind,
-      onBehalfOfId: session.onBehalfOf?.id ?? null,
-      onBehalfOfName: session.onBehalfOf?.name ?? null,
-      tokenId: session.tokenId,
-      clientAddress: session.clientAddress,
-      database: session.database,
-      role: session.role,
-      application: session.application,
-      openedAt: new Date(session.openedAt),
+      ...sessionColumns(session),
       ...(session.auth === undefined && session.issuer === undefined ? {} : { proof: proofOf(session) }),
     };
     const { count } = await tx.session.updateMany({ where: { id: session.id, agentId: identity.agentId }, data: row });

@@ -1,4 +1,4 @@
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import {
@@ -7,11 +7,12 @@ import {
   parseTreeHeads,
   recordingDigest,
   sealRecordingChunk,
-  verifyExport,
+  type TreeHead,
 } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EnrolledAgent, enrollAgent, newAgentKey, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
+import { exportTrail, verifyArchive } from '../testing/trail-export.ts';
 import { TestTrail, testSession } from '../testing/trail-writer.ts';
 
 let plane: TestControlPlane;
@@ -45,19 +46,8 @@ function connect(): TestLink {
 const newTrail = (instance = 'main', at = ++epoch): TestTrail =>
   new TestTrail({ agentId: agent.identity.agentId!, instance, epoch: at }, agent.keys.key, sealKey);
 
-/** Sends what was added and waits for its acknowledgement. @returns the code; '' = taken */
-async function upload(trail: TestTrail, message = trail.take(String(++cursors))): Promise<string> {
-  const from = link.received.length;
-  link.send({ trail: message });
-  const ack = await link.until(
-    () =>
-      link.received
-        .slice(from)
-        .map((one) => one.trailAck)
-        .find((one) => one?.cursor === message.cursor) ?? undefined,
-  );
-  return ack.code ?? '';
-}
+/** @returns the code of the acknowledgement; '' = taken */
+const upload = (trail: TestTrail, message = trail.take(String(++cursors))): Promise<string> => link.upload(message);
 const session = (id = randomUUID()) =>
   testSession({ id, projectId: agent.identity.projectId!, agentId: agent.identity.agentId!, principal: bot });
 const chainOf = async (trail: TestTrail) => {
@@ -68,20 +58,9 @@ const chainOf = async (trail: TestTrail) => {
     (chain) => chain.instance === trail.identity.instance && chain.epoch === trail.identity.epoch,
   );
 };
-const exported = async (query = ''): Promise<Buffer> => {
-  const response = await fetch(`${plane.url}/v1/trail/export${query}`, {
-    headers: { authorization: `Bearer ${plane.adminToken}` },
-  });
-  expect(response.status).toBe(200);
-  return Buffer.from(await response.arrayBuffer());
-};
-const verified = async (archive: Buffer, knownHeads = parseTreeHeads(''), since = 0) =>
-  await verifyExport(
-    (async function* () {
-      yield archive;
-    })(),
-    { root: new X509Certificate(root), knownHeads, since },
-  );
+const exported = (query = ''): Promise<Buffer> => exportTrail(plane, query);
+const verified = (archive: Buffer, knownHeads: readonly TreeHead[] = [], since = 0) =>
+  verifyArchive(archive, root, knownHeads, since);
 
 test('a session’s statements come back from the trail, with what the detectors know hidden', async () => {
   const info = session();

@@ -1,4 +1,5 @@
 /** Settings of an OpenID Connect provider, as REST, documents and the environment give them. Nothing secret is in `OidcConfig`. */
+import { ISSUED_ALGORITHMS } from '@sallyport/model';
 import { z } from 'zod';
 import { open, secret } from '../../http/schema.ts';
 import { GoogleDirectoryConfig } from './google-directory.ts';
@@ -10,20 +11,6 @@ const RESERVED = new Set(
   ),
 );
 const Text = z.string().min(1).max(500);
-
-export const SIGNING_ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
 
 export const OidcConfig = z
   .strictObject({
@@ -42,8 +29,8 @@ export const OidcConfig = z
     requiredClaims: open(z.record(Text, Text))
       .default({})
       .describe('Claims that must be exactly so, as `hd` of Google or `tid` of Entra ID.'),
-    algorithms: open(z.array(z.enum(SIGNING_ALGORITHMS)).min(1).max(SIGNING_ALGORITHMS.length))
-      .default([...SIGNING_ALGORITHMS])
+    algorithms: open(z.array(z.enum(ISSUED_ALGORITHMS)).min(1).max(ISSUED_ALGORITHMS.length))
+      .default([...ISSUED_ALGORITHMS])
       .describe('Signatures believed; symmetric ones never are.'),
     clockSkewSeconds: open(z.number().int().min(0).max(300)).default(30),
     sessionSeconds: open(
