@@ -49,6 +49,19 @@ insert into branch_notes select name from customers_of_branches where not exists
 create or replace view seen_values as
   select tablename, attname, most_common_vals::text as common, histogram_bounds::text as bounds from pg_stats;
 create or replace view seen_texts as select pid, query from pg_stat_activity;
+create or replace view seen_rows as select a::text as seen from pg_stat_activity a;
+create or replace view seen_by_place as
+  select q from pg_stat_activity as a(b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, r, s, t, u, v, q, w);
+create or replace view view_of_text as select query_to_xml('select name from customers where id <= 5', true, true, '')::text as shown;
+create or replace view view_of_words as select word from ts_stat('select array_to_tsvector(array[name]) from customers where id <= 5');
+create or replace function name_after(text, bigint) returns text language sql stable as 'select name from customers where id = $2';
+do $$ begin
+  create aggregate last_name(bigint) (sfunc = name_after, stype = text);
+exception when duplicate_function then null; end $$;
+create or replace view view_of_aggregate as select last_name(id::bigint) as shown from ledger where id <= 5;
+do $$ begin
+  create operator # (leftarg = text, rightarg = bigint, function = name_after);
+exception when duplicate_function then null; end $$;
 create table if not exists sized (id int primary key, contact varchar(5));
 analyze;
 `;

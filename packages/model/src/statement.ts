@@ -50,6 +50,8 @@ export interface SqlStatementFacts {
   readonly relations: readonly SqlRelation[];
   /** Lower case, schema-qualified where the text says so. */
   readonly functions: readonly string[];
+  /** Operators PostgreSQL ships, written between values; undefined without any. Others are among `functions`. */
+  readonly operators?: readonly string[];
   /** Constructs that cannot be read: `do`, `execute_text`, `call`, `copy_program`, `set_role`, `file_function`, … */
   readonly opaque: readonly string[];
   readonly columns: readonly SqlColumnUse[];

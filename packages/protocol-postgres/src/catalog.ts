@@ -31,6 +31,12 @@ export const VALUE_CATALOGS: ReadonlySet<string> = new Set([
 ]);
 /** Catalogs that show what others ask, with the values in it. */
 export const TEXT_CATALOGS: ReadonlySet<string> = new Set(['pg_stat_activity', 'pg_stat_statements']);
+/** Built-in functions that show what no dependency tells of: what a text asks for, files, large objects, others’ statements. */
+const TELLING_FUNCTIONS = `query_to_xml query_to_xml_and_xmlschema cursor_to_xml table_to_xml table_to_xml_and_xmlschema
+  schema_to_xml schema_to_xml_and_xmlschema database_to_xml database_to_xml_and_xmlschema ts_stat ts_rewrite lo_get loread
+  pg_read_file pg_read_binary_file pg_logical_slot_get_changes pg_logical_slot_peek_changes
+  pg_logical_slot_get_binary_changes pg_logical_slot_peek_binary_changes pg_stat_get_activity
+  pg_stat_get_backend_activity`.split(/\s+/);
 
 /** What the masks reach at one moment. */
 export interface Reach {
@@ -45,7 +51,7 @@ export interface Reach {
   readonly columns: readonly { readonly table: string; readonly column: string }[];
   /** Functions of the database's own that take a row: `c.f` calls them like a column. */
   readonly rowFunctions: ReadonlySet<string>;
-  /** Names of built-in functions under which the database has functions of its own, for other arguments. */
+  /** Names of built-in functions and operators under which the database has some of its own, for other arguments. */
   readonly overloads: ReadonlySet<string>;
   readonly serial: number;
 }
@@ -56,10 +62,11 @@ export const columnKey = (tableOid: number, attribute: number): number => tableO
 const PG = 'pg_catalog.';
 /**
  * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text ·
- * `w` view that runs code of the database's own, or shows statistics or others' texts · `f` and `g` functions, as in Reach.
- * What PostgreSQL's own catalogs begin with is in no pg_depend, so views straight over pg_largeobject (2613), pg_statistic (2619),
- * pg_statistic_ext_data (3429), pg_stat_get_backend_activity() (1940) and pg_stat_get_activity() (2022) are told by their rules:
- * of those that are named ($4), and what these read, since a rule of a hundred columns is a hundred kilobytes to look through.
+ * `w` view that runs code of the database's own, or shows statistics or others' texts · `f` functions and `g` functions and
+ * operators, as in Reach. What PostgreSQL's own catalogs begin with is in no pg_depend, so views straight over pg_largeobject (2613),
+ * pg_statistic (2619), pg_statistic_ext_data (3429) and TELLING_FUNCTIONS are told by their rules: of those that are named ($4),
+ * and what these read, since a rule of a hundred columns is a hundred kilobytes to look through. An aggregate is internal and
+ * immutable whatever it is made of. Of operators, those that answer yes or no show no value.
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
  */
 export const LOOKUP = `with recursive
@@ -87,7 +94,13 @@ masked as (
   join ${PG}pg_attribute g on g.attrelid = n.rel and g.attgenerated <> '' and g.attnum > 0
    and g.attnum = case when d.classid = '${PG}pg_class'::${PG}regclass and d.objid = n.rel then d.objsubid else e.adnum end),
 own as (
-  select p.oid, p.proname, p.proargtypes, p.pronargs - p.pronargdefaults as needs, p.provolatile, p.prolang,
+  select p.oid, p.proname, p.proargtypes, p.pronargs - p.pronargdefaults as needs,
+    p.prolang in (12, 13) and p.provolatile = 'i' and not exists (
+      select 1 from ${PG}pg_aggregate a
+      join ${PG}pg_depend e on e.classid = '${PG}pg_proc'::${PG}regclass and e.objid = p.oid
+       and e.refclassid = '${PG}pg_proc'::${PG}regclass
+      join ${PG}pg_proc q on q.oid = e.refobjid and not (q.prolang in (12, 13) and q.provolatile = 'i')
+      where a.aggfnoid::${PG}oid = p.oid) as computes,
     exists (select 1 from ${PG}pg_depend e where e.classid = '${PG}pg_proc'::${PG}regclass and e.objid = p.oid and e.deptype = 'e') as extension
   from ${PG}pg_proc p join ${PG}pg_namespace n on n.oid = p.pronamespace
   where n.nspname not in ('pg_catalog', 'information_schema')),
@@ -102,7 +115,7 @@ running(view) as (
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
   left join ${PG}pg_operator o on d.refclassid = '${PG}pg_operator'::${PG}regclass and o.oid = d.refobjid
   join own p on p.oid = case when d.refclassid = '${PG}pg_proc'::${PG}regclass then d.refobjid else o.oprcode::${PG}oid end
-  where not (p.prolang in (12, 13) and p.provolatile = 'i')
+  where not p.computes
   union
   select v.oid from ${PG}pg_class k join ${PG}pg_namespace n on n.oid = k.relnamespace
   join ${PG}pg_depend d on d.refclassid = '${PG}pg_class'::${PG}regclass and d.refobjid = k.oid
@@ -111,10 +124,15 @@ running(view) as (
   where k.relname = any ('{${[...VALUE_CATALOGS, ...TEXT_CATALOGS].join(',')}}'::${PG}name[])
     and (n.nspname = 'pg_catalog' or k.relname = 'pg_stat_statements')
     and v.relnamespace not in (select m.oid from ${PG}pg_namespace m where m.nspname in ('pg_catalog', 'information_schema'))
-    and (k.relname <> all ('{${[...TEXT_CATALOGS].join(',')}}'::${PG}name[]) or ${PG}pg_get_viewdef(v.oid) ~ '\\mquery\\M')
+    and (k.relname <> all ('{${[...TEXT_CATALOGS].join(',')}}'::${PG}name[])
+      or d.refobjsubid = (select a.attnum from ${PG}pg_attribute a where a.attrelid = k.oid and a.attname = 'query')
+      or ${PG}pg_get_viewdef(v.oid) ~ '[\\w"]\\.\\*')
   union
   select x.view from named_views x
-  where (select ${PG}bool_or(r.ev_action::${PG}text ~ ':relid (2613|2619|3429) |:funcid (1940|2022) ')
+  where (select ${PG}bool_or(r.ev_action::${PG}text ~ (select ':relid (2613|2619|3429) |:funcid ('
+      || ${PG}string_agg(p.oid::${PG}text, '|') || ') ' from ${PG}pg_proc p
+      where p.pronamespace = 'pg_catalog'::${PG}regnamespace
+        and p.proname = any ('{${TELLING_FUNCTIONS.join(',')}}'::${PG}name[])))
     from ${PG}pg_rewrite r where r.ev_class = x.view)),
 readers(view, rel) as (
   select r.ev_class, d.refobjid from ${PG}pg_depend d
@@ -140,7 +158,11 @@ select 'f', p.oid::${PG}int8, 0, 0, p.proname::${PG}text, '' from own p join ${P
 where p.needs <= 1 and t.typtype in ('c', 'd', 'p')
 union all
 select 'g', p.oid::${PG}int8, 0, 0, p.proname::${PG}text, '' from own p where not p.extension
-and exists (select 1 from ${PG}pg_proc b where b.proname = p.proname and b.pronamespace = 'pg_catalog'::${PG}regnamespace)`;
+and exists (select 1 from ${PG}pg_proc b where b.proname = p.proname and b.pronamespace = 'pg_catalog'::${PG}regnamespace)
+union all
+select 'g', o.oid::${PG}int8, 0, 0, o.oprname::${PG}text, '' from ${PG}pg_operator o join own p on p.oid = o.oprcode::${PG}oid
+where not p.extension and not p.computes and o.oprresult <> '${PG}bool'::${PG}regtype
+and exists (select 1 from ${PG}pg_operator b where b.oprname = o.oprname and b.oprnamespace = 'pg_catalog'::${PG}regnamespace)`;
 
 /** A PostgreSQL array of texts, as a literal. */
 const arrayOf = (texts: readonly string[]): string =>

@@ -238,6 +238,7 @@ function standingFor(statement: SqlStatementFacts, inner: SqlFacts): SqlStatemen
     limit: all.length === 1 ? all[0]!.limit : undefined,
     relations: union(statement.relations, (facts) => facts.relations),
     functions: union(statement.functions, (facts) => facts.functions),
+    operators: union(statement.operators ?? [], (facts) => facts.operators ?? []),
     opaque: union(
       statement.opaque.filter((what) => what !== 'execute'),
       (facts) => facts.opaque,

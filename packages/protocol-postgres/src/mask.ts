@@ -59,7 +59,8 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   }
   if (
     facts.columns.some((use) => reach.rowFunctions.has(use.column)) ||
-    facts.functions.some((name) => reach.overloads.has(name))
+    facts.functions.some((name) => reach.overloads.has(name)) ||
+    facts.operators?.some((name) => reach.overloads.has(name)) === true
   ) {
     return 'It may run a function of the database’s own, whose answer cannot be traced.';
   }

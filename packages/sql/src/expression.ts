@@ -130,7 +130,10 @@ const WRITTEN_OPERATORS = new Set(['AEXPR_OP', 'AEXPR_OP_ANY', 'AEXPR_OP_ALL']);
 
 export function operatorCall(fields: Fields, facts: FactsBuilder): void {
   const names = namesOf(fields.name);
-  if (names.length > 1 || WRITTEN_OPERATORS.has(stringOf(fields.kind))) callOperator(names, { facts });
+  const kind = stringOf(fields.kind);
+  if (names.length > 1 || WRITTEN_OPERATORS.has(kind)) callOperator(names, { facts });
+  // Of the other kinds each answers yes or no.
+  if (names.length === 1 && kind === 'AEXPR_OP' && HARMLESS_OPERATORS.has(names[0]!)) facts.operator(names[0]!);
 }
 
 /** The columns a reference may mean; `c.to_json` and a bare `c` mean the whole row of c. */

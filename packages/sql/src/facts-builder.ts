@@ -55,6 +55,7 @@ export class FactsBuilder {
   readonly #effects = new Set<Effect>();
   readonly #relations = new Map<string, SqlRelation>();
   readonly #functions = new Set<string>();
+  readonly #operators = new Set<string>();
   readonly #opaque = new Set<string>();
   readonly #columns = new Map<string, SqlColumnUse>();
   readonly #nested: SqlStatementFacts[] = [];
@@ -80,6 +81,11 @@ export class FactsBuilder {
     bounded(this.#functions);
     this.#functions.add(name);
     this.#outer?.call(name);
+  }
+
+  operator(name: string): void {
+    this.#operators.add(name);
+    this.#outer?.operator(name);
   }
 
   opaque(what: string): void {
@@ -136,6 +142,7 @@ export class FactsBuilder {
     const facts = inner.finish(0, 0);
     for (const relation of facts.relations) this.relation(relation.schema, relation.name, 'read');
     for (const name of facts.functions) this.call(name);
+    for (const name of facts.operators ?? []) this.operator(name);
     for (const what of facts.opaque) this.opaque(what);
     if (facts.effects.includes('exec')) this.effect('exec');
     this.use(facts.columns, 'filter');
@@ -159,6 +166,7 @@ export class FactsBuilder {
       limit: this.limit,
       relations: [...this.#relations.values()],
       functions: [...this.#functions],
+      ...(this.#operators.size === 0 ? {} : { operators: [...this.#operators] }),
       opaque: [...this.#opaque],
       columns: [...this.#columns.values()],
       object: this.object,
