@@ -38,7 +38,7 @@ export function refuseNul(fastify: Pick<FastifyInstance, 'addHook'>): void {
     );
   });
   fastify.addHook('preHandler', (request: FastifyRequest, _reply: unknown, done: (error?: Error) => void) => {
-    const problem = unfitIn(request.body, '');
+    const problem = unfitIn(request.query, '') ?? unfitIn(request.body, '');
     done(problem === undefined ? undefined : new InvalidRequest([problem]));
   });
 }
