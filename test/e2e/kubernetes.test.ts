@@ -148,6 +148,31 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
     expect(stderr).toContain('Configuration stays.');
   });
 
+  test('a path in another form is refused in words that kubectl shows, over either HTTP', async () => {
+    for (const target of ['/api//v1', '/api/v1/../v1', '/api/v1/nodes/%2e%2e']) {
+      const { code, stderr } = await kubectl('get', '--raw', target);
+      expect(code).toBe(1);
+      expect(stderr, target).toContain('http.malformed');
+    }
+    const token = await accessToken(dev.rest, dev.principals['carla']?.token ?? '', 'e2e-kube');
+    const said = async (shown: string): Promise<string> =>
+      (
+        await run('curl', [
+          '-s',
+          '--http1.1',
+          '--path-as-is',
+          '--cacert',
+          dev.ca,
+          '-H',
+          `authorization: Bearer ${shown}`,
+          `https://127.0.0.1:${dev.agent.https}/r/e2e-kube/api//v1`,
+        ])
+      ).stdout.toString();
+    expect(JSON.parse(await said(token))).toMatchObject({ kind: 'Status', code: 400, reason: 'BadRequest' });
+    // Whoever may not know what is there is told as everybody.
+    expect(JSON.parse(await said('none'))).toMatchObject({ code: 'http.malformed', status: 400 });
+  });
+
   test('a hold waits until somebody answers', async () => {
     const scaling = kubectl('scale', 'deployment', 'web', '-n', 'shop', '--replicas=1');
     const id = await until(async () => {

@@ -77,6 +77,18 @@ export class Http2Client {
     this.#bytes?.gone();
   }
 
+  /**
+   * Of a stream that is cut nothing can be told beside its data. Where it is the only one its connection goes with it, and GOAWAY
+   * has a place for words (RFC 9113 section 6.8); Go's clients, kubectl among them, print them.
+   */
+  #leaveSaying(why: string): boolean {
+    if (this.#open.size !== 1 || this.#session.destroyed) return false;
+    this.#leaving = true;
+    this.#session.goaway(H2_NO_ERROR, 0, Buffer.from(why));
+    setImmediate(() => this.#port.end());
+    return true;
+  }
+
   /** No more requests; what runs is finished, then the connection closes. */
   goAway(): void {
     if (this.#leaving) return;
@@ -89,7 +101,11 @@ export class Http2Client {
     // Taken back in the very read that brought it: nobody waits for it, and it counts.
     if (stream.destroyed || stream.aborted) return this.#tookBack();
     if (this.#calmed) return stream.close(H2_REFUSED_STREAM);
-    const answer: Http2Answer = new Http2Answer(stream, () => this.#over(answer));
+    const answer: Http2Answer = new Http2Answer(
+      stream,
+      () => this.#over(answer),
+      (why) => this.#leaveSaying(why),
+    );
     this.#open.add(answer);
     this.#owner.idle(false);
     let head: RequestHead;
@@ -134,6 +150,7 @@ export class Http2Client {
 class Http2Answer implements ClientStream {
   readonly #stream: ServerHttp2Stream;
   readonly #closed: () => void;
+  readonly #leave: (why: string) => boolean;
   #sink: RequestSink | undefined;
   #method = '';
   /** Nothing follows its head. */
@@ -149,9 +166,11 @@ class Http2Answer implements ClientStream {
   #over = false;
   tookBack = false;
 
-  constructor(stream: ServerHttp2Stream, closed: () => void) {
+  /** @param leave ends the connection with these words, if no other stream is on it */
+  constructor(stream: ServerHttp2Stream, closed: () => void, leave: (why: string) => boolean) {
     this.#stream = stream;
     this.#closed = closed;
+    this.#leave = leave;
     stream.on('error', () => this.gone());
     stream.on('aborted', () => {
       this.tookBack = true;
@@ -271,9 +290,10 @@ class Http2Answer implements ClientStream {
     if (!this.#bodiless && !stream.readableEnded) stream.resume();
   }
 
-  reset(): void {
+  reset(why?: string): void {
     this.#answered = true;
-    if (!this.#stream.destroyed) this.#stream.close(H2_INTERNAL_ERROR);
+    if (this.#stream.destroyed || (why !== undefined && this.#leave(why))) return;
+    this.#stream.close(H2_INTERNAL_ERROR);
   }
 
   /** Nobody is answered any more. */

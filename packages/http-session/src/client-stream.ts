@@ -15,8 +15,8 @@ export interface ClientStream {
   flush(): void;
   /** The answer is whole. */
   end(trailers: readonly Header[]): void;
-  /** The answer cannot be completed: the client must see that. */
-  reset(): void;
+  /** The answer cannot be completed: the client must see that. @param why told where there is a place for it that is no data */
+  reset(why?: string): void;
   /** Stop or go on giving the request's body. */
   pauseBody(paused: boolean): void;
   /** Answers 101 and gives the connection's bytes away; undefined where this version knows no such thing. */

@@ -48,6 +48,11 @@ export interface AnswerPlan {
   readonly status?: number;
   /** Nothing may come for long, and nothing is wrong (a watch, a log that is followed). Absent = it ends by LIMITS.httpStallMsMax. */
   readonly patient?: boolean;
+  /**
+   * Between lines of it, what ends the answer when the gateway does (kill, revocation, shutdown), and then it is whole; absent =
+   * the client sees that it is cut.
+   */
+  last?(code: ErrorCode): Uint8Array;
   /** Trailers as they are shown; absent = as they came. */
   trailers?(trailers: readonly Header[]): readonly Header[];
   /** How many rows, items or objects the answer holds, asked for at its end. Absent = 0. */

@@ -3,7 +3,7 @@
  * in, gives requests to exchanges, and keeps the time of the connection. Refuses to know what requests mean.
  */
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
-import { encodeResponseHead, type RequestHead } from '@sallyport/http';
+import { encodeResponseHead, type Header, RefusedTarget } from '@sallyport/http';
 import type { ClientTls, ProtocolAdapter, ProtocolSession, SessionHost, TimerName } from '@sallyport/protocol-kit';
 import { Http1Client } from './client-h1.ts';
 import { Http2Client } from './client-h2.ts';
@@ -16,7 +16,7 @@ import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
 import { Running } from './running.ts';
 import { type Named, TLS_HANDSHAKE, type Tunnel } from './tunnel.ts';
-import { LastShown, type Shown, secretToken, type WayIn } from './way-in.ts';
+import { LastShown, requireOwnHost, type Shown, secretToken, type WayIn, wayIn } from './way-in.ts';
 
 const SWEEP_MS = 1_000;
 
@@ -187,8 +187,25 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   }
 
   #malformed(error: GatewayError, stream: ClientStream): void {
-    const refusal = refusalOf(error, '');
-    const { status, headers, body } = this.fallback.deny(refusal, undefined);
+    if (!(error instanceof RefusedTarget)) return this.#refuse(error, this.fallback, stream);
+    this.#dialectFor(error).then(
+      (dialect) => this.#refuse(error, dialect, stream),
+      // Nobody who may know what is there.
+      () => this.#refuse(error, this.fallback, stream),
+    );
+  }
+
+  /** @throws GatewayError for who cannot sign in */
+  async #dialectFor({ target, authority, headers }: RefusedTarget): Promise<HttpDialect> {
+    requireOwnHost({ authority }, this.serverName);
+    const named = wayIn({ authority, target, path: target }, this.domain);
+    const { token } = this.shown(headers, named?.resource);
+    const { dialect } = await this.member((named ?? this.wayOf(token))?.resource ?? '', token);
+    return dialect;
+  }
+
+  #refuse(error: GatewayError, dialect: HttpDialect, stream: ClientStream): void {
+    const { status, headers, body } = dialect.deny(refusalOf(error, ''), undefined);
     stream.head(status, headers, { kind: 'length', bytes: body.length }, undefined);
     stream.body(body);
     stream.end([]);
@@ -237,9 +254,9 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     return this.#host.signIn.domain?.() ?? '';
   }
 
-  shown(head: RequestHead, resource: string | undefined): Shown {
+  shown(headers: readonly Header[], resource: string | undefined): Shown {
     const found = resource === undefined ? undefined : this.#host.signIn.find?.(resource);
-    return this.#lastShown.of(head.headers, (found?.http ?? found?.mcp ?? found?.kubernetes)?.tokenHeader);
+    return this.#lastShown.of(headers, (found?.http ?? found?.mcp ?? found?.kubernetes)?.tokenHeader);
   }
 
   /** `kubectl get --raw` leaves out the path of the cluster's server: its token says which cluster is meant. */

@@ -24,7 +24,7 @@ import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
 import { rewriteLocation } from './location.ts';
 import { lookFirst } from './look.ts';
 import { MemberSession } from './member.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf, wordsOf } from './refusal.ts';
 import { framingOf, signedBody } from './sent-body.ts';
 import { Switched } from './switched.ts';
 import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
@@ -40,7 +40,7 @@ export interface ExchangeHome extends ProxyHome, Patience {
   /** Says how a refusal sounds where no resource is known, or none may be. */
   readonly fallback: HttpDialect;
   /** The token of a request; a resource that is named may have a field of its own for it. */
-  shown(head: RequestHead, resource: string | undefined): Shown;
+  shown(headers: readonly Header[], resource: string | undefined): Shown;
   /** Where a request names no resource: the cluster its token is for. */
   wayOf(token: string): WayIn | undefined;
   member(resource: string, token: string): MemberSession | Promise<MemberSession>;
@@ -53,6 +53,7 @@ export interface ExchangeHome extends ProxyHome, Patience {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const LINE_FEED = 0x0a;
 const NO_HEADERS: readonly Header[] = [];
 /** What is queued of a body before its client is told to stop. */
 const QUEUED_BYTES_MAX = 64 * 1024;
@@ -91,6 +92,8 @@ export class Exchange implements RequestSink, CallOwner {
   #plan: AnswerPlan | undefined;
   #status = 0;
   #bytes = 0;
+  /** Of what the client was shown. */
+  #betweenLines = true;
   #startedUs = 0;
   #retried = false;
   #callPaused = false;
@@ -145,7 +148,7 @@ export class Exchange implements RequestSink, CallOwner {
       });
     requireOwnHost(head, serverName);
     const named = wayIn(head, domain);
-    const shown = this.#home.shown(head, named?.resource);
+    const shown = this.#home.shown(head.headers, named?.resource);
     const way = named ?? this.#home.wayOf(shown.token);
     this.#way = way;
     // One that names nothing is refused as one that names what is not there: by what nobody can sign in to.
@@ -537,6 +540,7 @@ export class Exchange implements RequestSink, CallOwner {
   #show(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#bytes += bytes.length;
+    this.#betweenLines = bytes[bytes.length - 1] === LINE_FEED;
     this.#judgedBy?.recordBody(this.#number, 'response', bytes);
     const room = this.#client.body(bytes);
     if (room && !this.#recorderBehind()) return;
@@ -588,11 +592,14 @@ export class Exchange implements RequestSink, CallOwner {
     this.#switched?.closed('upstream');
   }
 
-  /** In the middle of an answer: the client sees that it is not whole. */
-  #cut(code: ErrorCode): void {
+  /** In the middle of an answer: the client sees that it is not whole. @param ours the gateway ends it, and says why where it can */
+  #cut(code: ErrorCode, ours = false): void {
+    const last = ours && this.#betweenLines ? this.#plan?.last?.(code) : undefined;
     this.#call?.abort();
+    if (last !== undefined) this.#show(last);
     this.#finished(code);
-    this.#client.reset();
+    if (last === undefined) this.#client.reset(ours ? wordsOf(code) : undefined);
+    else this.#client.end(NO_HEADERS);
     this.#close();
   }
 
@@ -608,7 +615,7 @@ export class Exchange implements RequestSink, CallOwner {
 
   #refuse(error: unknown): void {
     if (this.#phase === 'over') return;
-    if (this.#phase === 'answering') return this.#cut(error instanceof GatewayError ? error.code : 'internal');
+    if (this.#phase === 'answering') return this.#cut(error instanceof GatewayError ? error.code : 'internal', true);
     this.#call?.abort();
     const member = this.#member;
     if (this.#phase === 'sending') this.#finished(error instanceof GatewayError ? error.code : 'internal');

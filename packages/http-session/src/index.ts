@@ -13,5 +13,5 @@ export {
 } from './dialect.ts';
 export { createHttpDoor } from './door.ts';
 export type { Look, LookAnswer } from './look.ts';
-export { machineBlock, refusalOf } from './refusal.ts';
+export { machineBlock, refusalOf, wordsOf } from './refusal.ts';
 export { type Upstream, upstreamOf } from './upstream.ts';

@@ -29,6 +29,9 @@ const RETRY: Partial<Record<ErrorCode, string>> = {
 /** 408 asks a client to send the same again at once: what nobody approved in time is refused for good. */
 const STATUS: Partial<Record<ErrorCode, number>> = { 'approval.expired': 403, 'approval.cancelled': 403 };
 
+/** Why what runs is ended, in a line. */
+export const wordsOf = (code: ErrorCode): string => `Sallyport: ${CODES[code].text} (${code})`;
+
 export const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 500);
 
 /** @param requestId `<session>/<number>`, '' before a session */

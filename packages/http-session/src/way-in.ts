@@ -16,7 +16,7 @@ export interface WayIn {
 const PREFIX = /^\/r\/([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?=\/|$|\?)/;
 
 /** @param domain lower case; '' = resources have no names of their own @returns undefined when it names no resource */
-export function wayIn(request: RequestHead, domain: string): WayIn | undefined {
+export function wayIn(request: Pick<RequestHead, 'authority' | 'path' | 'target'>, domain: string): WayIn | undefined {
   if (domain !== '') {
     const host = hostOf(request.authority);
     const under = `.${domain}`;
@@ -56,7 +56,7 @@ function cut(text: string, prefix: string): string {
 }
 
 /** @throws GatewayError `http.misdirected` when the connection was opened for another name (RFC 9110 section 7.4) */
-export function requireOwnHost(request: RequestHead, serverName: string | undefined): void {
+export function requireOwnHost(request: Pick<RequestHead, 'authority'>, serverName: string | undefined): void {
   if (serverName === undefined || serverName === '') return;
   if (hostOf(request.authority) !== serverName.toLowerCase().replace(/\.$/, ''))
     throw new GatewayError('http.misdirected');

@@ -56,7 +56,7 @@ export {
   STREAM_BODY,
   withoutHeaders,
 } from './message.ts';
-export { hostOf, type ReadTarget, readPath, readTarget, requireAuthority } from './path.ts';
+export { hostOf, type ReadTarget, RefusedTarget, readPath, readTarget, requireAuthority } from './path.ts';
 export { asksForAnotherMethod, headerFacts, queryFacts } from './request/field-facts.ts';
 export { type GraphqlReading, readGraphql } from './request/graphql.ts';
 export { type OpenApiRoutes, routesOfOpenApi } from './request/openapi.ts';

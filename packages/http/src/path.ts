@@ -4,6 +4,7 @@
  * Refuses to repair: what is let through is sent on as it came. RFC 3986 sections 3.3 and 3.4, RFC 9112 section 3.2.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
+import type { Header } from './message.ts';
 
 export interface ReadTarget {
   /** Origin-form as sent on. */
@@ -35,6 +36,29 @@ export function readTarget(target: string): ReadTarget {
   const query = mark === -1 ? '' : target.slice(mark + 1);
   if (query !== '' && !QUERY_BYTES.test(query)) throw malformed('query');
   return { target, path: readPath(raw), query };
+}
+
+/** A request of which the target alone is refused: whom it came from can be found out, and told in their own words. */
+export class RefusedTarget extends GatewayError {
+  readonly target: string;
+  readonly authority: string;
+  readonly headers: readonly Header[];
+
+  constructor(refused: GatewayError, target: string, authority: string, headers: readonly Header[]) {
+    super(refused.code, refused.detail, { cause: refused });
+    this.target = target;
+    this.authority = authority;
+    this.headers = headers;
+  }
+}
+
+/** As `readTarget`, of a request whose other fields are read. @throws RefusedTarget */
+export function readTargetOf(target: string, authority: string, headers: readonly Header[]): ReadTarget {
+  try {
+    return readTarget(target);
+  } catch (error) {
+    throw error instanceof GatewayError ? new RefusedTarget(error, target, authority, headers) : error;
+  }
 }
 
 /** @throws GatewayError `http.malformed` */

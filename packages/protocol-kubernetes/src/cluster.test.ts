@@ -80,6 +80,27 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)(
       masks = MASKS;
       verdict = () => allow(MASKS);
     };
+    /** A stream of the API's, and how it ends. */
+    const watched = async (
+      target: string,
+    ): Promise<{ readonly body: () => string; readonly ended: Promise<'whole' | 'cut'> }> => {
+      const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+        const to = {
+          port: bed.gateway.port,
+          host: '127.0.0.1',
+          path: `/r/prod${target}`,
+          ca: cluster.ca,
+          agent: false,
+        };
+        https.get({ ...to, headers: { authorization: `Bearer ${TEST_TOKEN}` } }, resolve).on('error', reject);
+      });
+      let body = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      const ended = new Promise<'whole' | 'cut'>((resolve) => {
+        response.on('error', () => resolve('cut')).on('end', () => resolve('whole'));
+      });
+      return { body: () => body, ended };
+    };
     const seen = (): readonly string[] => bed.gateway.judged.map(({ statement }) => statement.text.split('\n', 1)[0]!);
 
     test.each(kubectls.map(({ minor, program }) => [`1.${minor}`, program]))(
@@ -233,10 +254,8 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)(
       async (what) => {
         masked();
         let out = '';
-        const watching = bed.kubectl(['get', what, '-n', 'shop', '-w', '-o', 'name'], {
-          onOut: (text) => (out = text),
-        });
-        await until(() => out.includes('/'));
+        const watching = bed.kubectl(['get', what, '-n', 'shop', '-w'], { onOut: (text) => (out = text) });
+        await until(() => out.includes('NAME'));
         const name = `made-${Date.now()}`;
         if (what === 'pods') await cluster.pod('shop', name);
         else
@@ -249,8 +268,40 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)(
         bed.gateway.end('session.revoked');
         await watching;
         expect(Date.now() - end).toBeLessThan(5_000);
+        expect(out).toContain('(session.revoked)');
       },
     );
+
+    test('a program that watches reads in the watch why it ends', async () => {
+      for (const mask of [() => undefined, masked]) {
+        mask();
+        const { body, ended } = await watched('/api/v1/namespaces/shop/secrets?watch=true');
+        await until(() => body().endsWith('}\n'));
+        bed.gateway.end('session.revoked');
+        expect(await ended).toBe('whole');
+        const events = body().trimEnd().split('\n');
+        expect(JSON.parse(events.at(-1)!)).toMatchObject({
+          type: 'ERROR',
+          object: {
+            kind: 'Status',
+            code: 403,
+            reason: 'Forbidden',
+            message: expect.stringContaining('session.revoked'),
+          },
+        });
+      }
+    });
+
+    test('a log that is followed is cut, with no word among its lines, and kubectl says why', async () => {
+      writeFileSync(path.join(cluster.folder, 'log'), 'started\n');
+      let out = '';
+      const following = bed.kubectl(['logs', '-f', '-n', 'shop', 'web'], { onOut: (text) => (out = text) });
+      await until(() => out.includes('started'));
+      bed.gateway.end('session.revoked');
+      const { code, err } = await following;
+      expect({ code, out }).toEqual({ code: 1, out: 'started\n' });
+      expect(err).toContain('session.revoked');
+    });
 
     test.each(kubectls.filter(({ minor }) => minor >= 29).map(({ minor, program }) => [`1.${minor}`, program]))(
       'kubectl %s runs a command, masked and filmed, with its exit status',

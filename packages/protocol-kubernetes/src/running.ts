@@ -3,9 +3,9 @@
  * sees it, its end read from the error channel. Refuses to judge: it is made for what was permitted; a kill is said on the same
  * channel, so that kubectl prints why.
  */
-import { CODES, type ErrorCode, GatewayError } from '@sallyport/core';
+import { type ErrorCode, GatewayError } from '@sallyport/core';
 import { OPCODES } from '@sallyport/http';
-import type { DialectSession, UpgradeHost, UpgradeMachine } from '@sallyport/http-session';
+import { type DialectSession, type UpgradeHost, type UpgradeMachine, wordsOf } from '@sallyport/http-session';
 import { createStreamMasker, type StreamMasker } from '@sallyport/mask';
 import type { DetectMask } from '@sallyport/model';
 import {
@@ -239,7 +239,7 @@ export class ExecStream implements UpgradeMachine {
   ended(code: ErrorCode): void {
     this.#rest(STDOUT);
     this.#rest(STDERR);
-    const message = `Sallyport: ${CODES[code].text} (${code})`;
+    const message = wordsOf(code);
     const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason: 'Forbidden', message };
     this.#toClient(channelFrame(ERROR, Buffer.from(JSON.stringify(status)), false));
     // 1000, a normal end (RFC 6455 section 7.4.1): behind any other kubectl does not read the status.

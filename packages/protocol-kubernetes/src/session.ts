@@ -2,7 +2,7 @@
  * Kubernetes over the HTTPS listener: what the driver of packages/http-session asks of a kind of resource. Refuses to own
  * connections and credentials, and to let through an upgrade that is not read or named: docs/adr on the Kubernetes protocol.
  */
-import { GatewayError } from '@sallyport/core';
+import { type ErrorCode, GatewayError } from '@sallyport/core';
 import { type Header, headerOf, headerValues, NO_BODY, type RequestHead, type ResponseHead } from '@sallyport/http';
 import type {
   AnswerPlan,
@@ -15,13 +15,14 @@ import type {
   UpgradeHost,
   UpgradeMachine,
 } from '@sallyport/http-session';
+import { refusalOf } from '@sallyport/http-session';
 import type { KubernetesTarget, MaskSet, Statement } from '@sallyport/model';
 import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
 import type { PatchType } from './classify/patch.ts';
 import { changesOf, changesStored, type Stored, storedOf } from './classify/stored.ts';
 import { writtenAs } from './classify/written.ts';
 import { type Classified, classify, readsBody } from './classify.ts';
-import { deniedAnswer } from './deny.ts';
+import { deniedAnswer, statusOf } from './deny.ts';
 import { identityHeaders } from './login.ts';
 import { hangsOnImmutability, requireNoComparison } from './mask/comparison.ts';
 import { proxiedHeaders } from './mask/proxied.ts';
@@ -129,6 +130,7 @@ export function createKubernetesDialect(): HttpDialect {
     answer(request, response, session, masks): AnswerPlan {
       const info = infoOf(request);
       const plan = planAnswer(info, request.path, response, masks, session.road.maskKey);
+      if (isJsonWatch(info, response)) return { ...plan, patient: true, last: lastEvent };
       const follows = info.verb === 'watch' || info.query.get('follow')?.[0] === 'true';
       return follows ? { ...plan, patient: true } : plan;
     },
@@ -147,6 +149,14 @@ export function createKubernetesDialect(): HttpDialect {
     },
   };
 }
+
+/** Its events are lines; in protobuf they are not. */
+const isJsonWatch = ({ verb }: RequestInfo, { status, headers }: ResponseHead): boolean =>
+  verb === 'watch' && status === 200 && /^application\/json(?:;|$)/i.test(headerOf(headers, 'content-type') ?? '');
+
+/** As an API server ends a watch that it cannot go on with: clients show its message, or list anew. */
+const lastEvent = (code: ErrorCode): Uint8Array =>
+  Buffer.from(`${JSON.stringify({ type: 'ERROR', object: statusOf(refusalOf(new GatewayError(code), '')) })}\n`);
 
 interface Judged extends Classified {
   /** Whether it is taken says what is masked, if the object is immutable. */

@@ -14,7 +14,7 @@ import {
   type ResponseHead,
   STREAM_BODY,
 } from '../message.ts';
-import { readTarget, requireAuthority } from '../path.ts';
+import { readTargetOf, requireAuthority } from '../path.ts';
 
 const malformed = (reason: string): GatewayError => new GatewayError('http.malformed', { reason });
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
@@ -208,7 +208,7 @@ export function readRequestHead(text: string, scheme: 'http' | 'https', known?: 
     known?.keep(rest, version, fields);
   }
   const { authority, headers, framing, expectContinue, upgrade } = fields;
-  const { target, path, query, absolute } = readWhere(method, line[2] as string, authority);
+  const { target, path, query, absolute } = readWhere(method, line[2] as string, authority, headers);
   return {
     head: {
       method,
@@ -255,18 +255,19 @@ function readWhere(
   method: string,
   written: string,
   authority: string,
+  headers: readonly Header[],
 ): Pick<RequestHead, 'target' | 'path' | 'query' | 'absolute'> {
   if (method === 'CONNECT') {
     if (requireAuthority(written).toLowerCase() !== authority.toLowerCase())
       throw smuggling('CONNECT elsewhere than Host');
     return { target: written, path: '', query: '' };
   }
-  if (written.startsWith('/')) return readTarget(written);
+  if (written.startsWith('/')) return readTargetOf(written, authority, headers);
   const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(written);
   if (absolute === null) throw malformed('request target');
   const [, named = '', rest = ''] = absolute;
   if (requireAuthority(named).toLowerCase() !== authority.toLowerCase()) throw smuggling('two hosts');
-  return { ...readTarget(rest.startsWith('/') ? rest : `/${rest}`), absolute: true };
+  return { ...readTargetOf(rest.startsWith('/') ? rest : `/${rest}`, authority, headers), absolute: true };
 }
 
 /**

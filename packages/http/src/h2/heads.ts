@@ -12,7 +12,7 @@ import {
   type ResponseHead,
   STREAM_BODY,
 } from '../message.ts';
-import { readTarget, requireAuthority } from '../path.ts';
+import { readTargetOf, requireAuthority } from '../path.ts';
 
 const malformed = (reason: string): GatewayError => new GatewayError('http.malformed', { reason });
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
@@ -134,7 +134,7 @@ export function readHttp2Request(raw: readonly string[], ended: boolean, known?:
   if (pseudo.get(':scheme') !== 'https') throw malformed('scheme');
   const target = pseudoOf(raw, ':path') ?? '';
   if (!target.startsWith('/')) throw malformed('request target');
-  return { ...common, ...readTarget(target) };
+  return { ...common, ...readTargetOf(target, authority, fields.headers) };
 }
 
 export interface ReadHttp2Response {
