@@ -65,10 +65,11 @@ test('psql: the approver sees the rows and the sample, and the COMMIT goes on or
     ['deny', 'psql-no'],
   ] as const) {
     const script = path.join(home, `${note}.sql`);
-    writeFileSync(script, `begin;\n${UPDATE(note)};\ncommit;\nselect 'goes on' as after;\n`);
+    const undone = 'savepoint a;\nupdate payments set note = note where id = 14;\nrollback to a;';
+    writeFileSync(script, `begin;\n${undone}\n${UPDATE(note)};\ncommit;\nselect 'goes on' as after;\n`);
     const psql = start(['--as', 'payments-bot', 'connect', 'payments-db', '--', '-X', '-f', script]);
     const item = await commitOf(note);
-    expect(item.work?.rows).toBe(3);
+    expect(item.work?.rows).toBe(4);
     expect(await committed(note)).toBe(0);
     const shown = await run(['--as', 'ana', 'approvals', 'show', item.id]);
     expect(shown.out).toContain('It would commit 1 statement and 3 rows');

@@ -48,7 +48,8 @@ export function refusalOf(error: unknown, requestId: string): HttpRefusal {
     rule: verdict?.rule ?? '',
     message: oneLine(message ?? CODES[code].text),
     requestId: typeof approvalId === 'string' ? approvalId : requestId,
-    retry: RETRY[code] ?? 'no',
+    // A session's budget may have no window: it is used up for good.
+    retry: code === 'budget.exceeded' && resetAt === undefined ? 'no' : (RETRY[code] ?? 'no'),
     ...(resetAt === undefined ? {} : { resetAt: new Date(resetAt).toISOString() }),
   };
 }

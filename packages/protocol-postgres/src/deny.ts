@@ -43,7 +43,8 @@ export function refusalFields(refusal: Refusal, request: string): Fields {
     rule: verdict.rule,
     reason: code,
     requestId: typeof approvalId === 'string' ? approvalId : request,
-    retry: RETRY[code] ?? 'no',
+    // A session's budget may have no window: it is used up for good.
+    retry: code === 'budget.exceeded' && resetAt === undefined ? 'no' : (RETRY[code] ?? 'no'),
     ...(resetAt === undefined ? {} : { resetAt: new Date(resetAt).toISOString() }),
   };
   return new Map([

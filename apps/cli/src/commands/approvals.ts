@@ -119,7 +119,7 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
       ['reason', safeText(item.ruleReason)],
       ['they say', item.askedReason === null ? undefined : safeText(item.askedReason)],
       ['effects', item.effects.join(', ')],
-      ['needs', `${item.count} of ${item.groups.join(', ')}`],
+      ['needs', `${item.count} of ${item.groups.join(', ') || 'those who may approve here'}`],
       ['asked', showInstant(item.requestedAt)],
       ['expires', `${showInstant(item.expiresAt)} (${showDistance(item.expiresAt, nowMs)})`],
       [
@@ -150,6 +150,7 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
 function workLines({ statements, count, rows, rowsRolledBack, uncounted, since, note }: Work): readonly string[] {
   const cells = (row: readonly (string | null)[]): string =>
     `      ${row.map((cell) => (cell === null ? 'NULL' : safeLine(cell))).join(' | ')}`;
+  const left = count - statements.filter(({ rolledBack }) => rolledBack).length;
   return [
     ...statements.flatMap((each) => [
       `  ${safeLine(each.text)}`,
@@ -160,7 +161,7 @@ function workLines({ statements, count, rows, rowsRolledBack, uncounted, since, 
     ...(count > statements.length ? [`  … ${count - statements.length} more`] : []),
     '  COMMIT',
     '',
-    `It would commit ${plural(count, 'statement')} and ${plural(rows - rowsRolledBack, 'row')}, begun ${showInstant(since)}.`,
+    `It would commit ${plural(left, 'statement')} and ${plural(rows - rowsRolledBack, 'row')}, begun ${showInstant(since)}.`,
     ...(rowsRolledBack === 0 ? [] : [`It has undone ${plural(rowsRolledBack, 'row')} itself (ROLLBACK TO).`]),
     ...(uncounted === 0 ? [] : [`Not counted, or not all of it: ${plural(uncounted, 'statement')}.`]),
     safeLine(note),

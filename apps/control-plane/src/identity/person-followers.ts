@@ -1,5 +1,5 @@
 /**
- * Those who hear, inside the transaction of the change where there is one, that somebody's account may be one person with
+ * Those who hear, inside the transaction of the change, that somebody's account may be one person with
  * others it was not one with before: what these said as two is then one word. Refuses to know what follows.
  */
 import { Injectable } from '@nestjs/common';

@@ -101,6 +101,21 @@ export class AccessRequestsRepository {
     return tx.accessRequest.count({ where: { extendsId, state: { in: ['pending', 'approved'] } } });
   }
 
+  /** Approved ones that persons said yes to, whose grant is in force or to come, in which one of these accounts had a part. */
+  async standingOnYesesOf(
+    tx: Tx,
+    accounts: readonly string[],
+    now: Date,
+  ): Promise<readonly { id: string; projectId: string }[]> {
+    return await tx.$queryRaw<{ id: string; projectId: string }[]>`
+      select r.id::text, r.project_id::text as "projectId" from access_requests r join grants g on g.id = r.grant_id
+      where r.state = 'approved' and g.revoked_at is null and (g.not_after is null or g.not_after > ${now}::timestamptz)
+        and exists (select 1 from access_request_votes v where v.request_id = r.id and v.granted)
+        and (r.principal_id = any (${[...accounts]}::uuid[]) or r.requested_by_id = any (${[...accounts]}::uuid[])
+          or exists (select 1 from access_request_votes v where v.request_id = r.id and v.principal_id = any (${[...accounts]}::uuid[])))
+      order by r.id`;
+  }
+
   /** Pending ones past their time, locked for this replica alone. */
   async overdue(tx: Tx, now: Date, limit: number): Promise<readonly { id: string; projectId: string }[]> {
     return await tx.$queryRaw<{ id: string; projectId: string }[]>`

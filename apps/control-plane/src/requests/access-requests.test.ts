@@ -128,6 +128,40 @@ test('a yes of someone who has lost the group since counts no more', async () =>
   await plane.call('PUT', '/v1/groups/dba/members/ben');
 });
 
+test('a grant ends when those who said yes turn out to be too few persons, or the requester; others stay', async () => {
+  const two = async () => {
+    const { id } = await ask('carla', { effects: ['ddl'] });
+    await approve(id, 'ana');
+    expect((await approve(id, 'sue')).body).toMatchObject({ state: 'approved' });
+    return id;
+  };
+  const own = await ask('dora');
+  expect((await approve(own.id, 'ben')).body).toMatchObject({ state: 'approved' });
+  const pair = await two();
+  const read = async (id: string) => (await plane.call<AccessRequestView>('GET', `/v1/access-requests/${id}`)).body;
+  const same = (who: string, sameAs: string | null) => plane.call('PATCH', `/v1/principals/${who}`, { sameAs });
+  expect((await same('sue', 'ana')).status).toBe(200);
+  const ended = await read(pair);
+  expect(ended).toMatchObject({ state: 'revoked', answer: expect.stringContaining('one person’s') });
+  expect((await plane.call('GET', `/v1/grants/jit-${pair}`)).body['revokedAt']).not.toBeNull();
+  expect((await read(own.id)).state).toBe('approved');
+  const acts = await database().controlAct.findMany({ where: { target: `access-request/${pair}` } });
+  expect(acts.map(({ action }) => action)).toContain('access-request.revoked');
+  for (const who of ['sue', 'ana']) await same(who, null);
+  expect((await same('ben', 'dora')).status).toBe(200);
+  expect(await read(own.id)).toMatchObject({ state: 'revoked' });
+  for (const who of ['ben', 'dora']) await same(who, null);
+  // One of them has left the group since, which is nobody's account joined.
+  const left = await two();
+  await plane.call('DELETE', '/v1/groups/security/members/sue');
+  expect((await same('carla', 'bot')).status).not.toBe(200);
+  expect((await same('ben', 'dora-too')).status).toBe(200);
+  expect((await read(left)).state).toBe('approved');
+  for (const who of ['ben', 'dora-too']) await same(who, null);
+  await same('dora-too', 'dora');
+  await plane.call('PUT', '/v1/groups/security/members/sue');
+});
+
 test('an approver ends the grant before its time, with a reason that the requester hears', async () => {
   const revoke = (id: string, who: string, body: object = { reason: 'the incident is over' }) =>
     town.as<AccessRequestView & { code: string }>(who, 'POST', to(id, 'revoke'), body);

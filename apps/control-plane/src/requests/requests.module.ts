@@ -9,11 +9,12 @@ import { AccessRequestsController } from './access-requests.controller.ts';
 import { AccessRequestsRepository } from './access-requests.repository.ts';
 import { AccessRequests } from './access-requests.service.ts';
 import { DecisionCalls } from './decision-calls.ts';
+import { AccessRecount } from './recount.ts';
 
 @Module({
   imports: [GrantsModule, NotifyModule],
   controllers: [AccessPoliciesController, AccessRequestsController],
-  providers: [AccessPolicies, AccessRequests, AccessRequestsRepository, AccessOutcomes, DecisionCalls],
+  providers: [AccessPolicies, AccessRequests, AccessRequestsRepository, AccessOutcomes, AccessRecount, DecisionCalls],
   exports: [AccessPolicies, AccessRequests],
 })
 export class RequestsModule {}

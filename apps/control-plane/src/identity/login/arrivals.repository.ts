@@ -138,10 +138,11 @@ export class ArrivalsRepository {
 
   /**
    * Lets somebody in.
+   * @param follow what belongs to the same transaction, once they are in
    * @returns false when they may not come in any more, or what proves them was used before: there is no session
    * @throws what `isCollision` knows when somebody else wrote the same at once: to be read again
    */
-  async write(rows: ArrivalRows): Promise<boolean> {
+  async write(rows: ArrivalRows, follow?: (tx: Tx) => Promise<void>): Promise<boolean> {
     const { projectId, principalId, newPrincipal, session, act, groups, once, now } = rows;
     const isUnused = once === undefined ? Prisma.sql`true` : Prisma.sql`exists (select 1 from unused)`;
     const able =
@@ -170,9 +171,15 @@ export class ArrivalsRepository {
         from able, opened),
       told as (${insertingActs(acts, Prisma.sql`opened`)} returning id)
       ${groups === undefined ? Prisma.sql`select id from opened` : this.#changing(projectId, groups)}`;
-    const run = () => this.database.run(statement);
-    const { count } = groups === undefined ? await run() : await this.#changes.run(projectId, run);
-    return count > 0;
+    const run = async (): Promise<boolean> =>
+      follow === undefined
+        ? (await this.database.run(statement)).count > 0
+        : await this.database.transaction(async (tx) => {
+            const isIn = (await tx.$executeRaw(statement)) > 0;
+            if (isIn) await follow(tx);
+            return isIn;
+          });
+    return groups === undefined ? await run() : await this.#changes.run(projectId, run);
   }
 
   /** Memberships of somebody who is in already. @returns false when they may not be any more */
@@ -235,5 +242,11 @@ export class ArrivalsRepository {
 const COLLISIONS: ReadonlySet<unknown> = new Set(['23505', '40P01']);
 
 /** True when another statement had written the same first, or waited for this one as this for it. */
-export const isCollision = (error: unknown): boolean =>
-  error instanceof Error && COLLISIONS.has((error as { readonly code?: unknown }).code);
+export const isCollision = (error: unknown): boolean => error instanceof Error && COLLISIONS.has(sqlStateOf(error));
+
+/** The driver's own, and in a transaction what Prisma has made of it. */
+const sqlStateOf = (error: Error): unknown =>
+  error instanceof Prisma.PrismaClientKnownRequestError
+    ? (error.meta as { driverAdapterError?: { cause?: { originalCode?: unknown } } } | undefined)?.driverAdapterError
+        ?.cause?.originalCode
+    : (error as { readonly code?: unknown }).code;

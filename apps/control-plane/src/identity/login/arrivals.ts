@@ -9,7 +9,7 @@ import { asLine, GatewayError } from '@sallyport/core';
 import type { PrincipalKind, PrincipalRef } from '@sallyport/model';
 import { type ControlActInput, rowOf } from '../../acts/acts.ts';
 import { detailWith, type RowChange } from '../../acts/changes.ts';
-import { Database, type Tx } from '../../db/database.ts';
+import type { Tx } from '../../db/database.ts';
 import { Project } from '../../db/project.ts';
 import { SystemClock } from '../../time.ts';
 import { wantedGroups } from '../mapping/group-mapping.ts';
@@ -65,7 +65,6 @@ const nameOf = ({ username }: ProvenPerson): string =>
 @Injectable()
 export class Arrivals {
   constructor(
-    private readonly database: Database,
     private readonly project: Project,
     private readonly repository: ArrivalsRepository,
     private readonly followers: PersonFollowers,
@@ -101,7 +100,7 @@ export class Arrivals {
       { ...person, provider: provider.name },
       { tokenName: `sign-in (${provider.name})`, sessionS, refreshS },
     );
-    const isIn = await this.repository.write({
+    const rows = {
       projectId,
       principalId: who.id,
       newPrincipal,
@@ -123,13 +122,13 @@ export class Arrivals {
       once: person.once,
       groups: this.#groupChange(proven, newPrincipal === undefined ? standing : { ...standing, had: [] }, who),
       now: this.clock.now(),
-    });
+    };
+    const mayJoin = standing.identity === null || identity.verifiedEmail !== standing.identity.verifiedEmail;
+    const isIn = await this.repository.write(rows, mayJoin ? (tx) => this.followers.joined(tx, who.id) : undefined);
     if (!isIn)
       throw new GatewayError('auth.failed', {
         reason: 'the principal may not sign in, or what proves them was used before',
       });
-    if (identity.verifiedEmail !== (standing.identity?.verifiedEmail ?? null) || standing.identity === null)
-      await this.database.transaction((tx) => this.followers.joined(tx, who.id));
     return { principal: who, sessionId: session.id, token: session.token.token, sessionS };
   }
 
