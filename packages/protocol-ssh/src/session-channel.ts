@@ -49,6 +49,7 @@ export class SessionChannel implements ChannelOwner {
   #pty: Buffer | undefined;
   #size: Buffer | undefined;
   #started = false;
+  #agentRefused = false;
   #gone = false;
   #running: Running | undefined;
   /** What came before something runs; no more than the window. */
@@ -94,8 +95,12 @@ export class SessionChannel implements ChannelOwner {
         return this.#start(answer, () => this.#shell());
       case 'subsystem':
         return this.#start(answer, () => this.#subsystem(new Reader(data, 0).text()));
+      case 'auth-agent-req@openssh.com':
+        // ssh does not ask for an answer, so a refusal would show nowhere.
+        this.#agentRefused = true;
+        return answer(false);
       default:
-        // auth-agent-req@openssh.com and x11-req are among them: nothing of the client's is opened to the host.
+        // x11-req is among them: nothing of the client's is opened to the host.
         return answer(false);
     }
   }
@@ -113,6 +118,10 @@ export class SessionChannel implements ChannelOwner {
     if (this.#started) return answer(false);
     this.#started = true;
     answer(true);
+    if (this.#agentRefused)
+      this.#say(
+        'Sallyport: Agent forwarding is not carried. For a way on from a host use ssh -J from your own machine.\n',
+      );
     run().catch((error: unknown) => this.#refuse(error, this.#asking));
   }
 

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { deny, hold, run, sshdMissing, sshOptions } from '@sallyport/testkit';
+import { deny, hold, run, sshdMissing, sshOptions, talk } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Bench, openBench } from '../test/bench.fixture.ts';
 
@@ -260,15 +260,23 @@ describe.skipIf(sshdMissing)('SSH', () => {
     await expect.poll(() => at.closed).toEqual(['upstream.host_key']);
   });
 
-  test('agent forwarding and X11 are not carried, and the session goes on', async () => {
+  test('agent forwarding and X11 are not carried, the client is told, and the session goes on', async () => {
     const at = await bench.gateway();
-    const ran = await bench.program(at, 'ssh', [
-      '-A',
-      '-X',
-      'web-1@127.0.0.1',
-      'echo "agent=$SSH_AUTH_SOCK display=$DISPLAY"',
-    ]);
-    expect(ran.stdout.toString()).toBe('agent= display=\n');
+    const socket = path.join(bench.dir, 'agent');
+    const agent = talk('ssh-agent', ['-D', '-a', socket], bench.env);
+    try {
+      await expect.poll(() => existsSync(socket)).toBe(true);
+      const ran = await run(
+        'ssh',
+        [...sshOptions(at.port), '-A', '-X', 'web-1@127.0.0.1', 'echo "agent=$SSH_AUTH_SOCK display=$DISPLAY"'],
+        { env: { ...bench.env, SSH_AUTH_SOCK: socket } },
+      );
+      expect(ran.stdout.toString()).toBe('agent= display=\n');
+      expect(ran.stderr).toContain('Sallyport: Agent forwarding is not carried.');
+    } finally {
+      agent.kill();
+      await agent.ended;
+    }
   });
 
   test('what detectors find is masked on both streams, and the record is what the client saw', async () => {
