@@ -268,11 +268,17 @@ test('apply sends every YAML file of a folder and shows what is wrong by file an
   mkdirSync(path.join(dir, 'a'));
   writeFileSync(path.join(dir, 'a/b.yaml'), 'kind: Group\nname: dba\n');
   writeFileSync(path.join(dir, 'notes.txt'), 'no');
-  const ran = await runCli(['apply', '-f', dir, '--dry-run', '--url', rest.url], { SALLYPORT_TOKEN: 'sp_x' });
+  const more = path.join(newHome(), 'more.yaml');
+  writeFileSync(more, 'kind: Group\nname: sre\n');
+  const files = ['-f', dir, '-f', more];
+  const ran = await runCli(['apply', ...files, '--dry-run', '--url', rest.url], { SALLYPORT_TOKEN: 'sp_x' });
   expect(ran.code).toBe(7);
   expect(ran.err).toContain('a/b.yaml:4');
   expect(JSON.parse(rest.seen[0]!.body)).toEqual({
-    documents: [{ file: path.join(dir, 'a/b.yaml'), text: 'kind: Group\nname: dba\n' }],
+    documents: [
+      { file: path.join(dir, 'a/b.yaml'), text: 'kind: Group\nname: dba\n' },
+      { file: more, text: 'kind: Group\nname: sre\n' },
+    ],
     dryRun: true,
     prune: false,
   });

@@ -1,10 +1,10 @@
 /** apply: documents of a folder become what the control plane holds, all or nothing. */
 import path from 'node:path';
-import type { Change } from '@sallyport/api-client';
+import type { ApplyDocument, Change } from '@sallyport/api-client';
 import type { Context } from '../context.ts';
 import { safeText } from '../output/safe-text.ts';
 import { styled } from '../terminal.ts';
-import type { Registry } from './command.ts';
+import { type Registry, repeated } from './command.ts';
 import { readDocuments } from './documents.ts';
 
 export function registerApply({ program, run }: Registry): void {
@@ -13,7 +13,7 @@ export function registerApply({ program, run }: Registry): void {
     .description(
       'apply documents (kinds Resource, Group, Grant, Policy, AccessPolicy, IdentityProvider, AccessReview), all or nothing',
     )
-    .requiredOption('-f, --file <path>', 'folder or file with YAML (`-` = stdin)')
+    .requiredOption('-f, --file <path>', 'folder or file with YAML (`-` = stdin; repeatable)', repeated)
     .option('--dry-run', 'only show what would change')
     .option('--prune', 'also remove what earlier documents named and these do not, of the kinds that are here')
     .action(run(apply));
@@ -21,11 +21,16 @@ export function registerApply({ program, run }: Registry): void {
 
 async function apply(
   context: Context,
-  options: { readonly file: string; readonly dryRun?: boolean; readonly prune?: boolean },
+  options: { readonly file: readonly string[]; readonly dryRun?: boolean; readonly prune?: boolean },
 ): Promise<void> {
   await context.requireToken();
-  const all = await readDocuments(context.terminal, options.file);
-  const documents = all.filter(({ file }) => !isTestFile(options.file, file));
+  const all: ApplyDocument[] = [];
+  const documents: ApplyDocument[] = [];
+  for (const target of options.file) {
+    const found = await readDocuments(context.terminal, target);
+    all.push(...found);
+    documents.push(...found.filter(({ file }) => !isTestFile(target, file)));
+  }
   if (documents.length < all.length && !context.json) {
     context.note(`${all.length - documents.length} files under tests/ are left to \`sallyport policy test\`.`);
   }
