@@ -2,14 +2,14 @@
  * Every row of rows/streams.ts by a real ssh through the gateway to a real sshd: what the client got, what the recording has
  * (the same, byte for byte), and what its film shows. Machines without sshd leave these out by name.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type SshServer, sshdMissing, sshEnv, sshOptions, startSshd, talk } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { restClient } from '../../scripts/stack/rest.ts';
 import { apiToken } from '../../scripts/stack/sql-client.ts';
-import { STREAM_FILES, STREAMS, type StreamRow } from './rows/streams.ts';
+import { DOWNLOADS, STREAM_FILES, STREAMS, type StreamRow, VALUES } from './rows/streams.ts';
 
 const dev = inject('dev');
 const admin = restClient(dev.rest, dev.principals['admin']?.token ?? '');
@@ -70,6 +70,7 @@ describe.skipIf(sshdMissing)('streams of a host', () => {
         logins: [server.login],
         hostKeys: [server.hostKey],
         shell: 'recorded',
+        downloadDetect: DETECTORS,
       },
     });
     await admin.call('POST', '/v1/grants', {
@@ -102,7 +103,7 @@ describe.skipIf(sshdMissing)('streams of a host', () => {
     if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
   });
 
-  async function show(row: StreamRow): Promise<{ readonly out: string }> {
+  async function token(): Promise<string> {
     const answer = await fetch(`${dev.rest}/v1/oauth/token`, {
       method: 'POST',
       body: new URLSearchParams({
@@ -112,7 +113,10 @@ describe.skipIf(sshdMissing)('streams of a host', () => {
         resource: HOST,
       }),
     });
-    const { access_token: token } = (await answer.json()) as { access_token: string };
+    return ((await answer.json()) as { access_token: string }).access_token;
+  }
+
+  async function show(row: StreamRow): Promise<{ readonly out: string }> {
     const talking = talk(
       'ssh',
       [
@@ -121,7 +125,7 @@ describe.skipIf(sshdMissing)('streams of a host', () => {
         `${HOST}@127.0.0.1`,
         row.command.replaceAll('$DIR', dir),
       ],
-      sshEnv(dir, token),
+      sshEnv(dir, await token()),
     );
     // Pagers and editors can start a shell: the shipped rules ask somebody.
     if (row.approved === true) {
@@ -185,4 +189,37 @@ describe.skipIf(sshdMissing)('streams of a host', () => {
       for (const secret of row.never) expect(read(before.bytes), secret).not.toContain(secret);
     },
   );
+
+  /** @returns what the client has of it in the end, each in a way of its own: scp over sftp, the older scp, sftp behind what it `has` */
+  async function downloaded(content: string, has: string): Promise<readonly string[]> {
+    const [from, batch] = [path.join(dir, 'download'), path.join(dir, 'batch')];
+    writeFileSync(from, content);
+    const to = ['-s', '-O', 'rest'].map((way) => path.join(dir, `got${way}`));
+    const [over, older, rest] = to as [string, string, string];
+    writeFileSync(rest, has);
+    writeFileSync(batch, `reget ${from} ${rest}\n`);
+    const [options, env] = [sshOptions(dev.agent.ssh), sshEnv(dir, await token())];
+    const host = `${HOST}@127.0.0.1`;
+    await talk('scp', ['-s', ...options, `${host}:${from}`, over], env).ended;
+    await talk('scp', ['-O', ...options, `${host}:${from}`, older], env).ended;
+    await talk('sftp', [...options, '-b', batch, host], env).ended;
+    return to.map((file) => {
+      const got = existsSync(file) ? readFileSync(file, 'latin1') : '';
+      rmSync(file, { force: true });
+      return got;
+    });
+  }
+
+  test.each(Object.entries(DOWNLOADS))('%s: the download is cut before it', async (_name, content) => {
+    const half = content.slice(0, -8);
+    const [over, older, rest] = await downloaded(content, half);
+    for (const value of VALUES) {
+      expect(over).not.toContain(value);
+      expect(older).not.toContain(value);
+    }
+    expect(rest).toBe(half);
+  });
+  test('nothing is cut of a file that holds nothing', async () => {
+    expect(await downloaded('nothing in here', '')).toEqual(Array(3).fill('nothing in here'));
+  });
 });

@@ -186,12 +186,8 @@ export class ContentScan {
   /** @returns true once something was found: what comes with it may not go on */
   found(content: Uint8Array): boolean {
     this.#masker.push(content);
-    return this.#masker.hits > 0;
-  }
-
-  /** The file has ended: a find at its very end. */
-  foundAtEnd(): boolean {
-    this.#masker.flush();
+    // Nobody knows whether more follows: what is a find where the file ends here is one.
+    this.#masker.idle();
     return this.#masker.hits > 0;
   }
 }

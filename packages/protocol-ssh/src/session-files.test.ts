@@ -158,6 +158,7 @@ describe.skipIf(sshdMissing)('files over SSH', () => {
       path.join(bench.dir, 'mail'),
       `${'x'.repeat(120_000)} write to ana@example.com now ${'y '.repeat(50_000)}`,
     );
+    writeFileSync(path.join(bench.dir, 'last'), 'nothing stands behind ana@example.com');
     writeFileSync(path.join(bench.dir, 'large'), 'z'.repeat(600_000));
     for (const mode of ['-s', '-O']) {
       const got = async (name: string): Promise<{ readonly code: number | null; readonly content: string }> => {
@@ -166,14 +167,27 @@ describe.skipIf(sshdMissing)('files over SSH', () => {
         return { code, content: existsSync(to) ? readFileSync(to, 'latin1') : '' };
       };
       expect((await got('plain')).code).toBe(0);
-      const mail = await got('mail');
-      expect({ mode, failed: mail.code !== 0, holds: mail.content.includes('ana@example.com') }).toEqual({
-        mode,
-        failed: true,
-        holds: false,
-      });
+      for (const name of ['mail', 'last']) {
+        const mail = await got(name);
+        expect({ mode, name, failed: mail.code !== 0, holds: mail.content.includes('ana@example.com') }).toEqual({
+          mode,
+          name,
+          failed: true,
+          holds: false,
+        });
+      }
       expect((await got('large')).code).not.toBe(0);
     }
+  });
+
+  test('a file that is looked into is read from its front alone: nothing is found in halves of a value', async () => {
+    const at = await bench.gateway({}, { downloadDetect: ['email'] });
+    const [from, to, batch] = ['halves', 'halves-got', 'halves-batch'].map((name) => path.join(bench.dir, name));
+    writeFileSync(from!, 'write to ana@example.com now');
+    writeFileSync(to!, 'write to ana@');
+    writeFileSync(batch!, `reget ${from} ${to}\n`);
+    const { code } = await bench.program(at, 'sftp', ['-b', batch!, 'web-1@127.0.0.1']);
+    expect({ failed: code !== 0, got: readFileSync(to!, 'latin1') }).toEqual({ failed: true, got: 'write to ana@' });
   });
 
   test('rsync and git move what they move, as file statements', async () => {

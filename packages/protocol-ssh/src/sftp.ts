@@ -216,8 +216,12 @@ export class Sftp implements ChannelOwner {
   #readAnswered(handle: Handle, offset: bigint, answer: Buffer): Buffer | undefined {
     if (answer[0] !== FXP.data) return undefined;
     const content = new Reader(answer, 5).string();
-    if (handle.scan?.found(content) === true) {
-      if (handle.tally.error === '') this.#say('Sallyport: the file holds what may not be downloaded here.\n');
+    const { scan } = handle;
+    // Read in another order, or from its middle, a value could come in pieces in which nothing is found.
+    const isAstray = scan !== undefined && offset !== handle.next;
+    if (isAstray || scan?.found(content) === true) {
+      const why = isAstray ? 'has to be read from front to back here' : 'holds what may not be downloaded here';
+      if (handle.tally.error === '') this.#say(`Sallyport: the file ${why}.\n`);
       handle.tally.error = 'policy.denied';
       return statusPacket(0, FX.permissionDenied, CODES['policy.denied'].text);
     }

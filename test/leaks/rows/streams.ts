@@ -6,12 +6,22 @@
 const CARD = '4111111111111111';
 const MAIL = 'ada.lovelace@example.com';
 const TOKEN = 'AKIAIOSFODNN7EXAMPLE';
+export const VALUES: readonly string[] = [CARD, MAIL, TOKEN];
 export const KEY_LINE = 'b3BlbnNzaC1rZXktdjEAAAAABG5vbmU';
 
 export const STREAM_FILES: Readonly<Record<string, string>> = {
   'customers.txt': `id,card,mail\n1,${CARD},${MAIL}\n2,5555 5555 5555 4444,bob@acme.example\nend of customers\n`,
   id_demo: `-----BEGIN OPENSSH PRIVATE KEY-----\n${`${KEY_LINE}\n`.repeat(5)}-----END OPENSSH PRIVATE KEY-----\n`,
   'wide.txt': `${'.'.repeat(30)}${CARD}${'.'.repeat(30)}\nwide end\n`,
+};
+
+/** Downloaded from a host whose downloads are looked into: none of it arrives, also where nothing stands behind the value. */
+export const DOWNLOADS: Readonly<Record<string, string>> = {
+  'a value in the middle': `card ${CARD} of ada\n`,
+  'a card number as the last bytes': `card ${CARD}`,
+  'an address as the last bytes': `${'x '.repeat(40_000)}mail ${MAIL}`,
+  'a key as the last bytes': `id ${TOKEN}`,
+  'nothing but a card number': CARD,
 };
 
 export interface StreamRow {
