@@ -32,7 +32,7 @@ import {
 import { heldNotice, refusalFields, requestId } from './deny.ts';
 import { entry, type OwnQuestion } from './flight.ts';
 import type { Intake } from './intake.ts';
-import { hasMasks, needsReach, quotes, touches, unvouchedCopy } from './mask.ts';
+import { hasMasks, needsReach, quotes, quotesUnnamed, touches, unvouchedCopy } from './mask.ts';
 import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
 import type { Guard, Tally } from './mirror.ts';
 import { isReasonTooLong } from './reason.ts';
@@ -334,13 +334,13 @@ export class Judge {
     }
   }
 
-  plainGuard(permit: Permit): Guard {
+  plainGuard(permit: Permit, facts?: SqlFacts): Guard {
     return {
       masks: permit.masks,
       key: this.#road.signed.maskKey,
       reach: undefined,
       touches: false,
-      quotes: false,
+      quotes: permit.masks.columns.length > 0 && facts?.statements.some(quotesUnnamed) === true,
       rowsMax: permit.rowsMax,
     };
   }
@@ -375,7 +375,7 @@ export class Judge {
   guardNow(facts: SqlFacts | undefined, text: string, permit: Permit): Guard | undefined {
     if (facts === undefined || !hasMasks(permit.masks)) return this.plainGuard(permit);
     if (unvouchedCopy(facts.statements, text, permit.masks) !== undefined) return undefined;
-    if (!this.needsReach(permit, facts.statements)) return this.plainGuard(permit);
+    if (!this.needsReach(permit, facts.statements)) return this.plainGuard(permit, facts);
     return this.#road.status === 'E' ? undefined : this.clearGuard(permit, facts);
   }
 

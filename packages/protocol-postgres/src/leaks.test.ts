@@ -301,6 +301,32 @@ const ROWS: readonly Row[] = [
   ['error of a sequence’s name', 'select id from customers where nextval(ssn) > 0', 'hidden'],
   ['error of an index', `create index on customers ((to_tsquery('simple'::regconfig, ssn || ' & &')))`, 'hidden'],
   ['failing row of a cascade', 'delete from branches where id = 1', 'hidden'],
+  [
+    'error of a cursor that is kept, at COMMIT',
+    ['begin', 'declare kept cursor with hold for select id from customers where ssn::int > 0', 'commit'],
+    'hidden',
+  ],
+  [
+    'error of a relation’s name in a cursor that is kept, at COMMIT',
+    ['begin', 'declare kept cursor with hold for select id from customers where ssn::regclass is not null', 'commit'],
+    'hidden',
+  ],
+  [
+    'error of a relation’s name in a cursor that is kept, at the end of its statement',
+    'declare kept cursor with hold for select id from customers where ssn::regclass is not null',
+    'hidden',
+  ],
+  [
+    'error of statistics',
+    ['create statistics told on (ssn::int) from customers', 'analyze', 'drop statistics told'],
+    'hidden',
+  ],
+  [
+    'error of statistics, by VACUUM',
+    ['create statistics told on (ssn::int) from customers', 'vacuum (analyze)', 'drop statistics told'],
+    'hidden',
+  ],
+  ['error of a domain’s check', 'alter domain tail add check (value::date is not null)', 'hidden'],
   ['failing row of a deferred key', ['begin', 'delete from people_known where id = 1', 'commit'], 'hidden'],
   [
     'failing row of a deferred key, checked early',
@@ -379,6 +405,8 @@ beforeAll(async () => {
     insert into people_told values ('${SECRET_IDS[1]}');
     create table "dotted.people" as select id, ssn from people_known;
     create sequence kept_by_on;
+    create domain tail as text;
+    alter table people_known alter column ssn type tail;
     create view seen_values as select most_common_vals::text || histogram_bounds::text as vals from pg_stats;
     create view seen_again as select vals as again from seen_values;
     create view seen_texts as select pid, query from pg_stat_activity;

@@ -38,9 +38,18 @@ const altersSchema = (facts: SqlStatementFacts): boolean => facts.kind.startsWit
 export const touches = (facts: SqlStatementFacts, reach: Reach): boolean =>
   facts.relations.some((relation) => reach.relations.has(relation.name));
 
+/**
+ * Goes over tables that it does not name, and computes of their rows what can fail on them: expressions of statistics and
+ * indexes, checks of a domain.
+ */
+export const quotesUnnamed = (facts: SqlStatementFacts): boolean =>
+  facts.kind === 'alter'
+    ? facts.object === 'domain' || facts.object === 'type'
+    : facts.relations.length === 0 && /^(analyze|vacuum|cluster|reindex)$/.test(facts.kind);
+
 /** True when the server's words about it may quote a masked value. */
 export const quotes = (facts: SqlStatementFacts, reach: Reach): boolean =>
-  touches(facts, reach) || facts.relations.some((relation) => reach.readers.has(relation.name));
+  touches(facts, reach) || facts.relations.some((relation) => reach.readers.has(relation.name)) || quotesUnnamed(facts);
 
 /** Why the statement cannot run while column masks apply, whatever it returns; undefined when nothing speaks against it. */
 export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | undefined {
@@ -169,14 +178,13 @@ const QUOTES = /^(22|P0|XX|2F|38|39|HV)/;
  * the session, the transaction, constraints, rights and names out of the statement's text.
  */
 const QUOTES_NOTHING = /^(08|23|25|26|34|40|44|53|57|42501|55P03)/;
+export const quotesNothing = (fields: Fields): boolean => QUOTES_NOTHING.test(fields.get('C') ?? '');
 
 /** `clear`: nothing masked is near · `named`: the statement names masked columns, no row was read · `read`: rows were. */
 export type Nearness = 'clear' | 'named' | 'read';
 
-const messageQuotes = (fields: Fields, near: Nearness): boolean => {
-  const state = fields.get('C') ?? '';
-  return fields.get('V') !== 'ERROR' || (near === 'read' ? !QUOTES_NOTHING.test(state) : QUOTES.test(state));
-};
+const messageQuotes = (fields: Fields, near: Nearness): boolean =>
+  fields.get('V') !== 'ERROR' || (near === 'read' ? !quotesNothing(fields) : QUOTES.test(fields.get('C') ?? ''));
 
 /**
  * A constraint's error may quote a row of a table that the statement never named: a cascade, a deferred key at COMMIT.

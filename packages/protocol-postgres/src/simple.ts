@@ -117,7 +117,7 @@ export class SimpleQueries {
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, text, permit.masks);
         if (binary !== undefined) return this.#unvouched(statement, number, binary);
         if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) {
-          return forward(this.#judge.open(number, resolved, this.#judge.plainGuard(permit), undefined));
+          return forward(this.#judge.open(number, resolved, this.#judge.plainGuard(permit, facts), undefined));
         }
         // In a failed transaction the server runs nothing but its end.
         if (road.status === 'E')

@@ -654,6 +654,19 @@ export const LEAKS: readonly LeakRow[] = [
   },
   {
     ...AS_BOT,
+    name: 'statistics of an expression quote a value, of tables that nobody names',
+    before: ['create statistics told on (name::int) from customers'],
+    sql: 'analyze',
+    expect: 'stopped',
+  },
+  {
+    name: 'a cursor that is kept quotes a value at COMMIT',
+    before: ['begin', 'declare kept cursor with hold for select id from customers where name::int > 0'],
+    sql: 'commit',
+    expect: 'safe',
+  },
+  {
+    ...AS_BOT,
     name: 'a row that may not be null quotes itself',
     sql: 'update customers set name = null where id = 1',
     expect: 'safe',

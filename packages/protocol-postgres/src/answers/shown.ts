@@ -5,7 +5,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import type { Entry } from '../flight.ts';
-import { hideFields, type Nearness, quotesAnotherRow } from '../mask.ts';
+import { hideFields, type Nearness, quotesAnotherRow, quotesNothing } from '../mask.ts';
 import { encodeFields, type Fields, notification, parseFields, parseNotification, parseStatus } from '../messages.ts';
 import { noteFields } from '../record.ts';
 import type { Road } from '../road.ts';
@@ -24,10 +24,12 @@ export class Shown {
     const { signed, host, flight } = this.#road;
     const first = flight.first;
     if (first?.own !== undefined) return 'drop';
-    const touches = first?.tally?.guard.quotes ?? signed.masks().columns.length > 0;
-    const hides = touches || signed.masks().detect.length > 0;
+    const masks = signed.masks().columns.length > 0;
+    const hides = masks || signed.masks().detect.length > 0 || first?.tally?.guard.quotes === true;
     if (!hides && host.recorder.level === 'statements') return 'keep';
-    const fields = this.hidden(parseFields(bytes, at, end), touches ? 'read' : 'clear');
+    const given = parseFields(bytes, at, end);
+    const touches = first?.tally?.guard.quotes ?? masks;
+    const fields = this.hidden(given, touches || (masks && quotesAtEnd(given, first)) ? 'read' : 'clear');
     noteFields(host.recorder, first?.tally?.number ?? 0, 'notice', fields);
     return hides ? encodeFields('N', fields) : 'keep';
   }
@@ -61,7 +63,8 @@ export class Shown {
   #nearness(fields: Fields, from: Entry | undefined): Nearness {
     const { signed, catalog } = this.#road;
     const masks = signed.masks().columns.length > 0;
-    if (from?.tally?.guard.quotes === true || (masks && quotesAnotherRow(fields, catalog.reach))) return 'read';
+    if (from?.tally?.guard.quotes === true) return 'read';
+    if (masks && (quotesAnotherRow(fields, catalog.reach) || quotesAtEnd(fields, from))) return 'read';
     return from?.tally === undefined && from?.kind !== 'query' && masks ? 'named' : 'clear';
   }
 
@@ -74,3 +77,8 @@ export class Shown {
     return encodeFields('E', out);
   }
 }
+
+/** The end of a transaction reads what is left of a cursor WITH HOLD: its words may be about any table. */
+const quotesAtEnd = (fields: Fields, from: Entry | undefined): boolean =>
+  !quotesNothing(fields) &&
+  (from === undefined || from.tally?.facts?.statements.some(({ transaction }) => transaction === 'commit') === true);

@@ -112,7 +112,7 @@ export class Judging {
       waits: keep,
       refused: (refused) => this.#out.fail(refused, statement.commits !== undefined),
       allowed: (permit, number) => {
-        const allow = (guard = this.#judge.plainGuard(permit)): void => {
+        const allow = (guard = this.#judge.plainGuard(permit, resolved.facts)): void => {
           this.#allowed(portal, statement, resolved, permit, number, guard);
           // What was sent so that it could be described is no longer in it.
           this.#out.pending.judge.shift();
