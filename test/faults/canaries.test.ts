@@ -256,7 +256,7 @@ async function plantMachines(): Promise<void> {
   });
   for (const [sub, status] of [
     ['canary-7', 200],
-    ['nobody', 401],
+    ['nobody', 400],
   ] as const) {
     const subject = await new SignJWT({})
       .setProtectedHeader({ alg: 'ES256', kid: 'one', typ: 'JWT' })
