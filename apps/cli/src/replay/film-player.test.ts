@@ -1,7 +1,7 @@
 import type { FilmEvent } from '@sallyport/api-client';
 import { SCREEN_RESET } from '@sallyport/film';
 import { expect, test } from 'vitest';
-import { FilmPlayer, filmKeyOf } from './film-player.ts';
+import { FilmPlayer, filmKeysOf } from './film-player.ts';
 
 const FILM: readonly FilmEvent[] = [
   [0, 'o', '$ '],
@@ -77,8 +77,19 @@ test('keys seek both ways, change the speed, pause and quit', async () => {
   expect(out().endsWith(SCREEN_RESET)).toBe(true);
 });
 
-test('keys are what terminals send for them', () => {
-  expect([' ', '\u001b[C', '\u001b[D', '+', '-', '0', 'q', '\u0003', 'x'].map(filmKeyOf)).toEqual([
+test('as often as seeking is asked for, so far it goes', async () => {
+  const { film, waits } = player({
+    onWait: (_ms, running) => {
+      if (waits.length === 1) for (let i = 0; i < 6; i++) running.key('forward');
+    },
+  });
+  await film.play();
+  // From 0 to 60 s, before what comes at 62.
+  expect(waits).toEqual([1000, 2000, 1000, 5000]);
+});
+
+test('keys are what terminals send for them, also when they come together', () => {
+  expect(filmKeysOf(' \u001b[C\u001b[Dx+-0q\u0003')).toEqual([
     'pause',
     'forward',
     'back',
@@ -87,6 +98,6 @@ test('keys are what terminals send for them', () => {
     'restart',
     'quit',
     'quit',
-    undefined,
   ]);
+  expect(filmKeysOf('x\u001b')).toEqual([]);
 });

@@ -22,9 +22,12 @@ export type FilmKey = 'pause' | 'forward' | 'back' | 'faster' | 'slower' | 'rest
 const SEEK_MS = 10_000;
 const CLEAR = '\u001b[H\u001b[2J\u001b[3J';
 
-/** Keys of a player, as a terminal in raw mode sends them. */
-export function filmKeyOf(bytes: string): FilmKey | undefined {
-  switch (bytes) {
+/** Keys of a player, as a terminal in raw mode sends them: those that are pressed fast come together. */
+export const filmKeysOf = (text: string): readonly FilmKey[] =>
+  Array.from(text.matchAll(/\u001b\[.|[^]/g), ([key]) => filmKeyOf(key)).filter((key) => key !== undefined);
+
+function filmKeyOf(key: string): FilmKey | undefined {
+  switch (key) {
     case ' ':
     case 'p':
       return 'pause';
@@ -79,10 +82,10 @@ export class FilmPlayer {
         this.#paused = !this.#paused;
         break;
       case 'forward':
-        this.#seekToMs = this.#atMs + SEEK_MS;
+        this.#seekToMs = (this.#seekToMs ?? this.#atMs) + SEEK_MS;
         break;
       case 'back':
-        this.#seekToMs = Math.max(0, this.#atMs - SEEK_MS);
+        this.#seekToMs = Math.max(0, (this.#seekToMs ?? this.#atMs) - SEEK_MS);
         break;
       case 'faster':
         this.#speed = Math.min(64, (this.#speed || 1) * 2);

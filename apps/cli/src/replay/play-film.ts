@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FilmEvent, FilmHeader } from '@sallyport/api-client';
 import type { Context } from '../context.ts';
-import { FilmPlayer, filmKeyOf, isFilmEvent } from './film-player.ts';
+import { FilmPlayer, filmKeysOf, isFilmEvent } from './film-player.ts';
 
 export interface PlayOptions {
   readonly speed: number;
@@ -51,8 +51,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 function listen(stdin: NodeJS.ReadStream, player: FilmPlayer): (() => void) | undefined {
   if (!stdin.isTTY) return undefined;
   const onData = (bytes: Buffer): void => {
-    const key = filmKeyOf(bytes.toString());
-    if (key !== undefined) player.key(key);
+    for (const key of filmKeysOf(bytes.toString())) player.key(key);
   };
   stdin.setRawMode(true);
   stdin.resume();
