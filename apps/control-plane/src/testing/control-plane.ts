@@ -40,19 +40,23 @@ export interface TestControlPlane {
   stop(): Promise<void>;
 }
 
-/** @param env further SALLYPORT_… variables; `dir` to start again on an earlier one's folder */
+/** @param env further SALLYPORT_… variables; `folder` to start again on an earlier one's */
 export async function startTestControlPlane(
   env: Record<string, string> = {},
-  dir = mkdtempSync(path.join(tmpdir(), 'sallyport-cp-')),
+  folder?: string,
   clock = new MovedClock(),
 ): Promise<TestControlPlane> {
+  const dir = folder ?? mkdtempSync(path.join(tmpdir(), 'sallyport-cp-'));
   const free = { SALLYPORT_HTTP: '127.0.0.1:0', SALLYPORT_LINK: '127.0.0.1:0', SALLYPORT_ENROLL: '127.0.0.1:0' };
   // PostgreSQL runs as nobody when the tests run as root, and must get to its folder.
   chmodSync(dir, 0o711);
   const log: string[] = [];
   const dataDir = env['SALLYPORT_DATA_DIR'] ?? path.join(dir, 'data');
   const config = parseConfig([], { ...free, SALLYPORT_DATA_DIR: dataDir, ...env });
-  const controlPlane = await startControlPlane(config, (line) => void log.push(line), clock);
+  const controlPlane = await startControlPlane(config, (line) => void log.push(line), clock).catch((error: unknown) => {
+    if (folder === undefined) rmSync(dir, { recursive: true, force: true });
+    throw error;
+  });
   const url = controlPlane.ready.http;
   const adminToken = readFileSync(path.join(dataDir, 'admin-token'), 'utf8').trim();
   const read = async <T>(response: Response): Promise<Answer<T>> => {
