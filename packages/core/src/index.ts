@@ -26,7 +26,6 @@ export {
   type Parser,
   parseBoolean,
   parseInteger,
-  parseNumber,
   parseString,
   recordOf,
   withDefault,

@@ -23,11 +23,6 @@ export const parseString: Parser<string> = (value, path) => {
   if (typeof value !== 'string') throw new ParseError(path, `a text is expected, not ${show(value)}`);
   return value;
 };
-export const parseNumber: Parser<number> = (value, path) => {
-  if (typeof value !== 'number' || !Number.isFinite(value))
-    throw new ParseError(path, `a number is expected, not ${show(value)}`);
-  return value;
-};
 export const parseInteger: Parser<number> = (value, path) => {
   if (!Number.isSafeInteger(value)) throw new ParseError(path, `a whole number is expected, not ${show(value)}`);
   return value as number;

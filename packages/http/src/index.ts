@@ -54,7 +54,6 @@ export {
   type ResponseFraming,
   type ResponseHead,
   STREAM_BODY,
-  withoutHeaders,
 } from './message.ts';
 export { hostOf, type ReadTarget, RefusedTarget, readPath, readTarget, requireAuthority } from './path.ts';
 export { asksForAnotherMethod, headerFacts, queryFacts } from './request/field-facts.ts';

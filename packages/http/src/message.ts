@@ -74,6 +74,3 @@ export function headerOf(headers: readonly Header[], name: string): string | und
 export function headerValues(headers: readonly Header[], name: string): readonly string[] {
   return headers.filter(([key]) => key === name).map(([, value]) => value);
 }
-
-export const withoutHeaders = (headers: readonly Header[], names: ReadonlySet<string>): readonly Header[] =>
-  headers.some(([name]) => names.has(name)) ? headers.filter(([name]) => !names.has(name)) : headers;

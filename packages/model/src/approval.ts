@@ -22,7 +22,6 @@ export const parseOfferedShape = objectOf({
   /** A read is cut at the row bound; a write runs only where it can be undone, and is. */
   bound: oneOf('cut', 'undone'),
 });
-export type OfferedShape = ReturnType<typeof parseOfferedShape>;
 
 export const parseApprovalRequest = objectOf({
   /** Minted by the agent (`apr-…`), so that announcing it again is idempotent. */

@@ -2,7 +2,6 @@ export {
   APPROVAL_SCOPES,
   type Approval,
   type ApprovalRequest,
-  type OfferedShape,
   parseApproval,
   parseApprovalRequest,
   parseOfferedShape,

@@ -2,7 +2,17 @@
  * A policy document as it travels in a bundle: rules with CEL conditions, and masks. Durations are milliseconds.
  * Refuses to evaluate anything; packages/policy reads YAML into this, checks it and decides with it.
  */
-import { listOf, objectOf, oneOf, optional, parseBoolean, parseInteger, parseString, recordOf } from '@sallyport/core';
+import {
+  LIMITS,
+  listOf,
+  objectOf,
+  oneOf,
+  optional,
+  parseBoolean,
+  parseInteger,
+  parseString,
+  recordOf,
+} from '@sallyport/core';
 import { PRINCIPAL_KINDS } from './principal.ts';
 
 /** Whom it is about; the parts that are given must all match, inside a part one is enough; nothing given = everybody. */
@@ -140,6 +150,6 @@ export const parsePolicy = objectOf({
   mode: oneOf(...MODES),
   rules: listOf(parseRule, 500),
   masks: listOf(parseMask, 1_000),
-  budgets: optional(listOf(parseBudget, 50)),
+  budgets: optional(listOf(parseBudget, LIMITS.budgetsPerPolicyMax)),
 });
 export type Policy = ReturnType<typeof parsePolicy>;

@@ -7,6 +7,7 @@ import {
   INHERITED,
   isInherited,
   isProse,
+  LIMITS,
   listOf,
   objectOf,
   oneOf,
@@ -154,7 +155,7 @@ const parseDocumentFields = objectOf({
   mode: withDefault(oneOf(...MODES), 'enforce'),
   rules: withDefault(listOf(parseRuleDocument, 500), []),
   masks: withDefault(listOf(parseMaskDocument, 1_000), []),
-  budgets: withDefault(listOf(parseBudgetDocument, 50), []),
+  budgets: withDefault(listOf(parseBudgetDocument, LIMITS.budgetsPerPolicyMax), []),
 });
 
 /**

@@ -5,7 +5,6 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
-import { LIMITS } from '@sallyport/core';
 import {
   EFFECTS,
   type Effect,
@@ -477,6 +476,3 @@ export function binaryText(value: Buffer, type: number): string {
   }
   return `\\x${value.toString('hex')}`;
 }
-
-/** A parameter block too large to be judged; the caller refuses it. */
-export const parametersTooLarge = (frameSize: number): boolean => frameSize > LIMITS.parameterBytesMax;

@@ -6,9 +6,6 @@
 import type { Fields } from './ast.ts';
 import { withBaselineCompiler } from './baseline-module.ts';
 
-/** In the key of every cache of facts: facts of one version say nothing about another's. */
-export const PARSER_VERSION = 'libpg-query 18.1.5 facts 2';
-
 let library: typeof import('./grammar.ts') | undefined;
 
 /** Loads the grammar, about 40 ms once; to be awaited before the first call of anything in this package. */

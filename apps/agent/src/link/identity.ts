@@ -1,6 +1,6 @@
 /**
  * Who this agent is: its keys and certificates, in one file of the data directory (0600).
- * Refuses to talk to anyone; enrol.ts asks for certificates. The key lies beside what it opens: SECURITY.md says so.
+ * Refuses to talk to anyone; enroll.ts asks for certificates. The key lies beside what it opens: SECURITY.md says so.
  */
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import path from 'node:path';

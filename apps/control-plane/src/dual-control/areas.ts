@@ -11,16 +11,6 @@ export type Area = (typeof AREAS)[number];
 /** Not to be chosen: who could switch dual control off alone would not need it. */
 export const SETTING = 'dual-control';
 
-export const AREA_NOTES: Readonly<Record<Area, string>> = {
-  policy: 'rules, masks and access policies',
-  'identity-provider':
-    'who may prove to be whom: identity providers and our SAML keys, directories, trust rules, keys and secrets of machines, tokens made for another, links to accounts, and that an account is no longer one for emergencies',
-  'master-key': 'signing keys, the master key and what they seal',
-  administrators:
-    'who is admin or owner, and taking accounts of one person apart; without it, an admin can make the second one',
-  retention: 'after how many days sessions are erased and the index of events is emptied',
-};
-
 const always: Touches = () => true;
 /** Two accounts of one person could then answer each other. */
 const isTakenApart: Touches = (before, after) =>

@@ -2,7 +2,6 @@
  * The control plane's keys by purpose: which one signs now, which ones verify, and their rotation with overlap.
  * Other modules sign through this; none sees a private key. Reloads now and then, so that replicas agree.
  */
-import { createPublicKey } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { controlPlaneUri, GatewayError, newSealKeyPair, type SealKeyPair } from '@sallyport/core';
 import type { VerificationKey } from '@sallyport/model';
@@ -395,7 +394,3 @@ const holdersOf = (rows: readonly SigningKey[], purpose: KeyPurpose): readonly s
 /** Single certificates of a PEM chain. */
 export const splitPem = (chain: string): string[] =>
   chain.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-
-/** SHA-256 of a JWK's key as SubjectPublicKeyInfo: how the trail names signers. */
-export const spkiOf = (jwk: PublicJwk): Buffer =>
-  createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ type: 'spki', format: 'der' });

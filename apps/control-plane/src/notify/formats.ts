@@ -7,7 +7,6 @@ import { teamsOf } from './teams.ts';
 
 /** `email` and `slack_app` have senders of their own (mailer.ts, slack-app.ts). */
 export const WEBHOOK_FORMATS = ['generic', 'slack', 'teams', 'email', 'slack_app'] as const;
-export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
 
 export interface OutboundMessage {
   /** The delivery's id: the same on each attempt, so that receivers can drop repeats. */

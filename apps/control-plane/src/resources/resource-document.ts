@@ -2,6 +2,7 @@
  * A resource as people write it, in REST and in YAML alike, and its way to and from a row.
  * Pure: refuses to know the database. What agents get is the model's Resource, made from the row by bundles/.
  */
+import { LIMITS } from '@sallyport/core';
 import {
   ISSUER_TOKENS,
   PROTOCOLS,
@@ -69,7 +70,7 @@ export const ResourceDocument = z
     durability: open(z.enum(['standard', 'strict'])).default('standard'),
     approval: open(z.enum(['wait', 'ticket'])).default('wait'),
     exceeded: open(z.enum(['deny', 'hold'])).default('deny'),
-    holdInTransactionMsMax: open(Duration(HOLD_IN_TRANSACTION_MS_MAX)).default(30_000),
+    holdInTransactionMsMax: open(Duration(HOLD_IN_TRANSACTION_MS_MAX)).default(LIMITS.holdInTransactionMsDefault),
     wrapAutocommit: open(z.boolean())
       .default(false)
       .describe('A write that commits by itself, where a rule holds COMMITs, runs in a transaction of the gateway’s.'),

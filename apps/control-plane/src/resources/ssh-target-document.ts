@@ -74,4 +74,3 @@ export const SshTarget = z
     const message = 'pin a host key, name a CA in hostCas, or set acceptNewHostKey';
     context.addIssue({ code: 'custom', path: ['hostKeys'], message });
   });
-export type SshTargetDocument = z.infer<typeof SshTarget>;

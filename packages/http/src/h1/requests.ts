@@ -43,11 +43,6 @@ export class RequestReader {
     return this.#head.begun;
   }
 
-  /** The request's body is not whole. */
-  get inBody(): boolean {
-    return this.#state === 'body';
-  }
-
   /** Lent for the call. */
   receive(chunk: Buffer): void {
     if (this.#state === 'ended') return;

@@ -1,7 +1,7 @@
 /** Table of leases. The only Prisma in this folder. */
 import { Injectable } from '@nestjs/common';
 import type { LeaseReport } from '@sallyport/model';
-import { Database, type Tx } from '../../db/database.ts';
+import { Database } from '../../db/database.ts';
 import type { CredentialLease, Prisma } from '../../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../../http/page.ts';
 
@@ -63,8 +63,5 @@ export class LeasesRepository {
       where: { agentId, endedAt: null, id: { notIn: [...live] } },
       data: { endedAt: now, reason: 'lost' },
     });
-  }
-  async dropEnded(tx: Tx, before: Date): Promise<void> {
-    await tx.credentialLease.deleteMany({ where: { endedAt: { lt: before } } });
   }
 }
