@@ -70,11 +70,21 @@ export async function openBed(dev: DevFile, sshdLines: readonly string[] = []): 
   const talks: Talk[] = [];
   const made: string[] = [];
   const ca = `ca-${path.basename(dir).toLowerCase()}`;
-  const { settings } = await admin.call<{ settings: Record<string, string> }>('POST', '/v1/credentials', {
-    name: ca,
-    kind: 'ssh_ca',
-    settings: { ttl_seconds: '120' },
-  });
+  const close = async (): Promise<void> => {
+    await server.stop();
+    cli.end();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  const { settings } = await admin
+    .call<{ settings: Record<string, string> }>('POST', '/v1/credentials', {
+      name: ca,
+      kind: 'ssh_ca',
+      settings: { ttl_seconds: '120' },
+    })
+    .catch(async (error: unknown) => {
+      await close();
+      throw error;
+    });
   writeFileSync(path.join(server.dir, 'user_ca.pub'), `${settings['public_key']}\n`);
 
   const bed: SshBed = {
@@ -167,9 +177,7 @@ export async function openBed(dev: DevFile, sshdLines: readonly string[] = []): 
       for (const one of talks) one.kill('SIGKILL');
       for (const what of made) await admin.call('DELETE', what).catch(() => undefined);
       await admin.call('DELETE', `/v1/credentials/${ca}`).catch(() => undefined);
-      await server.stop();
-      cli.end();
-      rmSync(dir, { recursive: true, force: true });
+      await close();
     },
   };
   return bed;

@@ -12,11 +12,12 @@ const IDLE = 200;
 // Two hundred programs that start take most of a minute and a half on a machine with other work: hence the time of a test.
 
 describe.skipIf(sshdMissing)('an agent on its own', () => {
-  const dir = mkdtempSync('/var/tmp/slyoff-');
+  let dir: string;
   let stack: Stack;
   let bed: SshBed;
   let host: Host;
   beforeAll(async () => {
+    dir = mkdtempSync('/var/tmp/slyoff-');
     stack = await startStack({ dir, fresh: false, ports: ANY_PORTS, say: () => undefined });
     bed = await openBed(stack.dev);
     host = await bed.host('offline-1', { resource: { offline: { sessions: '1h', newSessions: '1h' } } });
@@ -24,7 +25,7 @@ describe.skipIf(sshdMissing)('an agent on its own', () => {
   afterAll(async () => {
     await bed?.stop();
     await stack?.stop();
-    rmSync(dir, { recursive: true, force: true });
+    if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
   });
 
   test('200 sessions that do nothing cost little, and all of them answer', async () => {

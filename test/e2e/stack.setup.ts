@@ -12,14 +12,17 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dir = mkdtempSync('/var/tmp/sallyport-e2e-');
   await buildAll(() => undefined);
+  const dir = mkdtempSync('/var/tmp/sallyport-e2e-');
   const stack = await startStack({
     dir,
     fresh: false,
     ports: ANY_PORTS,
     say: () => undefined,
     controlPlaneEnv: { SALLYPORT_DOMAIN: 'gw.test' },
+  }).catch((error: unknown) => {
+    rmSync(dir, { recursive: true, force: true });
+    throw error;
   });
   project.provide('dev', stack.dev);
   return async () => {

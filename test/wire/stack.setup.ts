@@ -55,11 +55,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     ports: ANY_PORTS,
     say: () => undefined,
     demoSettings: loggingTo(logs),
+  }).catch((error: unknown) => {
+    if (kept === undefined) rmSync(dir, { recursive: true, force: true });
+    throw error;
   });
   try {
     await prepare(stack.dev);
   } catch (error) {
     await stack.stop();
+    if (kept === undefined) rmSync(dir, { recursive: true, force: true });
     throw error;
   }
   provide(stack.dev);

@@ -97,7 +97,10 @@ export async function startSshd(more: readonly string[] = []): Promise<SshServer
         },
       };
     }
-    if (attempt === 3) throw new Error(`sshd does not start: ${existsSync(log) ? readFileSync(log, 'utf8') : ''}`);
+    if (attempt < 3) continue;
+    const why = existsSync(log) ? readFileSync(log, 'utf8') : '';
+    rmSync(dir, { recursive: true, force: true });
+    throw new Error(`sshd does not start: ${why}`);
   }
 }
 
