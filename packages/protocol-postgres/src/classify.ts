@@ -3,7 +3,7 @@
  * What cannot be told (text that is no UTF-8, EXECUTE of a name nobody prepared here, a pinned setting) is refused.
  * Never looks at a table or a rule; packages/sql reads the text.
  */
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import {
   EFFECTS,
@@ -21,16 +21,29 @@ import { OWN_SETTINGS, REASON_SETTING } from './reason.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
 
+interface Server {
+  readonly pool: ParsePool;
+  readonly major: number;
+  /** Its database keeps names in UTF-8, so that they are folded and cut as they are here. */
+  readonly utf8: boolean;
+}
+
 /** Reads a text in place, as a server of this major does. Large ones come later, from a worker. */
 export function readSql(
-  { pool, major }: { readonly pool: ParsePool; readonly major: number },
+  { pool, major, utf8 }: Server,
   bytes: Buffer,
 ): { readonly text: string; readonly reading: Reading | Promise<Reading> } {
   if (bytes.includes(0)) return { text: bytes.toString('utf8'), reading: { unknown: 'nul' } };
   if (!isUtf8(bytes)) return { text: bytes.toString('latin1'), reading: { unknown: 'encoding' } };
   const text = bytes.toString('utf8');
-  return { text, reading: pool.read(text, bytes, major) };
+  const reading = pool.read(text, bytes, major);
+  if (utf8 || (isAscii(bytes) && !text.includes('&"'))) return { text, reading };
+  return { text, reading: reading instanceof Promise ? reading.then(namesTold) : namesTold(reading) };
 }
+
+/** A server folds and cuts names in its database's encoding: one that is no ASCII may be another's than is read here. */
+const namesTold = (reading: SqlReading): Reading =>
+  !isUnknown(reading) && !isAscii(Buffer.from(JSON.stringify(reading))) ? { unknown: 'encoding' } : reading;
 
 /** A change of the mirror that a statement of the string makes once it has run. */
 export interface MirrorChange {

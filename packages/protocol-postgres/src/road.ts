@@ -20,6 +20,8 @@ export class Road {
   readonly pool: ParsePool;
   /** The server's. */
   readonly major: number;
+  /** Its database's encoding is UTF-8. */
+  readonly utf8: boolean;
   /** Who the session is to the server. */
   readonly account: string | undefined;
   readonly flight = new Flight();
@@ -56,12 +58,13 @@ export class Road {
     host: SessionHost,
     signed: SignedIn,
     pool: ParsePool,
-    server: Pick<Road, 'major' | 'account' | 'meaning'>,
+    server: Pick<Road, 'major' | 'utf8' | 'account' | 'meaning'>,
   ) {
     this.host = host;
     this.signed = signed;
     this.pool = pool;
     this.major = server.major;
+    this.utf8 = server.utf8;
     this.account = server.account;
     this.meaning = server.meaning;
     host.recorder.onDrained = () => {

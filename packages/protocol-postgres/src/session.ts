@@ -290,7 +290,8 @@ export class PostgresSession implements ProtocolSession {
     const account = ready.parameters.get('session_authorization');
     const meaning = new Meaning(request.settings, () => host.randomBytes(16).toString('hex'));
     for (const [name, value] of ready.parameters) meaning.told(name, value);
-    const road = new Road(host, signed, this.#pool, { major: ready.major, account, meaning });
+    const utf8 = ready.parameters.get('server_encoding') === 'UTF8';
+    const road = new Road(host, signed, this.#pool, { major: ready.major, utf8, account, meaning });
     // Each side tells the other of progress; neither exists before the road.
     const answers: Answers = new Answers(road, () => requests.progressed());
     const requests: Requests = new Requests(

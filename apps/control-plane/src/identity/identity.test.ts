@@ -119,6 +119,18 @@ test('a token that may make principals makes none with more rights than its own'
   expect((await plane.call('GET', '/v1/grants', undefined, same.body.token)).status).toBe(403);
 });
 
+test('a token for somebody else names no scope that its maker lacks, even where it would give nothing today', async () => {
+  const { body } = await plane.call<{ token: string }>('POST', '/v1/principals/admin/tokens', {
+    name: 'hr',
+    scopes: ['token:create', 'grant:read'],
+  });
+  const { name } = await newPrincipal('service');
+  const make = (scopes: readonly string[]) =>
+    plane.call('POST', `/v1/principals/${name}/tokens`, { name: 'later', scopes }, body.token);
+  expect(await make(['policy:create'])).toMatchObject({ status: 403, body: { code: 'auth.forbidden' } });
+  expect((await make(['grant:read'])).status).toBe(201);
+});
+
 test('half a character in a text is refused with its field', async () => {
   const made = await plane.call('POST', '/v1/principals', { name: 'half', kind: 'person', displayName: 'x\ud800' });
   expect(made).toMatchObject({ status: 400, body: { errors: [{ field: 'displayName' }] } });

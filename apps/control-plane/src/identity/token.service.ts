@@ -51,8 +51,10 @@ export class TokenService {
     // A narrowed token may make tokens for its own principal only as narrow as itself.
     const scopes =
       input.scopes.length === 0 && principal.id === caller.principal.id ? this.#narrowed(caller, gives) : input.scopes;
-    for (const permission of permissionsOf(principal.roles, scopes))
-      if (!caller.permissions.has(permission)) throw new GatewayError('auth.forbidden', { gives: permission });
+    // What the principal lacks today may come with tomorrow's roles.
+    for (const permission of [...permissionsOf(principal.roles, scopes), ...scopes])
+      if (!(caller.permissions as ReadonlySet<string>).has(permission))
+        throw new GatewayError('auth.forbidden', { gives: permission });
     const { scim } = input;
     if (scim !== undefined && (scopes.length !== 1 || scopes[0] !== 'scim:write'))
       throw new InvalidRequest([
