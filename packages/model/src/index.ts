@@ -151,6 +151,7 @@ export {
   type SessionReport,
   type SessionUsage,
 } from './session.ts';
+export { SSH_ALSO_KNOWN, SSH_MODERN } from './ssh-algorithms.ts';
 export {
   FILE_OPERATIONS,
   type FileFacts,

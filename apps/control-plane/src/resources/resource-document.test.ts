@@ -48,6 +48,8 @@ test('a host that proves nothing, and names that are no names, are refused', () 
   expect(wrong({ hostKeys: [], acceptNewHostKey: true })).toEqual([]);
   expect(wrong({ hostKeys: ['ssh-rsa AAAA'] })).toEqual(['ssh.hostKeys.0']);
   expect(wrong({ logins: [] })).toEqual(['ssh.logins']);
+  expect(wrong({ algorithms: { cipher: ['aes128-cbc'] } })).toEqual(['ssh.algorithms.cipher.0']);
+  expect(wrong({ algorithms: { cipher: ['aes128-ctr'], mac: ['hmac-sha2-256'] } })).toEqual([]);
   expect(wrong({ logins: ['-oProxyCommand=id'] })).toEqual(['ssh.logins.0']);
   expect(wrong({ env: ['LD_*PRELOAD'] })).toEqual(['ssh.env.0']);
 });

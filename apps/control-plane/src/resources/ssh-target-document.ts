@@ -3,7 +3,7 @@
  * say. Refuses what agents' own parser would refuse, with the field's name. Pure.
  */
 import { ParseError } from '@sallyport/core';
-import { DETECTORS, SSH_LOGIN, SSH_OPAQUE, SSH_SHELL_MODES } from '@sallyport/model';
+import { DETECTORS, SSH_ALSO_KNOWN, SSH_LOGIN, SSH_MODERN, SSH_OPAQUE, SSH_SHELL_MODES } from '@sallyport/model';
 import { parsePublicKeyLine } from '@sallyport/ssh-certificates';
 import { z } from 'zod';
 
@@ -18,11 +18,12 @@ const PublicKey = z
       context.addIssue({ code: 'custom', message: error.message });
     }
   });
-const Algorithms = z
-  .array(z.string().regex(/^[a-z0-9@.-]{1,64}$/))
-  .min(1)
-  .max(20)
-  .optional();
+const algorithms = (kind: keyof typeof SSH_MODERN) =>
+  z
+    .array(z.enum([...SSH_MODERN[kind], ...SSH_ALSO_KNOWN[kind]]))
+    .min(1)
+    .max(20)
+    .optional();
 /** What OpenSSH's clients send by themselves, and nothing that changes what a program loads. */
 const ENV = ['LANG', 'LC_*', 'COLORTERM', 'NO_COLOR'];
 
@@ -65,7 +66,12 @@ export const SshTarget = z
       .optional()
       .describe('A download in which one of these is found is cut.'),
     algorithms: z
-      .strictObject({ kex: Algorithms, cipher: Algorithms, mac: Algorithms, hostKey: Algorithms })
+      .strictObject({
+        kex: algorithms('kex'),
+        cipher: algorithms('cipher'),
+        mac: algorithms('mac'),
+        hostKey: algorithms('hostKey'),
+      })
       .optional()
       .describe('Towards the host; what this version ships when left out.'),
   })

@@ -1409,10 +1409,10 @@ export interface ResourceDocument {
     readonly downloadDetect?: readonly ('payment_card' | 'email' | 'national_id' | 'iban' | 'phone' | 'ip_address' | 'secret_key' | 'jwt')[];
     /** Towards the host; what this version ships when left out. */
     readonly algorithms?: {
-      readonly kex?: readonly string[];
-      readonly cipher?: readonly string[];
-      readonly mac?: readonly string[];
-      readonly hostKey?: readonly string[];
+      readonly kex?: readonly ('curve25519-sha256' | 'curve25519-sha256@libssh.org' | 'ecdh-sha2-nistp256' | 'ecdh-sha2-nistp384' | 'ecdh-sha2-nistp521' | 'diffie-hellman-group16-sha512' | 'diffie-hellman-group18-sha512' | 'diffie-hellman-group14-sha256')[];
+      readonly cipher?: readonly ('aes128-gcm@openssh.com' | 'aes256-gcm@openssh.com' | 'chacha20-poly1305@openssh.com' | 'aes256-ctr' | 'aes192-ctr' | 'aes128-ctr')[];
+      readonly mac?: readonly ('hmac-sha2-256-etm@openssh.com' | 'hmac-sha2-512-etm@openssh.com' | 'hmac-sha2-512' | 'hmac-sha2-256')[];
+      readonly hostKey?: readonly ('ssh-ed25519' | 'ecdsa-sha2-nistp256' | 'ecdsa-sha2-nistp384' | 'ecdsa-sha2-nistp521' | 'rsa-sha2-512' | 'rsa-sha2-256')[];
     };
   };
   /** Of a resource of type http. */
