@@ -207,6 +207,7 @@ describe('an item', () => {
   });
 
   test('has its deadline in the bundle at once', async () => {
+    await inBundle(own.id, (one) => one?.['afterReview'] !== undefined);
     const body = await grantChunk(own.id);
     expect(body['afterReview']).toBe('deny');
     expect(body['reviewedUntil']).toBeGreaterThan(Date.now() + 13 * DAY_MS);
