@@ -247,17 +247,23 @@ export class TestLink {
     );
   }
 
-  /** The newest manifest, read, with the bodies of all its chunks. */
+  /** The newest manifest, read, with the bodies of all its chunks. One that is newer meanwhile takes its place, as at an agent. */
   async bundle(ms?: number): Promise<ReadBundle> {
-    const signed = await this.last('manifest', ms);
+    for (;;) {
+      const read = await this.#read(await this.last('manifest', ms), ms);
+      if (read !== undefined) return read;
+    }
+  }
+
+  async #read(signed: SignedManifest, ms?: number): Promise<ReadBundle | undefined> {
     const manifest = wire.BundleManifest.decode(signed.manifest ?? new Uint8Array());
     const hexOf = ({ digest }: { readonly digest?: Uint8Array | null }): string =>
       Buffer.from(digest ?? []).toString('hex');
     const pages = (manifest.pages ?? []).map(hexOf);
-    await this.#fetched(pages, ms);
+    if (!(await this.#fetched(signed, pages, ms))) return undefined;
     const listed = pages.flatMap((digest) => wire.BundlePage.decode(this.chunks.get(digest)!).chunks);
     const names = new Map([...(manifest.chunks ?? []), ...listed].map((chunk) => [chunk.name ?? '', hexOf(chunk)]));
-    await this.#fetched([...names.values()], ms);
+    if (!(await this.#fetched(signed, [...names.values()], ms))) return undefined;
     const bodies = new Map(
       [...names].map(([name, digest]) => [
         name,
@@ -267,11 +273,14 @@ export class TestLink {
     return { signed, manifest, bodies };
   }
 
-  /** Asks for bodies that are not here, and waits for them. */
-  async #fetched(digests: readonly string[], ms?: number): Promise<void> {
+  /** Asks for bodies that are not here, and waits for them. @returns false once another manifest has come: its own are kept no longer */
+  async #fetched(signed: SignedManifest, digests: readonly string[], ms?: number): Promise<boolean> {
     const missing = digests.filter((digest) => !this.chunks.has(digest));
     if (missing.length > 0) this.send({ want: { digests: missing.map((digest) => Buffer.from(digest, 'hex')) } });
-    await this.until(() => (digests.every((digest) => this.chunks.has(digest)) ? true : undefined), ms);
+    return await this.until(() => {
+      if (digests.every((digest) => this.chunks.has(digest))) return true;
+      return this.received.findLast(({ manifest }) => manifest != null)?.manifest === signed ? undefined : false;
+    }, ms);
   }
 
   /** The first bundle that has a body of that name; manifests of earlier changes may come before it. */
