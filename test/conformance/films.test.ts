@@ -225,3 +225,48 @@ test('… and where the prompt comes after the first key, or is drawn anew', asy
   const ran = readFileSync(history, 'utf8').trimEnd().split('\n');
   expect(entered).toEqual(ran.slice(0, entered.length));
 });
+
+test('… and where lines are pasted together, as terminals mark it', async () => {
+  const history = join(root, 'history-4');
+  const program = new PtyProgram(`stty cols 60 rows 20; exec bash --norc --noprofile -i`, {
+    PS1: 'film$ ',
+    HISTFILE: history,
+    HISTSIZE: '100',
+    TERM: 'xterm',
+  });
+  const line = new EchoedLine(60);
+  program.onShown = (bytes) => line.output(bytes);
+  const entered: string[] = [];
+  await program.until('film$ ');
+  const enters = new Set([0x0d]);
+  const say = async (...all: string[]): Promise<void> => {
+    for (const keys of all) {
+      const bytes = Buffer.from(keys);
+      for (let from = 0; from < bytes.length; ) {
+        const taken = line.input(bytes.subarray(from), enters);
+        program.type(bytes.toString('utf8', from, from + taken));
+        await program.quiet(80);
+        from += taken;
+        if (from === bytes.length) break;
+        const { text } = line.enter();
+        if (text !== '') entered.push(...text.split('\n'));
+        program.type('\r');
+        await program.quiet(150);
+        from++;
+      }
+    }
+  };
+  await say('\u001b[200~echo one\recho two\u001b[201~', '\r');
+  await say('\u001b[2', '00~echo three\necho four\r\u001b[20', '1~\r');
+  await say('echo before; \u001b[200~echo five\recho six\u001b[201~', '; echo behind\r');
+  await say('\u001b[200~echo one line\u001b[201~\r');
+  await say('\u001b[200~echo given\recho up\u001b[201~', '\u0003', 'echo seven\r');
+  await say('bind "set enable-bracketed-paste off"\r');
+  await say('echo eight\r');
+  await say(`history -w ${history}\r`);
+  await program.end();
+  // Lines that were pasted together are one entry of several lines.
+  const ran = readFileSync(history, 'utf8').trimEnd().split('\n');
+  expect(entered).toEqual(ran.slice(0, entered.length));
+  expect(entered).toContain('echo three');
+});

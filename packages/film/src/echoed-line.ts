@@ -18,9 +18,14 @@ export interface EnteredLine {
 /** How bash shows a line that is looked for (Ctrl-R). */
 const SEARCHED = /^\((?:failed )?(?:reverse-)?i-search\)`.*?': /;
 const CTRL_C = '\u0003';
+/** What a terminal puts before and behind what is pasted, for programs that asked for it (DECSET 2004): `ESC [ 2 0 0 ~`, `ESC [ 2 0 1 ~`. */
+const PASTE_MARK = [0x1b, 0x5b, 0x32, 0x30];
+const NO_KEYS: ReadonlySet<number> = new Set();
 
 /** Characters of one line over its wraps. */
 const LINE_UNITS_MAX = 16_384;
+/** Characters of what is pasted at once. */
+const PASTE_UNITS_MAX = 262_144;
 /** Of output with so much behind its last line end only that is read. */
 const TAIL_BYTES_MAX = 65_536;
 const ESC = 0x1b;
@@ -39,6 +44,14 @@ export class EchoedLine {
   /** What was typed on this line; undefined behind a key that edits. */
   #plain: string | undefined = '';
   #fullScreen = false;
+  /** The program takes what is pasted as text: no line end in it is an Enter. */
+  #takesPastes = false;
+  #pasting = false;
+  /** Bytes that may become a mark of a paste. */
+  #mark: number[] = [];
+  /** What was pasted on this line, once there is a line end in it. */
+  #pasted = '';
+  #pastedLines = false;
   /** Characters typed on this line that did not come back yet. */
   #awaited: string[] = [];
   #typed = 0;
@@ -64,23 +77,81 @@ export class EchoedLine {
     return this.#fullScreen;
   }
 
-  /** What the client typed, up to Enter and without it. */
-  input(bytes: Uint8Array): void {
-    for (const character of Array.from(Buffer.from(bytes).toString('utf8'))) {
+  /**
+   * What the client typed, up to Enter and without it.
+   * @param enters keys that enter a line, where they are no part of a paste
+   * @returns how many bytes were taken: all, or those before such a key
+   */
+  input(bytes: Uint8Array, enters: ReadonlySet<number> = NO_KEYS): number {
+    let from = 0;
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at]!;
+      if (this.#isMark(byte)) {
+        // Its first byte: what came before it is typed, or pasted.
+        if (this.#mark.length === 1) this.#came(bytes.subarray(from, at));
+        from = at + 1;
+        continue;
+      }
+      if (!this.#pasting && enters.has(byte)) {
+        this.#came(bytes.subarray(from, at));
+        return at;
+      }
+      if (byte === CTRL_C.charCodeAt(0)) {
+        this.#came(bytes.subarray(from, at + 1));
+        from = at + 1;
+      }
+    }
+    this.#came(bytes.subarray(from));
+    return bytes.length;
+  }
+
+  /** True for a byte that belongs to a mark, as far as it has come; what turns out to be none was typed. */
+  #isMark(byte: number): boolean {
+    if (!this.#takesPastes && !this.#pasting) return false;
+    const mark = this.#mark;
+    const at = mark.length;
+    const fits = at < 4 ? byte === PASTE_MARK[at] : at === 4 ? byte === 0x30 || byte === 0x31 : byte === 0x7e;
+    if (fits) {
+      mark.push(byte);
+      if (at < 5) return true;
+      this.#pasting = mark[4] === 0x30;
+      this.#mark = [];
+      return true;
+    }
+    if (at === 0) return false;
+    this.#mark = [];
+    this.#came(Uint8Array.from(mark));
+    return this.#isMark(byte);
+  }
+
+  #came(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const text = Buffer.from(bytes).toString('utf8');
+    for (const character of text) {
       if (character === CTRL_C) {
         // The line is given up; a prompt follows.
         this.#next();
         continue;
       }
       if (this.#begin < 0) this.#began();
+      if (this.#pasting && (character === '\r' || character === '\n')) {
+        this.#pastedLines = true;
+        this.#add('\n');
+        continue;
+      }
       if (character < ' ' || character === '\u007f') {
         this.#plain = undefined;
         continue;
       }
-      if (this.#plain !== undefined && this.#plain.length < LINE_UNITS_MAX) this.#plain += character;
+      this.#add(character);
       this.#typed++;
       if (this.#awaited.length < LINE_UNITS_MAX) this.#awaited.push(character);
     }
+  }
+
+  #add(character: string): void {
+    if (this.#plain !== undefined && this.#plain.length < PASTE_UNITS_MAX) this.#plain += character;
+    if (this.#pasting && this.#pasted.length < PASTE_UNITS_MAX) this.#pasted += character;
   }
 
   /** What the terminal shows, in order with `input`. */
@@ -97,6 +168,11 @@ export class EchoedLine {
   enter(): EnteredLine {
     const row = this.#cells.join('').trimEnd();
     const searched = SEARCHED.exec(row)?.[0];
+    if (this.#pastedLines && !this.#fullScreen) {
+      const text = (this.#plain ?? `${this.#pasted}\n${this.#behindPrompt(row)}`).trimEnd();
+      this.#next();
+      return { text, hidden: false, fullScreen: false };
+    }
     const text = this.#begin < 0 ? '' : searched === undefined ? this.#behindPrompt(row) : row.slice(searched.length);
     if (this.#begin > 0 && searched === undefined && text !== '')
       this.#prompt = this.#cells.slice(0, this.#begin).join('');
@@ -115,7 +191,9 @@ export class EchoedLine {
     this.#begin = -1;
     this.#typed = this.#echoed = 0;
     this.#awaited = [];
-    this.#plain = '';
+    this.#plain = this.#pasted = '';
+    this.#pasting = this.#pastedLines = false;
+    this.#mark = [];
   }
 
   /** Typed ahead, or on a row that was drawn anew, the line has its prompt before it. */
@@ -128,10 +206,12 @@ export class EchoedLine {
 
   #switches(bytes: Uint8Array): void {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    for (const mode of ['?1049', '?1047', '?47']) {
+    for (const mode of ['?1049', '?1047', '?47', '?2004']) {
       const on = text.lastIndexOf(`\u001b[${mode}h`);
       const off = text.lastIndexOf(`\u001b[${mode}l`);
-      if (on !== off) this.#fullScreen = on > off;
+      if (on === off) continue;
+      if (mode === '?2004') this.#takesPastes = on > off;
+      else this.#fullScreen = on > off;
     }
     this.#newLine();
     this.#state = 'text';
@@ -266,6 +346,7 @@ export class EchoedLine {
         break;
       case 'h':
       case 'l':
+        if (this.#parameters === '?2004') this.#takesPastes = final === 'h';
         if (/^\?(1049|1047|47)$/.test(this.#parameters)) {
           this.#fullScreen = final === 'h';
           this.#newLine();

@@ -128,3 +128,25 @@ test('a screen program has no command line, and output without end costs what it
   expect(line.awaited).toBe(0);
   expect(line.enter().text).toBe('rm x');
 });
+
+test('the marks of a paste are read however they are cut, and are keys where no program asked for them', () => {
+  const enters = new Set([0x0d]);
+  const keys = bytes('echo \u001b[200~a\rb\u001b[201~\u001b[D\r');
+  const typed = (line: EchoedLine, cut: number): string[] => {
+    const texts: string[] = [];
+    for (const part of [keys.subarray(0, cut), keys.subarray(cut)])
+      for (let from = 0; from < part.length; from++) {
+        from += line.input(part.subarray(from), enters);
+        if (from < part.length) texts.push(line.enter().text);
+      }
+    return texts;
+  };
+  for (let cut = 0; cut <= keys.length; cut++) {
+    const line = new EchoedLine(80);
+    line.output(bytes('\u001b[?2004h$ '));
+    // A key that edits came behind it: what was pasted, and what stands on the screen.
+    expect(typed(line, cut)).toEqual(['a\nb']);
+    line.output(bytes('\u001b[?2004l'));
+    expect(typed(line, cut)).toHaveLength(2);
+  }
+});

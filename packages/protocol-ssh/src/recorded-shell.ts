@@ -70,17 +70,10 @@ export class RecordedShell implements Holding {
   }
 
   #take(chunk: Buffer): void {
-    const at = this.#line.isFullScreen ? -1 : chunk.findIndex((byte) => ENTERS.has(byte));
-    if (at === -1) {
-      this.#line.input(chunk);
-      this.#stream?.clientData(chunk);
-      return;
-    }
-    const before = chunk.subarray(0, at);
-    if (before.length > 0) {
-      this.#line.input(before);
-      this.#stream?.clientData(before);
-    }
+    const at = this.#line.input(chunk, this.#line.isFullScreen ? undefined : ENTERS);
+    const before = at === chunk.length ? chunk : chunk.subarray(0, at);
+    if (before.length > 0) this.#stream?.clientData(before);
+    if (at === chunk.length) return;
     this.#queue.unshift(Buffer.from(chunk.subarray(at)));
     this.#waiting = { kind: 'echo', asked: 0 };
     if (this.#line.awaited === 0) this.#judge();

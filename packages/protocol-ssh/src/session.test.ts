@@ -178,10 +178,12 @@ describe.skipIf(sshdMissing)('SSH', () => {
     talking.say(`touch ${file}\x0f`);
     await expect.poll(() => talking.said.split('Nothing is made here.').length, { timeout: 10_000 }).toBe(3);
     talking.say('echo after-$((1+1))\r');
-    await talking.heard('\nafter-2');
+    await talking.heard('\nafter-2\r\nready-');
     // Given up: the prompt comes behind the first key. Pasted: what stands behind a refused line is not entered.
-    talking.say('echo given\u0003');
-    await talking.heard('\nafter-2\r\nready-^C\r\nready-');
+    talking.say('echo given');
+    await talking.heard('ready-echo given');
+    talking.say('\u0003');
+    await talking.heard('ready-echo given^C\r\nready-');
     talking.say(`touch ${file}\recho pasted-$((1+1))\r`);
     await talking.heard('What was typed behind that line is not entered.');
     expect(talking.said.split('Nothing is made here.')).toHaveLength(4);
@@ -205,6 +207,28 @@ describe.skipIf(sshdMissing)('SSH', () => {
     const typed = Buffer.concat(at.recorded.streams.flatMap((frame) => (frame.kind === 'input' ? [frame.bytes] : [])));
     expect(typed.toString()).toContain('echo after-');
     expect(typed.toString()).not.toContain('sesame');
+  });
+
+  test('lines that are pasted together into a recorded shell are judged together', async () => {
+    const at = await bench.gateway({
+      decide: ({ facts }) =>
+        facts.shell?.programs.includes('touch') === true ? deny('Nothing is made here.') : allowed,
+    });
+    const talking = bench.talk(at, ['-tt', 'web-1@127.0.0.1']);
+    talking.say('TERM=xterm PS1=ready- exec bash --norc --noprofile -i\r');
+    await talking.heard('\u001b[?2004hready-');
+    const file = path.join(bench.dir, 'shell-pasted');
+    talking.say(`\u001b[200~echo first-$((1+1))\rtouch ${file}\u001b[201~`);
+    talking.say('\r');
+    await talking.heard('Nothing is made here.');
+    talking.say('\u001b[200~echo second-$((1+1))\recho third-$((1+1))\u001b[201~\r');
+    await talking.heard('\nthird-2');
+    talking.say('exit 3\r');
+    expect((await talking.ended).code).toBe(3);
+    expect(talking.said).not.toContain('first-2');
+    expect(talking.said).toContain('second-2');
+    expect(existsSync(file)).toBe(false);
+    expect(at.judged.map(({ statement }) => statement.text)).toContain('echo second-$((1+1))\necho third-$((1+1))');
   });
 
   test('a line of a recorded shell means what that shell made of it, and nothing in another', async () => {
