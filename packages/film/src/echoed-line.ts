@@ -346,8 +346,9 @@ export class EchoedLine {
         break;
       case 'h':
       case 'l':
-        if (this.#parameters === '?2004') this.#takesPastes = final === 'h';
-        if (/^\?(1049|1047|47)$/.test(this.#parameters)) {
+        // One sequence may set several modes.
+        if (/^\?(.*;)?2004(;|$)/.test(this.#parameters)) this.#takesPastes = final === 'h';
+        if (/^\?(.*;)?(1049|1047|47)(;|$)/.test(this.#parameters)) {
           this.#fullScreen = final === 'h';
           this.#newLine();
         }

@@ -143,7 +143,7 @@ test('the marks of a paste are read however they are cut, and are keys where no 
   };
   for (let cut = 0; cut <= keys.length; cut++) {
     const line = new EchoedLine(80);
-    line.output(bytes('\u001b[?2004h$ '));
+    line.output(bytes(cut % 2 === 0 ? '\u001b[?2004h$ ' : '\u001b[?1;2004h$ '));
     // A key that edits came behind it: what was pasted, and what stands on the screen.
     expect(typed(line, cut)).toEqual(['a\nb']);
     line.output(bytes('\u001b[?2004l'));
