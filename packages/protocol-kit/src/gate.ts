@@ -146,6 +146,9 @@ export function admitLook(statement: Statement, ports: GatePorts): Permit | unde
   return verdict.kind === 'allow' ? permitOrThrow(verdict) : undefined;
 }
 
+/** True when a person would be asked about it, were it judged now. Records nothing. */
+export const wouldHold = (statement: Statement, ports: GatePorts): boolean => decide(statement, ports).kind === 'hold';
+
 /**
  * Judges the preparing of a statement (PostgreSQL's Parse without Execute): a server only reads and plans it, so what a
  * rule would hold may be prepared, and is held when it is executed. Recorded as `statement.preparation`.

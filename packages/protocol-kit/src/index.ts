@@ -11,6 +11,7 @@ export {
   type Permit,
   Refusal,
   refuse,
+  wouldHold,
 } from './gate.ts';
 export type {
   CancelPort,

@@ -4,16 +4,18 @@
  * Refuses to send or to read messages; simple.ts and pipeline.ts do, each for its half of the protocol.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import type { SqlFacts, SqlStatementFacts, Statement, StatementShape } from '@sallyport/model';
+import type { MaskSet, SqlFacts, SqlStatementFacts, Statement, StatementShape, Verdict } from '@sallyport/model';
 import {
   admit,
   admitOwn,
   admitPreparation,
+  type GatePorts,
   type HeldNotice,
   isPermit,
   type Permit,
   Refusal,
   refuse,
+  wouldHold,
 } from '@sallyport/protocol-kit';
 import { extractSqlFacts, statementShape } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
@@ -32,7 +34,7 @@ import {
 import { heldNotice, refusalFields, requestId } from './deny.ts';
 import { entry, type OwnQuestion } from './flight.ts';
 import type { Intake } from './intake.ts';
-import { hasMasks, needsReach, quotes, quotesUnnamed, touches, unvouchedCopy } from './mask.ts';
+import { hasMasks, needsReach, quotes, quotesUnnamed, touches, unvouchedCopy, unvouchedForm } from './mask.ts';
 import { bind, close, execute, type Fields, flush, parse, sync } from './messages.ts';
 import type { Guard, Tally } from './mirror.ts';
 import { isReasonTooLong } from './reason.ts';
@@ -49,6 +51,8 @@ export interface Ways {
   refused(refused: Refused): void;
   /** It has to wait: lent bytes must be copied. */
   waits(): void;
+  /** Looks up what column masks reach, then goes on; or ends it where it cannot. Absent: masks cannot matter to it. */
+  look?(masks: MaskSet, then: () => void): void;
 }
 
 const REASON_TOO_LONG = `A reason has at most ${LIMITS.reasonBytesMax} bytes.`;
@@ -56,6 +60,7 @@ const LOOKUP_NAME = 'sallyport_lookup';
 
 export class Judge {
   readonly #road: Road;
+  readonly #gate: GatePorts;
   readonly #answers: Answers;
   /** Runs a step that came from outside of the peers' bytes; what it throws ends the session. */
   readonly #run: (step: () => void) => void;
@@ -71,6 +76,13 @@ export class Judge {
     this.#road = road;
     this.#answers = answers;
     this.#run = run;
+    const { gate } = road.signed;
+    this.#gate = {
+      decide: (statement, approval) => this.#notInVain(statement, gate.decide(statement, approval)),
+      record: (statement, verdict, approval) => gate.record(statement, verdict, approval),
+      awaitApproval: (statement, verdict) => gate.awaitApproval(statement, verdict),
+      shape: (statement) => gate.shape?.(statement),
+    };
     road.signed.shapes = (statement) => this.#shape(statement);
     road.signed.meanings = () => road.meaning.parts(road.segment);
     road.signed.onHeld = (held) => {
@@ -146,7 +158,6 @@ export class Judge {
   }
 
   #readyNow(statement: Statement, ways: () => Ways): Permit | undefined {
-    const { signed, host } = this.#road;
     const because = reasonOf(statement.facts.sql);
     if (because !== undefined) {
       this.#because(because, statement, ways());
@@ -157,10 +168,23 @@ export class Judge {
       ways().refused(refused);
       return undefined;
     }
+    if (!this.#mustLook(statement)) return this.#gated(statement, ways);
+    const looking = ways();
+    if (looking.look === undefined) return this.#gated(statement, () => looking);
+    looking.waits();
+    looking.look(this.#road.signed.masks(), () => {
+      const permit = this.#gated(statement, () => looking);
+      if (permit !== undefined) looking.allowed(permit, this.#road.signed.statementNumber());
+    });
+    return undefined;
+  }
+
+  #gated(statement: Statement, ways: () => Ways): Permit | undefined {
+    const { signed, host } = this.#road;
     let outcome: Permit | Promise<Permit>;
     this.#heldTooLong = false;
     try {
-      outcome = admit(statement, signed.gate);
+      outcome = admit(statement, this.#gate);
     } catch (error) {
       ways().refused(this.#refused(error, statement));
       return undefined;
@@ -172,6 +196,55 @@ export class Judge {
     held.waits();
     this.#wait(outcome, statement, number, held);
     return undefined;
+  }
+
+  /** Nobody is asked about what masks refuse whatever the answer, as far as they tell without a description of it. */
+  #notInVain(statement: Statement, verdict: Verdict): Verdict {
+    if (verdict.kind !== 'hold') return verdict;
+    const facts = statement.facts.sql;
+    const message = facts === undefined ? undefined : this.#unvouched(facts, statement.text);
+    if (message === undefined) return verdict;
+    const { shadow } = verdict;
+    return {
+      kind: 'deny',
+      rule: 'gateway/mask',
+      code: 'mask.unvouched',
+      message,
+      ...(shadow === undefined ? {} : { shadow }),
+    };
+  }
+
+  #unvouched({ statements }: SqlFacts, text: string): string | undefined {
+    const { catalog, host, signed, status } = this.#road;
+    const masks = signed.masks();
+    const binary = unvouchedCopy(statements, text, masks);
+    // In a failed transaction the server runs nothing but its end.
+    if (binary !== undefined || status === 'E' || !this.needsReach(masks, statements)) return binary;
+    const { reach } = catalog;
+    if (reach === undefined || catalog.isStale(masks, statements, host.nowMs())) return undefined;
+    for (const facts of statements) {
+      const why = unvouchedForm(facts, reach);
+      if (why !== undefined) return why;
+    }
+    return undefined;
+  }
+
+  /** A person would be asked about it, and what masks reach, which may refuse it, is not known. */
+  #mustLook(statement: Statement): boolean {
+    const { catalog, host, signed, status } = this.#road;
+    const facts = statement.facts.sql;
+    if (facts === undefined || status === 'E') return false;
+    try {
+      const masks = signed.masks();
+      return (
+        this.needsReach(masks, facts.statements) &&
+        catalog.isStale(masks, facts.statements, host.nowMs()) &&
+        wouldHold(statement, signed.gate)
+      );
+    } catch {
+      // Rules that break are refused, and recorded, by the gate.
+      return false;
+    }
   }
 
   /** What no policy is asked about. */
@@ -375,7 +448,7 @@ export class Judge {
   guardNow(facts: SqlFacts | undefined, text: string, permit: Permit): Guard | undefined {
     if (facts === undefined || !hasMasks(permit.masks)) return this.plainGuard(permit);
     if (unvouchedCopy(facts.statements, text, permit.masks) !== undefined) return undefined;
-    if (!this.needsReach(permit, facts.statements)) return this.plainGuard(permit, facts);
+    if (!this.needsReach(permit.masks, facts.statements)) return this.plainGuard(permit, facts);
     return this.#road.status === 'E' ? undefined : this.clearGuard(permit, facts);
   }
 
@@ -396,8 +469,8 @@ export class Judge {
   }
 
   /** True when column masks could matter to these statements. */
-  needsReach(permit: Permit, statements: readonly SqlStatementFacts[]): boolean {
-    return permit.masks.columns.length > 0 && needsReach(statements);
+  needsReach(masks: MaskSet, statements: readonly SqlStatementFacts[]): boolean {
+    return masks.columns.length > 0 && needsReach(statements);
   }
 
   /** Waits for a text that is read elsewhere; nothing of the client is read meanwhile. */
@@ -443,13 +516,12 @@ export class Judge {
    * @param synced true between simple queries; in a pipeline a Sync would end its transaction
    */
   withReach(
-    permit: Permit,
+    masks: MaskSet,
     statements: readonly SqlStatementFacts[],
     synced: boolean,
     then: (error: Fields | undefined, skipped: boolean) => void,
   ): void {
     const road = this.#road;
-    const { masks } = permit;
     if (!road.catalog.isStale(masks, statements, road.host.nowMs())) return then(undefined, false);
     const names = road.catalog.names(masks, statements, road.host.nowMs());
     const builder = new ReachBuilder(masks.columns, (text) => extractSqlFacts(text, this.#road.major));

@@ -5,6 +5,7 @@ import {
   digestOfAnswer,
   fieldsOf,
   type Gateway,
+  type GatewayOptions,
   hold,
   say,
   testResource,
@@ -77,6 +78,74 @@ describe('holds', () => {
     // Asked, and decided again with the answer.
     expect(runs.map(({ verdict }) => verdict.kind)).toEqual(['hold', 'allow']);
     expect(to.outcomes.length).toBe(1);
+  });
+
+  /** Everything that names or runs something waits for a person, under masks of columns. */
+  const holdAll: GatewayOptions['decide'] = (statement, approval) =>
+    approval === undefined && (statement.facts.sql?.statements.length ?? 0) > 0 ? hold('Ask first.') : allow(masks);
+
+  test.each([
+    'call nothing()',
+    'do $$ begin end $$',
+    `copy customers from program 'true'`,
+    'copy customers to stdout',
+    'create table away as select ssn from customers',
+    'copy (select id from payments) to stdout with (format binary)',
+    'declare c cursor for select * from pg_stats',
+    'alter schema nowhere rename to away',
+  ])('nobody is asked for what masks refuse whatever the answer: %s', async (text) => {
+    const to = await gateway({ decide: holdAll });
+    const client = await wire(to);
+    // Twice: before anything of the masks was looked up on this connection, and after.
+    for (let i = 0; i < 2; i++) {
+      client.send(say.query(text));
+      expect(fieldsOf((await client.until('E')).at(-1)!.body)['D']).toContain('mask.unvouched');
+      await client.until('Z');
+      client.send(say.parse('', text), say.bind('', ''), say.execute(''), say.sync());
+      expect(digestOfAnswer(await client.until('Z'))).toBe('E42501 ZI');
+    }
+    expect(to.holds).toEqual([]);
+    expect(to.judged.filter(({ verdict }) => verdict.kind === 'hold')).toEqual([]);
+    expect(to.judged.at(-1)!.verdict).toMatchObject({ kind: 'deny', rule: 'gateway/mask', code: 'mask.unvouched' });
+    expect(tap.sent().includes(text)).toBe(false);
+  });
+
+  test('what masks may show is asked about as ever, behind the look at what they reach', async () => {
+    const to = await gateway({ decide: holdAll });
+    const client = await wire(to);
+    client.send(say.query('select ssn from customers where id = 1'));
+    await client.until('N');
+    await held(to);
+    to.holds[0]!.approve();
+    expect(digestOfAnswer(await client.until('Z'))).toBe('T D[[redacted]] C(SELECT 1) ZI');
+    client.send(
+      say.parse('', 'select name, ssn from customers where id = 1'),
+      say.bind('', ''),
+      say.execute(''),
+      say.parse('', 'copy customers to stdout'),
+      say.bind('', ''),
+      say.execute(''),
+      say.sync(),
+    );
+    while (to.holds.length === 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    to.holds[1]!.approve();
+    expect(digestOfAnswer(await client.until('Z'))).toBe('N 1 2 D[Ana|[redacted]] C(SELECT 1) E42501 ZI');
+    expect(to.holds.length).toBe(2);
+    expect(to.judged.filter(({ verdict }) => verdict.kind === 'hold').length).toBe(2);
+  });
+
+  test('in a failed transaction the look at what masks reach is not made', async () => {
+    const to = await gateway({
+      decide: (statement, approval, info) =>
+        statement.text.startsWith('copy') ? holdAll(statement, approval, info) : allow(masks),
+    });
+    const client = await wire(to);
+    await client.query('begin');
+    await client.query('select 1/0');
+    client.send(say.query('copy customers to stdout'));
+    await held(to);
+    to.holds[0]!.approve();
+    expect(digestOfAnswer(await client.until('Z'))).toBe('N E25P02 ZE');
   });
 
   test('a CancelRequest ends the wait', async () => {

@@ -3,10 +3,11 @@
  * Waits until nothing is on its way, so that the transaction status is the server's own. PostgreSQL protocol, "Simple Query".
  */
 import { LIMITS } from '@sallyport/core';
-import type { SqlStatementFacts, Statement } from '@sallyport/model';
+import type { MaskSet, SqlStatementFacts, Statement } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import { shapeKey } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
+import type { Reach } from './catalog.ts';
 import {
   digestOfText,
   NO_PARAMETERS,
@@ -96,6 +97,11 @@ export class SimpleQueries {
     };
     this.#judge.statement(statement, {
       waits: keep,
+      look: (masks, then) =>
+        this.#look(resolved.facts!.statements, masks, {
+          looked: then,
+          refused: (why) => this.fail(this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why)),
+        }),
       refused: (refused) => (statement.commits === undefined ? this.fail(refused) : this.#rollBack(refused)),
       allowed: (permit, number) => {
         if (reasonOf(resolved.facts) !== undefined) return this.#answerOwn(number, resolved, permit);
@@ -116,7 +122,7 @@ export class SimpleQueries {
         const facts = resolved.facts;
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, text, permit.masks);
         if (binary !== undefined) return this.#unvouched(statement, number, binary);
-        if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) {
+        if (facts === undefined || !this.#judge.needsReach(permit.masks, facts.statements)) {
           return forward(this.#judge.open(number, resolved, this.#judge.plainGuard(permit, facts), undefined));
         }
         // In a failed transaction the server runs nothing but its end.
@@ -220,12 +226,7 @@ export class SimpleQueries {
   ): void {
     const road = this.#road;
     const { statements } = resolved.facts!;
-    // Our own questions end in a Sync, which would commit what the pipeline began.
-    if (road.unsynced)
-      return ways.refused('In the middle of a pipeline its answer cannot be described; send Sync first.');
-    this.#judge.withReach(permit, statements, true, (error) => {
-      const reach = road.catalog.reach;
-      if (error !== undefined || reach === undefined) return ways.refused('The masked columns could not be looked up.');
+    const looked = (reach: Reach): void => {
       for (const facts of statements) {
         const why = unvouchedForm(facts, reach);
         if (why !== undefined) return ways.refused(why);
@@ -265,6 +266,22 @@ export class SimpleQueries {
         });
       };
       next(0);
+    };
+    this.#look(statements, permit.masks, { looked, refused: (why) => ways.refused(why) });
+  }
+
+  #look(
+    statements: readonly SqlStatementFacts[],
+    masks: MaskSet,
+    ways: { looked(reach: Reach): void; refused(why: string): void },
+  ): void {
+    const { catalog, unsynced } = this.#road;
+    // Our own questions end in a Sync, which would commit what the pipeline began.
+    if (unsynced) return ways.refused('In the middle of a pipeline its answer cannot be described; send Sync first.');
+    this.#judge.withReach(masks, statements, true, (error) => {
+      const { reach } = catalog;
+      if (error !== undefined || reach === undefined) return ways.refused('The masked columns could not be looked up.');
+      ways.looked(reach);
     });
   }
 

@@ -3,9 +3,10 @@
  * they stand; and where masked columns are near, by what the server says that the portal would answer.
  * Refuses to read messages (pipeline.ts does) and to say how a refusal leaves (outgoing.ts).
  */
-import type { SqlFacts, Statement } from '@sallyport/model';
+import type { MaskSet, SqlFacts, SqlStatementFacts, Statement } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import type { Answers } from '../answers.ts';
+import type { Reach } from '../catalog.ts';
 import { digestOf, NO_PARAMETERS, NOT_UNDERSTOOD, type Resolved, resolve, statementOf } from '../classify.ts';
 import { entry } from '../flight.ts';
 import type { Intake } from '../intake.ts';
@@ -110,6 +111,11 @@ export class Judging {
     };
     return {
       waits: keep,
+      look: (masks, then) =>
+        this.#look(resolved.facts!.statements, masks, {
+          looked: then,
+          failed: (why) => this.#out.failHere(this.#judge.refusal(statement, 'mask.unvouched', 'gateway/mask', why)),
+        }),
       refused: (refused) => this.#out.fail(refused, statement.commits !== undefined),
       allowed: (permit, number) => {
         const allow = (guard = this.#judge.plainGuard(permit, resolved.facts)): void => {
@@ -126,7 +132,7 @@ export class Judging {
         const facts = resolved.facts;
         const binary = facts === undefined ? undefined : unvouchedCopy(facts.statements, prepared.text, permit.masks);
         if (binary !== undefined) return this.#out.fail(unvouched(binary));
-        if (facts === undefined || !this.#judge.needsReach(permit, facts.statements)) return allow();
+        if (facts === undefined || !this.#judge.needsReach(permit.masks, facts.statements)) return allow();
         if (this.#road.status === 'E') {
           // In a failed transaction the server runs nothing but its end; behind that it would, in this same pipeline.
           if (this.#judge.executed === 0) return allow(this.#judge.closedGuard(permit));
@@ -151,12 +157,7 @@ export class Judging {
     number: number,
     ways: { vouched(guard: Guard): void; refused(why: string): void; failed(why: string): void },
   ): void {
-    const road = this.#road;
-    this.#judge.withReach(permit, facts.statements, false, (failure, skipped) => {
-      if (skipped) return this.#out.dropped();
-      const reach = road.catalog.reach;
-      if (failure !== undefined || reach === undefined)
-        return ways.failed('The masked columns could not be looked up.');
+    const looked = (reach: Reach): void => {
       // A prepared statement is one statement; the server refuses more.
       const one = facts.statements[0];
       for (const each of facts.statements) {
@@ -178,6 +179,21 @@ export class Judging {
       };
       if (portal.columns !== undefined || portal.prepared.columns !== undefined) return decide();
       this.#describeNow(portal, permit, number, decide, (why) => ways.refused(why));
+    };
+    this.#look(facts.statements, permit.masks, { looked, failed: (why) => ways.failed(why) });
+  }
+
+  #look(
+    statements: readonly SqlStatementFacts[],
+    masks: MaskSet,
+    ways: { looked(reach: Reach): void; failed(why: string): void },
+  ): void {
+    this.#judge.withReach(masks, statements, false, (failure, skipped) => {
+      if (skipped) return this.#out.dropped();
+      const { reach } = this.#road.catalog;
+      if (failure !== undefined || reach === undefined)
+        return ways.failed('The masked columns could not be looked up.');
+      ways.looked(reach);
     });
   }
 
