@@ -206,6 +206,8 @@ const RANK: Record<string, number> = {
   'login-shell': 8,
   gathering: 5,
   pipe: 8,
+  'sftp-host': 6,
+  'sftp-handles': 7.5,
   sftp: 8,
   scp: 8,
   running: 9,

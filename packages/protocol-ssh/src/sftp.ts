@@ -1,84 +1,49 @@
 /**
  * SFTP between a client and a host: every operation that touches a path is a statement, judged before the host hears of it,
- * by the path as the host itself resolves it (REALPATH: links and `..` are gone). What moves through a handle was judged when
- * it was opened; its bytes are counted and hashed. Requests stay in the order in which they were asked.
- * Refuses extensions it does not know, handles it did not give, and downloads that are too large.
+ * by the path as the host itself resolves it. What moves through a handle was judged when it was opened (sftp-handles.ts).
+ * Requests stay in the order in which they were asked. Refuses extensions it does not know, and files larger than may be had.
  */
-import { createHash, type Hash } from 'node:crypto';
 import { CODES, GatewayError } from '@sallyport/core';
 import type { FileFacts, FileOperation } from '@sallyport/model';
-import { type HeldNotice, type Permit, Refusal } from '@sallyport/protocol-kit';
+import { type HeldNotice, Refusal } from '@sallyport/protocol-kit';
 import type { Channel, ChannelOwner } from './channels.ts';
-import { fileStatement, normalPath } from './classify.ts';
+import { fileStatement } from './classify.ts';
 import { forTerminal, heldText } from './deny.ts';
-import type { ContentScan } from './mask.ts';
-import { byte, type ChannelRequest, encode, Reader, string, uint32 } from './messages.ts';
+import { type ChannelRequest, Reader } from './messages.ts';
 import type { Tally } from './record.ts';
-import {
-  EXTENSIONS,
-  FX,
-  FXP,
-  filteredVersion,
-  framed,
-  nameIn,
-  OPEN_CHANGES,
-  OPEN_READ,
-  PacketSplitter,
-  sizeOf,
-  statusPacket,
-} from './sftp-messages.ts';
+import { SftpHandles } from './sftp-handles.ts';
+import { SftpHost } from './sftp-host.ts';
+import { EXTENSIONS, FX, FXP, framed, OPEN_CHANGES, OPEN_READ, PacketSplitter, statusPacket } from './sftp-messages.ts';
 import type { Work } from './work.ts';
-
-const HANDLES_MAX = 1_000;
-
-interface Handle {
-  readonly file: FileFacts;
-  readonly reads: boolean;
-  readonly writes: boolean;
-  readonly permit: Permit;
-  readonly tally: Tally;
-  readonly isDirectory: boolean;
-  readonly scan: ContentScan | undefined;
-  /** Of the content in the order of the file; undefined once it was not read or written from front to back. */
-  hash: Hash | undefined;
-  next: bigint;
-  /** Waiting CLOSE. */
-  closing: boolean;
-}
-
-/** What an answer of the host is to be taken for. */
-type Asked =
-  /** The client's: its id comes back on the answer, or on what goes instead of it. */
-  | { readonly kind: 'client'; readonly id: number; answered?(packet: Buffer): Buffer | undefined | void }
-  | { readonly kind: 'own'; answered(packet: Buffer): void };
 
 export class Sftp implements ChannelOwner {
   readonly #work: Work;
   readonly #client: Channel;
-  readonly #host: Channel;
+  readonly #channel: Channel;
+  readonly #host: SftpHost;
+  readonly #handles: SftpHandles;
   readonly #ended: () => void;
   readonly #fromClient = new PacketSplitter();
-  readonly #fromHost = new PacketSplitter();
-  readonly #asked = new Map<number, Asked>();
-  readonly #handles = new Map<string, Handle>();
   /** Packets that came while an operation is being judged, in order. */
   #queue: Buffer[] = [];
   #busy = false;
-  #nextId = 0;
-  #home = '/';
   #started = false;
   #owedUp = 0;
   #owedDown = 0;
   #over = false;
   #clientEof = false;
 
-  /** @param permit of the subsystem: for what the gateway itself asks of the host */
-  constructor(work: Work, client: Channel, host: Channel, ended: () => void) {
+  constructor(work: Work, client: Channel, channel: Channel, ended: () => void) {
     this.#work = work;
     this.#client = client;
-    this.#host = host;
+    this.#channel = channel;
     this.#ended = ended;
-    host.owner = this;
+    this.#host = new SftpHost(channel, (bytes) => void client.write(bytes));
+    this.#handles = new SftpHandles(work, this.#host, {
+      no: (id, code, message) => this.#no(id, code, message),
+      say: (text) => this.#say(text),
+    });
+    channel.owner = this;
   }
 
   // From the client.
@@ -92,7 +57,7 @@ export class Sftp implements ChannelOwner {
     } catch (error) {
       return this.#break(error);
     }
-    if (this.#busy || this.#queue.length > 0 || this.#host.queued > 0) this.#owedUp += chunk.length;
+    if (this.#busy || this.#queue.length > 0 || this.#channel.queued > 0) this.#owedUp += chunk.length;
     else this.#client.took(chunk.length);
   }
 
@@ -102,25 +67,25 @@ export class Sftp implements ChannelOwner {
   }
 
   clientClosed(): void {
-    this.#host.abort();
+    this.#channel.abort();
   }
 
   clientDrained(): void {
     const owed = this.#owedDown;
     this.#owedDown = 0;
-    if (owed > 0) this.#host.took(owed);
+    if (owed > 0) this.#channel.took(owed);
   }
 
   stop(): void {
-    this.#host.abort();
+    this.#channel.abort();
   }
 
   #endWhenIdle(): void {
-    if (this.#clientEof && !this.#busy && this.#queue.length === 0) this.#host.eof();
+    if (this.#clientEof && !this.#busy && this.#queue.length === 0) this.#channel.eof();
   }
 
   #payUp(): void {
-    if (this.#busy || this.#queue.length > 0 || this.#host.queued > 0) return;
+    if (this.#busy || this.#queue.length > 0 || this.#channel.queued > 0) return;
     const owed = this.#owedUp;
     this.#owedUp = 0;
     if (owed > 0) this.#client.took(owed);
@@ -158,7 +123,7 @@ export class Sftp implements ChannelOwner {
     if (!this.#started) {
       if (type !== FXP.init) throw new GatewayError('protocol.unexpected', { type });
       this.#started = true;
-      this.#send(encode(byte(FXP.init), uint32(3)));
+      this.#host.begin();
       return undefined;
     }
     const reader = new Reader(packet);
@@ -169,11 +134,11 @@ export class Sftp implements ChannelOwner {
       case FXP.close:
       case FXP.fstat:
       case FXP.readdir:
-        return this.#onHandle(type, id, packet, reader);
+        return this.#handles.request(type, id, packet, reader);
       case FXP.fsetstat:
         return this.#setOnHandle(id, packet, reader);
       case FXP.realpath:
-        this.#forward(id, packet);
+        this.#host.forward(id, packet);
         return undefined;
       case FXP.extended:
         return this.#extended(id, packet, reader);
@@ -182,81 +147,10 @@ export class Sftp implements ChannelOwner {
     }
   }
 
-  #onHandle(type: number, id: number, packet: Buffer, reader: Reader): undefined {
-    const name = reader.string().toString('latin1');
-    const handle = this.#handles.get(name);
-    if (handle === undefined) return this.#no(id, FX.failure, 'no such handle');
-    switch (type) {
-      case FXP.read: {
-        const max = this.#work.signed.resource.ssh?.downloadBytesMax;
-        if (!handle.reads) return this.#no(id, FX.permissionDenied, 'not opened for reading');
-        if (max !== undefined && handle.tally.bytes > max) return this.#tooLarge(id, handle);
-        const offset = reader.uint64();
-        this.#forward(id, packet, (answer) => this.#readAnswered(handle, offset, answer));
-        return undefined;
-      }
-      case FXP.write: {
-        if (!handle.writes) return this.#no(id, FX.permissionDenied, 'not opened for writing');
-        const offset = reader.uint64();
-        this.#moved(handle, offset, reader.string());
-        this.#forward(id, packet);
-        return undefined;
-      }
-      case FXP.close:
-        this.#handles.delete(name);
-        this.#forward(id, packet, () => this.#closed(handle));
-        return undefined;
-      default:
-        this.#forward(id, packet);
-        return undefined;
-    }
-  }
-
-  /** @returns what goes instead of content in which something was found that may not leave */
-  #readAnswered(handle: Handle, offset: bigint, answer: Buffer): Buffer | undefined {
-    if (answer[0] !== FXP.data) return undefined;
-    const content = new Reader(answer, 5).string();
-    const { scan } = handle;
-    // Read in another order, or from its middle, a value could come in pieces in which nothing is found.
-    const isAstray = scan !== undefined && offset !== handle.next;
-    if (isAstray || scan?.found(content) === true) {
-      const why = isAstray ? 'has to be read from front to back here' : 'holds what may not be downloaded here';
-      if (handle.tally.error === '') this.#say(`Sallyport: the file ${why}.\n`);
-      handle.tally.error = 'policy.denied';
-      return statusPacket(0, FX.permissionDenied, CODES['policy.denied'].text);
-    }
-    this.#moved(handle, offset, content);
-    return undefined;
-  }
-
-  /** Content that went through a handle, on the record by size and digest. */
-  #moved(handle: Handle, offset: bigint, content: Buffer): void {
-    handle.tally.bytes += content.length;
-    if (handle.hash === undefined) return;
-    if (offset !== handle.next) {
-      handle.hash = undefined;
-      return;
-    }
-    handle.hash.update(content);
-    handle.next += BigInt(content.length);
-  }
-
-  #closed(handle: Handle): void {
-    const digest = handle.isDirectory ? '' : (handle.hash?.digest('hex') ?? '');
-    this.#work.fileEnded(handle.tally, handle.file, digest);
-  }
-
-  #tooLarge(id: number, handle: Handle): undefined {
-    handle.tally.error = 'policy.denied';
-    this.#say('Sallyport: the file is larger than may be downloaded here.\n');
-    return this.#no(id, FX.permissionDenied, 'too large');
-  }
-
   #setOnHandle(id: number, packet: Buffer, reader: Reader): Promise<void> | undefined {
-    const handle = this.#handles.get(reader.string().toString('latin1'));
-    if (handle === undefined) return this.#no(id, FX.failure, 'no such handle');
-    const file: FileFacts = { ...handle.file, op: 'setstat', target: '', size: 0 };
-    return this.#judged(id, file, packet);
+    const file = this.#handles.file(reader.string());
+    if (file === undefined) return this.#no(id, FX.failure, 'no such handle');
+    return this.#judged(id, { ...file, op: 'setstat', target: '', size: 0 }, packet);
   }
 
   #extended(id: number, packet: Buffer, reader: Reader): Promise<void> | undefined {
@@ -273,7 +167,7 @@ export class Sftp implements ChannelOwner {
         return this.#onePath(id, 'stat', packet, reader.text(), true);
       default:
         // fsync, fstatvfs, limits, expand-path, home-directory: of a handle that was judged, or of nothing.
-        this.#forward(id, packet);
+        this.#host.forward(id, packet);
         return undefined;
     }
   }
@@ -311,21 +205,21 @@ export class Sftp implements ChannelOwner {
 
   async #onePath(id: number, op: FileOperation, packet: Buffer, path: string, follows: boolean): Promise<void> {
     const own = Buffer.from(packet);
-    await this.#judged(id, this.#facts(op, await this.#real(path, follows)), own);
+    await this.#judged(id, this.#facts(op, await this.#host.real(path, follows)), own);
   }
 
   async #twoPaths(id: number, op: FileOperation, packet: Buffer, from: string, to: string): Promise<void> {
     const own = Buffer.from(packet);
-    const [path, target] = await Promise.all([this.#real(from, false), this.#real(to, false)]);
+    const [path, target] = await Promise.all([this.#host.real(from, false), this.#host.real(to, false)]);
     await this.#judged(id, { ...this.#facts(op, path), target }, own);
   }
 
   async #link(id: number, packet: Buffer, link: string, target: string): Promise<void> {
     const own = Buffer.from(packet);
-    const path = await this.#real(link, false);
+    const path = await this.#host.real(link, false);
     const directory = path.slice(0, path.lastIndexOf('/') + 1);
     // `..` behind a link is the host's to resolve, too: `there/../x` need not be beside `there`.
-    const pointed = await this.#real(target.startsWith('/') ? target : `${directory}${target}`, true);
+    const pointed = await this.#host.real(target.startsWith('/') ? target : `${directory}${target}`, true);
     await this.#judged(id, { ...this.#facts('symlink', path), target: pointed }, own);
   }
 
@@ -333,40 +227,25 @@ export class Sftp implements ChannelOwner {
     const own = Buffer.from(packet);
     const writes = (flags & OPEN_CHANGES) !== 0;
     const reads = (flags & OPEN_READ) !== 0 || !writes;
-    const [path, size] = await Promise.all([this.#real(asked, true), this.#size(asked)]);
+    const [path, size] = await Promise.all([this.#host.real(asked, true), this.#host.size(asked)]);
     const file = { ...this.#facts(writes ? 'write' : 'read', path), size: writes && !reads ? 0 : (size ?? 0) };
-    const judged = await this.#ask(id, file, reads && writes);
-    if (judged === undefined) return;
+    const tally = await this.#ask(id, file, reads && writes);
+    if (tally === undefined) return;
     const max = this.#work.signed.resource.ssh?.downloadBytesMax;
     if (reads && max !== undefined && (size ?? 0) > max) {
-      judged.tally.error = 'policy.denied';
-      judged.tally.finish(this.#work.host.monotonicUs());
-      this.#say('Sallyport: the file is larger than may be downloaded here.\n');
-      return this.#no(id, FX.permissionDenied, 'too large');
+      this.#handles.tooLarge(id, tally);
+      return tally.finish(this.#work.host.monotonicUs());
     }
     const scan = reads ? this.#work.contentScan() : undefined;
-    this.#opened(id, own, { file, reads, writes, isDirectory: false, scan, ...judged });
+    this.#handles.open(id, own, { file, reads, writes, isDirectory: false, scan, tally });
   }
 
   async #openDirectory(id: number, packet: Buffer, asked: string): Promise<void> {
     const own = Buffer.from(packet);
-    const file = this.#facts('list', await this.#real(asked, true));
-    const judged = await this.#ask(id, file, false);
-    if (judged !== undefined)
-      this.#opened(id, own, { file, reads: true, writes: false, isDirectory: true, scan: undefined, ...judged });
-  }
-
-  #opened(id: number, packet: Buffer, made: Omit<Handle, 'hash' | 'next' | 'closing'>): void {
-    if (this.#handles.size >= HANDLES_MAX) return this.#no(id, FX.failure, 'too many open files');
-    this.#forward(id, packet, (answer) => {
-      if (answer[0] === FXP.handle) {
-        const name = new Reader(answer, 5).string().toString('latin1');
-        this.#handles.set(name, { ...made, hash: createHash('sha256'), next: 0n, closing: false });
-        return;
-      }
-      made.tally.error = 'upstream';
-      made.tally.finish(this.#work.host.monotonicUs());
-    });
+    const file = this.#facts('list', await this.#host.real(asked, true));
+    const tally = await this.#ask(id, file, false);
+    if (tally !== undefined)
+      this.#handles.open(id, own, { file, reads: true, writes: false, isDirectory: true, scan: undefined, tally });
   }
 
   #facts(op: FileOperation, path: string): FileFacts {
@@ -375,25 +254,21 @@ export class Sftp implements ChannelOwner {
 
   /** Judges and forwards what is over with its answer. */
   async #judged(id: number, file: FileFacts, packet: Buffer): Promise<void> {
-    const judged = await this.#ask(id, file, false);
-    if (judged === undefined) return;
-    this.#forward(id, packet, (answer) => {
+    const tally = await this.#ask(id, file, false);
+    if (tally === undefined) return;
+    this.#host.forward(id, packet, (answer) => {
       const failed = answer[0] === FXP.status && new Reader(answer, 5).uint32() !== FX.ok;
-      if (failed) judged.tally.error = 'upstream';
-      this.#work.fileEnded(judged.tally, file, '');
+      if (failed) tally.error = 'upstream';
+      this.#work.fileEnded(tally, file, '');
     });
   }
 
   /** @returns undefined when it was refused: the client has its answer */
-  async #ask(
-    id: number,
-    file: FileFacts,
-    alsoReads: boolean,
-  ): Promise<{ readonly permit: Permit; readonly tally: Tally } | undefined> {
+  async #ask(id: number, file: FileFacts, alsoReads: boolean): Promise<Tally | undefined> {
     const statement = fileStatement(file, this.#work.signed.info.role, alsoReads);
     try {
-      const { permit, tally } = await this.#work.judge(statement, { held: (notice) => this.#held(notice) });
-      return { permit, tally };
+      const { tally } = await this.#work.judge(statement, { held: (notice) => this.#held(notice) });
+      return tally;
     } catch (error) {
       this.#say(this.#work.textOf(error, statement));
       if (!(error instanceof Refusal)) throw error;
@@ -410,68 +285,6 @@ export class Sftp implements ChannelOwner {
     this.#client.write(forTerminal(text, false), true);
   }
 
-  // The path as the host sees it.
-
-  /** @param follows the last part is followed when it is a link */
-  async #real(path: string, follows: boolean): Promise<string> {
-    const whole = path.startsWith('/') ? path : `${this.#home}/${path}`;
-    const cut = whole.replace(/\/+$/, '');
-    const at = cut.lastIndexOf('/');
-    const [directory, name] = [cut.slice(0, at) || '/', cut.slice(at + 1)];
-    const last = name === '.' || name === '..' || name === '';
-    const [all, parent] = await Promise.all([
-      follows || last ? this.#hostPath(whole) : Promise.resolve(undefined),
-      last ? Promise.resolve(undefined) : this.#hostPath(directory),
-    ]);
-    if (all !== undefined) return all;
-    if (parent !== undefined && !last) return normalPath(`${parent}/${name}`);
-    return normalPath(whole);
-  }
-
-  #hostPath(path: string): Promise<string | undefined> {
-    return new Promise((resolve) => {
-      this.#own(encode(byte(FXP.realpath), uint32(0), string(path)), (answer) => resolve(nameIn(answer)));
-    });
-  }
-
-  #size(path: string): Promise<number | undefined> {
-    return new Promise((resolve) => {
-      this.#own(encode(byte(FXP.stat), uint32(0), string(path)), (answer) =>
-        resolve(answer[0] === FXP.attrs ? sizeOf(answer) : undefined),
-      );
-    });
-  }
-
-  // To the host.
-
-  #forward(id: number, packet: Buffer, answered?: (answer: Buffer) => Buffer | undefined | void): void {
-    const own = this.#newId();
-    this.#asked.set(own, { kind: 'client', id, ...(answered === undefined ? {} : { answered }) });
-    this.#sendWithId(packet, own);
-  }
-
-  #own(packet: Buffer, answered: (answer: Buffer) => void): void {
-    const own = this.#newId();
-    this.#asked.set(own, { kind: 'own', answered });
-    this.#sendWithId(packet, own);
-  }
-
-  #newId(): number {
-    do this.#nextId = (this.#nextId + 1) >>> 0;
-    while (this.#asked.has(this.#nextId));
-    return this.#nextId;
-  }
-
-  #sendWithId(packet: Buffer, id: number): void {
-    const bytes = framed(packet);
-    bytes.writeUInt32BE(id, 5);
-    this.#host.write(bytes);
-  }
-
-  #send(packet: Buffer): void {
-    this.#host.write(framed(packet));
-  }
-
   #no(id: number, code: number, message: string): undefined {
     this.#client.write(framed(statusPacket(id, code, message)));
     return undefined;
@@ -483,33 +296,13 @@ export class Sftp implements ChannelOwner {
     if (isStderr) this.#client.write(chunk, true);
     else {
       try {
-        this.#fromHost.feed(chunk, (packet) => this.#answer(packet));
+        this.#host.said(chunk);
       } catch (error) {
         return this.#break(error);
       }
     }
-    if (this.#client.queued === 0 && this.#owedDown === 0) this.#host.took(chunk.length);
+    if (this.#client.queued === 0 && this.#owedDown === 0) this.#channel.took(chunk.length);
     else this.#owedDown += chunk.length;
-  }
-
-  #answer(packet: Buffer): void {
-    if (packet[0] === FXP.version) {
-      // Before anything else is answered: where relative paths begin.
-      this.#own(encode(byte(FXP.realpath), uint32(0), string('.')), (answer) => {
-        this.#home = nameIn(answer) ?? '/';
-      });
-      this.#client.write(framed(filteredVersion(packet)));
-      return;
-    }
-    const id = new Reader(packet).uint32();
-    const asked = this.#asked.get(id);
-    if (asked === undefined) throw new GatewayError('upstream.protocol', { reason: 'an answer nobody asked for' });
-    this.#asked.delete(id);
-    const instead = asked.answered?.(packet);
-    if (asked.kind === 'own') return;
-    const bytes = framed(instead instanceof Uint8Array ? instead : packet);
-    bytes.writeUInt32BE(asked.id, 5);
-    this.#client.write(bytes);
   }
 
   eof(): void {
@@ -522,17 +315,15 @@ export class Sftp implements ChannelOwner {
 
   request({ type, wantReply, data }: ChannelRequest): void {
     if (type === 'exit-status' || type === 'exit-signal') this.#client.request(type, data);
-    else if (wantReply) this.#host.answer(false);
+    else if (wantReply) this.#channel.answer(false);
   }
 
   closed(): void {
     if (this.#over) return;
     this.#over = true;
     this.#queue = [];
-    for (const handle of this.#handles.values()) this.#closed(handle);
-    this.#handles.clear();
-    for (const asked of this.#asked.values()) asked.answered?.(statusPacket(0, FX.failure, ''));
-    this.#asked.clear();
+    this.#handles.closeAll();
+    this.#host.ended();
     this.#client.close();
     this.#ended();
   }
@@ -540,7 +331,7 @@ export class Sftp implements ChannelOwner {
   #break(error: unknown): void {
     if (this.#over) return;
     this.#say(this.#work.textOf(error, undefined));
-    this.#host.abort();
+    this.#channel.abort();
     this.#client.close();
   }
 }
