@@ -2,7 +2,7 @@
  * What a shell does itself: it changes variables, directory, functions, aliases. POSIX.1-2024 2.15, bash manual "Shell Builtin
  * Commands". Where the outcome is the host's, names become unknown.
  */
-import { calculate } from './expand.ts';
+import { calculate } from './arithmetic.ts';
 import { type Frame, inside, type Runner } from './frame.ts';
 import { placesOf } from './paths.ts';
 import { joinFields, readEval, readSource } from './shells.ts';

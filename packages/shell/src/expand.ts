@@ -4,9 +4,12 @@
  * Longer than 200 lines: the operators of one expansion.
  */
 import { LIMITS } from '@sallyport/core';
+import { calculate } from './arithmetic.ts';
 import { expandBraces } from './braces.ts';
+import { addText, type Builder, builder, flush, IFS_DEFAULT, isPattern, split } from './fields.ts';
 import type { Input } from './frame.ts';
 import { printsNumber } from './numbers.ts';
+import { transformed } from './parameter-operators.ts';
 import { type ParameterPart, type Part, type Script, Unreadable, type Word } from './syntax.ts';
 import type { Field, State, Value } from './values.ts';
 
@@ -23,40 +26,8 @@ export interface Expander {
   readonly home: string;
 }
 
-const IFS_DEFAULT = ' \t\n';
 /** Set in every session, to something not known here. */
 const ALWAYS_SET = new Set(['PATH', 'SHELL', 'USER', 'LOGNAME', 'TERM', 'LANG', 'PWD', 'SSH_CLIENT', 'SSH_CONNECTION']);
-
-interface Builder {
-  readonly fields: Field[];
-  text: string;
-  guess: string;
-  exact: boolean;
-  glob: boolean;
-  /** Something quoted or not empty is in it. */
-  present: boolean;
-  /** Something unknown and unquoted is in it. */
-  open: boolean;
-  /** "$@" of nothing is in it, which is no word at all where it stands alone. */
-  nothing: boolean;
-  /** `[` is in it, a pattern where `]` follows. */
-  bracket: boolean;
-  /** What `<(…)` in it prints. */
-  process: Input | undefined;
-}
-
-const builder = (): Builder => ({
-  fields: [],
-  text: '',
-  guess: '',
-  exact: true,
-  glob: false,
-  present: false,
-  open: false,
-  nothing: false,
-  bracket: false,
-  process: undefined,
-});
 
 export function expandWords(words: readonly Word[], expander: Expander): Field[] {
   const out: Field[] = [];
@@ -74,8 +45,6 @@ export function expandWord(word: Word, expander: Expander): readonly Field[] {
   return words.length === 1 ? expandOne(words[0]!, expander) : words.flatMap((each) => expandOne(each, expander));
 }
 const SPECIAL = /[*?[{~]/;
-const GLOB = /[*?]/;
-
 function expandOne(word: Word, expander: Expander): readonly Field[] {
   const b = builder();
   word.parts.forEach((part, at) => {
@@ -114,52 +83,6 @@ export function expandValue(word: Word, expander: Expander, assigned = false): F
     vanishes: false,
   };
 }
-
-function flush(b: Builder, alone = false): void {
-  if (b.nothing && b.text === '') {
-    // Beside other quotes shells differ on whether a word stays.
-    if (!alone) b.fields.push({ text: '', guess: '', exact: false, glob: false, vanishes: true });
-    Object.assign(b, {
-      text: '',
-      guess: '',
-      exact: true,
-      glob: false,
-      present: false,
-      open: false,
-      nothing: false,
-      bracket: false,
-      process: undefined,
-    });
-    return;
-  }
-  if (!b.present && !b.open && b.text === '') return;
-  const vanishes = b.open && !b.present && b.guess === '';
-  const field = { text: b.text, guess: b.guess, exact: b.exact, glob: isPattern(b), vanishes };
-  b.fields.push(b.process === undefined ? field : { ...field, process: b.process });
-  Object.assign(b, {
-    text: '',
-    guess: '',
-    exact: true,
-    glob: false,
-    present: false,
-    open: false,
-    nothing: false,
-    bracket: false,
-    process: undefined,
-  });
-}
-
-function addText(b: Builder, text: string, quoted: boolean): void {
-  b.text += text;
-  b.guess += text;
-  b.present = true;
-  if (quoted) return;
-  if (GLOB.test(text)) b.glob = true;
-  if (text.includes('[')) b.bracket = true;
-}
-
-const isPattern = ({ glob, bracket, guess }: Builder): boolean =>
-  glob || (bracket && guess.indexOf(']') > guess.indexOf('['));
 
 function bare(b: Builder, text: string, word: Word, expander: Expander, tilde: boolean): void {
   const slash = text.indexOf('/');
@@ -232,41 +155,6 @@ function addValue(b: Builder, value: Value, quoted: boolean, source: string, exp
     return;
   }
   split(b, value, expander?.state.variables.get('IFS'));
-}
-
-function split(b: Builder, value: Value, ifs: Value | undefined): void {
-  const separators = ifs === undefined ? IFS_DEFAULT : ifs.text;
-  if (ifs?.exact === false) b.exact = false;
-  if (separators === '') {
-    addText(b, value.text, false);
-    return;
-  }
-  const blanks = separators.split('').filter((char) => IFS_DEFAULT.includes(char));
-  let piece = '';
-  const end = (always: boolean): void => {
-    if (piece !== '') addText(b, piece, false);
-    piece = '';
-    if (always) b.present = true;
-    const open = b.open;
-    flush(b);
-    if (!value.exact) {
-      b.exact = false;
-      b.open = open;
-    }
-  };
-  let started = false;
-  for (const char of value.text) {
-    if (!separators.includes(char)) {
-      piece += char;
-      started = true;
-    } else if (blanks.includes(char)) {
-      if (piece !== '' || b.present) end(false);
-    } else {
-      end(!started || piece === '');
-      started = false;
-    }
-  }
-  if (piece !== '') addText(b, piece, false);
 }
 
 function parameter(b: Builder, part: ParameterPart, expander: Expander): void {
@@ -438,32 +326,6 @@ function valueOf(part: ParameterPart, expander: Expander): Value | undefined {
   return ALWAYS_SET.has(name) ? { text: '', exact: false } : undefined;
 }
 
-/** A guess for the operators that cut and replace; patterns are taken literally. */
-function transformed(text: string, operator: string, operand: string): string {
-  if (operator === ':') {
-    const [offset = '0', length] = operand.split(':').map((piece) => piece.trim());
-    const from = Number(offset);
-    const count = length === undefined ? undefined : Number(length);
-    if (!Number.isInteger(from) || (count !== undefined && !Number.isInteger(count))) return text;
-    const start = from < 0 ? Math.max(0, text.length + from) : from;
-    return text.slice(start, count === undefined ? undefined : count < 0 ? text.length + count : start + count);
-  }
-  if (operator === '^^') return text.toUpperCase();
-  if (operator === ',,') return text.toLowerCase();
-  if (operator === '^') return text.slice(0, 1).toUpperCase() + text.slice(1);
-  if (operator === ',') return text.slice(0, 1).toLowerCase() + text.slice(1);
-  if (operator.startsWith('#')) return text.startsWith(operand) ? text.slice(operand.length) : text;
-  if (operator.startsWith('%')) return operand !== '' && text.endsWith(operand) ? text.slice(0, -operand.length) : text;
-  if (operator.startsWith('/')) {
-    const [from = '', to = ''] = operand.split('/');
-    return operator === '//' ? text.replaceAll(from === '' ? '\0' : from, to) : text.replace(from, to);
-  }
-  return text;
-}
-
-const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/g;
-const CHANGES = /=|\+\+|--/;
-
 /** Reads what arithmetic names: its values are expressions again, with subscripts that run commands. */
 export function readArithmetic(parts: readonly Part[], expander: Expander, aborts = false): void {
   let text = '';
@@ -482,22 +344,3 @@ export function readArithmetic(parts: readonly Part[], expander: Expander, abort
 }
 /** Arithmetic that cannot fail: a failed expansion ends its line, and the next one runs all the same. */
 const SAFE_ARITHMETIC = /^\s*(?:0|[1-9]\d{0,8})(?:\s*[-+*]\s*(?:0|[1-9]\d{0,8}))*\s*$/;
-
-/** @param text of an arithmetic expression after expansion */
-export function calculate(text: string, { state, note }: Pick<Expander, 'state' | 'note'>): void {
-  const changes = CHANGES.test(text);
-  const seen = new Set<string>();
-  for (const [name] of text.matchAll(IDENTIFIER)) {
-    if (isCode(name, state, seen)) note('arithmetic_code');
-    if (changes) state.set(name, { text: '', exact: false });
-  }
-}
-
-/** A value is an expression again, with names of others in it. */
-function isCode(name: string, state: State, seen: Set<string>): boolean {
-  const value = state.variables.get(name);
-  if (value === undefined || seen.has(name)) return false;
-  seen.add(name);
-  if (value.foreign === true || !/^[\w\s+*/%-]*$/.test(value.text)) return true;
-  return [...value.text.matchAll(IDENTIFIER)].some(([inner]) => isCode(inner, state, seen));
-}

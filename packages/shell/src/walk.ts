@@ -4,18 +4,20 @@
  * Longer than 200 lines: commands stand inside commands.
  */
 import { LIMITS } from '@sallyport/core';
+import { calculate } from './arithmetic.ts';
+import { assigned } from './assignments.ts';
 import { noteEnvironment } from './builtins.ts';
 import { changedIn } from './changes.ts';
 import type { Collector } from './collector.ts';
-import { calculate, type Expander, expandValue, expandWord, expandWords, readArithmetic } from './expand.ts';
+import { type Expander, expandValue, expandWords, readArithmetic } from './expand.ts';
 import { type Frame, type Input, inside, NO_PATHS, type Printed, type Runner } from './frame.ts';
 import { parseShell } from './grammar.ts';
-import { printsNumber } from './numbers.ts';
 import { runProgram } from './programs.ts';
+import { lasting, readRedirects, redirectsOutput } from './redirects.ts';
 import { reasonOf } from './shells.ts';
-import type { AndOr, Assignment, Command, Pipeline, Redirect, Script, SimpleCommand } from './syntax.ts';
+import type { AndOr, Command, Pipeline, Script, SimpleCommand } from './syntax.ts';
 import { Unreadable } from './syntax.ts';
-import { type Field, joinDirectories, NO_DESCRIPTORS, type State, uncertain, type Value } from './values.ts';
+import { type Field, joinDirectories, NO_DESCRIPTORS, type State, uncertain } from './values.ts';
 
 const UNROLLED_MAX = 8;
 /** Assignments before these stay. POSIX.1-2024 2.15. */
@@ -149,7 +151,7 @@ export class Walker implements Runner {
     }
     const { state } = frame;
     const before = state.descriptors;
-    const { input, descriptors } = this.#redirects(command.redirects, frame);
+    const { input, descriptors } = readRedirects(command.redirects, frame, this.facts, this.#expander(frame));
     state.descriptors = descriptors;
     const printed = this.#compound(command, { ...frame, input: shared(input) });
     if (command.redirects.length > 0) state.descriptors = before;
@@ -285,7 +287,7 @@ export class Walker implements Runner {
     const expander = this.#expander(frame);
     const fields = command.words.length === 0 ? [] : expandWords(command.words, expander);
     const before = state.descriptors;
-    const { descriptors, ...redirected } = this.#redirects(command.redirects, frame);
+    const { descriptors, ...redirected } = readRedirects(command.redirects, frame, this.facts, expander);
     state.descriptors = descriptors;
     const printed = this.#started(command, fields, { ...frame, ...redirected }, expander);
     if (command.redirects.length > 0) state.descriptors = isExec(fields) ? lasting(descriptors) : before;
@@ -300,7 +302,7 @@ export class Walker implements Runner {
       const printed = this.run(fields, { ...frame, assignments: [] });
       return redirectsOutput(command.redirects) ? undefined : printed;
     }
-    const values = command.assignments.map((assignment) => this.#assigned(assignment, expander));
+    const values = command.assignments.map((assignment) => assigned(assignment, expander));
     const shown = command.assignments.map(({ name }, at) => ({ name, value: values[at]!.text }));
     if (fields.every((field) => field.vanishes)) {
       command.assignments.forEach(({ name }, at) => {
@@ -320,91 +322,6 @@ export class Walker implements Runner {
     const program = fields[0]!.guess;
     if (SPECIAL_BUILTINS.has(program) || state.functions.has(program)) state.join(child);
     return redirectsOutput(command.redirects) ? undefined : printed;
-  }
-
-  #assigned({ name, append, index, value }: Assignment, expander: Expander): Value {
-    const before = expander.state.variables.get(name);
-    if (index !== undefined) readArithmetic(index.parts, expander, true);
-    if ('elements' in value) {
-      // `[2]=x` inside sets by number.
-      const numbered = value.elements.some((word) => word.source.startsWith('['));
-      const fields = value.elements.flatMap((word) => expandWord(word, expander));
-      const list = [...(append ? (before?.list ?? []) : []), ...fields.map((field) => field.guess)];
-      if (list.length > LIMITS.shellWordsMax) throw new Unreadable();
-      const exact = !numbered && !append && fields.every((field) => field.exact && !field.glob);
-      return { text: list[0] ?? '', exact, list };
-    }
-    const field = expandValue(value, expander, true);
-    const foreign = value.parts.some(
-      (part) =>
-        (part.kind === 'command' && !printsNumber(part, expander.state)) ||
-        (part.kind === 'parameter' && expander.state.variables.get(part.name)?.foreign === true),
-    );
-    const text = append ? (before?.text ?? '') + field.guess : field.guess;
-    this.facts.spend(text.length);
-    const exact = field.exact && index === undefined && (!append || before?.exact === true);
-    const exported = before?.exported === true;
-    return { text, exact, ...(foreign ? { foreign } : {}), ...(exported ? { exported } : {}) };
-  }
-
-  #redirects(
-    redirects: readonly Redirect[],
-    frame: Frame,
-  ): Pick<Frame, 'input' | 'redirects' | 'redirected'> & Pick<State, 'descriptors'> {
-    const { state } = frame;
-    if (redirects.length === 0)
-      return { input: frame.input, redirects: [], redirected: NO_PATHS, descriptors: state.descriptors };
-    let { input } = frame;
-    const descriptors = new Map(state.descriptors);
-    const { facts } = this;
-    const shown: { op: string; path: string }[] = [];
-    const redirected = { written: [] as string[], read: [] as string[] };
-    const expander = this.#expander(frame);
-    for (const { operator, descriptor, target, body } of redirects) {
-      const standard = descriptor === '' || descriptor === '0';
-      // The shell chooses the number of `{name}<`, and it stays open.
-      if (descriptor.startsWith('{')) state.set(descriptor.slice(1, -1), { text: '', exact: false });
-      const number = descriptor === '' ? (operator.startsWith('<') ? '0' : '1') : descriptor.replace(/^0+(?=.)/, '');
-      if (operator.startsWith('<<')) descriptors.set(number, NO_PATHS);
-      if (operator === '<<') {
-        const value = body === undefined ? undefined : expandValue(body, expander);
-        if (standard && value !== undefined) input = { kind: 'text', text: value.guess, exact: value.exact };
-        else facts.note('descriptor');
-        shown.push({ op: '<<', path: '' });
-        continue;
-      }
-      const field = expandValue(target, expander);
-      if (operator === '<<<') {
-        if (standard) input = { kind: 'text', text: field.guess, exact: field.exact };
-        shown.push({ op: '<<<', path: '' });
-        continue;
-      }
-      shown.push({ op: operator, path: field.text });
-      const duplicates = (operator === '>&' || operator === '<&') && /^(?:\d+-?|-)$/.test(field.guess);
-      if ((!field.exact || field.glob) && operator.endsWith('&')) facts.note('descriptor');
-      if (duplicates) {
-        const from = field.guess.replace(/^0+(?=\d)|-$/g, '');
-        const behind = descriptors.get(from);
-        if (behind === undefined && !/^[012]?$/.test(from)) facts.note('descriptor');
-        descriptors.set(number, behind ?? NO_PATHS);
-        redirected.written.push(...(behind?.written ?? []));
-        redirected.read.push(...(behind?.read ?? []));
-        if (operator === '<&' && standard) input = { kind: 'file' };
-        continue;
-      }
-      const { directories } = state;
-      const behind = { written: [] as string[], read: [] as string[] };
-      if (operator !== '<' && operator !== '<&') facts.writes(field, directories, behind.written);
-      if (operator === '<' || operator === '<>' || operator === '<&') {
-        facts.reads(field, directories, behind.read);
-        if (standard) input = field.process ?? { kind: 'file' };
-      }
-      descriptors.set(number, behind);
-      if (operator.includes('&') && operator !== '<&') descriptors.set('2', behind);
-      redirected.written.push(...behind.written);
-      redirected.read.push(...behind.read);
-    }
-    return { input, redirects: shown, redirected, descriptors };
   }
 
   run(fields: readonly Field[], frame: Frame): Printed {
@@ -490,14 +407,3 @@ const substituted = (text: string): readonly string[] =>
 const shared = (input: Input): Input => (input.kind === 'text' ? { ...input, exact: false } : input);
 
 const isExec = (fields: readonly Field[]): boolean => fields.length === 1 && fields[0]!.guess === 'exec';
-
-/** From 10 on a number may be what `{name}<` opened in an earlier line, where this `exec` fails and the shell goes on. */
-const lasting = (descriptors: State['descriptors']): State['descriptors'] =>
-  new Map([...descriptors].filter(([number]) => number.length === 1));
-
-/** What it prints goes elsewhere, or more comes with it. */
-const redirectsOutput = (redirects: readonly Redirect[]): boolean =>
-  redirects.some(
-    ({ operator, descriptor }) =>
-      !operator.startsWith('<') && !(descriptor === '2' && operator.startsWith('>') && operator !== '>&'),
-  );
