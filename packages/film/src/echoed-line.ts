@@ -20,12 +20,17 @@ const SEARCHED = /^\((?:failed )?(?:reverse-)?i-search\)`.*?': /;
 const CTRL_C = '\u0003';
 /** What a terminal puts before and behind what is pasted, for programs that asked for it (DECSET 2004): `ESC [ 2 0 0 ~`, `ESC [ 2 0 1 ~`. */
 const PASTE_MARK = [0x1b, 0x5b, 0x32, 0x30];
+/** DECSET and DECRST. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a sequence begins with one
+const SWITCH = /\u001b\[\?([\d;]+)([hl])/g;
 const NO_KEYS: ReadonlySet<number> = new Set();
 
 /** Characters of one line over its wraps. */
 const LINE_UNITS_MAX = 16_384;
 /** Characters of what is pasted at once. */
 const PASTE_UNITS_MAX = 262_144;
+/** Of one sequence; xterm takes 30 parameters. */
+const PARAMETER_UNITS_MAX = 256;
 /** Of output with so much behind its last line end only that is read. */
 const TAIL_BYTES_MAX = 65_536;
 const ESC = 0x1b;
@@ -205,16 +210,22 @@ export class EchoedLine {
   }
 
   #switches(bytes: Uint8Array): void {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    for (const mode of ['?1049', '?1047', '?47', '?2004']) {
-      const on = text.lastIndexOf(`\u001b[${mode}h`);
-      const off = text.lastIndexOf(`\u001b[${mode}l`);
-      if (on === off) continue;
-      if (mode === '?2004') this.#takesPastes = on > off;
-      else this.#fullScreen = on > off;
-    }
+    // A sequence that the output before this began ends here.
+    const begun = this.#state === 'csi' ? `\u001b[${this.#parameters}` : this.#state === 'escape' ? '\u001b' : '';
+    const text = begun + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+    for (const [, modes = '', final] of text.matchAll(SWITCH)) this.#switch(modes, final === 'h');
     this.#newLine();
     this.#state = 'text';
+  }
+
+  /** @param modes of DEC, which one sequence may set together */
+  #switch(modes: string, on: boolean): void {
+    for (const mode of modes.split(';').map(Number)) {
+      if (mode === 2004) this.#takesPastes = on;
+      if (mode !== 47 && mode !== 1047 && mode !== 1049) continue;
+      this.#fullScreen = on;
+      this.#newLine();
+    }
   }
 
   #read(bytes: Uint8Array): void {
@@ -240,7 +251,7 @@ export class EchoedLine {
           this.#state = 'text';
           this.#control(character);
         } else if (character.charCodeAt(0) === ESC) this.#state = 'escape';
-        else if (this.#parameters.length < 64) this.#parameters += character;
+        else if (this.#parameters.length < PARAMETER_UNITS_MAX) this.#parameters += character;
         break;
       case 'string':
         if (character === '\u0007') this.#state = 'text';
@@ -346,12 +357,7 @@ export class EchoedLine {
         break;
       case 'h':
       case 'l':
-        // One sequence may set several modes.
-        if (/^\?(.*;)?2004(;|$)/.test(this.#parameters)) this.#takesPastes = final === 'h';
-        if (/^\?(.*;)?(1049|1047|47)(;|$)/.test(this.#parameters)) {
-          this.#fullScreen = final === 'h';
-          this.#newLine();
-        }
+        if (first.startsWith('?')) this.#switch(this.#parameters.slice(1), final === 'h');
         break;
       default:
     }

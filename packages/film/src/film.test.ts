@@ -150,3 +150,31 @@ test('the marks of a paste are read however they are cut, and are keys where no 
     expect(typed(line, cut)).toHaveLength(2);
   }
 });
+
+test.each([
+  ['alone', ['?2004', '?1049']],
+  ['with others', ['?1;02004;25', '?25;1049;7']],
+  ['together', ['?2004;1047', '?47;2004']],
+])('modes that scroll by in long output, set %s, count however it is cut', (_name, [on = '', off = '']) => {
+  const rows = Buffer.alloc(70_000, 'row of text\n');
+  for (let cut = 0; cut <= on.length + 3; cut++) {
+    const line = new EchoedLine(80);
+    const pasted = (): number => {
+      const taken = line.input(bytes('\u001b[200~a\rb\u001b[201~'), new Set([0x0d]));
+      line.enter();
+      return taken;
+    };
+    const scrolled = (sequence: string): void => {
+      line.output(bytes(sequence.slice(0, cut)));
+      line.output(Buffer.concat([bytes(sequence.slice(cut)), rows]));
+    };
+    scrolled(`\u001b[${on}h`);
+    expect(pasted()).toBe(15);
+    scrolled(`\u001b[${off}h`);
+    expect(line.isFullScreen).toBe(true);
+    scrolled(`\u001b[${off}l`);
+    expect(line.isFullScreen).toBe(false);
+    scrolled(`\u001b[${on}l`);
+    expect(pasted()).toBe(7);
+  }
+});
