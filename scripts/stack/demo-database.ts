@@ -77,11 +77,12 @@ async function createDatabase(server: EmbeddedPostgres, password: string): Promi
   await runAs({ host, port, user: 'payments_app', password, database: 'payments' }, [SCHEMA]);
 }
 
-/** Starts it, and fills it the first time. @param dir kept folder; @param port 0 = any; @param settings further ones of the server */
+/** Starts it, and fills it the first time. @param dir kept folder; @param port 0 = any; @param settings further ones of the server; @param binDir of another server's programs */
 export async function startDemoDatabase(
   dir: string,
   port: number,
   settings: Readonly<Record<string, string>> = {},
+  binDir?: string,
 ): Promise<DemoDatabase> {
   // PostgreSQL's own user must be able to pass through to the folder below.
   mkdirSync(dir, { recursive: true, mode: 0o711 });
@@ -89,6 +90,7 @@ export async function startDemoDatabase(
   const server = await startEmbeddedPostgres({
     dir: path.join(dir, 'server'),
     ...(port === 0 ? {} : { port }),
+    ...(binDir === undefined ? {} : { binDir }),
     tls: { cert: certificates.chain, key: certificates.key },
     settings: { fsync: 'off', shared_buffers: '256MB', max_connections: '300', jit: 'off', ...settings },
     hba: 'hostssl all all 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 scram-sha-256\n',

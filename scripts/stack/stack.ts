@@ -54,6 +54,8 @@ export interface StackOptions {
   readonly agentEnv?: Readonly<Record<string, string>>;
   /** Further settings of the demo PostgreSQL. */
   readonly demoSettings?: Readonly<Record<string, string>>;
+  /** Folder `bin` of another PostgreSQL for the demo than the one that npm brought. */
+  readonly demoBinDir?: string | undefined;
 }
 
 export interface Stack {
@@ -110,9 +112,9 @@ export async function wipeStack(dir: string): Promise<void> {
 
 /** Its port is not probed: a server of ours that outlived a killed start is taken over, and only then must it be free. */
 async function openDemoDatabase(options: StackOptions): Promise<DemoDatabase> {
-  const { dir, ports, demoSettings } = options;
+  const { dir, ports, demoSettings, demoBinDir } = options;
   try {
-    return await startDemoDatabase(path.join(dir, 'demo'), ports.demo, demoSettings);
+    return await startDemoDatabase(path.join(dir, 'demo'), ports.demo, demoSettings, demoBinDir);
   } catch (error) {
     const said = error instanceof GatewayError ? String(error.detail['said']) : '';
     throw said.includes('Address already in use') ? takenPort(ports.demo, 'demo') : error;

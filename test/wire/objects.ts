@@ -50,8 +50,10 @@ create or replace view seen_values as
   select tablename, attname, most_common_vals::text as common, histogram_bounds::text as bounds from pg_stats;
 create or replace view seen_texts as select pid, query from pg_stat_activity;
 create or replace view seen_rows as select a::text as seen from pg_stat_activity a;
-create or replace view seen_by_place as
-  select q from pg_stat_activity as a(b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, r, s, t, u, v, q, w);
+do $$ begin
+  execute 'create or replace view seen_by_place as select q from pg_stat_activity as a(' || (select string_agg('c' || n || ', ', '')
+    from pg_attribute, generate_series(1, attnum - 1) n where attrelid = 'pg_stat_activity'::regclass and attname = 'query') || 'q)';
+end $$;
 create or replace view view_of_text as select query_to_xml('select name from customers where id <= 5', true, true, '')::text as shown;
 create or replace view view_of_words as select word from ts_stat('select array_to_tsvector(array[name]) from customers where id <= 5');
 create or replace function name_after(text, bigint) returns text language sql stable as 'select name from customers where id = $2';
@@ -62,9 +64,20 @@ create or replace view view_of_aggregate as select last_name(id::bigint) as show
 do $$ begin
   create operator # (leftarg = text, rightarg = bigint, function = name_after);
 exception when duplicate_function then null; end $$;
+create table if not exists customers_guarded () inherits (customers);
+insert into customers_guarded (id, name, email, national_id, card_number, city, created_at)
+  select id + 700000, name, email, national_id, card_number, city, created_at from customers
+  where id = 1 and not exists (select 1 from customers_guarded);
+create or replace function guard_customer() returns trigger language plpgsql as
+  $$ begin raise exception using errcode = 'check_violation', message = old.name || ' may not be changed'; end $$;
+drop trigger if exists guarded on customers_guarded;
+create trigger guarded before update on customers_guarded for each row execute function guard_customer();
 create table if not exists sized (id int primary key, contact varchar(5));
 analyze;
 `;
+
+/** Fails, and leaves an index that is not valid. By itself, since it can be in no transaction. */
+export const BROKEN_INDEX = 'create index concurrently if not exists broken on customers_guarded ((name::int))';
 
 export const MASKED_NAMES = `kind: Policy
 name: masked-names

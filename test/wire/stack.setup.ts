@@ -1,6 +1,6 @@
 /**
  * One private stack for the suites that attack it, with a database server that writes down every statement it gets.
- * `SALLYPORT_TEST_STACK=<folder>` uses the stack an earlier run left standing there (or starts one and leaves it).
+ * `SALLYPORT_TEST_PG_BIN=<folder>` has the server of another major. `SALLYPORT_TEST_STACK=<folder>` uses the stack an earlier run left standing there (or starts one and leaves it).
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -11,12 +11,14 @@ import { buildAll } from '../../scripts/stack/build.ts';
 import { type DevFile, readDevFile } from '../../scripts/stack/dev-file.ts';
 import { type Rest, restClient } from '../../scripts/stack/rest.ts';
 import { ANY_PORTS, startStack } from '../../scripts/stack/stack.ts';
-import { MASKED_NAMES, SETUP } from './objects.ts';
+import { BROKEN_INDEX, MASKED_NAMES, SETUP } from './objects.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** The demo server's log of statements. */
     serverLog: string;
+    /** The demo server's major version. */
+    serverMajor: number;
   }
 }
 
@@ -35,14 +37,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const kept = process.env['SALLYPORT_TEST_STACK'];
   const dir = kept ?? mkdtempSync('/var/tmp/sallyport-wire-');
   const logs = path.join(dir, 'server-logs');
-  const provide = (dev: DevFile): void => {
+  const provide = (dev: DevFile, major: number): void => {
     project.provide('dev', dev);
+    project.provide('serverMajor', major);
     project.provide('serverLog', path.join(logs, 'server.log'));
   };
   const standing = kept === undefined ? undefined : running(dir);
   if (standing !== undefined) {
-    await prepare(standing);
-    provide(standing);
+    provide(standing, await prepare(standing));
     return () => Promise.resolve();
   }
   await buildAll(() => undefined);
@@ -55,18 +57,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
     ports: ANY_PORTS,
     say: () => undefined,
     demoSettings: loggingTo(logs),
+    demoBinDir: process.env['SALLYPORT_TEST_PG_BIN'],
   }).catch((error: unknown) => {
     if (kept === undefined) rmSync(dir, { recursive: true, force: true });
     throw error;
   });
   try {
-    await prepare(stack.dev);
+    provide(stack.dev, await prepare(stack.dev));
   } catch (error) {
     await stack.stop();
     if (kept === undefined) rmSync(dir, { recursive: true, force: true });
     throw error;
   }
-  provide(stack.dev);
   return async () => {
     await stack.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -97,8 +99,8 @@ function running(dir: string): DevFile | undefined {
   return dev !== undefined && existsSync(`/proc/${dev.agent.pid}`) ? dev : undefined;
 }
 
-/** Objects the attacks lean on, made past the gateway by the resource's own role. */
-async function prepare(dev: DevFile): Promise<void> {
+/** Objects the attacks lean on, made past the gateway by the resource's own role. @returns the server's major */
+async function prepare(dev: DevFile): Promise<number> {
   const { host, port, database, username, password, ca } = dev.demo;
   await maskNames(restClient(dev.rest, dev.principals['admin']?.token ?? ''));
   const client = new pg.Client({
@@ -112,6 +114,11 @@ async function prepare(dev: DevFile): Promise<void> {
   await client.connect();
   try {
     await client.query(SETUP);
+    await client.query(BROKEN_INDEX).catch(() => undefined);
+    const { rows } = await client.query<{ major: number }>(
+      `select current_setting('server_version_num')::int / 10000 as major`,
+    );
+    return rows[0]?.major ?? 0;
   } finally {
     await client.end();
   }

@@ -327,6 +327,9 @@ const ROWS: readonly Row[] = [
     'hidden',
   ],
   ['error of a domain’s check', 'alter domain tail add check (value::date is not null)', 'hidden'],
+  ['error of an index that is built anew', 'reindex index broken', 'hidden'],
+  ['error of a trigger, under a constraint’s code', `update guarded set note = 'x' where id = 9`, 'hidden'],
+  ['error of a trigger, under the code of rights', 'delete from guarded where id = 9', 'hidden'],
   ['failing row of a deferred key', ['begin', 'delete from people_known where id = 1', 'commit'], 'hidden'],
   [
     'failing row of a deferred key, checked early',
@@ -419,7 +422,18 @@ beforeAll(async () => {
     create function stamped() returns trigger language plpgsql as 'begin return new; end';
     create table stamps (id int);
     create trigger stamped before insert on stamps for each row execute function stamped();
-    create view seen_states as select pid, state from pg_stat_activity`);
+    create view seen_states as select pid, state from pg_stat_activity;
+    create table guarded () inherits (customers);
+    insert into guarded (id, name, ssn) values (9, 'Eve', '${SECRET_IDS[0]}');
+    create function guard() returns trigger language plpgsql as $$ begin
+      raise exception using errcode = case tg_op when 'DELETE' then '42501' else '23514' end, message = old.ssn || ' stays as it is';
+    end $$;
+    create trigger guard_note before update on guarded for each row when (new.note = 'x') execute function guard();
+    create trigger guard_row before delete on guarded for each row execute function guard()`);
+  // It fails, and leaves an index that is not valid.
+  await expect(database.ask('create index concurrently broken on guarded ((ssn::int))')).rejects.toThrow(
+    'invalid input',
+  );
   await database.ask('analyze');
   gateway = await startGateway({
     adapter: createPostgresAdapter({ pool }),

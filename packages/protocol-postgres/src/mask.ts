@@ -40,12 +40,12 @@ export const touches = (facts: SqlStatementFacts, reach: Reach): boolean =>
 
 /**
  * Goes over tables that it does not name, and computes of their rows what can fail on them: expressions of statistics and
- * indexes, checks of a domain.
+ * indexes, checks of a domain. REINDEX may name the index alone.
  */
 export const quotesUnnamed = (facts: SqlStatementFacts): boolean =>
   facts.kind === 'alter'
     ? facts.object === 'domain' || facts.object === 'type'
-    : facts.relations.length === 0 && /^(analyze|vacuum|cluster|reindex)$/.test(facts.kind);
+    : facts.kind === 'reindex' || (facts.relations.length === 0 && /^(analyze|vacuum|cluster)$/.test(facts.kind));
 
 /** True when the server's words about it may quote a masked value. */
 export const quotes = (facts: SqlStatementFacts, reach: Reach): boolean =>
@@ -178,7 +178,10 @@ const QUOTES = /^(22|P0|XX|2F|38|39|HV)/;
  * the session, the transaction, constraints, rights and names out of the statement's text.
  */
 const QUOTES_NOTHING = /^(08|23|25|26|34|40|44|53|57|42501|55P03)/;
-export const quotesNothing = (fields: Fields): boolean => QUOTES_NOTHING.test(fields.get('C') ?? '');
+/** Where a procedural language raises what the database's own code says: in any words, under any code (pl_exec.c, plpy_elog.c). */
+const RAISED = /^pl(?!an)/;
+export const quotesNothing = (fields: Fields): boolean =>
+  QUOTES_NOTHING.test(fields.get('C') ?? '') && !RAISED.test(fields.get('F') ?? '');
 
 /** `clear`: nothing masked is near · `named`: the statement names masked columns, no row was read · `read`: rows were. */
 export type Nearness = 'clear' | 'named' | 'read';
