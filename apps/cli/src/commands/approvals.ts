@@ -119,7 +119,10 @@ function render(context: Context, item: ApprovalRequest): readonly string[] {
       ['reason', safeText(item.ruleReason)],
       ['they say', item.askedReason === null ? undefined : safeText(item.askedReason)],
       ['effects', item.effects.join(', ')],
-      ['needs', `${item.count} of ${item.groups.join(', ') || 'those who may approve here'}`],
+      [
+        'needs',
+        `${item.count} of ${item.groups.join(', ') || 'those who may approve here'}${item.missing === 0 || item.votes.length === 0 ? '' : ` (${item.missing} more)`}`,
+      ],
       ['asked', showInstant(item.requestedAt)],
       ['expires', `${showInstant(item.expiresAt)} (${showDistance(item.expiresAt, nowMs)})`],
       [
@@ -191,7 +194,7 @@ async function approve(context: Context, id: string, options: ApproveOptions): P
   const answered = await context.api.approvals.approve(id, options.reason, terms);
   context.answer(answered, () => [
     answered.state === 'pending'
-      ? `Your approval of ${id} is counted; it needs ${item.count} in all.`
+      ? `Your approval of ${id} is counted; it needs ${answered.missing} more, ${item.count} in all.`
       : `Approved ${id}: ${safeLine(whoText(item))} may run this ${grantedText(answered)}.`,
   ]);
 }

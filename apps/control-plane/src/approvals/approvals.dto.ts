@@ -105,6 +105,9 @@ export const ApprovalView = z
     ),
     groups: open(z.array(z.string())),
     count: open(z.number()).describe('How many distinct persons must say yes.'),
+    missing: open(z.number()).describe(
+      'How many of them are missing while it is pending. A yes does not count any more once who gave it may not answer: their account is disabled, or their role or group is taken away.',
+    ),
     inTransaction: open(z.boolean()),
     wroteInTransaction: open(z.boolean()),
     statementsBefore: open(z.number()),
@@ -163,7 +166,8 @@ export interface Names {
   readonly voters: ReadonlyMap<string, string>;
 }
 
-export function showApproval(row: RequestWithVotes, answerable: boolean, names: Names): ApprovalView {
+/** @param left how many yeses are missing while it is pending */
+export function showApproval(row: RequestWithVotes, answerable: boolean, names: Names, left: number): ApprovalView {
   const request = row.body as unknown as ApprovalRequest;
   return {
     id: row.id,
@@ -208,6 +212,7 @@ export function showApproval(row: RequestWithVotes, answerable: boolean, names: 
     })),
     groups: row.groups,
     count: row.count,
+    missing: left,
     inTransaction: request.inTransaction,
     wroteInTransaction: request.wroteInTransaction,
     statementsBefore: request.statementsBefore,

@@ -4,6 +4,8 @@ import { LIMITS } from '@sallyport/core';
 import { Database, type Tx } from '../db/database.ts';
 import type { ApprovalComment, ApprovalRequest, ApprovalVote, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
+import { permissionsOf } from '../http/permissions.ts';
+import type { Standing } from './tally.ts';
 
 export type RequestWithVotes = ApprovalRequest & {
   readonly votes: readonly ApprovalVote[];
@@ -175,6 +177,28 @@ export class ApprovalsRepository {
       select: { group: { select: { name: true } } },
     });
     return new Set(rows.map((row) => row.group.name));
+  }
+
+  /** What persons who voted are now, by id. */
+  async standings(ids: readonly string[], tx: Tx): Promise<ReadonlyMap<string, Standing>> {
+    const rows = await tx.principal.findMany({
+      where: { id: { in: [...new Set(ids)] } },
+      select: {
+        id: true,
+        roles: true,
+        disabledAt: true,
+        memberships: { select: { group: { select: { name: true } } } },
+      },
+    });
+    return new Map(
+      rows.map(({ id, roles, disabledAt, memberships }) => [
+        id,
+        {
+          mayAnswer: disabledAt === null && permissionsOf(roles).has('approval:answer'),
+          groups: new Set(memberships.map(({ group }) => group.name)),
+        },
+      ]),
+    );
   }
 
   principals(ids: readonly string[], tx: Tx): Promise<VoterRow[]> {

@@ -27,7 +27,7 @@ import { type ApprovalFilter, type ApprovalView, type Names, showApproval } from
 import { ApprovalsRepository, type RequestWithVotes } from './approvals.repository.ts';
 import { type Approver, answerableBy, isAnswerable, isVisible, ownedBy } from './inbox.ts';
 import { Seats } from './seats.service.ts';
-import { seatOf, seatsTaken, tally, wasAsked } from './tally.ts';
+import { missing, seatOf, seatsTaken, stillCounted, tally, type Vote, wasAsked } from './tally.ts';
 import { type GivenTerms, readTerms } from './terms.ts';
 
 const LOST = 'the agent that held the statement was started anew: it did not run';
@@ -178,7 +178,11 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
       conditions.push({ OR: [ownedBy(caller), answerableBy(caller, approver)] });
     const rows = await this.repository.list({ AND: conditions }, page);
     const names = await this.#names(rows);
-    return toPage(rows, page, (row) => showApproval(row, isAnswerable(caller, approver, row), names));
+    const left = new Map<string, number>();
+    for (const row of rows) left.set(row.id, await this.#missing(row));
+    return toPage(rows, page, (row) =>
+      showApproval(row, isAnswerable(caller, approver, row), names, left.get(row.id) ?? row.count),
+    );
   }
 
   /** @throws GatewayError `request.not_found`, also for one that the caller may not see */
@@ -188,7 +192,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     const approver = await this.#approver(caller);
     if (row === null || !isVisible(caller, approver, row))
       throw new GatewayError('request.not_found', { approval: id });
-    return showApproval(row, isAnswerable(caller, approver, row), await this.#names([row]));
+    return showApproval(row, isAnswerable(caller, approver, row), await this.#names([row]), await this.#missing(row));
   }
 
   /** Waits, for a moment, until a request that an agent has named is here. Whether it came is for who looks next. */
@@ -272,11 +276,30 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
         ...(vote.seatOfId === null ? {} : { seatOf: vote.seatOfId }),
         ...(terms === undefined ? {} : { scope: 'shape', ...terms }),
       });
-      const ids = [...askers, ...votes.flatMap((one) => [one.principalId, one.seatOfId ?? one.principalId])];
-      const state = tally(row, votes, votes.length > 1 ? await personsOf(tx, ids) : undefined);
-      if (state !== 'pending') await this.ends.finish(tx, row, state, votes, vote.reason ?? '');
+      const counted = await this.#counted(tx, row, votes);
+      const state = tally(row, counted, votes.length > 1 ? await this.#persons(tx, row, counted) : undefined);
+      if (state !== 'pending') await this.ends.finish(tx, row, state, counted, vote.reason ?? '');
     });
     return await this.get(caller, id);
+  }
+
+  /** Votes as they count now: who answered may have lost the right since. */
+  async #counted<V extends Vote>(tx: Tx, row: RequestWithVotes, votes: readonly V[]): Promise<readonly V[]> {
+    return stillCounted(row, votes, await this.repository.standings(votes.flatMap(idsOf), tx));
+  }
+
+  #persons(tx: Tx, row: RequestWithVotes, votes: readonly Vote[]): Promise<ReadonlyMap<string, string>> {
+    const askers = [row.principalId, row.onBehalfOfId].filter((one) => one !== null);
+    return personsOf(tx, [...askers, ...votes.flatMap(idsOf)]);
+  }
+
+  async #missing(row: RequestWithVotes): Promise<number> {
+    if (row.state !== 'pending') return 0;
+    if (row.votes.length === 0) return Math.max(1, row.count);
+    const { client } = this.database;
+    const counted = await this.#counted(client, row, row.votes);
+    // Where those who left came back, it is the next yes that ends it.
+    return Math.max(1, missing(row, counted, await this.#persons(client, row, counted)));
   }
 
   /**
@@ -442,5 +465,7 @@ export class Approvals implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 }
+
+const idsOf = ({ principalId, seatOfId }: Vote): string[] => [principalId, seatOfId ?? principalId];
 
 const isForPerson = (row: RequestWithVotes): boolean => askersOf(row.body as unknown as ApprovalRequest).length > 0;

@@ -194,6 +194,27 @@ test('two yeses need two persons: one in two groups counts once', async () => {
   expect((await read(await answerOf(id))).by.map((one) => one.name)).toEqual(['ana', 'ben']);
 });
 
+test('a yes counts no more once who gave it may not answer, and the answer says how many are missing', async () => {
+  const two = { approval: { groups: ['dba'], count: 2, expiresMs: 60_000 } };
+  const leaves: readonly (() => Promise<{ readonly status: number }>)[] = [
+    () => plane.call('PATCH', '/v1/principals/guest', { roles: [] }),
+    () => plane.call('DELETE', '/v1/groups/dba/members/guest'),
+    () => plane.call('PATCH', '/v1/principals/guest', { disabled: true }),
+  ];
+  await person('guest', 'person', ['approver'], []);
+  for (const leave of leaves) {
+    await plane.call('PATCH', '/v1/principals/guest', { roles: ['approver'] });
+    await plane.call('PUT', '/v1/groups/dba/members/guest');
+    const { id } = await ask(two);
+    expect((await approve(id, 'guest')).body).toMatchObject({ state: 'pending', missing: 1 });
+    expect((await leave()).status).toBeLessThan(300);
+    expect((await approve(id, 'ben')).body).toMatchObject({ state: 'pending', missing: 1, count: 2 });
+    expect((await plane.call('GET', `/v1/approvals/${id}`)).body).toMatchObject({ missing: 1 });
+    expect((await approve(id, 'ana')).body).toMatchObject({ state: 'approved', missing: 0 });
+    expect((await read(await answerOf(id))).by.map((one) => one.name)).toEqual(['ben', 'ana']);
+  }
+});
+
 test('of two answers that come in at once one counts, and the agent hears that one alone', async () => {
   for (let i = 0; i < 5; i++) {
     const { id } = await ask();

@@ -389,6 +389,8 @@ export interface ApprovalRequest {
   readonly groups: readonly string[];
   /** How many distinct persons must say yes. */
   readonly count: number;
+  /** How many of them are missing while it is pending. A yes does not count any more once who gave it may not answer: their account is disabled, or their role or group is taken away. */
+  readonly missing: number;
   readonly inTransaction: boolean;
   readonly wroteInTransaction: boolean;
   readonly statementsBefore: number;
