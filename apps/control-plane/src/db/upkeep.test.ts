@@ -1,4 +1,5 @@
 /** The hourly work, on a real PostgreSQL. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { Database } from './database.ts';
@@ -28,6 +29,36 @@ test('a process that runs for months makes the partitions of the months to come'
     expect(await months()).toEqual(expect.arrayContaining(ahead));
   }
   plane.clock.offsetMs = 0;
+});
+
+test('leases that ended are listed for 30 days, and one that nobody has ended stays', async () => {
+  const { client } = plane.controlPlane.app.get(Database, { strict: false });
+  const now = plane.clock.now().getTime();
+  const ended: Readonly<Record<string, number | undefined>> = { live: undefined, lately: 29, gone: 31 };
+  for (const [account, days] of Object.entries(ended)) {
+    const [id, projectId, agentId, credentialId, resourceId, principalId] = Array.from({ length: 6 }, () =>
+      randomUUID(),
+    );
+    const at = new Date(now - 40 * 86_400_000);
+    await client.credentialLease.create({
+      data: {
+        id: id!,
+        projectId: projectId!,
+        agentId: agentId!,
+        kind: 'ephemeral',
+        credentialId: credentialId!,
+        resourceId: resourceId!,
+        principalId: principalId!,
+        account,
+        openedAt: at,
+        expiresAt: at,
+        endedAt: days === undefined ? null : new Date(now - days * 86_400_000),
+      },
+    });
+  }
+  expect(await plane.controlPlane.app.get(Upkeep, { strict: false }).run()).toBe(true);
+  const left = await client.credentialLease.findMany({ select: { account: true }, orderBy: { account: 'asc' } });
+  expect(left.map(({ account }) => account)).toEqual(['lately', 'live']);
 });
 
 test('the chaining of acts does not keep the upkeep from its work', async () => {

@@ -47,6 +47,7 @@ export class Upkeep implements OnApplicationBootstrap, OnModuleDestroy {
       await tx.$executeRaw`delete from bootstrap_links where expires_at < ${now}::timestamptz - interval '30 days'`;
       // Kept a while after their end, so that a list shows what has just run out.
       await tx.$executeRaw`delete from api_tokens where least(expires_at, coalesce(revoked_at, expires_at)) < ${now}::timestamptz - interval '30 days'`;
+      await tx.$executeRaw`delete from credential_leases where ended_at < ${now}::timestamptz - interval '30 days'`;
       await tx.$executeRaw`delete from usage_days where day < ${now}::date - ${this.config.usageDays}::int`;
       await tx.$executeRaw`delete from budget_shares where ends_at < ${now}::timestamptz - interval '1 day'`;
       await tx.$executeRaw`delete from slack_link_codes where expires_at < ${now}::timestamptz`;
