@@ -6,7 +6,7 @@ import type { MaskSet } from '@sallyport/model';
 import { type KubeBed, openKubeBed } from '@sallyport/protocol-kubernetes/bed';
 import { allow, type Cluster, clusterMissing, kubectls, startCluster, TEST_TOKEN } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KUBERNETES_LEAKS, type KubeLeak, MAIL, NEVER, PASSWORD } from './rows/kubernetes.ts';
+import { ADDRESS, FINALIZER, KUBERNETES_LEAKS, type KubeLeak, MAIL, NEVER, PASSWORD } from './rows/kubernetes.ts';
 
 const MASKS: MaskSet = {
   columns: [],
@@ -14,6 +14,8 @@ const MASKS: MaskSet = {
   kubernetes: [
     { place: 'secrets:data.*', with: 'redact' },
     { place: 'configmaps/app:data.password', with: 'redact' },
+    { place: 'services:spec.externalIPs[]', with: 'redact' },
+    { place: 'services:metadata.finalizers[]', with: 'redact' },
   ],
 };
 const NAMESPACE = '/api/v1/namespaces/leak';
@@ -37,6 +39,10 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('what masks hide
     await secret({ name: 'stays' }, { immutable: true });
     await secret({ name: 'kept', finalizers: ['example.com/keep'] });
     for (const name of ['many-1', 'many-2']) await secret({ name, labels: { many: 'yes' } });
+    await cluster.call('POST', `${NAMESPACE}/services`, {
+      metadata: { name: 'web', finalizers: [FINALIZER] },
+      spec: { ports: [{ port: 80 }], externalIPs: [ADDRESS] },
+    });
     await cluster.call('POST', `${NAMESPACE}/events`, {
       metadata: { name: 'told' },
       involvedObject: { kind: 'Pod', namespace: 'leak', name: 'web' },

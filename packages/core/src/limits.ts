@@ -212,6 +212,8 @@ export const LIMITS = {
   /** A document that rules read field by field; a deeper or longer one is not computable. */
   bodyDepthMax: 64,
   bodyFieldsMax: 5_000,
+  /** Words and signs of YAML that is sent to a cluster: reading that takes long, and holds others up. */
+  yamlTokensMax: 65_536,
   celSourceBytesMax: 4 * 1024,
   /** A command line: what Linux takes as one argument of a program. A longer one is refused. */
   shellTextCharactersMax: 128 * 1024,

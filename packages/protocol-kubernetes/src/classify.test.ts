@@ -201,8 +201,26 @@ describe('what is sent', () => {
     ['an alias', 'a: &x 1\nb: *x\n', 'application/apply-patch+yaml'],
     ['two documents', 'a: 1\n---\nb: 1\n', 'application/apply-patch+yaml'],
     ['a tag', 'a: !!binary aGk=\n', 'application/apply-patch+yaml'],
+    ['a key that stands twice in YAML', 'a:\n  b: 1\n  "b": 2\n', 'application/apply-patch+yaml'],
+    ['a key that stands twice in YAML, once a number', '{ a: { 1: 2, "1": 3 } }', 'application/apply-patch+yaml'],
   ])('%s is refused', (_what, body, type) => {
     expect(codeOf(() => statementOf(PATCH, body, type))).toBe('kubernetes.object');
+  });
+
+  // One client's text is read while all others of the agent wait.
+  test.each([
+    ['keys', Array.from({ length: 20_000 }, (_, i) => `k${i}: 1`).join('\n')],
+    ['keys that may just be read', Array.from({ length: 9_000 }, (_, i) => `k${i}: 1`).join('\n')],
+    ['keys of a flow', `a: {${'b, '.repeat(80_000)}}`],
+    ['aliases', `a: &a 1\n${Array.from({ length: 7_000 }, (_, i) => `k${i}: *a`).join('\n')}`],
+    ['tags', `a: ${'!!str '.repeat(30_000)}b`],
+    ['mistakes', '"a"'.repeat(60_000)],
+    ['levels', '? '.repeat(30_000)],
+  ])('YAML of many %s is read, or refused, at once', { timeout: 120_000 }, (_what, text) => {
+    const before = process.threadCpuUsage();
+    codeOf(() => statementOf(PATCH, text, 'application/apply-patch+yaml'));
+    const { user } = process.threadCpuUsage(before);
+    expect(user / 1_000).toBeLessThan(2_000);
   });
 
   test('bytes that are no UTF-8 are refused', () => {
@@ -228,6 +246,17 @@ describe('what is sent', () => {
       spec: { replicas: 8, paused: true, at: '2020-01-01', for: '1:30' },
     });
     expect(statement.facts.k8s?.replicas).toBe(8);
+  });
+
+  test('a sign that ends a line in YAML alone is sent as an escape', () => {
+    const args = ['rm\u0085-rf', 'a\u2028b\u2029c', '\ufeff\u007f'];
+    const type: Header = ['content-type', 'application/apply-patch+yaml'];
+    for (const text of [JSON.stringify({ args }), `args: ${JSON.stringify(args)}\n`]) {
+      const bytes = Buffer.from(text);
+      const { body } = classify(head(PATCH, [type]), { read: true, bytes, size: bytes.length });
+      expect(Buffer.from(body!).toString()).toMatch(/^[\x20-\x7e]+$/);
+      expect(JSON.parse(Buffer.from(body!).toString())).toEqual({ args });
+    }
   });
 
   test('what a body says of a dry run counts for deletions, and the query for all else', () => {

@@ -119,10 +119,15 @@ function classifyAnew(
   };
   const classified = { statement, info, sent: json };
   // What is read in another form is sent as what was read.
-  return form === undefined || form === 'json'
-    ? classified
-    : { ...classified, body: Buffer.from(JSON.stringify(json)) };
+  return form === undefined || form === 'json' ? classified : { ...classified, body: Buffer.from(jsonForYaml(json)) };
 }
+
+/** What an apply sends is read as YAML by the server: there the signs that end a line end one within a text, too (YAML 1.1, `b-char`). */
+const jsonForYaml = (json: unknown): string =>
+  JSON.stringify(json).replace(
+    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
+    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 
 const shownPlainly = (info: RequestInfo, sent: unknown): string =>
   isSecret(info) ? withoutData(sent) : JSON.stringify(sent);

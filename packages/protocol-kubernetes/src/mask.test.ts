@@ -141,6 +141,18 @@ describe('detectors', () => {
     );
     expect(shown('/openapi/v2', JSON.stringify({ a: line }), JSON_ANSWER, masks)).toContain('smith');
   });
+  test.each(['application/octet-stream', 'application/x-ndjson', 'application/vnd.example.notes'])(
+    'see what an aggregated API says that is no object: %s',
+    (type) => {
+      const masks: MaskSet = { columns: [], detect: [{ detect: 'email', with: 'redact' }] };
+      const at = '/apis/packages.example.com/v1/namespaces/a/packages/b/readme';
+      expect(shown(at, '"to ana@example.com now"\n', [['content-type', type]], masks)).toBe('"to [redacted] now"\n');
+      expect(() => answerTo(at, [['content-type', 'application/zip']], masks)).toThrow(GatewayError);
+      expect(shown(at, '\0\u0001\u0002 no text', [['content-type', 'image/png']], masks)).toBe(
+        '\0\u0001\u0002 no text',
+      );
+    },
+  );
   test('see the cells of a table', () => {
     const table = JSON.stringify({ kind: 'Table', rows: [{ cells: ['b', 'sent to ana.smith@example.com'] }] });
     expect(shown('/api/v1/namespaces/a/pods', table, JSON_ANSWER, masks)).not.toContain('smith');

@@ -1,6 +1,7 @@
 /**
  * How an answer of an API server is shown: JSON by paths and detectors, logs and texts by detectors, the server's word about
- * itself untouched; what a proxied program says as any service's (mask/proxied.ts). Refuses to pass on what should be masked and cannot be read.
+ * itself untouched; what a proxied program says, or an aggregated API in another form, as any service's (mask/proxied.ts).
+ * Refuses to pass on what should be masked and cannot be read.
  */
 import { GatewayError } from '@sallyport/core';
 import { type BodyMasker, type Header, headerOf, maskHeaders, type ResponseHead } from '@sallyport/http';
@@ -42,7 +43,8 @@ export function planAnswer(
   if (JSON_TYPE.test(type)) return { ...changed, ...jsonPlan(plan, masks, key) };
   if (TEXT.test(type) || type === '') return { ...changed, masker: textMasker(masks, key) };
   if (plan !== undefined) throw new GatewayError('http.body_unmaskable', { type });
-  return changed;
+  // No API server's own word: what stands behind an aggregated API says it, as any service does.
+  return planProxied(info, response, masks, key);
 }
 
 /** A server that says what is wrong with an object shows what it has stored: `Invalid value: "{…}"`, a hook's own words. */

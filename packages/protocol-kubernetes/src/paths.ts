@@ -5,7 +5,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import { type JsonPathMask, JsonPlan } from '@sallyport/mask';
-import { type MaskSet, parseKubernetesMask } from '@sallyport/model';
+import { type JsonStep, type MaskSet, parseJsonPath, parseKubernetesMask } from '@sallyport/model';
 import type { RequestInfo } from './messages.ts';
 
 /** An object stands at the top of an answer, in a list, in a table, in an event, and in a table in an event. */
@@ -40,13 +40,46 @@ function compiled(masks: MaskSet, info: RequestInfo): JsonPlan | undefined {
   const json = (masks.json ?? []).map(({ path, with: method }) => ({ path, with: method }));
   if (inner.length === 0) return json.length === 0 ? undefined : new JsonPlan(json);
   const document = new JsonPlan(inner);
+  const written = writtenFields(resourceName(info), inner);
   return new JsonPlan([
     ...json,
     ...PLACES.flatMap((place) => [
       ...inner.map((mask) => ({ ...mask, path: place + mask.path })),
+      ...written.map((path) => ({ path: place + path, with: 'null' as const })),
       { path: place + LAST_APPLIED, with: 'redact' as const, form: { document } },
     ]),
+    ...(PLAIN_TABLES.has(resourceName(info)) ? [] : CELLS.map((path) => ({ path, with: 'redact' as const }))),
   ]);
+}
+
+/** Of tables that are asked for in a way that is not known here. */
+const CELLS = ['rows[].cells[]', 'object.rows[].cells[]'];
+
+/**
+ * Where the API server keeps who wrote what of these: there a list's element stands by what it holds (`k:{"ip":"10.0.0.7"}`,
+ * `v:"a"`), so nothing is shown of a list in which something is
+ * masked. Clients read `null` there as no elements. Kubernetes "Server-Side Apply", fieldsV1.
+ */
+function writtenFields(resource: string, inner: readonly JsonPathMask[]): readonly string[] {
+  // Maps of texts: there is no list in them.
+  const isMap = (path: string): boolean =>
+    PLAIN_TABLES.has(resource) && /^(?:data|stringData|binaryData)(?:\.|$)/.test(path);
+  return [...new Set(inner.filter(({ path }) => !isMap(path)).map(({ path }) => writtenAt(parseJsonPath(path) ?? [])))];
+}
+
+/** What is longer is hidden from further up. */
+const WRITTEN_STEPS_MAX = 16;
+const WRITTEN_CHARACTERS_MAX = 400;
+
+function writtenAt(steps: readonly JsonStep[]): string {
+  let path = 'metadata.managedFields[].fieldsV1';
+  for (const step of steps.slice(0, WRITTEN_STEPS_MAX)) {
+    if (step.kind === 'element' || step.kind === 'deep') break;
+    const name = step.kind === 'any_key' ? '*' : JSON.stringify(`f:${step.name}`);
+    if (path.length + name.length > WRITTEN_CHARACTERS_MAX) break;
+    path += `.${name}`;
+  }
+  return path;
 }
 
 /** Paths into an object of a resource. @param asked its name; '' = of all, or not known */
@@ -84,7 +117,8 @@ export function maskedAccept(accept: string, info: RequestInfo, masks: MaskSet):
   const kept: string[] = [];
   for (const kind of kinds) {
     const [type = '', ...parameters] = kind.split(';').map((part) => part.trim().toLowerCase());
-    const isTable = parameters.some((parameter) => parameter === 'as=table');
+    // The server takes blanks around what is said.
+    const isTable = parameters.some((parameter) => /^as\s*=\s*"?table"?$/.test(parameter));
     if (isTable && !isTableSafe(info, masks)) continue;
     if (type === 'application/json') kept.push(kind);
     else if (type === '*/*' || type === 'application/*' || type === 'application/yaml') kept.push('application/json');

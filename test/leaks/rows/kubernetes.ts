@@ -4,6 +4,9 @@
  */
 export const PASSWORD = 'correct-horse-battery';
 export const MAIL = 'ana.smith@example.com';
+/** Of a Service: in a column of its table, and a key of what the API server keeps of who wrote what. */
+export const ADDRESS = '192.0.2.177';
+export const FINALIZER = 'example.com/kept-for-acme';
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 export const NEVER: readonly string[] = [
   PASSWORD,
@@ -14,6 +17,8 @@ export const NEVER: readonly string[] = [
   MAIL,
   'smith@',
   base64(MAIL),
+  ADDRESS,
+  FINALIZER,
 ];
 
 export interface KubeLeak {
@@ -34,6 +39,7 @@ export interface KubeLeak {
 export const HIDDEN = base64('[redacted]');
 const SECRETS = '/api/v1/namespaces/leak/secrets';
 const DB = `${SECRETS}/db`;
+const SERVICES = '/api/v1/namespaces/leak/services';
 const AS = ';v=v1;g=meta.k8s.io';
 const MERGE = 'application/merge-patch+json';
 const PATCH = 'application/json-patch+json';
@@ -76,6 +82,17 @@ export const KUBERNETES_LEAKS: Readonly<Record<string, readonly KubeLeak[]>> = {
       shows: 'f:password',
     },
     { name: 'as it was applied last', kubectl: ['apply', 'view-last-applied', 'secret', 'db'], shows: '' },
+    {
+      name: 'as a key of managed fields',
+      kubectl: ['get', 'services', '-o', 'json', '--show-managed-fields'],
+      shows: 'f:finalizers',
+    },
+    {
+      name: 'as a key of managed fields, with what is said of it alone',
+      line: `GET ${SERVICES}/web`,
+      accept: `application/json;as=PartialObjectMetadata${AS}`,
+      shows: 'f:finalizers',
+    },
     { name: 'with all that is said of it', kubectl: ['get', 'secret', 'db', '-v=9'], shows: 'db' },
     { name: 'raw', kubectl: ['get', '--raw', DB], shows: HIDDEN },
     { name: 'raw, laid out', kubectl: ['get', '--raw', `${DB}?pretty=true`], shows: HIDDEN },
@@ -166,6 +183,18 @@ export const KUBERNETES_LEAKS: Readonly<Record<string, readonly KubeLeak[]>> = {
       line: `GET ${SECRETS}`,
       accept: `application/json;as=PartialObjectMetadataList${AS}`,
       shows: 'last-applied',
+    },
+    ...['application/json; as = Table', 'application/json;as =Table', 'application/json;as= Table'].map((accept) => ({
+      name: `a table by another spelling: ${accept}`,
+      line: `GET ${SERVICES}`,
+      accept: `${accept}${AS}`,
+      shows: 'kubernetes.not_acceptable',
+    })),
+    {
+      name: 'a table by another spelling, watched',
+      line: `GET ${SERVICES}?watch=1&timeoutSeconds=1&resourceVersion=0`,
+      accept: `application/json; as = Table${AS}`,
+      shows: 'kubernetes.not_acceptable',
     },
     { name: 'compressed', line: `GET ${SECRETS}`, headers: { 'accept-encoding': 'gzip' }, shows: HIDDEN },
     { name: 'a part of it', line: `GET ${DB}`, headers: { range: 'bytes=0-400' }, shows: '' },

@@ -35,18 +35,12 @@ const STRUCTURE: ReadonlySet<string> = new Set([
 /** What would be false of a masked body, or would tell what is masked. */
 const OF_THE_WHOLE: ReadonlySet<string> = new Set([
   'accept-ranges',
-  'content-digest',
   'content-length',
-  'content-md5',
-  'digest',
-  'repr-digest',
   'x-goog-hash',
   'x-goog-stored-content-length',
-  'x-ms-blob-content-md5',
-  'x-ms-content-crc64',
-  'x-ms-content-md5',
 ]);
-const CHECKSUM = /^x-(?:amz-)?checksum-/;
+/** Each store calls its own otherwise: `x-amz-checksum-sha256`, `docker-content-digest`, `x-oss-hash-crc64ecma`. */
+const CHECKSUM = /^x-(?:amz-)?checksum-|(?:^|-)(?:digest|md5|sha1|sha256|sha512|crc32c?|crc64(?:ecma|nvme)?)$/;
 
 const PERCENT = 37;
 
