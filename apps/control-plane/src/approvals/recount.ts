@@ -8,7 +8,7 @@ import { recordAct } from '../acts/acts.ts';
 import type { Tx } from '../db/database.ts';
 import { type PersonFollower, PersonFollowers } from '../identity/person-followers.ts';
 import { Revocations } from '../identity/revocations.ts';
-import { accountsOf, personsOf } from '../identity/same-person.ts';
+import { personsOf } from '../identity/same-person.ts';
 import { SystemClock } from '../time.ts';
 import { ApprovalEnds, askersOf } from './approval-ends.ts';
 import { ApprovalsRepository, type RequestWithVotes } from './approvals.repository.ts';
@@ -36,11 +36,8 @@ export class Recount implements PersonFollower {
     followers.add(this);
   }
 
-  async joined(tx: Tx, principalId: string): Promise<void> {
-    const inForce = await this.repository.inForce(tx, this.clock.now());
-    if (inForce.length === 0) return;
-    const accounts = await accountsOf(tx, [principalId]);
-    for (const found of inForce) {
+  async joined(tx: Tx, accounts: ReadonlySet<string>): Promise<void> {
+    for (const found of await this.repository.inForce(tx, this.clock.now())) {
       if (!involvedIn(found).some((id) => accounts.has(id))) continue;
       const row = await this.repository.lock(tx, found.id);
       if (row === null || row.state !== 'approved') continue;

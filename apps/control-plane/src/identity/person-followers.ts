@@ -4,20 +4,24 @@
  */
 import { Injectable } from '@nestjs/common';
 import type { Tx } from '../db/database.ts';
+import { accountsOf } from './same-person.ts';
 
 export interface PersonFollower {
-  /** Accounts of this principal's person were joined, or may have been. */
-  joined(tx: Tx, principalId: string): Promise<void>;
+  /** @param accounts of one person, at least two: these were joined, or may have been */
+  joined(tx: Tx, accounts: ReadonlySet<string>): Promise<void>;
 }
 
 @Injectable()
-export class PersonFollowers implements PersonFollower {
+export class PersonFollowers {
   readonly #all: PersonFollower[] = [];
 
   add(follower: PersonFollower): void {
     this.#all.push(follower);
   }
+  /** The principal may have become one person with others: who is nobody else's account is nobody's business. */
   async joined(tx: Tx, principalId: string): Promise<void> {
-    for (const follower of this.#all) await follower.joined(tx, principalId);
+    const accounts = await accountsOf(tx, [principalId]);
+    if (accounts.size < 2) return;
+    for (const follower of this.#all) await follower.joined(tx, accounts);
   }
 }

@@ -17,18 +17,24 @@ export async function accountsOf(tx: Tx, principalIds: readonly string[]): Promi
   const rows = await tx.$queryRaw<{ id: string }[]>`
     with recursive home as (
       select distinct project_id from principals where id = any (${ids}::uuid[])
-    ), marks(id, mark) as (
-      select i.principal_id, 'identity:' || coalesce(own.project_id::text, '') || '|' || i.provider || '|' || i.subject
-      from identities i left join identity_providers own on own.project_id = i.project_id and own.name = i.provider
-      union all
-      select principal_id, 'email:' || project_id || '|' || lower(verified_email) from identities
-      where verified_email is not null and project_id in (select project_id from home)
-      union all
-      select id, 'person:' || person_id from principals where person_id is not null and project_id in (select project_id from home)
     ), same(id) as (
       select unnest(${ids}::uuid[])
       union
-      select other.id from same join marks mine on mine.id = same.id join marks other on other.mark = mine.mark
+      select other.id from same cross join lateral (
+        select theirs.principal_id as id from identities mine
+          join identities theirs on theirs.provider = mine.provider and theirs.subject = mine.subject
+          left join identity_providers my_own on my_own.project_id = mine.project_id and my_own.name = mine.provider
+          left join identity_providers own on own.project_id = theirs.project_id and own.name = theirs.provider
+        where mine.principal_id = same.id and own.project_id is not distinct from my_own.project_id
+        union all
+        select theirs.principal_id from identities mine
+          join identities theirs on theirs.verified_email = mine.verified_email and theirs.project_id = mine.project_id
+        where mine.principal_id = same.id and mine.project_id in (select project_id from home)
+        union all
+        select theirs.id from principals mine join principals theirs on theirs.person_id = mine.person_id
+        where mine.id = same.id and mine.project_id in (select project_id from home)
+          and theirs.project_id in (select project_id from home)
+      ) other
     )
     select id::text as id from same`;
   return new Set(rows.map((row) => row.id));

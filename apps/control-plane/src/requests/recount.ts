@@ -29,11 +29,9 @@ export class AccessRecount implements PersonFollower {
     followers.add(this);
   }
 
-  async joined(tx: Tx, principalId: string): Promise<void> {
-    const accounts = [...(await accountsOf(tx, [principalId]))];
-    if (accounts.length < 2) return;
+  async joined(tx: Tx, accounts: ReadonlySet<string>): Promise<void> {
     const now = this.clock.now();
-    for (const { id, projectId } of await this.repository.standingOnYesesOf(tx, accounts, now)) {
+    for (const { id, projectId } of await this.repository.standingOnYesesOf(tx, [...accounts], now)) {
       const row = await this.repository.lock(tx, projectId, id);
       if (row?.state !== 'approved' || !isInForce(row, now) || (await this.#stillEnough(tx, row))) continue;
       const actor = systemActor(projectId, 'recount');

@@ -35,12 +35,15 @@ export interface Standing {
   readonly groups: readonly NamedGroup[];
   /** The account's, by this source. */
   readonly had: readonly NamedGroup[];
+  /** Others have the same identity in another project, or the same verified address: accounts may be one person's. */
+  readonly isShared: boolean;
 }
 
 export interface StandingOf {
   readonly projectId: string;
   readonly provider: string;
   readonly subject: string;
+  readonly verifiedEmail: string | null;
   readonly source: string;
   readonly name: string;
   readonly groups: readonly string[];
@@ -93,6 +96,9 @@ const mayEnter = (principalId: string, where = Prisma.sql`true`): Prisma.Sql => 
   select id from principals where id = ${principalId}::uuid and kind = 'person' and disabled_at is null and ${where}
   for key share`;
 
+/** What such a statement says when nobody has to learn of it. */
+const IN = Prisma.sql`select id from opened`;
+
 /** Of a project's arrivals that change groups: they wait for its revision, one after the other, until each has committed. */
 const CHANGING_AT_ONCE = 3;
 
@@ -106,7 +112,7 @@ export class ArrivalsRepository {
 
   /** @param tx undefined = a statement by itself */
   async standing(of: StandingOf, tx?: Tx): Promise<Standing> {
-    const { projectId, provider, subject, source, name, groups, principalId = null } = of;
+    const { projectId, provider, subject, verifiedEmail, source, name, groups, principalId = null } = of;
     const uuid = parseUuid(name) === undefined ? null : name.toLowerCase();
     // A name that reads like an id is taken when something has that id: things are addressed by either.
     const isNamed =
@@ -120,7 +126,11 @@ export class ArrivalsRepository {
           where g.project_id = ${projectId}::uuid and g.name = any (${[...groups]}::text[])) as groups,
         (select jsonb_agg(jsonb_build_object('id', g.id, 'name', g.name) order by g.name)
           from memberships m join groups g on g.id = m.group_id
-          where m.project_id = ${projectId}::uuid and m.principal_id = coalesce(${principalId}::uuid, a.id) and m.source = ${source}) as had
+          where m.project_id = ${projectId}::uuid and m.principal_id = coalesce(${principalId}::uuid, a.id) and m.source = ${source}) as had,
+        exists (select 1 from identities o
+            where o.provider = ${provider} and o.subject = ${subject} and o.project_id <> ${projectId}::uuid)
+          or exists (select 1 from identities o where o.verified_email = ${verifiedEmail} and o.project_id = ${projectId}::uuid
+            and o.principal_id is distinct from coalesce(${principalId}::uuid, a.id)) as "isShared"
       from (select 1) one
         left join projects p on p.id = ${projectId}::uuid
         left join identities i on i.project_id = ${projectId}::uuid and i.provider = ${provider} and i.subject = ${subject}
@@ -170,15 +180,18 @@ export class ArrivalsRepository {
           ${session.token.hash}::bytea, '{}', ${session.expiresAt}::timestamptz, opened.id
         from able, opened),
       told as (${insertingActs(acts, Prisma.sql`opened`)} returning id)
-      ${groups === undefined ? Prisma.sql`select id from opened` : this.#changing(projectId, groups)}`;
-    const run = async (): Promise<boolean> =>
-      follow === undefined
-        ? (await this.database.run(statement)).count > 0
-        : await this.database.transaction(async (tx) => {
-            const isIn = (await tx.$executeRaw(statement)) > 0;
-            if (isIn) await follow(tx);
-            return isIn;
-          });
+      ${groups === undefined ? Prisma.empty : this.#changing(projectId, groups)}`;
+    const bumping = groups === undefined ? undefined : this.#bumping(projectId, groups);
+    const run = async (): Promise<boolean> => {
+      if (follow === undefined) return (await this.database.run(Prisma.sql`${statement} ${bumping ?? IN}`)).count > 0;
+      return await this.database.transaction(async (tx) => {
+        if ((await tx.$executeRaw`${statement} ${IN}`) === 0) return false;
+        await follow(tx);
+        // Others wait for the revision until this commits: it comes last.
+        if (bumping !== undefined) await tx.$executeRaw`with changed as (select 1) ${bumping}`;
+        return true;
+      });
+    };
     return groups === undefined ? await run() : await this.#changes.run(projectId, run);
   }
 
@@ -187,7 +200,7 @@ export class ArrivalsRepository {
     const written = await tx.$executeRaw`
       with able as (${mayEnter(principalId)}),
       told as (${insertingActs([groups.act], Prisma.sql`able`)} returning id)
-      ${this.#changing(projectId, groups)}`;
+      ${this.#changing(projectId, groups)} ${this.#bumping(projectId, groups)}`;
     return written > 0;
   }
 
@@ -210,7 +223,12 @@ export class ArrivalsRepository {
       select ${id}::uuid, ${projectId}::uuid, able.id, ${provider}, ${subject}, ${verifiedEmail}, ${now}::timestamptz from able`;
   }
 
-  /** The rest of a statement that has `able` and `told`. The revision comes last: others wait for it until this commits. */
+  /** Behind a part `changed`. */
+  #bumping(projectId: string, { revocation }: GroupChange): Prisma.Sql {
+    return this.bundles.bumping(projectId, Prisma.sql`changed`, revocation === undefined);
+  }
+
+  /** More of a statement that has `able` and `told`: its `changed` has a row when all the rest is done. */
   #changing(projectId: string, { source, added, removed, revocation }: GroupChange): Prisma.Sql {
     const ids = (groups: readonly NamedGroup[]): string[] => groups.map((group) => group.id);
     const revoked =
@@ -233,8 +251,7 @@ export class ArrivalsRepository {
       revoked as (${revoked}),
       changed as (
         select 1 from able where (select count(*) from added) + (select count(*) from removed)
-          + (select count(*) from revoked) + (select count(*) from told) >= 0)
-      ${this.bundles.bumping(projectId, Prisma.sql`changed`, revocation === undefined)}`;
+          + (select count(*) from revoked) + (select count(*) from told) >= 0)`;
   }
 }
 

@@ -62,6 +62,10 @@ const nameOf = ({ username }: ProvenPerson): string =>
     .replace(/^[^A-Za-z0-9]+/, '')
     .slice(0, NAME_CHARS_MAX) || 'person';
 
+/** What tells that two accounts are one person, in lower case. */
+const verifiedEmailOf = ({ email, emailVerified }: ProvenPerson): string | null =>
+  emailVerified ? (email?.toLowerCase() ?? null) : null;
+
 @Injectable()
 export class Arrivals {
   constructor(
@@ -123,7 +127,9 @@ export class Arrivals {
       groups: this.#groupChange(proven, newPrincipal === undefined ? standing : { ...standing, had: [] }, who),
       now: this.clock.now(),
     };
-    const mayJoin = standing.identity === null || identity.verifiedEmail !== standing.identity.verifiedEmail;
+    // Two who come in at the very same moment may miss each other: what they said before stands until the next answer counts it.
+    const mayJoin =
+      standing.isShared && (standing.identity === null || identity.verifiedEmail !== standing.identity.verifiedEmail);
     const isIn = await this.repository.write(rows, mayJoin ? (tx) => this.followers.joined(tx, who.id) : undefined);
     if (!isIn)
       throw new GatewayError('auth.failed', {
@@ -143,15 +149,23 @@ export class Arrivals {
     const groups = wantedGroups(provider.mapping, person.groups);
     const source = sourceOf(provider);
     return await this.repository.standing(
-      { projectId, provider: provider.name, subject, source, name: nameOf(person), groups, principalId },
+      {
+        projectId,
+        provider: provider.name,
+        subject,
+        verifiedEmail: verifiedEmailOf(person),
+        source,
+        name: nameOf(person),
+        groups,
+        principalId,
+      },
       tx,
     );
   }
 
   #entering(proven: Proven, { identity: known, account }: Standing): Entering {
     const { projectId, provider, person } = proven;
-    const verifiedEmail = person.emailVerified ? (person.email?.toLowerCase() ?? null) : null;
-    const proof = { provider: provider.name, subject: person.subject, verifiedEmail };
+    const proof = { provider: provider.name, subject: person.subject, verifiedEmail: verifiedEmailOf(person) };
     if (known !== null && account !== null) {
       const identity = { ...proof, id: known.id };
       const of = { ...proof, principalId: account.id };

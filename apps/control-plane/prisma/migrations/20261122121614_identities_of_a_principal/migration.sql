@@ -1,0 +1,2 @@
+-- CreateIndex
+CREATE INDEX "identities_principal_id_idx" ON "identities"("principal_id");
