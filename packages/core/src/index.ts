@@ -32,5 +32,6 @@ export {
 } from './parse.ts';
 export { newSealKeyPair, type SealKeyPair, seal, unseal } from './seal.ts';
 export { Secret } from './secret.ts';
+export { secretKey } from './secret-key.ts';
 export { isSetting, requireKnownSettings } from './settings.ts';
 export { asLine, isLine, isProse, UNFIT } from './shown-text.ts';

@@ -16,6 +16,7 @@ import {
   randomBytes,
 } from 'node:crypto';
 import { GatewayError } from './errors.ts';
+import { secretKey } from './secret-key.ts';
 
 const VERSION = 1;
 // DER prefixes of RFC 8410 keys: raw 32 bytes follow.
@@ -29,11 +30,13 @@ export interface SealKeyPair {
   readonly privateKey: Buffer;
 }
 
+const rawPublic = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' }).subarray(SPKI.length);
+
 /** A fresh X25519 pair as raw bytes. */
 export function newSealKeyPair(): SealKeyPair {
   const pair = generateKeyPairSync('x25519');
   return {
-    publicKey: pair.publicKey.export({ type: 'spki', format: 'der' }).subarray(SPKI.length),
+    publicKey: rawPublic(pair.publicKey),
     privateKey: pair.privateKey.export({ type: 'pkcs8', format: 'der' }).subarray(PKCS8.length),
   };
 }
@@ -43,26 +46,20 @@ const publicOf = (raw: Uint8Array): KeyObject =>
 const privateOf = (raw: Uint8Array): KeyObject =>
   createPrivateKey({ key: Buffer.concat([PKCS8, raw]), format: 'der', type: 'pkcs8' });
 
-function deriveKey(shared: Buffer, ephemeral: Uint8Array, recipient: Uint8Array, context: string): Buffer {
+function deriveKey(shared: Buffer, ephemeral: Uint8Array, recipient: Uint8Array, context: string): KeyObject {
   const salt = Buffer.concat([ephemeral, recipient]);
-  return Buffer.from(hkdfSync('sha256', shared, salt, `sallyport/seal/1/${context}`, 32));
+  return secretKey(new Uint8Array(hkdfSync('sha256', secretKey(shared), salt, `sallyport/seal/1/${context}`, 32)));
 }
 
 /** Seals `plain` to `recipientPublicKey` (32 raw bytes). `context` names the purpose and must be given again to open. */
 export function seal(plain: Uint8Array, recipientPublicKey: Uint8Array, context: string): Buffer {
-  const ephemeral = newSealKeyPair();
-  const shared = diffieHellman({
-    privateKey: privateOf(ephemeral.privateKey),
-    publicKey: publicOf(recipientPublicKey),
-  });
+  const { privateKey, publicKey } = generateKeyPairSync('x25519');
+  const ephemeral = rawPublic(publicKey);
+  const shared = diffieHellman({ privateKey, publicKey: publicOf(recipientPublicKey) });
   const nonce = randomBytes(12);
-  const cipher = createCipheriv(
-    'aes-256-gcm',
-    deriveKey(shared, ephemeral.publicKey, recipientPublicKey, context),
-    nonce,
-  );
+  const cipher = createCipheriv('aes-256-gcm', deriveKey(shared, ephemeral, recipientPublicKey, context), nonce);
   const body = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Buffer.concat([Buffer.of(VERSION), ephemeral.publicKey, nonce, body, cipher.getAuthTag()]);
+  return Buffer.concat([Buffer.of(VERSION), ephemeral, nonce, body, cipher.getAuthTag()]);
 }
 
 /**

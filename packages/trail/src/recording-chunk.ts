@@ -5,7 +5,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
-import { LIMITS, parseUuid, uuidText } from '@sallyport/core';
+import { LIMITS, parseUuid, secretKey, uuidText } from '@sallyport/core';
 import { broken, readU64, sha256, writeU64 } from './bytes.ts';
 
 const MAGIC = Buffer.from('SLYRECRD');
@@ -51,7 +51,7 @@ export async function sealRecordingChunk(
   writeU64(header, head.toMs, 56);
   header.writeUInt32BE(plain.length, 64);
   header.set(nonce, 68);
-  const cipher = createCipheriv('aes-256-gcm', recordingKey, nonce);
+  const cipher = createCipheriv('aes-256-gcm', secretKey(recordingKey), nonce);
   cipher.setAAD(header);
   const bytes = Buffer.concat([header, cipher.update(packed), cipher.final(), cipher.getAuthTag()]);
   return { bytes, digest: sha256(bytes).toString('hex') };
@@ -78,7 +78,7 @@ export const recordingDigest = (bytes: Uint8Array): string => sha256(bytes).toSt
 /** The frames' bytes. @throws GatewayError `trail.broken` (`chunk`) when damaged or under another key */
 export async function openRecordingChunk(bytes: Buffer, recordingKey: Buffer): Promise<Buffer> {
   const head = parseRecordingHead(bytes);
-  const decipher = createDecipheriv('aes-256-gcm', recordingKey, bytes.subarray(68, 80));
+  const decipher = createDecipheriv('aes-256-gcm', secretKey(recordingKey), bytes.subarray(68, 80));
   decipher.setAAD(bytes.subarray(0, RECORDING_HEADER_BYTES));
   decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
   try {

@@ -4,7 +4,7 @@
  * so that no two writers share a keystream. docs/reference/trail-format.md, Session keys.
  */
 import { type Cipheriv, createCipheriv, createDecipheriv, type Decipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { parseUuid, type SealKeyPair, seal, unseal } from '@sallyport/core';
+import { parseUuid, type SealKeyPair, seal, secretKey, unseal } from '@sallyport/core';
 import { broken, sha256, ZERO16 } from './bytes.ts';
 
 const NO_BYTES = Buffer.alloc(0);
@@ -14,7 +14,7 @@ const ZEROS = Buffer.alloc(2 * 1024);
 export const KEY_RECORD_BYTES = 16 + 16 + 93 + 8;
 
 const derive = (secret: Uint8Array, purpose: string): Buffer =>
-  Buffer.from(hkdfSync('sha256', secret, NO_BYTES, `sallyport/trail/${purpose}/1`, 32));
+  Buffer.from(hkdfSync('sha256', secretKey(secret), NO_BYTES, `sallyport/trail/${purpose}/1`, 32));
 const keyIdOf = (secret: Uint8Array): Buffer =>
   sha256(Buffer.concat([Buffer.from('sallyport/trail/key-id/1\0'), secret])).subarray(0, 16);
 const contextOf = (keyId: Buffer): string => `trail/${keyId.toString('hex')}`;
@@ -41,7 +41,7 @@ export class SessionKey {
     this.sessionId = Buffer.from(id);
     this.keyId = keyIdOf(secret);
     this.#secret = secret;
-    this.#cipher = createCipheriv('aes-256-ctr', derive(secret, 'events'), ZERO16);
+    this.#cipher = createCipheriv('aes-256-ctr', secretKey(derive(secret, 'events')), ZERO16);
   }
   /** Bytes encrypted so far: the offset of the next payload. */
   get offset(): number {
@@ -110,7 +110,7 @@ export class SessionKeyReader {
     const block = Math.floor(offset / 16);
     counter.writeUInt32BE(Math.floor(block / 2 ** 32), 8);
     counter.writeUInt32BE(block % 2 ** 32, 12);
-    const decipher = createDecipheriv('aes-256-ctr', this.#events, counter);
+    const decipher = createDecipheriv('aes-256-ctr', secretKey(this.#events), counter);
     decipher.update(Buffer.alloc(offset % 16));
     return decipher;
   }

@@ -4,7 +4,7 @@
  * Box = 1 | first 8 bytes of SHA-256 of the KEK | nonce 12 | wrapped data key 32 + tag 16 | nonce 12 | ciphertext | tag 16.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { GatewayError, Secret } from '@sallyport/core';
+import { GatewayError, Secret, secretKey } from '@sallyport/core';
 import { KeyRing } from './key-ring.ts';
 
 const VERSION = 1;
@@ -13,12 +13,12 @@ const BODY_AT = 81;
 const WRAP_CONTEXT = 'sallyport/data-key/1';
 
 function encrypt(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, context: string): Buffer {
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context));
+  const cipher = createCipheriv('aes-256-gcm', secretKey(key), nonce).setAAD(Buffer.from(context));
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
 function decrypt(key: Uint8Array, nonce: Uint8Array, box: Uint8Array, context: string): Buffer {
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce)
+  const decipher = createDecipheriv('aes-256-gcm', secretKey(key), nonce)
     .setAAD(Buffer.from(context))
     .setAuthTag(box.subarray(-16));
   return Buffer.concat([decipher.update(box.subarray(0, -16)), decipher.final()]);

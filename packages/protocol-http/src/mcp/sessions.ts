@@ -1,6 +1,6 @@
 /** Whose an MCP session or event is: its id is a secret of the server's, and no proof of who sends it. Refuses another principal's. */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { GatewayError, LIMITS } from '@sallyport/core';
+import { GatewayError, LIMITS, secretKey } from '@sallyport/core';
 import type { DialectSession } from '@sallyport/http-session';
 
 export class SessionOwners {
@@ -31,7 +31,7 @@ const MARK_BYTES = 16;
  * whoever comes back with it gets what was theirs.
  */
 export class EventOwners {
-  readonly #key = randomBytes(32);
+  readonly #key = secretKey(randomBytes(32));
 
   sealed(id: string, session: DialectSession): string {
     return `${id}.${this.#mark(id, session)}`;
