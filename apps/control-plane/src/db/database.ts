@@ -2,7 +2,7 @@
  * The one way to the control plane's PostgreSQL: a Prisma client, transactions, and work to do once one has committed.
  * Refuses to know any table; repositories of the features do.
  */
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { Secret } from '@sallyport/core';
 import { watch } from '../acts/changes.ts';
 import { requireSecondAdmin } from '../dual-control/second-admin.ts';
@@ -23,19 +23,27 @@ export class DatabaseUrl {
 }
 
 const CONNECTIONS_MAX = 20;
+/**
+ * For what is asked past Prisma, some hundred times a second: few, so that each soon knows every statement, and a rush waits
+ * for them instead of drawing in others that know none.
+ */
+const QUICK_CONNECTIONS = 4;
 
 type AfterCommit = () => void | Promise<void>;
 
 @Injectable()
-export class Database implements OnModuleDestroy {
+export class Database implements OnModuleInit, OnModuleDestroy {
   readonly #pool: ReturnType<typeof openPool>;
+  readonly #quick: ReturnType<typeof openPool>;
   readonly #names = statementNames();
   readonly #client: PrismaClient;
   readonly #waiting = new WeakMap<object, AfterCommit[]>();
 
   constructor(database: DatabaseUrl) {
     this.#pool = openPool(database.url.reveal(), CONNECTIONS_MAX);
-    this.#client = new PrismaClient({ adapter: new PgAdapter(this.#pool, this.#names) });
+    this.#quick = openPool(database.url.reveal(), QUICK_CONNECTIONS, { plansOnce: true });
+    // Its other ways of telling an error look for who asked, in a stack for every question.
+    this.#client = new PrismaClient({ adapter: new PgAdapter(this.#pool, this.#names), errorFormat: 'minimal' });
   }
 
   /** For reads outside a transaction. While an agreed change is carried out all of it belongs to that change's own. */
@@ -45,7 +53,8 @@ export class Database implements OnModuleDestroy {
 
   /**
    * One statement by itself, past Prisma, whose own work on it costs more CPU than the statement: for what every sign-in and
-   * every token exchange waits for. Values come as the driver reads them; nothing watched may change in it.
+   * every token exchange waits for. It is planned once a connection, whatever its values. Values come as the driver reads
+   * them; nothing watched may change in it.
    * @throws the driver’s error, whose `code` is the SQLSTATE; ADR 0040
    */
   async run<Row extends object>(statement: Prisma.Sql): Promise<{ readonly rows: Row[]; readonly count: number }> {
@@ -56,7 +65,7 @@ export class Database implements OnModuleDestroy {
     }
     const { text, values } = statement;
     const name = this.#names({ sql: text });
-    const { rows, rowCount } = await this.#pool.query<Row>({ name, text, values: [...values] });
+    const { rows, rowCount } = await this.#quick.query<Row>({ name, text, values: [...values] });
     return { rows, count: rowCount ?? 0 };
   }
 
@@ -90,8 +99,15 @@ export class Database implements OnModuleDestroy {
     this.#waiting.get(tx)?.push(task);
   }
 
+  /** Logins cost more than statements: who comes first does not wait for them. */
+  async onModuleInit(): Promise<void> {
+    const open = Array.from({ length: QUICK_CONNECTIONS }, async () => await this.#quick.connect());
+    for (const opened of await Promise.allSettled(open)) if (opened.status === 'fulfilled') opened.value.release();
+  }
+
   async onModuleDestroy(): Promise<void> {
     await this.#client.$disconnect();
     await this.#pool.end();
+    await this.#quick.end();
   }
 }

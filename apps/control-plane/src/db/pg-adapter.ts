@@ -33,14 +33,23 @@ export function statementNames(): StatementNames {
   };
 }
 
-/** @param url of the database @param connectionsMax in the pool */
-export function openPool(url: string, connectionsMax: number): pg.Pool {
+/** A plan that was made while a table was small must not read the whole of it for good. */
+const PLAN_ONCE =
+  "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false)";
+
+/**
+ * @param url of the database @param connectionsMax in the pool
+ * @param plansOnce a statement's first plan on a connection is kept for all values: where planning costs more than it can save
+ */
+export function openPool(url: string, connectionsMax: number, { plansOnce = false } = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'sallyport',
     max: connectionsMax,
     idleTimeoutMillis: IDLE_MS_MAX,
   });
+  // Sent before whatever the connection was opened for; should it fail, statements are planned as ever.
+  if (plansOnce) pool.on('connect', (client) => void client.query(PLAN_ONCE).catch(() => undefined));
   // A connection that is lost while nobody uses it is nobody's failure: the next one opens another.
   pool.on('error', () => undefined);
   return pool;
