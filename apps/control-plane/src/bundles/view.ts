@@ -91,14 +91,17 @@ export class View {
 
   /** Called with every change since the view was made, unless one changed which resources there are (`changesReach`). */
   apply(changes: readonly DocumentChange[]): void {
-    let documents = this.#documents;
+    // An edition keeps the list it was made of, so changes go into a copy: one for all of them, since it may be long.
+    let documents: Document[] | undefined;
     for (const { before, after } of changes) {
-      if (before !== undefined && documents[placeOf(documents, before)] === before)
-        documents = documents.toSpliced(placeOf(documents, before), 1);
-      if (after !== undefined && this.#sees(after))
-        documents = documents.toSpliced(placeOf(documents, after), 0, after);
+      const now = documents ?? this.#documents;
+      const place = before === undefined ? 0 : placeOf(now, before);
+      if (before !== undefined && now[place] === before) (documents ??= [...now]).splice(place, 1);
+      if (after === undefined || !this.#sees(after)) continue;
+      documents ??= [...now];
+      documents.splice(placeOf(documents, after), 0, after);
     }
-    if (documents !== this.#documents) this.#documents = documents;
+    if (documents !== undefined) this.#documents = documents;
   }
 
   /** @param at which revision of the project this is */
