@@ -130,7 +130,8 @@ function controlPlanePlan(options: StackOptions, ports: StackPorts): ProcessPlan
   mkdirSync(dataDir, { recursive: true, mode: 0o711 });
   return {
     name: 'control plane',
-    args: [path.join(ROOT, 'apps/control-plane/dist/main.js'), '--exit-with-parent'],
+    // As docs/reference/configuration.md says: one thread collects garbage.
+    args: ['--v8-pool-size=1', path.join(ROOT, 'apps/control-plane/dist/main.js'), '--exit-with-parent'],
     env: {
       SALLYPORT_HTTP: `${options.restHost ?? LOOPBACK}:${ports.rest}`,
       SALLYPORT_LINK: on(ports.link),

@@ -2,6 +2,7 @@
  * The process: environment and flags in, signals to a graceful stop, and a start that fails says what to change.
  * Everything else is boot.ts.
  */
+import './flags.ts';
 import { GatewayError } from '@sallyport/core';
 import { type ControlPlane, startControlPlane } from './boot.ts';
 import { parseConfig } from './config.ts';
