@@ -1,6 +1,6 @@
 /**
  * What a message does: SQL text and parameters into the Statement that rules judge, and what it changes in the mirror.
- * What cannot be told (text that is no UTF-8, EXECUTE of a name nobody prepared here, a pinned setting) is refused.
+ * What cannot be told (text that is no UTF-8, EXECUTE of a name nobody prepared here) is refused; so is what pins.ts knows.
  * Never looks at a table or a rule; packages/sql reads the text.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
@@ -14,10 +14,8 @@ import {
   type StatementParameter,
 } from '@sallyport/model';
 import { effectsOf, type ParsePool, type SqlReading } from '@sallyport/sql';
-import { bytesOfInt32 } from './codec.ts';
-import type { BindMessage } from './messages.ts';
+import { digestHead } from './classify/digests.ts';
 import { type Cursor, isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
-import { OWN_SETTINGS, REASON_SETTING } from './reason.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
 
@@ -260,119 +258,6 @@ function standingFor(statement: SqlStatementFacts, inner: SqlFacts): SqlStatemen
   };
 }
 
-// --- what no session may do ------------------------------------------------------------------------------------------
-
-export interface Pins {
-  readonly readOnly: boolean;
-  /** The session runs as a role of its own. */
-  readonly role: boolean;
-}
-
-/** Why no policy can allow this: it would change what the gateway's reading of later statements rests on. */
-export function pinnedReason(facts: SqlFacts, pins: Pins): string | undefined {
-  for (const statement of facts.statements) {
-    const reason = pinnedBy(statement, pins);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
-}
-
-function pinnedBy(facts: SqlStatementFacts, pins: Pins): string | undefined {
-  const setting = facts.kind === 'show' ? undefined : facts.setting;
-  if (setting !== undefined) {
-    const reason = settingReason(setting, facts, pins);
-    if (reason !== undefined) return reason;
-  }
-  if (facts.opaque.includes('set_config')) return 'set_config is allowed alone and with constants only.';
-  if (facts.opaque.includes('set_role') || facts.opaque.includes('set_session_authorization')) {
-    if (!(facts.kind === 'reset' && facts.setting === 'role')) return 'The role of a session is fixed.';
-  }
-  if (facts.kind === 'discard' && facts.object === 'all' && pins.role)
-    return 'The role of a session is fixed; use DISCARD PLANS, SEQUENCES, TEMP.';
-  if (facts.relations.some((relation) => relation.name === 'pg_settings' && relation.access !== 'read')) {
-    return 'Settings are changed by SET.';
-  }
-  for (const inner of facts.nested ?? []) {
-    const reason = pinnedBy(inner, pins);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
-}
-
-/** What `SET sallyport.reason = '…'` says, '' for RESET and DEFAULT; undefined for any other statement. Never the server's. */
-export function reasonOf(facts: SqlFacts | undefined): string | undefined {
-  const statement = facts?.statements[0];
-  if (statement?.setting !== REASON_SETTING || facts!.statements.length > 1) return undefined;
-  if ((statement.kind !== 'set' && statement.kind !== 'reset') || statement.settingLocal === true) return undefined;
-  return statement.settingValue ?? '';
-}
-
-const UTF8 = /^(utf-?8|unicode)$/i;
-const ON = /^(on|true|yes|1|t|y)$/i;
-
-function settingReason(setting: string, { kind, settingValue }: SqlStatementFacts, pins: Pins): string | undefined {
-  if (setting.startsWith(OWN_SETTINGS)) return `Only SET ${REASON_SETTING} = '…' is known, in a message of its own.`;
-  // RESET goes back to what the connection was opened with, which is what is pinned.
-  const isReset = kind === 'reset';
-  switch (setting) {
-    case 'role':
-      return isReset ? undefined : 'The role of a session is fixed.';
-    case 'session_authorization':
-      return 'The role of a session is fixed.';
-    case 'client_encoding':
-    case 'names':
-      return isReset || settingValue === undefined || UTF8.test(settingValue)
-        ? undefined
-        : 'client_encoding is fixed to UTF8.';
-    case 'standard_conforming_strings':
-      return isReset || settingValue === undefined || ON.test(settingValue)
-        ? undefined
-        : 'standard_conforming_strings is fixed to on.';
-    case 'search_path':
-      // pg_catalog first is how the server works anyway; named elsewhere, a function of that name in another schema wins.
-      return settingValue !== undefined && /pg_catalog|pg_temp|pg_toast|\$\$|\\/i.test(settingValue)
-        ? 'search_path may not name pg_catalog or pg_temp.'
-        : undefined;
-    case 'transaction_read_only':
-    case 'default_transaction_read_only':
-      if (!pins.readOnly || isReset) return undefined;
-      return settingValue !== undefined && ON.test(settingValue)
-        ? undefined
-        : 'This session is read-only: its grants give no more.';
-    default:
-      return undefined;
-  }
-}
-
-// --- statements ------------------------------------------------------------------------------------------------------
-
-/** Everything a digest has before the parameters. With no parameters this is all of it but the closing count. */
-export const digestHead = (text: string, types: readonly number[]): Buffer =>
-  Buffer.concat([Buffer.from(`postgres\0${text}\0`), bytesOfInt32(types.length, ...types)]);
-
-const NONE = bytesOfInt32(0);
-
-/** Lower-case hex SHA-256. `parameters`: formats and values as the Bind message has them; undefined without any. */
-export function digestOf(head: Buffer, parameters: Uint8Array | undefined): string {
-  return hash('sha256', Buffer.concat([head, parameters ?? NONE]), 'hex');
-}
-
-/** Where short ones are put together; views of it by their length, which are few. */
-const scratch = Buffer.allocUnsafeSlow(1024);
-const views: Buffer[] = [];
-
-/** As `digestOf`, of parameters that stand in `bytes` from `start` to `end`: what every execution pays. */
-export function digestOfRange(head: Buffer, bytes: Buffer, start: number, end: number): string {
-  const size = head.length + end - start;
-  if (size > scratch.length) return digestOf(head, bytes.subarray(start, end));
-  scratch.set(head, 0);
-  for (let i = start, at = head.length; i < end; i++) scratch[at++] = bytes[i]!;
-  return hash('sha256', (views[size] ??= scratch.subarray(0, size)), 'hex');
-}
-
-/** Of a text without parameters, in one call: what every simple query pays. */
-export const digestOfText = (text: string): string => hash('sha256', `postgres\0${text}\0\0\0\0\0\0\0\0\0`, 'hex');
-
 export interface SessionState {
   readonly inTransaction: boolean;
   readonly wroteInTransaction: boolean;
@@ -383,8 +268,6 @@ export interface SessionState {
 }
 
 export const NO_TYPES: readonly number[] = [];
-export const NO_PARAMETERS: readonly StatementParameter[] = [];
-
 export function statementOf(
   text: string,
   digest: string,
@@ -409,83 +292,4 @@ export function statementOf(
     undoable: state.undoable,
     ...(under.length === 0 ? {} : { meaning: under.join(' ') }),
   };
-}
-
-/** Bind values as an approver can read them. */
-export function parametersOf(bytes: Buffer, message: BindMessage, prepared: Prepared): readonly StatementParameter[] {
-  if (message.values.length === 0) return NO_PARAMETERS;
-  const parameters: StatementParameter[] = [];
-  for (let i = 0; i < message.values.length; i++) {
-    const range = message.values[i];
-    const type = prepared.types[i] ?? 0;
-    if (range === undefined) {
-      parameters.push({ text: undefined, type });
-      continue;
-    }
-    const { start, end } = range;
-    const format =
-      message.formats.length === 0 ? 0 : message.formats.length === 1 ? message.formats[0]! : message.formats[i]!;
-    const text =
-      format === 0
-        ? isShortAscii(bytes, start, end)
-          ? bytes.toString('latin1', start, end)
-          : textOf(bytes.subarray(start, end))
-        : binaryText(bytes.subarray(start, end), type);
-    parameters.push({ text, type });
-  }
-  return parameters;
-}
-
-/** Then it is the same in every encoding, and has no zero in it. */
-function isShortAscii(bytes: Buffer, start: number, end: number): boolean {
-  if (end - start > 64) return false;
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i]!;
-    if (byte === 0 || byte > 0x7f) return false;
-  }
-  return true;
-}
-
-/** Text of a value in text format; hex of what is none. */
-export const textOf = (value: Buffer): string =>
-  isUtf8(value) && !value.includes(0) ? value.toString('utf8') : `\\x${value.toString('hex')}`;
-
-/** By type OID (pg_type.dat): the ones drivers send in binary most. */
-export function binaryText(value: Buffer, type: number): string {
-  switch (type) {
-    case 16:
-      if (value.length === 1) return value[0] === 0 ? 'false' : 'true';
-      break;
-    case 21:
-      if (value.length === 2) return String(value.readInt16BE());
-      break;
-    case 23:
-      if (value.length === 4) return String(value.readInt32BE());
-      break;
-    case 26:
-      if (value.length === 4) return String(value.readUInt32BE());
-      break;
-    case 20:
-      if (value.length === 8) return String(value.readBigInt64BE());
-      break;
-    case 700:
-      if (value.length === 4) return String(value.readFloatBE());
-      break;
-    case 701:
-      if (value.length === 8) return String(value.readDoubleBE());
-      break;
-    case 25:
-    case 1043:
-    case 1042:
-    case 19:
-    case 114:
-    case 142:
-    case 705:
-      return textOf(value);
-    case 3802:
-      if (value[0] === 1) return textOf(value.subarray(1));
-      break;
-    default:
-  }
-  return `\\x${value.toString('hex')}`;
 }

@@ -20,17 +20,9 @@ import {
 import { extractSqlFacts, statementShape } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
 import { LOOKUP, lookupValues, type Reach, ReachBuilder } from './catalog.ts';
-import {
-  NO_PARAMETERS,
-  NO_TYPES,
-  NOT_UNDERSTOOD,
-  pinnedReason,
-  type Reading,
-  type Resolved,
-  reasonOf,
-  type SessionState,
-  statementOf,
-} from './classify.ts';
+import { NO_PARAMETERS } from './classify/parameters.ts';
+import { pinnedReason, reasonOf } from './classify/pins.ts';
+import { NO_TYPES, NOT_UNDERSTOOD, type Reading, type Resolved, type SessionState, statementOf } from './classify.ts';
 import { heldNotice, refusalFields, requestId } from './deny.ts';
 import { entry, type OwnQuestion } from './flight.ts';
 import type { Intake } from './intake.ts';

@@ -8,16 +8,10 @@ import { GatewayError, LIMITS } from '@sallyport/core';
 import type { SqlFacts } from '@sallyport/model';
 import type { Permit } from '@sallyport/protocol-kit';
 import type { Answers } from './answers.ts';
-import {
-  digestHead,
-  digestOf,
-  digestOfRange,
-  isUnknown,
-  parametersOf,
-  type Reading,
-  readSql,
-  reasonOf,
-} from './classify.ts';
+import { digestHead, digestOf, digestOfRange } from './classify/digests.ts';
+import { parametersOf } from './classify/parameters.ts';
+import { reasonOf } from './classify/pins.ts';
+import { isUnknown, type Reading, readSql } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
 import { entry } from './flight.ts';

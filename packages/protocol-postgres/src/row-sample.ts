@@ -3,7 +3,7 @@
  * Refuses to gather: a row in pieces is left out. PostgreSQL protocol message formats, DataRow.
  */
 import type { RowSample } from '@sallyport/model';
-import { binaryText, textOf } from './classify.ts';
+import { binaryText, textOf } from './classify/parameters.ts';
 import { HEAD_BYTES, int32 } from './codec.ts';
 import type { FieldDescription } from './messages.ts';
 

@@ -8,16 +8,10 @@ import type { Permit } from '@sallyport/protocol-kit';
 import { shapeKey } from '@sallyport/sql';
 import type { Answers } from './answers.ts';
 import type { Reach } from './catalog.ts';
-import {
-  digestOfText,
-  NO_PARAMETERS,
-  type Reading,
-  type Resolved,
-  readSql,
-  reasonOf,
-  resolve,
-  statementOf,
-} from './classify.ts';
+import { digestOfText } from './classify/digests.ts';
+import { NO_PARAMETERS } from './classify/parameters.ts';
+import { reasonOf } from './classify/pins.ts';
+import { type Reading, type Resolved, readSql, resolve, statementOf } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
 import { entry, type OwnQuestion, type Wrapped } from './flight.ts';

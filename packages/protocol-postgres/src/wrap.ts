@@ -4,15 +4,9 @@
  * Refuses to decide: whether its COMMIT may pass is judged as any other. ADR 0025.
  */
 import type { Statement } from '@sallyport/model';
-import {
-  digestOfText,
-  NO_PARAMETERS,
-  type Resolved,
-  readSql,
-  resolve,
-  type SessionState,
-  statementOf,
-} from './classify.ts';
+import { digestOfText } from './classify/digests.ts';
+import { NO_PARAMETERS } from './classify/parameters.ts';
+import { type Resolved, readSql, resolve, type SessionState, statementOf } from './classify.ts';
 import { type Entry, entry, type OwnQuestion } from './flight.ts';
 import { bind, close, execute, parse } from './messages.ts';
 import type { Road } from './road.ts';

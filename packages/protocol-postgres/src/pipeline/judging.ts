@@ -7,7 +7,9 @@ import type { MaskSet, SqlFacts, SqlStatementFacts, Statement } from '@sallyport
 import type { Permit } from '@sallyport/protocol-kit';
 import type { Answers } from '../answers.ts';
 import type { Reach } from '../catalog.ts';
-import { digestOf, NO_PARAMETERS, NOT_UNDERSTOOD, type Resolved, resolve, statementOf } from '../classify.ts';
+import { digestOf } from '../classify/digests.ts';
+import { NO_PARAMETERS } from '../classify/parameters.ts';
+import { NOT_UNDERSTOOD, type Resolved, resolve, statementOf } from '../classify.ts';
 import { entry } from '../flight.ts';
 import type { Intake } from '../intake.ts';
 import type { Judge, Refused, Ways } from '../judge.ts';
