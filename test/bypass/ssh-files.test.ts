@@ -13,11 +13,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
+import { loadBundlePolicies, parsePolicyDocument, soleBundle } from '@sallyport/policy';
 import { type Bench, openBench } from '@sallyport/protocol-ssh/bench';
 import { type Gateway, sshdMissing } from '@sallyport/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { bundleOf } from './ssh-bundle.ts';
 
 /** FREE and KEPT are folders beside each other; what a batch fetches comes to LOCAL. */
 const BATCHES: readonly string[] = [
@@ -80,8 +79,7 @@ describe.skipIf(sshdMissing)('ways round rules about files, over the wire', () =
     const usage = { statements: 0, writes: 0, rows: 0, bytes: 0 };
     gateway = await bench.gateway({
       decide: (statement, _approval, session) => {
-        const { resourceId, resourceName, principal } = session;
-        return loadBundlePolicies(bundleOf(policy, resourceId, resourceName, principal.id)).decide({
+        return loadBundlePolicies(soleBundle(session, [policy])).decide({
           session: { ...session, projectId: '' },
           statement,
           usage,

@@ -5,13 +5,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Policy } from '@sallyport/model';
-import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
+import { loadBundlePolicies, parsePolicyDocument, soleBundle } from '@sallyport/policy';
 import { type Bench, openBench } from '@sallyport/protocol-ssh/bench';
 import { ExecClient } from '@sallyport/protocol-ssh/exec-client';
 import { type Gateway, sshdMissing } from '@sallyport/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SSH_COMMANDS } from './rows/ssh-commands.ts';
-import { bundleOf } from './ssh-bundle.ts';
 
 const POLICY: Policy = parsePolicyDocument(
   readFileSync(join(import.meta.dirname, '../../policies/ssh-baseline.yaml'), 'utf8'),
@@ -32,7 +31,7 @@ describe.skipIf(sshdMissing)('ways round the rules for hosts, over the wire', ()
     let engine: ReturnType<typeof loadBundlePolicies> | undefined;
     gateway = await bench.gateway({
       decide: (statement, _approval, session) => {
-        engine ??= loadBundlePolicies(bundleOf(POLICY, session.resourceId, session.resourceName, session.principal.id));
+        engine ??= loadBundlePolicies(soleBundle(session, [{ ...POLICY, resources: {} }]));
         return engine.decide({ session: { ...session, projectId: '' }, statement, usage, nowMs: Date.now() });
       },
     });

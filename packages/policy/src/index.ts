@@ -19,6 +19,7 @@ export {
 export { type DecisionInput, loadBundlePolicies, type PolicyEngine } from './engine.ts';
 export type { Explanation, RuleExplanation } from './explain.ts';
 export { FACT_TYPES, FAMILIES } from './facts.ts';
+export { soleBundle } from './sole-bundle.ts';
 export {
   type CaseResult,
   type ReadCommand,

@@ -2,7 +2,7 @@
  * Tables of statements with the verdicts a team expects (kind PolicyTest), run against policies offline, through the same
  * engine an agent runs. Refuses to parse: the readers of packages/sql and packages/shell are arguments, since engines do not
  * import each other.
- * Longer than 200 lines: a table's fields and the bundle they stand for read best together.
+ * Longer than 200 lines: a table's fields and the statements they stand for read best together.
  */
 import {
   listOf,
@@ -16,7 +16,6 @@ import {
   withDefault,
 } from '@sallyport/core';
 import {
-  type Bundle,
   EFFECTS,
   type Effect,
   FILE_OPERATIONS,
@@ -34,6 +33,7 @@ import {
 } from '@sallyport/model';
 import { orProblems, PolicyDocumentError, parsePolicyDocument, readYaml } from './document.ts';
 import { loadBundlePolicies } from './engine.ts';
+import { soleBundle } from './sole-bundle.ts';
 import { askedOverHttp, parseHttpCases, protocolOfHttp, readHttpCase } from './table-http.ts';
 
 export interface CaseResult {
@@ -183,7 +183,7 @@ function runCase(
 ): Pick<CaseResult, 'statement' | 'expected' | 'got' | 'passed'> {
   const nowMs = Date.parse(each.at ?? NOW_DEFAULT);
   const session = sessionOf(each, nowMs);
-  const engine = loadBundlePolicies(bundleOf(each, session, policies));
+  const engine = loadBundlePolicies(soleBundle(session, policies, each));
   const verdict = engine.decide({
     session,
     statement: statementOf(each, readers),
@@ -280,44 +280,3 @@ function readingOf(each: Case, { extract, readCommand }: Readers): Read {
   return { understood: true, effects: read.effects, facts: { ssh: { ...ssh, channel: 'exec' }, shell: read.facts } };
 }
 const READING_OPERATIONS: ReadonlySet<string> = new Set(['open', 'read', 'list', 'stat']);
-
-function bundleOf(each: Case, session: SessionInfo, policies: readonly Policy[]): Bundle {
-  return {
-    epoch: 1,
-    revision: 1,
-    projectId: '',
-    createdAt: 0,
-    resources: [
-      {
-        id: session.resourceId,
-        projectId: '',
-        name: session.resourceName,
-        kind: session.protocol,
-        labels: each.labels ?? {},
-        credential: { kind: 'none', username: '' },
-        recording: 'statements',
-        durability: 'standard',
-        approval: 'wait',
-        exceeded: 'deny',
-        holdInTransactionMsMax: 0,
-        offline: { sessionsMs: 0, newSessionsMs: 0 },
-      },
-    ],
-    policies: policies.map((policy) => ({ ...policy, projectId: '' })),
-    grants: [
-      {
-        id: 'grant',
-        projectId: '',
-        principal: session.principal.id,
-        resource: session.resourceName,
-        effects: each.effects ?? EFFECTS,
-        roles: [],
-        kind: 'standing',
-      },
-    ],
-    groups: (each.groups ?? []).map((name) => ({ name, projectId: '', members: [session.principal.id] })),
-    keys: [],
-    revocations: [],
-    settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
-  };
-}
