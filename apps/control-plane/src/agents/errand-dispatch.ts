@@ -5,14 +5,17 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { Errands } from '../credentials/errands.service.ts';
 import { Log } from '../http/problem.filter.ts';
+import { Regularly } from '../regularly.ts';
 import { Links } from './links.ts';
 
 const LOOK_EVERY_MS = 1_000;
 
 @Injectable()
 export class ErrandDispatch implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #working: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.#send(),
+    (error: unknown) => this.log.error('errands could not be sent', { error }),
+  );
   constructor(
     private readonly errands: Errands,
     private readonly links: Links,
@@ -20,19 +23,11 @@ export class ErrandDispatch implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => {
-      this.#working ??= this.#send()
-        .catch((error: unknown) => this.log.error('errands could not be sent', { error }))
-        .finally(() => {
-          this.#working = undefined;
-        });
-    }, LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(LOOK_EVERY_MS);
   }
 
   async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#working;
+    await this.#regularly.stop();
   }
 
   async #send(): Promise<void> {

@@ -13,6 +13,7 @@ import { Project } from '../db/project.ts';
 import type { Credential } from '../generated/prisma/client.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Envelope } from '../keys/envelope.ts';
+import { Regularly } from '../regularly.ts';
 import { SystemClock } from '../time.ts';
 import { CredentialsRepository } from './credentials.repository.ts';
 import { credentialContext, replaced } from './credentials.service.ts';
@@ -24,8 +25,10 @@ const AT_ONCE = 10;
 
 @Injectable()
 export class Fetches implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #working: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.#work(),
+    (error: unknown) => this.log.error('credentials could not be asked for', { error }),
+  );
   constructor(
     private readonly database: Database,
     private readonly repository: CredentialsRepository,
@@ -38,23 +41,17 @@ export class Fetches implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => this.wake(), LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(LOOK_EVERY_MS);
     this.wake();
   }
 
   async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#working;
+    await this.#regularly.stop();
   }
 
   /** Looks for what is due; one look at a time. */
   wake(): void {
-    this.#working ??= this.#work()
-      .catch((error: unknown) => this.log.error('credentials could not be asked for', { error }))
-      .finally(() => {
-        this.#working = undefined;
-      });
+    void this.#regularly.round();
   }
 
   async #work(): Promise<void> {

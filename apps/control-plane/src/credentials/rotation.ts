@@ -6,6 +6,7 @@ import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@
 import { GatewayError } from '@sallyport/core';
 import { systemActor } from '../acts/acts.ts';
 import { Log } from '../http/problem.filter.ts';
+import { Regularly } from '../regularly.ts';
 import { SystemClock } from '../time.ts';
 import { CredentialsRepository } from './credentials.repository.ts';
 import { Errands } from './errands.service.ts';
@@ -15,8 +16,10 @@ const AGAIN_MS = 10 * 60_000;
 
 @Injectable()
 export class Rotation implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #working: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.#look(),
+    (error: unknown) => this.log.error('due rotations could not be started', { error }),
+  );
   constructor(
     private readonly repository: CredentialsRepository,
     private readonly errands: Errands,
@@ -25,23 +28,16 @@ export class Rotation implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => void this.look(), LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(LOOK_EVERY_MS);
   }
 
   async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#working;
+    await this.#regularly.stop();
   }
 
   /** Starts what is due; one look at a time. */
   look(): Promise<void> {
-    this.#working ??= this.#look()
-      .catch((error: unknown) => this.log.error('due rotations could not be started', { error }))
-      .finally(() => {
-        this.#working = undefined;
-      });
-    return this.#working;
+    return this.#regularly.round();
   }
 
   async #look(): Promise<void> {

@@ -9,6 +9,7 @@ import { recordActOf, systemActor } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Recordings } from '../recordings/recordings.service.ts';
+import { Regularly } from '../regularly.ts';
 import { Erasure } from '../sessions/erasure.ts';
 import { SystemClock } from '../time.ts';
 import { type BatchPlace, RetentionRepository } from './retention.repository.ts';
@@ -26,8 +27,10 @@ const EVENTS = 20_000;
 
 @Injectable()
 export class RetentionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.run(),
+    (cause: unknown) => this.log.error('what is past its time could not all be erased', { cause }),
+  );
   #stopping = false;
   constructor(
     private readonly database: Database,
@@ -39,20 +42,12 @@ export class RetentionKeeper implements OnApplicationBootstrap, OnModuleDestroy 
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => {
-      this.#running ??= this.run()
-        .catch((cause: unknown) => this.log.error('what is past its time could not all be erased', { cause }))
-        .finally(() => {
-          this.#running = undefined;
-        });
-    }, EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(EVERY_MS);
   }
 
   async onModuleDestroy(): Promise<void> {
     this.#stopping = true;
-    clearInterval(this.#timer);
-    await this.#running;
+    await this.#regularly.stop();
   }
 
   /** One whole round. */

@@ -8,6 +8,7 @@ import { recordActOf, systemActor } from '../acts/acts.ts';
 import { Database } from '../db/database.ts';
 import { Log } from '../http/problem.filter.ts';
 import { Outbox } from '../notify/outbox.ts';
+import { Regularly } from '../regularly.ts';
 import { SystemClock } from '../time.ts';
 import { Drift } from './drift.service.ts';
 import { ReviewsRepository } from './reviews.repository.ts';
@@ -18,8 +19,10 @@ const DRIFT_EVERY_MS = 60 * 60_000;
 
 @Injectable()
 export class ReviewKeeper implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.run(),
+    (cause: unknown) => this.log.error('access reviews could not be brought forward', { cause }),
+  );
   #lookedAtMs = 0;
   constructor(
     private readonly database: Database,
@@ -33,19 +36,11 @@ export class ReviewKeeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   onApplicationBootstrap(): void {
     this.#lookedAtMs = this.clock.nowMs();
-    this.#timer = setInterval(() => {
-      this.#running ??= this.run()
-        .catch((cause: unknown) => this.log.error('access reviews could not be brought forward', { cause }))
-        .finally(() => {
-          this.#running = undefined;
-        });
-    }, EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(EVERY_MS);
   }
 
   async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#running;
+    await this.#regularly.stop();
   }
 
   async run(): Promise<void> {

@@ -9,6 +9,7 @@ import type { PrincipalKind } from '@sallyport/model';
 import { systemActor } from '../../acts/acts.ts';
 import { Database } from '../../db/database.ts';
 import { Log } from '../../http/problem.filter.ts';
+import { Regularly } from '../../regularly.ts';
 import { SystemClock } from '../../time.ts';
 import { ConfiguredProviders } from '../configured-providers.ts';
 import { IdentityRepository } from '../identity.repository.ts';
@@ -22,8 +23,10 @@ const AGAIN_MS = 60_000;
 
 @Injectable()
 export class Refresher implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.run(),
+    (cause: unknown) => this.log.warn('sign-ins could not be asked about', { cause }),
+  );
   constructor(
     private readonly database: Database,
     private readonly repository: IdentityRepository,
@@ -35,19 +38,11 @@ export class Refresher implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => {
-      this.#running ??= this.run()
-        .catch((cause: unknown) => this.log.warn('sign-ins could not be asked about', { cause }))
-        .finally(() => {
-          this.#running = undefined;
-        });
-    }, EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(EVERY_MS);
   }
 
   async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#running;
+    await this.#regularly.stop();
   }
 
   /** Asks about everyone who is due, a batch at a time. */

@@ -10,6 +10,7 @@ import { BundleChanges } from '../../bundles/bundle-changes.ts';
 import { Database } from '../../db/database.ts';
 import type { IssuerKeySet, TrustRule } from '../../generated/prisma/client.ts';
 import { Log } from '../../http/problem.filter.ts';
+import { Regularly } from '../../regularly.ts';
 import { SystemClock } from '../../time.ts';
 import { IssuerKeys, type OwnedRule } from './issuer-keys.ts';
 import { documentOf } from './machine-sign-in.ts';
@@ -51,8 +52,10 @@ export function keysForAgents(keys: readonly JWK[]): readonly JWK[] {
 
 @Injectable()
 export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
+  readonly #regularly = new Regularly(
+    () => this.run(),
+    (cause: unknown) => this.log.warn('the keys of issuers could not be looked after', { cause }),
+  );
   constructor(
     private readonly database: Database,
     private readonly repository: TrustRepository,
@@ -63,19 +66,11 @@ export class PublishedKeys implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.#timer = setInterval(() => {
-      this.#running ??= this.run()
-        .catch((cause: unknown) => this.log.warn('the keys of issuers could not be looked after', { cause }))
-        .finally(() => {
-          this.#running = undefined;
-        });
-    }, LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#regularly.start(LOOK_EVERY_MS);
   }
 
   async onModuleDestroy(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#running;
+    await this.#regularly.stop();
   }
 
   /** Asks every issuer that is due. One replica asks each. */
