@@ -173,6 +173,33 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
     expect(JSON.parse(await said('none'))).toMatchObject({ code: 'http.malformed', status: 400 });
   });
 
+  test('a token that nobody takes is refused in words that kubectl shows, the same whatever the name stands for', async () => {
+    const words = [
+      '--kubeconfig',
+      '/dev/null',
+      '--certificate-authority',
+      dev.ca,
+      '--token',
+      'none',
+      'get',
+      '--raw',
+      '/api/v1/namespaces',
+    ];
+    const told = await Promise.all(
+      ['e2e-kube', 'payments-db', 'not-there'].map(async (name) => {
+        const server = `https://127.0.0.1:${dev.agent.https}/r/${name}`;
+        const { code, stderr } = await run(kubectls[0]!.program, ['--server', server, ...words], { timeoutMs: 60_000 });
+        expect(code, name).toBe(1);
+        return stderr.replaceAll(/^[EWI]\d{4}.*$/gm, '').trim();
+      }),
+    );
+    expect(told[0]).toContain('auth.failed');
+    expect(new Set(told).size).toBe(1);
+    const plain = ['-s', '--cacert', dev.ca, '-H', 'authorization: Bearer none'];
+    const { stdout } = await run('curl', [...plain, `https://127.0.0.1:${dev.agent.https}/r/e2e-kube/api/v1/pods`]);
+    expect(JSON.parse(stdout.toString())).toMatchObject({ code: 'auth.failed', status: 401 });
+  });
+
   test('a hold waits until somebody answers', async () => {
     const scaling = kubectl('scale', 'deployment', 'web', '-n', 'shop', '--replicas=1');
     const id = await until(async () => {

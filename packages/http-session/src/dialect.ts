@@ -169,6 +169,8 @@ export interface HttpDialect {
   ): UpgradeMachine | undefined;
   /** Whether an upgrade to `request.upgrade` is understood at all: asked before the request is judged. Absent = none is. */
   upgrades?(request: RequestHead, session: DialectSession): boolean;
+  /** Whether a client whom nobody has let in is of this kind, by what it says of itself. Absent = none is known to be. */
+  isClient?(headers: readonly Header[]): boolean;
   /** A refusal in the words of this kind of client. */
   deny(refusal: HttpRefusal, request: RequestHead | undefined): DeniedAnswer;
 }

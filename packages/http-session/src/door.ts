@@ -46,7 +46,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   serverName: string | undefined;
   tunnel: Tunnel | undefined;
   version: '1' | '2' = '1';
-  readonly fallback: HttpDialect;
+  readonly #fallback: HttpDialect;
   readonly deadlines: Deadlines;
   readonly #host: SessionHost;
   readonly #dialects: readonly HttpDialect[];
@@ -74,7 +74,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     this.#host = host;
     this.deadlines = deadlines;
     this.#dialects = dialects;
-    this.fallback = dialects[0];
+    this.#fallback = dialects[0];
     this.#held = held;
   }
 
@@ -187,11 +187,11 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   }
 
   #malformed(error: GatewayError, stream: ClientStream): void {
-    if (!(error instanceof RefusedTarget)) return this.#refuse(error, this.fallback, stream);
+    if (!(error instanceof RefusedTarget)) return this.#refuse(error, this.#fallback, stream);
     this.#dialectFor(error).then(
       (dialect) => this.#refuse(error, dialect, stream),
       // Nobody who may know what is there.
-      () => this.#refuse(error, this.fallback, stream),
+      () => this.#refuse(error, this.strangers(error.headers), stream),
     );
   }
 
@@ -300,6 +300,10 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     this.serverName = undefined;
     this.#client = this.#http1('http');
     this.clientBytes(chunk);
+  }
+
+  strangers(headers: readonly Header[]): HttpDialect {
+    return this.#dialects.find((dialect) => dialect.isClient?.(headers) === true) ?? this.#fallback;
   }
 
   nowMs(): number {

@@ -37,8 +37,8 @@ import { behind, requireOwnHost, type Shown, type WayIn, wayIn } from './way-in.
 export interface ExchangeHome extends ProxyHome, Patience {
   readonly domain: string;
   readonly version: '1' | '2';
-  /** Says how a refusal sounds where no resource is known, or none may be. */
-  readonly fallback: HttpDialect;
+  /** Says how a refusal sounds where no resource is known, or none may be: by what the client says of itself alone. */
+  strangers(headers: readonly Header[]): HttpDialect;
   /** The token of a request; a resource that is named may have a field of its own for it. */
   shown(headers: readonly Header[], resource: string | undefined): Shown;
   /** Where a request names no resource: the cluster its token is for. */
@@ -624,7 +624,7 @@ export class Exchange implements RequestSink, CallOwner {
       member === undefined || !judged ? '' : `${member.road.info.id}/${member.road.statementNumber(this.#statement)}`;
     if (!(error instanceof GatewayError)) member?.log(error);
     const refusal = asToProxy(refusalOf(error, requestId), this.#asked, this.#home);
-    const dialect = member?.dialect ?? this.#home.fallback;
+    const dialect = member?.dialect ?? this.#home.strangers(this.#asked.headers);
     this.#answerWith(challenged(dialect.deny(refusal, member === undefined ? undefined : this.#request)));
   }
 

@@ -143,6 +143,11 @@ export function createKubernetesDialect(): HttpDialect {
     upgrade: (request, response, session, masks, host): UpgradeMachine | undefined =>
       machineFor(infoOf(request), request, response, session, masks, host),
 
+    // client-go ends its name with that of the library, as all do that are made with it; others ask for what only an API server has.
+    isClient: (headers) =>
+      /(?:^kubectl|\skubernetes)\//i.test(headerOf(headers, 'user-agent') ?? '') ||
+      /application\/vnd\.kubernetes\.|;\s*as=/i.test(headerOf(headers, 'accept') ?? ''),
+
     deny(refusal, request) {
       const session = request === undefined ? undefined : askedIn.get(request);
       return deniedAnswer(session === undefined ? refusal : firstRefusal(refusal, request as RequestHead, session));
