@@ -46,7 +46,7 @@ export interface Reach {
   /** Names of tables with masked columns, their partitions, and tainted views. */
   readonly relations: ReadonlySet<string>;
   readonly taintedNames: ReadonlySet<string>;
-  /** Names of all views that read such a table, whatever they show: their conditions can fail on its values. */
+  /** Names of all views that read such a table, whatever they show, and of its kin: what is done by them can fail on its values. */
   readonly readers: ReadonlySet<string>;
   readonly columns: readonly { readonly table: string; readonly column: string }[];
   /** Functions of the database's own that take a row: `c.f` calls them like a column. */
@@ -62,9 +62,10 @@ export const columnKey = (tableOid: number, attribute: number): number => tableO
 const PG = 'pg_catalog.';
 /**
  * Rows: `c` relation, attribute, position of the mask, names of both · `v` view, relation it reads, its name, its text ·
- * `w` view that runs code of the database's own, or shows statistics or others' texts · `f` functions and `g` functions and
+ * `p` table without a masked column whose rows are in a family with some that have one · `w` view that runs code of the database's
+ * own, or shows statistics, others' texts or what a table keeps apart (TOAST) · `f` functions and `g` functions and
  * operators, as in Reach. What PostgreSQL's own catalogs begin with is in no pg_depend, so views straight over pg_largeobject (2613),
- * pg_statistic (2619), pg_statistic_ext_data (3429) and TELLING_FUNCTIONS are told by their rules: of those that are named ($4),
+ * pg_statistic (2619), pg_statistic_ext_data (3429), what these keep apart (2840, 3430) and TELLING_FUNCTIONS are told by their rules: of those that are named ($4),
  * and what these read, since a rule of a hundred columns is a hundred kilobytes to look through. An aggregate is internal and
  * immutable whatever it is made of. Of operators, those that answer yes or no show no value.
  * Every name is qualified; operators are pg_catalog's, since no search_path may name that schema elsewhere.
@@ -129,11 +130,14 @@ running(view) as (
       or ${PG}pg_get_viewdef(v.oid) ~ '[\\w"]\\.\\*')
   union
   select x.view from named_views x
-  where (select ${PG}bool_or(r.ev_action::${PG}text ~ (select ':relid (2613|2619|3429) |:funcid ('
+  where (select ${PG}bool_or(r.ev_action::${PG}text ~ (select ':relid (2613|2619|2840|3429|3430) |:funcid ('
       || ${PG}string_agg(p.oid::${PG}text, '|') || ') ' from ${PG}pg_proc p
       where p.pronamespace = 'pg_catalog'::${PG}regnamespace
         and p.proname = any ('{${TELLING_FUNCTIONS.join(',')}}'::${PG}name[])))
-    from ${PG}pg_rewrite r where r.ev_class = x.view)),
+    from ${PG}pg_rewrite r where r.ev_class = x.view)
+  or exists (select 1 from ${PG}pg_rewrite r
+    join ${PG}pg_depend d on d.classid = '${PG}pg_rewrite'::${PG}regclass and d.objid = r.oid and d.refclassid = '${PG}pg_class'::${PG}regclass
+    join ${PG}pg_class t on t.oid = d.refobjid and t.relkind = 't' where r.ev_class = x.view)),
 readers(view, rel) as (
   select r.ev_class, d.refobjid from ${PG}pg_depend d
   join ${PG}pg_rewrite r on d.classid = '${PG}pg_rewrite'::${PG}regclass and r.oid = d.objid
@@ -146,6 +150,9 @@ readers(view, rel) as (
   where r.ev_class <> d.refobjid)
 select 'c', m.rel::${PG}int8, m.attnum::${PG}int8, m.i, k.relname::${PG}text, m.attname::${PG}text
 from masked m join ${PG}pg_class k on k.oid = m.rel
+union all
+select 'p', k.oid::${PG}int8, 0, 0, k.relname::${PG}text, '' from ${PG}pg_class k
+where k.oid in (select f.rel from family f) and k.oid not in (select m.rel from masked m)
 union all
 select 'v', k.oid::${PG}int8, v.rel::${PG}int8, 0, k.relname::${PG}text,
   case when k.relkind in ('v', 'm') then ${PG}pg_get_viewdef(k.oid) else '' end
@@ -195,6 +202,7 @@ export class ReachBuilder {
   readonly #running = new Set<number>();
   readonly #rowFunctions = new Set<string>();
   readonly #overloads = new Set<string>();
+  readonly #kin = new Set<string>();
   #rows = 0;
 
   constructor(masks: readonly ColumnMask[], readText: (text: string) => SqlReading) {
@@ -228,6 +236,10 @@ export class ReachBuilder {
       (kind === 'f' ? this.#rowFunctions : this.#overloads).add(name);
       return;
     }
+    if (kind === 'p') {
+      this.#kin.add(name);
+      return;
+    }
     const view = this.#views.get(oid) ?? { oid, name, text, reads: new Set<number>() };
     if (kind === 'w') this.#running.add(oid);
     else view.reads.add(Number(second));
@@ -253,7 +265,7 @@ export class ReachBuilder {
       methods: this.#methods,
       tainted,
       taintedNames,
-      readers: new Set([...this.#views.values()].map((view) => view.name)),
+      readers: new Set([...this.#kin, ...[...this.#views.values()].map((view) => view.name)]),
       relations: new Set([...this.#tables.values(), ...taintedNames]),
       columns,
       rowFunctions: this.#rowFunctions,

@@ -183,6 +183,10 @@ const RAISED = /^pl(?!an)/;
 export const quotesNothing = (fields: Fields): boolean =>
   QUOTES_NOTHING.test(fields.get('C') ?? '') && !RAISED.test(fields.get('F') ?? '');
 
+/** Raised where no statement of the client's led by itself: behind a cascade, or a statement of the code's own (a context of several lines). */
+export const raisedWithin = (fields: Fields): boolean =>
+  RAISED.test(fields.get('F') ?? '') && fields.get('W')?.includes('\n') === true;
+
 /** `clear`: nothing masked is near · `named`: the statement names masked columns, no row was read · `read`: rows were. */
 export type Nearness = 'clear' | 'named' | 'read';
 

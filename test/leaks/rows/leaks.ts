@@ -660,6 +660,7 @@ export const LEAKS: readonly LeakRow[] = [
   {
     ...AS_BOT,
     name: 'statistics of an expression quote a value, of tables that nobody names',
+    since: 14,
     before: ['create statistics told on (name::int) from customers'],
     sql: 'analyze',
     expect: 'stopped',
@@ -920,6 +921,7 @@ export const LEAKS: readonly LeakRow[] = [
   {
     ...AS_BOT,
     name: 'the schema gets another name',
+    since: 15,
     before: ['alter schema public rename to elsewhere'],
     sql: 'select card_number from elsewhere.customers where id <= 5',
     expect: 'safe',

@@ -5,7 +5,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import type { Entry } from '../flight.ts';
-import { hideFields, type Nearness, quotesAnotherRow, quotesNothing } from '../mask.ts';
+import { hideFields, type Nearness, quotesAnotherRow, quotesNothing, raisedWithin } from '../mask.ts';
 import { encodeFields, type Fields, notification, parseFields, parseNotification, parseStatus } from '../messages.ts';
 import { noteFields } from '../record.ts';
 import type { Road } from '../road.ts';
@@ -29,7 +29,10 @@ export class Shown {
     if (!hides && host.recorder.level === 'statements') return 'keep';
     const given = parseFields(bytes, at, end);
     const touches = first?.tally?.guard.quotes ?? masks;
-    const fields = this.hidden(given, touches || (masks && quotesAtEnd(given, first)) ? 'read' : 'clear');
+    const fields = this.hidden(
+      given,
+      touches || (masks && (quotesAtEnd(given, first) || raisedWithin(given))) ? 'read' : 'clear',
+    );
     noteFields(host.recorder, first?.tally?.number ?? 0, 'notice', fields);
     return hides ? encodeFields('N', fields) : 'keep';
   }
@@ -64,7 +67,8 @@ export class Shown {
     const { signed, catalog } = this.#road;
     const masks = signed.masks().columns.length > 0;
     if (from?.tally?.guard.quotes === true) return 'read';
-    if (masks && (quotesAnotherRow(fields, catalog.reach) || quotesAtEnd(fields, from))) return 'read';
+    if (masks && (quotesAnotherRow(fields, catalog.reach) || quotesAtEnd(fields, from) || raisedWithin(fields)))
+      return 'read';
     return from?.tally === undefined && from?.kind !== 'query' && masks ? 'named' : 'clear';
   }
 
