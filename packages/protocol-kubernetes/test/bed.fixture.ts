@@ -48,7 +48,7 @@ export interface KubeBed {
   close(): Promise<void>;
 }
 
-export function testKubernetesResource(
+function testKubernetesResource(
   { url, ca }: { readonly url: string; readonly ca: string | undefined },
   kubernetes: Partial<KubernetesTarget> = {},
 ): Resource {

@@ -8,7 +8,7 @@ import { askedFor, type HeldNotice, Refusal } from '@sallyport/protocol-kit';
 /** "Command invoked cannot execute" (POSIX, Exit Status for Commands): it was found and may not run. */
 export const REFUSED_STATUS = 126;
 /** What ssh itself says when the connection behind it fails. */
-export const FAILED_STATUS = 255;
+const FAILED_STATUS = 255;
 
 const oneLine = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').trim();
 

@@ -75,7 +75,7 @@ export function isPlainSed(args: readonly Field[], write: (file: Field) => void)
 }
 
 /** Commands without `e`, `w`, `r`, `W`, `R`, `F`, and `s///` without the flags `e` and `w`. */
-export function isPlainScript(script: string): boolean {
+function isPlainScript(script: string): boolean {
   let at = 0;
   const skipBlanks = (): void => {
     while (/[\s;]/.test(script[at] ?? '')) at++;

@@ -12,7 +12,7 @@ import { ByteSocket, type ByteSocketOwner, upstreamAddress, upstreamTlsOptions }
 const ALPN = ['postgresql'];
 
 /** The database errands are run in when none is named. */
-export const errandDatabase = (resource: Resource): string => resource.postgres?.databases[0] ?? 'postgres';
+const errandDatabase = (resource: Resource): string => resource.postgres?.databases[0] ?? 'postgres';
 
 /**
  * Signed in and ready.

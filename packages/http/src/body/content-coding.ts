@@ -86,7 +86,7 @@ function encoderOf(coding: Coding): Encoder {
 const PROCESS = { gzip: 0, deflate: 0, br: constants.BROTLI_OPERATION_PROCESS, zstd: constants.ZSTD_e_continue };
 
 /** Undoes one coding while the body streams; memory does not depend on what it grows to. */
-export class Decoder {
+class Decoder {
   readonly #step: ZlibStep;
   readonly #flush: number;
   #in = 0;

@@ -79,7 +79,7 @@ function textsOf({ resource, road }: DialectSession, { detect }: MaskSet): Joine
 }
 
 /** Every member that looks like a list is one, whatever was asked: an answer may come on another stream. */
-export function withLists(message: JsonObject, rules: ListRules): JsonObject {
+function withLists(message: JsonObject, rules: ListRules): JsonObject {
   const result = message['result'];
   if (!isObject(result)) return message;
   const made: Record<string, unknown> = { ...result };
