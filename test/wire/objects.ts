@@ -72,18 +72,19 @@ create or replace function guard_customer() returns trigger language plpgsql as
   $$ begin raise exception using errcode = 'check_violation', message = old.name || ' may not be changed'; end $$;
 drop trigger if exists guarded on customers_guarded;
 create trigger guarded before update on customers_guarded for each row execute function guard_customer();
+create table if not exists keepers as select id, name from customers where id <= 5;
 create table if not exists sized (id int primary key, contact varchar(5));
 analyze;
 `;
 
 /** Fails, and leaves an index that is not valid. By itself, since it can be in no transaction. */
-export const BROKEN_INDEX = 'create index concurrently if not exists broken on customers_guarded ((name::int))';
+export const BROKEN_INDEX = 'create index concurrently if not exists broken on keepers ((name::int))';
 
 export const MASKED_NAMES = `kind: Policy
 name: masked-names
 resources: { labels: { env: prod } }
 masks:
-  - { columns: [public.customers.name], with: redact }
+  - { columns: [public.customers.name, public.keepers.name], with: redact }
 `;
 
 /** One line that changes when anything an attack is after has changed. */
