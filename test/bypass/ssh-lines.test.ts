@@ -63,4 +63,17 @@ describe.skipIf(sshdMissing)('ways round the rules for lines of a recorded shell
     expect(existsSync(file)).toBe(false);
     shell.kill();
   });
+
+  // ECMA-48, RIS: a program died on the other screen, and somebody typed `reset`.
+  test('a line that is typed behind a reset of the terminal is judged', async () => {
+    const shell = bed.talk(host, ['-tt', host.name]);
+    await prompted(shell);
+    shell.say("printf '\\033[?1049h\\033c'\r");
+    await prompted(shell, '\u001bc');
+    const file = path.join(dir, 'made behind a reset');
+    shell.say(`touch '${file}'\r`);
+    await prompted(shell, WHY);
+    expect(existsSync(file)).toBe(false);
+    shell.kill();
+  });
 });

@@ -22,7 +22,7 @@ const CTRL_C = '\u0003';
 const PASTE_MARK = [0x1b, 0x5b, 0x32, 0x30];
 /** DECSET and DECRST. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a sequence begins with one
-const SWITCH = /\u001b\[\?([\d;]+)([hl])/g;
+const SWITCH = /\u001b(?:c|\[\?([\d;]+)([hl]))/g;
 const NO_KEYS: ReadonlySet<number> = new Set();
 
 /** Characters of one line over its wraps. */
@@ -213,7 +213,10 @@ export class EchoedLine {
     // A sequence that the output before this began ends here.
     const begun = this.#state === 'csi' ? `\u001b[${this.#parameters}` : this.#state === 'escape' ? '\u001b' : '';
     const text = begun + Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-    for (const [, modes = '', final] of text.matchAll(SWITCH)) this.#switch(modes, final === 'h');
+    for (const [, modes, final] of text.matchAll(SWITCH)) {
+      if (modes === undefined) this.#reset();
+      else this.#switch(modes, final === 'h');
+    }
     this.#newLine();
     this.#state = 'text';
   }
@@ -226,6 +229,12 @@ export class EchoedLine {
       this.#fullScreen = on;
       this.#newLine();
     }
+  }
+
+  /** The terminal is as it was when it was opened. */
+  #reset(): void {
+    this.#takesPastes = this.#fullScreen = false;
+    this.#newLine();
   }
 
   #read(bytes: Uint8Array): void {
@@ -241,7 +250,7 @@ export class EchoedLine {
         this.#state =
           character === '[' ? 'csi' : 'PX]^_'.includes(character) ? 'string' : character < '0' ? 'inter' : 'text';
         this.#parameters = '';
-        if (character === 'c') this.#newLine();
+        if (character === 'c') this.#reset();
         break;
       case 'inter':
         if (character >= '0') this.#state = 'text';

@@ -129,6 +129,21 @@ test('a screen program has no command line, and output without end costs what it
   expect(line.enter().text).toBe('rm x');
 });
 
+// ECMA-48, RIS: what `reset` sends to a terminal that a program left as it was.
+test.each([
+  ['at once', '\u001bc\r\n$ '],
+  ['before output without end', `\u001bc${'row of text\n'.repeat(100_000)}$ `],
+])('a terminal that is reset is no screen program’s any more: %s', (_, output) => {
+  const line = new EchoedLine(80);
+  line.output(bytes('\u001b[?1049h\u001b[2J'));
+  expect(line.isFullScreen).toBe(true);
+  line.output(bytes(output));
+  expect(line.isFullScreen).toBe(false);
+  line.input(bytes('rm x'));
+  line.output(bytes('rm x'));
+  expect(line.enter()).toMatchObject({ text: 'rm x', fullScreen: false });
+});
+
 test('the marks of a paste are read however they are cut, and are keys where no program asked for them', () => {
   const enters = new Set([0x0d]);
   const keys = bytes('echo \u001b[200~a\rb\u001b[201~\u001b[D\r');

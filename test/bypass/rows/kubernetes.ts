@@ -50,6 +50,7 @@ export const MASKED = {
     { place: 'widgets.example.com:spec.color', with: 'redact' },
     { place: 'pods:metadata.labels.tier', with: 'redact' },
     { place: 'pods:spec.containers[].env[].value', with: 'redact' },
+    { place: 'deployments.apps:spec.template.spec.hostAliases[].ip', with: 'redact' },
   ],
 } as const;
 const SECRET = `PATCH ${NAMESPACED}/secrets/db`;
@@ -596,6 +597,14 @@ export const KUBERNETES: Readonly<Record<string, readonly KubeRow[]>> = {
       line: SECRET,
       type: 'application/strategic-merge-patch+json',
       body: { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } },
+      masked: true,
+      expect: 'refused',
+    },
+    {
+      name: 'by a deletion from a list of whoever has a guessed key',
+      line: `PATCH ${DEPLOYMENT}`,
+      type: STRATEGIC,
+      body: { spec: { template: { spec: { hostAliases: [{ $patch: 'delete', ip: '10.0.0.7' }] } } } },
       masked: true,
       expect: 'refused',
     },

@@ -13,6 +13,8 @@ import { planOf } from '../paths.ts';
 const COMPARABLE: ReadonlySet<string> = new Set(['/metadata/resourceVersion', '/metadata/uid']);
 /** Takes a value out of a list if it is there; the answer shows the list's length. */
 const BY_VALUE = '$deleteFromPrimitiveList/';
+/** Takes whoever has the other fields' keys out of a list, if they are there. */
+const BY_KEY = '$patch';
 
 /**
  * @param sent the body as a value; undefined where there is none or it was not read
@@ -31,8 +33,11 @@ export function requireNoComparison(info: RequestInfo, facts: KubernetesFacts, s
     if (facts.dryRun) throw refused('a dry run');
     return;
   }
-  if (facts.patchType === 'strategic' && facts.fields.some(({ path }) => path.includes(BY_VALUE)))
-    throw refused('a deletion by value');
+  if (facts.patchType === 'strategic') {
+    const paths = facts.fields.map(({ path }) => path);
+    if (paths.some((path) => path.includes(BY_VALUE))) throw refused('a deletion by value');
+    if (paths.some((path) => path.endsWith(BY_KEY)) && shows(sent)) throw refused('a deletion by key');
+  }
   const isQuestion = facts.dryRun || (facts.patchType === 'apply' && info.query.get('force')?.[0] !== 'true');
   if (isQuestion && (facts.object === 'unread' || shows(sent))) throw refused(facts.dryRun ? 'a dry run' : 'an apply');
 }
