@@ -14,6 +14,8 @@ export interface ControlPlaneReport {
   readonly quick: boolean;
   /** One-minute load average before each part. */
   readonly loads: Readonly<Record<ControlPlanePart, number>>;
+  /** Of the machine's time during each part, what its host gave to others; of 1. */
+  readonly stolen: Readonly<Record<ControlPlanePart, number>>;
   readonly compile?: CompileCosts | undefined;
   readonly revoke?: { readonly times: readonly RevokeTimes[]; readonly bytes: number } | undefined;
   readonly exchange?: LoadResult | undefined;
@@ -102,8 +104,9 @@ const ingestRow = (ingest: IngestTimes, load: string): readonly string[] => [
 ];
 
 export function renderControlPlane(report: ControlPlaneReport): string {
-  const { compile, revoke, ingest, loads } = report;
-  const load = (part: ControlPlanePart): string => `load ${loads[part].toFixed(1)}`;
+  const { compile, revoke, ingest, loads, stolen } = report;
+  const load = (part: ControlPlanePart): string =>
+    `load ${loads[part].toFixed(1)}, ${(100 * stolen[part]).toFixed(0)} % stolen`;
   const steady = (what: string, part: 'exchange' | 'callback' | 'saml'): Rows => {
     const one = report[part];
     if (one === undefined) return [];

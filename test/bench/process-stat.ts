@@ -12,6 +12,18 @@ export function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+export interface MachineTimes {
+  readonly all: number;
+  /** Given to other machines of the host while something here could have run: steal (proc(5), stat). */
+  readonly stolen: number;
+}
+
+/** Of all processors, since the machine started. */
+export function machineTimes(): MachineTimes {
+  const times = readFileSync('/proc/stat', 'latin1').split('\n')[0]!.split(/\s+/).slice(1, 9).map(Number);
+  return { all: times.reduce((sum, one) => sum + one, 0), stolen: times[7] ?? 0 };
+}
+
 /** Resident memory in bytes. */
 export function rssBytes(pid: number): number {
   const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
