@@ -35,6 +35,7 @@ export const CAPABILITIES = [
   'kubernetes.1',
   'mcp.1',
   'policy.http.1',
+  'policy.overwrites.1',
   'mask.http.1',
   'mask.streams.1',
   'mcp.media.1',

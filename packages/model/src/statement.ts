@@ -45,6 +45,8 @@ export interface SqlStatementFacts {
   readonly effects: readonly Effect[];
   /** Has a WHERE that is not a tautology over constants or a column with itself. */
   readonly filtered: boolean;
+  /** INSERT … ON CONFLICT DO UPDATE of rows that a query gives: which it overwrites hangs on that. */
+  readonly overwrites?: true;
   /** A constant LIMIT; undefined without one. */
   readonly limit: number | undefined;
   readonly relations: readonly SqlRelation[];

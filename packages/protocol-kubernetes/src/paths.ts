@@ -57,8 +57,8 @@ const CELLS = ['rows[].cells[]', 'object.rows[].cells[]'];
 
 /**
  * Where the API server keeps who wrote what of these: there a list's element stands by what it holds (`k:{"ip":"10.0.0.7"}`,
- * `v:"a"`), so nothing is shown of a list in which something is
- * masked. Clients read `null` there as no elements. Kubernetes "Server-Side Apply", fieldsV1.
+ * `v:"a"`), so nothing is shown of a list in which something is masked. Clients read `null` there as no elements.
+ * Kubernetes "Server-Side Apply", fieldsV1.
  */
 function writtenFields(resource: string, inner: readonly JsonPathMask[]): readonly string[] {
   // Maps of texts: there is no list in them.

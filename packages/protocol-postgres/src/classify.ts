@@ -245,6 +245,7 @@ function standingFor(statement: SqlStatementFacts, inner: SqlFacts): SqlStatemen
     ...statement,
     effects: EFFECTS.filter((effect) => effects.includes(effect)),
     filtered: all.every((facts) => facts.filtered),
+    ...(all.some((facts) => facts.overwrites === true) ? { overwrites: true } : {}),
     limit: all.length === 1 ? all[0]!.limit : undefined,
     relations: union(statement.relations, (facts) => facts.relations),
     functions: union(statement.functions, (facts) => facts.functions),

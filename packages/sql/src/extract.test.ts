@@ -207,6 +207,18 @@ describe('opaque constructs', () => {
   });
 });
 
+test.each([
+  ['insert into t select * from u on conflict (a) do update set b = 1', true],
+  ['insert into t (table u) on conflict (a) do update set b = 1', true],
+  ['insert into t select 1 union values (2) on conflict (a) do update set b = 1', true],
+  ['insert into t values (1), (2) on conflict (a) do update set b = 1', undefined],
+  ['insert into t default values on conflict (a) do update set b = 1', undefined],
+  ['insert into t select * from u on conflict do nothing', undefined],
+  ['insert into t select * from u', undefined],
+])('what an INSERT overwrites is in its text, or a query finds it: %s', (text, overwrites) => {
+  expect(one(text).overwrites).toBe(overwrites);
+});
+
 describe('filtered', () => {
   test.each([
     'a = 1',

@@ -41,6 +41,7 @@ export class FactsBuilder {
   kind = '';
   object = '';
   filtered = false;
+  overwrites = false;
   limit: number | undefined;
   transaction: SqlStatementFacts['transaction'];
   setting: string | undefined;
@@ -163,6 +164,7 @@ export class FactsBuilder {
       kind: this.kind,
       effects: EFFECTS.filter((effect) => this.#effects.has(effect)),
       filtered: this.filtered,
+      ...(this.overwrites ? { overwrites: true } : {}),
       limit: this.limit,
       relations: [...this.#relations.values()],
       functions: [...this.#functions],

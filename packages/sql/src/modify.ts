@@ -57,7 +57,12 @@ function insert(fields: Fields, walk: Walk): Columns {
   const target = addTarget(fields, walk);
   assign(fields.cols, walk, target);
   if (!has(fields.cols)) walk.facts.use([{ relation: target, column: '*' }], 'assign');
-  if (has(fields.onConflictClause)) conflict(fieldsOf(fields.onConflictClause), walk, target);
+  if (has(fields.onConflictClause)) {
+    conflict(fieldsOf(fields.onConflictClause), walk, target);
+    // Rows that stand in the text are named there; DEFAULT VALUES is one.
+    const isListed = !has(fields.selectStmt) || has(nodeOf(fields.selectStmt)?.fields.valuesLists);
+    walk.facts.overwrites = !isListed && fieldsOf(fields.onConflictClause).action === 'ONCONFLICT_UPDATE';
+  }
   return returning(fields, walk);
 }
 

@@ -65,6 +65,7 @@ function isPlain(facts: SqlStatementFacts): boolean {
   if (facts.effects.some((effect) => effect !== 'read' && effect !== 'write')) return false;
   // Every row, or a condition that names none: literals could turn it around.
   if ((facts.kind === 'update' || facts.kind === 'delete') && !facts.filtered) return false;
+  if (facts.overwrites === true) return false;
   // What a CTE writes is in no row count.
   if (
     facts.nested?.some(({ effects, kind }) => kind !== 'select' || effects.some((effect) => effect !== 'read')) === true

@@ -192,6 +192,19 @@ export const STATEMENTS: readonly Attempt[] = [
     changes: true,
   },
   { name: 'DELETE USING reaches every row', sql: 'delete from ledger using (select 1) as one', expect: 'held' },
+  ...[
+    'insert into ledger select * from ledger on conflict (id) do update set amount = 0',
+    'insert into ledger table ledger on conflict (id) do update set amount = excluded.amount',
+    'insert into ledger (id) select generate_series(1, 1000) on conflict (id) do update set amount = 0 where true',
+    'with w as (insert into ledger select * from ledger on conflict (id) do update set amount = 0 returning 1) select count(*) from w',
+    'explain analyze insert into ledger select * from ledger on conflict (id) do update set amount = 0',
+  ].map(
+    (sql): Attempt => ({
+      name: `every row is overwritten by what a query finds: ${sql.slice(0, 60)}`,
+      sql,
+      expect: 'held',
+    }),
+  ),
   { name: 'UPDATE FROM reaches every row', sql: 'update ledger set amount = 0 from (select 1) as one', expect: 'held' },
   {
     name: 'DELETE WHERE CURRENT OF a cursor',

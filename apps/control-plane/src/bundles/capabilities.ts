@@ -63,6 +63,12 @@ function capabilitiesOf(
       ),
     ],
     [
+      'policy.overwrites.1',
+      policies.some((policy) =>
+        policy.rules.some(({ when, unless = '' }) => /\boverwrites\b/.test(`${when} ${unless}`)),
+      ),
+    ],
+    [
       'mask.http.1',
       masks.some(
         ({ json = [], headers = [], kubernetes = [] }) => json.length + headers.length + kubernetes.length > 0,
