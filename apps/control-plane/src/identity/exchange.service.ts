@@ -5,6 +5,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { GatewayError, LIMITS, parseUuid } from '@sallyport/core';
 import { type AccessTokenClaims, labelsMatch } from '@sallyport/model';
@@ -18,10 +19,15 @@ import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
 import { type AccessTo, type GrantInForce, IdentityRepository } from './identity.repository.ts';
 import { MachineSignIn } from './machines/machine-sign-in.ts';
+import { keptOfThisSecond } from './revocations.ts';
 
 /** Minutes, not hours: a leaked token is good for one resource for this long. */
 const ACCESS_TTL_S = 600;
 const GRANTS_IN_TOKEN_MAX = 16;
+/** Token times are whole seconds. */
+const WAIT_MS_MAX = 1_000;
+/** A timer may come by so much too early. */
+const EARLY_MS = 5;
 /** An agent not seen for this long is not waited for. */
 const AGENT_SEEN_MS = 24 * 60 * 60_000;
 
@@ -109,9 +115,11 @@ export class Exchange {
       throw new OAuthError('invalid_grant', 'auth.failed');
     const acting = actor ?? subject;
     const confirm = confirmOf(input.confirm, [subject, acting]);
-    const now = this.clock.nowMs();
-    const { resource, grants: ofActing } = await this.#accessOf(acting, input.resource, now);
-    const ofSubject = actor === undefined ? ofActing : (await this.#accessOf(subject, resource.id, now)).grants;
+    const asked = this.clock.nowMs();
+    const accessOfActing = await this.#accessOf(acting, input.resource, asked);
+    const { resource, grants: ofActing } = accessOfActing;
+    const accessOfSubject = actor === undefined ? accessOfActing : await this.#accessOf(subject, resource.id, asked);
+    const ofSubject = accessOfSubject.grants;
     if (ofActing.length === 0 || ofSubject.length === 0) throw new OAuthError('invalid_target', 'grant.missing');
     const offers = (grants: readonly GrantInForce[]): boolean =>
       grants.some((grant) => grant.roles.includes(input.role!));
@@ -119,6 +127,10 @@ export class Exchange {
       throw new OAuthError('invalid_scope', 'grant.missing');
     const grants = [...new Map([...ofActing, ...ofSubject].map((grant) => [grant.id, grant])).values()];
     const lastEnd = Math.min(endOf(ofActing), endOf(ofSubject));
+    // What has ended their tokens in this second, as a group that a sign-in took away, ends all that say this second.
+    const wait = Math.max(accessOfActing.endedUntilMs, accessOfSubject.endedUntilMs) - asked;
+    if (wait > 0) await sleep(Math.min(wait, WAIT_MS_MAX) + EARLY_MS);
+    const now = this.clock.nowMs();
     const ttl = Math.max(1, Math.min(ACCESS_TTL_S, Math.floor((lastEnd - now) / 1000)));
     const iat = Math.floor(now / 1000);
     const reason = (input.reason ?? '').trim();
@@ -172,7 +184,13 @@ export class Exchange {
 
   /** @throws OAuthError `invalid_target`: no resource reads like no grant, so that names cannot be guessed */
   async #accessOf({ projectId, principal }: Caller, resource: string, nowMs: number): Promise<AccessTo> {
-    const found = await this.repository.accessTo(projectId, principal.id, resource, new Date(nowMs));
+    const found = await this.repository.accessTo(
+      projectId,
+      principal.id,
+      resource,
+      new Date(nowMs),
+      keptOfThisSecond(nowMs),
+    );
     if (found === null) throw new OAuthError('invalid_target', 'grant.missing');
     const target = { name: found.resource.name, labels: found.resource.labels as Readonly<Record<string, string>> };
     return { ...found, grants: found.grants.filter((grant) => isGrantOn(grant, target)) };

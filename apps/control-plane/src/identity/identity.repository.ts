@@ -58,6 +58,8 @@ export interface GrantInForce {
 export interface AccessTo {
   readonly resource: Pick<Resource, 'id' | 'name' | 'labels' | 'agents'>;
   readonly grants: readonly GrantInForce[];
+  /** A token must be made no earlier to outlive what has just ended the principal's; UTC ms, 0 = at any time. */
+  readonly endedUntilMs: number;
 }
 
 @Injectable()
@@ -264,14 +266,25 @@ export class IdentityRepository {
   /**
    * A resource and the principal's grants on it, own and by group, in force at `now`: in one query, since it is asked at every
    * token exchange, and without the principal's other grants, of which there may be many.
-   * @param reference name or id @returns null when there is no such resource
+   * @param reference name or id @param kept revocations kept longer are of this second
+   * @returns null when there is no such resource
    */
-  async accessTo(projectId: string, principalId: string, reference: string, now: Date): Promise<AccessTo | null> {
+  async accessTo(
+    projectId: string,
+    principalId: string,
+    reference: string,
+    now: Date,
+    kept: Date,
+  ): Promise<AccessTo | null> {
     const named = idOrName(reference);
     const isIt = 'id' in named ? Prisma.sql`id = ${named.id}::uuid` : Prisma.sql`name = ${named.name}`;
-    type Row = AccessTo['resource'] & { grants: GrantInForce[] | null };
+    type Row = AccessTo['resource'] & { grants: GrantInForce[] | null; endedUntil: Date | null };
     const { rows } = await this.database.run<Row>(Prisma.sql`
       select r.id, r.name, r.labels, r.agents, (
+        select max(v.before) from revocations v
+        where v.project_id = ${projectId}::uuid and v.keep_until > ${kept} and v.kind = 'principal'
+          and v.target_id = ${principalId} and v.before > ${now}
+      ) as "endedUntil", (
         select jsonb_agg(jsonb_build_object('id', g.id, 'resource', g.resource, 'labels', g.labels, 'roles', g.roles,
           'endsMs', floor(extract(epoch from g.not_after) * 1000)) order by g.id)
         from grants g
@@ -285,8 +298,8 @@ export class IdentityRepository {
       from (select id, name, labels, agents from resources where project_id = ${projectId}::uuid and ${isIt}) r`);
     const [row] = rows;
     if (row === undefined) return null;
-    const { grants, ...resource } = row;
-    return { resource, grants: grants ?? [] };
+    const { grants, endedUntil, ...resource } = row;
+    return { resource, grants: grants ?? [], endedUntilMs: endedUntil?.getTime() ?? 0 };
   }
 
   // sign-ins that last

@@ -197,6 +197,17 @@ test('client credentials open a session for a service or AI agent, and every fai
   expect((await plane.call('POST', `/v1/principals/${person.name}/secrets`, {})).status).toBe(409);
 });
 
+test('a token that is asked for in the second in which others of the principal ended is not ended with them', async () => {
+  const bot = await newPrincipal('ai_agent');
+  await plane.call('POST', '/v1/groups', { name: 'leavers' });
+  for (const group of ['bots', 'leavers']) await plane.call('PUT', `/v1/groups/${group}/members/${bot.name}`);
+  await plane.call('DELETE', `/v1/groups/leavers/members/${bot.name}`);
+  const { body } = await exchange(bot.token);
+  const { before } = await database().revocation.findFirstOrThrow({ where: { kind: 'principal', targetId: bot.id } });
+  const { iat } = await claimsOf(body.access_token);
+  expect(iat * 1000).toBeGreaterThanOrEqual(before.getTime());
+});
+
 test('an access token is for one resource, for minutes, small, and names the grants it draws on', async () => {
   const bot = await newPrincipal('ai_agent');
   const none = { status: 400, error: 'invalid_target', code: 'grant.missing' };

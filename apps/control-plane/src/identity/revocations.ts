@@ -10,6 +10,11 @@ import { IdentityRepository } from './identity.repository.ts';
 
 /** Longer than any offline budget a resource may set. */
 const KEEP_MS = 8 * 86_400_000;
+/** By how much replicas' clocks may differ. */
+const SKEW_MS = 5_000;
+
+/** Those that end tokens of this second are kept longer than until then. */
+export const keptOfThisSecond = (nowMs: number): Date => new Date(nowMs + KEEP_MS - 1_000 - SKEW_MS);
 
 export interface RevocationRow {
   readonly id: string;
