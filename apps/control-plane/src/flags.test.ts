@@ -1,5 +1,6 @@
 /** What the process is started with: threads that collect garbage give way. A process of its own, as main.ts begins. */
 import { execFileSync } from 'node:child_process';
+import { getPriority } from 'node:os';
 import { expect, test } from 'vitest';
 
 const NICE_OF_EACH = `
@@ -16,7 +17,8 @@ test.runIf(process.platform === 'linux')('V8’s threads run when others need no
   const threads = JSON.parse(said.toString()) as [string, number][];
   const collectors = threads.filter(([name]) => name === 'V8Worker');
   expect(collectors.length).toBeGreaterThanOrEqual(1);
-  const own = threads.find(([name]) => name !== 'V8Worker')![1];
-  for (const [, nice] of collectors) expect(nice).toBe(15);
-  expect(own).toBeLessThan(15);
+  // Whoever started the tests may have them run like that as a whole.
+  const given = getPriority();
+  for (const [, nice] of collectors) expect(nice).toBe(Math.max(15, given));
+  for (const [name, nice] of threads) if (name !== 'V8Worker') expect(nice).toBe(given);
 });

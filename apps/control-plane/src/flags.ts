@@ -5,7 +5,7 @@
  * beside the event loop, and not four.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import v8 from 'node:v8';
 
 // Else what is read from sockets counts as garbage pressure, and brings a full collection every few seconds of a rush (Node
@@ -23,7 +23,8 @@ function letOthersFirst(): void {
   if (process.platform !== 'linux') return;
   for (const id of readdirSync(THREADS)) {
     try {
-      if (readFileSync(`${THREADS}/${id}/comm`, 'utf8').trim() === COLLECTORS) setPriority(Number(id), NICE);
+      if (readFileSync(`${THREADS}/${id}/comm`, 'utf8').trim() !== COLLECTORS) continue;
+      if (getPriority(Number(id)) < NICE) setPriority(Number(id), NICE);
     } catch {
       // A thread that has ended, or a system that does not let us: it goes on as it was.
     }
