@@ -10,7 +10,7 @@ import type { SshBench, SshWay, Stall } from './ssh-ways.ts';
 
 /** Handshakes at a time: more would only queue for the processors, behind sshd's own forks. */
 const AT_ONCE = 12;
-const OPENING_MS_MAX = 120_000;
+const OPENING_MS_MAX = 180_000;
 const SETTLE_MS = 3_000;
 const ACTIVE_MS = 12_000;
 const EVERY_MS = 100;
