@@ -115,22 +115,25 @@ export class Exchange {
       throw new OAuthError('invalid_grant', 'auth.failed');
     const acting = actor ?? subject;
     const confirm = confirmOf(input.confirm, [subject, acting]);
-    const asked = this.clock.nowMs();
-    const accessOfActing = await this.#accessOf(acting, input.resource, asked);
+    const now = this.clock.nowMs();
+    const accessOfActing = await this.#accessOf(acting, input.resource, now);
     const { resource, grants: ofActing } = accessOfActing;
-    const accessOfSubject = actor === undefined ? accessOfActing : await this.#accessOf(subject, resource.id, asked);
+    const accessOfSubject = actor === undefined ? accessOfActing : await this.#accessOf(subject, resource.id, now);
     const ofSubject = accessOfSubject.grants;
     if (ofActing.length === 0 || ofSubject.length === 0) throw new OAuthError('invalid_target', 'grant.missing');
+    // What has ended their tokens in this second, as a group that a sign-in took away, ends all that say this second.
+    const wait = Math.max(accessOfActing.endedUntilMs, accessOfSubject.endedUntilMs) - now;
+    if (wait > 0) {
+      await sleep(Math.min(wait, WAIT_MS_MAX) + EARLY_MS);
+      // From the beginning: what was proven and given may have been taken away meanwhile.
+      return await this.exchange(input);
+    }
     const offers = (grants: readonly GrantInForce[]): boolean =>
       grants.some((grant) => grant.roles.includes(input.role!));
     if (input.role !== undefined && !(offers(ofActing) && offers(ofSubject)))
       throw new OAuthError('invalid_scope', 'grant.missing');
     const grants = [...new Map([...ofActing, ...ofSubject].map((grant) => [grant.id, grant])).values()];
     const lastEnd = Math.min(endOf(ofActing), endOf(ofSubject));
-    // What has ended their tokens in this second, as a group that a sign-in took away, ends all that say this second.
-    const wait = Math.max(accessOfActing.endedUntilMs, accessOfSubject.endedUntilMs) - asked;
-    if (wait > 0) await sleep(Math.min(wait, WAIT_MS_MAX) + EARLY_MS);
-    const now = this.clock.nowMs();
     const ttl = Math.max(1, Math.min(ACCESS_TTL_S, Math.floor((lastEnd - now) / 1000)));
     const iat = Math.floor(now / 1000);
     const reason = (input.reason ?? '').trim();
