@@ -45,7 +45,7 @@ export interface SqlStatementFacts {
   readonly effects: readonly Effect[];
   /** Has a WHERE that is not a tautology over constants or a column with itself. */
   readonly filtered: boolean;
-  /** INSERT … ON CONFLICT DO UPDATE of rows that a query gives: which it overwrites hangs on that. */
+  /** Overwrites what its text does not name: INSERT … ON CONFLICT DO UPDATE of rows that a query gives, a definition that computes a column's values anew. */
   readonly overwrites?: true;
   /** A constant LIMIT; undefined without one. */
   readonly limit: number | undefined;

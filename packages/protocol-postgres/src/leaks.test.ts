@@ -140,6 +140,16 @@ const ROWS: readonly Row[] = [
   ['create view', 'create view stolen as select ssn from customers', 'refused'],
   ['create materialized view', 'create materialized view stolen as select ssn from customers', 'refused'],
   ['rename the column', 'alter table customers rename ssn to open', 'refused'],
+  [
+    'write a column anew, beside one that is dropped',
+    'alter table customers alter column name type text using ssn, drop column if exists nothing',
+    'refused',
+  ],
+  [
+    'generate a column, beside one that is dropped',
+    'alter table customers add column copy text generated always as (ssn) stored, drop column if exists nothing',
+    'refused',
+  ],
   ['rename the table', 'alter table customers rename to open', 'refused'],
   ['rename the schema', 'alter schema public rename to elsewhere', 'refused'],
   ['change the schema', 'alter table customers set schema pg_temp', 'refused'],

@@ -77,7 +77,7 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   if (!touches(facts, reach)) return undefined;
   if (facts.kind === 'copy' && facts.object !== 'from')
     return 'COPY out of a relation with masked columns is not possible.';
-  if (facts.kind.startsWith('alter') || (facts.kind === 'create' && /^(rule|publication)$/.test(facts.object))) {
+  if (altersRelation(facts) || (facts.kind === 'create' && /^(rule|publication)$/.test(facts.object))) {
     return 'A relation with masked columns cannot be changed while its masks apply.';
   }
   const opaqueSource = facts.relations.some((relation) => reach.taintedNames.has(relation.name));
@@ -96,6 +96,10 @@ export function unvouchedForm(facts: SqlStatementFacts, reach: Reach): string | 
   }
   return undefined;
 }
+
+/** ALTER TABLE that drops a column, beside whatever else, is a `drop` of a column. */
+const altersRelation = ({ kind, object }: SqlStatementFacts): boolean =>
+  kind.startsWith('alter') || (kind === 'drop' && object === 'column');
 
 /** COPY in binary has rows that nothing can look into, and facts do not tell formats: the word alone is enough to refuse. */
 export const unvouchedCopy = (

@@ -112,6 +112,8 @@ describe('effects', () => {
     ['alter table t owner to x', 'alter_owner', 'ddl admin'],
     ['alter table t disable row level security', 'alter', 'ddl admin'],
     ['alter table t drop column a', 'drop', 'ddl'],
+    ['alter table t alter a type text', 'alter', 'write ddl'],
+    ["alter type e rename value 'a' to 'b'", 'alter', 'write ddl'],
     ['grant select on t to x', 'grant', 'admin'],
     ['revoke select on t from x', 'revoke', 'admin'],
     ['create role x', 'create', 'admin'],
@@ -215,7 +217,14 @@ test.each([
   ['insert into t default values on conflict (a) do update set b = 1', undefined],
   ['insert into t select * from u on conflict do nothing', undefined],
   ['insert into t select * from u', undefined],
-])('what an INSERT overwrites is in its text, or a query finds it: %s', (text, overwrites) => {
+  ["alter table t alter a type text using ''", true],
+  ['alter table t add b int, alter a type int, drop c', true],
+  ['alter table t alter a set expression as (b)', true],
+  ["alter type e rename value 'a' to 'b'", true],
+  ["alter type e add value 'a'", undefined],
+  ['alter table t alter a drop expression, alter a set storage plain, set unlogged', undefined],
+  ['alter table t add b int generated always as (a) stored', undefined],
+])('what it overwrites is in its text, or a query or a definition finds it: %s', (text, overwrites) => {
   expect(one(text).overwrites).toBe(overwrites);
 });
 

@@ -162,11 +162,19 @@ function particulars({ type, fields }: Node, facts: FactsBuilder): void {
         facts.effect('admin');
         facts.opaque('rights_change');
       }
+      if (changes.some((change) => REWRITES.has(change))) {
+        overwrites(facts);
+        named(fieldsOf(fields.relation), facts, 'write');
+      }
       if (changes.includes('AT_ChangeOwner')) facts.kind = 'alter_owner';
       // Its data goes as surely as by DROP TABLE, so a rule about drops sees it.
       if (changes.includes('AT_DropColumn')) [facts.kind, facts.object] = ['drop', 'column'];
       return;
     }
+    case 'AlterEnumStmt':
+      // RENAME VALUE: each row that held the one says the other.
+      if (has(fields.oldVal)) overwrites(facts);
+      return;
     case 'DefineStmt':
       if (facts.object === 'operator' || facts.object === 'aggregate') facts.effect('exec');
       return;
@@ -186,6 +194,14 @@ function particulars({ type, fields }: Node, facts: FactsBuilder): void {
 /** Owner, triggers and rules on or off, row-level security: who may do or see what. */
 const CHANGES_RIGHTS =
   /^AT_(ChangeOwner|(Enable|Disable|Force|NoForce)(RowSecurity|Trig|Rule|.*Always.*|.*Replica.*).*|NoForceRowSecurity|ForceRowSecurity)/;
+
+/** They compute each value of a column anew: by USING or a cast, which may cut it short, or by the new expression. */
+const REWRITES: ReadonlySet<string> = new Set(['AT_AlterColumnType', 'AT_SetExpression']);
+
+function overwrites(facts: FactsBuilder): void {
+  facts.effect('write');
+  facts.overwrites = true;
+}
 
 function securityDefiner(fields: Fields): boolean {
   return nodesOf(fields.options ?? fields.actions).some((option) => {

@@ -205,6 +205,21 @@ export const STATEMENTS: readonly Attempt[] = [
       expect: 'held',
     }),
   ),
+  ...[
+    "alter table ledger alter column note type text using ''",
+    "alter table ledger alter note set data type text using note || ''",
+    'alter table ledger alter column note type char(1)',
+    'alter table ledger alter column amount type numeric(10, 0), add column more int',
+    "alter table ledger add column more int, alter column note type text using ''",
+    'alter type moods rename value $$sad$$ to $$happy$$',
+    'alter type pairs alter attribute one type char(1) cascade',
+  ].map((sql): Attempt => ({ name: `every value is written anew by a definition: ${sql}`, sql, expect: 'held' })),
+  {
+    name: 'an attribute of a type is dropped with its values',
+    sql: 'alter type pairs drop attribute one cascade',
+    expect: 'denied',
+    rule: 'destructive-ddl/no-drop',
+  },
   { name: 'UPDATE FROM reaches every row', sql: 'update ledger set amount = 0 from (select 1) as one', expect: 'held' },
   {
     name: 'DELETE WHERE CURRENT OF a cursor',
