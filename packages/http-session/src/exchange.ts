@@ -512,7 +512,7 @@ export class Exchange implements RequestSink, CallOwner {
     const machine = dialect.upgrade(this.#request, head, session, masks, switched);
     if (machine === undefined) throw new GatewayError('http.upgrade_refused');
     this.#deadline = 0;
-    const headers: readonly Header[] = [...head.headers, ['upgrade', this.#request.upgrade]];
+    const headers = member.switchedHeaders(head.headers, masks, this.#request.upgrade);
     this.#switched = switched;
     this.#judgedBy?.recordAnswer(this.#number, head.status, headers);
     switched.start(this.#client.switch?.(headers), machine, () => {

@@ -3,8 +3,8 @@
  * service. Refuses to know requests; those are exchanges.
  */
 import type { ErrorCode, Logger } from '@sallyport/core';
-import { type Header, MadeOf, madeOf, type RequestHead, recordedBody } from '@sallyport/http';
-import type { Resource, Statement } from '@sallyport/model';
+import { type Header, MadeOf, madeOf, maskHeaders, type RequestHead, recordedBody } from '@sallyport/http';
+import type { MaskSet, Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
   JoinedSession,
@@ -178,6 +178,11 @@ export class MemberSession implements SessionMember {
     if (this.#hidesCookies) return headers.filter(([name]) => name !== 'set-cookie');
     if (this.#parameter === '') return headers;
     return headers.map(([name, value]) => [name, withoutParameter(value, this.#parameter)]);
+  }
+
+  /** Of an answer that switches (101): there is no plan for it that would mask its headers. */
+  switchedHeaders(headers: readonly Header[], masks: MaskSet, upgrade: string): readonly Header[] {
+    return [...this.answerHeaders(maskHeaders(headers, masks, this.road.maskKey)), ['upgrade', upgrade]];
   }
 
   onHeld(statement: Statement, told: (held: HeldNotice) => void): void {

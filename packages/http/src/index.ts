@@ -70,4 +70,4 @@ export {
   type FrameSink,
   OPCODES,
 } from './websocket/frame-reader.ts';
-export { type WebSocketPorts, WebSocketSide } from './websocket/websocket-side.ts';
+export { maskControl, type WebSocketPorts, WebSocketSide } from './websocket/websocket-side.ts';

@@ -125,7 +125,7 @@ export function sizeOf(resize: Buffer): { readonly columns: number; readonly row
 }
 const isSize = (value: number): boolean => value >= 0 && value <= 65_535;
 
-export function parsed(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
+function parsed(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;

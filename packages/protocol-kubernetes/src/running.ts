@@ -4,9 +4,9 @@
  * channel, so that kubectl prints why.
  */
 import { type ErrorCode, GatewayError } from '@sallyport/core';
-import { OPCODES } from '@sallyport/http';
+import { maskControl, maskMessage, OPCODES } from '@sallyport/http';
 import { type DialectSession, type UpgradeHost, type UpgradeMachine, wordsOf } from '@sallyport/http-session';
-import { createStreamMasker, type StreamMasker } from '@sallyport/mask';
+import { createStreamMasker, type JsonMaskerOptions, type StreamMasker } from '@sallyport/mask';
 import type { DetectMask } from '@sallyport/model';
 import {
   ChannelReader,
@@ -15,7 +15,6 @@ import {
   ERROR,
   endOf,
   frame,
-  parsed,
   RESIZE,
   STDERR,
   STDIN,
@@ -152,15 +151,20 @@ export class ExecStream implements UpgradeMachine {
       return;
     }
     if (channel !== CLOSING) throw new GatewayError('kubernetes.stream', { reason: 'an unknown channel' });
+    if (bytes.length !== 1) throw new GatewayError('kubernetes.stream', { reason: 'an end of no channel' });
     if (bytes[0] === STDOUT || bytes[0] === STDERR) this.#rest(bytes[0]);
     this.#toClient(channelFrame(CLOSING, bytes, false));
   }
 
-  /** A runtime's words may quote what is masked. */
+  get #masks(): JsonMaskerOptions {
+    return { plan: undefined, detect: this.#detect, key: this.#options.session.road.maskKey };
+  }
+
+  /** A runtime's words may quote what is masked: in the message, and again in its causes. */
   #hidden(status: Buffer): Uint8Array {
-    const read = parsed(status);
-    if (read === undefined || typeof read['message'] !== 'string' || this.#detect.length === 0) return status;
-    return Buffer.from(JSON.stringify({ ...read, message: this.#options.session.road.hide(read['message']) }));
+    const shown = maskMessage(status, this.#masks);
+    if (shown === undefined) throw new GatewayError('http.body_unmaskable');
+    return shown;
   }
 
   #rest(channel: number): void {
@@ -172,7 +176,7 @@ export class ExecStream implements UpgradeMachine {
       this.#rest(STDOUT);
       this.#rest(STDERR);
     }
-    this.#toClient(frame(opcode, payload, false));
+    this.#toClient(frame(opcode, maskControl(opcode, payload, this.#masks), false));
   }
 
   #toClient(bytes: Buffer): void {

@@ -23,7 +23,8 @@ export interface FrameSink {
   end(frame: FrameHead): void;
 }
 
-const CONTROL_BYTES_MAX = 125;
+/** Of a ping, a pong or a close (section 5.5). */
+export const CONTROL_BYTES_MAX = 125;
 const HEAD_BYTES_MAX = 14;
 
 export class FrameReader {

@@ -7,7 +7,14 @@ import type { JsonMaskerOptions } from '@sallyport/mask';
 import type { JoinedMessage, JoinedTexts } from '../body/joined-texts.ts';
 import { maskLooseText, maskMessage, maskWords } from '../body/message-text.ts';
 import { utf8Text } from '../request/strict-json.ts';
-import { encodeWebSocketFrame, type FrameHead, FrameReader, type FrameSink, OPCODES } from './frame-reader.ts';
+import {
+  CONTROL_BYTES_MAX,
+  encodeWebSocketFrame,
+  type FrameHead,
+  FrameReader,
+  type FrameSink,
+  OPCODES,
+} from './frame-reader.ts';
 
 export interface WebSocketPorts {
   /** What goes on; copies what it keeps. */
@@ -103,12 +110,8 @@ export class WebSocketSide implements FrameSink {
   #endControl(opcode: number): void {
     const masks = this.#masks;
     if (masks === undefined) return;
-    const payload = Buffer.concat(this.#control);
-    // A close says a code before its reason (section 5.5.1).
     if (opcode === OPCODES.close) this.#emit(this.#texts?.end() ?? []);
-    const code = opcode === OPCODES.close ? payload.subarray(0, 2) : NOTHING;
-    const shown = maskWords(payload.subarray(code.length), masks);
-    this.#ports.send(encodeWebSocketFrame(opcode, Buffer.concat([code, shown]).subarray(0, 125)));
+    this.#ports.send(encodeWebSocketFrame(opcode, maskControl(opcode, Buffer.concat(this.#control), masks)));
   }
 
   #endMessage(): void {
@@ -151,6 +154,19 @@ export class WebSocketSide implements FrameSink {
     this.#parts.push(Uint8Array.from(plain));
     this.#kept += plain.length;
   }
+}
+
+/** What a ping, a pong or a close says; a close says a code before its reason (section 5.5.1). */
+export function maskControl(opcode: number, payload: Buffer, masks: JsonMaskerOptions): Buffer {
+  const code = opcode === OPCODES.close ? payload.subarray(0, 2) : NOTHING;
+  const words = payload.subarray(code.length);
+  const shown = maskWords(words, masks);
+  if (shown === words) return payload;
+  const whole = Buffer.concat([code, shown]);
+  // A reason is a text: it is cut between characters.
+  let end = Math.min(whole.length, CONTROL_BYTES_MAX);
+  while (end < whole.length && ((whole[end] as number) & 0xc0) === 0x80) end--;
+  return whole.subarray(0, end);
 }
 
 /** What is packed cannot be put together again: it passes whole, where nothing is found in it, or not at all. */
