@@ -10,6 +10,7 @@ import { codingOf } from './content-coding.ts';
 import { parseMediaType } from './content-type.ts';
 import { formDecoded } from './form-body.ts';
 import { hasBodyMasks } from './open-body-masker.ts';
+import { isFoundPacked } from './packed-texts.ts';
 import { openedTags, sealedTag } from './sealed-tags.ts';
 
 /** What an answer says of itself in numbers, dates and tokens that are checked or made anew: no detector looks into these. */
@@ -79,7 +80,7 @@ function maskedPacked(value: string, { detect, json }: MaskSet): string | null {
   if (json !== undefined && json.length > 0) return null;
   const clear = value.split(',').every((item) => {
     const bytes = Buffer.from(item.trim(), 'base64');
-    return maskDetectedCell(bytes, detect, {}) === bytes;
+    return maskDetectedCell(bytes, detect, {}) === bytes && !isFoundPacked(bytes, detect);
   });
   return clear ? value : null;
 }

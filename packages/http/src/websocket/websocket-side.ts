@@ -6,6 +6,7 @@ import { LIMITS } from '@sallyport/core';
 import type { JsonMaskerOptions } from '@sallyport/mask';
 import type { JoinedMessage, JoinedTexts } from '../body/joined-texts.ts';
 import { maskLooseText, maskMessage, maskWords } from '../body/message-text.ts';
+import { isFoundPacked } from '../body/packed-texts.ts';
 import { utf8Text } from '../request/strict-json.ts';
 import {
   CONTROL_BYTES_MAX,
@@ -170,5 +171,7 @@ export function maskControl(opcode: number, payload: Buffer, masks: JsonMaskerOp
 }
 
 /** What is packed cannot be put together again: it passes whole, where nothing is found in it, or not at all. */
-const maskedBinary = (bytes: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined =>
-  masks.plan === undefined && maskLooseText(bytes, masks) === bytes ? bytes : undefined;
+function maskedBinary(bytes: Uint8Array, masks: JsonMaskerOptions): Uint8Array | undefined {
+  const isClear = masks.plan === undefined && maskLooseText(bytes, masks) === bytes;
+  return isClear && !isFoundPacked(bytes, masks.detect) ? bytes : undefined;
+}
