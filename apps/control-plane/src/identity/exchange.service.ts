@@ -62,6 +62,12 @@ export interface ExchangeAnswer {
   readonly expiresInSeconds: number;
 }
 
+interface SignedIn {
+  readonly caller: Caller;
+  /** What shows them again; another issuer's token may be good once. */
+  readonly by: GivenToken;
+}
+
 /** A resource as far as grants look at it. */
 export interface GrantTarget {
   readonly name: string;
@@ -105,8 +111,9 @@ export class Exchange {
 
   /** @throws OAuthError `invalid_grant` for a bad token, `invalid_target` for no resource or no grant */
   async exchange(input: ExchangeInput): Promise<ExchangeAnswer> {
-    const subject = await this.#authenticate(input.subject, input);
-    const actor = input.actor === undefined ? undefined : await this.#authenticate(input.actor, input);
+    const signedIn = await this.#authenticate(input.subject, input);
+    const actorSignedIn = input.actor === undefined ? undefined : await this.#authenticate(input.actor, input);
+    const [subject, actor] = [signedIn.caller, actorSignedIn?.caller];
     if (actor !== undefined && (actor.principal.kind === 'person' || actor.principal.id === subject.principal.id)) {
       throw new OAuthError('invalid_request', 'auth.forbidden');
     }
@@ -126,7 +133,7 @@ export class Exchange {
     if (wait > 0) {
       await sleep(Math.min(wait, WAIT_MS_MAX) + EARLY_MS);
       // From the beginning: what was proven and given may have been taken away meanwhile.
-      return await this.exchange(input);
+      return await this.exchange({ ...input, subject: signedIn.by, actor: actorSignedIn?.by });
     }
     const offers = (grants: readonly GrantInForce[]): boolean =>
       grants.some((grant) => grant.roles.includes(input.role!));
@@ -245,15 +252,15 @@ export class Exchange {
     return token;
   }
 
-  async #authenticate(given: GivenToken, input: ExchangeInput): Promise<Caller> {
+  async #authenticate(given: GivenToken, input: ExchangeInput): Promise<SignedIn> {
     const { requestId, clientId, provenKey } = input;
     if (given.kind === 'jwt') {
       // The client id says who acts.
       const wanted = given === input.subject && input.actor?.kind === 'jwt' ? undefined : clientId;
       const projectId = await this.projects.idToSignIn(input.project);
-      const { caller } = await this.machines.signIn(projectId, given.token, { clientId: wanted, requestId });
+      const { caller, token } = await this.machines.signIn(projectId, given.token, { clientId: wanted, requestId });
       requirePermission(caller, 'access:exchange');
-      return caller;
+      return { caller, by: { kind: 'api', token } };
     }
     const caller = await this.authenticator.authenticate(given.token, requestId, provenKey).catch((cause: unknown) => {
       // A database that is away has not said that the token is bad.
@@ -261,6 +268,6 @@ export class Exchange {
       throw new OAuthError('invalid_grant', 'auth.failed');
     });
     requirePermission(caller, 'access:exchange');
-    return caller;
+    return { caller, by: given };
   }
 }

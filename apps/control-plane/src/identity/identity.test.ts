@@ -2,10 +2,11 @@
 import { LIMITS } from '@sallyport/core';
 import { type AccessTokenClaims, parseAccessTokenClaims } from '@sallyport/model';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Database } from '../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { addProject } from '../testing/second-project.ts';
+import { IdentityRepository } from './identity.repository.ts';
 
 let plane: TestControlPlane;
 beforeAll(async () => {
@@ -206,6 +207,39 @@ test('a token that is asked for in the second in which others of the principal e
   const { before } = await database().revocation.findFirstOrThrow({ where: { kind: 'principal', targetId: bot.id } });
   const { iat } = await claimsOf(body.access_token);
   expect(iat * 1000).toBeGreaterThanOrEqual(before.getTime());
+});
+
+test.each<[string, (bot: { readonly name: string; readonly token: string }) => Promise<{ readonly status: number }>]>([
+  [
+    'the token was deleted',
+    async ({ token }) => {
+      const who = await plane.call<{ token: { id: string } }>('GET', '/v1/whoami', undefined, token);
+      return plane.call('DELETE', `/v1/tokens/${who.body.token.id}`, undefined, token);
+    },
+  ],
+  ['the principal was disabled', ({ name }) => plane.call('PATCH', `/v1/principals/${name}`, { disabled: true })],
+  ['the group was left', ({ name }) => plane.call('DELETE', `/v1/groups/bots/members/${name}`)],
+])('an exchange that waits for the end of a second gives nothing when meanwhile %s', async (_what, take) => {
+  const bot = await newPrincipal('ai_agent');
+  await plane.call('POST', '/v1/groups', { name: 'passing' });
+  for (const group of ['bots', 'passing']) await plane.call('PUT', `/v1/groups/${group}/members/${bot.name}`);
+  const reads = vi.spyOn(plane.controlPlane.app.get(IdentityRepository, { strict: false }), 'accessTo');
+  // The second is not over before everything has happened in it, however slow the machine is.
+  plane.clock.stand();
+  try {
+    await plane.call('DELETE', `/v1/groups/passing/members/${bot.name}`);
+    const asked = exchange(bot.token);
+    await expect.poll(() => reads.mock.calls.length).toBeGreaterThan(0);
+    expect((await take(bot)).status).toBeLessThan(300);
+    plane.clock.go();
+    expect(await asked).toMatchObject({
+      status: 400,
+      body: { error: expect.stringMatching(/^invalid_(grant|target)$/) },
+    });
+  } finally {
+    plane.clock.go();
+    reads.mockRestore();
+  }
 });
 
 test('an access token is for one resource, for minutes, small, and names the grants it draws on', async () => {

@@ -18,8 +18,17 @@ export interface Answer<T = Record<string, unknown>> {
 /** The system's clock, moved by hand. */
 export class MovedClock extends SystemClock {
   offsetMs = 0;
+  #stoodMs: number | undefined;
   override nowMs(): number {
-    return super.nowMs() + this.offsetMs;
+    return this.#stoodMs ?? super.nowMs() + this.offsetMs;
+  }
+  /** Stands still at the beginning of its second. */
+  stand(): void {
+    this.#stoodMs = Math.floor(this.nowMs() / 1000) * 1000;
+  }
+  /** Goes on, as if it had never stood. */
+  go(): void {
+    this.#stoodMs = undefined;
   }
   override monotonicMs(): number {
     return super.monotonicMs() + this.offsetMs;

@@ -2,9 +2,10 @@
 import { createHmac } from 'node:crypto';
 import { parseAccessTokenClaims } from '@sallyport/model';
 import { decodeJwt, SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Database } from '../../db/database.ts';
 import { startTestControlPlane, type TestControlPlane } from '../../testing/control-plane.ts';
+import { IdentityRepository } from '../identity.repository.ts';
 import { newKey, TestIssuer } from './issuer.fixture.ts';
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
@@ -356,6 +357,25 @@ describe('a rule', () => {
     expect((await trade(await job({ jti: 'run-1', more: 1 }))).status).toBe(400);
     expect((await trade(await job({ jti: 'run-2' }))).status).toBe(200);
     for (const jti of [undefined, '', 7, 'x'.repeat(501)]) expect((await trade(await job({ jti }))).status).toBe(400);
+  });
+
+  test('whose tokens are good once takes one that waits for the end of a second, and once', async () => {
+    await rule({ name: 'waits', claims: { sub: 'job-waits' }, principal: 'worker', oneTime: true });
+    await plane.call('PUT', '/v1/groups/ci/members/worker');
+    const token = await issuer.token({ sub: 'job-waits', jti: 'run-1' });
+    const reads = vi.spyOn(plane.controlPlane.app.get(IdentityRepository, { strict: false }), 'accessTo');
+    plane.clock.stand();
+    try {
+      await plane.call('DELETE', '/v1/groups/ci/members/worker');
+      const asked = trade(token, { resource: 'db' });
+      await expect.poll(() => reads.mock.calls.length).toBeGreaterThan(0);
+      plane.clock.go();
+      expect((await asked).status).toBe(200);
+    } finally {
+      plane.clock.go();
+      reads.mockRestore();
+    }
+    expect((await trade(token, { resource: 'db' })).body).toMatchObject({ error: 'invalid_grant' });
   });
 
   test('that is removed ends what it opened', async () => {
