@@ -111,6 +111,35 @@ test('after a change the changed page and chunk are asked for, and the rest stay
   expect(again.bundles.current!.bundle).toEqual(bundles.current!.bundle);
 });
 
+test('a small bundle that names a chunk twice is refused', () => {
+  const { bundles, refused, take } = agent();
+  const twice = plane.sign(1, 1, base, (manifest) => {
+    const { chunks, ...rest } = manifest as { chunks: readonly { name: string }[] };
+    return { ...rest, chunks: [...chunks, chunks[0]!] };
+  });
+  take(twice);
+  expect(refused).toEqual(['bundle.malformed']);
+  expect(bundles.current).toBeUndefined();
+});
+
+test('what no change touches is the same list, so that nothing is made of it again', () => {
+  const { bundles, take } = agent();
+  const [one, two] = [grant(1), grant(2)];
+  take(paged(1, [base, { ...one, ...two }]));
+  const first = bundles.current!;
+  take(
+    paged(2, [
+      { ...base, 'group/dba': { name: 'dba', projectId: PROJECT_ID, members: [ANA] } },
+      { ...one, ...two },
+    ]),
+  );
+  const second = bundles.current!;
+  expect(second.bundle.groups).not.toEqual(first.bundle.groups);
+  expect(second.bundle.grants).toBe(first.bundle.grants);
+  expect(second.resourcesById).toBe(first.resourcesById);
+  expect(second.keys).toBe(first.keys);
+});
+
 test('a chunk in two pages refuses the bundle, also where one of them is in force, and the last one stays', () => {
   const { bundles, refused, take } = agent();
   take(paged(1, [base, grant(1)]));

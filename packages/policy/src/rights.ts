@@ -40,22 +40,40 @@ function membersOf(group: BundleGroup): ReadonlySet<string> {
   return members;
 }
 
+interface GrantsBy {
+  readonly principal: ReadonlyMap<string, readonly Grant[]>;
+  readonly group: ReadonlyMap<string, readonly Grant[]>;
+}
+
+/** By whom they are for; a list that another bundle has too, as the same object, is not gone through again. */
+const GRANTS = new WeakMap<readonly Grant[], GrantsBy>();
+
+function grantsBy(grants: readonly Grant[]): GrantsBy {
+  const known = GRANTS.get(grants);
+  if (known !== undefined) return known;
+  const principal = new Map<string, Grant[]>();
+  const group = new Map<string, Grant[]>();
+  for (const grant of grants) {
+    // One with both or neither gives nothing: it is not clear whom to.
+    if ((grant.principal === undefined) === (grant.group === undefined)) continue;
+    if (grant.principal !== undefined) push(principal, grant.principal, grant);
+    else push(group, grant.group!, grant);
+  }
+  const by = { principal, group };
+  GRANTS.set(grants, by);
+  return by;
+}
+
 /** Grants and groups of one bundle, by whom and what they are for. */
 export class GrantBook {
   readonly #groups = new Map<string, ReadonlySet<string>>();
   /** Of those who were asked about. */
   readonly #memberships = new Map<string, readonly string[]>();
-  readonly #byPrincipal = new Map<string, Grant[]>();
-  readonly #byGroup = new Map<string, Grant[]>();
+  readonly #grants: GrantsBy;
 
   constructor(bundle: Pick<Bundle, 'grants' | 'groups'>) {
     for (const group of bundle.groups) this.#groups.set(group.name, membersOf(group));
-    for (const grant of bundle.grants) {
-      // One with both or neither gives nothing: it is not clear whom to.
-      if ((grant.principal === undefined) === (grant.group === undefined)) continue;
-      if (grant.principal !== undefined) push(this.#byPrincipal, grant.principal, grant);
-      else push(this.#byGroup, grant.group!, grant);
-    }
+    this.#grants = grantsBy(bundle.grants);
   }
 
   groupsOf(principalId: string): readonly string[] {
@@ -73,8 +91,8 @@ export class GrantBook {
 
   /** Own grants and those of groups, on this resource, whenever they are in force. */
   of(principalId: string, resource: Resource): readonly Grant[] {
-    const all = [...(this.#byPrincipal.get(principalId) ?? [])];
-    for (const group of this.groupsOf(principalId)) all.push(...(this.#byGroup.get(group) ?? []));
+    const all = [...(this.#grants.principal.get(principalId) ?? [])];
+    for (const group of this.groupsOf(principalId)) all.push(...(this.#grants.group.get(group) ?? []));
     return all.filter((grant) => covers(grant, resource));
   }
 

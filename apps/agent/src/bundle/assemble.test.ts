@@ -5,7 +5,7 @@ import path from 'node:path';
 import { wire } from '@sallyport/contract';
 import { expect, test } from 'vitest';
 import { assembleBundle } from './assemble.ts';
-import { chunksOf, type Manifest, type ManifestChunk, readPage } from './manifest.ts';
+import { type Manifest, type ManifestChunk, type Page, pagesOf, readPage, requireDistinct } from './manifest.ts';
 
 const PROJECT = '0190b3a4-0000-7000-8000-000000000001';
 const manifest: Manifest = { epoch: 1, revision: 1, projectId: PROJECT, createdAt: 0, chunks: [], pages: [] };
@@ -18,7 +18,8 @@ const assemble = (bodies: Bodies, last?: ReturnType<typeof assembleBundle>) => {
   const all = Object.entries({ 'settings/all': settings, ...bodies });
   const byDigest = new Map(all.map(([, value]) => [digestOf(value), Buffer.from(JSON.stringify(value))]));
   const chunks = all.map(([name, value]): ManifestChunk => ({ name, digest: digestOf(value), size: 1 }));
-  return assembleBundle(manifest, chunks, (digest) => byDigest.get(digest)!, last);
+  const pages = pagesOf({ ...manifest, chunks }, () => expect.unreachable());
+  return assembleBundle(manifest, pages, (digest) => byDigest.get(digest)!, last);
 };
 const group = (parts?: number, members: readonly string[] = []) => ({
   name: 'g',
@@ -77,12 +78,20 @@ test('the golden pages are read, and a chunk named on two of them refuses the bu
     digest: Buffer.from(digest ?? []).toString('hex'),
     size: size ?? 0,
   }));
-  const chunks = chunksOf({ ...manifest, pages: named }, (digest) => readPage(bodies.get(digest)!));
-  expect(chunks.filter(({ name }) => name.startsWith('grant/'))).toHaveLength(300);
-  const twice = [...named, named[0]!];
-  expect(() => chunksOf({ ...manifest, pages: twice }, (digest) => readPage(bodies.get(digest)!))).toThrow(
-    expect.objectContaining({ code: 'bundle.malformed' }) as Error,
-  );
+  const page = (digest: string) => readPage(bodies.get(digest)!);
+  const read = [...pagesOf({ ...manifest, pages: named }, page).values()];
+  const grants = read.flatMap(({ chunks }) => chunks).filter(({ name }) => name.startsWith('grant/'));
+  expect(grants).toHaveLength(300);
+  const refused = expect.objectContaining({ code: 'bundle.malformed' }) as Error;
+  expect(() => pagesOf({ ...manifest, pages: [...named, named[0]!] }, page)).toThrow(refused);
+  const [first, second] = read as [Page, Page];
+  const names = new Set(first.chunks.map(({ name }) => name));
+  const none = new Map<string, unknown>();
+  requireDistinct([first, second], none, new Set());
+  requireDistinct([second], none, names);
+  requireDistinct([first], new Map([...names].map((name) => [name, name])), names);
+  expect(() => requireDistinct([first, first], none, new Set())).toThrow(refused);
+  expect(() => requireDistinct([first], none, names)).toThrow(refused);
   expect(() => readPage(Buffer.from([255, 255]))).toThrow(
     expect.objectContaining({ code: 'bundle.malformed' }) as Error,
   );

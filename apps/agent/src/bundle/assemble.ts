@@ -1,7 +1,7 @@
 /**
  * From verified chunks to a bundle: each is read by the strict parser of its kind. An unknown kind or field refuses the
- * whole bundle, since what this agent cannot read may be a restriction. What the last bundle held already is not read again,
- * and stays the same object. Pure.
+ * whole bundle, since what this agent cannot read may be a restriction. What the last bundle held already is neither read nor
+ * looked through again, and stays the same object. Pure.
  */
 import { GatewayError } from '@sallyport/core';
 import {
@@ -12,20 +12,28 @@ import {
   CHUNK_PARSERS,
   type GroupMembers,
 } from '@sallyport/model';
-import type { Manifest, ManifestChunk } from './manifest.ts';
+import type { Manifest, ManifestChunk, Page, Pages } from './manifest.ts';
 
 /** A chunk that was read. */
-export interface ReadChunk {
+interface ReadChunk {
   readonly digest: string;
   readonly value: unknown;
 }
 
-/** By chunk name: what the next bundle starts from. */
-export type ReadChunks = ReadonlyMap<string, ReadChunk>;
+type Parts = Readonly<Record<BundleChunkKind, readonly unknown[]>>;
 
+interface ReadPage {
+  /** By chunk name. */
+  readonly read: ReadonlyMap<string, ReadChunk>;
+  readonly parts: Parts;
+}
+
+/** What the next bundle starts from. */
 export interface Assembled {
   readonly bundle: Bundle;
-  readonly read: ReadChunks;
+  readonly read: ReadonlyMap<Page, ReadPage>;
+  /** Of all pages: a list is the same object as long as nothing in it is another. */
+  readonly parts: Parts;
   /** Groups of which all parts were read, by their name: the same object as long as no part changes. */
   readonly whole: ReadonlyMap<string, WholeGroup>;
 }
@@ -35,39 +43,35 @@ interface WholeGroup {
   readonly group: BundleGroup;
 }
 
+const KINDS = Object.keys(CHUNK_PARSERS) as readonly BundleChunkKind[];
 const isKind = (kind: string): kind is BundleChunkKind => Object.hasOwn(CHUNK_PARSERS, kind);
 
+/** @returns by name, the chunks of pages that are not there any more: what new pages name may be among them */
+export function chunksGone(last: Assembled | undefined, pages: Pages): ReadonlyMap<string, ReadChunk> {
+  const stays = new Set(pages.values());
+  const gone = new Map<string, ReadChunk>();
+  for (const [page, { read }] of last?.read ?? []) {
+    if (stays.has(page)) continue;
+    for (const [name, chunk] of read) gone.set(name, chunk);
+  }
+  return gone;
+}
+
 /**
- * @param chunks all that the manifest or its pages name
+ * @param pages all that the manifest names
  * @param body the verified bytes of a chunk that `last` does not hold, by digest
  * @throws GatewayError `bundle.malformed` naming the chunk and the field
  */
 export function assembleBundle(
   manifest: Manifest,
-  chunks: readonly ManifestChunk[],
+  pages: Pages,
   body: (digest: string) => Uint8Array,
   last?: Assembled,
 ): Assembled {
-  const read = new Map<string, ReadChunk>();
-  const parts: { [K in BundleChunkKind]: unknown[] } = {
-    resource: [],
-    policy: [],
-    grant: [],
-    group: [],
-    members: [],
-    key: [],
-    issuer: [],
-    revocations: [],
-    settings: [],
-  };
-  for (const { name, digest } of chunks) {
-    const kind = name.slice(0, name.indexOf('/'));
-    if (!isKind(kind)) throw new GatewayError('bundle.malformed', { chunk: name, reason: 'unknown kind' });
-    const known = last?.read.get(name);
-    const chunk = known?.digest === digest ? known : { digest, value: valueOf(kind, name, body(digest)) };
-    read.set(name, chunk);
-    parts[kind].push(chunk.value);
-  }
+  const known = chunksGone(last, pages);
+  const read = new Map<Page, ReadPage>();
+  for (const page of pages.values()) read.set(page, last?.read.get(page) ?? readChunks(page.chunks, known, body));
+  const parts = partsOf([...read.values()], last?.parts);
   const [settings, ...more] = parts.settings as BundleSettings[];
   if (settings === undefined || more.length > 0) throw new GatewayError('bundle.malformed', { reason: 'settings' });
   const whole = wholeGroups(parts.group as BundleGroup[], parts.members as GroupMembers[], last?.whole);
@@ -86,7 +90,42 @@ export function assembleBundle(
     revocations: (parts.revocations as Bundle['revocations'][]).flat(),
     settings,
   };
-  return { bundle, read, whole };
+  return { bundle, read, parts, whole };
+}
+
+function readChunks(
+  chunks: readonly ManifestChunk[],
+  known: ReadonlyMap<string, ReadChunk>,
+  body: (digest: string) => Uint8Array,
+): ReadPage {
+  const read = new Map<string, ReadChunk>();
+  const parts = eachKind((): unknown[] => []);
+  for (const { name, digest } of chunks) {
+    const kind = name.slice(0, name.indexOf('/'));
+    if (!isKind(kind)) throw new GatewayError('bundle.malformed', { chunk: name, reason: 'unknown kind' });
+    const before = known.get(name);
+    const chunk = before?.digest === digest ? before : { digest, value: valueOf(kind, name, body(digest)) };
+    read.set(name, chunk);
+    parts[kind].push(chunk.value);
+  }
+  return { read, parts };
+}
+
+function partsOf(pages: readonly ReadPage[], last: Parts | undefined): Parts {
+  return eachKind((kind) => {
+    const all = ([] as unknown[]).concat(...pages.map(({ parts }) => parts[kind]));
+    const before = last?.[kind];
+    return before !== undefined && isSame(before, all) ? before : all;
+  });
+}
+
+const eachKind = <T>(make: (kind: BundleChunkKind) => T): Record<BundleChunkKind, T> =>
+  Object.fromEntries(KINDS.map((kind) => [kind, make(kind)])) as Record<BundleChunkKind, T>;
+
+function isSame(some: readonly unknown[], others: readonly unknown[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
+  return true;
 }
 
 function valueOf(kind: BundleChunkKind, name: string, body: Uint8Array): unknown {

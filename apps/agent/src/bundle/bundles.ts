@@ -8,9 +8,18 @@ import { GatewayError, LIMITS, type Logger } from '@sallyport/core';
 import type { Bundle, Resource } from '@sallyport/model';
 import { loadBundlePolicies, type PolicyEngine } from '@sallyport/policy';
 import { type KnownIssuer, knownIssuers } from '../signin/issuer-token.ts';
-import { type Assembled, assembleBundle } from './assemble.ts';
-import { chunksOf, type Manifest, type ManifestChunk, readPage, verifyManifest } from './manifest.ts';
-import type { BundleStore } from './store.ts';
+import { type Assembled, assembleBundle, chunksGone } from './assemble.ts';
+import {
+  type Manifest,
+  type ManifestChunk,
+  type Page,
+  type Pages,
+  pagesOf,
+  readPage,
+  requireDistinct,
+  verifyManifest,
+} from './manifest.ts';
+import type { BundleStore, Named } from './store.ts';
 import { importKeys } from './verification-keys.ts';
 
 /** A bundle with what was made of it once. */
@@ -55,16 +64,25 @@ interface Pending {
 
 /** What a manifest names, its pages read. */
 interface Listed {
-  /** By digest. */
-  readonly pages: ReadonlyMap<string, readonly ManifestChunk[]>;
-  readonly chunks: readonly ManifestChunk[];
+  /** What it was compared with. */
+  readonly held: Held | undefined;
+  readonly pages: Pages;
+  readonly newPages: readonly Page[];
+  /** Chunks that what is in force does not hold. */
+  readonly newChunks: readonly ManifestChunk[];
+  /** By name, chunks of pages that are not there any more. */
+  readonly gone: ReadonlyMap<string, unknown>;
 }
 
 /** What is in force, as the next bundle starts from it. */
 interface Held {
   readonly assembled: Assembled;
-  readonly pages: Listed['pages'];
+  readonly pages: Pages;
+  /** Of all its chunks. */
+  readonly names: Set<string>;
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -176,29 +194,22 @@ export class Bundles {
     const isHere = (digest: string): boolean => this.#held?.pages.has(digest) === true || this.#fetched.has(digest);
     const pages = manifest.pages.filter(({ digest }) => !isHere(digest));
     if (pages.length > 0) return { wanted: pages, listed: undefined };
-    const listed = known ?? this.#listed(manifest);
-    const wanted = this.#freshOf(listed).filter(({ digest }) => !this.#fetched.has(digest));
+    const listed = known?.held === this.#held && known !== undefined ? known : this.#listed(manifest);
+    const wanted = listed.newChunks.filter(({ digest }) => !this.#fetched.has(digest));
     return { wanted: [...new Map(wanted.map((chunk) => [chunk.digest, chunk])).values()], listed };
   }
 
-  /** Once a bundle, since it looks at every chunk of it. */
+  /** Of a bundle with a page or two that are new it looks at these alone. */
   #listed(manifest: Manifest): Listed {
-    const pages = new Map(manifest.pages.map(({ digest }) => [digest, this.#page(digest)]));
-    return { pages, chunks: chunksOf(manifest, (digest) => pages.get(digest) ?? []) };
-  }
-
-  /** Chunks that what is in force does not hold: all that a page in force names, it does. */
-  #freshOf({ pages, chunks }: Listed): readonly ManifestChunk[] {
     const held = this.#held;
-    if (held === undefined) return chunks;
-    const moved =
-      pages.size === 0 ? chunks : [...pages].flatMap(([digest, own]) => (held.pages.has(digest) ? [] : own));
-    return moved.filter(({ name, digest }) => held.assembled.read.get(name)?.digest !== digest);
-  }
-
-  /** Of a page that is here. */
-  #page(digest: string): readonly ManifestChunk[] {
-    return this.#held?.pages.get(digest) ?? readPage(this.#body(digest));
+    const pages = pagesOf(manifest, (digest) => held?.pages.get(digest) ?? readPage(this.#body(digest)));
+    const gone = chunksGone(held?.assembled, pages);
+    const newPages = [...pages].flatMap(([digest, page]) => (held?.pages.get(digest) === page ? [] : page));
+    requireDistinct(newPages, gone, held?.names ?? NO_NAMES);
+    const newChunks = newPages.flatMap(({ chunks }) =>
+      chunks.filter(({ name, digest }) => gone.get(name)?.digest !== digest),
+    );
+    return { held, pages, newPages, newChunks, gone };
   }
 
   #body(digest: string): Buffer {
@@ -228,37 +239,23 @@ export class Bundles {
   /** Everything that can fail comes before the swap. @param keep it is not in the store yet */
   #apply(signed: SignedManifest, manifest: Manifest, listed: Listed, keep: boolean): void {
     const held = this.#held;
-    const { pages, chunks } = listed;
-    const assembled = assembleBundle(manifest, chunks, (digest) => this.#body(digest), held?.assembled);
-    const { bundle } = assembled;
-    const now: InForce = {
-      bundle,
-      engine: loadBundlePolicies(bundle),
-      digest: digestOf(signed.manifest ?? new Uint8Array()),
-      resourcesByName: new Map(bundle.resources.map((resource) => [resource.name, resource])),
-      resourcesById: new Map(bundle.resources.map((resource) => [resource.id, resource])),
-      keys: importKeys(bundle.keys),
-      issuers: knownIssuers(bundle.issuers ?? []),
-    };
-    const fresh = [
-      ...manifest.pages.filter(({ digest }) => held?.pages.has(digest) !== true),
-      ...this.#freshOf(listed),
-    ];
+    const { pages, newPages, newChunks, gone } = listed;
+    const assembled = assembleBundle(manifest, pages, (digest) => this.#body(digest), held?.assembled);
+    const now = inForce(assembled.bundle, digestOf(signed.manifest ?? new Uint8Array()), this.#current);
+    const fresh = [...manifest.pages.filter(({ digest }) => held?.pages.has(digest) !== true), ...newChunks];
     const digests = keep ? new Set(fresh.map(({ digest }) => digest)) : [];
     const bodies = Array.from(digests, (digest) => this.#body(digest));
-    this.#held = { assembled, pages };
+    const names = held?.names ?? new Set();
+    for (const name of gone.keys()) names.delete(name);
+    for (const { chunks } of newPages) for (const { name } of chunks) names.add(name);
+    this.#held = { assembled, pages, names };
     this.#current = now;
     this.#options.applied(now);
-    if (keep) void this.#store(now, signed, bodies, [...manifest.pages, ...chunks]);
+    if (keep) void this.#store(now, signed, bodies, namedBy(manifest, pages));
   }
 
   /** After the swap, since a right that was taken away ends now and not when a disk has synced. */
-  async #store(
-    now: InForce,
-    signed: SignedManifest,
-    bodies: readonly Buffer[],
-    named: Parameters<BundleStore['put']>[2],
-  ): Promise<void> {
+  async #store(now: InForce, signed: SignedManifest, bodies: readonly Buffer[], named: Named): Promise<void> {
     try {
       await this.#options.store.put(signed, bodies, named);
     } catch (error) {
@@ -278,4 +275,28 @@ export class Bundles {
     this.#options.log.error('a bundle was refused; the last good one stays in force', { error: refused });
     this.#options.refused(refused, known('epoch', epoch), known('revision', revision));
   }
+}
+
+/** What is made of a bundle once, or was of the one before when that says the same. */
+function inForce(bundle: Bundle, digest: string, last: InForce | undefined): InForce {
+  const { resources, keys } = bundle;
+  const sameResources = last?.bundle.resources === resources;
+  return {
+    bundle,
+    engine: loadBundlePolicies(bundle),
+    digest,
+    resourcesByName: sameResources ? last.resourcesByName : new Map(resources.map((one) => [one.name, one])),
+    resourcesById: sameResources ? last.resourcesById : new Map(resources.map((one) => [one.id, one])),
+    keys: last?.bundle.keys === keys ? last.keys : importKeys(keys),
+    issuers: knownIssuers(bundle.issuers ?? []),
+  };
+}
+
+function namedBy(manifest: Manifest, pages: Pages): Named {
+  const read = [...pages.values()];
+  return {
+    count: manifest.pages.length + read.reduce((sum, { chunks }) => sum + chunks.length, 0),
+    bytes: [...manifest.pages.map(({ size }) => size), ...read.map(({ bytes }) => bytes)].reduce((a, b) => a + b, 0),
+    digests: () => [...manifest.pages, ...read.flatMap(({ chunks }) => chunks)].map(({ digest }) => digest),
+  };
 }

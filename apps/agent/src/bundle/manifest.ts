@@ -34,6 +34,16 @@ export interface ManifestPage {
   readonly size: number;
 }
 
+/** A page that was read. */
+export interface Page {
+  readonly chunks: readonly ManifestChunk[];
+  /** Of the bodies together. */
+  readonly bytes: number;
+}
+
+/** All that a bundle names, in its order, by digest: of a page that the bundle before has too the same object. */
+export type Pages = ReadonlyMap<string, Page>;
+
 export interface ManifestExpectations {
   readonly root: X509Certificate;
   readonly agentId: string;
@@ -119,31 +129,54 @@ function readManifest(bytes: Uint8Array, expected: ManifestExpectations): Manife
   if (pages.length > 0 && chunks.length > 0) throw malformed('pages and chunks');
   if (pages.some(({ size }) => size > LIMITS.bundleChunkBytesMax)) throw malformed('page size');
   requireSize([...chunks, ...pages]);
-  if (new Set(chunks.map((chunk) => chunk.name)).size !== chunks.length) throw malformed('duplicate chunk');
   const createdAt = Number(manifest.createdAt);
   if (!Number.isSafeInteger(createdAt)) throw malformed('created_at');
   return { epoch, revision, projectId, createdAt, chunks, pages };
 }
 
 /** @param body verified bytes of a page @throws GatewayError `bundle.malformed` */
-export function readPage(body: Uint8Array): readonly ManifestChunk[] {
+export function readPage(body: Uint8Array): Page {
   try {
-    return wire.BundlePage.decode(body).chunks.map(readReference);
+    return pageOf(wire.BundlePage.decode(body).chunks.map(readReference));
   } catch (cause) {
     throw cause instanceof GatewayError ? cause : malformed('page');
   }
 }
 
-/** All chunks of a bundle whose pages are here. @throws GatewayError `bundle.malformed` */
-export function chunksOf(
-  manifest: Manifest,
-  page: (digest: string) => readonly ManifestChunk[],
-): readonly ManifestChunk[] {
-  if (manifest.pages.length === 0) return manifest.chunks;
-  const chunks = manifest.pages.flatMap(({ digest }) => page(digest));
-  requireSize(chunks);
-  if (new Set(chunks.map((chunk) => chunk.name)).size !== chunks.length) throw malformed('duplicate chunk');
-  return chunks;
+const pageOf = (chunks: readonly ManifestChunk[]): Page => ({
+  chunks,
+  bytes: chunks.reduce((sum, { size }) => sum + size, 0),
+});
+
+/**
+ * All chunks of a bundle whose pages are here. Those of a small bundle, which has none, are one, another each time.
+ * @throws GatewayError `bundle.malformed`
+ */
+export function pagesOf(manifest: Manifest, page: (digest: string) => Page): Pages {
+  if (manifest.pages.length === 0) return new Map([['', pageOf(manifest.chunks)]]);
+  const pages = new Map(manifest.pages.map(({ digest }) => [digest, page(digest)]));
+  if (pages.size !== manifest.pages.length) throw malformed('duplicate page');
+  if ([...pages.values()].reduce((sum, { bytes }) => sum + bytes, 0) > LIMITS.bundleBytesMax) throw malformed('size');
+  return pages;
+}
+
+/**
+ * No two chunks have a name in common. Looks at what is new alone, since most of a large bundle is not.
+ * @param held all names of the bundle before @param gone of pages that are not there any more
+ * @throws GatewayError `bundle.malformed`
+ */
+export function requireDistinct(
+  fresh: Iterable<Page>,
+  gone: ReadonlyMap<string, unknown>,
+  held: ReadonlySet<string>,
+): void {
+  const seen = new Set<string>();
+  for (const { chunks } of fresh) {
+    for (const { name } of chunks) {
+      if (seen.has(name) || (held.has(name) && !gone.has(name))) throw malformed('duplicate chunk');
+      seen.add(name);
+    }
+  }
 }
 
 const malformed = (reason: string): GatewayError => new GatewayError('bundle.malformed', { reason });

@@ -23,7 +23,11 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 const digestOf = (body: Uint8Array): string => createHash('sha256').update(body).digest('hex');
 const body = (text: string): Buffer => Buffer.from(text);
-const named = (...bodies: readonly Buffer[]) => bodies.map((one) => ({ digest: digestOf(one), size: one.length }));
+const named = (...bodies: readonly Buffer[]) => ({
+  count: bodies.length,
+  bytes: bodies.reduce((sum, { length }) => sum + length, 0),
+  digests: () => bodies.map(digestOf),
+});
 const signed = (text: string) => ({ manifest: body(text), signature: body('s'), certificates: [] });
 const pack = (): string => path.join(dir, 'bundle/chunks.pack');
 

@@ -13,9 +13,12 @@ import { keepWhole, makePrivateDir, readIfThere, writeWhole } from '../files.ts'
 /** What no manifest names any more may fill this much before the file is written anew. */
 const WASTE_BYTES_MAX = 4 * 1024 * 1024;
 
-interface Named {
-  readonly digest: string;
-  readonly size: number;
+/** What a manifest and its pages name; the same one twice counts twice as long as nothing is written anew. */
+export interface Named {
+  readonly count: number;
+  readonly bytes: number;
+  /** Hex digests; asked for when the file is written anew alone. */
+  digests(): Iterable<string>;
 }
 
 export class BundleStore {
@@ -48,9 +51,8 @@ export class BundleStore {
   /**
    * Makes this manifest the one to start from; on disk when it resolves. Sessions go on meanwhile: a sync may take long.
    * @param fresh bodies that are not in the store yet
-   * @param named all that the manifest names, by hex digest; the same one twice counts twice as long as nothing is written anew
    */
-  async put(signed: SignedManifest, fresh: readonly Uint8Array[], named: readonly Named[]): Promise<void> {
+  async put(signed: SignedManifest, fresh: readonly Uint8Array[], named: Named): Promise<void> {
     const mine = this.#writing.then(() => this.#put(signed, fresh, named));
     // One that failed is its caller's to hear of.
     this.#writing = mine.catch(() => undefined);
@@ -62,17 +64,14 @@ export class BundleStore {
     await this.#writing;
   }
 
-  async #put(signed: SignedManifest, fresh: readonly Uint8Array[], named: readonly Named[]): Promise<void> {
+  async #put(signed: SignedManifest, fresh: readonly Uint8Array[], named: Named): Promise<void> {
     await this.#append(fresh);
     await keepWhole(path.join(this.#dir, 'manifest.bin'), wire.SignedManifest.encode(signed).finish());
-    let bytes = 0;
-    for (const { size } of named) bytes += size + 4;
+    const bytes = named.bytes + 4 * named.count;
     const old = this.#singleFiles();
     if (old.length === 0 && (this.#packEnd ?? 0) <= 2 * bytes + WASTE_BYTES_MAX) return;
     const bodies = this.bodies();
-    const records = recordsOf(
-      [...new Set(named.map(({ digest }) => digest))].flatMap((digest) => bodies.get(digest) ?? []),
-    );
+    const records = recordsOf([...new Set(named.digests())].flatMap((digest) => bodies.get(digest) ?? []));
     await keepWhole(this.#pack, records);
     this.#packEnd = records.length;
     if (old.length > 0) rmSync(path.join(this.#dir, 'chunks'), { recursive: true, force: true });
