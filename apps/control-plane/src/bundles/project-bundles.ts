@@ -30,7 +30,9 @@ interface Loaded {
   readonly catalog: Catalog;
   /** By the restricted resources that their agents guard. */
   readonly views: Map<string, View>;
-  readonly viewOf: Map<string, View>;
+  viewOf: Map<string, View>;
+  /** By agent, until it sees something again: what its view was before there were other resources. */
+  formerViewOf: Map<string, View>;
   source: BundleSource;
 }
 
@@ -92,7 +94,7 @@ export class ProjectBundles {
       const catalog = new Catalog();
       const source = { ...rows.source(), ...more };
       catalog.update(source);
-      return { rows, catalog, views: new Map(), viewOf: new Map(), source };
+      return { rows, catalog, views: new Map(), viewOf: new Map(), formerViewOf: new Map(), source };
     }
     // In steps: who signs in while a large bundle is made waits for one of them, not for all.
     await othersFirst();
@@ -102,8 +104,9 @@ export class ProjectBundles {
     const changes = before.catalog.update(before.source);
     await othersFirst();
     if (changes.some(changesReach)) {
+      before.formerViewOf = before.viewOf;
+      before.viewOf = new Map();
       before.views.clear();
-      before.viewOf.clear();
     }
     for (const view of before.views.values()) view.apply(changes);
     await othersFirst();
@@ -111,7 +114,7 @@ export class ProjectBundles {
   }
 }
 
-function viewFor({ views, viewOf, catalog, source }: Loaded, agentName: string): View {
+function viewFor({ views, viewOf, formerViewOf, catalog, source }: Loaded, agentName: string): View {
   const known = viewOf.get(agentName);
   if (known !== undefined) return known;
   const own = source.resources.filter(({ agents }) => agents.length > 0 && isGuardedBy(agents, agentName));
@@ -119,7 +122,8 @@ function viewFor({ views, viewOf, catalog, source }: Loaded, agentName: string):
     .map(({ resource }) => resource.id)
     .sort()
     .join(' ');
-  const view = views.get(key) ?? new View(catalog.documents(), agentName);
+  const view = views.get(key) ?? new View(catalog.documents(), agentName, formerViewOf.get(agentName));
+  formerViewOf.delete(agentName);
   views.set(key, view);
   viewOf.set(agentName, view);
   return view;

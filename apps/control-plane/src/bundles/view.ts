@@ -77,9 +77,13 @@ export class View {
   #edition: Edition | undefined;
   #fresh: readonly Bodies[] = [];
 
-  /** @param agent name of one of the agents that see this */
-  constructor(documents: Iterable<Document>, agent: string) {
+  /**
+   * @param agent name of one of the agents that see this
+   * @param former what the agent saw before there were other resources: a page that holds what it held is not made again
+   */
+  constructor(documents: Iterable<Document>, agent: string, former?: View) {
     this.#agent = agent;
+    if (former !== undefined) this.#pages = former.#pages;
     const all = [...documents];
     for (const { reach } of all) {
       if (reach?.kind !== 'resource' || !isGuardedBy(reach.agents, agent)) continue;
