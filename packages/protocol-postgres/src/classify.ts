@@ -115,7 +115,7 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror, chain: st
   const findCursor = (name: string): Named | undefined =>
     cursors.has(name) ? cursors.get(name) : (mirror.cursors.get(name) ?? known(mirror.portals.get(name)?.prepared));
   const closeAll = (): void => {
-    for (const key of [...mirror.cursors.keys(), ...mirror.portals.keys(), ...cursors.keys()])
+    for (const key of [...mirror.cursors.keys(), ...mirror.portals.names(), ...cursors.keys()])
       cursors.set(key, undefined);
   };
   const runs: string[] = [];
@@ -158,13 +158,13 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror, chain: st
       }
       case 'deallocate':
         if (statement.name === undefined || statement.name === '') {
-          for (const key of [...mirror.prepared.keys(), ...prepared.keys()])
+          for (const key of [...mirror.prepared.names(), ...prepared.keys()])
             if (key !== '') prepared.set(key, undefined);
           changes.push({ index, apply: (to) => dropAll(to) });
         } else {
           if (isOwnName(name)) return NOT_UNDERSTOOD;
           prepared.set(name, undefined);
-          changes.push({ index, apply: (to) => void to.prepared.delete(name) });
+          changes.push({ index, apply: (to) => to.prepared.delete(name) });
         }
         break;
       case 'declare': {
@@ -187,7 +187,7 @@ function resolveNamed(reading: SqlFacts, text: string, mirror: Mirror, chain: st
       case 'discard':
         if (statement.object === 'all') {
           closeAll();
-          for (const key of [...mirror.prepared.keys(), ...prepared.keys()])
+          for (const key of [...mirror.prepared.names(), ...prepared.keys()])
             if (key !== '') prepared.set(key, undefined);
           changes.push({
             index,
@@ -211,7 +211,7 @@ const known = (prepared: Prepared | undefined): Named | undefined =>
   prepared?.facts === undefined ? undefined : { facts: prepared.facts, text: prepared.text, chain: prepared.chain };
 
 function dropAll(mirror: Mirror): void {
-  for (const name of mirror.prepared.keys()) if (name !== '') mirror.prepared.delete(name);
+  for (const name of mirror.prepared.names()) if (name !== '') mirror.prepared.delete(name);
 }
 
 function addSqlPrepared(mirror: Mirror, name: string, { text, facts, chain }: Named, segment: number): void {

@@ -50,50 +50,81 @@ export interface Entry {
   readonly undo: ((skipped: boolean) => void) | undefined;
 }
 
-const NO_PARTS = {};
+type Parts = { readonly [K in Exclude<keyof Entry, 'kind' | 'segment'>]?: Entry[K] | undefined };
 
-export const entry = (
+/** What is usual has no `parts`: fields read from objects of many shapes are looked up in memory that is not in the caches. */
+export const entry = (kind: Entry['kind'], segment: number, parts?: Parts): Entry =>
+  parts === undefined
+    ? plainEntry(kind, segment, undefined, undefined, undefined, undefined, undefined)
+    : { ...plainEntry(kind, segment, undefined, undefined, undefined, undefined, undefined), ...parts };
+
+/** Of a portal: the Bind that makes it, its Describe, its Execute. */
+export const portalEntry = (
+  kind: 'bind' | 'describe' | 'execute',
+  segment: number,
+  portal: Portal,
+  tag?: string,
+): Entry =>
+  kind === 'bind'
+    ? plainEntry(kind, segment, undefined, undefined, undefined, undefined, portal)
+    : plainEntry(kind, segment, portal, kind === 'execute' ? portal.tally : undefined, tag, undefined, undefined);
+
+/** Of a simple query that runs. */
+export const queryEntry = (segment: number, tally: Tally, wrapped: Wrapped | undefined): Entry =>
+  plainEntry('query', segment, undefined, tally, undefined, wrapped, undefined);
+
+const plainEntry = (
   kind: Entry['kind'],
   segment: number,
-  parts: { readonly [K in Exclude<keyof Entry, 'kind' | 'segment'>]?: Entry[K] | undefined } = NO_PARTS,
+  portal: Portal | undefined,
+  tally: Tally | undefined,
+  tag: string | undefined,
+  wrapped: Wrapped | undefined,
+  bound: Portal | undefined,
 ): Entry => ({
   kind,
   segment,
-  own: parts.own,
-  prepared: parts.prepared,
-  portal: parts.portal,
-  tally: parts.tally,
-  refusal: parts.refusal,
-  tag: parts.tag,
-  wrapped: parts.wrapped,
-  bound: parts.bound,
-  confirm: parts.confirm,
-  undo: parts.undo,
+  own: undefined,
+  prepared: undefined,
+  portal,
+  tally,
+  refusal: undefined,
+  tag,
+  wrapped,
+  bound,
+  confirm: undefined,
+  undo: undefined,
 });
+
+const KEPT_ENTRIES_MAX = 1024;
 
 /** First in, first out, without moving what is left at every step. */
 export class Flight {
   #entries: (Entry | undefined)[] = [];
   #head = 0;
+  /** The array keeps its length when all is answered: V8 leaves compiled code to change it. */
+  #tail = 0;
 
   get size(): number {
-    return this.#entries.length - this.#head;
+    return this.#tail - this.#head;
   }
   get first(): Entry | undefined {
     return this.#entries[this.#head];
   }
   push(item: Entry): void {
-    this.#entries.push(item);
+    this.#entries[this.#tail++] = item;
   }
   shift(): Entry | undefined {
     const item = this.#entries[this.#head];
     if (item === undefined) return undefined;
     this.#entries[this.#head++] = undefined;
-    if (this.#head === this.#entries.length) {
-      this.#entries.length = 0;
+    if (this.#head === this.#tail) {
+      if (this.#tail > KEPT_ENTRIES_MAX) this.#entries = [];
       this.#head = 0;
-    } else if (this.#head > 1024) {
-      this.#entries = this.#entries.slice(this.#head);
+      this.#tail = 0;
+    } else if (this.#head > KEPT_ENTRIES_MAX) {
+      this.#entries = this.#entries.slice(this.#head, this.#tail);
+      this.#tail -= this.#head;
       this.#head = 0;
     }
     return item;
@@ -104,7 +135,7 @@ export class Flight {
   }
   /** Everything in order; for counting and for looking ahead. */
   *[Symbol.iterator](): Iterator<Entry> {
-    for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i]!;
+    for (let i = this.#head; i < this.#tail; i++) yield this.#entries[i]!;
   }
   /**
    * Takes out what a server skips after an error: all before the next `sync`, or all when none was sent.

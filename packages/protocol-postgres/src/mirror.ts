@@ -116,9 +116,45 @@ export interface Guard {
   readonly rowsMax: number;
 }
 
+/**
+ * What the server holds by a name. The unnamed one stands apart: most clients make it anew for each statement, and a Map that
+ * is emptied each time gives its memory back each time, outside of compiled code.
+ */
+class ByName<T> {
+  readonly #named = new Map<string, T>();
+  #unnamed: T | undefined;
+
+  get size(): number {
+    return this.#named.size + (this.#unnamed === undefined ? 0 : 1);
+  }
+  get(name: string): T | undefined {
+    return name === '' ? this.#unnamed : this.#named.get(name);
+  }
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+  set(name: string, item: T): void {
+    if (name === '') this.#unnamed = item;
+    else this.#named.set(name, item);
+  }
+  delete(name: string): void {
+    if (name === '') this.#unnamed = undefined;
+    else this.#named.delete(name);
+  }
+  /** As they are at the moment of the call: what is walked may be deleted meanwhile. */
+  values(): readonly T[] {
+    if (this.#named.size === 0) return this.#unnamed === undefined ? [] : [this.#unnamed];
+    return this.#unnamed === undefined ? [...this.#named.values()] : [...this.#named.values(), this.#unnamed];
+  }
+  /** As `values`. */
+  names(): readonly string[] {
+    return this.#unnamed === undefined ? [...this.#named.keys()] : [...this.#named.keys(), ''];
+  }
+}
+
 export class Mirror {
-  readonly prepared = new Map<string, Prepared>();
-  readonly portals = new Map<string, Portal>();
+  readonly prepared = new ByName<Prepared>();
+  readonly portals = new ByName<Portal>();
   readonly cursors = new Map<string, Cursor>();
   #closed: Portal[] = [];
 
@@ -144,7 +180,7 @@ export class Mirror {
       if (total > KEPT_TEXT_MAX) throw new GatewayError('session.limit', { parameterText: total });
     }
     // Portals and cursors share their names on the server: the older of the two is gone, or this one fails.
-    this.cursors.delete(portal.name);
+    if (this.cursors.size > 0) this.cursors.delete(portal.name);
     this.portals.set(portal.name, portal);
   }
 
@@ -164,7 +200,7 @@ export class Mirror {
   /** CLOSE ALL, DISCARD ALL. */
   closeAllCursors(): void {
     this.cursors.clear();
-    for (const name of this.portals.keys()) this.#dropPortal(name);
+    for (const name of this.portals.names()) this.#dropPortal(name);
   }
 
   /** A simple query ran: the unnamed portal of before its segment is gone. One bound behind it is another. */
@@ -188,7 +224,7 @@ export class Mirror {
 
   /** Every portal and cursor ends with its transaction, but for cursors WITH HOLD, which stay judgeable. */
   transactionEnded(): void {
-    for (const [name, portal] of this.portals) if (portal.confirmed) this.portals.delete(name);
+    for (const portal of this.portals.values()) if (portal.confirmed) this.portals.delete(portal.name);
   }
 }
 
@@ -198,7 +234,7 @@ export class Mirror {
  * @param restores false where the server drops the older one too: an unnamed Parse or Bind that fails by itself
  */
 export function stepBack<T extends { gone: boolean; before: T | undefined }>(
-  names: Map<string, T>,
+  names: ByName<T>,
   name: string,
   item: T,
   restores: boolean,

@@ -29,6 +29,13 @@ export class Pending {
     return this.#size === 0;
   }
 
+  /** The first of `judge` has its permit. */
+  judged(): void {
+    // V8 leaves compiled code for a shift that empties an array.
+    if (this.judge.length === 1) this.judge.pop();
+    else this.judge.shift();
+  }
+
   /** A message of ours, or a copy of the client's. @throws GatewayError `frame.too_large` */
   add(message: Buffer, item: Entry): void {
     this.#cut();

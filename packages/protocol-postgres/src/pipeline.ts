@@ -14,7 +14,7 @@ import { reasonOf } from './classify/pins.ts';
 import { isUnknown, type Reading, readSql } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
-import { entry } from './flight.ts';
+import { entry, portalEntry } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge } from './judge.ts';
 import { hasMasks } from './mask.ts';
@@ -136,7 +136,7 @@ export class Pipeline {
     const name = requireName(message.portal);
     const prepared = mirror.prepared.get(message.statement);
     const existing = mirror.portals.get(name);
-    if (this.#isUncertain(prepared) || (name !== '' && this.#isUncertain(existing)) || this.#mayLeaveFailure)
+    if (this.#isUncertain(prepared) || (name !== '' && this.#isUncertain(existing)) || this.#mayLeaveFailure())
       return this.#waitAnswered();
     if (this.#waitsForCounts(prepared?.facts)) return this.#waitAnswered();
     if (prepared === undefined)
@@ -168,7 +168,7 @@ export class Pipeline {
     };
     this.#out.beginUnjudged();
     mirror.addPortal(portal);
-    this.#out.pending.addLent(bytes, at, end, entry('bind', segment, { bound: portal }));
+    this.#out.pending.addLent(bytes, at, end, portalEntry('bind', segment, portal));
     this.#out.pending.judge.push(portal);
     return true;
   }
@@ -193,7 +193,7 @@ export class Pipeline {
       return true;
     }
     portal.described = true;
-    this.#out.pending.addLent(bytes, at, end, entry('describe', segment, { portal }));
+    this.#out.pending.addLent(bytes, at, end, portalEntry('describe', segment, portal));
     return true;
   }
 
@@ -228,7 +228,7 @@ export class Pipeline {
   execute(bytes: Buffer, at: number, end: number): boolean {
     const message = parseExecute(bytes, at, end);
     const portal = this.#road.mirror.portals.get(message.portal);
-    if (this.#isUncertain(portal) || this.#mayLeaveFailure) return this.#waitAnswered();
+    if (this.#isUncertain(portal) || this.#mayLeaveFailure()) return this.#waitAnswered();
     if (portal === undefined) return this.#failPlain('34000', `portal "${shown(message.portal)}" does not exist`);
     if (this.#waitsForCounts(portal.prepared.facts)) return this.#waitAnswered();
     // Going on with an answer under the bundle it was judged by is no new statement.
@@ -331,7 +331,7 @@ export class Pipeline {
     this.#judge.executed++;
     this.#judge.note(portal.tally!.facts, portal.statement!, portal.tally!, permit);
     const tag = reasonOf(portal.prepared.facts) === undefined ? undefined : 'SET';
-    this.#out.pending.addLent(bytes, at, end, entry('execute', road.segment, { portal, tally: portal.tally, tag }));
+    this.#out.pending.addLent(bytes, at, end, portalEntry('execute', road.segment, portal, tag));
     this.#out.pending.permit = permit;
     const copies =
       portal.prepared.facts?.statements.some((facts) => facts.kind === 'copy' && facts.object === 'from') === true;
@@ -364,7 +364,7 @@ export class Pipeline {
   }
 
   /** The transaction has failed, but what is on its way may end it: then this would run, and nobody had described it. */
-  get #mayLeaveFailure(): boolean {
+  #mayLeaveFailure(): boolean {
     const { status, flight, signed } = this.#road;
     return status === 'E' && signed.masks().columns.length > 0 && flight.has('query', 'sync');
   }
@@ -377,11 +377,11 @@ export class Pipeline {
     const { transaction, flight } = this.#road;
     if (transaction.isUncertain(facts)) return true;
     const unanswered = flight.size > 0 || this.#out.pending.entries.some(({ kind }) => kind === 'execute');
-    return unanswered && commits(facts) && (transaction.isHeld || this.#pendingHolds);
+    return unanswered && commits(facts) && (transaction.isHeld || this.#pendingHolds());
   }
 
   /** Judged, and not sent: it may make a COMMIT wait. */
-  get #pendingHolds(): boolean {
+  #pendingHolds(): boolean {
     return this.#out.pending.entries.some(({ portal }) => (portal?.permit?.untilCommit.length ?? 0) > 0);
   }
 

@@ -65,7 +65,7 @@ export class Requests {
     if (this.#pipeline.isDropping && type !== SYNC && type !== TERMINATE) return true;
     switch (String.fromCharCode(type)) {
       case 'Q':
-        if (!this.#isQuiet) return this.#waitQuiet();
+        if (!this.#isQuiet()) return this.#waitQuiet();
         if (bytes[end - 1] !== 0 || end - at === HEAD_BYTES) throw new GatewayError('protocol.malformed');
         this.#simple.query(bytes, at, end);
         return true;
@@ -90,7 +90,7 @@ export class Requests {
         this.#terminate();
         return true;
       case 'F':
-        if (!this.#isQuiet) return this.#waitQuiet();
+        if (!this.#isQuiet()) return this.#waitQuiet();
         this.#refuseFunctionCall();
         return true;
       // Data of a COPY that has failed meanwhile; a server ignores it too.
@@ -152,13 +152,13 @@ export class Requests {
   }
 
   /** Nothing is on its way: the transaction's status is known. */
-  get #isQuiet(): boolean {
+  #isQuiet(): boolean {
     return this.#road.flight.size === 0 && this.#pipeline.isEmpty;
   }
 
   /** Offers the message again once all is answered; a server answers an open pipeline only when told to. */
   #waitQuiet(): false {
-    const quiet = (): boolean => this.#isQuiet;
+    const quiet = (): boolean => this.#isQuiet();
     this.#intake.block(quiet);
     this.#pipeline.flush(() => this.#intake.block(quiet));
     return false;
@@ -168,9 +168,9 @@ export class Requests {
     if (this.#pipeline.isDropping) return;
     if (type !== QUERY && type !== FUNCTION_CALL) return this.#pipeline.tooLarge();
     const refuse = (): void => (type === QUERY ? this.#simple.tooLarge() : this.#refuseFunctionCall());
-    if (this.#isQuiet) return refuse();
+    if (this.#isQuiet()) return refuse();
     this.#intake.block(() => {
-      if (!this.#isQuiet) return false;
+      if (!this.#isQuiet()) return false;
       refuse();
       return true;
     });

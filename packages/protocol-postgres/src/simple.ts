@@ -14,7 +14,7 @@ import { reasonOf } from './classify/pins.ts';
 import { type Reading, type Resolved, readSql, resolve, statementOf } from './classify.ts';
 import { HEAD_BYTES } from './codec.ts';
 import { plainError } from './deny.ts';
-import { entry, type OwnQuestion, type Wrapped } from './flight.ts';
+import { entry, type OwnQuestion, queryEntry, type Wrapped } from './flight.ts';
 import type { Intake } from './intake.ts';
 import type { Judge, Refused } from './judge.ts';
 import { touches, unvouchedColumns, unvouchedCopy, unvouchedForm } from './mask.ts';
@@ -102,7 +102,7 @@ export class SimpleQueries {
         const wraps = road.transaction.needsBegin(resolved.facts, permit.untilCommit);
         const forward = (tally: Tally): void => {
           const wrapped = wraps ? this.#wrap() : undefined;
-          road.flight.push(entry('query', road.segment, { tally, wrapped }));
+          road.flight.push(queryEntry(road.segment, tally, wrapped));
           this.#judge.note(resolved.facts, statement, tally, permit);
           this.#copies(permit);
           if (resolved.facts?.statements.some(movesNames) === true) this.#described.clear();

@@ -106,19 +106,19 @@ export class Transaction {
     this.#road = road;
   }
 
-  get #isKept(): boolean {
+  #isKept(): boolean {
     return this.#since > 0 || this.#road.signed.holdsCommits?.() === true;
   }
 
   /** Everything of earlier pipelines is answered. */
-  get #isCertain(): boolean {
+  #isCertain(): boolean {
     const { flight, segment } = this.#road;
     return (flight.first?.segment ?? segment) === segment;
   }
 
   /** Statements that are to run until their COMMIT wait until it is certain that one will be needed. */
   isUncertain(facts: SqlFacts | undefined): boolean {
-    if (this.#isCertain || facts === undefined || !this.#isKept) return false;
+    if (this.#isCertain() || facts === undefined || !this.#isKept()) return false;
     return facts.statements.some((each) => isWork(each) || each.transaction === 'commit');
   }
 
@@ -134,7 +134,7 @@ export class Transaction {
   /** @param untouched nothing was executed since the last ReadyForQuery */
   facets(statement: Statement, untouched: boolean): Facets {
     const facts = statement.facts.sql;
-    if (facts === undefined || !this.#isKept) return NO_FACETS;
+    if (facts === undefined || !this.#isKept()) return NO_FACETS;
     const { statements } = facts;
     const heldBefore = this.#heldSent + Math.max(0, statements.filter(isWork).length - 1);
     const commit = this.#way(facts);
@@ -170,21 +170,21 @@ export class Transaction {
     const begins = statements[0]?.transaction === 'begin';
     if (controls.length > (begins ? 1 : 0)) return 'itself';
     if (begins) return 'apart';
-    if (!this.#isCertain) return 'itself';
-    if (this.#isOpen) return 'apart';
+    if (!this.#isCertain()) return 'itself';
+    if (this.#isOpen()) return 'apart';
     // Data that follows could not be read while the gateway waits for its own BEGIN.
     const wraps = this.#road.signed.resource.wrapAutocommit === true && statements.every(({ kind }) => kind !== 'copy');
     return wraps ? 'apart' : 'itself';
   }
 
   /** As far as is known: asked where it is certain. */
-  get #isOpen(): boolean {
+  #isOpen(): boolean {
     return this.#control ?? this.#road.status !== 'I';
   }
 
   /** What is about to be sent runs until a COMMIT, and would commit by itself: a BEGIN of ours has to go before it. */
   needsBegin(facts: SqlFacts | undefined, holds: readonly CommitHold[]): boolean {
-    return holds.length > 0 && !this.#isOpen && facts?.statements[0]?.transaction !== 'begin';
+    return holds.length > 0 && !this.#isOpen() && facts?.statements[0]?.transaction !== 'begin';
   }
 
   /** That BEGIN is on its way, in a pipeline. */
@@ -204,7 +204,7 @@ export class Transaction {
       this.#control = each.transaction === 'begin' || each.chain === true;
       this.#controlSegment = this.#road.segment;
     }
-    if (!this.#isKept || this.#sent.has(tally)) return;
+    if (!this.#isKept() || this.#sent.has(tally)) return;
     const works = facts.statements.some(isWork);
     if (!works && facts.statements.every(({ transaction }) => transaction === undefined)) return;
     this.version++;

@@ -2,6 +2,7 @@
  * Writing a chain: events in order, each bound to the one before. Refuses to know disks, clocks and who reads it.
  * Called for every statement: one scratch buffer, two digests and one cipher call per event.
  */
+import { Buffer } from 'node:buffer';
 import { isDnsLabel, LIMITS, parseUuid } from '@sallyport/core';
 import type { TrailEvent } from '@sallyport/model';
 import { ByteBatch, broken, sha256, Views, writeU64, ZERO16 } from './bytes.ts';

@@ -2,6 +2,7 @@
  * Tag-length-value fields of payloads: writer and reader. Refuses to know which kinds and tags exist.
  * docs/reference/trail-format.md, Payloads. Default values are left out, so one value has one encoding.
  */
+import { Buffer } from 'node:buffer';
 import { broken, Views } from './bytes.ts';
 
 /** Writes fields into one reused buffer: no allocation per event once it has grown. */
@@ -58,6 +59,14 @@ export class FieldWriter {
     this.#varint(value.length);
     this.#bytes.set(value, this.#at);
     this.#at += value.length;
+  }
+  /** As `bytes`: one byte for each word. */
+  codes<Word>(field: number, words: readonly Word[], codeOf: (word: Word) => number): void {
+    if (words.length === 0) return;
+    this.#room(11 + words.length);
+    this.#bytes[this.#at++] = field * 2 + 1;
+    this.#varint(words.length);
+    for (const word of words) this.#bytes[this.#at++] = codeOf(word);
   }
   /** Opens a nested sequence; give what it returns to `close`. */
   open(field: number): number {

@@ -2,14 +2,7 @@
  * Event → payload bytes, one branch per kind, written by hand because the statement kinds are on the hot path.
  * Refuses to know headers, keys and chains. Field numbers are fixed by docs/reference/trail-format.md.
  */
-import type {
-  Effect,
-  PrincipalRef,
-  SessionInfo,
-  StatementOutcome,
-  TrailEvent,
-  TransactionWork,
-} from '@sallyport/model';
+import type { PrincipalRef, SessionInfo, StatementOutcome, TrailEvent, TransactionWork } from '@sallyport/model';
 import { FieldWriter } from './fields.ts';
 import { effectCode, principalCode, verdictCode } from './kinds.ts';
 
@@ -110,7 +103,7 @@ function writeJudged(out: FieldWriter, event: TrailEvent & { kind: 'statement.ju
   out.text(3, event.rule);
   out.text(4, event.code);
   out.text(5, event.digest);
-  out.bytes(6, effectBytes(event.effects));
+  out.codes(6, event.effects, effectCode);
   out.text(7, event.text);
   for (const parameter of event.parameters) {
     const start = out.open(8);
@@ -164,16 +157,6 @@ function writeWork(out: FieldWriter, work: TransactionWork): void {
   out.integer(4, work.rowsRolledBack);
   out.integer(5, work.uncounted);
   out.integer(6, work.since);
-}
-
-// Effects of cached facts are the same frozen list again and again.
-const EFFECTS_SEEN = new WeakMap<readonly Effect[], Buffer>();
-function effectBytes(effects: readonly Effect[]): Buffer {
-  const seen = EFFECTS_SEEN.get(effects);
-  if (seen !== undefined) return seen;
-  const bytes = Buffer.from(effects.map(effectCode));
-  if (Object.isFrozen(effects)) EFFECTS_SEEN.set(effects, bytes);
-  return bytes;
 }
 
 function writeOutcome(out: FieldWriter, outcome: StatementOutcome): void {

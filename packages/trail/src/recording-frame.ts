@@ -2,6 +2,7 @@
  * Frames of a recording: what the client sent and what it saw, in order of time. Refuses to read row messages: their bytes
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
+import { Buffer } from 'node:buffer';
 import { ByteBatch, broken } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';

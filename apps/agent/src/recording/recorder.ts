@@ -109,14 +109,14 @@ export class SessionRecorder implements RecorderPort {
       this.#leaveOut(bytes, rowCount);
       return;
     }
-    if (this.level === 'full') {
+    const room = LIMITS.recordedRowBytesPerStatementMax - this.#recordedBytes;
+    if (this.level === 'full' || bytes.length <= room) {
       this.#keep(number, bytes, rowCount);
       return;
     }
-    const room = LIMITS.recordedRowBytesPerStatementMax - this.#recordedBytes;
-    const fitting = bytes.length <= room ? { length: bytes.length, count: rowCount } : fitMessages(bytes, room);
+    const fitting = fitMessages(bytes, room);
     if (fitting.length > 0) this.#keep(number, bytes.subarray(0, fitting.length), fitting.count);
-    if (fitting.length < bytes.length) this.#leaveOut(bytes.subarray(fitting.length), rowCount - fitting.count);
+    this.#leaveOut(bytes.subarray(fitting.length), rowCount - fitting.count);
   }
   input(number: number, bytes: Uint8Array, lines: number): boolean {
     if (this.#closed) return false;
@@ -227,6 +227,10 @@ export class SessionRecorder implements RecorderPort {
   }
   /** Rows and lines are counted where they end; of a long run only the last frame says how many there were. */
   #inPieces(bytes: Uint8Array, write: (piece: Uint8Array, isLast: boolean) => void): void {
+    if (bytes.length <= NUMBERED_TEXT_BYTES) {
+      if (bytes.length > 0) write(bytes, true);
+      return;
+    }
     for (let from = 0; from < bytes.length; from += NUMBERED_TEXT_BYTES)
       write(bytes.subarray(from, from + NUMBERED_TEXT_BYTES), from + NUMBERED_TEXT_BYTES >= bytes.length);
   }

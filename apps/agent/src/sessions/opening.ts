@@ -4,6 +4,7 @@
  * Refuses to know bytes and sockets.
  */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
 import { isProxiedAt, NO_MASKS, type Protocol, type SessionInfo, type Statement } from '@sallyport/model';
 import type { JoinedSession, SessionMember, SignInPort, SignInRequest } from '@sallyport/protocol-kit';

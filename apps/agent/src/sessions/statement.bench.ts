@@ -2,12 +2,15 @@
  * `node apps/agent/src/sessions/statement.bench.ts`: what one PostgreSQL transaction costs the agent's own code, in one process and without
  * sockets: the real session, rules, masks, recorder and spool between two peers that answer from memory. `pgbench -S`,
  * prepared and simple, everything on. Options: --transactions N, --runs N (the best counts), --sessions N, --mode M.
+ * --cold MB reads that much between any two steps, in all modes but the first, and counts it: for callgrind with a cache of
+ * 1 MB, whose misses are then the lines of memory that a step needs (docs/reference/bench.md).
  * Refuses to say anything of the kernel, of Node's sockets and of shipping the record: `npm run bench` measures those.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createLogger, newSealKeyPair, Secret } from '@sallyport/core';
@@ -31,6 +34,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '12' },
     sessions: { type: 'string', default: '8' },
     mode: { type: 'string', default: 'prepared,simple' },
+    cold: { type: 'string', default: '0' },
   },
 });
 
@@ -295,6 +299,15 @@ async function open(number: number): Promise<Peer> {
   return opened;
 }
 
+/** What the database and the client do to the caches in between: all that a step needs comes from memory again. */
+const elsewhere = new Float64Array(Number(values.cold) * 131_072);
+let isCold = false;
+let seen = 0;
+function leaveCaches(): void {
+  if (!isCold) return;
+  for (let i = 0; i < elsewhere.length; i += 8) seen += elsewhere[i]!;
+}
+
 function run(peers: readonly Peer[], mode: keyof typeof QUESTIONS, transactions: number): number {
   const questions = QUESTIONS[mode];
   const answer = ANSWERS[mode];
@@ -303,11 +316,13 @@ function run(peers: readonly Peer[], mode: keyof typeof QUESTIONS, transactions:
     // A turn: some clients ask, the record is written, some servers answer.
     for (const peer of peers) peer.session.clientBytes(questions[i++ % questions.length]!);
     spool.flush();
+    leaveCaches();
     for (const peer of peers) {
       if (peer.asked !== undefined) peer.session.upstreamBytes(peer.asked);
       peer.asked = undefined;
       peer.session.upstreamBytes(answer);
     }
+    leaveCaches();
   }
   for (const peer of peers) if (peer.shown < transactions / peers.length) throw new Error('a session has stopped');
   const { user, system } = process.threadCpuUsage(started);
@@ -323,6 +338,7 @@ for (const mode of values.mode.split(',') as (keyof typeof QUESTIONS)[]) {
     // Chunks that are full are sealed and written between the runs, and not counted.
     for (let n = 0; n < 20; n++) await turn();
   }
+  isCold = true;
   times.sort((a, b) => a - b);
   process.stdout.write(
     `${mode.padEnd(9)} best ${times[0]!.toFixed(2)} µs, median ${times[Math.floor(times.length / 2)]!.toFixed(2)} µs\n`,

@@ -165,7 +165,7 @@ export class Spool {
   }
   /** False while new statements are refused. */
   get isOpen(): boolean {
-    return !this.#ended && !this.#isBlocked(this.#options.nowMs()) && this.budget.fits(this.#batch.length + 1);
+    return this.#isOpenAt(this.#options.nowMs());
   }
   /** After the agent's certificate was renewed with another key. */
   set signer(signer: SyncSigner) {
@@ -182,9 +182,10 @@ export class Spool {
    * @throws GatewayError `trail.unavailable` while the disk cannot take it
    */
   record(event: TrailEvent, key: SessionKey = this.#epochKey): void {
-    if (!this.isOpen) throw new GatewayError('trail.unavailable', { reason: this.#ended ? 'ended' : 'disk' });
+    const nowMs = this.#options.nowMs();
+    if (!this.#isOpenAt(nowMs)) throw new GatewayError('trail.unavailable', { reason: this.#ended ? 'ended' : 'disk' });
     if (this.#owed.length > 0) this.#payOwed();
-    this.#append(event, this.#options.nowMs(), key);
+    this.#append(event, nowMs, key);
   }
 
   /**
@@ -291,6 +292,9 @@ export class Spool {
     for (const lock of [this.#lock, ...this.#orphanLocks]) lock.release();
   }
 
+  #isOpenAt(nowMs: number): boolean {
+    return !this.#ended && !this.#isBlocked(nowMs) && this.budget.fits(this.#batch.length + 1);
+  }
   /** A failed write closes the spool for a while; a clock that jumps back does not make that longer. */
   #isBlocked(nowMs: number): boolean {
     const waitMs = this.#blockedUntilMs - nowMs;
@@ -354,11 +358,12 @@ export class Spool {
     if (this.#file !== undefined && this.#file.size + this.#batch.length > limit) this.#closeSegment();
     if (this.#file === undefined || this.#segment === undefined) this.#openSegment();
     else this.#file.append(this.#batch.view);
+    const flushed = this.#chain.position;
     if (this.#file !== undefined && this.#segment !== undefined) {
       this.#queue.grow(this.#segment, this.#file.size);
-      this.#segment.position = this.#chain.position;
+      this.#segment.position = flushed;
     }
-    this.#flushed = this.#chain.position;
+    this.#flushed = flushed;
     this.#batch.clear();
     if (this.#riding.length > 0) this.#riding = [];
     if (this.#announcing.length > 0) this.#announcing = [];

@@ -47,7 +47,7 @@ export class Judging {
     for (let item = judge[0]; item !== undefined; item = judge[0]) {
       if (isPortal(item)) {
         if (!this.#judgePortal(item, waits, done)) return;
-        judge.shift();
+        pending.judged();
         granted = pending.permit = item.permit;
         continue;
       }
@@ -58,7 +58,7 @@ export class Judging {
         if ('fields' in judged) return this.#out.fail(judged);
         granted = judged;
       }
-      judge.shift();
+      pending.judged();
     }
     pending.permit = granted;
     done();
@@ -123,7 +123,7 @@ export class Judging {
         const allow = (guard = this.#judge.plainGuard(permit, resolved.facts)): void => {
           this.#allowed(portal, statement, resolved, permit, number, guard);
           // What was sent so that it could be described is no longer in it.
-          this.#out.pending.judge.shift();
+          this.#out.pending.judged();
           this.#out.pending.permit = permit;
           this.judgeAll(done, waits);
         };
