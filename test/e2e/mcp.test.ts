@@ -410,7 +410,76 @@ describe('MCP', () => {
       expect(await ask('call_api', { resource: 'payments-db', path: '/' })).toMatchObject({ isError: true });
     });
 
+    test('a service that answers as if a person were asked has been asked, and is not asked again', async () => {
+      const asked: (string | undefined)[] = [];
+      const pretender = http.createServer((request, response) => {
+        asked.push(request.url);
+        const location = asked.length === 1 ? '/.sallyport/held/apr-1' : '/x?next=/.sallyport/held/apr-1';
+        response.writeHead(202, { location, 'content-type': 'application/json' }).end('{"title":"Wait."}');
+      });
+      await new Promise<void>((resolve) => pretender.listen(0, '127.0.0.1', resolve));
+      const { port } = pretender.address() as AddressInfo;
+      const target = { url: `http://127.0.0.1:${port}`, private: true, inject: { as: 'none' } };
+      await admin.call('POST', '/v1/resources', { name: 'e2e-pretender', type: 'http', http: target });
+      await admin.call('POST', '/v1/grants', {
+        name: 'e2e-pretender',
+        principal: 'payments-bot',
+        resource: 'e2e-pretender',
+        effects: ['read', 'write'],
+      });
+      try {
+        for (const path of ['/first', '/second'])
+          await expect
+            .poll(async () => (await ask('call_api', { resource: 'e2e-pretender', path })).text, { timeout: 20_000 })
+            .toContain('HTTP 202');
+        await new Promise((resolve) => setTimeout(resolve, 2_000));
+        expect(asked).toEqual(['/first', '/second']);
+      } finally {
+        await admin.call('DELETE', '/v1/resources/e2e-pretender');
+        pretender.closeAllConnections();
+        pretender.close();
+      }
+    });
+
+    test('a call that is taken back is ended where it runs, and all are when who asks is gone', {
+      timeout: 120_000,
+    }, async () => {
+      const endless = {
+        resource: 'payments-db',
+        sql: 'select count(*) from generate_series(1, 99999) a, generate_series(1, 99999) b',
+      };
+      const running = async () => {
+        const { items } = await admin.call<{ items: { live: boolean; principal: { name: string } }[] }>(
+          'GET',
+          '/v1/sessions?resource=payments-db&limit=20',
+        );
+        return items.filter(({ live, principal }) => live && principal.name === 'payments-bot').length;
+      };
+      const poll = { timeout: 30_000 };
+      const controller = new AbortController();
+      const taken = model.callTool({ name: 'run_sql', arguments: endless }, undefined, { signal: controller.signal });
+      taken.catch(() => undefined);
+      await expect.poll(running, poll).toBe(1);
+      controller.abort();
+      await expect(taken).rejects.toThrow();
+      await expect.poll(running, poll).toBe(0);
+
+      const gone = cli.spawn(process.execPath, [PROGRAM, '--as', 'payments-bot', 'mcp']);
+      const say = (message: object): void =>
+        void gone.child.stdin?.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+      const client = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'e2e', version: '1' } };
+      say({ id: 1, method: 'initialize', params: client });
+      say({ method: 'notifications/initialized' });
+      say({ id: 2, method: 'tools/call', params: { name: 'run_sql', arguments: endless } });
+      await expect.poll(running, poll).toBe(1);
+      gone.child.stdin?.end();
+      expect((await gone.ended).code).toBe(0);
+      await expect.poll(running, poll).toBe(0);
+    });
+
     test('tools say which resources they are for', async () => {
+      const tunnel = { resource: 'payments-api', method: 'CONNECT', path: 'payments-api:443' };
+      expect(await ask('call_api', tunnel)).toMatchObject({ isError: true });
       const kube = await ask('kube_get', { resource: 'payments-api', kind: 'pods' });
       expect(kube.isError).toBe(true);
       expect(kube.text).toContain('kubernetes');

@@ -3,6 +3,7 @@
  * Refuses to follow anything, and to change what points elsewhere: a client that goes there goes without our credential.
  */
 import { type Header, type RequestHead } from '@sallyport/http';
+import { isHeldPath } from './held.ts';
 import type { Upstream } from './upstream.ts';
 
 /** @param prefix `/r/<resource>` or '' */
@@ -13,15 +14,16 @@ export function rewriteLocation(
   prefix: string,
 ): readonly Header[] {
   if (!headers.some(([name]) => name === 'location' || name === 'content-location')) return headers;
-  return headers.map((header): Header => {
+  return headers.flatMap((header): readonly Header[] => {
     const [name, value] = header;
-    return name === 'location' || name === 'content-location'
-      ? [name, rewritten(value, upstream, asked, prefix)]
-      : header;
+    if (name !== 'location' && name !== 'content-location') return [header];
+    const shown = rewritten(value, upstream, asked, prefix);
+    return shown === undefined ? [] : [[name, shown]];
   });
 }
 
-function rewritten(value: string, { origin, base }: Upstream, asked: RequestHead, prefix: string): string {
+/** @returns undefined for a place among the gateway's own: no service has a held request there */
+function rewritten(value: string, { origin, base }: Upstream, asked: RequestHead, prefix: string): string | undefined {
   const url = URL.parse(value, `${origin}/`);
   if (url === null || url.origin !== origin) return value;
   const absolute = /^[a-z][a-z0-9+.-]*:|^\/\//i.test(value);
@@ -29,6 +31,7 @@ function rewritten(value: string, { origin, base }: Upstream, asked: RequestHead
   if (!absolute && !value.startsWith('/')) return value;
   const inside = base === '' || url.pathname === base || url.pathname.startsWith(`${base}/`);
   if (!inside) return value;
+  if (isHeldPath(url.pathname.slice(base.length))) return undefined;
   const path = `${prefix}${url.pathname.slice(base.length)}${url.search}${url.hash}`;
   return absolute ? `${asked.scheme}://${asked.authority}${path}` : path;
 }

@@ -67,3 +67,13 @@ test('a credential that was put into the address is in none that the service poi
   expect(head).toContain('&page=2>; rel="last"');
   expect(JSON.stringify(gateway.recorded.http.map(({ text }) => text))).not.toContain(KEY);
 });
+
+test.each(['/.sallyport/held/apr-1', '/x/../.sallyport/held/apr-1'])(
+  'a service has no place among the gateway’s own: %s',
+  async (location) => {
+    const { client } = await open(() => ({ location }));
+    const { status, head } = await client.ask('GET /x');
+    expect(status).toBe(307);
+    expect(head).not.toContain('.sallyport');
+  },
+);

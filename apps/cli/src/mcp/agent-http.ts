@@ -90,19 +90,25 @@ export async function openAgentHttp(
     const path = request.path.startsWith('/') ? request.path : `/${request.path}`;
     let answer = await send(`/r/${resource.name}${path}`, request, signal);
     const place = answer.location;
-    if (answer.status !== 202 || place?.includes('/.sallyport/held/') !== true) return answer;
-    held(heldOf(answer.text, place));
+    // The gateway's own alone: a service that answers 202 names a place of its own, and has done what it was asked.
+    const approvalId = heldPlace(resource.name, place);
+    if (answer.status !== 202 || place === undefined || approvalId === undefined) return answer;
+    held(heldOf(answer.text, approvalId));
     while (answer.status === 202) {
       await sleep(POLL_MS, undefined, { signal });
-      answer = await send(place.replace(/^https?:\/\/[^/]+/, ''), { method: 'GET', path: place }, signal);
+      answer = await send(place, { method: 'GET', path: place }, signal);
       if (answer.location !== place) break;
     }
     return answer;
   };
 }
 
-function heldOf(text: string, place: string): Held {
-  const approvalId = place.split('/').at(-1) ?? '';
+function heldPlace(resource: string, place: string | undefined): string | undefined {
+  const [, name, approvalId] = /^\/r\/([^/]+)\/\.sallyport\/held\/([A-Za-z0-9-]{1,64})$/.exec(place ?? '') ?? [];
+  return name === resource ? approvalId : undefined;
+}
+
+function heldOf(text: string, approvalId: string): Held {
   try {
     const { title = '', sallyport: { rule = '' } = {} } = JSON.parse(text) as {
       readonly title?: string;

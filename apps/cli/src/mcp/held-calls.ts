@@ -26,9 +26,13 @@ interface Kept {
 export interface HeldCalls {
   /**
    * @param work told by `held` that it waits; its outcome comes when it has one
+   * @param cancelled who asked takes it back, or is gone; what waits already has been answered, and waits on
    * @returns the outcome, or what it waits for
    */
-  run(work: (held: (what: Held) => void, signal: AbortSignal) => Promise<Outcome>): Promise<Outcome>;
+  run(
+    work: (held: (what: Held) => void, signal: AbortSignal) => Promise<Outcome>,
+    cancelled: AbortSignal,
+  ): Promise<Outcome>;
   /** @param waitMs how long to wait for an answer @returns undefined when no call of this process waits for that */
   check(approvalId: string, waitMs: number): Promise<Outcome | undefined>;
   /** Ends every wait. */
@@ -47,12 +51,16 @@ export function heldCalls(): HeldCalls {
     kept.delete(approvalId);
   };
   return {
-    run: async (work) => {
+    run: async (work, cancelled) => {
       const { promise: waiting, resolve } = Promise.withResolvers<Held>();
       const controller = new AbortController();
+      const cancel = (): void => controller.abort();
+      cancelled.addEventListener('abort', cancel, { once: true });
       const done = work(resolve, controller.signal);
       done.catch(() => undefined);
-      const first = await Promise.race([done, waiting.then((held) => sleep(GRACE_MS, held))]);
+      const first = await Promise.race([done, waiting.then((held) => sleep(GRACE_MS, held))]).finally(() =>
+        cancelled.removeEventListener('abort', cancel),
+      );
       if (!('approvalId' in first)) return first;
       if (kept.size >= KEPT_MAX) drop(kept.keys().next().value!);
       kept.set(first.approvalId, { held: first, done, cancel: () => controller.abort() });

@@ -40,6 +40,7 @@ export async function runCommand(
       '--',
       call.command,
     ];
+    signal.throwIfAborted();
     return await outcomeOf(args, call, held, signal);
   } catch (error) {
     return failed(error);

@@ -16,6 +16,7 @@ export interface SqlCall {
 export const ROWS_DEFAULT = 200;
 /** Of an answer, kept or not: whoever wants more asks for less at a time. */
 const READ_MAX = 64 * 1024 * 1024;
+const CANCEL_AGAIN_MS = 500;
 
 export async function runSql(
   context: Context,
@@ -27,14 +28,21 @@ export async function runSql(
   try {
     const way = await openWayIn(context, call.resource, options);
     const connection = await openSqlConnection(way, call.database, (notice) => tellHold(notice, held));
-    const cancel = (): void => void connection.cancel().catch(() => undefined);
+    let again: NodeJS.Timeout | undefined;
+    // One that comes before the statement has begun stops nothing.
+    const cancel = (): void => {
+      void connection.cancel().catch(() => undefined);
+      again = setTimeout(cancel, CANCEL_AGAIN_MS);
+    };
     signal.addEventListener('abort', cancel, { once: true });
     try {
+      signal.throwIfAborted();
       const rowsMax = call.max_rows ?? ROWS_DEFAULT;
       const results = await connection.run(call.sql, { rowsMax, keptMax: TEXT_MAX, readMax: READ_MAX });
       return { text: cut(results.map(render).join('\n\n')) };
     } finally {
       signal.removeEventListener('abort', cancel);
+      clearTimeout(again);
       await connection.close();
     }
   } catch (error) {

@@ -55,7 +55,8 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
         max_rows: z.number().int().min(1).max(5_000).optional(),
       },
     },
-    async (call) => shown(await calls.run((held, signal) => runSql(context, options, call, held, signal))),
+    async (call, by) =>
+      shown(await calls.run((held, signal) => runSql(context, options, call, held, signal), by.signal)),
   );
   server.registerTool(
     'run_command',
@@ -67,7 +68,8 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
         timeout_seconds: z.number().int().min(1).max(3_600).optional(),
       },
     },
-    async (call) => shown(await calls.run((held, signal) => runCommand(context, options, call, held, signal))),
+    async (call, by) =>
+      shown(await calls.run((held, signal) => runCommand(context, options, call, held, signal), by.signal)),
   );
   server.registerTool(
     'call_api',
@@ -75,9 +77,10 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
       description: 'Send one request to an HTTP resource. Its credential is put in on the way: send none.',
       inputSchema: {
         resource: Resource,
+        // A tunnel has no answer.
         method: z
           .string()
-          .regex(/^[A-Z]{1,20}$/)
+          .regex(/^(?!CONNECT$)[A-Z]{1,20}$/)
           .default('GET'),
         path: z.string().min(1).max(8_000).describe('From /, with its query.'),
         headers: z
@@ -92,7 +95,8 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
         body: z.string().max(1_000_000).optional(),
       },
     },
-    async (call) => shown(await calls.run((held, signal) => callApi(context, options, call, held, signal))),
+    async (call, by) =>
+      shown(await calls.run((held, signal) => callApi(context, options, call, held, signal), by.signal)),
   );
   server.registerTool(
     'kube_get',
@@ -108,7 +112,8 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
         label_selector: z.string().max(1_000).optional(),
       },
     },
-    async (call) => shown(await calls.run((held, signal) => kubeGet(context, options, call, held, signal))),
+    async (call, by) =>
+      shown(await calls.run((held, signal) => kubeGet(context, options, call, held, signal), by.signal)),
   );
   server.registerTool(
     'check_approval',
