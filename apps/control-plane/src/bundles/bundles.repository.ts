@@ -145,10 +145,11 @@ type GrantPart = Pick<
 async function grantsOf(tx: Tx, projectId: string, ids: readonly string[] | undefined): Promise<readonly GrantPart[]> {
   const among = ids === undefined ? Prisma.empty : Prisma.sql`and id = any (${[...ids]}::uuid[])`;
   const [row] = await tx.$queryRaw<[{ grants: GrantPart[] | null }]>`
-    select json_agg(json_build_object('id', id, 'projectId', project_id, 'principalId', principal_id, 'groupName', group_name,
-      'resource', resource, 'labels', labels, 'effects', coalesce(effects, '{}'), 'roles', coalesce(roles, '{}'), 'kind', kind,
-      'notBefore', floor(extract(epoch from not_before) * 1000), 'notAfter', floor(extract(epoch from not_after) * 1000))) as grants
-    from grants where project_id = ${projectId}::uuid and revoked_at is null ${among}`;
+    select json_agg(g) as grants from (
+      select id, project_id as "projectId", principal_id as "principalId", group_name as "groupName", resource, labels,
+        coalesce(effects, '{}') as effects, coalesce(roles, '{}') as roles, kind,
+        floor(extract(epoch from not_before) * 1000) as "notBefore", floor(extract(epoch from not_after) * 1000) as "notAfter"
+      from grants where project_id = ${projectId}::uuid and revoked_at is null ${among}) g`;
   return row.grants ?? [];
 }
 
