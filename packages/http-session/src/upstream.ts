@@ -11,13 +11,20 @@ export interface Upstream {
   readonly base: string;
 }
 
+const known = new WeakMap<Resource, Upstream>();
+
+/** Read once for each resource: it is asked for at every connection. */
 export function upstreamOf(resource: Resource): Upstream {
+  const found = known.get(resource);
+  if (found !== undefined) return found;
   const target = resource.http ?? resource.mcp ?? resource.kubernetes;
   const url = new URL(target?.url ?? 'https://invalid.invalid');
-  return {
+  const made: Upstream = {
     secure: url.protocol === 'https:',
     origin: url.origin,
     authority: url.host,
     base: url.pathname.replace(/\/$/, ''),
   };
+  known.set(resource, made);
+  return made;
 }

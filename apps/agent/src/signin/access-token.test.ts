@@ -73,6 +73,9 @@ test('a token whose signature was right before is judged again in all else, and 
   expect(kindAt(text, ROTATED)).toBe('good');
   expect(kindAt(text, ROTATED + 331_000)).toBe('bad');
   expect(verifyAccessToken(text, trust, PROJECT, ROTATED).kind).toBe('bad');
+  expect(verifyAccessToken(text, { ...trust, projectId: DB }, DB, ROTATED).kind).toBe('bad');
+  expect(verifyAccessToken(text, { ...trust, issuer: 'another' }, DB, ROTATED).kind).toBe('bad');
+  expect(verifyAccessToken(text, { ...trust, key: () => undefined }, DB, ROTATED).kind).toBe('bad');
   const [head, claims, signature] = text.split('.') as [string, string, string];
   const other = signature.startsWith('A') ? `B${signature.slice(1)}` : `A${signature.slice(1)}`;
   expect(kindAt(`${head}.${claims}.${other}`, ROTATED)).toBe('bad');

@@ -1,6 +1,7 @@
 /**
  * Reads and verifies an access token offline (JWS RFC 7515, JWT RFC 7519, at+jwt RFC 9068): one algorithm, keys from the
- * bundle alone, strict claims. Refuses to say why to a client: the reason is for the record. Pure, but for remembering signatures that were right.
+ * bundle alone, strict claims. Refuses to say why to a client: the reason is for the record. Pure, but for remembering
+ * tokens whose signature was right.
  */
 import { hash, type KeyObject, verify } from 'node:crypto';
 import { LIMITS, objectOf, oneOf, parseString } from '@sallyport/core';
@@ -26,30 +27,42 @@ const PARTS = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
 const bad = (why: string): TokenAnswer => ({ kind: 'bad', why });
 const json = (part: string): unknown => JSON.parse(Buffer.from(part, 'base64url').toString('utf8'));
 
+/** What a token says. */
+interface ReadToken {
+  readonly kid: string;
+  readonly claims: AccessTokenClaims;
+}
+
+/** By their digest, tokens that carried a key's signature, and whose: one token opens many connections, and is read once. */
+const signed = new Map<string, ReadToken & { readonly key: KeyObject }>();
+const SIGNED_MAX = 1_000;
+
 /**
  * @param audience resource id the token must be for
  * @param nowMs UTC ms
  */
 export function verifyAccessToken(token: string, trust: TokenTrust, audience: string, nowMs: number): TokenAnswer {
   if (token.length > LIMITS.accessTokenBytesMax) return bad('too long');
-  const parts = PARTS.exec(token);
-  if (parts === null) return bad('not a token');
-  const [, headerPart, claimsPart, signaturePart] = parts as unknown as [string, string, string, string];
-  let header: ReturnType<typeof parseHeader>;
-  let claims: AccessTokenClaims;
+  const digest = hash('sha256', token, 'base64url');
+  const known = signed.get(digest);
+  let read: ReadToken;
   try {
-    header = parseHeader(json(headerPart), 'header');
-    claims = parseAccessTokenClaims(json(claimsPart), 'claims');
+    read = known ?? readToken(token);
   } catch (error) {
     return bad(error instanceof Error ? error.message : 'unreadable');
   }
-  const found = trust.key(header.kid);
+  const { kid, claims } = read;
+  const found = trust.key(kid);
   if (found === undefined) return bad('unknown key');
   if (found.key.asymmetricKeyType !== 'ec') return bad('wrong kind of key');
   // The same skew as for the token's own times: a clock that lags must not refuse a key in its first seconds.
   if (nowMs + SKEW_S * 1000 < found.about.notBefore || nowMs > found.about.notAfter) return bad('key not in force');
   if (found.about.issuer !== claims.iss || claims.iss !== trust.issuer) return bad('wrong issuer');
-  if (!isSignedBy(found.key, token, `${headerPart}.${claimsPart}`, signaturePart)) return bad('wrong signature');
+  if (known?.key !== found.key) {
+    if (!isSignedBy(found.key, token)) return bad('wrong signature');
+    if (signed.size >= SIGNED_MAX) signed.clear();
+    signed.set(digest, { kid, claims, key: found.key });
+  }
   const now = nowMs / 1000;
   if (claims.aud !== audience) return bad('for another resource');
   if (claims.prj !== trust.projectId) return bad('for another project');
@@ -59,18 +72,17 @@ export function verifyAccessToken(token: string, trust: TokenTrust, audience: st
   return { kind: 'good', claims };
 }
 
-/** Digests of tokens by the key whose signature they were found to carry: one token opens many connections. */
-const signedBy = new WeakMap<KeyObject, Set<string>>();
-const SIGNED_MAX = 1_000;
+/** @throws Error that says what is wrong with it */
+function readToken(token: string): ReadToken {
+  const parts = PARTS.exec(token);
+  if (parts === null) throw new Error('not a token');
+  const { kid } = parseHeader(json(parts[1] as string), 'header');
+  return { kid, claims: parseAccessTokenClaims(json(parts[2] as string), 'claims') };
+}
 
 /** The signature alone: what a token says is judged each time. */
-function isSignedBy(key: KeyObject, token: string, signed: string, signature: string): boolean {
-  const digest = hash('sha256', token, 'base64url');
-  const known = signedBy.get(key) ?? new Set();
-  if (known.has(digest)) return true;
-  const given = Buffer.from(signature, 'base64url');
-  if (!verify('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }, given)) return false;
-  if (known.size >= SIGNED_MAX) known.clear();
-  signedBy.set(key, known.add(digest));
-  return true;
+function isSignedBy(key: KeyObject, token: string): boolean {
+  const end = token.lastIndexOf('.');
+  const given = Buffer.from(token.slice(end + 1), 'base64url');
+  return verify('sha256', Buffer.from(token.slice(0, end)), { key, dsaEncoding: 'ieee-p1363' }, given);
 }
