@@ -18,7 +18,7 @@ interface Bed {
   readonly film: string[];
   readonly ended: (ErrorCode | '')[];
   readonly closes: number;
-  readonly wake: () => void;
+  readonly wake: (ms?: number) => void;
 }
 
 function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
@@ -75,8 +75,8 @@ function bed(detect: readonly DetectMask[] = [], tty = false): Bed {
     get closes() {
       return closes;
     },
-    wake: () => {
-      nowMs += 2_000;
+    wake: (ms = 2_000) => {
+      nowMs += ms;
       fire?.();
     },
   };
@@ -121,6 +121,17 @@ describe('a command’s streams', () => {
     const { stream, got } = bed();
     stream.upstreamBytes(Buffer.concat([first, frame(OPCODES.ping, Buffer.alloc(0), false), last, whole]));
     expect(got.get(STDOUT)).toBe('hello worldhello world');
+  });
+
+  test('a value that its writer makes piece by piece is found, without a terminal', () => {
+    for (let cut = 1; cut < 'ana@example.com'.length; cut++) {
+      const { stream, got, wake } = bed(EMAIL);
+      stream.upstreamBytes(fromServer(STDOUT, `to ${'ana@example.com'.slice(0, cut)}`));
+      wake(900);
+      stream.upstreamBytes(fromServer(STDOUT, `${'ana@example.com'.slice(cut)}\n`));
+      stream.closed('upstream');
+      expect(got.get(STDOUT)).toBe('to [redacted]\n');
+    }
   });
 
   test('what is held back goes when nothing follows', () => {

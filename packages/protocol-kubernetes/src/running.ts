@@ -6,7 +6,13 @@
 import { type ErrorCode, GatewayError } from '@sallyport/core';
 import { maskControl, maskMessage, OPCODES } from '@sallyport/http';
 import { type DialectSession, type UpgradeHost, type UpgradeMachine, wordsOf } from '@sallyport/http-session';
-import { createStreamMasker, type JsonMaskerOptions, type StreamMasker } from '@sallyport/mask';
+import {
+  createStreamMasker,
+  type JsonMaskerOptions,
+  PIPE_LONG_MS,
+  pipeQuietMs,
+  type StreamMasker,
+} from '@sallyport/mask';
 import type { DetectMask } from '@sallyport/model';
 import {
   ChannelReader,
@@ -33,6 +39,8 @@ export interface ExecOptions {
 
 /** How often what is held back, a full recording and masks in force are looked at. */
 const LOOK_MS = 50;
+/** What waits longer waits for what follows. */
+const PATIENCE_MS = 1_200;
 
 export class ExecStream implements UpgradeMachine {
   readonly #options: ExecOptions;
@@ -224,10 +232,14 @@ export class ExecStream implements UpgradeMachine {
       if (this.#isOver) return;
       this.#recorderFull = this.#recorder.saturated;
       this.#pace();
-      const quietMs = this.#options.session.nowMs() - this.#lastMs;
-      this.#show(STDOUT, this.#out.idle(quietMs));
-      this.#show(STDERR, this.#err.idle(quietMs));
-      const isHeld = quietMs < 1_200 && this.#out.heldBytes + this.#err.heldBytes > 0;
+      const sinceMs = this.#options.session.nowMs() - this.#lastMs;
+      const quietMs = this.#options.tty ? sinceMs : pipeQuietMs(sinceMs);
+      if (quietMs !== undefined) {
+        this.#show(STDOUT, this.#out.idle(quietMs));
+        this.#show(STDERR, this.#err.idle(quietMs));
+      }
+      const patienceMs = this.#options.tty ? PATIENCE_MS : PIPE_LONG_MS + PATIENCE_MS;
+      const isHeld = sinceMs < patienceMs && this.#out.heldBytes + this.#err.heldBytes > 0;
       if (isHeld || this.#recorderFull) this.#look();
     });
   }

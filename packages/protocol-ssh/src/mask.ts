@@ -2,7 +2,7 @@
  * What is done with a stream on its way: masked as it comes, recorded as the client sees it, counted. Refuses to mask what
  * is a transfer's protocol: that is given to `countedFilter`. A masked stream may wait a moment for what follows.
  */
-import { createStreamMasker, type MaskKey, type StreamMasker } from '@sallyport/mask';
+import { createStreamMasker, type MaskKey, PIPE_LONG_MS, pipeQuietMs, type StreamMasker } from '@sallyport/mask';
 import type { DetectMask, Detector } from '@sallyport/model';
 import type { RecorderPort } from '@sallyport/protocol-kit';
 
@@ -44,12 +44,6 @@ export interface StreamFilterOptions {
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const NOTHING = Buffer.alloc(0);
 const PATIENCE_MS = 1_200;
-/**
- * Without a terminal nobody types: what may be the beginning of a find waits so long for a writer that pauses, and what tells
- * enough to be worth hiding waits for `PIPE_LONG_MS`.
- */
-const PIPE_WORD_MS = 1_000;
-const PIPE_LONG_MS = 5_000;
 
 export class StreamFilter implements Filter {
   readonly #options: StreamFilterOptions;
@@ -137,11 +131,9 @@ export class StreamFilter implements Filter {
 
   /** Nothing came since `holds` was said. @returns what need not wait longer, of stdout and of stderr */
   quiet(): readonly [Buffer, Buffer] {
-    let quietMs = this.#options.nowMs() - this.#lastMs;
-    if (!this.#options.pty) {
-      if (quietMs < PIPE_WORD_MS) return [NOTHING, NOTHING];
-      if (quietMs < PIPE_LONG_MS) quietMs = 0;
-    }
+    const sinceMs = this.#options.nowMs() - this.#lastMs;
+    const quietMs = this.#options.pty ? sinceMs : pipeQuietMs(sinceMs);
+    if (quietMs === undefined) return [NOTHING, NOTHING];
     const out = asBuffer(this.#out.idle(quietMs));
     const err = asBuffer(this.#err.idle(quietMs));
     this.#record(out, false);
