@@ -166,6 +166,8 @@ export class Http1Client implements RequestsOwner, ClientStream {
       if (this.#left < 0) throw new GatewayError('internal', { reason: 'longer than was said' });
     }
     if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
+      // The last of a body whose length was said is copied behind its head, and nowhere in between.
+      if (framing === 'length' && this.#left === 0) return this.#leave(this.#lead, bytes);
       this.#parts.push(Buffer.from(bytes));
       this.#gathered += bytes.length;
       return true;
@@ -181,7 +183,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
   }
 
   /** In one write: the head, what was gathered behind it, and what ends it. */
-  #leave({ status, lines, more, said }: Lead, last: Buffer): void {
+  #leave({ status, lines, more, said }: Lead, last: Uint8Array): boolean {
     const parts = this.#parts;
     const gathered = this.#gathered;
     this.#lead = undefined;
@@ -199,7 +201,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
     }
     if (after > 0) at += bytes.write('\r\n', at, 'latin1');
     bytes.set(last, at);
-    this.#port.write(bytes, true);
+    return this.#port.write(bytes, true);
   }
 
   end(trailers: readonly Header[]): void {

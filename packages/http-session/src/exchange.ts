@@ -127,12 +127,12 @@ export class Exchange implements RequestSink, CallOwner {
     this.#request = head;
     this.#emptyBody = emptyBody;
     this.#bodyDone = head.framing.kind === 'none';
-    this.#wait(this.#home.deadlines.bodyMs, 'http.slow');
     try {
       this.#signIn();
     } catch (error) {
       this.#refuse(error);
     }
+    if (this.#phase === 'signing' || this.#phase === 'gathering') this.#wait(this.#home.deadlines.bodyMs, 'http.slow');
   }
 
   #signIn(): void {

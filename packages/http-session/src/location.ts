@@ -13,14 +13,17 @@ export function rewriteLocation(
   asked: RequestHead,
   prefix: string,
 ): readonly Header[] {
-  if (!headers.some(([name]) => name === 'location' || name === 'content-location')) return headers;
+  if (!headers.some(pointsSomewhere)) return headers;
   return headers.flatMap((header): readonly Header[] => {
+    if (!pointsSomewhere(header)) return [header];
     const [name, value] = header;
-    if (name !== 'location' && name !== 'content-location') return [header];
     const shown = rewritten(value, upstream, asked, prefix);
     return shown === undefined ? [] : [[name, shown]];
   });
 }
+
+// By its index: taken apart as a list, each field would make an iterator.
+const pointsSomewhere = ({ 0: name }: Header): boolean => name === 'location' || name === 'content-location';
 
 /** @returns undefined for a place among the gateway's own: no service has a held request there */
 function rewritten(value: string, { origin, base }: Upstream, asked: RequestHead, prefix: string): string | undefined {

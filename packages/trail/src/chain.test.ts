@@ -74,6 +74,9 @@ describe('a chain', () => {
     expect(alter(23)).toBe('altered');
     expect(alter(50)).toBe('altered');
   });
+  test.each([-1, 2 ** 64, Number.NaN])('takes no event at a time of %d', (timeMs) => {
+    expect(reasonOf(() => new ChainWriter(GOLDEN_CHAIN).append(new ByteBatch(), closing('x'), timeMs))).toBe('number');
+  });
   test('of another identity does not start here', () => {
     const other = new ChainChecker({ ...GOLDEN_CHAIN, epoch: GOLDEN_CHAIN.epoch + 1 });
     expect(reasonOf(() => other.accept(chainOf(1)[0]!))).toBe('altered');

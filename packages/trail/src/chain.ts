@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { isDnsLabel, LIMITS, parseUuid } from '@sallyport/core';
 import type { TrailEvent } from '@sallyport/model';
-import { ByteBatch, broken, sha256, Views, writeU64, ZERO16 } from './bytes.ts';
+import { ByteBatch, broken, sha256, Views, writeU32, writeU64, ZERO16 } from './bytes.ts';
 import { EVENT_HEADER_BYTES, FLAG_CONTINUED, FLAG_ENCRYPTED, writeEventHeader } from './event.ts';
 import { FieldWriter } from './fields.ts';
 import { isClear, KIND_CODES, PART_CODE } from './kinds.ts';
@@ -114,7 +114,7 @@ export class ChainWriter {
     const at = batch.length;
     const size = EVENT_HEADER_BYTES + plain.length;
     const into = batch.reserve(RECORD_PREFIX_BYTES + size);
-    into.writeUInt32BE(1 + size, at);
+    writeU32(into, 1 + size, at);
     into[at + 4] = RECORD_EVENT;
     const headerAt = at + RECORD_PREFIX_BYTES;
     const keystreamOffset = key?.offset ?? 0;

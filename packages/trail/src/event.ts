@@ -4,7 +4,7 @@
  */
 import { uuidText } from '@sallyport/core';
 import type { TrailEventKind } from '@sallyport/model';
-import { broken, readU64, sha256, sha256Into, writeU64, ZERO16 } from './bytes.ts';
+import { broken, readU64, sha256, sha256Into, writeU32, writeU64, ZERO16 } from './bytes.ts';
 import { kindOf } from './kinds.ts';
 
 export const FORMAT_VERSION = 1;
@@ -52,8 +52,9 @@ export interface HeaderFields {
 export function writeEventHeader(into: Buffer, at: number, fields: HeaderFields, payload: Buffer, head: Buffer): void {
   header[0] = FORMAT_VERSION;
   header[1] = fields.flags;
-  header.writeUInt16BE(fields.kindCode, 2);
-  header.writeUInt32BE(payload.length, 4);
+  header[2] = fields.kindCode >>> 8;
+  header[3] = fields.kindCode;
+  writeU32(header, payload.length, 4);
   writeU64(header, fields.sequence, 8);
   writeU64(header, fields.timeMs, 16);
   writeU64(header, fields.keystreamOffset, 24);

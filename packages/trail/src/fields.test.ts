@@ -20,15 +20,17 @@ test.each([-1, 1.5, Number.NaN, 2 ** 53])('the number %d is refused', (value) =>
   expect(() => new FieldWriter().integer(1, value)).toThrow(GatewayError);
 });
 
-test.each([0, 1, 42, 43, 127, 128, 5000])(
+test.each([0, 1, 42, 43, 63, 64, 126, 127, 128, 129, 5000])(
   'text of %d units survives, in one, two, three and four bytes each',
   (length) => {
     for (const unit of ['a', 'é', '数', '😀']) {
       const out = new FieldWriter(1);
       out.presentText(3, unit.repeat(length));
+      out.integer(4, 7);
       const reader = new FieldReader(Buffer.from(out.view));
       reader.next();
       expect(reader.text()).toBe(unit.repeat(length));
+      expect([reader.next(), reader.field, reader.integer()]).toEqual([true, 4, 7]);
     }
   },
 );

@@ -3,7 +3,10 @@
  * docs/reference/trail-format.md, Payloads. Default values are left out, so one value has one encoding.
  */
 import { Buffer } from 'node:buffer';
-import { broken, Views } from './bytes.ts';
+import { broken, Views, writeText } from './bytes.ts';
+
+/** Lengths up to it take one byte. */
+const UNMEASURED_UNITS_MAX = 127;
 
 /** Writes fields into one reused buffer: no allocation per event once it has grown. */
 export class FieldWriter {
@@ -37,13 +40,15 @@ export class FieldWriter {
   }
   /** Written even when empty: absent means undefined. */
   presentText(field: number, value: string): void {
-    // Three bytes per UTF-16 unit at most; the common short text is written without being measured first.
-    if (value.length <= 42) {
+    // The common short text is written without being measured first: its length is one byte nearly always, and `close` makes
+    // room where it is not.
+    if (value.length <= UNMEASURED_UNITS_MAX) {
+      // Three bytes per UTF-16 unit at most.
       this.#room(2 + value.length * 3);
       this.#bytes[this.#at] = field * 2 + 1;
-      const length = this.#bytes.write(value, this.#at + 2);
-      this.#bytes[this.#at + 1] = length;
-      this.#at += 2 + length;
+      const start = this.#at + 2;
+      this.#at = start + writeText(this.#bytes, value, start);
+      this.close(start);
       return;
     }
     const length = Buffer.byteLength(value);

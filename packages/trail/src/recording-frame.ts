@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { Buffer } from 'node:buffer';
-import { ByteBatch, broken } from './bytes.ts';
+import { ByteBatch, broken, writeText } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
@@ -87,7 +87,7 @@ export class FrameWriter {
   text(kind: NumberedText, atMs: number, number: number, text: string): void {
     const length = Buffer.byteLength(text);
     const into = this.#open(kind, atMs, number, 0, length);
-    this.#at += into.write(text, this.#at);
+    this.#at += writeText(into, text, this.#at);
   }
   columns(atMs: number, number: number, names: readonly string[]): void {
     let length = 0;
@@ -118,7 +118,7 @@ export class FrameWriter {
   httpHead(atMs: number, number: number, side: HttpSide, text: string): void {
     const into = this.#open('http_head', atMs, number, 1, Buffer.byteLength(text));
     into[this.#at++] = sideCode(side);
-    this.#at += into.write(text, this.#at);
+    this.#at += writeText(into, text, this.#at);
   }
   httpBody(atMs: number, number: number, side: HttpSide, bytes: Uint8Array): void {
     const into = this.#open('http_body', atMs, number, 1, bytes.length);

@@ -29,7 +29,8 @@ const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
 const DIGEST_OF_NOTHING = digestOf(NOTHING);
 
 export class BodyTallies {
-  readonly #tallies = new Map<number, Tally>();
+  /** Of none there is always one: a map that becomes empty is made anew, which two bodies of each request would do. */
+  readonly #tallies = new Map<number, Tally | undefined>([[-1, undefined]]);
 
   begin(number: number, side: HttpSide, level: RecordingLevel, bytesMax = LIMITS.recordedHttpBodyBytes): void {
     const room =
@@ -66,7 +67,7 @@ export class BodyTallies {
 
   /** Bodies that have not ended. */
   open(): readonly { readonly number: number; readonly side: HttpSide }[] {
-    return [...this.#tallies.values()];
+    return [...this.#tallies.values()].filter((tally) => tally !== undefined);
   }
 }
 

@@ -47,8 +47,16 @@ const resourceOf = ({ resource, group, subresource }: KubernetesFacts): string =
   `${resource}${group === '' ? '' : `.${group}`}${subresource === '' ? '' : `/${subresource}`}`;
 
 /** Numbers, UUIDs and long random words in a path name things, not kinds of things: there would be as many words as things. */
-const shapeOf = (path: string): string =>
-  path.replace(/\/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?=[^/]*\d)[A-Za-z0-9_-]{16,})(?=\/|$)/gi, '/{}');
+function shapeOf(path: string): string {
+  if (path !== last.path)
+    last = {
+      path,
+      shape: path.replace(/\/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?=[^/]*\d)[A-Za-z0-9_-]{16,})(?=\/|$)/gi, '/{}'),
+    };
+  return last.shape;
+}
+/** A client asks for the same path again and again, and others with it. */
+let last = { path: '', shape: '' };
 
 function note({ kind, effects, relations }: SqlStatementFacts, found: Set<string>): void {
   for (const { access, schema, name } of relations) {
