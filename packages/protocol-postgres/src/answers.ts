@@ -162,7 +162,7 @@ export class Answers {
   }
 
   #pass(bytes: Buffer, from: number, to: number): void {
-    this.#road.toClient(bytes.subarray(from, to));
+    this.#road.toClient(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
   }
 
   #message(type: number, bytes: Buffer, at: number, end: number): Fate {

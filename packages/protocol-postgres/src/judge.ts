@@ -86,21 +86,24 @@ export class Judge {
 
   // --- the gate --------------------------------------------------------------------------------------------------------
 
+  /** A simple query outside of a transaction commits before its row count is known. */
   get state(): SessionState {
+    return this.#state(this.#road.status === 'T');
+  }
+
+  /** In a pipeline nothing is committed before the client's Sync, which can be kept back. */
+  get pipelineState(): SessionState {
+    return this.#state(true);
+  }
+
+  #state(undoable: boolean): SessionState {
     const { status, beginning, wrote, meaning, segment } = this.#road;
-    // A simple query outside of a transaction commits before its row count is known.
-    const undoable = status === 'T';
     return {
       inTransaction: status !== 'I' || beginning || this.executed > 0,
       wroteInTransaction: wrote,
       undoable,
       chain: meaning.chain(segment),
     };
-  }
-
-  /** In a pipeline nothing is committed before the client's Sync, which can be kept back. */
-  get pipelineState(): SessionState {
-    return { ...this.state, undoable: true };
   }
 
   /** Kept by the statement: it is asked for again once a person has answered. */

@@ -263,7 +263,7 @@ export class Pipeline {
   }
 
   /** False = not taken: a transaction of ours is to end with it, and its counts are not known. */
-  sync(): boolean {
+  sync(bytes: Buffer, at: number, end: number): boolean {
     const { transaction, flight } = this.#road;
     if (this.isDropping) {
       this.#out.discard();
@@ -278,7 +278,13 @@ export class Pipeline {
       return true;
     }
     this.#out.syncing = true;
-    this.#judging.judgeAll(() => this.#out.sendSync());
+    let lent: Buffer | undefined = bytes;
+    this.#judging.judgeAll(
+      () => this.#out.sendSync(lent, at, end),
+      () => {
+        lent = undefined;
+      },
+    );
     return true;
   }
 

@@ -85,7 +85,7 @@ export class Requests {
         return true;
       case 'S':
         requireBare(at, end);
-        return this.#pipeline.sync();
+        return this.#pipeline.sync(bytes, at, end);
       case 'X':
         this.#terminate();
         return true;

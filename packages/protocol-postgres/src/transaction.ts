@@ -90,7 +90,9 @@ export class Transaction {
   #controlSegment = -1;
   #works: Work[] = [];
   #savepoints: { readonly name: string; readonly at: number }[] = [];
-  #sent = new WeakMap<Tally, Sent>();
+  readonly #sent = new WeakMap<Tally, Sent>();
+  /** Nothing was ever put there: nearly all sessions, whose COMMITs no rule holds. */
+  #isNoneSent = true;
   #sampledRows = 0;
   /** Statements sent that run until COMMIT, whatever became of them. */
   #heldSent = 0;
@@ -209,6 +211,7 @@ export class Transaction {
     if (!works && facts.statements.every(({ transaction }) => transaction === undefined)) return;
     this.version++;
     const sampler = works && facts.statements.some(returns) ? new RowSampler() : undefined;
+    this.#isNoneSent = false;
     this.#sent.set(tally, { statement, facts, holds, sampler, work: undefined });
     if (holds.length === 0) return;
     this.#heldSent += facts.statements.filter(isWork).length;
@@ -227,7 +230,7 @@ export class Transaction {
     columns: readonly FieldDescription[] | undefined,
     formats: readonly number[],
   ): void {
-    const sent = this.#sent.get(tally);
+    const sent = this.#isNoneSent ? undefined : this.#sent.get(tally);
     if (sent?.sampler === undefined || columns === undefined || this.#sampledRows >= LIMITS.commitSampleRowsMax) return;
     const facts = sent.facts.statements[tally.index];
     if (facts !== undefined && returns(facts))
@@ -236,7 +239,7 @@ export class Transaction {
 
   /** One statement of a text is done. */
   completed(tally: Tally, index: number, tag: string): void {
-    const sent = this.#sent.get(tally);
+    const sent = this.#isNoneSent ? undefined : this.#sent.get(tally);
     const facts = sent?.facts.statements[index];
     if (sent === undefined || facts === undefined) return;
     if (isControl(facts)) {
@@ -252,7 +255,7 @@ export class Transaction {
 
   /** A portal has more rows to give: all is changed, and nothing is counted yet. */
   suspended(tally: Tally): void {
-    const sent = this.#sent.get(tally);
+    const sent = this.#isNoneSent ? undefined : this.#sent.get(tally);
     const facts = sent?.facts.statements[tally.index];
     if (sent === undefined || facts === undefined || sent.work !== undefined || !isWork(facts)) return;
     sent.work = this.#add(tally, sent, facts);

@@ -105,20 +105,24 @@ function writeJudged(out: FieldWriter, event: TrailEvent & { kind: 'statement.ju
   out.text(5, event.digest);
   out.codes(6, event.effects, effectCode);
   out.text(7, event.text);
-  for (const parameter of event.parameters) {
+  const { parameters, reached } = event;
+  // By index: lists that are frozen, or come from elsewhere, are walked by an iterator outside of compiled code.
+  for (let i = 0; i < parameters.length; i++) {
     const start = out.open(8);
-    out.integer(1, parameter.type);
-    if (parameter.text !== undefined) out.presentText(2, parameter.text);
+    out.integer(1, parameters[i]!.type);
+    const text = parameters[i]!.text;
+    if (text !== undefined) out.presentText(2, text);
     out.close(start);
   }
   out.text(9, event.approvalId);
-  for (const hit of event.shadow) {
+  for (let i = 0; i < event.shadow.length; i++) {
+    const hit = event.shadow[i]!;
     const start = out.open(10);
     out.text(1, hit.rule);
     out.integer(2, verdictCode(hit.verdict));
     out.close(start);
   }
-  for (const what of event.reached ?? []) out.presentText(11, what);
+  if (reached !== undefined) for (let i = 0; i < reached.length; i++) out.presentText(11, reached[i]!);
   out.boolean(12, event.preparation ?? false);
   out.boolean(13, event.untilCommit ?? false);
   if (event.work !== undefined) {

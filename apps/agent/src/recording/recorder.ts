@@ -221,16 +221,16 @@ export class SessionRecorder implements RecorderPort {
 
   #keep(number: number, bytes: Uint8Array, rowCount: number): void {
     this.#recordedBytes += bytes.length;
+    if (bytes.length <= NUMBERED_TEXT_BYTES) {
+      if (bytes.length > 0) this.#frames.rows(this.#begin(bytes.length), number, rowCount, bytes);
+      return;
+    }
     this.#inPieces(bytes, (piece, isLast) => {
       this.#frames.rows(this.#begin(piece.length), number, isLast ? rowCount : 0, piece);
     });
   }
   /** Rows and lines are counted where they end; of a long run only the last frame says how many there were. */
   #inPieces(bytes: Uint8Array, write: (piece: Uint8Array, isLast: boolean) => void): void {
-    if (bytes.length <= NUMBERED_TEXT_BYTES) {
-      if (bytes.length > 0) write(bytes, true);
-      return;
-    }
     for (let from = 0; from < bytes.length; from += NUMBERED_TEXT_BYTES)
       write(bytes.subarray(from, from + NUMBERED_TEXT_BYTES), from + NUMBERED_TEXT_BYTES >= bytes.length);
   }

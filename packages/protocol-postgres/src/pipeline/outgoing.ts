@@ -53,11 +53,14 @@ export class Outgoing {
     }
   }
 
-  sendSync(): void {
+  /** @param lent the client's own message, while it is there: it leaves with what is before it, as one piece */
+  sendSync(lent?: Buffer, at = 0, end = 0): void {
     this.syncing = false;
     this.dropping = false;
     this.#road.skipping = false;
-    this.pending.add(sync(), entry('sync', this.#road.segment));
+    const item = entry('sync', this.#road.segment);
+    if (lent === undefined) this.pending.add(sync(), item);
+    else this.pending.addLent(lent, at, end, item);
     this.send(this.pending.permit);
     this.#road.segment++;
     this.#judge.executed = 0;
