@@ -4,7 +4,7 @@ import { LIMITS } from '@sallyport/core';
 import { Database, type Tx } from '../db/database.ts';
 import type { ApprovalComment, ApprovalRequest, ApprovalVote, Prisma } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
-import { permissionsOf } from '../http/permissions.ts';
+import { isAble } from '../http/permissions.ts';
 import type { Standing } from './tally.ts';
 
 export type RequestWithVotes = ApprovalRequest & {
@@ -191,11 +191,11 @@ export class ApprovalsRepository {
       },
     });
     return new Map(
-      rows.map(({ id, roles, disabledAt, memberships }) => [
-        id,
+      rows.map((row) => [
+        row.id,
         {
-          mayAnswer: disabledAt === null && permissionsOf(roles).has('approval:answer'),
-          groups: new Set(memberships.map(({ group }) => group.name)),
+          mayAnswer: isAble(row, 'approval:answer'),
+          groups: new Set(row.memberships.map(({ group }) => group.name)),
         },
       ]),
     );

@@ -11,7 +11,7 @@ import { Database, type Tx } from '../db/database.ts';
 import type { Caller } from '../http/caller.ts';
 import { InvalidRequest } from '../http/invalid-request.ts';
 import { type Page, type PageRequest, toPage } from '../http/page.ts';
-import { permissionsOf } from '../http/permissions.ts';
+import { isAble } from '../http/permissions.ts';
 import { accountsOf } from '../identity/same-person.ts';
 import { hideDetected } from '../masking/detected.ts';
 import { SystemClock } from '../time.ts';
@@ -142,11 +142,7 @@ export class Seats {
   async #successor(tx: Tx, caller: Caller, reference: string): Promise<PersonRow> {
     const to = await this.repository.person(caller.projectId, reference, tx);
     const eligible =
-      to !== null &&
-      to.kind === 'person' &&
-      to.disabledAt === null &&
-      to.id !== caller.principal.id &&
-      permissionsOf(to.roles).has('approval:answer');
+      to !== null && to.kind === 'person' && to.id !== caller.principal.id && isAble(to, 'approval:answer');
     if (!eligible) throw new GatewayError('approval.delegate', { reason: 'not a person who may answer' });
     return to;
   }

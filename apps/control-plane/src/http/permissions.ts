@@ -216,3 +216,9 @@ export const permissionsIn = (
   scopes: readonly string[] = [],
 ): ReadonlySet<Permission> =>
   permissionsOf(projectName === 'default' ? roles : roles.filter((role) => role !== 'owner'), scopes);
+
+/** Whether an account, as it is now, may do this: it is not disabled, and its roles give it. */
+export const isAble = (
+  account: { readonly roles: readonly string[]; readonly disabledAt: Date | null },
+  permission: Permission,
+): boolean => account.disabledAt === null && permissionsOf(account.roles).has(permission);

@@ -14,6 +14,7 @@ import type {
   Webhook,
 } from '../generated/prisma/client.ts';
 import { type PageRequest, pageArgs } from '../http/page.ts';
+import { isAble } from '../http/permissions.ts';
 import { accountsOf } from '../identity/same-person.ts';
 import type { Answerer } from './quorum.ts';
 
@@ -189,7 +190,7 @@ export class AccessRequestsRepository {
       id: row.id,
       kind: row.kind as PrincipalKind,
       groups: new Set(row.memberships.map((membership) => membership.group.name)),
-      enabled: row.disabledAt === null,
+      able: isAble(row, 'access-request:answer'),
     }));
   }
   async names(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {

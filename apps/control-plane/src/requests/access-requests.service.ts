@@ -209,7 +209,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       const theirs = await accountsOf(tx, asking);
       const hands = await lineageOf(tx, caller.tokenId);
       if (hands.some((hand) => theirs.has(hand))) throw new GatewayError('access.not_yours', { request: id });
-      if (!mayAnswer(policy?.approve, involved, { ...me, enabled: true }))
+      if (!mayAnswer(policy?.approve, involved, { ...me, able: true }))
         throw new GatewayError('access.not_yours', { request: id });
       // A second account of theirs is the same person, and no second one.
       const accounts = await accountsOf(tx, [me.id]);
@@ -241,9 +241,10 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
         mayAnswer(policy?.approve, involved, one),
       );
       if (policy?.approve === undefined || !isEnough(policy.approve, yes, await personsOf(tx, ids))) return;
-      const names = await this.repository.names(ids);
+      const counted = yes.map((one) => one.id);
+      const names = await this.repository.names(counted);
       await this.outcomes.approve(tx, caller, row, policy, together, {
-        names: ids.map((one) => names.get(one) ?? '').join(', '),
+        names: counted.map((one) => names.get(one) ?? '').join(', '),
         reason,
       });
     });
@@ -278,7 +279,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       if (row === null || !(saidYes || this.#visible(caller, me, row, kept ?? undefined)))
         throw new GatewayError('request.not_found', { request: id });
       const policy = kept === null ? undefined : documentOf(kept);
-      if (!saidYes && !mayAnswer(policy?.approve, new Set(row.involved), { ...me, enabled: true }))
+      if (!saidYes && !mayAnswer(policy?.approve, new Set(row.involved), { ...me, able: true }))
         throw new GatewayError('access.not_yours', { request: id });
       const { grant } = row;
       const isLive =
@@ -449,7 +450,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
       caller.permissions.has('access-request:answer') &&
       row.state === 'pending' &&
       policy !== undefined &&
-      mayAnswer(documentOf(policy).approve, new Set(row.involved), { ...me, enabled: true }) &&
+      mayAnswer(documentOf(policy).approve, new Set(row.involved), { ...me, able: true }) &&
       !row.votes.some((vote) => vote.principalId === me.id)
     );
   }
@@ -457,7 +458,7 @@ export class AccessRequests implements OnApplicationBootstrap, OnModuleDestroy {
   #visible(caller: Caller, me: Requester, row: RequestRow, policy: AccessPolicy | undefined): boolean {
     if (isOwn(caller, row) || caller.permissions.has('grant:read')) return true;
     if (!caller.permissions.has('access-request:answer') || policy === undefined) return false;
-    return mayAnswer(documentOf(policy).approve, new Set(row.involved), { ...me, enabled: true });
+    return mayAnswer(documentOf(policy).approve, new Set(row.involved), { ...me, able: true });
   }
 }
 

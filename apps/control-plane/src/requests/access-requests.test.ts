@@ -119,13 +119,28 @@ test('two quorums take two persons, and one of two answers at once is counted', 
   expect(await grantsOf(raced.id)).toHaveLength(body.state === 'approved' ? 1 : 0);
 });
 
-test('a yes of someone who has lost the group since counts no more', async () => {
-  const made = await ask('carla', { effects: ['ddl'] });
-  await approve(made.id, 'ben');
-  await plane.call('DELETE', '/v1/groups/dba/members/ben');
-  expect((await approve(made.id, 'sue')).body).toMatchObject({ state: 'pending' });
-  expect((await approve(made.id, 'ana')).body).toMatchObject({ state: 'approved' });
-  await plane.call('PUT', '/v1/groups/dba/members/ben');
+test('a yes of someone who may not answer any more counts no more, and the grant does not name them', async () => {
+  const patch = (body: object) => plane.call('PATCH', '/v1/principals/leo', body);
+  await plane.call('POST', '/v1/principals', { name: 'leo', kind: 'person', roles: [] });
+  const { body } = await plane.call('POST', '/v1/principals/leo/tokens', { name: 'test' });
+  const leaves: readonly (() => Promise<{ readonly status: number }>)[] = [
+    () => plane.call('DELETE', '/v1/groups/dba/members/leo'),
+    () => patch({ roles: ['member'] }),
+    () => patch({ disabled: true }),
+  ];
+  for (const leave of leaves) {
+    await patch({ roles: ['member', 'approver'] });
+    await plane.call('PUT', '/v1/groups/dba/members/leo');
+    const made = await ask('carla', { effects: ['ddl'] });
+    expect((await plane.call('POST', to(made.id, 'approve'), {}, String(body['token']))).status).toBe(200);
+    expect((await leave()).status).toBeLessThan(300);
+    expect((await approve(made.id, 'sue')).body).toMatchObject({ state: 'pending' });
+    expect((await approve(made.id, 'ana')).body).toMatchObject({ state: 'approved' });
+    const [granted] = await database().controlAct.findMany({
+      where: { action: 'access-request.granted', target: `access-request/${made.id}` },
+    });
+    expect(['ana, sue', 'sue, ana']).toContain((granted!.detail as { by?: unknown }).by);
+  }
 });
 
 test('a grant ends when those who said yes turn out to be too few persons, or the requester; others stay', async () => {

@@ -5,7 +5,7 @@ const person = (id: string, ...groups: string[]) => ({
   id,
   kind: 'person' as const,
   groups: new Set(groups),
-  enabled: true,
+  able: true,
 });
 const approve = (count: number, groups: string[] = [], all: { group: string; count: number }[] = []) => ({
   count,
@@ -17,7 +17,7 @@ test('who is involved, disabled, no person or of no group of the policy may not 
   const dba = approve(1, ['dba']);
   expect(mayAnswer(dba, new Set(), person('ben', 'dba'))).toBe(true);
   expect(mayAnswer(dba, new Set(['ben']), person('ben', 'dba'))).toBe(false);
-  expect(mayAnswer(dba, new Set(), { ...person('ben', 'dba'), enabled: false })).toBe(false);
+  expect(mayAnswer(dba, new Set(), { ...person('ben', 'dba'), able: false })).toBe(false);
   expect(mayAnswer(dba, new Set(), { ...person('bot', 'dba'), kind: 'ai_agent' })).toBe(false);
   expect(mayAnswer(dba, new Set(), person('ben', 'sre'))).toBe(false);
   expect(mayAnswer(approve(1), new Set(), person('ben'))).toBe(true);

@@ -9,12 +9,13 @@ export interface Answerer {
   readonly id: string;
   readonly kind: PrincipalKind;
   readonly groups: ReadonlySet<string>;
-  readonly enabled: boolean;
+  /** Their account is there, and its roles let it answer. */
+  readonly able: boolean;
 }
 
 /** @param involved ids of the requester, of whom it is for, and of everybody known to be one of them */
 export function mayAnswer(approve: Approvers | undefined, involved: ReadonlySet<string>, who: Answerer): boolean {
-  if (approve === undefined || who.kind !== 'person' || !who.enabled || involved.has(who.id)) return false;
+  if (approve === undefined || who.kind !== 'person' || !who.able || involved.has(who.id)) return false;
   const anybody = approve.groups.length === 0 && approve.all.length === 0;
   return (
     anybody ||
