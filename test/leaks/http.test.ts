@@ -2,6 +2,12 @@
  * Values that masks hide, sent by a service in every way HTTP has, cut at every byte: none may reach the client, nor the
  * recording. And what signs in, or is put in, shows nowhere. Rows never leave.
  */
+import { execFile } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { Secret } from '@sallyport/core';
 import type { MaskSet } from '@sallyport/model';
@@ -146,4 +152,73 @@ test.each([
   expect(status).toBe(302);
   expect(head.toLowerCase()).toContain(`\n${name}: `);
   expect(head + JSON.stringify(gateway.recorded.http.map(({ text }) => text))).not.toContain(KEY);
+});
+
+test.each([
+  ['', '/a/b', '/a'],
+  ['', '', ''],
+  ['; Path=/', '', '/a'],
+  ['; path = /a/; Secure-ish', '/a/b', '/a/c'],
+  ['; Path=/a; Path=/', '/a', '/b'],
+  ['; Path=/a; Path=there', '/a/b', '/a/c'],
+  ['; Path=/; Domain=gw.example', '/a', '/b'],
+  ['; DOMAIN=.gw.example; Max-Age=60', '/a/b', '/a/c'],
+])('a cookie of one resource is not sent to another: sid=x%s at %s', async (attributes, asked, again) => {
+  const run = promisify(execFile);
+  const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-jar-'));
+  const { gateway, service } = await open(
+    (socket) => void socket.end(`${head(`content-length: 2\r\nset-cookie: sid=x${attributes}\r\n`)}{}`),
+  );
+  // In the place of another resource's way in, which would send on what comes.
+  const other = await startRawService((socket) => void socket.end(`${head('content-length: 2\r\n')}{}`));
+  cleanUps.push(
+    () => other.close(),
+    () => rmSync(folder, { recursive: true }),
+  );
+  const jar = path.join(folder, 'jar');
+  const resolved = [gateway.port, new URL(other.url).port].flatMap((port) => ['--resolve', `*:${port}:127.0.0.1`]);
+  const curl = (url: string): Promise<unknown> =>
+    run('curl', [
+      '-sS',
+      '--noproxy',
+      '*',
+      '-b',
+      jar,
+      '-c',
+      jar,
+      ...resolved,
+      '-H',
+      `authorization: Bearer ${TEST_TOKEN}`,
+      url,
+    ]);
+  await curl(`http://one.gw.example:${gateway.port}${PREFIX}${asked}`);
+  await curl(`http://one.gw.example:${gateway.port}${PREFIX}${again}`);
+  const ways = ['/r/other', `/r/other${again}`, again === '' ? '/' : again];
+  for (const at of [...ways.map((way) => `one ${way}`), ...ways.map((way) => `two ${way}`), `two ${PREFIX}${again}`])
+    await curl(`http://${at.replace(' ', `.gw.example:${new URL(other.url).port}`)}`);
+  expect(service.seen()).toContain('sid=x');
+  expect(other.seen()).toContain('GET /r/other');
+  expect(other.seen()).not.toContain('sid=x');
+});
+
+test('a key that is a cookie is not told by the answer that opens a WebSocket', async () => {
+  const service = await startRawService((socket, asked) => {
+    const key = /sec-websocket-key: (\S+)/i.exec(asked)?.[1] ?? '';
+    const accept = hash('sha1', `${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`, 'base64');
+    const fields = `upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept}\r\nset-cookie: sid=${KEY}`;
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n\r\n`);
+  });
+  const gateway = await startHttpGateway(service.url, {}, { inject: { as: 'cookie', name: 'sid' } as never });
+  const client = new RawClient(gateway.port);
+  cleanUps.push(
+    () => service.close(),
+    () => gateway.close(),
+    () => client.destroy(),
+  );
+  const key = Buffer.alloc(16).toString('base64');
+  client.send(
+    `GET ${PREFIX}/x HTTP/1.1\r\nhost: a\r\n${SIGNED}upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
+  );
+  await expect.poll(() => client.bytes.toString()).toContain('101');
+  expect(client.bytes.toString()).not.toContain(KEY);
 });

@@ -21,7 +21,7 @@ import type { ClientStream, RequestSink } from './client-stream.ts';
 import type { Patience } from './deadlines.ts';
 import type { AnswerPlan, DeniedAnswer, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
 import { HeldRequest, heldAnswer, isHeldPath, wantsAsync } from './held.ts';
-import { rewriteLocation } from './location.ts';
+import { atWayIn } from './location.ts';
 import { lookFirst } from './look.ts';
 import { MemberSession } from './member.ts';
 import { refusalOf, wordsOf } from './refusal.ts';
@@ -493,12 +493,11 @@ export class Exchange implements RequestSink, CallOwner {
     this.#plan = plan;
     if (plan.patient === true) this.#deadline = 0;
     this.#masker = head.framing.kind === 'none' ? undefined : plan.masker;
-    const headers = member.answerHeaders(plan.headers ?? head.headers);
-    const located = rewriteLocation(headers, member.upstream, this.#asked, this.#way?.prefix ?? '');
+    const shown = atWayIn(member.answerHeaders(plan.headers ?? head.headers), member.upstream, this.#asked, this.#way);
     const framing = this.#masker === undefined ? head.framing : ({ kind: 'stream' } as const);
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
-    this.#judgedBy?.recordAnswer(this.#number, plan.status ?? head.status, located);
-    this.#client.head(plan.status ?? head.status, located, framing, said);
+    this.#judgedBy?.recordAnswer(this.#number, plan.status ?? head.status, shown);
+    this.#client.head(plan.status ?? head.status, shown, framing, said);
   }
 
   #switch(member: MemberSession, head: ResponseHead): void {
@@ -512,7 +511,8 @@ export class Exchange implements RequestSink, CallOwner {
     const machine = dialect.upgrade(this.#request, head, session, masks, switched);
     if (machine === undefined) throw new GatewayError('http.upgrade_refused');
     this.#deadline = 0;
-    const headers = member.switchedHeaders(head.headers, masks, this.#request.upgrade);
+    const answered = member.switchedHeaders(head.headers, masks, this.#request.upgrade);
+    const headers = atWayIn(answered, member.upstream, this.#asked, this.#way);
     this.#switched = switched;
     this.#judgedBy?.recordAnswer(this.#number, head.status, headers);
     switched.start(this.#client.switch?.(headers), machine, () => {

@@ -3,11 +3,23 @@
  * Refuses to follow anything, and to change what points elsewhere: a client that goes there goes without our credential.
  */
 import { type Header, type RequestHead } from '@sallyport/http';
+import { boundCookies } from './cookies.ts';
 import { isHeldPath } from './held.ts';
 import type { Upstream } from './upstream.ts';
+import type { WayIn } from './way-in.ts';
 
-/** @param prefix `/r/<resource>` or '' */
-export function rewriteLocation(
+/** Places and cookies in an answer as its client can use them. */
+export function atWayIn(
+  headers: readonly Header[],
+  upstream: Upstream,
+  asked: RequestHead,
+  way: WayIn | undefined,
+): readonly Header[] {
+  const prefix = way?.prefix ?? '';
+  return rewriteLocation(boundCookies(headers, upstream, asked, prefix), upstream, asked, prefix);
+}
+
+function rewriteLocation(
   headers: readonly Header[],
   upstream: Upstream,
   asked: RequestHead,
