@@ -81,10 +81,11 @@ describe('answers of a program behind an API server', () => {
     response.end(isGzip ? gzipSync(row.body) : row.body);
   }
 
-  const ask = (target: string, headers: http.OutgoingHttpHeaders = {}): Promise<Answer> =>
+  const ask = (target: string, headers: http.OutgoingHttpHeaders = {}, method = 'GET'): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const request = http.get(
+      const request = http.request(
         {
+          method,
           host: '127.0.0.1',
           port: gateway.port,
           path: `/r/prod${target}`,
@@ -105,7 +106,7 @@ describe('answers of a program behind an API server', () => {
           );
         },
       );
-      request.on('error', reject);
+      request.on('error', reject).end();
     });
   const recorded = (): string => gateway.recorded.http.map(({ text, body }) => text + body.toString()).join('\n');
 
@@ -180,6 +181,28 @@ describe('answers of a program behind an API server', () => {
     expect(asked).toMatchObject({ accept: 'text/html', 'accept-encoding': 'gzip' });
     expect(asked['range']).toBeUndefined();
     expect(asked['if-none-match']).not.toBe('"a"');
+  });
+
+  test('a HEAD tells no length of what is masked, and that of anything else', async () => {
+    masks = PODS;
+    answer = (response) =>
+      void response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1234 }).end();
+    for (const [target, tells] of [
+      ['/api/v1/namespaces/shop/pods/web', false],
+      ['/api/v1/nodes/n1/proxy/pods', false],
+      ['/api/v1/namespaces/shop/configmaps/web', true],
+    ] as const) {
+      const { status, head } = await ask(target, {}, 'HEAD');
+      expect([status, head.includes('1234')], target).toEqual([200, tells]);
+    }
+  });
+
+  test('an API server names a request by an id of its own, whatever the client calls it', async () => {
+    answer = (response) => void response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    for (const target of ['/api/v1/namespaces/shop/pods/web', `${SERVICE}/a`]) {
+      expect((await ask(target, { 'audit-id': 'another-request' })).status).toBe(200);
+      expect(asked['audit-id']).toBeUndefined();
+    }
   });
 
   test('a warning of the API server is looked into, and nothing else of its head', async () => {

@@ -33,7 +33,9 @@ export function planAnswer(
   if (isProxied(info)) return planProxied(info, response, masks, key);
   const headers = maskedHeaders(response.headers, masks, key);
   const changed = headers === response.headers ? PASS : { headers };
-  if (!isMasked(info, path, masks) || response.framing.kind === 'none') return changed;
+  if (!isMasked(info, path, masks)) return changed;
+  // An answer to HEAD says how long the object is: headers of our own leave that out.
+  if (response.framing.kind === 'none') return { headers };
   const plan = planOfAnswer(info, response.status, masks);
   const type = (headerOf(response.headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
   const coding = headerOf(response.headers, 'content-encoding') ?? 'identity';

@@ -37,6 +37,8 @@ const SPDY = 'spdy/3.1';
 const WRITTEN: ReadonlySet<string> = new Set([
   'sec-websocket-extensions',
   'sec-websocket-protocol',
+  // The cluster's audit log would have the same id twice, or one of another's.
+  'audit-id',
   'accept',
   'accept-encoding',
 ]);
