@@ -233,8 +233,49 @@ export const BODIES: readonly BodyRow[] = [
     { name: 'a letter of an office', type: 'application/msword', body: `\u0000\u0001 ${MAIL}` },
     { name: 'a PDF', type: 'application/pdf', body: `%PDF-1.7 (${MAIL})` },
     { name: 'a PDF as octets', type: 'application/octet-stream', body: `%PDF-1.7 (${MAIL})` },
+    { name: 'a mail', type: 'message/rfc822', body: `content-type: text/plain\r\n\r\nto ${MAIL}` },
+    {
+      name: 'a mail in a part',
+      type: MULTIPART,
+      body: `--b\r\ncontent-type: message/rfc822\r\n\r\n\r\nada.lovelace=40example.com\r\n--b--\r\n`,
+      never: ['lovelace=40'],
+    },
+    { name: 'rich text', type: 'text/rtf', body: "{\\rtf1 ada.lovelace\\'40example.com}", never: ['lovelace\\'] },
+    { name: 'rich text without a type', body: "{\\rtf1 ada.lovelace\\'40example.com}", never: ['lovelace\\'] },
+    {
+      name: 'rich text as a table',
+      type: 'text/csv',
+      body: "{\\rtf1 ada.lovelace\\'40example.com}",
+      never: ['lovelace\\'],
+    },
+    ...['ENCODING=QUOTED-PRINTABLE', 'QUOTED-PRINTABLE', 'CHARSET=UTF-8;ENCO\r\n DING=Quoted-Printable;X=y'].map(
+      (how) => ({
+        name: `a card, a note of it encoded: ${how}`,
+        type: 'text/vcard',
+        body: `BEGIN:VCARD\r\nNOTE;${how}:ada.lovelace=40example.com\r\nEND:VCARD\r\n`,
+        never: ['lovelace=40'],
+      }),
+    ),
+    {
+      name: 'a calendar with a file in it',
+      type: 'text/calendar',
+      body: `BEGIN:VEVENT\nATTACH;ENCODING=BASE64;VALUE=BINARY:${Buffer.from(MAIL).toString('base64')}\nEND:VEVENT\n`,
+      never: [Buffer.from(MAIL).toString('base64')],
+    },
+    { name: 'a card in UTF-16', type: 'text/vcard', body: Array.from(`NOTE:${MAIL}`, (char) => `${char}\0`).join('') },
     { name: 'an archive of files', type: 'application/x-tar', body: `notes\0\0\0 ${MAIL}` },
   ].map((row): BodyRow => ({ ...row, shows: 'unreadable' })),
+  ...['\r\n ', '\n\t', '\r\n \r\n ', '\r '].flatMap((fold) =>
+    ['text/calendar; charset=utf-8', 'text/x-vcard'].map(
+      (type): BodyRow => ({
+        name: `${type}: lines folded by ${JSON.stringify(fold)}`,
+        type,
+        body: `BEGIN:X\r\nNOTE:to ada.lovela${fold}ce@exam${fold}ple.com, ${CARD.slice(0, 7)}${fold}${CARD.slice(7)}\r\nEND:X\r\nend`,
+        shows: 'end',
+        never: ['ce@exam', 'ple.com', CARD.slice(7)],
+      }),
+    ),
+  ),
   {
     name: 'headers of the protocol',
     type: `application/json; charset=utf-8; name="${MAIL}"; file=lovelace%40example.com`,

@@ -99,6 +99,7 @@ function lookAt(look: Look, head: Uint8Array, isWhole: boolean): Seen {
 const PACKED_STARTS: readonly Buffer[] = [
   'PK\x03\x04',
   '%PDF-',
+  '{\\rtf',
   '\x1f\x8b\x08',
   'BZh',
   '\xfd7zXZ\0',

@@ -60,8 +60,8 @@ function readMediaType(contentType: string): MediaType {
 
 /**
  * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `markup` for people, and drawings
- * · `sheet` CSS · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
- * in it (protobuf, MessagePack) · `document` an archive or a document whose text is packed · `media` binary that holds no values.
+ * · `sheet` CSS · `folded` calendars and cards · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
+ * in it (protobuf, MessagePack) · `document` an archive, or a document or mail whose text is packed or encoded · `media` binary that holds no values.
  */
 export type BodyKind =
   | 'json'
@@ -70,6 +70,7 @@ export type BodyKind =
   | 'multipart'
   | 'markup'
   | 'sheet'
+  | 'folded'
   | 'data'
   | 'unsure'
   | 'packed'
@@ -81,6 +82,9 @@ const PACKED =
 /** Without Excel's: many services say it of CSV. */
 const DOCUMENT =
   /^application\/(?!.*\+xml$)(?:.*\+(?:zip|gzip|zstd)|pdf|zip|gzip|zstd|java-archive|msword|epub.*|(?:x-)?(?:bzip2?|compress|cpio|gtar|gzip|lzma|rar|rpm|sqlite3|tar|xz|zip)(?:-compressed)?|x-7z-compressed|vnd\.(?:rar|sqlite3|debian|android\.package|oasis\.opendocument|openxmlformats|oci\.image\.layer|docker\.image\.rootfs|ms-(?!excel$|fontobject)).*)$/;
+/** Mail and RTF: an address may stand in them as `=40`, in base64, as `\'40`. */
+const ENCODED = /^(?:message\/.*|application\/mbox|(?:text|application)\/(?:x-)?rtf)$/;
+const FOLDED = /^text\/(?:(?:x-)?v?calendar|(?:x-)?vcard|x-vcalendar|directory)$/;
 const MEDIA =
   /^(?:image\/(?!svg)|audio\/|video\/|font\/|model\/|application\/(?:wasm|x-font|font|vnd\.ms-(?:excel|fontobject)$))/;
 const DATA =
@@ -99,10 +103,11 @@ function bodyKindOf(type: string): BodyKind {
   if (type === 'application/x-www-form-urlencoded') return 'form';
   if (type.startsWith('multipart/')) return 'multipart';
   if (PACKED.test(type)) return 'packed';
-  if (DOCUMENT.test(type)) return 'document';
+  if (DOCUMENT.test(type) || ENCODED.test(type)) return 'document';
   if (MEDIA.test(type)) return 'media';
   if (DATA.test(type)) return 'data';
   if (type === 'text/css') return 'sheet';
+  if (FOLDED.test(type)) return 'folded';
   // Scripts are the other form of JSON (`callback({…})`).
   return /^(?:text\/html|image\/svg\+xml|application\/xhtml\+xml)$/.test(type) ? 'markup' : 'unsure';
 }

@@ -9,6 +9,7 @@ import { BodyByLook } from './body-by-look.ts';
 import { CodedBody, codingOf } from './content-coding.ts';
 import { type BodyKind, type MediaType, parseMediaType } from './content-type.ts';
 import { EventStream } from './event-stream.ts';
+import { FoldedText } from './folded-text.ts';
 import { FormBody } from './form-body.ts';
 import { openJoinedTexts } from './joined-texts.ts';
 import { JsonLines } from './json-lines.ts';
@@ -95,7 +96,7 @@ function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, ne
   // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
   const unsure = (): BodyMasker => (hasPaths ? new JsonBody(masks) : text());
   if (kind === 'document') return shape.documents === true ? new BodyByLook('media', unsure) : 'refuse';
-  if (partial && kind !== 'multipart' && kind !== 'media') return text();
+  if (partial && kind !== 'multipart' && kind !== 'media' && kind !== 'folded') return text();
   switch (kind) {
     case 'media':
       return new BodyByLook('media', unsure);
@@ -110,6 +111,8 @@ function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, ne
     case 'markup':
     case 'sheet':
       return hasPaths ? new BodyByLook(kind, unsure, text) : text();
+    case 'folded':
+      return new FoldedText(unsure(), shape.documents === true);
     case 'unsure':
       return unsure();
     case 'multipart': {
