@@ -5,6 +5,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -235,6 +236,44 @@ describe('the forward proxy', () => {
     expect(seen).toEqual([]);
   });
 
+  test('over HTTP/2 inside a tunnel each stream says its host, and one of another is misdirected', async () => {
+    seen.length = 0;
+    const outer = await connect(`${HOST}:443`);
+    const inner = tls.connect({
+      socket: outer,
+      servername: HOST,
+      ca: readFileSync(at('interception.pem')),
+      ALPNProtocols: ['h2'],
+    });
+    await new Promise((resolve, reject) => inner.once('secureConnect', resolve).once('error', reject));
+    const session = http2.connect(`https://${HOST}`, { createConnection: () => inner });
+    const asked = (headers: http2.OutgoingHttpHeaders): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const stream = session.request(headers, { endStream: true });
+        stream.on('response', (answer) => resolve(Number(answer[':status'])));
+        stream.on('error', reject);
+        stream.resume();
+      });
+    const own = { 'proxy-authorization': `Bearer ${other}`, authorization: `Bearer ${token}` };
+    expect(await asked({ ':authority': HOST, ':path': '/v1/own', ...own })).toBe(200);
+    for (const authority of ['other.reach.test', `x.${HOST}`, '127.0.0.1'])
+      expect(await asked({ ':authority': authority, ':path': '/v1/x', ...own }), authority).toBe(421);
+    expect(await asked({ ':authority': HOST, ':path': '/v1/x', host: 'other.reach.test' })).toBe(400);
+    expect(await asked({ ':authority': HOST, ':path': '/r/reach-other/x', ...own })).toBe(200);
+    session.destroy();
+    // A path is the service's own, whatever it looks like, and no token goes there.
+    expect(seen.map(({ line }) => line)).toEqual(['GET /v1/own', 'GET /r/reach-other/x']);
+    for (const one of [token, other]) expect(JSON.stringify(seen)).not.toContain(one.slice(-40));
+  });
+
+  test('what comes at once behind CONNECT is read inside the tunnel', async () => {
+    seen.length = 0;
+    const plain = `GET /r/reach-other/x HTTP/1.1\r\nhost: agent\r\nproxy-authorization: Bearer ${other}\r\nconnection: close\r\n\r\n`;
+    const socket = await connect(`${HOST}:80`, plain);
+    expect(await ask(socket, '')).toMatch(/^HTTP\/1\.1 421 /);
+    expect(seen).toEqual([]);
+  });
+
   test('what is no TLS and no HTTP inside a tunnel ends it, and nothing is passed', async () => {
     seen.length = 0;
     const socket = await connect(`${HOST}:443`);
@@ -301,8 +340,8 @@ exit 7
     expect(existsSync(at('never'))).toBe(false);
   });
 
-  /** A tunnel of our own. */
-  async function connect(authority: string): Promise<tls.TLSSocket> {
+  /** A tunnel of our own. @param behind said in one breath with CONNECT */
+  async function connect(authority: string, behind = ''): Promise<tls.TLSSocket> {
     const socket = tls.connect({
       host: '127.0.0.1',
       port: dev.agent.https,
@@ -311,9 +350,13 @@ exit 7
       checkServerIdentity: () => undefined,
     });
     await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\nproxy-authorization: Bearer ${token}\r\n\r\n`);
+    const head = `CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\nproxy-authorization: Bearer ${token}\r\n\r\n`;
+    socket.write(head + behind);
     const answer = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /);
+    // What came with it is read next.
+    const end = answer.indexOf('\r\n\r\n') + 4;
+    if (end < answer.length) socket.unshift(answer.subarray(end));
     return socket;
   }
 
