@@ -66,6 +66,25 @@ describe('what an MCP server says', () => {
       }
   });
 
+  test.each([
+    'Ordinary prose, [linked](https://example.com/{id}), with "quotes": and {braces}.',
+    'if (a[0] > 1) { return { total: 1, people: [] }; }',
+    'ssn: ask the office; {"city": "Paris"} and [1, 2]',
+    '['.repeat(1_000),
+  ])('a text in which no path leads anywhere comes as it is: %s', (text) => {
+    const message = { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text }] } };
+    const whole = Buffer.from(JSON.stringify(message));
+    expect(JSON.parse(shown('application/json', whole, whole.length))).toEqual(message);
+  });
+
+  test('a text that is all brackets is not read for ever', () => {
+    const message = { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text: `x${'['.repeat(200_000)}` }] } };
+    const whole = Buffer.from(JSON.stringify(message));
+    const startMs = Date.now();
+    expect(shown('application/json', whole, whole.length)).toContain('[redacted]');
+    expect(Date.now() - startMs).toBeLessThan(5_000);
+  });
+
   test('a text that comes in pieces, where the resource says so', () => {
     const pieces = Array.from(`to ${NEVER[2]!} and more`);
     const told = (method: string, params: object): string =>

@@ -36,6 +36,20 @@ export const MCP_LEAKS: readonly McpLeak[] = [
     message: ok({ content: [{ type: 'text', text: `\n ${TEXT}` }] }),
     shows: 'Ada',
   },
+  ...[
+    `Here is the result: ${TEXT}`,
+    `Two of [them] (see {here}):\n${TEXT}\n\nand\n\`\`\`json\n${JSON.stringify(PERSON, undefined, 2)}\n\`\`\` Ada.`,
+    `["a" is no JSON; this is: ${TEXT}] Ada`,
+    `Ada {note: 'x', people: [{"ssn": "${SSN}"}]}`,
+    `Ada {people: [{ssn: '${SSN}'}]}`,
+    `Ada ${TEXT.slice(0, TEXT.indexOf(SSN) + SSN.length)}`,
+    `Ada ${TEXT.replace('"ssn"', '"s\\u0073n"')}`,
+    `Ada ${TEXT.replace('"ssn"', '"s\\u0073n"').slice(0, -2)}`,
+  ].map((text) => ({
+    name: `JSON within a text: ${text}`,
+    message: ok({ content: [{ type: 'text', text }], end: 'Ada' }),
+    shows: 'Ada',
+  })),
   { name: 'a text', message: ok({ content: [{ type: 'text', text: `Write to ${MAIL}, Ada` }] }), shows: 'Ada' },
   {
     name: 'a value over two items of content',

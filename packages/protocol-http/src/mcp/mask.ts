@@ -1,11 +1,12 @@
 /**
- * What a server says, masked: documents by path (structured content, and texts that are JSON themselves), every text by
+ * What a server says, masked: documents by path (structured content, and JSON in texts), every text by
  * detectors. A message is masked whole, so nothing is split. Refuses what it cannot vouch for by leaving it out.
  */
 import { GatewayError } from '@sallyport/core';
 import { foundAcross } from '@sallyport/http';
 import { JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
+import { withDocuments } from './json-within.ts';
 import { isObject, type JsonObject, parseExactly } from './message.ts';
 
 const WITHHELD = '[redacted]';
@@ -115,7 +116,18 @@ function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): strin
       // A text that only begins like JSON is a text.
     }
   }
-  return maskDetected(text, masks.detect, key).text;
+  const read = plan === undefined ? text : withinText(text, plan, masks, key);
+  return maskDetected(read, masks.detect, key).text;
+}
+
+/** "Here it is: {…}": what stands in it is masked as a text that is all JSON. */
+function withinText(text: string, plan: JsonPlan, masks: MaskSet, key: MaskKey | undefined): string {
+  try {
+    return withDocuments(text, masks.json ?? [], (document) => masked(document, plan, masks, key)) ?? WITHHELD;
+  } catch (error) {
+    if (error instanceof GatewayError) return WITHHELD;
+    throw error;
+  }
 }
 
 /** Base64 as its reader may take it: what is no base64 is a text. */
