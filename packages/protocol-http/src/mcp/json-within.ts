@@ -29,7 +29,9 @@ export function withDocuments(
     if (end === undefined || !isJson(document)) {
       // A path would lead into what stands deeper, and nobody knows from where.
       const until = end ?? text.length;
-      if (until > looked && paths.some(({ path }) => mayNameIn(document, path, BARE_MEMBER))) return undefined;
+      const isNamed = (path: string): boolean =>
+        mayNameIn(document, path, MEMBER) || mayNameIn(document, path, BARE_MEMBER);
+      if (until > looked && paths.some(({ path }) => isNamed(path))) return undefined;
       looked = Math.max(looked, until);
       continue;
     }
@@ -68,8 +70,8 @@ function isJson(text: string): boolean {
 }
 
 const MEMBER = /["'](?<name>[^"'\n]*)["']\s*:/g;
-/** Also without quotes, as programs write them. */
-const BARE_MEMBER = /["']?(?<name>[^\s"',:[\]{}]+)["']?\s*:/g;
+/** Also without quotes, as programs write them. Each word is tried from its beginning alone: it may be a text's whole length. */
+const BARE_MEMBER = /(?<![^\s"',:[\]{}])(?<name>[^\s"',:[\]{}]+)["']?\s*:/g;
 
 /** A member by the name that a path ends with, or by any where it ends with none. */
 function mayNameIn(text: string, path: string, members: RegExp): boolean {
