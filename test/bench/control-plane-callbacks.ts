@@ -71,9 +71,11 @@ async function comeBack(rest: string, sub: string, i: number): Promise<Shot> {
     redirect: 'manual',
     headers: { 'x-forwarded-for': from },
   });
+  // Read, as a browser does: else its connection is used by nobody again, and the server holds one for each of them.
+  const said = await answer.text();
   const location = answer.headers.get('location');
   const [cookie = ''] = answer.headers.getSetCookie().map((line) => line.split(';')[0]!);
-  if (location === null) throw new Error(`The sign-in did not begin: ${answer.status} ${await answer.text()}`);
+  if (location === null) throw new Error(`The sign-in did not begin: ${answer.status} ${said}`);
   const asked = new URL(location).searchParams;
   const back = new URL(asked.get('redirect_uri')!);
   back.searchParams.set('code', codeOf({ sub, nonce: asked.get('nonce') ?? '' }));
