@@ -52,6 +52,14 @@ function expectHidden(text: string, shows: string, never: readonly string[]): vo
 }
 
 describe('what an MCP server says', () => {
+  // Members without quotes were looked for from each letter of it on: the agent stood still for minutes.
+  test('a long word in brackets that are no JSON, and a value behind it', () => {
+    const text = `{${'Zm9v'.repeat(125_000)}} to ada.lovelace@example.com`;
+    const message = JSON.stringify({ jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text }] } });
+    const out = shown('application/json', Buffer.from(message), message.length);
+    expectHidden(out, 'Zm9vZm9v', []);
+  });
+
   test.each(MCP_LEAKS)('$name', ({ message, shows, never = [] }) => {
     const whole = JSON.stringify({ jsonrpc: '2.0', ...message });
     const pretty = JSON.stringify({ jsonrpc: '2.0', ...message }, undefined, 1);
