@@ -25,6 +25,9 @@ const field = (tag: number, value: string | Buffer): Buffer => {
   return Buffer.concat([Buffer.of(tag, ...length), bytes]);
 };
 const padded = (text: string, bytes: number): string => text.padEnd(bytes, ' no');
+/** As gRPC frames a message: a flag and four bytes of length. */
+const framed = (...messages: readonly Buffer[]): Buffer =>
+  Buffer.concat(messages.flatMap((each) => [Buffer.of(0, 0, 0, each.length >> 8, each.length & 0xff), each]));
 const entry = Buffer.concat([field(10, 'card'), field(18, padded(CARD, 49))]);
 
 const LEAKS: readonly (readonly [string, Buffer])[] = [
@@ -33,6 +36,9 @@ const LEAKS: readonly (readonly [string, Buffer])[] = [
   ['before a tag that is a digit', Buffer.concat([field(10, `no ${CARD}`), field(50, 'b')])],
   ['before a tag that is a letter', Buffer.concat([field(10, `no ${CARD}`), field(66, 'b')])],
   ['behind a length of two bytes', field(10, padded('123-45-6789', 49 * 128))],
+  ['in a message that begins as a frame would', Buffer.concat([Buffer.of(0x80, 1, 5), field(10, padded(CARD, 52))])],
+  ['in a message that gRPC frames', framed(field(10, padded(CARD, 52)))],
+  ['in the second of two that gRPC frames', framed(field(10, 'x'), field(10, padded(CARD, 66)))],
   [
     'in a message inside',
     Buffer.concat([Buffer.of(8, 5), field(26, Buffer.concat([field(10, 'x'), field(26, entry)]))]),

@@ -1,7 +1,7 @@
 /**
  * Texts inside a message of protobuf that stand flush with what frames them: a length or a tag that looks like a letter or a digit
- * makes another word of a value, and no detector sees it there. Refuses to know the message's type; what is no message has none.
- * Protocol Buffers, "Encoding".
+ * makes another word of a value, and no detector sees it there. Refuses to know the message's type; what is neither a message nor
+ * messages as gRPC frames them has none. Protocol Buffers, "Encoding"; gRPC over HTTP2, Length-Prefixed-Message.
  */
 import { maskDetectedCell } from '@sallyport/mask';
 import type { DetectMask } from '@sallyport/model';
@@ -16,10 +16,26 @@ const BETWEEN = Buffer.from('\n\0\n');
 /** True where something is found in a text of the message that is not seen in the bytes as they stand. */
 export function isFoundPacked(bytes: Uint8Array, detect: readonly DetectMask[]): boolean {
   const texts: Uint8Array[] = [];
-  collect(bytes, 0, bytes.length, DEPTH_MAX, texts);
+  for (const { start, end } of framesOf(bytes)) collect(bytes, start, end, DEPTH_MAX, texts);
   if (texts.length === 0) return false;
   const whole = Buffer.concat(texts);
   return maskDetectedCell(whole, detect, {}) !== whole;
+}
+
+/** A flag, and four bytes of length. */
+const FRAME_HEAD_BYTES = 5;
+
+/** Each message of a run that gRPC frames, and all of it as one: how its bytes begin does not tell the two apart. */
+function framesOf(bytes: Uint8Array): readonly Field[] {
+  const frames: Field[] = [{ start: 0, end: bytes.length }];
+  // gRPC-Web sets the highest bit where trailers come.
+  for (let at = 0; at + FRAME_HEAD_BYTES <= bytes.length && ((bytes[at] as number) & 0x7e) === 0; ) {
+    const start = at + FRAME_HEAD_BYTES;
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.subarray(at + 1, start);
+    at = start + (a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d);
+    frames.push({ start, end: Math.min(at, bytes.length) });
+  }
+  return frames;
 }
 
 /** Each field of a message that has bytes: its text, and the message it may be. */
