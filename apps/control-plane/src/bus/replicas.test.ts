@@ -170,6 +170,35 @@ test('a burst of 12,000 events of one agent is taken whole and in order', { time
   expect(acks.filter((ack) => ack.code)).toEqual([]);
 });
 
+test('a chain goes on at whichever replica its agent is linked to', async () => {
+  const join = await one.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'roaming' });
+  const made = await enrollAgent(one.controlPlane.ready.enroll, root, join.body.joinToken);
+  const links = [one, two].map((plane) => new TestLink(plane.controlPlane.ready.link, root, made));
+  const identity = { agentId: made.identity.agentId!, instance: 'main', epoch: 1_795_000_001 };
+  for (const at of links) at.hello({ instance: 'main', chainEpoch: identity.epoch });
+  const { bodies } = await links[0]!.bundle();
+  const seal = Buffer.from(bodies.get('settings/all')!['trailSealKey'] as string, 'base64url');
+  const trail = new TestTrail(identity, made.keys.key, seal).start();
+  const principal = { id: randomUUID(), name: 'b', kind: 'service' as const };
+  const info = testSession({ ...made.identity, id: randomUUID(), principal } as Parameters<typeof testSession>[0]);
+  trail.add({ kind: 'session.opened', session: info }, info.id);
+  expect(await links[0]!.upload(trail.take('0'))).toBe('');
+  // Each is left, and found again, where the other has moved the chain on meanwhile.
+  const sent = [0, 0, 1, 1, 0, 1, 0].map((at, i) => {
+    trail.judged(info.id, i + 1, `select ${i + 1}`);
+    return { at: links[at]!, message: trail.take(String(i + 1)) };
+  });
+  for (const { at, message } of sent) expect(await at.upload(message)).toBe('');
+  const chains = await two.call<{ items: { agent: string; sequence: number; alarm: string | null }[] }>(
+    'GET',
+    '/v1/trail/chains',
+  );
+  expect(chains.body.items.filter(({ agent: name }) => name === 'roaming')).toMatchObject([
+    { sequence: trail.position.sequence, alarm: null },
+  ]);
+  for (const at of links) at.close();
+});
+
 test('a session erased at one replica is forgotten by the other, which had its key in memory', async () => {
   const join = await one.call<{ joinToken: string }>('POST', '/v1/agents/join-tokens', { name: 'erased' });
   const made = await enrollAgent(one.controlPlane.ready.enroll, root, join.body.joinToken);

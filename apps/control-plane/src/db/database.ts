@@ -55,9 +55,13 @@ export class Database implements OnModuleInit, OnModuleDestroy {
    * One statement by itself, past Prisma, whose own work on it costs more CPU than the statement: for what every sign-in and
    * every token exchange waits for. It is planned once a connection, whatever its values. Values come as the driver reads
    * them; nothing watched may change in it.
+   * @param on `shared`: the connections that Prisma has too, for what comes as often and nobody waits for
    * @throws the driver’s error, whose `code` is the SQLSTATE; ADR 0040
    */
-  async run<Row extends object>(statement: Prisma.Sql): Promise<{ readonly rows: Row[]; readonly count: number }> {
+  async run<Row extends object>(
+    statement: Prisma.Sql,
+    on: 'quick' | 'shared' = 'quick',
+  ): Promise<{ readonly rows: Row[]; readonly count: number }> {
     const tx = ambient.getStore()?.agreed?.tx;
     if (tx !== undefined) {
       const rows = await tx.$queryRaw<Row[]>(statement);
@@ -65,7 +69,8 @@ export class Database implements OnModuleInit, OnModuleDestroy {
     }
     const { text, values } = statement;
     const name = this.#names({ sql: text });
-    const { rows, rowCount } = await this.#quick.query<Row>({ name, text, values: [...values] });
+    const pool = on === 'quick' ? this.#quick : this.#pool;
+    const { rows, rowCount } = await pool.query<Row>({ name, text, values: [...values] });
     return { rows, count: rowCount ?? 0 };
   }
 

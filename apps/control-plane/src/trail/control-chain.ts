@@ -4,7 +4,7 @@
  * rows are marked in the same transaction. A payload key is this process's and project's own: no two share a keystream.
  */
 import { Injectable } from '@nestjs/common';
-import { parseUuid } from '@sallyport/core';
+import { GatewayError, parseUuid } from '@sallyport/core';
 import type { PrincipalKind, PrincipalRef, TrailEvent } from '@sallyport/model';
 import {
   appendRecord,
@@ -193,18 +193,24 @@ export class ControlChain {
       });
     }
     const times = acts.map((act) => act.time.getTime());
-    await this.repository.addBatch(tx, {
-      chain,
-      segment: parseSegmentHeader(segment.header),
-      segmentHeader: segment.header,
-      records: Buffer.from(batch.view),
-      first: chain.position.sequence + 1,
-      last: writer.position.sequence,
-      firstTimeMs: Math.min(now, ...times),
-      lastTimeMs: Math.max(...times),
-    });
-    await this.repository.addIndexRows(tx, chain, rows);
-    await this.repository.moveChain(tx, chain.id, writer.position);
+    const isNext = await this.repository.store(
+      {
+        chain,
+        position: writer.position,
+        agentId: identity.agentId,
+        rows,
+        usage: [],
+        segment: parseSegmentHeader(segment.header),
+        segmentHeader: segment.header,
+        records: Buffer.from(batch.view),
+        first: chain.position.sequence + 1,
+        last: writer.position.sequence,
+        firstTimeMs: Math.min(now, ...times),
+        lastTimeMs: Math.max(...times),
+      },
+      tx,
+    );
+    if (!isNext) throw new GatewayError('internal', { reason: 'chain' });
     await this.repository.markChained(
       tx,
       acts.map((act) => act.id),

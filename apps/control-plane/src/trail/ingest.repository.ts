@@ -6,19 +6,27 @@ import { Injectable } from '@nestjs/common';
 import type { SessionInfo } from '@sallyport/model';
 import type { ChainIdentity, ChainPosition, Checkpoint, KeyRecord, SegmentHeader } from '@sallyport/trail';
 import { Database, type Tx } from '../db/database.ts';
-import type { Prisma } from '../generated/prisma/client.ts';
+import { Prisma } from '../generated/prisma/client.ts';
 import { sessionColumns } from '../sessions/session-columns.ts';
 import type { ClosedSession, IndexRow, RecordedChunk } from './index-rows.ts';
+import { countingUse } from './usage.repository.ts';
+import type { UsageRow } from './usage-rows.ts';
 
 export interface StoredChain {
   readonly id: string;
   readonly projectId: string;
   readonly position: ChainPosition;
-  readonly alarm: string | undefined;
 }
 
 export interface StoredBatch {
+  /** As it stood before. */
   readonly chain: StoredChain;
+  /** Where it stands with this batch. */
+  readonly position: ChainPosition;
+  /** Whose sessions' use is counted. */
+  readonly agentId: string;
+  readonly rows: readonly IndexRow[];
+  readonly usage: readonly UsageRow[];
   readonly segment: SegmentHeader;
   readonly segmentHeader: Buffer;
   readonly records: Buffer;
@@ -33,14 +41,12 @@ interface ChainRow {
   readonly project_id: string;
   readonly last_sequence: bigint;
   readonly head: Uint8Array;
-  readonly alarm: string | null;
 }
 
 const chainOf = (row: ChainRow): StoredChain => ({
   id: row.id,
   projectId: row.project_id,
   position: { sequence: Number(row.last_sequence), head: Buffer.from(row.head) },
-  alarm: row.alarm ?? undefined,
 });
 
 export const bytes = (value: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(value);
@@ -65,7 +71,7 @@ export class IngestRepository {
   /** The chain's row, locked until the transaction ends: two links cannot feed one chain at once. */
   async lockChain(tx: Tx, identity: ChainIdentity): Promise<StoredChain | undefined> {
     const rows = await tx.$queryRaw<ChainRow[]>`
-      select id, project_id, last_sequence, head, alarm from trail_chains
+      select id, project_id, last_sequence, head from trail_chains
       where agent_id = ${identity.agentId}::uuid and instance = ${identity.instance} and epoch = ${BigInt(identity.epoch)} for update`;
     const row = rows[0];
     return row === undefined ? undefined : chainOf(row);
@@ -79,23 +85,23 @@ export class IngestRepository {
       on conflict (agent_id, instance, epoch) do nothing`;
   }
 
-  async moveChain(tx: Tx, chainId: string, position: ChainPosition): Promise<void> {
-    await tx.$executeRaw`
-      update trail_chains set last_sequence = ${BigInt(position.sequence)}, head = ${bytes(position.head)}, updated_at = now()
-      where id = ${chainId}::uuid`;
-  }
-
   /** One text for any number of acts: a list of each length of its own would be planned anew, a hundred acts a second. */
   async markChained(tx: Tx, ids: readonly bigint[], at: Date): Promise<void> {
     await tx.$executeRaw`update control_acts set chained_at = ${at} where id = any (${[...ids]}::bigint[])`;
   }
 
-  async addBatch(tx: Tx, batch: StoredBatch): Promise<void> {
-    await tx.$executeRaw`
-      insert into trail_batches (chain_id, project_id, first_sequence, last_sequence, segment, segment_header, records, first_time, last_time)
-      values (${batch.chain.id}::uuid, ${batch.chain.projectId}::uuid, ${BigInt(batch.first)}, ${BigInt(batch.last)},
-        ${BigInt(batch.segment.firstSequence)}, ${bytes(batch.segmentHeader)}, ${bytes(batch.records)},
-        to_timestamp(${batch.firstTimeMs}::float8 / 1000), to_timestamp(${batch.lastTimeMs}::float8 / 1000))`;
+  /**
+   * A batch with all that is searched and counted of it, and its chain moved on, in one statement: by itself, past Prisma, or in
+   * a transaction that does more. The chain's row is locked by it.
+   * @returns false when the chain stands elsewhere by now; then nothing was stored
+   */
+  async store(batch: StoredBatch, tx?: Tx): Promise<boolean> {
+    const statement = storing(batch);
+    const rows =
+      tx === undefined
+        ? (await this.#database.run<Moved>(statement, 'shared')).rows
+        : await tx.$queryRaw<Moved[]>(statement);
+    return rows[0]?.moved === 1;
   }
 
   /** A checkpoint that came after its segment's events: behind the last of them. */
@@ -141,17 +147,6 @@ export class IngestRepository {
         where not exists (select from sessions s where s.id = ${key.sessionId.toString('hex')}::uuid and s.erased_at is not null)
         on conflict (id) do nothing`;
     }
-  }
-
-  async addIndexRows(tx: Tx, chain: StoredChain, rows: readonly IndexRow[]): Promise<void> {
-    if (rows.length === 0) return;
-    await tx.$executeRaw`
-      insert into trail_events (time, chain_id, sequence, project_id, kind, session_id, verdict, rule, code, action, target, principal_id, count)
-      select to_timestamp(e.time / 1000), ${chain.id}::uuid, e.sequence, ${chain.projectId}::uuid, e.kind, e.session, e.verdict, e.rule, e.code,
-        e.action, e.target, e.principal, e.count
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as e(time float8, sequence bigint, kind text, session uuid, verdict text, rule text,
-        code text, action text, target text, principal uuid, count int)
-      on conflict do nothing`;
   }
 
   /**
@@ -237,6 +232,35 @@ export class IngestRepository {
         and e.project_id = c.project_id and e.kind = 'epoch.started' and e.target = ${recovered} limit 1`;
     return rows.length > 0;
   }
+}
+
+interface Moved {
+  readonly moved: number;
+}
+
+const instant = (ms: number): Prisma.Sql => Prisma.sql`to_timestamp(${ms}::float8 / 1000)`;
+
+/** Constant text, whatever is in the batch: prepared once a connection. */
+function storing({ chain, position, agentId, rows, usage, ...batch }: StoredBatch): Prisma.Sql {
+  return Prisma.sql`
+    with moved as (
+      update trail_chains set last_sequence = ${BigInt(position.sequence)}, head = ${bytes(position.head)}, updated_at = now()
+      where id = ${chain.id}::uuid and last_sequence = ${BigInt(chain.position.sequence)} and head = ${bytes(chain.position.head)}
+      returning id, project_id
+    ), stored as (
+      insert into trail_batches (chain_id, project_id, first_sequence, last_sequence, segment, segment_header, records, first_time, last_time)
+      select id, project_id, ${BigInt(batch.first)}::bigint, ${BigInt(batch.last)}::bigint, ${BigInt(batch.segment.firstSequence)}::bigint,
+        ${bytes(batch.segmentHeader)}::bytea, ${bytes(batch.records)}::bytea, ${instant(batch.firstTimeMs)}, ${instant(batch.lastTimeMs)}
+      from moved
+    ), found as (
+      insert into trail_events (time, chain_id, sequence, project_id, kind, session_id, verdict, rule, code, action, target, principal_id, count)
+      select to_timestamp(e.time / 1000), m.id, e.sequence, m.project_id, e.kind, e.session, e.verdict, e.rule, e.code,
+        e.action, e.target, e.principal, e.count
+      from moved m, jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as e(time float8, sequence bigint, kind text, session uuid,
+        verdict text, rule text, code text, action text, target text, principal uuid, count int)
+      on conflict do nothing
+    ), used as (${countingUse(Prisma.sql`moved`, agentId, usage)})
+    select count(*)::int as moved from moved`;
 }
 
 /** Undefined values have no place in JSON. */

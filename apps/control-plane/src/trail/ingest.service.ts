@@ -8,11 +8,13 @@ import { Injectable } from '@nestjs/common';
 import { type ErrorCode, GatewayError } from '@sallyport/core';
 import {
   type ChainIdentity,
+  type ChainPosition,
   type Checkpoint,
   checkpointHolds,
   EventReader,
   type EventRecord,
   genesis,
+  type KeyRecord,
   parseEventRecord,
   publicKeyId,
   RECORD_EVENT,
@@ -27,13 +29,12 @@ import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
 import { type CheckedBatch, checkBatch, type UploadedBatch } from './check-batch.ts';
 import { type BatchIndex, indexBatch } from './index-rows.ts';
-import { IngestRepository, type StoredChain } from './ingest.repository.ts';
+import { IngestRepository, type StoredBatch, type StoredChain } from './ingest.repository.ts';
 import { SessionKeys } from './session-keys.ts';
-import { UsageRepository } from './usage.repository.ts';
 
 /** Header flags of docs/reference/trail-format.md. */
 const FLAG_CONTINUED = 2;
-const READERS_MAX = 1_000;
+const CHAINS_MAX = 1_000;
 
 export interface TrailSource {
   readonly agentId: string;
@@ -47,22 +48,30 @@ export interface Heard {
   readonly head: Buffer;
 }
 
-interface KeptReader {
+/** A chain as this process left it. */
+interface KeptChain {
+  readonly chain: StoredChain;
+  /** Holds the parts of a payload that is cut over several events. */
   readonly reader: EventReader;
-  readonly sequence: number;
 }
+
+/** Checked by what this process knows of its chain; true only as long as nobody else moved the chain on. */
+interface CheckedAhead {
+  readonly kept: KeptChain;
+  readonly checked: CheckedBatch;
+}
+
+type Uploaded = Omit<UploadedBatch, 'identity'>;
 
 @Injectable()
 export class TrailIngest {
   readonly #database: Database;
   readonly #repository: IngestRepository;
-  readonly #usage: UsageRepository;
   readonly #keys: SessionKeys;
   readonly #outbox: Outbox;
   readonly #clock: SystemClock;
   readonly #log: Log;
-  /** Between batches a reader holds the parts of a payload that is cut over several events. */
-  readonly #readers = new Map<string, KeptReader>();
+  readonly #chains = new Map<string, KeptChain>();
   readonly #signers = new Map<string, KeyObject>();
   readonly #events: Counter;
   readonly #refused: Counter;
@@ -71,7 +80,6 @@ export class TrailIngest {
   constructor(
     database: Database,
     repository: IngestRepository,
-    usage: UsageRepository,
     keys: SessionKeys,
     outbox: Outbox,
     clock: SystemClock,
@@ -80,7 +88,6 @@ export class TrailIngest {
   ) {
     this.#database = database;
     this.#repository = repository;
-    this.#usage = usage;
     this.#keys = keys;
     this.#outbox = outbox;
     this.#clock = clock;
@@ -110,11 +117,14 @@ export class TrailIngest {
    */
   async accept(
     source: TrailSource,
-    uploaded: Omit<UploadedBatch, 'identity'> & { readonly instance: string; readonly epoch: number },
+    uploaded: Uploaded & { readonly instance: string; readonly epoch: number },
   ): Promise<void> {
     const identity = { agentId: source.agentId, instance: uploaded.instance, epoch: uploaded.epoch };
     try {
-      await this.#database.transaction((tx) => this.#store(tx, source, identity, uploaded));
+      const ahead = this.#checkAhead(identity, uploaded);
+      if (ahead !== undefined && (await this.#storeNext(identity, ahead, uploaded.segmentHeader))) return;
+      const kept = await this.#database.transaction((tx) => this.#store(tx, source, identity, uploaded, ahead));
+      if (kept !== undefined) this.#keep(identity, kept);
     } catch (cause) {
       if (!(cause instanceof GatewayError) || cause.code !== 'trail.broken') throw cause;
       this.#refused.inc();
@@ -140,24 +150,66 @@ export class TrailIngest {
     if (fork) await this.#alarm(source, identity, `fork ${JSON.stringify({ sequence: heard.sequence })}`);
   }
 
+  /** Undefined where this process knows nothing of the chain, or knows it as it is not any more: who asks looks at the chain itself. */
+  #checkAhead(identity: ChainIdentity, uploaded: Uploaded): CheckedAhead | undefined {
+    const kept = this.#chains.get(nameOf(identity));
+    if (kept === undefined) return undefined;
+    try {
+      return { kept, checked: checkBatch({ identity, ...uploaded }, kept.chain.position) };
+    } catch (cause) {
+      if (!(cause instanceof GatewayError)) throw cause;
+      return undefined;
+    }
+  }
+
+  /**
+   * The common batch, nothing but statements: stored by one statement, if its chain still stands where this process left it.
+   * @returns false when nothing was stored
+   */
+  async #storeNext(identity: ChainIdentity, { kept, checked }: CheckedAhead, segmentHeader: Buffer): Promise<boolean> {
+    if (!isStatementsAlone(checked)) return false;
+    // Should it fail, the reader has moved on all the same.
+    this.#chains.delete(nameOf(identity));
+    const index = indexBatch(await this.#read(kept.reader, checked.events));
+    if (!(await this.#repository.store(batchOf(kept.chain, identity, checked, index, segmentHeader)))) return false;
+    this.#keep(identity, { chain: { ...kept.chain, position: checked.position }, reader: kept.reader });
+    this.#events.inc(checked.events.length);
+    return true;
+  }
+
+  #keep(identity: ChainIdentity, kept: KeptChain): void {
+    if (this.#chains.size >= CHAINS_MAX) this.#chains.delete(this.#chains.keys().next().value!);
+    this.#chains.set(nameOf(identity), kept);
+  }
+
+  /** Any batch, in a transaction. @returns how its chain is left, if it moved */
   async #store(
     tx: Tx,
     source: TrailSource,
     identity: ChainIdentity,
-    uploaded: Omit<UploadedBatch, 'identity'>,
-  ): Promise<void> {
+    uploaded: Uploaded,
+    ahead: CheckedAhead | undefined,
+  ): Promise<KeptChain | undefined> {
     const chain = (await this.#repository.lockChain(tx, identity)) ?? (await this.#newChain(tx, source, identity));
-    const checked = checkBatch({ identity, ...uploaded }, chain.position.sequence === 0 ? undefined : chain.position);
+    const checked =
+      ahead !== undefined && isSame(ahead.kept.chain.position, chain.position)
+        ? ahead.checked
+        : checkBatch({ identity, ...uploaded }, chain.position.sequence === 0 ? undefined : chain.position);
     if (checked.known !== undefined) await this.#compareKnown(tx, chain, checked.known);
     for (const { checkpoint } of checked.checkpoints) await this.#requireSigned(source, checkpoint);
-    await this.#repository.addKeys(tx, chain.projectId, checked.keys, await this.#keys.sealKeyId());
-    const unopened = await this.#keys.take(checked.keys);
-    if (unopened.length > 0)
-      this.#log.warn('session keys that do not open', { agent: source.agentId, keys: unopened.join(' ') });
-    await this.#storeEvents(tx, chain, identity, checked, uploaded.segmentHeader);
+    if (checked.keys.length > 0) await this.#takeKeys(tx, source, chain.projectId, checked.keys);
+    const kept = await this.#storeEvents(tx, chain, identity, checked, uploaded.segmentHeader);
     for (const { checkpoint, body } of checked.checkpoints)
       await this.#storeCheckpoint(tx, chain, checkpoint, body, checked);
     this.#events.inc(checked.events.length);
+    return kept;
+  }
+
+  async #takeKeys(tx: Tx, source: TrailSource, projectId: string, keys: readonly KeyRecord[]): Promise<void> {
+    await this.#repository.addKeys(tx, projectId, keys, await this.#keys.sealKeyId());
+    const unopened = await this.#keys.take(keys);
+    if (unopened.length > 0)
+      this.#log.warn('session keys that do not open', { agent: source.agentId, keys: unopened.join(' ') });
   }
 
   async #newChain(tx: Tx, source: TrailSource, identity: ChainIdentity): Promise<StoredChain> {
@@ -167,39 +219,30 @@ export class TrailIngest {
     return chain;
   }
 
+  /** @returns how the chain is left; undefined when there were no events */
   async #storeEvents(
     tx: Tx,
     chain: StoredChain,
     identity: ChainIdentity,
     checked: CheckedBatch,
     segmentHeader: Buffer,
-  ): Promise<void> {
-    const first = checked.events[0];
-    const last = checked.events.at(-1);
-    if (first === undefined || last === undefined) return;
-    const read = await this.#readEvents(tx, chain, checked.events);
-    const index = indexBatch(read);
+  ): Promise<KeptChain | undefined> {
+    const [first] = checked.events;
+    if (first === undefined) return undefined;
+    const reader = await this.#readerFrom(tx, chain, identity, first);
+    const index = indexBatch(await this.#read(reader, checked.events));
     if (chain.position.sequence === 0 && index.started === undefined)
       throw new GatewayError('trail.broken', { reason: 'genesis' });
-    await this.#repository.addBatch(tx, {
-      chain,
-      segment: checked.segment,
-      segmentHeader,
-      records: checked.stored,
-      first: first.sequence,
-      last: last.sequence,
-      firstTimeMs: first.timeMs,
-      lastTimeMs: last.timeMs,
-    });
-    await this.#repository.addIndexRows(tx, chain, index.rows);
+    // Their use is counted with the batch.
+    for (const session of index.opened) await this.#repository.openSession(tx, chain, identity, session);
+    if (!(await this.#repository.store(batchOf(chain, identity, checked, index, segmentHeader), tx)))
+      throw new GatewayError('internal', { reason: 'chain' });
     await this.#learn(tx, chain, identity, index);
-    await this.#repository.moveChain(tx, chain.id, checked.position);
+    return { chain: { ...chain, position: checked.position }, reader };
   }
 
   async #learn(tx: Tx, chain: StoredChain, identity: ChainIdentity, index: BatchIndex): Promise<void> {
     if (index.started !== undefined) await this.#startEpoch(tx, identity, index.started);
-    for (const session of index.opened) await this.#repository.openSession(tx, chain, identity, session);
-    await this.#usage.add(tx, chain, identity.agentId, index.usage);
     for (const closed of index.closed) await this.#repository.closeSession(tx, identity.agentId, closed);
     const wrong = await this.#repository.addRecorded(tx, chain.projectId, index.chunks);
     if (wrong.length > 0)
@@ -276,21 +319,23 @@ export class TrailIngest {
           .map((record) => parseEventRecord(record.body, false));
   }
 
-  async #readEvents(tx: Tx, chain: StoredChain, events: readonly EventRecord[]): Promise<readonly ReadEvent[]> {
-    await this.#keys.load(events.map((event) => event.keyId).filter((id) => !id.equals(Buffer.alloc(16))));
-    const kept = this.#readers.get(chain.id);
-    const goesOn = kept !== undefined && kept.sequence === chain.position.sequence;
-    const reader = goesOn ? kept.reader : new EventReader((keyId) => this.#keys.find(keyId));
-    const first = events[0]!;
-    if (!goesOn && (first.flags & FLAG_CONTINUED) !== 0) await this.#readParts(tx, chain.id, first.sequence, reader);
+  /** One that has read what comes before `first`. It is not kept for anybody else from here on. */
+  async #readerFrom(tx: Tx, chain: StoredChain, identity: ChainIdentity, first: EventRecord): Promise<EventReader> {
+    const kept = this.#chains.get(nameOf(identity));
+    this.#chains.delete(nameOf(identity));
+    if (kept !== undefined && kept.chain.position.sequence === chain.position.sequence) return kept.reader;
+    const reader = new EventReader((keyId) => this.#keys.find(keyId));
+    if ((first.flags & FLAG_CONTINUED) !== 0) await this.#readParts(tx, chain.id, first.sequence, reader);
+    return reader;
+  }
+
+  async #read(reader: EventReader, events: readonly EventRecord[]): Promise<readonly ReadEvent[]> {
+    await this.#keys.load(events.map((event) => event.keyId));
     const read: ReadEvent[] = [];
     for (const event of events) {
       const entry = readOrSkip(reader, event);
       if (entry !== undefined) read.push(entry);
     }
-    this.#readers.delete(chain.id);
-    if (this.#readers.size >= READERS_MAX) this.#readers.delete(this.#readers.keys().next().value!);
-    this.#readers.set(chain.id, { reader, sequence: events.at(-1)!.sequence });
     return read;
   }
 
@@ -319,7 +364,7 @@ export class TrailIngest {
       if (found === undefined)
         throw new GatewayError('trail.broken', { reason: 'unknown-signer', sequence: checkpoint.lastSequence });
       key = found;
-      if (this.#signers.size >= READERS_MAX) this.#signers.clear();
+      if (this.#signers.size >= CHAINS_MAX) this.#signers.clear();
       this.#signers.set(id, key);
     }
     if (!checkpointHolds(checkpoint, key))
@@ -344,6 +389,44 @@ export class TrailIngest {
       });
     });
   }
+}
+
+const nameOf = ({ agentId, instance, epoch }: ChainIdentity): string => `${agentId}/${instance}/${epoch}`;
+
+const isSame = (one: ChainPosition, other: ChainPosition): boolean =>
+  one.sequence === other.sequence && one.head.equals(other.head);
+
+/** No keys, no checkpoint, nothing that came before, and no session, recording or epoch that begins or ends. */
+const isStatementsAlone = ({ keys, checkpoints, known, events }: CheckedBatch): boolean =>
+  keys.length === 0 &&
+  checkpoints.length === 0 &&
+  known === undefined &&
+  events.length > 0 &&
+  events.every(({ kind }) => kind === 'statement.judged' || kind === 'statement.finished');
+
+function batchOf(
+  chain: StoredChain,
+  { agentId }: ChainIdentity,
+  { events, segment, position, stored }: CheckedBatch,
+  { rows, usage }: BatchIndex,
+  segmentHeader: Buffer,
+): StoredBatch {
+  const first = events[0]!;
+  const last = events.at(-1)!;
+  return {
+    chain,
+    position,
+    agentId,
+    rows,
+    usage,
+    segment,
+    segmentHeader,
+    records: stored,
+    first: first.sequence,
+    last: last.sequence,
+    firstTimeMs: first.timeMs,
+    lastTimeMs: last.timeMs,
+  };
 }
 
 /** A payload that does not decode does not stop the record: the chain vouches for its bytes, the index shows its header. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { AgentMessage } from '@sallyport/contract';
 import {
   ByteBatch,
   FrameWriter,
@@ -10,6 +11,7 @@ import {
   type TreeHead,
 } from '@sallyport/trail';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { type EnrolledAgent, enrollAgent, newAgentKey, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { exportTrail, verifyArchive } from '../testing/trail-export.ts';
@@ -142,6 +144,64 @@ test('a batch sent again is acknowledged and stored once', async () => {
   };
   expect(await upload(trail, joined)).toBe('');
   expect(await chainOf(trail)).toMatchObject({ sequence: 4, alarm: null });
+});
+
+test('batches of statements alone are stored, counted and searched as any, and refused as any', async () => {
+  const info = session();
+  const trail = newTrail().start().add({ kind: 'session.opened', session: info }, info.id);
+  expect(await upload(trail)).toBe('');
+  const used = () =>
+    plane.controlPlane.app
+      .get(Database, { strict: false })
+      .client.usageDay.findMany({ where: { resourceId: info.resourceId, kind: 'total' } });
+  const [before] = await used();
+  const alone: NonNullable<AgentMessage['trail']>[] = [];
+  for (const number of [1, 2, 3]) {
+    trail.judged(info.id, number, `select ${number}`).finished(info.id, number, 1);
+    alone.push(trail.take(String(++cursors)));
+  }
+  trail.judged(info.id, 4, 'drop table customers', 'deny');
+  alone.push(trail.take(String(++cursors)));
+  for (const message of alone) expect(await upload(trail, message)).toBe('');
+  for (const message of [alone[0]!, alone[3]!])
+    expect(await upload(trail, { ...message, cursor: String(++cursors) })).toBe('');
+  const { position } = trail;
+  expect(await chainOf(trail)).toMatchObject({ sequence: position.sequence, alarm: null });
+  const page = await plane.call<{ items: { text: string; outcome: unknown }[] }>(
+    'GET',
+    `/v1/sessions/${info.id}/statements`,
+  );
+  expect(page.body.items.map(({ text, outcome }) => [text, outcome !== null])).toEqual([
+    ['select 1', true],
+    ['select 2', true],
+    ['select 3', true],
+    ['drop table customers', false],
+  ]);
+  const events = await plane.call<{ items: { kind: string; verdict: string | null; count: number }[] }>(
+    'GET',
+    `/v1/trail/events?session=${info.id}&kind=statement.judged`,
+  );
+  expect(events.body.items.map(({ verdict, count }) => `${verdict} ${count}`).toSorted()).toEqual([
+    'allow 1',
+    'allow 1',
+    'allow 1',
+    'deny 1',
+  ]);
+  const [now] = await used();
+  expect(now).toMatchObject({ allowed: (before?.allowed ?? 0) + 3, denied: (before?.denied ?? 0) + 1 });
+  expect(Number(now?.sequence)).toBe(position.sequence);
+
+  trail.judged(info.id, 5, 'select 5');
+  const altered = trail.take(String(++cursors));
+  const bytes = Buffer.from(altered.records!);
+  bytes[bytes.length - 1]! ^= 1;
+  expect(await upload(trail, { ...altered, records: bytes })).toBe('trail.broken');
+  expect((await chainOf(trail))?.alarm).toContain('payload-digest');
+  expect(await upload(trail, { ...altered, cursor: String(++cursors) })).toBe('');
+  trail.judged(info.id, 6, 'select 6').take('lost');
+  trail.judged(info.id, 7, 'select 7');
+  expect(await upload(trail)).toBe('trail.broken');
+  expect(await chainOf(trail)).toMatchObject({ sequence: position.sequence + 1 });
 });
 
 test('a payload larger than one event is read whole, also when its parts came in other batches', async () => {

@@ -13,6 +13,8 @@ import { Log } from '../http/problem.filter.ts';
 import { Keys } from '../keys/keys.ts';
 
 const KEPT_MAX = 5_000;
+/** Of what is in clear. */
+const NO_KEY: Buffer = Buffer.alloc(16);
 
 interface Kept {
   readonly reader: SessionKeyReader;
@@ -63,11 +65,19 @@ export class SessionKeys implements OnApplicationBootstrap, OnModuleDestroy {
     return failed;
   }
 
-  /** Makes the keys with these ids (16 bytes each) available to `find`. */
+  /** Makes the keys with these ids (16 bytes each; zeroes: none) available to `find`. */
   async load(keyIds: Iterable<Buffer>): Promise<void> {
-    const missing = [...new Set([...keyIds].map((id) => id.toString('hex')))].filter((id) => !this.#kept.has(id));
-    if (missing.length === 0) return;
-    const rows = await this.#database.client.sessionKey.findMany({ where: { id: { in: missing.map(uuidOf) } } });
+    const missing = new Set<string>();
+    let last = NO_KEY;
+    for (const keyId of keyIds) {
+      // One session after another, most of the time.
+      if (keyId.equals(last) || keyId.equals(NO_KEY)) continue;
+      last = keyId;
+      const id = keyId.toString('hex');
+      if (!this.#kept.has(id)) missing.add(id);
+    }
+    if (missing.size === 0) return;
+    const rows = await this.#database.client.sessionKey.findMany({ where: { id: { in: [...missing].map(uuidOf) } } });
     for (const row of rows) {
       await this.#open({
         keyId: Buffer.from(row.id.replaceAll('-', ''), 'hex'),

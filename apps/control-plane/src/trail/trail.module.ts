@@ -13,7 +13,6 @@ import { TrailService } from './trail.service.ts';
 import { TrailKeeper } from './trail-keeper.ts';
 import { TrailSigner } from './trail-signer.ts';
 import { Tree } from './tree.ts';
-import { UsageRepository } from './usage.repository.ts';
 
 @Module({
   imports: [KeysModule, NotifyModule],
@@ -21,7 +20,6 @@ import { UsageRepository } from './usage.repository.ts';
     TrailIngest,
     IngestRepository,
     SessionKeys,
-    UsageRepository,
     SessionTrail,
     RefusedStatements,
     TrailSigner,
