@@ -1,6 +1,6 @@
 /**
- * Takes agents' batches into the record: checked against the chain's head under its row lock, stored with what can be
- * searched, acknowledged after commit. A batch that does not fit is refused with `trail.broken` and raises an alarm.
+ * Takes agents' batches into the record: checked against the chain's head, stored with what can be searched only while that
+ * head stands, acknowledged after commit. A batch that does not fit is refused with `trail.broken` and raises an alarm.
  * Refuses to notify inside its transactions, and to trust a checkpoint whose key no certificate of that agent carries.
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
