@@ -1,6 +1,6 @@
 /**
- * Values in messages of protobuf, where a length or a tag stands beside them that looks like a letter or a digit: in metadata of gRPC
- * and in binary messages of a WebSocket. None may reach the client; a message without any passes as it came.
+ * Values in messages of protobuf, MessagePack and CBOR, where a length or a tag stands beside them that looks like a letter or a
+ * digit, and in UTF-16: in metadata of gRPC and in binary messages of a WebSocket. None may reach the client; a message without any passes as it came.
  */
 import { encodeWebSocketFrame } from '@sallyport/http';
 import type { MaskSet } from '@sallyport/model';
@@ -28,6 +28,14 @@ const padded = (text: string, bytes: number): string => text.padEnd(bytes, ' no'
 /** As gRPC frames a message: a flag and four bytes of length. */
 const framed = (...messages: readonly Buffer[]): Buffer =>
   Buffer.concat(messages.flatMap((each) => [Buffer.of(0, 0, 0, each.length >> 8, each.length & 0xff), each]));
+const nested = (message: Buffer, times: number): Buffer =>
+  times === 0 ? message : nested(field(26, message), times - 1);
+/** MessagePack's texts of up to 31 bytes, and of up to 255. */
+const short = (text: string): Buffer => Buffer.concat([Buffer.of(0xa0 | text.length), Buffer.from(text)]);
+const long = (text: string): Buffer => Buffer.concat([Buffer.of(0xd9, text.length), Buffer.from(text)]);
+/** Of CBOR: its bytes before the text. */
+const cbor = (head: readonly number[], text: string): Buffer => Buffer.concat([Buffer.of(...head), Buffer.from(text)]);
+const wide = (text: string): Buffer => Buffer.from(text, 'utf16le');
 const entry = Buffer.concat([field(10, 'card'), field(18, padded(CARD, 49))]);
 
 const LEAKS: readonly (readonly [string, Buffer])[] = [
@@ -43,9 +51,33 @@ const LEAKS: readonly (readonly [string, Buffer])[] = [
     'in a message inside',
     Buffer.concat([Buffer.of(8, 5), field(26, Buffer.concat([field(10, 'x'), field(26, entry)]))]),
   ],
+  ['in messages inside, one in the other', nested(field(10, padded(CARD, 52)), 40)],
+  ['in messages inside, deeper than anybody reads', nested(field(10, padded(CARD, 52)), 200)],
+  ['MessagePack: behind a length', Buffer.concat([Buffer.of(0x81), short('card'), long(padded(CARD, 52))])],
+  ['MessagePack: behind a long length', Buffer.concat([Buffer.of(0xda, 1, 50), Buffer.from(padded(CARD, 306))])],
+  ['MessagePack: before a number', Buffer.concat([Buffer.of(0x92), short(CARD), Buffer.of(52)])],
+  [
+    'MessagePack: in bytes, after what its reader says of a frame',
+    Buffer.concat([Buffer.of(0xb9, 1, 0x92, 0xc4, 56, 0x91), long(padded(CARD, 53))]),
+  ],
+  ['MessagePack: behind bytes of an own kind', Buffer.concat([Buffer.of(0xd4, 7, 65, 0x91), long(padded(CARD, 66))])],
+  ['MessagePack: in a message of protobuf', field(10, Buffer.concat([Buffer.of(0x91), long(padded(CARD, 66))]))],
+  ['CBOR: behind a length', cbor([0xa1, 0x61, 97, 0x78, 52], padded(CARD, 52))],
+  ['CBOR: behind what says a length', cbor([0x81, 0x70], CARD)],
+  ['CBOR: before a number', Buffer.concat([cbor([0x83, 1, 0x78, 24], `no more ${CARD}`), Buffer.of(0x34)])],
+  [
+    'CBOR: in pieces',
+    Buffer.concat([Buffer.of(0x81, 0x7f), cbor([0x67], '4111111'), cbor([0x69], '111111111'), Buffer.of(0xff)]),
+  ],
+  ['UTF-16', Buffer.concat([Buffer.of(1, 0, 0, 0), wide(`to ${CARD}.`), Buffer.of(0xff, 0xff)])],
+  ['UTF-16, its big half first', Buffer.concat([Buffer.of(1, 0, 0, 32), wide(`to ${CARD}.`).swap16()])],
+  ['UTF-16 behind a length', Buffer.concat([Buffer.of(52, 0), wide(padded(CARD, 52))])],
+  ['UTF-16 before a number', Buffer.concat([wide(CARD), Buffer.of(52, 0, 1)])],
 ];
 const CLEAR: readonly (readonly [string, Buffer])[] = [
   ['no value', field(10, padded('4111 of them', 52))],
+  ['no value in MessagePack', Buffer.concat([Buffer.of(0x92), long(padded('4111 of them', 52)), Buffer.of(52)])],
+  ['no value in UTF-16', wide('4111 of them, and more')],
   ['no message', Buffer.from(`\x0a\x7f4${'9'.repeat(17)}`)],
 ];
 
