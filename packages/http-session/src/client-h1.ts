@@ -2,6 +2,7 @@
  * The client's side of an HTTP/1.1 connection: one request at a time, answered in the version the client speaks. Small answers
  * leave in one write. Refuses to keep a connection whose request was not read to its end. RFC 9112.
  */
+import { Buffer } from 'node:buffer';
 import { GatewayError } from '@sallyport/core';
 import {
   encodeChunk,

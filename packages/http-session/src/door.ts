@@ -3,7 +3,7 @@
  * in, gives requests to exchanges, and keeps the time of the connection. Refuses to know what requests mean.
  */
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
-import { encodeResponseHead, type Header, RefusedTarget } from '@sallyport/http';
+import { encodeResponseHead, type Header, RefusedTarget, type RequestHead } from '@sallyport/http';
 import type { ClientTls, ProtocolAdapter, ProtocolSession, SessionHost, TimerName } from '@sallyport/protocol-kit';
 import { Http1Client } from './client-h1.ts';
 import { Http2Client } from './client-h2.ts';
@@ -16,7 +16,7 @@ import { MemberSession } from './member.ts';
 import { refusalOf } from './refusal.ts';
 import { Running } from './running.ts';
 import { type Named, TLS_HANDSHAKE, type Tunnel } from './tunnel.ts';
-import { LastShown, requireOwnHost, type Shown, secretToken, type WayIn, wayIn } from './way-in.ts';
+import { LastShown, LastWay, requireOwnHost, type Shown, secretToken, type WayIn, wayIn } from './way-in.ts';
 
 const SWEEP_MS = 1_000;
 
@@ -54,6 +54,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   readonly #exchanges = new Running<Exchange>();
   readonly #members = new Map<string, MemberSession | Promise<MemberSession>>();
   readonly #lastShown = new LastShown();
+  readonly #lastWay = new LastWay();
   /** Who was asked for last: nearly always the same. */
   #last: { readonly resource: string; readonly token: string; readonly member: MemberSession } | undefined;
   #client: Http1Client | Http2Client | undefined;
@@ -252,6 +253,10 @@ class DoorSession implements ProtocolSession, ExchangeHome {
 
   get domain(): string {
     return this.#host.signIn.domain?.() ?? '';
+  }
+
+  wayIn(request: RequestHead): WayIn | undefined {
+    return this.#lastWay.of(request, this.domain);
   }
 
   shown(headers: readonly Header[], resource: string | undefined): Shown {

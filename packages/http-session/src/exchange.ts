@@ -31,14 +31,15 @@ import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
 import { grpcTrailers, unread } from './unread.ts';
 import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
-import { behind, requireOwnHost, type Shown, type WayIn, wayIn } from './way-in.ts';
+import { behind, requireOwnHost, type Shown, type WayIn } from './way-in.ts';
 
 /** What an exchange asks of its connection. */
 export interface ExchangeHome extends ProxyHome, Patience {
-  readonly domain: string;
   readonly version: '1' | '2';
   /** Says how a refusal sounds where no resource is known, or none may be: by what the client says of itself alone. */
   strangers(headers: readonly Header[]): HttpDialect;
+  /** As `wayIn`, in this connection's domain. */
+  wayIn(request: RequestHead): WayIn | undefined;
   /** The token of a request; a resource that is named may have a field of its own for it. */
   shown(headers: readonly Header[], resource: string | undefined): Shown;
   /** Where a request names no resource: the cluster its token is for. */
@@ -136,7 +137,6 @@ export class Exchange implements RequestSink, CallOwner {
   }
 
   #signIn(): void {
-    const { domain, serverName } = this.#home;
     const head = this.#asked;
     if (head.method === 'TRACE') throw new GatewayError('http.method_refused');
     const proxied = byProxy(head, this.#client, this.#home);
@@ -146,8 +146,8 @@ export class Exchange implements RequestSink, CallOwner {
         if (this.#way === undefined) this.#close();
         else this.#signedIn(member, proxied.shown);
       });
-    requireOwnHost(head, serverName);
-    const named = wayIn(head, domain);
+    requireOwnHost(head, this.#home.serverName);
+    const named = this.#home.wayIn(head);
     const shown = this.#home.shown(head.headers, named?.resource);
     const way = named ?? this.#home.wayOf(shown.token);
     this.#way = way;
@@ -620,8 +620,9 @@ export class Exchange implements RequestSink, CallOwner {
     const member = this.#member;
     if (this.#phase === 'sending') this.#finished(error instanceof GatewayError ? error.code : 'internal');
     const judged = this.#statement !== undefined || error instanceof Refusal;
+    const road = this.#judgedBy?.road;
     const requestId =
-      member === undefined || !judged ? '' : `${member.road.info.id}/${member.road.statementNumber(this.#statement)}`;
+      road === undefined || !judged ? '' : `${road.info.id}/${this.#number || road.statementNumber(this.#statement)}`;
     if (!(error instanceof GatewayError)) member?.log(error);
     const refusal = asToProxy(refusalOf(error, requestId), this.#asked, this.#home);
     const dialect = member?.dialect ?? this.#home.strangers(this.#asked.headers);

@@ -8,7 +8,7 @@ import type { Statement } from '@sallyport/model';
 
 /** With masked bodies, what a service says of the body's bytes in a trailer is not so any more; gRPC's own status is. */
 export const grpcTrailers = (trailers: readonly Header[]): readonly Header[] =>
-  trailers.filter(([name]) => name === 'grpc-status' || name === 'grpc-message');
+  trailers.length === 0 ? trailers : trailers.filter(([name]) => name === 'grpc-status' || name === 'grpc-message');
 
 /** A request that could not be read, for the record. */
 export const unread = (request: RequestHead, protocol: Statement['protocol']): Statement => {

@@ -155,9 +155,8 @@ export class UpstreamPool implements LineOwner {
   }
 
   free(line: UpstreamLine): void {
-    const next = this.#waiting.shift();
-    if (next !== undefined) next.resolve(line);
-    else this.#idle.push(line);
+    if (this.#waiting.length === 0) this.#idle.push(line);
+    else (this.#waiting.shift() as Waiting).resolve(line);
   }
 
   /** It was acquired, and nobody needs it any more. */

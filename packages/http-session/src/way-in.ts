@@ -30,6 +30,35 @@ export function wayIn(request: Pick<RequestHead, 'authority' | 'path' | 'target'
     : { resource: match[1] as string, prefix: match[0] };
 }
 
+/** The way that a connection's client came in by last: it comes by the same again, whatever it asks for there. */
+export class LastWay {
+  #authority = '';
+  #domain = '';
+  #way: WayIn | undefined;
+
+  /** As `wayIn`. */
+  of(request: Pick<RequestHead, 'authority' | 'path' | 'target'>, domain: string): WayIn | undefined {
+    const known = this.#way;
+    const same = known !== undefined && request.authority === this.#authority && domain === this.#domain;
+    if (same && isBelow(request.path, known.prefix) && request.target.startsWith(known.prefix)) return known;
+    this.#authority = request.authority;
+    this.#domain = domain;
+    this.#way = wayIn(request, domain);
+    return this.#way;
+  }
+}
+
+const SLASH = 0x2f;
+const QUESTION_MARK = 0x3f;
+
+/** As PREFIX ends; below '' is everything. */
+function isBelow(path: string, prefix: string): boolean {
+  if (prefix === '') return true;
+  if (!path.startsWith(prefix)) return false;
+  const next = path.charCodeAt(prefix.length);
+  return path.length === prefix.length || next === SLASH || next === QUESTION_MARK;
+}
+
 /** The request as it reads behind the prefix, with the fields that are judged and sent on. */
 export function behind(request: RequestHead, { prefix }: WayIn, made: MadeOf): RequestHead {
   return {

@@ -97,4 +97,4 @@ export function namedByConnection(connection: readonly string[], refuse = true):
 
 /** Trailer fields that may be passed on; the others are left out (RFC 9110 section 6.5.1 lets a recipient drop them). */
 export const passedTrailers = (trailers: readonly Header[]): readonly Header[] =>
-  trailers.filter(([name]) => !NEVER_TRAILERS.has(name));
+  trailers.length === 0 ? trailers : trailers.filter(([name]) => !NEVER_TRAILERS.has(name));

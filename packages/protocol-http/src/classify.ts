@@ -46,14 +46,14 @@ export function classifyRequest(
 ): Statement {
   const target = session.resource.http as HttpTarget;
   const { method } = request;
+  const known = body === undefined ? madeOf(request, knownRequests) : undefined;
+  const again = known?.find(request, target);
+  if (again !== undefined) return { ...again };
   if (target.methods !== undefined && !target.methods.includes(method)) throw new GatewayError('http.method_refused');
   // Methods are case-sensitive, and there are services that think otherwise (RFC 9110 section 9.1).
   if (HAS_LOWER_CASE.test(method)) throw new GatewayError('http.method_refused');
   if (madeOf(request, asksForAnotherMethod))
     throw new GatewayError('http.malformed', { reason: 'a method inside the headers' });
-  const known = body === undefined ? madeOf(request, knownRequests) : undefined;
-  const again = known?.find(request, target);
-  if (again !== undefined) return { ...again };
   const place = placeOf(target, method, request.path);
   const reading = readingOf(request, body, place);
   if (reading?.renames === true) renaming.add(request);

@@ -1,8 +1,9 @@
 /** HTTP/1.1 through the driver on real sockets: pipelines, framing, refusals, services that lie, and who is let where. */
+import type net from 'node:net';
 import { GatewayError, Secret } from '@sallyport/core';
 import type { Statement, Verdict } from '@sallyport/model';
 import { allow, type Gateway, hold, TEST_TOKEN } from '@sallyport/testkit';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { PREFIX, RawClient, SIGNED, startHttpGateway } from '../test/bench.fixture.ts';
 import { type RawService, startRawService } from '../test/raw-service.fixture.ts';
 import { type Service, startService } from '../test/service.fixture.ts';
@@ -308,6 +309,22 @@ describe('services', () => {
     expect((await client.ask('GET /b')).status).toBe(200);
     expect((await client.ask('POST /c')).status).toBe(502);
     expect(service.seen().match(/POST \/c/g)).toHaveLength(1);
+  });
+
+  test('a refusal names its own request, whatever its session has asked since', async () => {
+    let waiting: net.Socket | undefined;
+    const { gateway, client } = await openRaw((socket, head) => {
+      if (head.startsWith('GET /first ')) waiting = socket;
+      else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+    });
+    const other = new RawClient(gateway.port);
+    cleanUps.push(() => other.destroy());
+    client.push('GET /first');
+    await vi.waitFor(() => expect(waiting).toBeDefined());
+    expect((await other.ask('GET /second')).status).toBe(200);
+    waiting?.destroy();
+    const { status, body } = await client.answer();
+    expect([status, problem(body).sallyport['requestId']?.split('/')[1]]).toEqual([502, '1']);
   });
 
   test('headers of its connection, and cookies of an injected one, stay there', async () => {

@@ -88,7 +88,10 @@ export interface SignedIn {
   toolChanged?(tool: string, first: string, digest: string): void;
   /** What came back; may lag. Called once per judged statement that was forwarded. */
   finished(outcome: StatementOutcome): void;
-  /** Number of a statement given to the gate, or of the last one (from 1). */
+  /**
+   * Number of a statement given to the gate, or of the last one (from 1). PostgreSQL's and HTTP's that were not held are asked
+   * for before another one is judged.
+   */
   statementNumber(statement?: Statement): number;
   /** Keys masks of method `hash`; without it they read as `redact`. */
   readonly maskKey?: MaskKey | undefined;

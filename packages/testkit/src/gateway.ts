@@ -409,7 +409,10 @@ function road(
           : { kind: 'deny', rule: 'none', code: 'statement.unknown' },
       record: (statement, verdict) => {
         if (options.spoolFull?.() === true) throw new GatewayError('trail.unavailable');
-        numbers.set(statement, held.get(statement) ?? ++number);
+        const own = held.get(statement) ?? ++number;
+        // As the agent's road has it.
+        const isAskedAtOnce = statement.protocol === 'postgres' || statement.protocol === 'http';
+        if (!isAskedAtOnce || verdict.kind === 'hold') numbers.set(statement, own);
         if (verdict.kind === 'hold') held.set(statement, number);
         else held.delete(statement);
         kept.judged.push({ statement, verdict });

@@ -2,6 +2,7 @@
  * Growable output and the fixed-width numbers of the format. Refuses to know what is written.
  * Numbers are JavaScript safe integers in 8 bytes; BigInt is avoided because it allocates on the path of a statement.
  */
+import { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { GatewayError } from '@sallyport/core';
 

@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { isDnsLabel, LIMITS, parseUuid } from '@sallyport/core';
 import type { TrailEvent } from '@sallyport/model';
-import { ByteBatch, broken, sha256, Views, writeU32, writeU64, ZERO16 } from './bytes.ts';
+import { ByteBatch, broken, DIGEST_BYTES, sha256, Views, writeU32, writeU64, ZERO16 } from './bytes.ts';
 import { EVENT_HEADER_BYTES, FLAG_CONTINUED, FLAG_ENCRYPTED, writeEventHeader } from './event.ts';
 import { FieldWriter } from './fields.ts';
 import { isClear, KIND_CODES, PART_CODE } from './kinds.ts';
@@ -65,7 +65,9 @@ export class ChainWriter {
   }
   /** Sequence and head of the last event appended; a copy. */
   get position(): ChainPosition {
-    return { sequence: this.#sequence, head: Buffer.from(this.#head) };
+    const head = Buffer.allocUnsafe(DIGEST_BYTES);
+    head.set(this.#head);
+    return { sequence: this.#sequence, head };
   }
   /** Takes events back that never reached the disk. Keystreams are not rewound: see ADR 0003. */
   rewind(to: ChainPosition): void {

@@ -71,7 +71,8 @@ export class FieldWriter {
     this.#room(11 + words.length);
     this.#bytes[this.#at++] = field * 2 + 1;
     this.#varint(words.length);
-    for (const word of words) this.#bytes[this.#at++] = codeOf(word);
+    // By index: a frozen list is walked outside of compiled code.
+    for (let i = 0; i < words.length; i++) this.#bytes[this.#at++] = codeOf(words[i] as Word);
   }
   /** Opens a nested sequence; give what it returns to `close`. */
   open(field: number): number {

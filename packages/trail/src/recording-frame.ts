@@ -72,7 +72,10 @@ const TYPES = [
   ...HTTP_FRAME_TYPES,
 ] as const;
 
-const TYPE_CODES: ReadonlyMap<string, number> = new Map(TYPES.map((kind, index) => [kind, index + 1]));
+type Kind = RecordingFrame['kind'];
+
+/** By property: each frame would look its kind up in a map. */
+const CODES = Object.freeze(Object.fromEntries(TYPES.map((kind, index) => [kind, index + 1])) as Record<Kind, number>);
 
 type NumberedText = 'statement' | 'complete' | 'error' | 'notice';
 
@@ -86,7 +89,7 @@ export class FrameWriter {
   }
   text(kind: NumberedText, atMs: number, number: number, text: string): void {
     const length = Buffer.byteLength(text);
-    const into = this.#open(kind, atMs, number, 0, length);
+    const into = this.#open(CODES[kind], atMs, number, 0, length);
     this.#at += writeText(into, text, this.#at);
   }
   columns(atMs: number, number: number, names: readonly string[]): void {
@@ -95,7 +98,7 @@ export class FrameWriter {
       const bytes = Buffer.byteLength(name);
       length += varintSize(bytes) + bytes;
     }
-    const into = this.#open('columns', atMs, number, 0, length);
+    const into = this.#open(CODES.columns, atMs, number, 0, length);
     for (const name of names) {
       this.#at = writeVarint(into, Buffer.byteLength(name), this.#at);
       this.#at += into.write(name, this.#at);
@@ -103,31 +106,31 @@ export class FrameWriter {
   }
   /** @param bytes row messages as the client saw them; @param count how many of them end here */
   rows(atMs: number, number: number, count: number, bytes: Uint8Array): void {
-    this.#counted('rows', atMs, number, count, bytes);
+    this.#counted(CODES.rows, atMs, number, count, bytes);
   }
   cut(atMs: number, number: number, rows: number, bytes: number, digest: string): void {
-    this.#numbered('cut', atMs, number, [...varint(rows), ...varint(bytes)], Buffer.from(digest, 'hex'));
+    this.#numbered(CODES.cut, atMs, number, [...varint(rows), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
   /** @param bytes what the client sent, masked; @param lines how many line ends are in it */
   input(atMs: number, number: number, lines: number, bytes: Uint8Array): void {
-    this.#counted('input', atMs, number, lines, bytes);
+    this.#counted(CODES.input, atMs, number, lines, bytes);
   }
   inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
-    this.#numbered('input_cut', atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
+    this.#numbered(CODES.input_cut, atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
   httpHead(atMs: number, number: number, side: HttpSide, text: string): void {
-    const into = this.#open('http_head', atMs, number, 1, Buffer.byteLength(text));
+    const into = this.#open(CODES.http_head, atMs, number, 1, Buffer.byteLength(text));
     into[this.#at++] = sideCode(side);
     this.#at += writeText(into, text, this.#at);
   }
   httpBody(atMs: number, number: number, side: HttpSide, bytes: Uint8Array): void {
-    const into = this.#open('http_body', atMs, number, 1, bytes.length);
+    const into = this.#open(CODES.http_body, atMs, number, 1, bytes.length);
     into[this.#at++] = sideCode(side);
     into.set(bytes, this.#at);
   }
   /** @param digest hex */
   httpEnd(atMs: number, number: number, side: HttpSide, bytes: number, cut: number, digest: string): void {
-    const into = this.#open('http_end', atMs, number, 1 + varintSize(bytes) + varintSize(cut), digest.length / 2);
+    const into = this.#open(CODES.http_end, atMs, number, 1 + varintSize(bytes) + varintSize(cut), digest.length / 2);
     into[this.#at++] = sideCode(side);
     this.#at = writeVarint(into, cut, writeVarint(into, bytes, this.#at));
     if (digest !== '') into.write(digest, this.#at, 'hex');
@@ -149,37 +152,37 @@ export class FrameWriter {
     const { numbers, tail } = streamFrameBody(frame);
     let size = tail.length;
     for (const one of numbers) size += varintSize(one);
-    const into = this.#open(frame.kind, frame.atMs, frame.number, 0, size);
+    const into = this.#open(CODES[frame.kind], frame.atMs, frame.number, 0, size);
     for (const one of numbers) this.#at = writeVarint(into, one, this.#at);
     into.set(tail, this.#at);
   }
   stream(kind: 'client' | 'server', atMs: number, bytes: Uint8Array): void {
-    const into = this.#head(kind, atMs, bytes.length);
+    const into = this.#head(CODES[kind], atMs, bytes.length);
     into.set(bytes, this.#at);
   }
 
   #at = 0;
-  #head(kind: RecordingFrame['kind'], atMs: number, bodyBytes: number): Buffer {
+  #head(code: number, atMs: number, bodyBytes: number): Buffer {
     const delta = Math.max(0, Math.floor(atMs) - this.sinceMs);
     const start = this.#batch.length;
     const into = this.#batch.reserve(varintSize(delta) + 1 + varintSize(bodyBytes) + bodyBytes);
     this.#at = writeVarint(into, delta, start);
-    into[this.#at++] = TYPE_CODES.get(kind) as number;
+    into[this.#at++] = code;
     this.#at = writeVarint(into, bodyBytes, this.#at);
     return into;
   }
-  #open(kind: RecordingFrame['kind'], atMs: number, number: number, extraBytes: number, restBytes: number): Buffer {
-    const into = this.#head(kind, atMs, varintSize(number) + extraBytes + restBytes);
+  #open(code: number, atMs: number, number: number, extraBytes: number, restBytes: number): Buffer {
+    const into = this.#head(code, atMs, varintSize(number) + extraBytes + restBytes);
     this.#at = writeVarint(into, number, this.#at);
     return into;
   }
-  #counted(kind: 'rows' | 'input', atMs: number, number: number, count: number, bytes: Uint8Array): void {
-    const into = this.#open(kind, atMs, number, varintSize(count), bytes.length);
+  #counted(code: number, atMs: number, number: number, count: number, bytes: Uint8Array): void {
+    const into = this.#open(code, atMs, number, varintSize(count), bytes.length);
     this.#at = writeVarint(into, count, this.#at);
     into.set(bytes, this.#at);
   }
-  #numbered(kind: RecordingFrame['kind'], atMs: number, number: number, extra: number[], rest: Buffer): void {
-    const into = this.#open(kind, atMs, number, extra.length, rest.length);
+  #numbered(code: number, atMs: number, number: number, extra: number[], rest: Buffer): void {
+    const into = this.#open(code, atMs, number, extra.length, rest.length);
     into.set(extra, this.#at);
     into.set(rest, this.#at + extra.length);
   }
@@ -237,7 +240,7 @@ export function* decodeFrames(bytes: Buffer, sinceMs: number): Generator<Recordi
   }
 }
 
-function decodeBody(kind: RecordingFrame['kind'], atMs: number, body: Buffer): RecordingFrame {
+function decodeBody(kind: Kind, atMs: number, body: Buffer): RecordingFrame {
   if (kind === 'client' || kind === 'server') return { kind, atMs, bytes: body };
   const at = { offset: 0 };
   const number = readVarint(body, at);

@@ -2,6 +2,7 @@
  * How much of each HTTP body is in the recording, and the digest of the whole; several requests of one session run at once.
  * Refuses to write frames. Limits: recordedHttpBodyBytes, recordedHttpBodyBytesMax.
  */
+import { Buffer } from 'node:buffer';
 import { createHash, type Hash, hash } from 'node:crypto';
 import { LIMITS } from '@sallyport/core';
 import type { RecordingLevel } from '@sallyport/model';
@@ -40,8 +41,8 @@ export class BodyTallies {
           ? 0
           : Math.min(bytesMax, LIMITS.recordedHttpBodyBytesMax);
     const digests = level !== 'statements';
-    const none = { only: undefined, hash: undefined };
-    this.#tallies.set(keyOf(number, side), { number, side, room, bytes: 0, cut: 0, digests, ...none });
+    const tally: Tally = { number, side, room, bytes: 0, cut: 0, digests, only: undefined, hash: undefined };
+    this.#tallies.set(keyOf(number, side), tally);
   }
 
   /** @param fits false while the writer is behind @returns how many of the bytes are to be kept, from the first */

@@ -4,6 +4,7 @@
  * bounded: when the writer is behind, `full` throttles, else it cuts with a mark. Refuses to mask: it is given masked bytes.
  * Limits: recordedRowBytesPerStatementMax, recordedStreamBytesPerStatementMax, recordingChunkBytesMax, recordingQueueBytesMax, recordingChunkAgeMsMax.
  */
+import { Buffer } from 'node:buffer';
 import { createHash, type Hash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { LIMITS, type Logger } from '@sallyport/core';

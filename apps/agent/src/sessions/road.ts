@@ -154,8 +154,9 @@ export class SessionRoad implements SignedIn, GatePorts {
     // Held statements are recorded twice: the hold, and what became of it, under one number.
     const waiting = this.#waiting.size === 0 ? undefined : this.#waiting.get(statement);
     const number = waiting?.number ?? ++this.#number;
-    // One at a time, and asked for at once: the last number is the statement's.
-    if (statement.protocol !== 'postgres') this.#numbers.set(statement, number);
+    // Asked for at once, unless it is held: the last number is the statement's.
+    const isAskedAtOnce = statement.protocol === 'postgres' || statement.protocol === 'http';
+    if (!isAskedAtOnce || verdict.kind === 'hold') this.#numbers.set(statement, number);
     if (verdict.kind !== 'hold') {
       if (waiting !== undefined) this.#waiting.delete(statement);
     } else if (waiting === undefined) this.#waiting.set(statement, { number, approvalId: '', hold: undefined });

@@ -6,27 +6,15 @@
  * 1 MB, whose misses are then the lines of memory that a step needs (docs/reference/bench.md).
  * Refuses to say anything of the kernel, of Node's sockets and of shipping the record: `npm run bench` measures those.
  */
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createLogger, newSealKeyPair, Secret } from '@sallyport/core';
-import { createMaskKey } from '@sallyport/mask';
-import type { Bundle, Resource, SessionInfo } from '@sallyport/model';
-import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
+import { Secret } from '@sallyport/core';
+import type { Resource } from '@sallyport/model';
 import type { ProtocolSession, SessionHost, UpstreamPort } from '@sallyport/protocol-kit';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
-import { keySigner, SessionKey } from '@sallyport/trail';
-import { SessionRecorder } from '../recording/recorder.ts';
-import { RecordingStore } from '../recording/recording-store.ts';
-import { openSpool } from '../spool/spool.ts';
-import { Trail } from '../trail.ts';
-import { type RoadPorts, SessionRoad } from './road.ts';
-import { WatchableRecorder } from './watch.ts';
+import { Caches, openInProcess, RESOURCE, timed } from './in-process.fixture.ts';
 
 const { values } = parseArgs({
   options: {
@@ -38,7 +26,6 @@ const { values } = parseArgs({
   },
 });
 
-const POLICIES = path.join(import.meta.dirname, '../../../../policies');
 /** As `npm run bench` has it: what is shipped, and masks of another table. */
 const MASKS = `kind: Policy
 name: bench-everything
@@ -48,52 +35,14 @@ masks:
   - { columns: [public.wide.email, public.wide.card], with: partial }
   - { detect: [payment_card, email, national_id, iban], with: partial }
 `;
-const ID = '0190b3a4-0000-7000-8000-00000000000';
-const nowMs = (): number => Date.now();
-const log = createLogger('bench', { level: 'error', write: (line) => void process.stderr.write(line), nowMs });
 
 const resource: Resource = {
-  id: `${ID}1`,
-  projectId: 'default',
+  ...RESOURCE,
   name: 'bench-everything',
   kind: 'postgres',
-  labels: { env: 'bench' },
   postgres: { host: '127.0.0.1', port: 5432, databases: ['bench'], tls: 'disable', auth: ['trust'] },
   credential: { kind: 'none', username: 'postgres' },
   recording: 'results',
-  durability: 'standard',
-  approval: 'wait',
-  exceeded: 'deny',
-  holdInTransactionMsMax: 30_000,
-  offline: { sessionsMs: 0, newSessionsMs: 0 },
-};
-const who = { id: `${ID}2`, name: 'bencher', kind: 'service' } as const;
-const shipped = readdirSync(POLICIES).filter((name) => name.endsWith('.yaml'));
-const policies = [...shipped.map((name) => readFileSync(path.join(POLICIES, name), 'utf8')), MASKS].map((text, i) =>
-  parsePolicyDocument(text, `${i}.yaml`, { id: `p${i}`, projectId: 'default' }),
-);
-const bundle: Bundle = {
-  epoch: 1,
-  revision: 1,
-  projectId: 'default',
-  createdAt: 0,
-  resources: [resource],
-  policies,
-  grants: [
-    {
-      id: 'g',
-      projectId: 'default',
-      principal: who.id,
-      resource: resource.name,
-      effects: ['read'],
-      roles: [],
-      kind: 'standing',
-    },
-  ],
-  groups: [],
-  keys: [],
-  revocations: [],
-  settings: { trailSealKey: '', trailSealKeyId: '', issuer: '', domain: '', heartbeatMs: 0 },
 };
 
 /** What a server says, in one piece, to what pgbench sends in one piece. */
@@ -164,39 +113,12 @@ const QUESTIONS = {
   prepared: aids.map(ask),
 };
 
-const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-path-'));
 await loadSqlParser();
-const spool = openSpool({
-  dir,
-  agentId: `${ID}a`,
-  instance: 'bench',
-  version: 'bench',
-  signer: keySigner(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey),
-  trailSealKey: newSealKeyPair().publicKey,
-  nowMs,
-  log,
+const agent = openInProcess(resource, ['read'], MASKS, {
+  username: 'postgres',
+  secret: new Secret('x'),
+  certificate: false,
 });
-const trail = new Trail(spool, log, () => process.exit(1));
-const store = new RecordingStore(spool.dir, spool.budget, log);
-const engine = loadBundlePolicies(bundle);
-const nothing: unknown = undefined;
-const ports = {
-  engine: () => engine,
-  resource: () => resource,
-  fresh: () => true,
-  credential: () => Promise.resolve({ username: 'postgres', secret: new Secret('x'), certificate: false }),
-  refused: () => Promise.resolve(undefined),
-  consumed: () => undefined,
-  hostKeyRemembered: () => true,
-  // Nothing here is held: a call would be a defect of the bench.
-  holds: nothing,
-  tickets: nothing,
-  shapes: nothing,
-  ledger: nothing,
-  approvalRevoked: () => false,
-  maskKey: createMaskKey(Buffer.alloc(32, 7)),
-  nowMs,
-} as Omit<RoadPorts, 'record' | 'recordOutcome'>;
 const adapter = createPostgresAdapter({ pool: createParsePool() });
 
 interface Peer {
@@ -208,41 +130,7 @@ interface Peer {
 }
 
 async function open(number: number): Promise<Peer> {
-  const info: SessionInfo = {
-    id: `${ID.slice(0, -1)}${number.toString(16).padStart(2, '0')}`,
-    projectId: 'default',
-    agentId: `${ID}a`,
-    resourceId: resource.id,
-    resourceName: resource.name,
-    protocol: 'postgres',
-    principal: who,
-    onBehalfOf: undefined,
-    tokenId: 't',
-    grantIds: ['*'],
-    clientAddress: '127.0.0.1:5',
-    database: 'bench',
-    role: '',
-    application: 'pgbench',
-    openedAt: nowMs(),
-  };
-  const key = new SessionKey(info.id);
-  const recorder = new WatchableRecorder(nowMs);
-  const behind = new SessionRecorder({
-    sessionId: info.id,
-    key,
-    level: resource.recording,
-    openedAtMs: info.openedAt,
-    nowMs,
-    store,
-    log,
-    recordChunk: (event) => trail.recordOutcome(event, key),
-  });
-  recorder.bind(behind, info.openedAt);
-  const road = new SessionRoad(info, resource, undefined, {
-    ...ports,
-    record: (event) => trail.record(event, key),
-    recordOutcome: (event) => trail.recordOutcome(event, key),
-  });
+  const { info, road, recorder } = agent.open(number, { database: 'bench', application: 'pgbench' });
   const peer: Partial<Pick<Peer, 'session'>> & Omit<Peer, 'session'> = { sent: 0, shown: 0, asked: undefined };
   const quiet = (): void => undefined;
   const upstream: UpstreamPort = {
@@ -280,11 +168,11 @@ async function open(number: number): Promise<Peer> {
     signIn: { signIn: () => Promise.resolve(road) },
     cancel: { issue: () => ({ processId: 1, secret: Buffer.alloc(4) }), request: quiet, onCancel: undefined },
     recorder,
-    log,
+    log: agent.log,
     failed: (code) => {
       throw new Error(`a session failed: ${code}`);
     },
-    nowMs,
+    nowMs: agent.nowMs,
     monotonicUs: () => performance.now() * 1000,
     randomBytes: (size) => Buffer.alloc(size, 1),
   };
@@ -299,50 +187,32 @@ async function open(number: number): Promise<Peer> {
   return opened;
 }
 
-/** What the database and the client do to the caches in between: all that a step needs comes from memory again. */
-const elsewhere = new Float64Array(Number(values.cold) * 131_072);
-let isCold = false;
-let seen = 0;
-function leaveCaches(): void {
-  if (!isCold) return;
-  for (let i = 0; i < elsewhere.length; i += 8) seen += elsewhere[i]!;
-}
+const caches = new Caches(Number(values.cold));
 
-function run(peers: readonly Peer[], mode: keyof typeof QUESTIONS, transactions: number): number {
+function run(mode: keyof typeof QUESTIONS, transactions: number): void {
   const questions = QUESTIONS[mode];
   const answer = ANSWERS[mode];
-  const started = process.threadCpuUsage();
   for (let i = 0; i < transactions; ) {
     // A turn: some clients ask, the record is written, some servers answer.
     for (const peer of peers) peer.session.clientBytes(questions[i++ % questions.length]!);
-    spool.flush();
-    leaveCaches();
+    agent.flush();
+    caches.leave();
     for (const peer of peers) {
       if (peer.asked !== undefined) peer.session.upstreamBytes(peer.asked);
       peer.asked = undefined;
       peer.session.upstreamBytes(answer);
     }
-    leaveCaches();
+    caches.leave();
   }
   for (const peer of peers) if (peer.shown < transactions / peers.length) throw new Error('a session has stopped');
-  const { user, system } = process.threadCpuUsage(started);
-  return (user + system) / transactions;
 }
 
 const peers: Peer[] = [];
 for (let i = 0; i < Number(values.sessions); i++) peers.push(await open(i + 16));
+const transactions = Number(values.transactions);
 for (const mode of values.mode.split(',') as (keyof typeof QUESTIONS)[]) {
-  const times: number[] = [];
-  for (let i = 0; i < Number(values.runs); i++) {
-    times.push(run(peers, mode, Number(values.transactions)));
-    // Chunks that are full are sealed and written between the runs, and not counted.
-    for (let n = 0; n < 20; n++) await turn();
-  }
-  isCold = true;
-  times.sort((a, b) => a - b);
-  process.stdout.write(
-    `${mode.padEnd(9)} best ${times[0]!.toFixed(2)} µs, median ${times[Math.floor(times.length / 2)]!.toFixed(2)} µs\n`,
-  );
+  await timed(mode, Number(values.runs), transactions, () => run(mode, transactions));
+  caches.isCold = true;
 }
-rmSync(dir, { recursive: true, force: true });
+agent.close();
 process.exit(0);

@@ -3,6 +3,7 @@
  * answered waits, bounded; after a refusal nothing of the connection is read any more.
  * Refuses to answer: that is its owner's. RFC 9112 sections 9.3 and 9.6.
  */
+import { Buffer } from 'node:buffer';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { Header, RequestHead } from '../message.ts';
 import { BodyReader } from './body.ts';

@@ -2,10 +2,11 @@
  * Heads and chunks of HTTP/1.1, written anew from what was read. Refuses a byte that could end a line or a head: an answer is
  * split by one, so nothing is written that a reader here would not read back the same. RFC 9112 sections 3, 4 and 7.1.
  */
-
+import { Buffer } from 'node:buffer';
 import { GatewayError } from '@sallyport/core';
 import { hasControl, isToken } from '../fields.ts';
 import type { BodyFraming, Header } from '../message.ts';
+import { isSafeMethod } from './head.ts';
 import { STATUS_CODES } from './status.ts';
 
 /** White space and controls; nothing wider than Latin-1 may be cut to it. */
@@ -74,7 +75,7 @@ export function encodeRequestHead(
   known?: KnownLines,
 ): Buffer {
   const { method, target, authority, headers } = request;
-  if (!isToken(method) || NOT_IN_TARGET.test(target) || hasControl(authority))
+  if (!(isSafeMethod(method) || isToken(method)) || NOT_IN_TARGET.test(target) || hasControl(authority))
     throw new GatewayError('http.malformed', { reason: 'request line' });
   const lines = known === undefined ? fieldLines(headers) : known.of(headers);
   return Buffer.from(
