@@ -32,6 +32,11 @@ const escaped = (text: string): string =>
 
 const references = (text: string): string => Array.from(text, (char) => `&#${char.charCodeAt(0)};`).join('');
 
+const wide = (text: string): string => Array.from(text, (char) => `${char}\0`).join('');
+/** `ada.lovelace@` as UTF-7 has it. */
+const SEVEN = 'ada.lovelace+AEA-example.com';
+const ENCODED_MAIL = Buffer.from(MAIL).toString('base64');
+
 /** `ssn` is named by a path anywhere, `people[].secret` by another; cards and e-mail addresses are looked for. */
 export const BODIES: readonly BodyRow[] = [
   { name: 'a member', type: 'application/json', body: `{"ssn":"${SSN}","end":1}`, shows: '"end":1' },
@@ -262,9 +267,66 @@ export const BODIES: readonly BodyRow[] = [
       body: `BEGIN:VEVENT\nATTACH;ENCODING=BASE64;VALUE=BINARY:${Buffer.from(MAIL).toString('base64')}\nEND:VEVENT\n`,
       never: [Buffer.from(MAIL).toString('base64')],
     },
+    ...[
+      `NOTE;VALUE=uri:data:text/plain;base64,${ENCODED_MAIL}`,
+      `KEY:data:application/pgp-keys;base64,${ENCODED_MAIL}`,
+      `PHOTO:data:image/jpeg\\;base64\\,${ENCODED_MAIL}`,
+      `NOTE;VALUE=uri:data:;base64,${ENCODED_MAIL}`,
+      `NOTE;VALUE="uri":DA\r\n TA:text/plain;bas\r\n e64\r\n ,${ENCODED_MAIL}`,
+      'NOTE;VALUE=uri:data:,ada.lovelace%40example.com',
+    ].map((line) => ({
+      name: `a card with data in it: ${line}`,
+      type: 'text/vcard',
+      body: `BEGIN:VCARD\r\nVERSION:4.0\r\n${line}\r\nEND:VCARD\r\n`,
+      never: [ENCODED_MAIL],
+    })),
     { name: 'a card in UTF-16', type: 'text/vcard', body: Array.from(`NOTE:${MAIL}`, (char) => `${char}\0`).join('') },
     { name: 'an archive of files', type: 'application/x-tar', body: `notes\0\0\0 ${MAIL}` },
   ].map((row): BodyRow => ({ ...row, shows: 'unreadable' })),
+  ...[
+    'text/calendar; charset=utf-7',
+    'text/plain; charset=utf-8; charset=utf-7',
+    'text/plain; charset=utf-7; charset=utf-8',
+    'text/plain; x="; charset=utf-7; y="',
+    "text/plain; charset*=us-ascii''utf-7",
+    'text/html; charset=ISO-2022-JP',
+    'text/html; charset=utf-16',
+    'text/plain; charset=UTF-16LE',
+    'text/plain; charset=utf-32',
+    'text/vcard; charset=shift_jis',
+    'text/plain; charset=cp037',
+    'text/event-stream; charset=utf-7',
+  ].map((type): BodyRow => ({ name: `text in ${type}`, type, body: SEVEN, shows: 'refused', never: [SEVEN] })),
+  ...[
+    { type: 'text/html', body: `<!doctype html><META charset = 'utf-7'><p>${SEVEN}` },
+    { type: 'text/html', body: `<meta http-equiv=content-type content="text/html; charset=iso-2022-jp"><p>${SEVEN}` },
+    { type: 'text/html', body: `\n<head><meta name=a charset="x-user-defined"><p>${SEVEN}` },
+    { type: 'image/svg+xml', body: `<?xml version="1.0" encoding="UTF-7"?><svg>${SEVEN}</svg>` },
+    { type: 'text/html', body: wide(`<p>${references(MAIL)}</p>`) },
+    { type: 'text/plain', body: wide(`to ${MAIL}`) },
+    { type: 'text/calendar', body: `\u0000${wide(`to ${MAIL}`)}` },
+    { type: MULTIPART, body: `--b\r\ncontent-type: text/html; charset=utf-7\r\n\r\n${SEVEN}\r\n--b--\r\n` },
+    { type: MULTIPART, body: `--b\r\ncontent-type: text/plain\r\n\r\n${wide(SEVEN)}\r\n--b--\r\n` },
+  ].map(
+    (row): BodyRow => ({
+      ...row,
+      name: `a text that says what it is written in: ${row.body.replaceAll('\0', '').slice(0, 50)}`,
+      shows: 'unreadable',
+      never: [SEVEN, wide(SEVEN), wide(MAIL), 'd\0a\0.'],
+    }),
+  ),
+  {
+    name: 'a text that says it is in UTF-8',
+    type: 'text/html; charset="utf-8"',
+    body: `<meta charset=utf-8><META content="text/html;charset=UTF-8"><p>charset=utf-7, to ${MAIL}, end`,
+    shows: 'end',
+  },
+  {
+    name: 'a card that speaks of data',
+    type: 'text/vcard',
+    body: `NOTE:all our data: more and base64, too, to ${MAIL}\r\nURL:https://example.com/data,1\r\nend`,
+    shows: 'end',
+  },
   ...['\r\n ', '\n\t', '\r\n \r\n ', '\r '].flatMap((fold) =>
     ['text/calendar; charset=utf-8', 'text/x-vcard'].map(
       (type): BodyRow => ({

@@ -115,3 +115,15 @@ test('bodies of HTTP show without their coding, and without what detectors find 
     'http_end',
   ]);
 });
+
+test('a stretch of a body shows to those alone who may see it in clear: what stood before it says how it is read', () => {
+  const at = { atMs: 1, number: 3, side: 'response' } as const;
+  const bytes = Buffer.from(`${Buffer.from('ada@example.com').toString('base64')}\r\nEND:VCARD\r\n`);
+  const frames: readonly RecordingFrame[] = [
+    { kind: 'http_head', ...at, text: 'HTTP/1.1 206\ncontent-type: text/vcard\n' },
+    { kind: 'http_body', ...at, bytes },
+    { kind: 'http_end', ...at, bytes: bytes.length, cut: 0, digest: 'ab'.repeat(32) },
+  ];
+  const shown = (clear: boolean): boolean => JSON.stringify(lines(clear, frames)).includes(bytes.toString('base64'));
+  expect([shown(true), shown(false)]).toEqual([true, false]);
+});

@@ -23,12 +23,13 @@ export class ShownBodies {
     const valueOf = (name: string): string =>
       new RegExp(`^${name}:[ \\t]*([^\\r\\n]*)`, 'im').exec(head.text)?.[1]?.trim() ?? '';
     const shape = { contentType: valueOf('content-type'), contentEncoding: valueOf('content-encoding') };
+    const [line = ''] = head.text.split('\n', 1);
     // A WebSocket's messages are lines of text, whatever the request's headers say.
-    const isSwitched = / 101$/m.test(head.text.split('\n', 1)[0] ?? '');
-    const reader = openBodyReader(
-      isSwitched ? { contentType: 'text/plain', contentEncoding: '' } : shape,
-      this.#detect,
-    );
+    const isSwitched = line.endsWith(' 101');
+    const read = isSwitched ? { contentType: 'text/plain', contentEncoding: '' } : shape;
+    // Of a stretch nobody knows what stood before it: a value's other half, or how the rest is encoded.
+    const isStretch = line.endsWith(' 206') && this.#detect.length > 0;
+    const reader = isStretch ? undefined : openBodyReader(read, this.#detect);
     if (reader === undefined) this.#readers.delete(keyOf(head));
     else this.#readers.set(keyOf(head), reader);
   }

@@ -6,8 +6,11 @@
 import type { BodyMasker } from '../message.ts';
 import { ClearBody } from './plain-bodies.ts';
 
-/** `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has, `open` begins as no packed document. */
-export type Look = 'markup' | 'sheet' | 'media' | 'open';
+/**
+ * `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has, `open` begins as no packed document, `plain`
+ * may be one; neither is in UTF-16.
+ */
+export type Look = 'markup' | 'sheet' | 'media' | 'open' | 'plain';
 /** `between`: neither what it says nor JSON from its first letter on; JSON may stand in it. */
 type Seen = 'as said' | 'text' | 'between' | 'unreadable' | 'not yet';
 
@@ -84,7 +87,9 @@ export class BodyByLook implements BodyMasker {
 function lookAt(look: Look, head: Uint8Array, isWhole: boolean): Seen {
   switch (look) {
     case 'open':
-      return openLook(head, isWhole);
+      return openLook(head, isWhole, [...PACKED_STARTS, ...OTHER_STARTS]);
+    case 'plain':
+      return openLook(head, isWhole, OTHER_STARTS);
     case 'media':
       return mediaLook(head, isWhole);
     case 'markup':
@@ -111,8 +116,17 @@ const PACKED_STARTS: readonly Buffer[] = [
   'SQLite format 3\0',
 ].map((start) => Buffer.from(start, 'latin1'));
 
-function openLook(head: Uint8Array, isWhole: boolean): Seen {
-  for (const start of PACKED_STARTS) {
+/** How text begins that is none in ASCII: byte order marks of UTF-16, UTF-32 and UTF-7, `<?xm` in EBCDIC. */
+const OTHER_STARTS: readonly Buffer[] = ['\xff\xfe', '\xfe\xff', '\0\0\xfe\xff', '+/v', '\x4c\x6f\xa7\x94'].map(
+  (start) => Buffer.from(start, 'latin1'),
+);
+
+function openLook(head: Uint8Array, isWhole: boolean, starts: readonly Buffer[]): Seen {
+  if (head.length > 0 && mayBeWide(head)) {
+    if (head.length >= 4) return 'unreadable';
+    if (!isWhole) return 'not yet';
+  }
+  for (const start of starts) {
     const both = Math.min(start.length, head.length);
     if (start.compare(head, 0, both, 0, both) !== 0) continue;
     if (head.length >= start.length) return 'unreadable';
@@ -133,9 +147,8 @@ function textLook(head: Uint8Array, isWhole: boolean, look: Look): Seen {
 
 function mediaLook(head: Uint8Array, isWhole: boolean): Seen {
   if (PDF.every((byte, i) => head[i] === byte)) return 'as said';
-  // A byte order mark of UTF-16, or a NUL beside each of the first letters.
-  const [a = 0, b = 0, c = 0, d = 0] = head;
-  const isWide = (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff) || isWideStart(a, b, c, d);
+  const [a, b] = head;
+  const isWide = (a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff) || mayBeWide(head);
   if (isWide && head.length >= 4) return 'unreadable';
   if (head.length < 4 && !isWhole) return 'not yet';
   if (head.some(isNoText) || !isUtf8(head, isWhole)) return 'as said';
@@ -143,8 +156,9 @@ function mediaLook(head: Uint8Array, isWhole: boolean): Seen {
 }
 
 const isPrintable = (byte: number): boolean => byte >= 32 && byte < 127;
-const isWideStart = (a: number, b: number, c: number, d: number): boolean =>
-  (isPrintable(a) && b === 0 && isPrintable(c) && d === 0) || (a === 0 && isPrintable(b) && c === 0 && isPrintable(d));
+/** UTF-16 without a mark: a NUL beside each of the first letters. */
+const mayBeWide = (head: Uint8Array): boolean =>
+  [0, 1].some((low) => head.subarray(0, 4).every((byte, at) => (at % 2 === low ? isPrintable(byte) : byte === 0)));
 
 /** Controls besides line ends, tabs, form feeds and escapes. */
 const isNoText = (byte: number): boolean =>

@@ -144,14 +144,27 @@ describe('refusals', () => {
     ['application/atom+xml', '', PATHS],
     ['application/x-www-form-urlencoded', '', PATHS],
     ['multipart/mixed', '', DETECT],
-    ['text/html; charset=utf-7', '', DETECT],
     ['application/json; charset=ibm037', '', PATHS],
   ])('%s in "%s" is refused', (contentType, contentEncoding, masks) => {
     expect(openBodyMasker(masks, { contentType, contentEncoding })).toBe('refuse');
   });
-  test('a stretch of a body is refused where paths are to be followed', () => {
-    expect(openBodyMasker(PATHS, { contentType: 'application/json', contentEncoding: '', partial: true })).toBe(
-      'refuse',
+  describe.each([
+    'text/plain',
+    'text/html',
+    'text/calendar',
+    'text/vcard',
+    'text/csv',
+    'text/xml',
+    'application/yaml',
+    'text/css',
+    'text/event-stream',
+  ])('%s', (type) => {
+    test.each(['utf-7', 'UTF-16', 'utf-32', 'iso-2022-jp', 'Shift_JIS', 'cp037', 'x; charset=utf-8'])(
+      'in %s is refused',
+      (charset) => {
+        const shape = { contentType: `${type}; charset=${charset}`, contentEncoding: '' };
+        expect(openBodyMasker(DETECT, shape)).toBe('refuse');
+      },
     );
   });
   test.each([

@@ -13,15 +13,18 @@ export interface MediaType {
   readonly isLines: boolean;
   /** HTML and XML; without a type a browser may take it for HTML. */
   readonly isMarkup: boolean;
-  /** False for a charset in which a detector could not see what a reader sees (UTF-7, EBCDIC, ISO-2022). */
+  /** False where any charset is named in which a detector could not see what a reader sees (UTF-7, UTF-16, EBCDIC, ISO-2022). */
   readonly isReadable: boolean;
 }
 
 const LINES = /^application\/(?:(?:x-)?(?:nd-?json|json-?lines|jsonl|json-seq)|stream\+json)$/;
 const MARKUP = /(?:html|[/+]xml)\b/;
-/** Charsets in which ASCII reads as ASCII, and UTF-16, whose NULs the detectors pass over. */
+/** Charsets in which each byte of ASCII reads as ASCII, and nothing else does. */
 const READABLE =
-  /^(?:utf-?8|us-ascii|ascii|iso-?8859-\d{1,2}|iso_8859-\d{1,2}|latin-?1|windows-125\d|cp125\d|koi8-[ru]|macintosh|utf-?16(?:le|be)?)$/;
+  /^(?:utf-?8|us-ascii|ascii|iso-?8859-\d{1,2}|iso_8859-\d{1,2}|latin-?1|windows-125\d|cp125\d|koi8-[ru]|macintosh)$/i;
+export const isReadableCharset = (name: string): boolean => READABLE.test(name);
+/** Wherever one may be read, also twice, in pieces (RFC 2231), or in another parameter's quotes. */
+const CHARSET = /charset[\s*\d]{0,8}=\s{0,8}"?\s{0,8}([^\s;",]*)/gi;
 
 const PARAMETER = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))/g;
 
@@ -54,7 +57,7 @@ function readMediaType(contentType: string): MediaType {
     kind: bodyKindOf(read),
     isLines: LINES.test(read),
     isMarkup: read === '' || MARKUP.test(read),
-    isReadable: READABLE.test((parameters.get('charset') ?? 'utf-8').toLowerCase()),
+    isReadable: [...contentType.matchAll(CHARSET)].every(([, charset = '']) => isReadableCharset(charset)),
   };
 }
 

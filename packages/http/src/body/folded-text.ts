@@ -1,7 +1,7 @@
 /**
  * Calendars and cards: lines that are folded are put together before anything looks at them, and stay so. Refuses properties in
- * an encoding of their own (quoted-printable, base64), in which no value would be found, and text with NULs.
- * RFC 5545 sections 3.1 and 3.2.7, RFC 6350 section 3.2, vCard 2.1 (whose parameters may lack their names).
+ * an encoding of their own (quoted-printable, base64, `data:` URIs), in which no value would be found, and text with NULs.
+ * RFC 5545 sections 3.1 and 3.2.7, RFC 6350 section 3.2, vCard 2.1 (whose parameters may lack their names); RFC 2397.
  */
 import type { BodyMasker } from '../message.ts';
 
@@ -12,7 +12,8 @@ const FOLD = /(?:\r\n|\n|\r)[ \t]/g;
 const OPEN_END = /(?:\r\n|\n|\r)$/;
 const ENCODED =
   /;\s{0,8}(?:encoding\s{0,8}=\s{0,8}"?(?:quoted-printable|base64|b|q)|quoted-printable|base64)"?\s{0,8}[;:]/i;
-/** Longer than what ENCODED finds. */
+const DATA = /\bdata:(?:[a-z]{1,32}\/|[;,])|;\s{0,8}base64\s{0,8}\\?,/i;
+/** Longer than what these find. */
 const LOOK_BACK_CHARS = 64;
 
 export class FoldedText implements BodyMasker {
@@ -53,7 +54,7 @@ export class FoldedText implements BodyMasker {
     const text = folded.replaceAll(FOLD, '');
     const seen = this.#last + text;
     this.#last = seen.slice(-LOOK_BACK_CHARS);
-    if (text.includes('\0') || (!this.#passesEncoded && ENCODED.test(seen))) this.#refused = true;
+    if (text.includes('\0') || (!this.#passesEncoded && (ENCODED.test(seen) || DATA.test(seen)))) this.#refused = true;
     return this.#refused ? NOTHING : this.#inner.push(Buffer.from(text, 'latin1'));
   }
 }

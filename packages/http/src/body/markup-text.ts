@@ -1,10 +1,12 @@
 /**
  * HTML and XML by detectors, also where a value is written in character references (`&#52;`, `&#x40;`, `&commat;`): those that
  * stand for letters, digits and what values have between them are read, and shown, as the characters they are; others stay.
- * Refuses references too long to be meant. WHATWG HTML section 13.2.5.72; XML 1.0 section 4.1.
+ * Refuses references too long to be meant, and what says of itself that it is in a charset that is not read here.
+ * WHATWG HTML sections 13.2.3.2 and 13.2.5.72; XML 1.0 sections 4.1 and 4.3.3.
  */
 import { createStreamMasker, type JsonMaskerOptions, type StreamMasker } from '@sallyport/mask';
 import type { BodyMasker } from '../message.ts';
+import { isReadableCharset } from './content-type.ts';
 
 const UNMASKABLE = 'http.body_unmaskable';
 const NOTHING = new Uint8Array(0);
@@ -15,6 +17,10 @@ const SEMICOLON = 59;
 const REFERENCE_BYTES_MAX = 64;
 const CUT = 0;
 const NONE = -1;
+/** Readers look no further for a charset. */
+const DECLARED_BYTES_MAX = 1_024;
+const DECLARED =
+  /<(?:meta\b[^>]*?charset\s{0,8}=\s{0,8}["']?\s{0,8}|\?xml\b[^>]*?encoding\s{0,8}=\s{0,8}["'])([^\s"'/>;?]+)[\s"'/>;?]/gi;
 
 /** Characters that mean nothing to markup themselves, and are part of what is looked for. */
 const SHOWN = /[A-Za-z0-9 @.:+_%/()-]/;
@@ -42,6 +48,8 @@ export class MarkupText implements BodyMasker {
   readonly #masker: StreamMasker;
   /** A reference that is cut. */
   #held: Uint8Array = NOTHING;
+  /** What a charset may be declared in; undefined behind it. */
+  #head: string | undefined = '';
 
   constructor({ detect, key }: JsonMaskerOptions) {
     this.#masker = createStreamMasker(detect, key);
@@ -51,6 +59,8 @@ export class MarkupText implements BodyMasker {
   }
 
   push(chunk: Uint8Array): Uint8Array {
+    if (this.#head !== undefined) this.#declared(this.#head, chunk);
+    if (this.failed !== undefined) return NOTHING;
     if (this.#held.length === 0 && !chunk.includes(AMPERSAND)) return this.#masker.push(chunk);
     return this.#masker.push(this.#read(Buffer.concat([this.#held, chunk]), false));
   }
@@ -60,6 +70,13 @@ export class MarkupText implements BodyMasker {
   }
   idle(): Uint8Array {
     return this.#masker.idle(QUIET_MS);
+  }
+
+  #declared(before: string, chunk: Uint8Array): void {
+    const more = chunk.subarray(0, DECLARED_BYTES_MAX - before.length);
+    const head = before + Buffer.from(more.buffer, more.byteOffset, more.byteLength).toString('latin1');
+    if (![...head.matchAll(DECLARED)].every(([, charset = '']) => isReadableCharset(charset))) this.failed = UNMASKABLE;
+    this.#head = head.length < DECLARED_BYTES_MAX ? head : undefined;
   }
 
   /** The characters, as far as no reference is cut. */

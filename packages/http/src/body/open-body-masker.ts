@@ -21,8 +21,6 @@ export interface BodyShape {
   /** Values of the headers; '' without. */
   readonly contentType: string;
   readonly contentEncoding: string;
-  /** A stretch of the body (206): no path can be followed in it. */
-  readonly partial?: boolean;
   /** False: what comes out is in no coding, for somebody who reads it. Absent = in the one it came in. */
   readonly recode?: boolean;
   /** Texts that come in pieces, one in each event or line. */
@@ -69,7 +67,7 @@ export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey):
 /** Events and lines whose texts are read across them. */
 function inPieces(masks: MaskSet, media: MediaType, shape: BodyShape, key?: MaskKey): BodyMasker | undefined {
   const isEvents = media.kind === 'sse';
-  if ((!isEvents && !media.isLines) || shape.partial === true || !media.isReadable) return undefined;
+  if ((!isEvents && !media.isLines) || !media.isReadable) return undefined;
   const texts = openJoinedTexts<string>(masks, key, shape.streams);
   if (texts === undefined) return undefined;
   return isEvents ? new EventStream(bodyMasks(masks, key), texts) : new JsonLines(texts);
@@ -82,21 +80,19 @@ function bodyOf(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, ne
 
 /** Looked at before it is read, whatever it is called. JSON is read so strictly that nothing else goes by its name. */
 function opened(inner: BodyMasker, { kind }: MediaType, { documents }: BodyShape): BodyMasker {
-  if (documents === true || kind === 'json') return inner;
+  if (kind === 'json') return inner;
   const asItIs = (): BodyMasker => inner;
-  return new BodyByLook('open', asItIs, asItIs);
+  return new BodyByLook(documents === true ? 'plain' : 'open', asItIs, asItIs);
 }
 
 function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, nesting: number): BodyMasker | 'refuse' {
   const kind: BodyKind = media.kind;
-  const partial = shape.partial === true;
   const hasPaths = masks.plan !== undefined;
-  if (kind === 'packed' || (partial && hasPaths) || !media.isReadable) return 'refuse';
+  if (kind === 'packed' || !media.isReadable) return 'refuse';
   const text = (): BodyMasker => (media.isMarkup ? new MarkupText(masks) : new TextBody(masks));
   // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
   const unsure = (): BodyMasker => (hasPaths ? new JsonBody(masks) : text());
   if (kind === 'document') return shape.documents === true ? new BodyByLook('media', unsure) : 'refuse';
-  if (partial && kind !== 'multipart' && kind !== 'media' && kind !== 'folded') return text();
   switch (kind) {
     case 'media':
       return new BodyByLook('media', unsure);
