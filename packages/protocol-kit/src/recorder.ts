@@ -16,8 +16,9 @@ export interface RecorderPort {
    * Protocol bytes of rows as the client sees them (masked): whole messages; of one that is too large to be gathered, pieces.
    * @param rowCount how many rows end in `bytes`
    * @param isPiece of a message larger than `LIMITS.recordedRowBytesPerStatementMax`: only `full` keeps it
+   * @param from where they stand in `bytes`, up to `to`; absent: all of it
    */
-  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece?: boolean): void;
+  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece?: boolean, from?: number, to?: number): void;
   /**
    * What the client sends behind a statement (COPY), without framing and masked, at every level, as parameters are.
    * @param lines line ends in `bytes`

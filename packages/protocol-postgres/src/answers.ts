@@ -17,6 +17,7 @@ import {
   parseDataRow,
   parseFields,
   parseParameterDescription,
+  parseTag,
   parseTransactionStatus,
 } from './messages.ts';
 import { rowsChanged } from './record.ts';
@@ -196,7 +197,7 @@ export class Answers {
         return this.#rowDescription(bytes, at, end);
       case 'C':
       case 'I':
-        return this.#complete(type === letter('C') ? bytes.toString('utf8', at + HEAD_BYTES, end - 1) : '');
+        return this.#complete(type === letter('C') ? parseTag(bytes, at, end) : '');
       case 's':
         return this.#suspended();
       case 'G':

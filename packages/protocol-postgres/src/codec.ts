@@ -104,6 +104,34 @@ export class PartialFrame {
 
 const SHORT_BYTES = 32;
 
+/** Whether the first `size` of the known bytes are those from `start` to `end`. */
+export function isSame(known: Uint8Array, size: number, bytes: Uint8Array, start: number, end: number): boolean {
+  if (size !== end - start) return false;
+  for (let i = 0; i < size; i++) if (known[i] !== bytes[start + i]) return false;
+  return true;
+}
+
+/** Short texts that come again and again, one after the other: the last is made into a string once. */
+export class KeptText {
+  readonly #encoding: 'latin1' | 'utf8';
+  readonly #bytes = Buffer.allocUnsafeSlow(SHORT_BYTES);
+  #size = 0;
+  #text = '';
+  constructor(encoding: 'latin1' | 'utf8') {
+    this.#encoding = encoding;
+  }
+  of(bytes: Buffer, start: number, end: number): string {
+    if (isSame(this.#bytes, this.#size, bytes, start, end)) return this.#text;
+    const text = bytes.toString(this.#encoding, start, end);
+    if (end - start > SHORT_BYTES) return text;
+    this.#size = bytes.copy(this.#bytes, 0, start, end);
+    this.#text = text;
+    return text;
+  }
+}
+
+const names = new KeptText('latin1');
+
 /** Reads fields of one frame's body in order. Every read is bounded by the body. */
 export class BodyReader {
   readonly bytes: Buffer;
@@ -141,7 +169,7 @@ export class BodyReader {
   name(): string {
     const start = this.at;
     const end = this.#toZero();
-    return end === start ? '' : this.bytes.toString('latin1', start, end);
+    return end === start ? '' : names.of(this.bytes, start, end);
   }
   text(): string {
     const start = this.at;

@@ -4,7 +4,7 @@
  * Limits: LIMITS.startupBytesMax, LIMITS.passwordBytesMax.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
-import { BodyReader, bytesOfInt16, bytesOfInt32, frame, HEAD_BYTES, int32 } from './codec.ts';
+import { BodyReader, bytesOfInt16, bytesOfInt32, frame, HEAD_BYTES, int32, KeptText } from './codec.ts';
 
 // --- before sign-in: packets without a type byte ---------------------------------------------------------------------
 
@@ -220,6 +220,10 @@ export function parseExecute(
   body.done();
   return { portal, rowsMax };
 }
+
+const tags = new KeptText('utf8');
+/** The tag of a CommandComplete. */
+export const parseTag = (bytes: Buffer, at: number, end: number): string => tags.of(bytes, at + HEAD_BYTES, end - 1);
 
 export const query = (text: string): Buffer => frame('Q', text);
 export const parse = (name: string, text: string | Uint8Array, types: readonly number[] = []): Buffer =>

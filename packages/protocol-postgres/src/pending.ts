@@ -80,7 +80,9 @@ export class Pending {
     const lent = this.#lent;
     if (lent === undefined) return;
     const isWhole = this.#from === 0 && this.#to === lent.length;
-    this.#parts.push(isWhole ? lent : lent.subarray(this.#from, this.#to));
+    const part = isWhole ? lent : lent.subarray(this.#from, this.#to);
+    if (this.#parts.length === 0) this.#parts = [part];
+    else this.#parts.push(part);
     this.#lent = undefined;
   }
 }

@@ -223,6 +223,11 @@ export class Transaction {
     host.timers.set('commit', Math.max(0, this.#until - nowMs));
   }
 
+  /** It may want `rows`. */
+  get samples(): boolean {
+    return !this.#isNoneSent;
+  }
+
   /** Rows of RETURNING, as the client gets them: whole messages. */
   rows(
     tally: Tally,

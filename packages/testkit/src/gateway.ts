@@ -229,8 +229,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     onDrained: undefined,
     statement: (_number, text) => void recorded.statements.push(text),
     columns: () => undefined,
-    rows: (_number, bytes) => {
-      recorded.rows = Buffer.concat([recorded.rows, bytes]);
+    rows: (_number, bytes, _rowCount, _isPiece, from, to) => {
+      recorded.rows = Buffer.concat([recorded.rows, bytes.subarray(from, to)]);
     },
     input: (_number, bytes) => {
       if (recorded.input.length + bytes.length > (options.recordedInputBytesMax ?? Number.MAX_SAFE_INTEGER))

@@ -33,13 +33,24 @@ const SHORT_UNITS_MAX = 127;
  * @returns how many bytes it is
  */
 export function writeText(into: Buffer, text: string, at: number): number {
-  if (text.length > SHORT_UNITS_MAX) return into.write(text, at);
+  return writeShortAscii(into, text, at) ? text.length : into.write(text, at);
+}
+
+/** As `writeText`, where that takes as many bytes as there are letters. @returns false where it does not, or may not */
+export function writeShortAscii(into: Buffer, text: string, at: number): boolean {
+  if (text.length > SHORT_UNITS_MAX) return false;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit > 127) return into.write(text, at);
+    if (unit > 127) return false;
     into[at + i] = unit;
   }
-  return text.length;
+  return true;
+}
+
+/** `bytes` from `from` to `to`, written at `at`: for a short stretch a view costs more than its bytes. */
+export function writeRange(into: Buffer, bytes: Uint8Array, from: number, to: number, at: number): void {
+  if (to - from > SHORT_UNITS_MAX) into.set(bytes.subarray(from, to), at);
+  else for (let i = from, next = at; i < to; i++) into[next++] = bytes[i]!;
 }
 
 /** Views of one buffer from its start on, kept by their length: short records come in few lengths, and a view costs more than its bytes. */
@@ -99,6 +110,10 @@ export class ByteBatch {
   /** What is written so far; a view, valid until the next `reserve`. */
   get view(): Buffer {
     return this.#bytes.subarray(0, this.#length);
+  }
+  /** What is written is its first `length` bytes; valid until the next `reserve`. */
+  get bytes(): Buffer {
+    return this.#bytes;
   }
   /** Makes room for `size` more bytes and returns the buffer; write at the old `length`. */
   reserve(size: number): Buffer {

@@ -8,7 +8,7 @@ import type { TrailEvent } from '@sallyport/model';
 import { ByteBatch, broken, DIGEST_BYTES, sha256, Views, writeU32, writeU64, ZERO16 } from './bytes.ts';
 import { EVENT_HEADER_BYTES, FLAG_CONTINUED, FLAG_ENCRYPTED, writeEventHeader } from './event.ts';
 import { FieldWriter } from './fields.ts';
-import { isClear, KIND_CODES, PART_CODE } from './kinds.ts';
+import { isClear, kindCode, PART_CODE } from './kinds.ts';
 import { writeEventPayload } from './payload-encode.ts';
 import { RECORD_EVENT, RECORD_PREFIX_BYTES } from './record.ts';
 import type { SessionKey } from './session-key.ts';
@@ -69,6 +69,11 @@ export class ChainWriter {
     head.set(this.#head);
     return { sequence: this.#sequence, head };
   }
+  /** As `position`, into memory of the caller's: asked for at every flush. */
+  positionInto(to: { sequence: number; readonly head: Buffer }): void {
+    to.sequence = this.#sequence;
+    to.head.set(this.#head);
+  }
   /** Takes events back that never reached the disk. Keystreams are not rewound: see ADR 0003. */
   rewind(to: ChainPosition): void {
     this.#sequence = to.sequence;
@@ -93,7 +98,7 @@ export class ChainWriter {
       this.#appendEvent(batch, PART_CODE, from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, piece);
     }
     const last = from === 0 ? payload : payload.subarray(from);
-    this.#appendEvent(batch, KIND_CODES[event.kind], from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, last);
+    this.#appendEvent(batch, kindCode(event.kind), from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, last);
   }
 
   #room(size: number): Buffer {

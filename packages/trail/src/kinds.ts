@@ -25,15 +25,21 @@ export const KIND_CODES: Readonly<Record<TrailEventKind, number>> = {
 /** A piece of a payload too large for one event; never a value of its own. */
 export const PART_CODE = 14;
 
+/** As `KIND_CODES[kind]`, where a statement's events need no look-up outside of compiled code. */
+export const kindCode = (kind: TrailEventKind): number =>
+  kind === 'statement.judged'
+    ? KIND_CODES['statement.judged']
+    : kind === 'statement.finished'
+      ? KIND_CODES['statement.finished']
+      : KIND_CODES[kind];
+
 /** Name no person, and the verifier needs them without a key: never encrypted. */
-const CLEAR: ReadonlySet<TrailEventKind> = new Set([
-  'epoch.started',
-  'epoch.ended',
-  'bundle.applied',
-  'bundle.refused',
-  'recording.chunk',
-]);
-export const isClear = (kind: TrailEventKind): boolean => CLEAR.has(kind);
+export const isClear = (kind: TrailEventKind): boolean =>
+  kind === 'epoch.started' ||
+  kind === 'epoch.ended' ||
+  kind === 'bundle.applied' ||
+  kind === 'bundle.refused' ||
+  kind === 'recording.chunk';
 
 const KINDS = new Map(Object.entries(KIND_CODES).map(([kind, code]) => [code, kind as TrailEventKind]));
 /** Undefined for a kind of a later version. */

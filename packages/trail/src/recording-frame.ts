@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { Buffer } from 'node:buffer';
-import { ByteBatch, broken, writeText } from './bytes.ts';
+import { ByteBatch, broken, writeRange, writeShortAscii, writeText } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
@@ -88,9 +88,12 @@ export class FrameWriter {
     this.#batch = batch;
   }
   text(kind: NumberedText, atMs: number, number: number, text: string): void {
-    const length = Buffer.byteLength(text);
-    const into = this.#open(CODES[kind], atMs, number, 0, length);
-    this.#at += writeText(into, text, this.#at);
+    const code = kind === 'statement' ? CODES.statement : kind === 'complete' ? CODES.complete : CODES[kind];
+    const start = this.#batch.length;
+    const into = this.#open(code, atMs, number, 0, text.length);
+    if (writeShortAscii(into, text, this.#at)) return;
+    this.#batch.truncate(start);
+    this.#open(code, atMs, number, 0, Buffer.byteLength(text)).write(text, this.#at);
   }
   columns(atMs: number, number: number, names: readonly string[]): void {
     let length = 0;
@@ -104,16 +107,16 @@ export class FrameWriter {
       this.#at += into.write(name, this.#at);
     }
   }
-  /** @param bytes row messages as the client saw them; @param count how many of them end here */
-  rows(atMs: number, number: number, count: number, bytes: Uint8Array): void {
-    this.#counted(CODES.rows, atMs, number, count, bytes);
+  /** @param bytes row messages as the client saw them, those from `from` to `to`; @param count how many of them end here */
+  rows(atMs: number, number: number, count: number, bytes: Uint8Array, from = 0, to = bytes.length): void {
+    this.#counted(CODES.rows, atMs, number, count, bytes, from, to);
   }
   cut(atMs: number, number: number, rows: number, bytes: number, digest: string): void {
     this.#numbered(CODES.cut, atMs, number, [...varint(rows), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
   /** @param bytes what the client sent, masked; @param lines how many line ends are in it */
   input(atMs: number, number: number, lines: number, bytes: Uint8Array): void {
-    this.#counted(CODES.input, atMs, number, lines, bytes);
+    this.#counted(CODES.input, atMs, number, lines, bytes, 0, bytes.length);
   }
   inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
     this.#numbered(CODES.input_cut, atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
@@ -176,10 +179,18 @@ export class FrameWriter {
     this.#at = writeVarint(into, number, this.#at);
     return into;
   }
-  #counted(code: number, atMs: number, number: number, count: number, bytes: Uint8Array): void {
-    const into = this.#open(code, atMs, number, varintSize(count), bytes.length);
+  #counted(
+    code: number,
+    atMs: number,
+    number: number,
+    count: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    const into = this.#open(code, atMs, number, varintSize(count), to - from);
     this.#at = writeVarint(into, count, this.#at);
-    into.set(bytes, this.#at);
+    writeRange(into, bytes, from, to, this.#at);
   }
   #numbered(code: number, atMs: number, number: number, extra: number[], rest: Buffer): void {
     const into = this.#open(code, atMs, number, extra.length, rest.length);

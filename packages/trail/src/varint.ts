@@ -3,8 +3,11 @@ import { broken } from './bytes.ts';
 
 export function varintSize(value: number): number {
   if (!Number.isSafeInteger(value) || value < 0) throw broken('number');
-  let size = 1;
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;
+  // Compared, and not counted: compiled, a loop of divisions takes several lines of memory at each of the places that it is in.
+  if (value < 2 ** 14) return value < 2 ** 7 ? 1 : 2;
+  if (value < 2 ** 28) return value < 2 ** 21 ? 3 : 4;
+  let size = 5;
+  for (let rest = Math.floor(value / 2 ** 35); rest > 0; rest = Math.floor(rest / 128)) size++;
   return size;
 }
 
@@ -12,9 +15,13 @@ export function varintSize(value: number): number {
 export function writeVarint(into: Buffer, value: number, start: number): number {
   let at = start;
   let rest = value;
-  while (rest >= 128) {
+  while (rest >= 2 ** 31) {
     into[at++] = (rest % 128) + 128;
     rest = Math.floor(rest / 128);
+  }
+  while (rest >= 128) {
+    into[at++] = (rest & 127) | 128;
+    rest >>>= 7;
   }
   into[at++] = rest;
   return at;

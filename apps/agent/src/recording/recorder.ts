@@ -102,22 +102,24 @@ export class SessionRecorder implements RecorderPort {
     const atMs = this.#begin(bytes);
     this.#frames.columns(atMs, number, names);
   }
-  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece = false): void {
+  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece = false, from = 0, to = bytes.length): void {
     if (this.level === 'statements' || this.#closed) return;
     this.#turnTo(number);
     // A row of which pieces come is larger than what `results` keeps of a statement.
-    if ((isPiece && this.level !== 'full') || this.#cut !== undefined || !this.#hasRoom(bytes.length)) {
-      this.#leaveOut(bytes, rowCount);
+    const size = to - from;
+    if ((isPiece && this.level !== 'full') || this.#cut !== undefined || !this.#hasRoom(size)) {
+      this.#leaveOut(bytes.subarray(from, to), rowCount);
       return;
     }
     const room = LIMITS.recordedRowBytesPerStatementMax - this.#recordedBytes;
-    if (this.level === 'full' || bytes.length <= room) {
-      this.#keep(number, bytes, rowCount);
+    if (this.level === 'full' || size <= room) {
+      this.#keep(number, bytes, rowCount, from, to);
       return;
     }
-    const fitting = fitMessages(bytes, room);
-    if (fitting.length > 0) this.#keep(number, bytes.subarray(0, fitting.length), fitting.count);
-    this.#leaveOut(bytes.subarray(fitting.length), rowCount - fitting.count);
+    const fitting = fitMessages(bytes.subarray(from, to), room);
+    const cut = from + fitting.length;
+    if (fitting.length > 0) this.#keep(number, bytes, fitting.count, from, cut);
+    this.#leaveOut(bytes.subarray(cut, to), rowCount - fitting.count);
   }
   input(number: number, bytes: Uint8Array, lines: number): boolean {
     if (this.#closed) return false;
@@ -220,13 +222,14 @@ export class SessionRecorder implements RecorderPort {
     }
   }
 
-  #keep(number: number, bytes: Uint8Array, rowCount: number): void {
-    this.#recordedBytes += bytes.length;
-    if (bytes.length <= NUMBERED_TEXT_BYTES) {
-      if (bytes.length > 0) this.#frames.rows(this.#begin(bytes.length), number, rowCount, bytes);
+  #keep(number: number, bytes: Uint8Array, rowCount: number, from: number, to: number): void {
+    const size = to - from;
+    this.#recordedBytes += size;
+    if (size <= NUMBERED_TEXT_BYTES) {
+      if (size > 0) this.#frames.rows(this.#begin(size), number, rowCount, bytes, from, to);
       return;
     }
-    this.#inPieces(bytes, (piece, isLast) => {
+    this.#inPieces(bytes.subarray(from, to), (piece, isLast) => {
       this.#frames.rows(this.#begin(piece.length), number, isLast ? rowCount : 0, piece);
     });
   }

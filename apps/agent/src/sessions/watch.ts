@@ -57,9 +57,9 @@ export class WatchableRecorder implements RecorderPort {
     if (this.#show !== undefined) this.#frame((atMs) => this.#frames.columns(atMs, number, names));
   }
 
-  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece = false): void {
-    this.#recorder?.rows(number, bytes, rowCount, isPiece);
-    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.rows(atMs, number, rowCount, bytes));
+  rows(number: number, bytes: Uint8Array, rowCount: number, isPiece = false, from = 0, to = bytes.length): void {
+    this.#recorder?.rows(number, bytes, rowCount, isPiece, from, to);
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.rows(atMs, number, rowCount, bytes, from, to));
   }
 
   input(number: number, bytes: Uint8Array, lines: number): boolean {

@@ -48,12 +48,12 @@ export class SegmentFile {
   get size(): number {
     return this.#size;
   }
-  /** @throws what the file system says, after taking a partial write back */
-  append(bytes: Uint8Array): void {
+  /** @param size how many of its first bytes; absent: all @throws what the file system says, after taking a partial write back */
+  append(bytes: Uint8Array, size = bytes.length): void {
     let written = 0;
     try {
-      while (written < bytes.length) {
-        written += writeSync(this.#fd, bytes, written, bytes.length - written, this.#size + written);
+      while (written < size) {
+        written += writeSync(this.#fd, bytes, written, size - written, this.#size + written);
       }
     } catch (error) {
       // Should this fail as well: the next write starts at the same place, and recovery cuts a torn tail.

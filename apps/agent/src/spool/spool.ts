@@ -16,7 +16,6 @@ import {
   appendRecord,
   ByteBatch,
   type ChainIdentity,
-  type ChainPosition,
   ChainWriter,
   chainStart,
   encodeSegmentHeader,
@@ -116,8 +115,8 @@ export class Spool {
   #riding: Owed[] = [];
   /** Outcomes that wait for the disk. */
   #owed: Owed[] = [];
-  /** Position of what is in the kernel. */
-  #flushed: ChainPosition;
+  /** Position of what is in the kernel. Its own memory: overwritten by each flush. */
+  readonly #flushed: { sequence: number; readonly head: Buffer };
   #file: SegmentFile | undefined;
   #segment: SpooledSegment | undefined;
   #segmentOpenedMs = 0;
@@ -357,13 +356,9 @@ export class Spool {
     const limit = this.#options.segmentBytesMax ?? LIMITS.segmentBytesMax;
     if (this.#file !== undefined && this.#file.size + this.#batch.length > limit) this.#closeSegment();
     if (this.#file === undefined || this.#segment === undefined) this.#openSegment();
-    else this.#file.append(this.#batch.view);
-    const flushed = this.#chain.position;
-    if (this.#file !== undefined && this.#segment !== undefined) {
-      this.#queue.grow(this.#segment, this.#file.size);
-      this.#segment.position = flushed;
-    }
-    this.#flushed = flushed;
+    else this.#file.append(this.#batch.bytes, this.#batch.length);
+    if (this.#file !== undefined && this.#segment !== undefined) this.#queue.grow(this.#segment, this.#file.size);
+    this.#chain.positionInto(this.#flushed);
     this.#batch.clear();
     if (this.#riding.length > 0) this.#riding = [];
     if (this.#announcing.length > 0) this.#announcing = [];
@@ -380,11 +375,11 @@ export class Spool {
       path,
       identity: this.#identity,
       firstSequence,
-      prev: this.#flushed.head,
+      prev: Buffer.from(this.#flushed.head),
       headerLength: header.length,
       size: this.#file.size,
       sendable: 0,
-      position: this.#chain.position,
+      position: this.#flushed,
       closed: false,
       sent: unsent(header.length, firstSequence),
       acked: unsent(header.length, firstSequence),
@@ -410,6 +405,7 @@ export class Spool {
     file.append(record.view);
     this.#queue.grow(segment, file.size);
     segment.closed = true;
+    segment.position = { sequence: this.#flushed.sequence, head: Buffer.from(this.#flushed.head) };
     this.#file = undefined;
     this.#segment = undefined;
     this.#quietly(() => writePosition(this.dir, { epoch: this.#identity.epoch, position: this.#flushed }));

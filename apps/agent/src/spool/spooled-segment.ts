@@ -15,7 +15,7 @@ export interface SpooledSegment {
   size: number;
   /** Bytes that are on the disk: the control plane never has what a power loss could take from here. */
   sendable: number;
-  /** After the last event. */
+  /** After the last event; of the segment that is being written it goes along with it. */
   position: ChainPosition;
   /** Ends in a checkpoint. */
   closed: boolean;

@@ -3,6 +3,7 @@
  * Refuses to say which columns are masked; mask.ts does. Limits: KEPT_DESCRIPTIONS_MAX of KEPT_DESCRIPTION_BYTES_MAX.
  */
 import type { RowMasker } from '@sallyport/mask';
+import { isSame } from '../codec.ts';
 import { planRows } from '../mask.ts';
 import { type FieldDescription, parseRowDescription } from '../messages.ts';
 import type { Guard } from '../mirror.ts';
@@ -21,7 +22,8 @@ export class Descriptions {
   /** Of a RowDescription: the same bytes are the same object. */
   columns(bytes: Buffer, at: number, end: number): readonly FieldDescription[] {
     if (end - at > KEPT_DESCRIPTION_BYTES_MAX) return parseRowDescription(bytes, at, end);
-    if (this.#last !== undefined && isSame(this.#last.bytes, bytes, at, end)) return this.#last.columns;
+    if (this.#last !== undefined && isSame(this.#last.bytes, this.#last.bytes.length, bytes, at, end))
+      return this.#last.columns;
     const key = bytes.toString('latin1', at, end);
     let columns = this.#descriptions.get(key);
     if (columns === undefined) {
@@ -41,10 +43,4 @@ export class Descriptions {
     this.#plans.set(columns, { masks: guard.masks, reach: guard.reach, masker });
     return masker;
   }
-}
-
-function isSame(known: Buffer, bytes: Buffer, at: number, end: number): boolean {
-  if (known.length !== end - at) return false;
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[at + i]) return false;
-  return true;
 }

@@ -75,7 +75,7 @@ export class Rows {
     tally.rows += rows;
     tally.bytes += at - from;
     requireInBound(tally);
-    this.record(tally, bytes.subarray(from, at), rows);
+    this.record(tally, bytes, rows, false, from, at);
     return at;
   }
 
@@ -108,11 +108,11 @@ export class Rows {
     return shown;
   }
 
-  /** Before the client gets them. */
-  record(tally: Tally, bytes: Uint8Array, rows: number, isPiece = false): void {
-    if (!isPiece && !this.copyOut) this.#sample(tally, bytes);
-    const { recorder } = this.#road.host;
-    if (recorder.level !== 'statements') recorder.rows(tally.number, bytes, rows, isPiece);
+  /** Before the client gets them. @param from where they stand in `bytes`, up to `to` */
+  record(tally: Tally, bytes: Uint8Array, rows: number, isPiece = false, from = 0, to = bytes.length): void {
+    const { host, transaction } = this.#road;
+    if (!isPiece && !this.copyOut && transaction.samples) this.#sample(tally, bytes.subarray(from, to));
+    if (host.recorder.level !== 'statements') host.recorder.rows(tally.number, bytes, rows, isPiece, from, to);
   }
 
   /** Those of RETURNING, for the approver of a COMMIT. */
