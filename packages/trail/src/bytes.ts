@@ -24,6 +24,13 @@ export function sha256Into(bytes: Uint8Array, into: Buffer, at: number): void {
   for (let i = 0; i < DIGEST_BYTES; i++) into[at + i] = digest.charCodeAt(i);
 }
 
+/** Whether the digest of `bytes` is what stands at `at`. */
+export function isSha256(bytes: Uint8Array, of: Buffer, at: number): boolean {
+  const digest = hash('sha256', bytes, 'binary');
+  for (let i = 0; i < DIGEST_BYTES; i++) if (of[at + i] !== digest.charCodeAt(i)) return false;
+  return true;
+}
+
 /** Beyond it, Buffer's own method is quicker than a letter at a time. */
 const SHORT_UNITS_MAX = 127;
 

@@ -4,7 +4,7 @@
  */
 import { uuidText } from '@sallyport/core';
 import type { TrailEventKind } from '@sallyport/model';
-import { broken, readU64, sha256, sha256Into, writeU32, writeU64, ZERO16 } from './bytes.ts';
+import { broken, isSha256, readU64, sha256, sha256Into, writeU32, writeU64, ZERO16 } from './bytes.ts';
 import { kindOf } from './kinds.ts';
 
 export const FORMAT_VERSION = 1;
@@ -27,7 +27,6 @@ export interface EventRecord {
   /** 16 bytes; zero when the payload is in clear. */
   readonly keyId: Buffer;
   readonly payloadLength: number;
-  readonly payloadDigest: Buffer;
   readonly prev: Buffer;
   /** SHA-256 of the header: the chain's head after this event. */
   readonly head: Buffer;
@@ -80,9 +79,8 @@ export function parseEventRecord(body: Buffer, erased: boolean): EventRecord {
   const payloadLength = body.readUInt32BE(4);
   if (body.length !== EVENT_HEADER_BYTES + (erased ? 0 : payloadLength)) throw broken('event');
   const payload = erased ? undefined : body.subarray(EVENT_HEADER_BYTES);
-  const payloadDigest = body.subarray(64, 96);
   const sequence = readU64(body, 8);
-  if (payload !== undefined && !sha256(payload).equals(payloadDigest)) throw broken('payload-digest', { sequence });
+  if (payload !== undefined && !isSha256(payload, body, 64)) throw broken('payload-digest', { sequence });
   const session = body.subarray(32, 48);
   const kindCode = body.readUInt16BE(2);
   return {
@@ -95,7 +93,6 @@ export function parseEventRecord(body: Buffer, erased: boolean): EventRecord {
     sessionId: session.equals(ZERO16) ? '' : uuidText(session),
     keyId: body.subarray(48, 64),
     payloadLength,
-    payloadDigest,
     prev: body.subarray(96, 128),
     head: sha256(body.subarray(0, EVENT_HEADER_BYTES)),
     payload,

@@ -1,6 +1,6 @@
 import { GatewayError } from '@sallyport/core';
 import { expect, test } from 'vitest';
-import { FieldReader, FieldWriter } from './fields.ts';
+import { Fields, FieldWriter } from './fields.ts';
 import { GOLDEN_EVENTS } from './golden.fixture.ts';
 import { decodeEventPayload } from './payload-decode.ts';
 import { encodeEventPayload } from './payload-encode.ts';
@@ -10,9 +10,7 @@ test.each([1, 127, 128, 16_383, 16_384, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_IN
   (value) => {
     const out = new FieldWriter(1);
     out.integer(5, value);
-    const reader = new FieldReader(Buffer.from(out.view));
-    expect(reader.next()).toBe(true);
-    expect([reader.field, reader.integer(), reader.next()]).toEqual([5, value, false]);
+    expect(new Fields(Buffer.from(out.view)).integer(5)).toBe(value);
   },
 );
 
@@ -27,10 +25,8 @@ test.each([0, 1, 42, 43, 63, 64, 126, 127, 128, 129, 5000])(
       const out = new FieldWriter(1);
       out.presentText(3, unit.repeat(length));
       out.integer(4, 7);
-      const reader = new FieldReader(Buffer.from(out.view));
-      reader.next();
-      expect(reader.text()).toBe(unit.repeat(length));
-      expect([reader.next(), reader.field, reader.integer()]).toEqual([true, 4, 7]);
+      const fields = new Fields(Buffer.from(out.view));
+      expect([fields.text(3), fields.integer(4)]).toEqual([unit.repeat(length), 7]);
     }
   },
 );
@@ -43,14 +39,26 @@ test.each([0, 126, 127, 128, 16_383, 16_384, 70_000])(
     if (length > 0) out.bytes(1, Buffer.alloc(Math.max(1, length - 2), 1));
     out.close(start);
     out.integer(3, 9);
-    const reader = new FieldReader(Buffer.from(out.view));
-    reader.next();
-    const inner = new FieldReader(reader.bytes());
-    expect(inner.next()).toBe(length > 0);
-    reader.next();
-    expect([reader.field, reader.integer()]).toEqual([3, 9]);
+    const fields = new Fields(Buffer.from(out.view));
+    expect(fields.bytes(2).subarray(0, 1)).toEqual(Buffer.from(length > 0 ? [3] : []));
+    expect([fields.nested(2).all(1).length, fields.integer(3)]).toEqual([length > 0 ? 1 : 0, 9]);
   },
 );
+
+test('a field of the other wire type is refused, and one that is not there is empty', () => {
+  const out = new FieldWriter();
+  out.integer(1, 5);
+  out.bytes(2, Buffer.from('b'));
+  const fields = new Fields(Buffer.from(out.view));
+  for (const read of [() => fields.text(1), () => fields.bytes(1), () => fields.all(1), () => fields.integer(2)])
+    expect(read).toThrow(GatewayError);
+  expect([fields.integer(3), fields.text(3), fields.all(3), fields.optional(3, String)]).toEqual([
+    0,
+    '',
+    [],
+    undefined,
+  ]);
+});
 
 test('a field of a later version is skipped', () => {
   for (const event of GOLDEN_EVENTS) {

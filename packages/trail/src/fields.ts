@@ -114,60 +114,87 @@ export class FieldWriter {
   }
 }
 
-/** Walks fields: `next()`, then `field` and one of the value getters. */
-export class FieldReader {
+/** The fields of one sequence by number. They are few: who asks for one walks over all, and no view is made of what nobody asks for. */
+export class Fields {
   readonly #bytes: Buffer;
-  #at = 0;
-  #field = 0;
-  #number = 0;
-  #value: Buffer | undefined;
+  /** Three numbers each: the field, where its bytes start or -1, how many they are or the number. */
+  readonly #all: number[] = [];
+  /** @throws GatewayError `trail.broken` (`payload`) when cut short; getters throw it for a field of the other wire type */
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
-  }
-  get field(): number {
-    return this.#field;
-  }
-  /** False at the end. @throws GatewayError `trail.broken` (`payload`) when cut short */
-  next(): boolean {
-    if (this.#at >= this.#bytes.length) return false;
-    const tag = this.#bytes[this.#at++]!;
-    this.#field = tag >> 1;
-    this.#number = this.#varint();
-    this.#value = undefined;
-    if ((tag & 1) === 1) {
-      if (this.#number > this.#bytes.length - this.#at) throw broken('payload');
-      this.#value = this.#bytes.subarray(this.#at, this.#at + this.#number);
-      this.#at += this.#number;
+    for (let at = 0; at < bytes.length; ) {
+      const tag = bytes[at++]!;
+      at = this.#varint(at);
+      const value = this.#read;
+      const isBytes = (tag & 1) === 1;
+      if (isBytes && value > bytes.length - at) throw broken('payload');
+      this.#all.push(tag >> 1, isBytes ? at : -1, value);
+      if (isBytes) at += value;
     }
-    return true;
   }
-  get isNumber(): boolean {
-    return this.#value === undefined;
+  /** 0 where there is none. */
+  integer(field: number): number {
+    const at = this.#find(field);
+    if (at < 0) return 0;
+    if (this.#all[at + 1]! >= 0) throw broken('payload');
+    return this.#all[at + 2]!;
   }
-  integer(): number {
-    if (this.#value !== undefined) throw broken('payload');
-    return this.#number;
+  /** Empty where there is none. */
+  bytes(field: number): Buffer {
+    const at = this.#find(field);
+    return at < 0 ? NO_BYTES : this.#bytesAt(at);
   }
-  bytes(): Buffer {
-    if (this.#value === undefined) throw broken('payload');
-    return this.#value;
+  text(field: number): string {
+    const at = this.#find(field);
+    if (at < 0) return '';
+    const start = this.#startAt(at);
+    return this.#bytes.toString('utf8', start, start + this.#all[at + 2]!);
   }
-  text(): string {
-    return this.bytes().toString('utf8');
+  nested(field: number): Fields {
+    return new Fields(this.bytes(field));
   }
-  #varint(): number {
+  all(field: number): readonly Buffer[] {
+    const values: Buffer[] = [];
+    for (let at = this.#find(field); at >= 0; at = this.#find(field, at + 3)) values.push(this.#bytesAt(at));
+    return values;
+  }
+  optional<T>(field: number, read: (bytes: Buffer) => T): T | undefined {
+    const at = this.#find(field);
+    return at < 0 ? undefined : read(this.#bytesAt(at));
+  }
+
+  #find(field: number, from = 0): number {
+    for (let at = from; at < this.#all.length; at += 3) if (this.#all[at] === field) return at;
+    return -1;
+  }
+  #startAt(at: number): number {
+    const start = this.#all[at + 1]!;
+    if (start < 0) throw broken('payload');
+    return start;
+  }
+  #bytesAt(at: number): Buffer {
+    const start = this.#startAt(at);
+    return this.#bytes.subarray(start, start + this.#all[at + 2]!);
+  }
+  /** What `#varint` read last. */
+  #read = 0;
+  /** @returns where it ends */
+  #varint(from: number): number {
     let value = 0;
     let scale = 1;
-    for (let i = 0; i < 8; i++) {
-      const byte = this.#bytes[this.#at++];
+    for (let at = from; at < from + 8; at++) {
+      const byte = this.#bytes[at];
       if (byte === undefined) throw broken('payload');
       value += (byte & 127) * scale;
       if (byte < 128) {
         if (!Number.isSafeInteger(value)) throw broken('payload');
-        return value;
+        this.#read = value;
+        return at + 1;
       }
       scale *= 128;
     }
     throw broken('payload');
   }
 }
+
+const NO_BYTES: Buffer = Buffer.alloc(0);

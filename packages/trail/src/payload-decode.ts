@@ -20,7 +20,7 @@ import {
   type WorkStatement,
 } from '@sallyport/model';
 import { broken } from './bytes.ts';
-import { FieldReader } from './fields.ts';
+import { Fields } from './fields.ts';
 import { effectWord, principalWord, type VerdictWord, verdictWord } from './kinds.ts';
 
 /** @throws GatewayError `trail.broken` (`payload`, `word`, `number`) when the bytes are not a payload of that kind */
@@ -100,43 +100,6 @@ export function decodeEventPayload(kind: TrailEventKind, payload: Buffer): Trail
       };
     default:
       return kind satisfies never;
-  }
-}
-
-/** The fields of one sequence by number. Reading is off the hot path, so a map is simple enough. */
-class Fields {
-  readonly #values = new Map<number, (number | Buffer)[]>();
-  constructor(bytes: Buffer) {
-    const reader = new FieldReader(bytes);
-    while (reader.next()) {
-      const value = reader.isNumber ? reader.integer() : reader.bytes();
-      const known = this.#values.get(reader.field);
-      if (known === undefined) this.#values.set(reader.field, [value]);
-      else known.push(value);
-    }
-  }
-  integer(field: number): number {
-    const value = this.#values.get(field)?.[0] ?? 0;
-    if (typeof value !== 'number') throw broken('payload');
-    return value;
-  }
-  bytes(field: number): Buffer {
-    return this.all(field)[0] ?? Buffer.alloc(0);
-  }
-  text(field: number): string {
-    return this.bytes(field).toString('utf8');
-  }
-  nested(field: number): Fields {
-    return new Fields(this.bytes(field));
-  }
-  all(field: number): readonly Buffer[] {
-    const values = this.#values.get(field) ?? [];
-    for (const value of values) if (typeof value === 'number') throw broken('payload');
-    return values as readonly Buffer[];
-  }
-  optional<T>(field: number, read: (bytes: Buffer) => T): T | undefined {
-    const value = this.all(field)[0];
-    return value === undefined ? undefined : read(value);
   }
 }
 
