@@ -126,6 +126,53 @@ export const MCP_LEAKS: readonly McpLeak[] = [
     message: blob(Buffer.concat([Buffer.of(0xff, 0x00), Buffer.from(` ${MAIL} `), Buffer.of(0xff)])),
     shows: '"end":1',
   },
+  ...[
+    { mimeType: 'text/calendar', text: 'BEGIN:VEVENT\r\nSUMMARY:Ada, ada.lovela\r\n ce@example.com\r\nEND:VEVENT' },
+    { mimeType: 'text/vcard; charset=utf-8', text: 'BEGIN:VCARD\nEMAIL:ada.lovelace@exam\n\tple.com\nEND:VCARD' },
+    { mimeType: 'text/vcard', text: 'NOTE;ENCODING=QUOTED-PRINTABLE:ada.lovelace=40example.com' },
+    { mimeType: 'text/vcard', text: `NOTE;VALUE=uri:data:text/plain;base64,${base64(MAIL)}` },
+    { mimeType: 'message/rfc822', text: 'content-transfer-encoding: quoted-printable\n\nada.lovelace=40example.com' },
+    { mimeType: 'application/rtf', text: "{\\rtf1 ada.lovelace\\'40example.com}" },
+    { mimeType: 'application/yaml', text: `people:\n  - ssn: ${SSN}` },
+    { mimeType: 'text/csv', text: `ssn\n${SSN}` },
+    { mimeType: 'text/html', text: '<p>ada.lovelace&#64;example.com' },
+    { mimeType: 'application/xml', text: '<p>ada.lovelace&#x40;example.com' },
+    { mimeType: 'application/x-www-form-urlencoded', text: 'a=ada.lovelace%40example.com' },
+    { mimeType: 'text/plain; charset=utf-7', text: 'ada.lovelace+AEA-example.com' },
+  ].flatMap(({ mimeType, text }): readonly McpLeak[] =>
+    Object.entries({
+      'a resource': ok({ contents: [{ uri: 'a:b', mimeType, text }], end: 1 }),
+      'a resource’s bytes': ok({ contents: [{ uri: 'a:b', mimeType, blob: base64(text) }], end: 1 }),
+      'a resource within content': ok({
+        content: [{ type: 'resource', resource: { text, uri: 'a:b', mimeType } }],
+        end: 1,
+      }),
+    }).map(([name, message]) => ({
+      name: `${name}: ${mimeType} that says ${text}`,
+      message,
+      shows: '"end":1',
+      never: [
+        'lovelace=40',
+        'lovelace&',
+        'lovelace+',
+        'lovelace%40',
+        'ce@exam',
+        'lovelace@',
+        "lovelace\\\\'40",
+        base64(text),
+      ],
+    })),
+  ),
+  {
+    name: 'a resource’s text that was read out of a document',
+    message: ok({ contents: [{ uri: 'a:b', mimeType: 'application/pdf', text: `To ${MAIL}, Ada` }] }),
+    shows: 'Ada',
+  },
+  {
+    name: 'a resource’s text that says it is JSON, and is none',
+    message: ok({ contents: [{ uri: 'a:b', mimeType: 'application/json', text: `To ${MAIL}, Ada` }] }),
+    shows: 'Ada',
+  },
   {
     name: 'a resource within content',
     message: ok({ content: [{ type: 'resource', resource: { uri: 'a:b', text: TEXT } }] }),

@@ -64,7 +64,7 @@ function readMediaType(contentType: string): MediaType {
 /**
  * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `markup` for people, and drawings
  * · `sheet` CSS · `folded` calendars and cards · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
- * in it (protobuf, MessagePack) · `document` an archive, or a document or mail whose text is packed or encoded · `media` binary that holds no values.
+ * in it (protobuf, MessagePack) · `document` an archive, or a document whose text is packed · `encoded` mail and RTF · `media` binary that holds no values.
  */
 export type BodyKind =
   | 'json'
@@ -78,6 +78,7 @@ export type BodyKind =
   | 'unsure'
   | 'packed'
   | 'document'
+  | 'encoded'
   | 'media';
 
 const PACKED =
@@ -106,7 +107,8 @@ function bodyKindOf(type: string): BodyKind {
   if (type === 'application/x-www-form-urlencoded') return 'form';
   if (type.startsWith('multipart/')) return 'multipart';
   if (PACKED.test(type)) return 'packed';
-  if (DOCUMENT.test(type) || ENCODED.test(type)) return 'document';
+  if (DOCUMENT.test(type)) return 'document';
+  if (ENCODED.test(type)) return 'encoded';
   if (MEDIA.test(type)) return 'media';
   if (DATA.test(type)) return 'data';
   if (type === 'text/css') return 'sheet';

@@ -92,7 +92,8 @@ function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, ne
   const text = (): BodyMasker => (media.isMarkup ? new MarkupText(masks) : new TextBody(masks));
   // JSON when it begins as JSON; what begins otherwise is cut where members may stand in it.
   const unsure = (): BodyMasker => (hasPaths ? new JsonBody(masks) : text());
-  if (kind === 'document') return shape.documents === true ? new BodyByLook('media', unsure) : 'refuse';
+  if (kind === 'document' || kind === 'encoded')
+    return shape.documents === true ? new BodyByLook('media', unsure) : 'refuse';
   switch (kind) {
     case 'media':
       return new BodyByLook('media', unsure);

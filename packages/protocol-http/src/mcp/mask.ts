@@ -8,6 +8,7 @@ import { JsonMasker, JsonPlan, type MaskKey, maskDetected } from '@sallyport/mas
 import type { MaskSet } from '@sallyport/model';
 import { withDocuments } from './json-within.ts';
 import { isObject, type JsonObject, parseExactly } from './message.ts';
+import { maskTyped } from './typed-text.ts';
 
 const WITHHELD = '[redacted]';
 const WITHHELD_BASE64 = Buffer.from(WITHHELD).toString('base64');
@@ -68,23 +69,28 @@ interface Texts {
   readonly masks: MaskSet;
   readonly key: MaskKey | undefined;
   readonly passesMedia: boolean;
+  /** What the server says that the texts of an item are. */
+  readonly mimeType?: string;
 }
 
 /** Every text, wherever it stands, and bytes that are a text. Pictures, sound and other bytes pass, or nothing of them does. */
 function maskTexts(value: unknown, texts: Texts, name = ''): unknown {
-  if (typeof value === 'string')
-    return name === 'blob' ? maskBlob(value, texts) : maskText(value, texts.masks, texts.key);
+  if (typeof value === 'string') {
+    if (name === 'blob') return maskBlob(value, texts);
+    return name === 'text' ? maskSaid(value, texts) : maskText(value, texts.masks, texts.key);
+  }
   if (Array.isArray(value))
     return withoutAcross(
       value.map((item: unknown) => maskTexts(item, texts)),
       texts,
     );
   if (!isObject(value)) return value;
-  const { type, data } = value;
+  const { type, data, mimeType } = value;
+  const typed = typeof mimeType === 'string' ? { ...texts, mimeType } : texts;
   const isMedia = (type === 'image' || type === 'audio') && typeof data === 'string';
   if (isMedia && !texts.passesMedia) return { type: 'text', text: `[${type} withheld: it cannot be masked]` };
   const shown = (at: string, inner: unknown): unknown =>
-    isMedia && at === 'data' ? maskBlob(data, texts) : maskTexts(inner, texts, at);
+    isMedia && at === 'data' ? maskBlob(data, typed) : maskTexts(inner, typed, at);
   return Object.fromEntries(Object.entries(value).map(([at, inner]) => [at, shown(at, inner)]));
 }
 
@@ -120,6 +126,11 @@ function maskText(text: string, masks: MaskSet, key: MaskKey | undefined): strin
   return maskDetected(read, masks.detect, key).text;
 }
 
+function maskSaid(text: string, { masks, key, passesMedia, mimeType }: Texts): string {
+  const read = mimeType === undefined ? text : maskTyped(text, mimeType, masks, key, passesMedia);
+  return read === undefined ? WITHHELD : maskText(read, masks, key);
+}
+
 /** "Here it is: {…}": what stands in it is masked as a text that is all JSON. */
 function withinText(text: string, plan: JsonPlan, masks: MaskSet, key: MaskKey | undefined): string {
   try {
@@ -131,11 +142,12 @@ function withinText(text: string, plan: JsonPlan, masks: MaskSet, key: MaskKey |
 }
 
 /** Base64 as its reader may take it: what is no base64 is a text. */
-function maskBlob(blob: string, { masks, key, passesMedia }: Texts): string {
+function maskBlob(blob: string, texts: Texts): string {
+  const { masks, key, passesMedia } = texts;
   const bytes = Buffer.from(blob, 'base64');
   const text = bytes.toString('utf8');
   if (Buffer.from(text).equals(bytes)) {
-    const shown = maskText(text, masks, key);
+    const shown = maskSaid(text, texts);
     return shown === text ? maskText(blob, masks, key) : Buffer.from(shown).toString('base64');
   }
   return passesMedia ? maskText(blob, masks, key) : WITHHELD_BASE64;
