@@ -9,13 +9,15 @@ import {
   encodeLastChunk,
   encodeResponseHead,
   type Header,
+  joinedHead,
   KnownLines,
+  lastLines,
   lentChunk,
   type RequestHead,
   RequestReader,
   type RequestsOwner,
   type ResponseFraming,
-  responseHeadText,
+  statusLine,
 } from '@sallyport/http';
 import type { ClientPort } from '@sallyport/protocol-kit';
 import type { ClientStream, RawClient, RequestSink } from './client-stream.ts';
@@ -33,7 +35,7 @@ export interface Http1Owner {
 interface Lead {
   readonly status: number;
   /** Its fields, written. */
-  readonly lines: string;
+  readonly lines: Buffer;
   readonly more: string;
   readonly said: string | undefined;
 }
@@ -169,7 +171,9 @@ export class Http1Client implements RequestsOwner, ClientStream {
     if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
       // The last of a body whose length was said is copied behind its head, and nowhere in between.
       if (framing === 'length' && this.#left === 0) return this.#leave(this.#lead, bytes);
-      this.#parts.push(Buffer.from(bytes));
+      const part = Buffer.allocUnsafe(bytes.length);
+      part.set(bytes);
+      this.#parts.push(part);
       this.#gathered += bytes.length;
       return true;
     }
@@ -191,11 +195,11 @@ export class Http1Client implements RequestsOwner, ClientStream {
     this.#parts = [];
     this.#gathered = 0;
     const isChunked = this.#framing.kind === 'stream';
-    const head = responseHeadText(status, lines, this.#framing, more, said);
-    const before = isChunked && gathered > 0 ? `${head}${gathered.toString(16)}\r\n` : head;
-    const after = isChunked && gathered > 0 ? 2 : 0;
-    const bytes = Buffer.allocUnsafe(before.length + gathered + after + last.length);
-    let at = bytes.write(before, 0, 'latin1');
+    const size = isChunked && gathered > 0 ? `${gathered.toString(16)}\r\n` : '';
+    const after = size === '' ? 0 : 2;
+    const behind = `${lastLines(status, this.#framing, more, said)}${size}`;
+    const bytes = joinedHead(statusLine(status), lines, behind, gathered + after + last.length);
+    let at = bytes.length - gathered - after - last.length;
     for (const part of parts) {
       bytes.set(part, at);
       at += part.length;

@@ -18,9 +18,11 @@ export {
   encodeRequestHead,
   encodeResponseHead,
   fieldLines,
+  joinedHead,
   KnownLines,
+  lastLines,
   lentChunk,
-  responseHeadText,
+  statusLine,
 } from './h1/write.ts';
 export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';
 export {

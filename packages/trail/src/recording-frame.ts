@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { Buffer } from 'node:buffer';
-import { ByteBatch, broken, writeRange, writeShortAscii, writeText } from './bytes.ts';
+import { ByteBatch, broken, writeRange, writeShortAscii } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
@@ -122,14 +122,13 @@ export class FrameWriter {
     this.#numbered(CODES.input_cut, atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
   httpHead(atMs: number, number: number, side: HttpSide, text: string): void {
-    const into = this.#open(CODES.http_head, atMs, number, 1, Buffer.byteLength(text));
-    into[this.#at++] = sideCode(side);
-    this.#at += writeText(into, text, this.#at);
+    const start = this.#batch.length;
+    if (writeShortAscii(this.#sided(CODES.http_head, atMs, number, side, text.length), text, this.#at)) return;
+    this.#batch.truncate(start);
+    this.#sided(CODES.http_head, atMs, number, side, Buffer.byteLength(text)).write(text, this.#at);
   }
   httpBody(atMs: number, number: number, side: HttpSide, bytes: Uint8Array): void {
-    const into = this.#open(CODES.http_body, atMs, number, 1, bytes.length);
-    into[this.#at++] = sideCode(side);
-    into.set(bytes, this.#at);
+    this.#sided(CODES.http_body, atMs, number, side, bytes.length).set(bytes, this.#at);
   }
   /** @param digest hex */
   httpEnd(atMs: number, number: number, side: HttpSide, bytes: number, cut: number, digest: string): void {
@@ -177,6 +176,11 @@ export class FrameWriter {
   #open(code: number, atMs: number, number: number, extraBytes: number, restBytes: number): Buffer {
     const into = this.#head(code, atMs, varintSize(number) + extraBytes + restBytes);
     this.#at = writeVarint(into, number, this.#at);
+    return into;
+  }
+  #sided(code: number, atMs: number, number: number, side: HttpSide, restBytes: number): Buffer {
+    const into = this.#open(code, atMs, number, 1, restBytes);
+    into[this.#at++] = sideCode(side);
     return into;
   }
   #counted(

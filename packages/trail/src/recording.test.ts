@@ -1,8 +1,9 @@
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { expect, test } from 'vitest';
+import { ByteBatch } from './bytes.ts';
 import { GOLDEN_FRAMES, GOLDEN_SESSION, GOLDEN_STREAM_FRAMES } from './golden.fixture.ts';
 import { openRecordingChunk, sealRecordingChunk } from './recording-chunk.ts';
-import { decodeFrames, encodeFrame, type RecordingFrame } from './recording-frame.ts';
+import { decodeFrames, encodeFrame, FrameWriter, type RecordingFrame } from './recording-frame.ts';
 import { replayRecording } from './recording-reader.ts';
 import { CopyReader } from './replay-copy.ts';
 import { PostgresRowReader, readPostgresRows } from './replay-postgres.ts';
@@ -138,6 +139,24 @@ async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   for await (const one of source) all.push(one);
   return all;
 }
+
+test('a text is kept letter by letter, whatever its length and its letters, and so is what stands behind it', () => {
+  for (const units of [0, 1, 126, 127, 128, 300])
+    for (const last of ['', 'a', 'é', '数', '😀', '\ud800']) {
+      const text = 'x'.repeat(units) + last;
+      const batch = new ByteBatch(16);
+      const out = new FrameWriter(batch);
+      out.text('statement', 1, 2, text);
+      out.httpHead(2, 2, 'response', text);
+      out.text('complete', 3, 2, 'done');
+      const shown = text.toWellFormed();
+      expect([...decodeFrames(batch.view, 0)]).toEqual([
+        { kind: 'statement', atMs: 1, number: 2, text: shown },
+        { kind: 'http_head', atMs: 2, number: 2, side: 'response', text: shown },
+        { kind: 'complete', atMs: 3, number: 2, text: 'done' },
+      ]);
+    }
+});
 
 test('a row too large to be gathered is shown by its size, whatever frames it comes in, and the next one is whole', () => {
   const row = (text: string): Buffer => {

@@ -78,7 +78,8 @@ const keyOf = (number: number, side: HttpSide): number => number * 2 + (side ===
 function digest(tally: Tally, bytes: Uint8Array): void {
   if (tally.bytes === 0 && bytes.length <= ONLY_BYTES_MAX) {
     // Lent: it is read into again.
-    tally.only = Buffer.from(bytes);
+    tally.only = Buffer.allocUnsafe(bytes.length);
+    tally.only.set(bytes);
     return;
   }
   tally.hash ??= createHash('sha256');

@@ -23,6 +23,7 @@ const NOTHING = new Uint8Array(0);
 
 /** @returns the coding, `identity` for none, undefined for what is not known here, or several */
 export function codingOf(contentEncoding: string): Coding | 'identity' | undefined {
+  if (contentEncoding === '') return 'identity';
   const names = contentEncoding
     .split(',')
     .map((name) => name.trim().toLowerCase())

@@ -49,6 +49,7 @@ const STRICTER: Readonly<Record<MaskMethod, number>> = { partial: 0, hash: 1, re
 
 /** Headers or trailers of an answer as the client may see them; the same list where nothing is masked. */
 export function maskHeaders(headers: readonly Header[], masks: MaskSet, key?: MaskKey): readonly Header[] {
+  if (headers.length === 0) return headers;
   const named = new Map<string, MaskMethod>();
   for (const mask of masks.headers ?? []) {
     const known = named.get(mask.header);

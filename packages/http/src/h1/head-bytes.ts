@@ -73,9 +73,11 @@ export class HeadBytes {
  * through more code than a head has bytes.
  */
 function endOfHead(bytes: Buffer, from: number): number {
-  for (let at = from + END_BYTES - 1; at < bytes.length; ) {
-    const byte = bytes[at];
-    if (byte !== CR && byte !== LF) at += END_BYTES;
+  const { length } = bytes;
+  for (let at = from + END_BYTES - 1; at < length; ) {
+    const byte = bytes[at] as number;
+    // All but a few bytes of a head are letters.
+    if (byte > CR || (byte !== CR && byte !== LF)) at += END_BYTES;
     else if (byte === CR) at += 1;
     else if (bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at - END_BYTES + 1;
     else at += 2;

@@ -91,6 +91,18 @@ test('lines are written anew where a field is another object, and a list that wa
   expect(head([one])).toBe('a: 1');
 });
 
+test('a head is written letter by letter, whatever its length and its letters', () => {
+  for (const length of [0, 220, 230, 240, 300])
+    for (const last of ['x', 'é', 'ÿ']) {
+      const text = 'v'.repeat(length) + last;
+      const request = { method: 'GET', target: `/${text}`, authority: 'h', headers: [['n', text]] } as const;
+      const head = encodeRequestHead(request, { kind: 'length', bytes: 3 }, false, '', new KnownLines());
+      expect(head.toString('latin1')).toBe(
+        `GET /${text} HTTP/1.1\r\nhost: h\r\nn: ${text}\r\ncontent-length: 3\r\n\r\n`,
+      );
+    }
+});
+
 test('a target that could be read as more than one line is never written', () => {
   for (const target of ['/a b', '/a\tb', '/a\r\nx: y', '/\u0120'])
     expect(

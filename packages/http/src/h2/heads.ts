@@ -22,13 +22,22 @@ export interface Http2ReadFields {
   readonly pseudo: Map<string, string>;
   readonly headers: Header[];
   host: string | undefined;
+  /** Once it was read. */
+  authority: string | undefined;
   length: string | undefined;
   expect: string;
 }
 
 /** @param raw names and values in turn, as node:http2 gives them */
 function readFields(raw: readonly string[]): Http2ReadFields {
-  const fields: Http2ReadFields = { pseudo: new Map(), headers: [], host: undefined, length: undefined, expect: '' };
+  const fields: Http2ReadFields = {
+    pseudo: new Map(),
+    headers: [],
+    host: undefined,
+    authority: undefined,
+    length: undefined,
+    expect: '',
+  };
   if (raw.length / 2 > LIMITS.httpHeadersMax + 4) throw new GatewayError('http.header_limit', { reason: 'count' });
   const cookies: string[] = [];
   for (let at = 0; at + 1 < raw.length; at += 2) {
@@ -99,6 +108,12 @@ export class KnownHttp2Fields {
   }
 }
 
+function authorityOf({ pseudo, host }: Http2ReadFields): string {
+  const authority = requireAuthority(pseudo.get(':authority') ?? host ?? '');
+  if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) throw smuggling('two hosts');
+  return authority;
+}
+
 /** A pseudo-field as it came; each stands once at most, which is looked at where all fields are read. */
 function pseudoOf(raw: readonly string[], name: string): string | undefined {
   for (let at = 0; at + 1 < raw.length; at += 2) if (raw[at] === name) return (raw[at + 1] as string).trim();
@@ -112,12 +127,12 @@ function pseudoOf(raw: readonly string[], name: string): string | undefined {
  */
 export function readHttp2Request(raw: readonly string[], ended: boolean, known?: KnownHttp2Fields): RequestHead {
   const fields = known === undefined ? readFields(raw) : known.read(raw);
-  const { pseudo, host } = fields;
+  const { pseudo } = fields;
   const method = pseudoOf(raw, ':method') ?? '';
   if (!isToken(method) || method.length > 32) throw malformed('method');
   if (pseudo.has(':protocol')) throw new GatewayError('http.upgrade_refused');
-  const authority = requireAuthority(pseudo.get(':authority') ?? host ?? '');
-  if (host !== undefined && host.toLowerCase() !== authority.toLowerCase()) throw smuggling('two hosts');
+  fields.authority ??= authorityOf(fields);
+  const { authority } = fields;
   if (fields.expect !== '' && fields.expect !== '100-continue') throw malformed('Expect');
   const framing = framingOf(fields.length, ended);
   const common = {
