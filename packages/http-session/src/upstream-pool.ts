@@ -107,10 +107,9 @@ export class UpstreamPool implements LineOwner {
     const link = new Link();
     const port = this.#host.openUpstream(link, this.#offersH2 && !upgrade ? BOTH : HTTP1);
     try {
-      await port.connect(this.#resource);
+      await port.connect(this.#resource, this.#secure ? credential : undefined);
       let alpn: string | undefined;
       if (this.#secure) {
-        port.startTls(this.#resource, credential);
         const timer = setTimeout(() => port.destroy(), LIMITS.upstreamConnectMsMax);
         alpn = (await link.secured.promise.finally(() => clearTimeout(timer))).alpn;
       }

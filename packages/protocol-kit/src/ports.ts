@@ -155,10 +155,11 @@ export interface ClientPort {
 
 export interface UpstreamPort {
   /**
-   * Opens the connection to the signed-in resource (TCP or unix socket, no TLS yet).
-   * @throws GatewayError `upstream.unreachable`
+   * Opens the connection to the signed-in resource (TCP or unix socket).
+   * @param client TLS begins at once, as by `startTls`; left out, there is none yet
+   * @throws GatewayError `upstream.unreachable`; `upstream.tls` when TLS cannot be spoken with what the resource says
    */
-  connect(resource: Resource): Promise<void>;
+  connect(resource: Resource, client?: UpstreamCredential): Promise<void>;
   /** Gives this connection up without a word to the session, so that `connect` may be called again. */
   abandon(): void;
   /** Upgrades to TLS as the resource says; verification is done here. `upstreamSecured` follows, or `upstreamClosed` with `upstream.tls`. */

@@ -68,6 +68,13 @@ const delivered =
 
 type PrivateHandle = { _handle?: unknown };
 
+/** TLS towards a server from the first byte on. */
+export interface ClientTlsStart {
+  readonly options: tls.ConnectionOptions;
+  /** Is given what a later connection may take up. */
+  keep(socket: tls.TLSSocket, session: Buffer): void;
+}
+
 /** Where Node keeps what `onread` was given: a TLS stream over a socket of ours is offered no `onread` of its own. */
 interface ReadSlots {
   readonly buffer: symbol;
@@ -133,18 +140,22 @@ export class ByteSocket {
 
   /**
    * Opens a connection; resolves when it stands.
-   * @param willSecure TLS follows on this connection
+   * @param willSecure TLS follows on this connection, after words in clear
+   * @param secure TLS begins at once: `secured` follows, verification failures arrive as `closed(error)`
    * @throws the socket's error, or a timeout error after `timeoutMs`
    */
   static connect(
     target: net.NetConnectOpts,
     owner: ByteSocketOwner,
-    options: { readonly willSecure: boolean; readonly timeoutMs: number },
+    options: { readonly willSecure: boolean; readonly timeoutMs: number; readonly secure?: ClientTlsStart | undefined },
   ): Promise<ByteSocket> {
     return new Promise((resolve, reject) => {
       const self = new ByteSocket(owner);
-      const onread = options.willSecure ? undefined : sharedRead((chunk) => self.#deliver(chunk));
-      const socket = net.connect({ ...target, ...(onread === undefined ? {} : { onread }) } as net.NetConnectOpts);
+      const { secure, willSecure } = options;
+      const reads = willSecure ? {} : { onread: sharedRead((chunk) => self.#deliver(chunk)) };
+      // One stream of Node's, where TLS over a socket that stands would be two.
+      const tlsSocket = secure === undefined ? undefined : tls.connect({ ...secure.options, ...target });
+      const socket = tlsSocket ?? net.connect({ ...target, ...reads });
       const timer = setTimeout(() => socket.destroy(new Error('connection timed out')), options.timeoutMs);
       const failed = (error: Error): void => {
         clearTimeout(timer);
@@ -154,8 +165,14 @@ export class ByteSocket {
       socket.once('connect', () => {
         clearTimeout(timer);
         socket.off('error', failed);
-        self.#adopt(socket);
-        if (options.willSecure) socket.on('data', (chunk: Buffer) => self.#deliver(chunk));
+        if (tlsSocket === undefined) self.#adopt(socket);
+        else {
+          tune(tlsSocket);
+          // Not sooner: where a first address does not answer, Node begins anew at the next, and with another handle.
+          tlsSocket.on('session', (session) => secure?.keep(tlsSocket, session));
+          self.#secureWith(tlsSocket, 'secureConnect');
+        }
+        if (willSecure) socket.on('data', (chunk: Buffer) => self.#deliver(chunk));
         resolve(self);
       });
     });
@@ -163,8 +180,7 @@ export class ByteSocket {
 
   #adopt(socket: net.Socket): void {
     this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    tune(socket);
     this.#watch(socket);
   }
 
@@ -371,14 +387,9 @@ export class ByteSocket {
     );
   }
 
-  /**
-   * Becomes the client side of TLS; verification failures arrive as `closed(error)`.
-   * @param keep is given what a later connection may take up
-   */
-  startClientTls(options: tls.ConnectionOptions, keep?: (socket: tls.TLSSocket, session: Buffer) => void): void {
-    const secure = tls.connect({ ...options, socket: this.#plain() });
-    if (keep !== undefined) secure.on('session', (session) => keep(secure, session));
-    this.#secureWith(secure, 'secureConnect');
+  /** Becomes the client side of TLS; verification failures arrive as `closed(error)`. */
+  startClientTls(options: tls.ConnectionOptions): void {
+    this.#secureWith(tls.connect({ ...options, socket: this.#plain() }), 'secureConnect');
   }
 
   /** The plain socket, without our listeners: from here on TLS reads it. */
@@ -422,6 +433,11 @@ export class ByteSocket {
     if (this.#endHeld) this.#close(this.#failure);
     this.#socket.destroy();
   }
+}
+
+function tune(socket: net.Socket): void {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
 }
 
 /**

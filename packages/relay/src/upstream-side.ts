@@ -16,7 +16,7 @@ import {
 } from '@sallyport/protocol-kit';
 import { pinnedAddress } from './address-check.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
-import { resumption, upstreamTlsOptions } from './credentials/upstream-tls.ts';
+import { upstreamTlsOptions, upstreamTlsStart } from './credentials/upstream-tls.ts';
 import { sendOutOfBand } from './out-of-band.ts';
 import type { Turn, TurnMember } from './turn.ts';
 import { webTarget } from './web-target.ts';
@@ -130,18 +130,19 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     };
   }
 
-  async connect(resource: Resource): Promise<void> {
+  async connect(resource: Resource, client?: UpstreamCredential): Promise<void> {
     const attempt = ++this.#attempt;
     this.strict = resource.durability === 'strict';
     // A protocol that brings its own encryption is passed through in the shared buffer, as clear text is.
-    const willSecure =
-      webTarget(resource)?.secure ??
-      (resource.kind === 'postgres' && (resource.postgres?.tls ?? 'verify-full') !== 'disable');
+    const willSecure = resource.kind === 'postgres' && (resource.postgres?.tls ?? 'verify-full') !== 'disable';
+    const secure = client === undefined ? undefined : upstreamTlsStart(resource, client, this.#alpn);
     try {
       const socket = await ByteSocket.connect(upstreamAddress(resource), this.#ownerOf(attempt), {
         willSecure,
+        secure,
         timeoutMs: LIMITS.upstreamConnectMsMax,
       });
+      this.#securing = secure !== undefined;
       if (this.#ending || attempt !== this.#attempt) socket.destroy();
       this.#socket = socket;
     } catch (cause) {
@@ -154,8 +155,7 @@ export class UpstreamSide implements UpstreamPort, TurnMember {
     try {
       this.#securing = true;
       this.#tlsOptions = upstreamTlsOptions(resource, client, this.#alpn);
-      const resumed = resumption(resource, this.#tlsOptions);
-      this.#socket?.startClientTls(resumed?.options ?? this.#tlsOptions, resumed?.keep);
+      this.#socket?.startClientTls(this.#tlsOptions);
     } catch (error) {
       this.#fail(error instanceof GatewayError ? error : new GatewayError('upstream.tls', {}, { cause: error }));
     }

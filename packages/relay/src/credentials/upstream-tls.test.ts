@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, LookupFunction } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
@@ -10,8 +10,10 @@ import { createLogger, Secret } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
 import type { UpstreamCredential } from '@sallyport/protocol-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ByteSocket } from '../byte-socket.ts';
 import { Turn } from '../turn.ts';
 import { UpstreamSide } from '../upstream-side.ts';
+import { upstreamTlsStart } from './upstream-tls.ts';
 
 const NOBODY: UpstreamCredential = { username: '', secret: undefined, certificate: false };
 const log = createLogger('test', { level: 'error', write: () => undefined, nowMs: () => 0 });
@@ -45,8 +47,7 @@ describe('the TLS session of an upstream', () => {
       [],
       log,
     );
-    await side.connect(to);
-    side.startTls(to, credential);
+    await side.connect(to, credential);
     const code = await over.promise;
     side.destroy();
     return code;
@@ -96,6 +97,38 @@ describe('the TLS session of an upstream', () => {
     for (let i = 0; i < 3; i++) expect(await connect(to)).toBe('');
     expect(await connect(resource({ ca: pem('server.pem') }))).toBe('');
     expect(seen.map(({ resumed }) => resumed)).toEqual([false, true, true, false]);
+  });
+
+  test('is taken up, too, where the first address of a name does not answer', async () => {
+    const to = resource({ ca: pem('server.pem') });
+    const { port } = server.address() as AddressInfo;
+    const lookup: LookupFunction = (_name, _options, found) =>
+      found(null, [
+        { address: '::1', family: 6 },
+        { address: '127.0.0.1', family: 4 },
+      ]);
+    const shown: string[] = [];
+    seen.length = 0;
+    for (let i = 0; i < 3; i++) {
+      const read = Promise.withResolvers<void>();
+      const socket = await ByteSocket.connect(
+        { host: 'somewhere.invalid', port, lookup },
+        {
+          bytes: (chunk) => {
+            shown.push(chunk.toString());
+            read.resolve();
+          },
+          secured: () => undefined,
+          drained: () => undefined,
+          closed: (error) => read.reject(error ?? new Error('closed')),
+        },
+        { willSecure: false, secure: upstreamTlsStart(to, NOBODY, []), timeoutMs: 10_000 },
+      );
+      await read.promise;
+      socket.destroy();
+    }
+    expect(shown).toEqual(['x', 'x', 'x']);
+    expect(seen.map(({ resumed }) => resumed)).toEqual([false, true, true]);
   });
 
   test('of a server that is not the one named is never kept', async () => {

@@ -7,6 +7,7 @@ import tls from 'node:tls';
 import { GatewayError } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
 import type { UpstreamCredential } from '@sallyport/protocol-kit';
+import type { ClientTlsStart } from '../byte-socket.ts';
 import { webTarget } from '../web-target.ts';
 
 /**
@@ -17,7 +18,7 @@ export function upstreamTlsOptions(
   resource: Resource,
   credential: UpstreamCredential,
   alpn: readonly string[],
-): tls.ConnectionOptions {
+): tls.ConnectionOptions & { readonly secureContext: tls.SecureContext } {
   const target = webTarget(resource) ?? resource.postgres;
   const mode = target?.tls ?? 'verify-full';
   if (mode === 'disable') throw new GatewayError('upstream.tls', { resource: resource.name, reason: 'disabled' });
@@ -57,28 +58,28 @@ const CURVES = 'X25519:P-256:P-384:P-521';
 const proven = new WeakMap<tls.SecureContext, Proven>();
 
 /**
- * What makes a later connection take up the session of an earlier one (RFC 8446 section 2.2): neither chains nor signatures
- * are verified again then, keys are exchanged all the same. They are made from the earlier session's too: where those came from
- * a hybrid exchange, one by curves alone keeps what was gained, at half of the cost. For resources of the HTTP kinds alone:
- * PostgreSQL's channel binding is made of a certificate that was shown.
+ * TLS towards a resource of the HTTP kinds, and what makes a later connection take up the session of an earlier one (RFC 8446
+ * section 2.2): neither chains nor signatures are verified again then, keys are exchanged all the same. They are made from the
+ * earlier session's too: where those came from a hybrid exchange, one by curves alone keeps what was gained, at half of the
+ * cost. Not for PostgreSQL: its channel binding is made of a certificate that was shown.
+ * @throws as `upstreamTlsOptions`
  */
-export function resumption(
+export function upstreamTlsStart(
   resource: Resource,
-  options: tls.ConnectionOptions,
-):
-  | { readonly options: tls.ConnectionOptions; readonly keep: (socket: tls.TLSSocket, session: Buffer) => void }
-  | undefined {
-  const { secureContext, rejectUnauthorized } = options;
-  if (secureContext === undefined || webTarget(resource) === undefined) return undefined;
+  credential: UpstreamCredential,
+  alpn: readonly string[],
+): ClientTlsStart {
+  const { secureContext, ...options } = upstreamTlsOptions(resource, credential, alpn);
   const found = proven.get(secureContext);
   const known = found !== undefined && performance.now() - found.atMs < RESUMED_MS_MAX ? found : undefined;
   return {
-    options:
-      known === undefined
-        ? options
-        : { ...options, session: known.session, ...(known.hybrid ? { secureContext: curvesOf(secureContext) } : {}) },
+    options: {
+      ...options,
+      secureContext: known?.hybrid === true ? curvesOf(secureContext) : secureContext,
+      ...(known === undefined ? {} : { session: known.session }),
+    },
     keep: (socket, session) => {
-      if (socket.destroyed || (rejectUnauthorized !== false && !socket.authorized)) return;
+      if (socket.destroyed || (options.rejectUnauthorized !== false && !socket.authorized)) return;
       const isResumed = socket.isSessionReused();
       if (known !== undefined && isResumed) return void proven.set(secureContext, { ...known, session });
       const { name } = socket.getEphemeralKeyInfo() as { readonly name?: string };
