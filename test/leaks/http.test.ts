@@ -33,10 +33,11 @@ afterEach(async () => {
 
 async function open(
   answer: Parameters<typeof startRawService>[0],
+  masks = MASKS,
 ): Promise<{ client: RawClient; gateway: Gateway; service: RawService }> {
   const service = await startRawService(answer);
   const gateway = await startHttpGateway(service.url, {
-    decide: () => allow(MASKS),
+    decide: () => allow(masks),
     credential: {
       username: '',
       secret: new Secret(KEY),
@@ -95,6 +96,21 @@ describe('what masks hide', () => {
     expect(shows(text), text).toBe(false);
     expect(shows(gateway.recorded.http.map(({ text: one, body }) => one + body.toString('latin1')).join())).toBe(false);
   });
+
+  test.each(['', 'content-encoding: gzip\r\n', 'trailer: x-owner\r\n'])(
+    'by a mask on a header alone, in a trailer: %j',
+    async (more) => {
+      const bytes = Buffer.from(
+        `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n${more}\r\n2\r\n{}\r\n0\r\nX-Owner: ${SSN}\r\nx-more: yes\r\nx-owner:${SSN}\r\n\r\n`,
+      );
+      const masks: MaskSet = { columns: [], detect: [], headers: [{ header: 'x-owner', with: 'redact' }] };
+      const { client } = await open((socket) => void socket.end(bytes), masks);
+      client.send(`GET ${PREFIX}/x HTTP/1.1\r\nhost: a\r\nte: trailers\r\n${SIGNED}connection: close\r\n\r\n`);
+      await client.closed();
+      expect(client.bytes.toString()).toContain('x-more: yes');
+      expect(client.bytes.toString()).not.toContain(SSN);
+    },
+  );
 
   test('cut at every byte', async () => {
     const bytes = Buffer.from(`${head(`content-length: ${BODY.length}\r\n`)}${BODY}`);

@@ -85,6 +85,17 @@ describe('what an MCP server says', () => {
     expect(JSON.parse(shown('application/json', whole, whole.length))).toEqual(message);
   });
 
+  test.each(['application/json', 'text/event-stream', ''])('%j: a service’s headers and trailers', (type) => {
+    const headers: readonly Header[] = [
+      ['content-type', `${type}; name="${NEVER[2]!}"`],
+      ['x-owner', NEVER[2]!],
+    ];
+    const response = { status: 200, headers, framing: { kind: 'stream' } } as const;
+    const plan = createMcpDialect().answer(REQUEST, response, sessionWith(undefined), MASKS, statement);
+    expect(JSON.stringify(plan.headers)).not.toContain(NEVER[2]!);
+    expect(plan.trailers?.([['grpc-message', NEVER[2]!]])).toEqual([]);
+  });
+
   test('a text that is all brackets is not read for ever', () => {
     const message = { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text: `x${'['.repeat(200_000)}` }] } };
     const whole = Buffer.from(JSON.stringify(message));

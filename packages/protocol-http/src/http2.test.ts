@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
 import { LIMITS } from '@sallyport/core';
-import { type Gateway, TEST_TOKEN } from '@sallyport/testkit';
+import { allow, type Gateway, TEST_TOKEN } from '@sallyport/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { PREFIX, startHttpGateway } from '../test/bench.fixture.ts';
 import { startService } from '../test/service.fixture.ts';
@@ -91,25 +91,28 @@ function connect(gateway: Gateway, host = 'localhost'): http2.ClientHttp2Session
 
 interface Answer {
   readonly status: number;
+  readonly headers: http2.IncomingHttpHeaders;
   readonly body: Buffer;
   readonly trailers: http2.IncomingHttpHeaders;
 }
 
-function ask(session: http2.ClientHttp2Session, headers: http2.OutgoingHttpHeaders, body?: Buffer): Promise<Answer> {
+function ask(session: http2.ClientHttp2Session, asked: http2.OutgoingHttpHeaders, body?: Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const stream = session.request({ ...signed, ...headers }, { endStream: body === undefined });
+    const stream = session.request({ ...signed, ...asked }, { endStream: body === undefined });
     const chunks: Buffer[] = [];
-    let status = 0;
+    let headers: http2.IncomingHttpHeaders = {};
     let trailers: http2.IncomingHttpHeaders = {};
     stream.on('response', (fields) => {
-      status = Number(fields[':status']);
+      headers = fields;
     });
     stream.on('trailers', (fields) => {
       trailers = fields;
     });
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('error', reject);
-    stream.on('close', () => resolve({ status, body: Buffer.concat(chunks), trailers }));
+    stream.on('close', () =>
+      resolve({ status: Number(headers[':status'] ?? 0), headers, body: Buffer.concat(chunks), trailers }),
+    );
     if (body !== undefined) stream.end(body);
   });
 }
@@ -275,6 +278,31 @@ describe('over HTTP/2', () => {
     expect(answer.body.equals(call)).toBe(true);
     expect(seen[0]).toMatchObject({ te: 'trailers', ':path': '/pkg.Service/Call' });
     expect(seen[0]?.authorization).toBeUndefined();
+  });
+
+  test('a mask on a header holds in trailers, also where they are all of the answer', async () => {
+    const fields = { 'grpc-status': '9', 'x-owner': 'ada', 'x-owner-bin': 'YWRh', 'x-more': 'yes' };
+    const server = http2.createSecureServer(pem);
+    server.on('stream', (stream, headers) => {
+      const answer = { ':status': 200, 'content-type': 'application/grpc' };
+      if (headers[':path'] === '/only') return stream.respond({ ...answer, ...fields }, { endStream: true });
+      stream.respond({ ...answer, 'x-first': 'ada' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers(fields));
+      stream.end('message');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanUps.push(() => server.close());
+    const headers = ['x-owner', 'x-owner-bin', 'x-first'].map((header) => ({ header, with: 'redact' }) as const);
+    const gateway = await gatewayTo(`https://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+      decide: () => allow({ columns: [], detect: [], headers }),
+    });
+    const session = connect(gateway);
+    const hidden = { 'grpc-status': '9', 'x-owner': '[redacted]', 'x-owner-bin': '[redacted]', 'x-more': 'yes' };
+    expect(await ask(session, { ':path': `${PREFIX}/both` })).toMatchObject({
+      headers: { 'x-first': '[redacted]' },
+      trailers: hidden,
+    });
+    expect(await ask(session, { ':path': `${PREFIX}/only` })).toMatchObject({ headers: hidden, trailers: {} });
   });
 });
 

@@ -176,3 +176,23 @@ describe('what is asked for', () => {
     expect(maskedAccept(accept, readRequest('GET', path, ''), { ...MASKS, kubernetes })).toBe(wanted);
   });
 });
+
+describe('trailers', () => {
+  const FIELDS: readonly Header[] = [
+    ['x-owner', 'ada'],
+    ['x-more', 'yes'],
+  ];
+  const masks: MaskSet = { columns: [], detect: [], headers: [{ header: 'x-owner', with: 'redact' }] };
+  const trailersOf = (path: string, set: MaskSet): readonly Header[] =>
+    (answerTo(path, JSON_ANSWER, set).trailers as (fields: readonly Header[]) => readonly Header[])(FIELDS);
+  test('an API server has none', () => {
+    for (const set of [masks, MASKS]) {
+      expect(trailersOf('/api/v1/pods', set)).toEqual([]);
+      expect(trailersOf('/api/v1/namespaces/a/secrets/db', set)).toEqual([]);
+    }
+  });
+  test('those of a program behind it are masked', () => {
+    const shownFields = [['x-owner', '[redacted]'], FIELDS[1]];
+    expect(trailersOf('/api/v1/namespaces/a/pods/b/proxy/x', masks)).toEqual(shownFields);
+  });
+});

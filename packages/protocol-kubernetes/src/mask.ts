@@ -5,7 +5,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import { type BodyMasker, type Header, headerOf, maskHeaders, type ResponseHead } from '@sallyport/http';
-import { type AnswerPlan, PASS } from '@sallyport/http-session';
+import type { AnswerPlan } from '@sallyport/http-session';
 import { createStreamMasker, JsonMasker, JsonPlan, type MaskKey, REDACTED } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
 import { isProxiedMasked, planProxied } from './mask/proxied.ts';
@@ -22,6 +22,10 @@ const TEXT = /^(?:text\/|application\/(?:xml|xhtml\+xml|yaml|javascript|openmetr
 const JSON_TYPE = /^application\/(?:json|.*\+json)$/;
 const UNREADABLE = /^application\/(?:vnd\.kubernetes\.protobuf|cbor|.*\+cbor)/;
 
+/** An API server's answers have none. */
+const trailers = (): readonly Header[] => [];
+const PLAIN: AnswerPlan = Object.freeze({ trailers });
+
 /** @throws GatewayError `http.body_unmaskable` */
 export function planAnswer(
   info: RequestInfo,
@@ -32,10 +36,10 @@ export function planAnswer(
 ): AnswerPlan {
   if (isProxied(info)) return planProxied(info, response, masks, key);
   const headers = maskedHeaders(response.headers, masks, key);
-  const changed = headers === response.headers ? PASS : { headers };
+  const changed = headers === response.headers ? PLAIN : { headers, trailers };
   if (!isMasked(info, path, masks)) return changed;
   // An answer to HEAD says how long the object is: headers of our own leave that out.
-  if (response.framing.kind === 'none') return { headers };
+  if (response.framing.kind === 'none') return { headers, trailers };
   const plan = planOfAnswer(info, response.status, masks);
   const type = (headerOf(response.headers, 'content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
   const coding = headerOf(response.headers, 'content-encoding') ?? 'identity';

@@ -3,9 +3,16 @@
  * Refuses an answer that is neither JSON nor events where something has to be masked in it.
  */
 import { GatewayError } from '@sallyport/core';
-import { type Header, headerOf, type JoinedTexts, openJoinedTexts, type ResponseHead } from '@sallyport/http';
-import { type AnswerPlan, type DialectSession, PASS } from '@sallyport/http-session';
-import { maskDetected } from '@sallyport/mask';
+import {
+  type Header,
+  headerOf,
+  type JoinedTexts,
+  maskHeaders,
+  openJoinedTexts,
+  type ResponseHead,
+} from '@sallyport/http';
+import type { AnswerPlan, DialectSession } from '@sallyport/http-session';
+import { type MaskKey, maskDetected } from '@sallyport/mask';
 import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import { maskMessage, masksAnything } from './mask.ts';
 import { isObject, type JsonObject } from './message.ts';
@@ -30,6 +37,9 @@ const SHOWN_HEADERS: ReadonlySet<string> = new Set([
   'date',
 ]);
 
+/** The protocol has none. */
+const trailers = (): readonly Header[] => [];
+
 /** @throws GatewayError `http.body_unmaskable` */
 export function answerPlan(
   response: ResponseHead,
@@ -38,9 +48,9 @@ export function answerPlan(
   rules: ListRules,
   eventId: (id: string) => string,
 ): AnswerPlan {
-  const headers = response.headers.filter(([name]) => SHOWN_HEADERS.has(name));
+  const headers = shownHeaders(response.headers, masks, session.road.maskKey);
   const type = (headerOf(response.headers, 'content-type') ?? '').split(';')[0]!.trim().toLowerCase();
-  if (response.framing.kind === 'none') return { ...PASS, headers };
+  if (response.framing.kind === 'none') return { headers, trailers };
   if ((headerOf(response.headers, 'content-encoding') ?? 'identity').toLowerCase() !== 'identity')
     throw new GatewayError('http.body_unmaskable', { reason: 'coded' });
   let rows = 0;
@@ -50,16 +60,25 @@ export function answerPlan(
     return maskMessage(withLists(message, rules), masks, session.road.maskKey, passesMedia);
   };
   // An accepted notification is answered by nothing, in chunks, without a type: nothing is what passes then.
-  if (type === 'application/json' || type === '') return { masker: new OneMessage(rewrite), headers, rows: () => rows };
+  if (type === 'application/json' || type === '')
+    return { masker: new OneMessage(rewrite), headers, trailers, rows: () => rows };
   const mayShow = (value: string): boolean => maskDetected(value, masks.detect, session.road.maskKey).text === value;
   if (type === 'text/event-stream')
     return {
       masker: new EventMessages(rewrite, mayShow, eventId, textsOf(session, masks)),
       headers,
+      trailers,
       rows: () => rows,
     };
   if (masksAnything(masks)) throw new GatewayError('http.body_unmaskable', { type });
-  return { headers };
+  return { headers, trailers };
+}
+
+function shownHeaders(all: readonly Header[], masks: MaskSet, key: MaskKey | undefined): readonly Header[] {
+  const shown = all.filter(([name]) => SHOWN_HEADERS.has(name));
+  if (!masksAnything(masks) && masks.headers === undefined) return shown;
+  // A session's name is the client's to say again as it came.
+  return shown.flatMap((one) => (one[0] === 'mcp-session-id' ? [one] : maskHeaders([one], masks, key)));
 }
 
 /** What tells a server's notifications apart. */
