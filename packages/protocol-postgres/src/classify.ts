@@ -15,6 +15,7 @@ import {
 } from '@sallyport/model';
 import { effectsOf, type ParsePool, type SqlReading } from '@sallyport/sql';
 import { digestHead } from './classify/digests.ts';
+import { isPlain } from './codec.ts';
 import { type Cursor, isOwnName, type Mirror, type Prepared, sqlName } from './mirror.ts';
 
 export type Reading = SqlReading | { readonly unknown: 'encoding' | 'execute' };
@@ -31,11 +32,12 @@ export function readSql(
   { pool, major, utf8 }: Server,
   bytes: Buffer,
 ): { readonly text: string; readonly reading: Reading | Promise<Reading> } {
-  if (bytes.includes(0)) return { text: bytes.toString('utf8'), reading: { unknown: 'nul' } };
-  if (!isUtf8(bytes)) return { text: bytes.toString('latin1'), reading: { unknown: 'encoding' } };
+  const plain = isPlain(bytes, 0, bytes.length);
+  if (!plain && bytes.includes(0)) return { text: bytes.toString('utf8'), reading: { unknown: 'nul' } };
+  if (!plain && !isUtf8(bytes)) return { text: bytes.toString('latin1'), reading: { unknown: 'encoding' } };
   const text = bytes.toString('utf8');
   const reading = pool.read(text, bytes, major);
-  if (utf8 || (isAscii(bytes) && !text.includes('&"'))) return { text, reading };
+  if (utf8 || ((plain || isAscii(bytes)) && !text.includes('&"'))) return { text, reading };
   return { text, reading: reading instanceof Promise ? reading.then(namesTold) : namesTold(reading) };
 }
 
@@ -279,7 +281,7 @@ export function statementOf(
 ): Statement {
   const { runs } = resolved;
   const under = resolved.under.length === 0 ? NO_TEXTS : resolved.under.filter((chain) => chain !== state.chain);
-  return {
+  const statement: Statement = {
     protocol: 'postgres',
     digest: runs.length === 0 ? digest : hash('sha256', [digest, ...runs].join('\0'), 'hex'),
     text: runs.length === 0 ? text : [text, ...runs.map((run) => `-- runs: ${run}`)].join('\n'),
@@ -291,6 +293,6 @@ export function statementOf(
     wroteInTransaction: state.wroteInTransaction,
     declaredTypes,
     undoable: state.undoable,
-    ...(under.length === 0 ? {} : { meaning: under.join(' ') }),
   };
+  return under.length === 0 ? statement : { ...statement, meaning: under.join(' ') };
 }

@@ -104,6 +104,17 @@ export class PartialFrame {
 
 const SHORT_BYTES = 32;
 
+/** Then it is the same in every encoding, and has no zero in it. Only short bytes are looked at: there it costs less than a call. */
+export function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start > PLAIN_BYTES_MAX) return false;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte === 0 || byte > 0x7f) return false;
+  }
+  return true;
+}
+const PLAIN_BYTES_MAX = 256;
+
 /** Whether the first `size` of the known bytes are those from `start` to `end`. */
 export function isSame(known: Uint8Array, size: number, bytes: Uint8Array, start: number, end: number): boolean {
   if (size !== end - start) return false;

@@ -74,7 +74,8 @@ export class SimpleQueries {
     if (this.#road.transaction.wrapped)
       return this.#rollBack(this.#judge.refusal(sql.toString(), 'statement.refused', 'gateway/commit', UNSYNCED));
     const { text, reading } = readSql(this.#road, sql);
-    if (!(reading instanceof Promise)) return this.#judged(text, reading, bytes.subarray(at, end));
+    if (!(reading instanceof Promise))
+      return this.#judged(text, reading, at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
     const copy = Buffer.from(bytes.subarray(at, end));
     this.#intake.block();
     this.#judge.later(reading, (read) => this.#judged(text, read, copy));

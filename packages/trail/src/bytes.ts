@@ -43,6 +43,13 @@ export function writeText(into: Buffer, text: string, at: number): number {
   return writeShortAscii(into, text, at) ? text.length : into.write(text, at);
 }
 
+/** How many bytes `writeText` writes. */
+export function textSize(text: string): number {
+  if (text.length > SHORT_UNITS_MAX) return Buffer.byteLength(text);
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return Buffer.byteLength(text);
+  return text.length;
+}
+
 /** As `writeText`, where that takes as many bytes as there are letters. @returns false where it does not, or may not */
 export function writeShortAscii(into: Buffer, text: string, at: number): boolean {
   if (text.length > SHORT_UNITS_MAX) return false;

@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { Buffer } from 'node:buffer';
-import { ByteBatch, broken, writeRange, writeShortAscii } from './bytes.ts';
+import { ByteBatch, broken, textSize, writeRange, writeShortAscii, writeText } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
@@ -97,14 +97,14 @@ export class FrameWriter {
   }
   columns(atMs: number, number: number, names: readonly string[]): void {
     let length = 0;
-    for (const name of names) {
-      const bytes = Buffer.byteLength(name);
+    for (let i = 0; i < names.length; i++) {
+      const bytes = textSize(names[i]!);
       length += varintSize(bytes) + bytes;
     }
     const into = this.#open(CODES.columns, atMs, number, 0, length);
-    for (const name of names) {
-      this.#at = writeVarint(into, Buffer.byteLength(name), this.#at);
-      this.#at += into.write(name, this.#at);
+    for (let i = 0; i < names.length; i++) {
+      this.#at = writeVarint(into, textSize(names[i]!), this.#at);
+      this.#at += writeText(into, names[i]!, this.#at);
     }
   }
   /** @param bytes row messages as the client saw them, those from `from` to `to`; @param count how many of them end here */

@@ -18,6 +18,7 @@ import {
   type SessionKey,
   type StreamFrame,
   sealRecordingChunk,
+  textSize,
 } from '@sallyport/trail';
 import { BodyTallies } from './body-tallies.ts';
 import { fitMessages } from './fit-messages.ts';
@@ -96,7 +97,7 @@ export class SessionRecorder implements RecorderPort {
   columns(number: number, names: readonly string[]): void {
     if (this.level === 'statements' || this.#closed) return;
     this.#turnTo(number);
-    const bytes = names.reduce((sum, name) => sum + 4 + Buffer.byteLength(name), 0);
+    const bytes = names.reduce((sum, name) => sum + 4 + textSize(name), 0);
     // A server allows 1,664 columns with names of 63 bytes; more is not a list of names.
     if (bytes > NUMBERED_TEXT_BYTES) return;
     const atMs = this.#begin(bytes);

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { StatementParameter } from '@sallyport/model';
+import { isPlain } from '../codec.ts';
 import type { BindMessage } from '../messages.ts';
 import type { Prepared } from '../mirror.ts';
 
@@ -25,23 +26,13 @@ export function parametersOf(bytes: Buffer, message: BindMessage, prepared: Prep
       message.formats.length === 0 ? 0 : message.formats.length === 1 ? message.formats[0]! : message.formats[i]!;
     const text =
       format === 0
-        ? isShortAscii(bytes, start, end)
+        ? isPlain(bytes, start, end)
           ? bytes.toString('latin1', start, end)
           : textOf(bytes.subarray(start, end))
         : binaryText(bytes.subarray(start, end), type);
     parameters.push({ text, type });
   }
   return parameters;
-}
-
-/** Then it is the same in every encoding, and has no zero in it. */
-function isShortAscii(bytes: Buffer, start: number, end: number): boolean {
-  if (end - start > 64) return false;
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i]!;
-    if (byte === 0 || byte > 0x7f) return false;
-  }
-  return true;
 }
 
 /** Text of a value in text format; hex of what is none. */
