@@ -282,6 +282,26 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('Kubernetes on a
     await grant(['read', 'write', 'exec', 'forward']);
   }, 180_000);
 
+  test('what follows and what waits is told when its right is taken away', async () => {
+    await until(async () => ((await kubectl('get', 'ns')).code === 0 ? true : undefined));
+    const watching = kubectl('get', 'pods', '-n', 'shop', '-w');
+    const following = kubectl('logs', '-n', 'shop', '-f', 'web');
+    const waiting = kubectl('wait', '-n', 'shop', '--for=delete', 'pod/web', '--timeout=20s');
+    await new Promise((next) => setTimeout(next, 4_000));
+    const endMs = Date.now();
+    await admin.call('DELETE', '/v1/grants/e2e-kube');
+    const [watched, followed] = await Promise.all([watching, following]);
+    expect(Date.now() - endMs).toBeLessThan(10_000);
+    expect(watched.stdout.toString()).toContain('session.revoked');
+    expect(followed.code).toBe(1);
+    expect(followed.stderr).toContain('session.revoked');
+    // kubectl asks again until its own time is over, whatever it is answered; it says so, and fails.
+    const waited = await waiting;
+    expect(waited.code).toBe(1);
+    expect(waited.stderr).toContain('Sallyport: ');
+    await grant(['read', 'write', 'exec', 'forward']);
+  }, 120_000);
+
   test.skipIf(clients.helm === '')(
     'helm works where Secrets are masked once its releases are in ConfigMaps',
     async () => {
