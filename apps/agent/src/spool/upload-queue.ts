@@ -31,6 +31,8 @@ export class UploadQueue {
   readonly #log: Logger;
   #segments: SpooledSegment[];
   #round = 0;
+  /** Of the segment that was read last: most batches are of one, and a header never changes. */
+  #header: { readonly segment: SpooledSegment; readonly bytes: Buffer } | undefined;
   /** @param segments oldest first */
   constructor(segments: readonly SpooledSegment[], budget: DiskBudget, log: Logger) {
     this.#segments = [...segments];
@@ -66,7 +68,7 @@ export class UploadQueue {
     const from = segment.sent;
     const file = await open(segment.path, 'r');
     try {
-      const segmentHeader = await readAt(file, 0, segment.headerLength);
+      const segmentHeader = await this.#headerOf(segment, file);
       const left = segment.sendable - from.offset;
       let bytes = await readAt(file, from.offset, Math.min(bytesMax, left));
       if (readRecord(bytes, 0) === undefined) {
@@ -89,6 +91,14 @@ export class UploadQueue {
     } finally {
       await file.close();
     }
+  }
+
+  async #headerOf(segment: SpooledSegment, file: FileHandle): Promise<Buffer> {
+    if (this.#header?.segment === segment) return this.#header.bytes;
+    const bytes = await readAt(file, 0, segment.headerLength);
+    // A read that came short is not remembered.
+    if (bytes.length === segment.headerLength) this.#header = { segment, bytes };
+    return bytes;
   }
 
   /** Everything up to the cursor is committed; batches were sent in order, so what is older is too. */
