@@ -190,6 +190,12 @@ export const BODIES: readonly BodyRow[] = [
     shows: '"end":1',
   },
   {
+    name: 'a part whose head ends in two ways of ending a line',
+    type: MULTIPART,
+    body: `--b\r\ncontent-type: text/plain\n\r\n{"ssn":"${SSN}","end":1}\r\n\r\n--b--\r\n`,
+    shows: '"end":1',
+  },
+  {
     name: 'a part nobody reads',
     type: 'multipart/mixed; boundary=b',
     body: `--b\r\ncontent-type: text/csv\r\n\r\n${SSN}\r\n--b--`,
@@ -238,6 +244,16 @@ export const BODIES: readonly BodyRow[] = [
     { name: 'a letter of an office', type: 'application/msword', body: `\u0000\u0001 ${MAIL}` },
     { name: 'a PDF', type: 'application/pdf', body: `%PDF-1.7 (${MAIL})` },
     { name: 'a PDF as octets', type: 'application/octet-stream', body: `%PDF-1.7 (${MAIL})` },
+    ...[
+      'content-transfer-encoding: 8bit\r\nContent-Transfer-Encoding: base64\r\n\r\n',
+      'content-transfer-encoding : base64\r\n\r\n',
+      'x: y\rcontent-transfer-encoding: base64\r\r',
+    ].map((head) => ({
+      name: `a part whose head may be read in another way: ${JSON.stringify(head)}`,
+      type: MULTIPART,
+      body: `--b\r\n${head}${ENCODED_MAIL}\r\n\r\n\r\n--b--\r\n`,
+      never: [ENCODED_MAIL],
+    })),
     { name: 'a mail', type: 'message/rfc822', body: `content-type: text/plain\r\n\r\nto ${MAIL}` },
     {
       name: 'a mail in a part',

@@ -17,6 +17,19 @@ const CR = 13;
 /** What a part's masker is made of: its type and its transfer encoding. */
 export type OpenPart = (contentType: string, transferEncoding: string) => BodyMasker | undefined;
 
+const HEAD_END = /\n\r?\n/;
+/**
+ * What readers take in more ways than one, so that a type could hide in it: a line that goes on in the next one, a blank before a
+ * colon, a line that ends with CR, a type or a coding twice.
+ */
+const UNSURE: readonly RegExp[] = [
+  /^[ \t]/m,
+  /^[^\s:]+[ \t]+:/m,
+  /\r(?!\n)/,
+  /^content-type:[^]*^content-type:/im,
+  /^content-transfer-encoding:[^]*^content-transfer-encoding:/im,
+];
+
 export class MultipartBody implements BodyMasker {
   #broken = false;
   readonly #masks: JsonMaskerOptions;
@@ -127,9 +140,8 @@ export class MultipartBody implements BodyMasker {
 
   #head(input: Buffer): Uint8Array | undefined {
     const isEmpty = input[0] === LF || (input[0] === CR && input[1] === LF);
-    const crlf = input.indexOf('\r\n\r\n');
-    const lf = input.indexOf('\n\n');
-    const to = isEmpty ? input.indexOf(LF) + 1 : crlf >= 0 && (lf < 0 || crlf < lf) ? crlf + 4 : lf >= 0 ? lf + 2 : -1;
+    const end = HEAD_END.exec(input.toString('latin1', 0, LIMITS.httpPartHeadBytesMax));
+    const to = isEmpty ? input.indexOf(LF) + 1 : end === null ? -1 : end.index + end[0].length;
     if (to < 0) {
       if (input.length > LIMITS.httpPartHeadBytesMax) this.#broken = true;
       this.#held = Uint8Array.from(input);
@@ -138,8 +150,7 @@ export class MultipartBody implements BodyMasker {
     const head = input.toString('latin1', 0, to);
     const valueOf = (name: string): string => new RegExp(`^${name}:[ \\t]*([^\\r\\n]*)`, 'im').exec(head)?.[1] ?? '';
     const part = this.#open(valueOf('content-type'), valueOf('content-transfer-encoding').trim().toLowerCase());
-    // A line that goes on in the next one could hide a type.
-    if (part === undefined || /^[ \t]/m.test(head)) {
+    if (part === undefined || UNSURE.some((way) => way.test(head))) {
       this.#broken = true;
       return undefined;
     }
