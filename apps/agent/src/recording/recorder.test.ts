@@ -90,32 +90,38 @@ test('at level statements rows are not kept', async () => {
   expect((await replay()).map((frame) => frame.kind)).toEqual(['statement', 'complete']);
 });
 
-test('at level results a statement keeps whole rows up to the limit, then counts and digests the rest', async () => {
-  const { recorder, replay } = bench('results');
-  const rows = Array.from({ length: 3000 }, (_, i) => row(`row ${i} ${'x'.repeat(40)}`));
-  recorder.statement(1, 'select');
-  for (let i = 0; i < rows.length; i += 700) {
-    const some = rows.slice(i, i + 700);
-    recorder.rows(1, Buffer.concat(some), some.length);
-  }
-  recorder.note(1, 'complete', 'SELECT 3000');
-  recorder.rows(2, row('next statement'), 1);
-  const frames = await replay();
-  const kept = frames.flatMap((frame) => (frame.kind === 'rows' && frame.number === 1 ? [frame] : []));
-  const count = kept.reduce((sum, frame) => sum + frame.count, 0);
-  const bytes = Buffer.concat(kept.map((frame) => frame.bytes));
-  expect(bytes).toEqual(Buffer.concat(rows.slice(0, count)));
-  expect(bytes.length).toBeLessThanOrEqual(LIMITS.recordedRowBytesPerStatementMax);
-  expect(bytes.length).toBeGreaterThan(LIMITS.recordedRowBytesPerStatementMax - 100);
-  const rest = Buffer.concat(rows.slice(count));
-  expect(frames.find((frame) => frame.kind === 'cut')).toMatchObject({
-    number: 1,
-    rows: 3000 - count,
-    bytes: rest.length,
-    digest: createHash('sha256').update(rest).digest('hex'),
-  });
-  expect(frames.map((frame) => frame.kind).slice(-3)).toEqual(['cut', 'complete', 'rows']);
-});
+test.each([0, 5])(
+  'at level results a statement keeps whole rows up to the limit, then counts and digests the rest: %i bytes into a chunk',
+  async (from) => {
+    const { recorder, replay } = bench('results');
+    const around = Buffer.alloc(from, 'D');
+    const add = (number: number, some: readonly Buffer[]): void => {
+      const bytes = Buffer.concat([around, ...some, around]);
+      recorder.rows(number, bytes, some.length, false, from, bytes.length - from);
+    };
+    const rows = Array.from({ length: 3000 }, (_, i) => row(`row ${i} ${'x'.repeat(40)}`));
+    recorder.statement(1, 'select');
+    for (let i = 0; i < rows.length; i += 700) add(1, rows.slice(i, i + 700));
+    recorder.note(1, 'complete', 'SELECT 3000');
+    add(2, [row('next statement')]);
+    const frames = await replay();
+    const kept = frames.flatMap((frame) => (frame.kind === 'rows' && frame.number === 1 ? [frame] : []));
+    const count = kept.reduce((sum, frame) => sum + frame.count, 0);
+    const bytes = Buffer.concat(kept.map((frame) => frame.bytes));
+    expect(bytes).toEqual(Buffer.concat(rows.slice(0, count)));
+    expect(bytes.length).toBeLessThanOrEqual(LIMITS.recordedRowBytesPerStatementMax);
+    expect(bytes.length).toBeGreaterThan(LIMITS.recordedRowBytesPerStatementMax - 100);
+    const rest = Buffer.concat(rows.slice(count));
+    expect(frames.find((frame) => frame.kind === 'cut')).toMatchObject({
+      number: 1,
+      rows: 3000 - count,
+      bytes: rest.length,
+      digest: createHash('sha256').update(rest).digest('hex'),
+    });
+    expect(frames.map((frame) => frame.kind).slice(-3)).toEqual(['cut', 'complete', 'rows']);
+    expect(frames.at(-1)).toMatchObject({ count: 1, bytes: row('next statement') });
+  },
+);
 
 test('at level results a row that comes in pieces is left out, whatever bytes are in it', async () => {
   const { recorder, replay } = bench('results');
