@@ -195,6 +195,14 @@ export const BODIES: readonly BodyRow[] = [
     body: `--b\r\ncontent-type: text/plain\n\r\n{"ssn":"${SSN}","end":1}\r\n\r\n--b--\r\n`,
     shows: '"end":1',
   },
+  ...['boundary=a; boundary=b', 'x="; boundary=a"; boundary=b', "boundary=b; boundary*=us-ascii''a"].map(
+    (parameters): BodyRow => ({
+      name: `parts between one of two borders: ${parameters}`,
+      type: `multipart/mixed; ${parameters}`,
+      body: `--a\r\ncontent-type: application/json\r\n\r\n{"ssn":"${SSN}"}\r\n--a--\r\n`,
+      shows: 'refused',
+    }),
+  ),
   {
     name: 'a part nobody reads',
     type: 'multipart/mixed; boundary=b',

@@ -27,6 +27,7 @@ export const isReadableCharset = (name: string): boolean => READABLE.test(name);
 const CHARSET = /charset[\s*\d]{0,8}=\s{0,8}"?\s{0,8}([^\s;",]*)/gi;
 
 const PARAMETER = /;\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))/g;
+const BOUNDARY = /boundary[\s*\d]{0,8}=/gi;
 
 /** Services have few, and say them in every answer. */
 const KNOWN_MAX = 64;
@@ -50,6 +51,8 @@ function readMediaType(contentType: string): MediaType {
   const parameters = new Map<string, string>();
   for (const [, name = '', quoted, plain] of contentType.matchAll(PARAMETER))
     parameters.set(name.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? plain ?? '');
+  // Of two nobody knows which one the client believes.
+  if ([...contentType.matchAll(BOUNDARY)].length > 1) parameters.delete('boundary');
   const read = /^[^\s/;]+\/[^\s/;]+$/.test(type) ? type : '';
   return {
     type: read,
