@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '@sallyport/embedded-postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Database } from '../db/database.ts';
 import { changeTimes, type EnrolledAgent, enrollAgent, TestLink } from '../testing/agent-client.ts';
 import { startTestControlPlane, type TestControlPlane } from '../testing/control-plane.ts';
 import { TestTrail, testSession } from '../testing/trail-writer.ts';
@@ -189,6 +190,16 @@ test('a chain goes on at whichever replica its agent is linked to', async () => 
     return { at: links[at]!, message: trail.take(String(i + 1)) };
   });
   for (const { at, message } of sent) expect(await at.upload(message)).toBe('');
+  // The old link of an agent may still be at it when the new one begins.
+  for (let i = 0; i < 20; i++) {
+    trail.judged(info.id, 100 + i, `select ${100 + i}`);
+    const message = trail.take(String(100 + i));
+    expect(await Promise.all(links.map((at) => at.upload(message)))).toEqual(['', '']);
+  }
+  const { allowed } = await two.controlPlane.app
+    .get(Database, { strict: false })
+    .client.usageDay.findFirstOrThrow({ where: { principalId: principal.id, kind: 'total' } });
+  expect(allowed).toBe(27);
   const chains = await two.call<{ items: { agent: string; sequence: number; alarm: string | null }[] }>(
     'GET',
     '/v1/trail/chains',
