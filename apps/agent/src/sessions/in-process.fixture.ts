@@ -6,12 +6,13 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
-import { createLogger, type Logger, newSealKeyPair } from '@sallyport/core';
+import { createLogger, newSealKeyPair } from '@sallyport/core';
 import { createMaskKey } from '@sallyport/mask';
 import type { Bundle, Effect, Resource, SessionInfo } from '@sallyport/model';
 import { loadBundlePolicies, parsePolicyDocument } from '@sallyport/policy';
-import type { UpstreamCredential } from '@sallyport/protocol-kit';
+import type { SessionHost, UpstreamCredential, UpstreamOwner, UpstreamPort } from '@sallyport/protocol-kit';
 import { keySigner, SessionKey } from '@sallyport/trail';
 import { SessionRecorder } from '../recording/recorder.ts';
 import { RecordingStore } from '../recording/recording-store.ts';
@@ -39,8 +40,6 @@ export const RESOURCE = {
 const who = { id: `${ID}2`, name: 'bencher', kind: 'service' } as const;
 
 export interface InProcess {
-  readonly log: Logger;
-  readonly nowMs: () => number;
   /** The record of this turn into the kernel. */
   flush(): void;
   /** A session with its record. */
@@ -51,8 +50,20 @@ export interface InProcess {
     readonly info: SessionInfo;
     readonly road: SessionRoad;
     readonly recorder: WatchableRecorder;
+    readonly host: (ends: Ends) => SessionHost;
   };
   close(): void;
+}
+
+/** What a session is between: what leaves it is counted, and goes nowhere. */
+export interface Ends {
+  /** Bytes that left so far, by either side. */
+  readonly passed: { sent: number; shown: number };
+  readonly signIn: SessionHost['signIn'];
+  /** Is told what goes to the service. */
+  readonly seen?: (bytes: Uint8Array) => void;
+  /** Is given who takes what a service answers, where the session opens connections of its own. */
+  readonly service?: (owner: UpstreamOwner) => void;
 }
 
 /** @param policy a document beside those that are shipped; '' = none */
@@ -122,8 +133,6 @@ export function openInProcess(
     nowMs,
   } as Omit<RoadPorts, 'record' | 'recordOutcome'>;
   return {
-    log,
-    nowMs,
     flush: () => spool.flush(),
     open: (number, said) => {
       const info: SessionInfo = {
@@ -160,9 +169,60 @@ export function openInProcess(
         record: (event) => trail.record(event, key),
         recordOutcome: (event) => trail.recordOutcome(event, key),
       });
-      return { info, road, recorder };
+      return { info, road, recorder, host: (ends) => hostOf(ends, info, recorder) };
     },
     close: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}
+
+const quiet = (): void => undefined;
+
+function hostOf({ passed, signIn, seen, service }: Ends, info: SessionInfo, recorder: WatchableRecorder): SessionHost {
+  const upstream: UpstreamPort = {
+    connect: () => Promise.resolve(),
+    abandon: quiet,
+    startTls: quiet,
+    send: (_permit, bytes) => {
+      passed.sent += bytes.length;
+      seen?.(bytes);
+      return true;
+    },
+    pause: quiet,
+    resume: quiet,
+    end: quiet,
+    destroy: quiet,
+    outOfBand: quiet,
+  };
+  return {
+    client: {
+      address: info.clientAddress,
+      plaintextAllowed: true,
+      write: (bytes) => {
+        passed.shown += bytes.length;
+        return true;
+      },
+      startTls: quiet,
+      pause: quiet,
+      resume: quiet,
+      end: quiet,
+      destroy: quiet,
+    },
+    upstream,
+    openUpstream: (owner) => {
+      service?.(owner);
+      return upstream;
+    },
+    timers: { set: quiet, clear: quiet },
+    signIn,
+    cancel: { issue: () => ({ processId: 1, secret: Buffer.alloc(4) }), request: quiet, onCancel: undefined },
+    recorder,
+    log,
+    failed: (code) => {
+      throw new Error(`a session failed: ${code}`);
+    },
+    nowMs,
+    monotonicUs: () => performance.now() * 1000,
+    randomBytes: (size) => Buffer.alloc(size, 1),
   };
 }
 

@@ -5,7 +5,6 @@
  * is what statement.bench.ts says of it. Options: --requests N, --runs N (the best counts), --clients N, --mode M, --cold MB.
  * Refuses to say anything of the kernel, of TLS, of Node's streams and of shipping the record.
  */
-import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Secret } from '@sallyport/core';
@@ -13,7 +12,7 @@ import { staticCredential } from '@sallyport/credentials';
 import { createHttpDoor } from '@sallyport/http-session';
 import type { Resource } from '@sallyport/model';
 import { httpDialect } from '@sallyport/protocol-http';
-import type { ProtocolSession, SessionHost, UpstreamOwner, UpstreamPort } from '@sallyport/protocol-kit';
+import type { ProtocolSession, UpstreamOwner } from '@sallyport/protocol-kit';
 import { Caches, openInProcess, RESOURCE, timed } from './in-process.fixture.ts';
 
 const { values } = parseArgs({
@@ -79,45 +78,16 @@ function openAgent(mode: Mode): (number: number) => Promise<Client> {
   const adapter = createHttpDoor([httpDialect]);
   const quiet = (): void => undefined;
   return async (number) => {
-    const { info, road, recorder } = agent.open(number, { database: '', application: 'wrk' });
+    const { road, recorder, host } = agent.open(number, { database: '', application: 'wrk' });
     const request = Buffer.from(
       `GET /r/${name}/small.json HTTP/1.1\r\nHost: agent.example:7443\r\nAuthorization: Bearer ${'t'.repeat(700)}\r\n\r\n`,
     );
     const client: Omit<Client, 'session'> = { request, service: undefined, sent: 0, shown: 0 };
-    const upstream: UpstreamPort = {
-      connect: () => Promise.resolve(),
-      abandon: quiet,
-      startTls: quiet,
-      send: (_permit, bytes) => {
-        client.sent += bytes.length;
-        return true;
-      },
-      pause: quiet,
-      resume: quiet,
-      end: quiet,
-      destroy: quiet,
-      outOfBand: quiet,
-    };
-    const host: SessionHost = {
-      client: {
-        address: info.clientAddress,
-        plaintextAllowed: false,
-        write: (bytes) => {
-          client.shown += bytes.length;
-          return true;
-        },
-        startTls: quiet,
-        pause: quiet,
-        resume: quiet,
-        end: quiet,
-        destroy: quiet,
-      },
-      upstream,
-      openUpstream: (owner) => {
+    const at = host({
+      passed: client,
+      service: (owner) => {
         client.service = owner;
-        return upstream;
       },
-      timers: { set: quiet, clear: quiet },
       signIn: {
         signIn: () => Promise.reject(new Error('sessions are joined')),
         join: () =>
@@ -131,17 +101,8 @@ function openAgent(mode: Mode): (number: number) => Promise<Client> {
         find: (asked) => (asked === name ? resource : undefined),
         domain: () => 'gate.example',
       },
-      cancel: { issue: () => ({ processId: 1, secret: Buffer.alloc(4) }), request: quiet, onCancel: undefined },
-      recorder,
-      log: agent.log,
-      failed: (code) => {
-        throw new Error(`a session failed: ${code}`);
-      },
-      nowMs: agent.nowMs,
-      monotonicUs: () => performance.now() * 1000,
-      randomBytes: (size) => Buffer.alloc(size, 1),
-    };
-    const opened = Object.assign(client, { session: adapter.openSession(host) });
+    });
+    const opened = Object.assign(client, { session: adapter.openSession(at) });
     opened.session.clientSecured({ serverName: undefined, alpn: 'http/1.1' });
     opened.session.clientBytes(request);
     while (opened.sent === 0) await turn();

@@ -6,12 +6,11 @@
  * 1 MB, whose misses are then the lines of memory that a step needs (docs/reference/bench.md).
  * Refuses to say anything of the kernel, of Node's sockets and of shipping the record: `npm run bench` measures those.
  */
-import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Secret } from '@sallyport/core';
 import type { Resource } from '@sallyport/model';
-import type { ProtocolSession, SessionHost, UpstreamPort } from '@sallyport/protocol-kit';
+import type { ProtocolSession } from '@sallyport/protocol-kit';
 import { createPostgresAdapter } from '@sallyport/protocol-postgres';
 import { createParsePool, loadSqlParser } from '@sallyport/sql';
 import { Caches, openInProcess, RESOURCE, timed } from './in-process.fixture.ts';
@@ -130,53 +129,13 @@ interface Peer {
 }
 
 async function open(number: number): Promise<Peer> {
-  const { info, road, recorder } = agent.open(number, { database: 'bench', application: 'pgbench' });
+  const { road, host } = agent.open(number, { database: 'bench', application: 'pgbench' });
   const peer: Partial<Pick<Peer, 'session'>> & Omit<Peer, 'session'> = { sent: 0, shown: 0, asked: undefined };
-  const quiet = (): void => undefined;
-  const upstream: UpstreamPort = {
-    connect: () => Promise.resolve(),
-    abandon: quiet,
-    startTls: quiet,
-    send: (_permit, bytes) => {
-      peer.sent += bytes.length;
-      const isLookup = bytes[0] === 0x50 && Buffer.from(bytes.subarray(5, 21)).toString() === 'sallyport_lookup';
-      if (isLookup) peer.asked = bytes.at(-5) === 0x53 ? Buffer.concat([LOOKED_UP, READY]) : LOOKED_UP;
-      return true;
-    },
-    pause: quiet,
-    resume: quiet,
-    end: quiet,
-    destroy: quiet,
-    outOfBand: quiet,
+  const seen = (bytes: Uint8Array): void => {
+    const isLookup = bytes[0] === 0x50 && Buffer.from(bytes.subarray(5, 21)).toString() === 'sallyport_lookup';
+    if (isLookup) peer.asked = bytes.at(-5) === 0x53 ? Buffer.concat([LOOKED_UP, READY]) : LOOKED_UP;
   };
-  const host: SessionHost = {
-    client: {
-      address: info.clientAddress,
-      plaintextAllowed: true,
-      write: (bytes) => {
-        peer.shown += bytes.length;
-        return true;
-      },
-      startTls: quiet,
-      pause: quiet,
-      resume: quiet,
-      end: quiet,
-      destroy: quiet,
-    },
-    upstream,
-    timers: { set: quiet, clear: quiet },
-    signIn: { signIn: () => Promise.resolve(road) },
-    cancel: { issue: () => ({ processId: 1, secret: Buffer.alloc(4) }), request: quiet, onCancel: undefined },
-    recorder,
-    log: agent.log,
-    failed: (code) => {
-      throw new Error(`a session failed: ${code}`);
-    },
-    nowMs: agent.nowMs,
-    monotonicUs: () => performance.now() * 1000,
-    randomBytes: (size) => Buffer.alloc(size, 1),
-  };
-  const session = adapter.openSession(host);
+  const session = adapter.openSession(host({ passed: peer, seen, signIn: { signIn: () => Promise.resolve(road) } }));
   const opened = Object.assign(peer, { session });
   session.clientBytes(STARTUP);
   session.clientBytes(message('p', 'token\0'));
