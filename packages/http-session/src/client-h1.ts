@@ -34,7 +34,7 @@ export interface Http1Owner {
 /** The head of an answer before it is written. */
 interface Lead {
   readonly status: number;
-  /** Its fields, written. */
+  /** Its first line and its fields, written. */
   readonly lines: Buffer;
   readonly more: string;
   readonly said: string | undefined;
@@ -158,7 +158,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
     this.#left = shown.kind === 'length' ? shown.bytes : 0;
     const more = this.#keepAlive ? (old ? 'connection: keep-alive\r\n' : '') : 'connection: close\r\n';
     const said = saidLength ?? (this.#head?.method === 'HEAD' ? '' : undefined);
-    this.#lead = { status, lines: this.#lines.of(headers), more, said };
+    this.#lead = { status, lines: this.#lines.of(headers, statusLine(status)), more, said };
   }
 
   body(bytes: Uint8Array): boolean {
@@ -197,8 +197,8 @@ export class Http1Client implements RequestsOwner, ClientStream {
     const isChunked = this.#framing.kind === 'stream';
     const size = isChunked && gathered > 0 ? `${gathered.toString(16)}\r\n` : '';
     const after = size === '' ? 0 : 2;
-    const behind = `${lastLines(status, this.#framing, more, said)}${size}`;
-    const bytes = joinedHead(statusLine(status), lines, behind, gathered + after + last.length);
+    const end = lastLines(status, this.#framing, more, said);
+    const bytes = joinedHead('', lines, size === '' ? end : `${end}${size}`, gathered + after + last.length);
     let at = bytes.length - gathered - after - last.length;
     for (const part of parts) {
       bytes.set(part, at);

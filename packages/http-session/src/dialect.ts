@@ -120,6 +120,11 @@ export interface DeniedAnswer {
 export interface HttpDialect {
   readonly protocol: 'http' | 'mcp' | 'kubernetes';
   /**
+   * It keeps nothing by a request that has no body: one that comes again byte by byte may be the very same object. Absent = each
+   * is an object of its own.
+   */
+  readonly repeats?: true;
+  /**
    * Whether this request's body is gathered (to `LIMITS.httpBodyJudgedBytesMax`) before it is judged; else it streams after
    * the verdict and `classify` sees `read: false`.
    */

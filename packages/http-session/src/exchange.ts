@@ -31,7 +31,7 @@ import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
 import { grpcTrailers, unread } from './unread.ts';
 import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
-import { behind, requireOwnHost, type Shown, type WayIn } from './way-in.ts';
+import { requireOwnHost, type Shown, type WayIn } from './way-in.ts';
 
 /** What an exchange asks of its connection. */
 export interface ExchangeHome extends ProxyHome, Patience {
@@ -173,7 +173,7 @@ export class Exchange implements RequestSink, CallOwner {
     member.exchanges.add(this);
     const { resource } = member;
     const asked = this.#asked;
-    const request = behind(asked, this.#way as WayIn, member.judgedFields(asked.headers, shown.by));
+    const request = member.judged(asked, this.#way as WayIn, shown.by);
     this.#request = request;
     if (isHeldPath(request.path)) return this.#fetchHeld(member, request.path);
     const { framing } = this.#request;
@@ -493,7 +493,7 @@ export class Exchange implements RequestSink, CallOwner {
     this.#plan = plan;
     if (plan.patient === true) this.#deadline = 0;
     this.#masker = head.framing.kind === 'none' ? undefined : plan.masker;
-    const shown = atWayIn(member.answerHeaders(plan.headers ?? head.headers), member.upstream, this.#asked, this.#way);
+    const shown = member.shown(plan.headers ?? head.headers, this.#asked, this.#way);
     const framing = this.#masker === undefined ? head.framing : ({ kind: 'stream' } as const);
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
     this.#judgedBy?.recordAnswer(this.#number, plan.status ?? head.status, shown);

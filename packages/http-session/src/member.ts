@@ -17,11 +17,11 @@ import type {
 } from '@sallyport/protocol-kit';
 import type { DialectSession, HttpDialect, RequestBody } from './dialect.ts';
 import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
-import { withoutParameter } from './location.ts';
+import { atWayIn, withoutParameter } from './location.ts';
 import { Running } from './running.ts';
 import { type Upstream, upstreamOf } from './upstream.ts';
 import { UpstreamPool } from './upstream-pool.ts';
-import { withoutToken } from './way-in.ts';
+import { behind, type WayIn, withoutToken } from './way-in.ts';
 
 /** What exchanges of this member need of it in common. */
 interface Ending {
@@ -53,7 +53,7 @@ function headText(headers: readonly Header[], secret: ReadonlySet<string>): stri
 /** What a dialect remembers lives as long as the session, whatever connections come and go. */
 const sessions = new WeakMap<SignedIn, DialectSession>();
 /** Who waits for a recorder; one recorder serves all connections of a session. */
-const behind = new WeakMap<RecorderPort, Set<() => void>>();
+const lagging = new WeakMap<RecorderPort, Set<() => void>>();
 const heldBy = new WeakMap<Statement, (held: HeldNotice) => void>();
 
 function dialectSession(joined: JoinedSession, host: SessionHost): DialectSession {
@@ -92,6 +92,13 @@ export class MemberSession implements SessionMember {
   #read: readonly Header[] | undefined;
   #readBy = '';
   #judged = new MadeOf([]);
+  /** The request that was judged last, where its dialect may be given it again. */
+  #again: { readonly asked: RequestHead; readonly way: WayIn; readonly request: RequestHead } | undefined;
+  /** The fields that were shown last, of which answer, and to which request. */
+  #shown: readonly Header[] = [];
+  #shownOf: readonly Header[] | undefined;
+  #shownTo: RequestHead | undefined;
+  #shownAt: WayIn | undefined;
   /** The fields that were put on record last of an answer, as lines. */
   #answered: readonly Header[] | undefined;
   #answerLines = '';
@@ -141,14 +148,29 @@ export class MemberSession implements SessionMember {
     this.#hasCredential = true;
   }
 
-  /** The fields that are judged and sent on. @param by the field the token came in */
-  judgedFields(headers: readonly Header[], by: string): MadeOf {
-    if (headers !== this.#read || by !== this.#readBy) {
-      this.#judged = new MadeOf(withoutToken(headers, this.resource, by));
-      this.#read = headers;
+  /** As it is judged and sent on: behind its way in, without its token. @param by the field the token came in */
+  judged(asked: RequestHead, way: WayIn, by: string): RequestHead {
+    const again = this.#again;
+    if (again !== undefined && asked === again.asked && way === again.way && by === this.#readBy) return again.request;
+    if (asked.headers !== this.#read || by !== this.#readBy) {
+      this.#judged = new MadeOf(withoutToken(asked.headers, this.resource, by));
+      this.#read = asked.headers;
       this.#readBy = by;
     }
-    return this.#judged;
+    const request = behind(asked, way, this.#judged);
+    if (this.dialect.repeats === true) this.#again = { asked, way, request };
+    return request;
+  }
+
+  /** The fields of an answer as its client can use them, at its way in. */
+  shown(headers: readonly Header[], asked: RequestHead, way: WayIn | undefined): readonly Header[] {
+    if (headers !== this.#shownOf || asked !== this.#shownTo || way !== this.#shownAt) {
+      this.#shown = atWayIn(this.#answerHeaders(headers), this.upstream, asked, way);
+      this.#shownOf = headers;
+      this.#shownTo = asked;
+      this.#shownAt = way;
+    }
+    return this.#shown;
   }
 
   inject(request: UncredentialedRequest): { readonly target: string; readonly headers: readonly Header[] } {
@@ -174,7 +196,7 @@ export class MemberSession implements SessionMember {
    * Cookies of a service that knows the credential by its cookie would be the credential; of one that knows it by a parameter,
    * an address that it was asked by and points to again.
    */
-  answerHeaders(headers: readonly Header[]): readonly Header[] {
+  #answerHeaders(headers: readonly Header[]): readonly Header[] {
     if (this.#hidesCookies) return headers.filter(([name]) => name !== 'set-cookie');
     if (this.#parameter === '') return headers;
     return headers.map(([name, value]) => [name, withoutParameter(value, this.#parameter)]);
@@ -182,7 +204,7 @@ export class MemberSession implements SessionMember {
 
   /** Of an answer that switches (101): there is no plan for it that would mask its headers. */
   switchedHeaders(headers: readonly Header[], masks: MaskSet, upgrade: string): readonly Header[] {
-    return [...this.answerHeaders(maskHeaders(headers, masks, this.road.maskKey)), ['upgrade', upgrade]];
+    return [...this.#answerHeaders(maskHeaders(headers, masks, this.road.maskKey)), ['upgrade', upgrade]];
   }
 
   onHeld(statement: Statement, told: (held: HeldNotice) => void): void {
@@ -258,11 +280,11 @@ export class MemberSession implements SessionMember {
   recorderBehind(go: () => void): boolean {
     const { recorder } = this.session;
     if (recorder.level !== 'full' || !recorder.saturated) return false;
-    let waiting = behind.get(recorder);
+    let waiting = lagging.get(recorder);
     if (waiting === undefined) {
       const all = new Set<() => void>();
       waiting = all;
-      behind.set(recorder, all);
+      lagging.set(recorder, all);
       recorder.onDrained = () => {
         const now = [...all];
         all.clear();

@@ -8,7 +8,7 @@ import {
   encodeLastChunk,
   encodeRequestHead,
   type Header,
-  KnownLines,
+  KnownRequestHead,
   type ReadResponse,
   type ResponseHead,
   ResponseReader,
@@ -27,7 +27,7 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
   readonly #port: UpstreamPort;
   readonly #owner: LineOwner;
   readonly #reader = new ResponseReader(this);
-  readonly #lines = new KnownLines();
+  readonly #known = new KnownRequestHead();
   #call: CallOwner | undefined;
   #permit: Permit | undefined;
   #chunked = false;
@@ -53,7 +53,7 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
   call(request: UpstreamRequest, owner: CallOwner): UpstreamCall {
     const { framing } = request;
     const more = request.upgrade === '' ? '' : `connection: upgrade\r\nupgrade: ${request.upgrade}\r\n`;
-    const head = encodeRequestHead(request, framing, request.emptyBody, more, this.#lines);
+    const head = encodeRequestHead(request, framing, request.emptyBody, more, this.#known);
     this.#call = owner;
     this.#permit = request.permit;
     this.#chunked = framing.kind === 'stream';

@@ -32,6 +32,7 @@ export function wayIn(request: Pick<RequestHead, 'authority' | 'path' | 'target'
 
 /** The way that a connection's client came in by last: it comes by the same again, whatever it asks for there. */
 export class LastWay {
+  #request: object | undefined;
   #authority = '';
   #domain = '';
   #way: WayIn | undefined;
@@ -39,6 +40,8 @@ export class LastWay {
   /** As `wayIn`. */
   of(request: Pick<RequestHead, 'authority' | 'path' | 'target'>, domain: string): WayIn | undefined {
     const known = this.#way;
+    if (request === this.#request && domain === this.#domain) return known;
+    this.#request = request;
     const same = known !== undefined && request.authority === this.#authority && domain === this.#domain;
     if (same && isBelow(request.path, known.prefix) && request.target.startsWith(known.prefix)) return known;
     this.#authority = request.authority;
@@ -84,11 +87,16 @@ function cut(text: string, prefix: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
+/** The pair that was found to be the same name last: request after request is asked about it. */
+let own = { authority: '', serverName: '' };
+
 /** @throws GatewayError `http.misdirected` when the connection was opened for another name (RFC 9110 section 7.4) */
 export function requireOwnHost(request: Pick<RequestHead, 'authority'>, serverName: string | undefined): void {
   if (serverName === undefined || serverName === '') return;
-  if (hostOf(request.authority) !== serverName.toLowerCase().replace(/\.$/, ''))
-    throw new GatewayError('http.misdirected');
+  const { authority } = request;
+  if (authority === own.authority && serverName === own.serverName) return;
+  if (hostOf(authority) !== serverName.toLowerCase().replace(/\.$/, '')) throw new GatewayError('http.misdirected');
+  own = { authority, serverName };
 }
 
 const BEARER = /^bearer +(\S+)$/i;

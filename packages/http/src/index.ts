@@ -20,6 +20,7 @@ export {
   fieldLines,
   joinedHead,
   KnownLines,
+  KnownRequestHead,
   lastLines,
   lentChunk,
   statusLine,

@@ -7,7 +7,9 @@ import type { Header } from './message.ts';
 
 export class MadeOf {
   readonly headers: readonly Header[];
-  readonly #made = new Map<unknown, unknown>();
+  // Few: a list is gone through sooner than a map finds its key.
+  readonly #makes: unknown[] = [];
+  readonly #made: unknown[] = [];
 
   constructor(headers: readonly Header[]) {
     this.headers = headers;
@@ -15,11 +17,11 @@ export class MadeOf {
 
   /** @param make pure, and a constant of its module: it names what it makes */
   of<V>(make: (headers: readonly Header[]) => V): V {
-    let made = this.#made.get(make) as V | undefined;
-    if (made === undefined) {
-      made = make(this.headers);
-      this.#made.set(make, made);
-    }
+    const makes = this.#makes;
+    for (let i = 0; i < makes.length; i++) if (makes[i] === make) return this.#made[i] as V;
+    const made = make(this.headers);
+    makes.push(make);
+    this.#made.push(made);
     return made;
   }
 }

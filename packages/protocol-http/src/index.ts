@@ -7,6 +7,7 @@ import { isWebSocket, openWebSocket } from './websocket.ts';
 
 export const httpDialect: HttpDialect = {
   protocol: 'http',
+  repeats: true,
   gathers: () => true,
   classify: classifyRequest,
   forward: (request, _body, session, masks) => maskableRequest(request, session, masks, renamesFields(request)),

@@ -22,11 +22,12 @@ export function maskedAnswer(
   session: DialectSession,
   masks: MaskSet,
 ): AnswerPlan {
+  const isPlain = masks.detect.length === 0 && masks.headers === undefined && masks.json === undefined;
+  if (isPlain) return PASS;
   const { maskKey } = session.road;
   const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, shapeOf(session));
   const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
-  if (masker === undefined && headers === undefined)
-    return masks.detect.length === 0 && masks.headers === undefined && masks.json === undefined ? PASS : { trailers };
+  if (masker === undefined && headers === undefined) return { trailers };
   return { ...(masker === undefined ? {} : { masker }), ...(headers === undefined ? {} : { headers }), trailers };
 }
 

@@ -45,7 +45,9 @@ export class SessionBudgets {
   }
 
   /** What to wait for before the next statement can be judged; undefined when there is nothing. */
-  ready(nowMs: number): Promise<void> | undefined {
+  ready(clock: { nowMs(): number }): Promise<void> | undefined {
+    if (this.#drawn.length === 0) return undefined;
+    const nowMs = clock.nowMs();
     let waits: Promise<void>[] | undefined;
     for (const { account } of this.#drawn) {
       if (!this.#ledger.needsShare(account, nowMs)) continue;

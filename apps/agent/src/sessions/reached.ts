@@ -3,7 +3,7 @@
  * Access reviews are made from it. Refuses to be complete: it is cut at a limit, the text beside it is the whole truth.
  */
 import { LIMITS } from '@sallyport/core';
-import type { KubernetesFacts, SqlFacts, SqlStatementFacts, StatementFacts } from '@sallyport/model';
+import type { HttpFacts, KubernetesFacts, SqlFacts, SqlStatementFacts, StatementFacts } from '@sallyport/model';
 
 const NOTHING: readonly string[] = Object.freeze([]);
 /** Facts of a shape are one object for all its statements. */
@@ -29,8 +29,7 @@ export function reachedBy(facts: StatementFacts): readonly string[] {
 }
 
 function reachedOverHttp({ http, body, k8s, mcp }: StatementFacts): readonly string[] {
-  if (http !== undefined && body === undefined && k8s === undefined && mcp === undefined)
-    return [shortened(`${http.method} ${http.route === '' ? shapeOf(http.path) : http.route}`)];
+  if (http !== undefined && body === undefined && k8s === undefined && mcp === undefined) return reachedAlone(http);
   const found: string[] = [];
   if (http !== undefined) found.push(`${http.method} ${http.route === '' ? shapeOf(http.path) : http.route}`);
   if (body?.read === true) for (const field of body.graphqlFields) found.push(`${body.graphqlKind} ${field}`);
@@ -46,17 +45,18 @@ function reachedOverHttp({ http, body, k8s, mcp }: StatementFacts): readonly str
 const resourceOf = ({ resource, group, subresource }: KubernetesFacts): string =>
   `${resource}${group === '' ? '' : `.${group}`}${subresource === '' ? '' : `/${subresource}`}`;
 
-/** Numbers, UUIDs and long random words in a path name things, not kinds of things: there would be as many words as things. */
-function shapeOf(path: string): string {
-  if (path !== last.path)
-    last = {
-      path,
-      shape: path.replace(/\/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?=[^/]*\d)[A-Za-z0-9_-]{16,})(?=\/|$)/gi, '/{}'),
-    };
-  return last.shape;
+/** A client asks for the same again and again, and others with it. */
+let last = { method: '', path: '', route: '', reached: NOTHING };
+
+function reachedAlone({ method, path, route }: HttpFacts): readonly string[] {
+  if (path !== last.path || method !== last.method || route !== last.route)
+    last = { method, path, route, reached: [shortened(`${method} ${route === '' ? shapeOf(path) : route}`)] };
+  return last.reached;
 }
-/** A client asks for the same path again and again, and others with it. */
-let last = { path: '', shape: '' };
+
+/** Numbers, UUIDs and long random words in a path name things, not kinds of things: there would be as many words as things. */
+const shapeOf = (path: string): string =>
+  path.replace(/\/(?:\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?=[^/]*\d)[A-Za-z0-9_-]{16,})(?=\/|$)/gi, '/{}');
 
 function note({ kind, effects, relations }: SqlStatementFacts, found: Set<string>): void {
   for (const { access, schema, name } of relations) {

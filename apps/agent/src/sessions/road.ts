@@ -139,7 +139,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   /** Shares of budgets that are not here; they are asked for before a statement is judged. */
   ready(): Promise<void> | undefined {
     this.#budgets.bind(this.#ports.engine().budgetsFor(this.info));
-    return this.#budgets.ready(this.#ports.nowMs());
+    return this.#budgets.ready(this.#ports);
   }
 
   shape(statement: Statement): StatementShape | undefined {

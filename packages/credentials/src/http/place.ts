@@ -50,9 +50,14 @@ export function placing(
 function withHeader(name: string, value: string): Placing {
   if (!FIELD_TEXT.test(value)) throw unavailable('http', 'the secret cannot stand in a header');
   const field: HeaderField = [name, value];
+  // A client's requests have the very same list of fields again and again.
+  let read: readonly HeaderField[] = [];
+  let put: readonly HeaderField[] = [field];
   return ({ target, headers }) => {
-    const put = headers.filter((one) => one[0] !== name);
-    put.push(field);
+    if (headers !== read) {
+      put = [...headers.filter((one) => one[0] !== name), field];
+      read = headers;
+    }
     return { target, headers: put };
   };
 }

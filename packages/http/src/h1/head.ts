@@ -15,6 +15,7 @@ import {
   STREAM_BODY,
 } from '../message.ts';
 import { readTargetOf, requireAuthority } from '../path.ts';
+import { KNOWN_BYTES_MAX } from './known-head.ts';
 
 const malformed = (reason: string): GatewayError => new GatewayError('http.malformed', { reason });
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
@@ -24,8 +25,6 @@ const BAD_BYTES = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([^ \t]+) HTTP\/(1\.[01])$/;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?$/;
 const DIGITS = /^[0-9]{1,15}$/;
-/** Of what is remembered of a connection; what is longer is read each time. */
-const KNOWN_BYTES_MAX = 8 * 1024;
 
 interface Fields {
   headers: Header[];

@@ -2,8 +2,10 @@
 import { GatewayError } from '@sallyport/core';
 import { describe, expect, test } from 'vitest';
 import { MadeOf, madeOf } from '../made-of.ts';
+import { type BodyFraming, NO_BODY } from '../message.ts';
 import { KnownAnswer, KnownFields, readRequestHead, readResponseHead } from './head.ts';
-import { encodeRequestHead, KnownLines } from './write.ts';
+import { ResponseReader } from './responses.ts';
+import { encodeRequestHead, KnownRequestHead } from './write.ts';
 
 const FIELDS = 'Host: a.example\r\nAccept: x\r\nX-One: 1';
 const codeOf = (act: () => unknown): string => {
@@ -75,8 +77,74 @@ test('an answer that comes again is the same reading, unless it answers another 
   expect(known.read(`${text}2`, 'GET').head.headers).toEqual([['server', 's2']]);
 });
 
+describe('the answers of a connection', () => {
+  const head = 'HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 2\r\n\r\n';
+  const said = (pieces: readonly (readonly [method: string, text: string])[]): string[] => {
+    const told: string[] = [];
+    const reader = new ResponseReader({
+      informed: ({ status }) => told.push(`informed ${status}`),
+      answered: ({ status, headers }, { saidLength }) => told.push(`${status} ${headers.join(' ')} ${saidLength}`),
+      bodyBytes: (bytes) => told.push(bytes.toString('latin1')),
+      bodyEnd: () => told.push('.'),
+      rawBytes: () => undefined,
+      broken: ({ code }) => told.push(code),
+    });
+    for (const [method, text] of pieces) {
+      reader.expect(method);
+      reader.receive(Buffer.from(text, 'latin1'));
+    }
+    return told;
+  };
+  const ok = '200 server,s 2';
+
+  test('are read the same when a head comes again, wherever its bytes stand', () => {
+    const three = [1, 2, 3].map(() => ['GET', `${head}ab`] as const);
+    const usual = three.flatMap(() => [ok, 'ab', '.']);
+    expect(said([...three, ['GET', `${head}cd`]])).toEqual([...usual, ok, 'cd', '.']);
+    expect(said([...three, ['HEAD', head], ['GET', `${head}cd`]])).toEqual([...usual, ok, '.', ok, 'cd', '.']);
+    const other = head.replace('s\r', 't\r');
+    expect(said([...three, ['GET', `${other}cd`]])).toEqual([...usual, ok.replace(',s', ',t'), 'cd', '.']);
+    const hint = 'HTTP/1.1 103 Early Hints\r\n\r\n';
+    expect(said([...three, ['GET', `${hint}${hint}${hint}${hint}${head}cd`]])).toEqual([
+      ...usual,
+      ...[1, 2, 3, 4].map(() => 'informed 103'),
+      ok,
+      'cd',
+      '.',
+    ]);
+  });
+
+  test('are refused when more comes than was asked for, though it was seen before', () => {
+    const three = [1, 2, 3].map(() => ['GET', `${head}ab`] as const);
+    expect(said([...three, ['GET', `${head}ab${head}ab`]]).at(-1)).toBe('http.upstream');
+  });
+});
+
+test('a head that leaves again is the same bytes, and anew where anything differs', () => {
+  const known = new KnownRequestHead();
+  const headers = [['a', '1']] as const;
+  const usual = { method: 'GET', target: '/x', authority: 'h', headers };
+  const write = (request: typeof usual, framing: BodyFraming = { kind: 'none' }, more = ''): Buffer =>
+    encodeRequestHead(request, framing, false, more, known);
+  const heads = [1, 2, 3, 4].map(() => write(usual));
+  expect(heads[3]).toBe(heads[2]);
+  expect(heads[3]).toEqual(heads[0]);
+  for (const [request, framing, more] of [
+    [{ ...usual, method: 'PUT' }],
+    [{ ...usual, target: '/y' }],
+    [{ ...usual, authority: 'i' }],
+    [{ ...usual, headers: [['a', '2']] as unknown as typeof headers }],
+    [usual, { kind: 'length', bytes: 4 }],
+    [usual, { kind: 'none' }, 'connection: upgrade\r\n'],
+  ] as const satisfies (readonly [typeof usual, BodyFraming?, string?])[]) {
+    expect(write(request, framing, more)).toEqual(encodeRequestHead(request, framing ?? NO_BODY, false, more));
+    expect(write(usual)).toEqual(heads[0]);
+  }
+  for (let i = 0; i < 3; i++) expect(codeOf(() => write({ ...usual, target: '/a b' }))).toBe('http.malformed');
+});
+
 test('lines are written anew where a field is another object, and a list that was refused is not remembered', () => {
-  const lines = new KnownLines();
+  const lines = new KnownRequestHead();
   const one = ['a', '1'] as const;
   const head = (headers: readonly (readonly [string, string])[]): string =>
     encodeRequestHead({ method: 'GET', target: '/', authority: 'h', headers }, { kind: 'none' }, false, '', lines)
@@ -96,7 +164,7 @@ test('a head is written letter by letter, whatever its length and its letters', 
     for (const last of ['x', 'é', 'ÿ']) {
       const text = 'v'.repeat(length) + last;
       const request = { method: 'GET', target: `/${text}`, authority: 'h', headers: [['n', text]] } as const;
-      const head = encodeRequestHead(request, { kind: 'length', bytes: 3 }, false, '', new KnownLines());
+      const head = encodeRequestHead(request, { kind: 'length', bytes: 3 }, false, '', new KnownRequestHead());
       expect(head.toString('latin1')).toBe(
         `GET /${text} HTTP/1.1\r\nhost: h\r\nn: ${text}\r\ncontent-length: 3\r\n\r\n`,
       );

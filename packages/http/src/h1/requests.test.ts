@@ -56,6 +56,51 @@ const one = (text: string): Read => readAll([bytes(text)]);
 const get = (lines: string): string => `GET /a HTTP/1.1\r\n${lines}\r\n`;
 const post = (lines: string, body = ''): string => `POST /a HTTP/1.1\r\nHost: a\r\n${lines}\r\n${body}`;
 
+describe('a head that comes again byte by byte', () => {
+  const again = get('Host: a\r\nX: 1\r\n');
+  const after = (...last: readonly string[]): Read => readAll([again, again, again, ...last].map(bytes));
+
+  test('is the same reading, and no other head is', () => {
+    const { heads } = after(again, again.replace('/a', '/b'), again, again.replace('X: 1', 'X: 2'), again);
+    expect(heads.map(({ target, headers }) => [target, headers])).toEqual(
+      ['/a 1', '/a 1', '/a 1', '/a 1', '/b 1', '/a 1', '/a 2', '/a 1']
+        .map((text) => text.split(' '))
+        .map(([target, value]) => [target, [['x', value]]]),
+    );
+    expect(heads[3]).toBe(heads[2]);
+    expect(heads[7]).toBe(heads[2]);
+  });
+
+  test('is one of several in a chunk', () => {
+    const { heads, error } = after(`${again}${again.replace('/a', '/b')}${again}`, `\r\n${again}`);
+    expect(heads.map(({ target }) => target).join()).toBe('/a,/a,/a,/a,/b,/a,/a');
+    expect(error).toBeUndefined();
+  });
+
+  test('is read in pieces, too', () => {
+    for (let cut = 1; cut < again.length; cut++) {
+      const { heads, error } = after(again.slice(0, cut), again.slice(cut), again);
+      expect(heads.map(({ target }) => target).join()).toBe('/a,/a,/a,/a,/a');
+      expect(error).toBeUndefined();
+    }
+  });
+
+  test('vouches for nothing that begins as it does', () => {
+    const begun = again.slice(0, -2);
+    expect(after(`${begun}Content-Length: 1\r\n\r\nb`).bodies).toEqual(['', '', '', 'b']);
+    expect(after(`${begun}Host: b\r\n\r\n`).error).toBe('http.smuggling');
+    expect(after(again.replace('X: 1', 'X: \x01')).error).toBe('http.smuggling');
+    expect(after(again.replace('Host: a', 'host: b')).heads[3]?.authority).toBe('b');
+  });
+
+  test('is read anew each time where a body follows', () => {
+    const asked = post('Content-Length: 1\r\n', 'x');
+    const { heads, bodies } = readAll([asked, asked, asked, asked].map(bytes));
+    expect(bodies).toEqual(['x', 'x', 'x', 'x']);
+    expect(new Set(heads).size).toBe(4);
+  });
+});
+
 describe('a request is read the same wherever it is cut', () => {
   const text =
     'POST /v1/a?b=c HTTP/1.1\r\nHost: api.example.com:8443\r\nTransfer-Encoding: chunked\r\nX-A: 1 \t\r\nX-A: 2\r\n\r\n' +

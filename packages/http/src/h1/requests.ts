@@ -7,8 +7,9 @@ import { Buffer } from 'node:buffer';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { Header, RequestHead } from '../message.ts';
 import { BodyReader } from './body.ts';
-import { KnownFields, readRequestHead } from './head.ts';
+import { KnownFields, type ReadRequest, readRequestHead } from './head.ts';
 import { HeadBytes } from './head-bytes.ts';
+import { KNOWN_BYTES_MAX, KnownHead } from './known-head.ts';
 
 export interface RequestsOwner {
   /** A request has begun. With a body, `bodyBytes` and `bodyEnd` follow; `keepAlive` = the client would send another. */
@@ -27,6 +28,9 @@ export class RequestReader {
   readonly #scheme: 'http' | 'https';
   readonly #head = new HeadBytes(true);
   readonly #known = new KnownFields();
+  /** A head that comes again: the same object is told, which nobody changes. Of requests without a body alone. */
+  readonly #again = new KnownHead<ReadRequest>();
+  #last = '';
   #body: BodyReader | undefined;
   /** `head`: between requests or inside a head; `busy`: a request was read and is not answered; `raw`: switched. */
   #state: 'head' | 'body' | 'busy' | 'raw' | 'ended' = 'head';
@@ -112,17 +116,25 @@ export class RequestReader {
   #readHead(chunk: Buffer, at: number): number {
     const from = this.#head.begun ? at : HeadBytes.skipBlank(chunk, at);
     if (from >= chunk.length) return from;
+    const isWhole = !this.#head.begun;
+    const again = isWhole ? this.#again.find(chunk, from) : undefined;
+    if (again !== undefined) {
+      this.#state = 'busy';
+      this.#owner.request(again.head, again.keepAlive, again.emptyBody);
+      return from + this.#again.length;
+    }
     const text = this.#head.take(chunk, from);
     if (text === undefined) return chunk.length;
     const { end } = this.#head;
-    const { head, keepAlive, emptyBody } = readRequestHead(text, this.#scheme, this.#known);
-    const { framing } = head;
+    const read = readRequestHead(text, this.#scheme, this.#known);
+    const { framing } = read.head;
     if (framing.kind !== 'none') {
       this.#body ??= new BodyReader(this.#owner);
       this.#body.begin(framing);
-    }
+    } else if (isWhole && text === this.#last) this.#again.keep(chunk, from, end, read);
+    this.#last = text.length > KNOWN_BYTES_MAX ? '' : text;
     this.#state = framing.kind === 'none' ? 'busy' : 'body';
-    this.#owner.request(head, keepAlive, emptyBody);
+    this.#owner.request(read.head, read.keepAlive, read.emptyBody);
     return end;
   }
 

@@ -7,6 +7,7 @@ import type { Header, ResponseHead } from '../message.ts';
 import { type BodyOwner, BodyReader } from './body.ts';
 import { KnownAnswer, type ReadResponse } from './head.ts';
 import { HeadBytes } from './head-bytes.ts';
+import { KnownHead } from './known-head.ts';
 
 export interface ResponsesOwner {
   /** 1xx besides 101. */
@@ -31,6 +32,9 @@ export class ResponseReader implements BodyOwner {
   readonly #head = new HeadBytes(false);
   readonly #body = new BodyReader(this);
   readonly #known = new KnownAnswer();
+  /** A head that comes again, in answer to that method. */
+  readonly #again = new KnownHead<{ readonly method: string; readonly answer: ReadResponse }>();
+  #last: ReadResponse | undefined;
   #state: 'idle' | 'head' | 'body' | 'raw' | 'broken' = 'idle';
   #method = '';
   #informed = 0;
@@ -83,11 +87,21 @@ export class ResponseReader implements BodyOwner {
   }
 
   #readHead(chunk: Buffer, at: number): number {
+    const isWhole = !this.#head.begun;
+    const again = isWhole ? this.#again.find(chunk, at) : undefined;
+    if (again !== undefined && again.method === this.#method) {
+      const end = at + this.#again.length;
+      this.#begin(again.answer.head, again.answer);
+      return end;
+    }
     const text = this.#head.take(chunk, at);
     if (text === undefined) return chunk.length;
     const { end } = this.#head;
     const answer = this.#known.read(text, this.#method);
     const { head } = answer;
+    // Only what counts is known: no 1xx comes as the same object.
+    if (isWhole && answer === this.#last) this.#again.keep(chunk, at, end, { method: this.#method, answer });
+    this.#last = answer;
     if (head.status === 101) {
       this.#state = 'raw';
       this.#owner.answered(head, answer);

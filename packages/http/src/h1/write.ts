@@ -7,6 +7,7 @@ import { GatewayError } from '@sallyport/core';
 import { hasControl, isToken } from '../fields.ts';
 import type { BodyFraming, Header } from '../message.ts';
 import { isSafeMethod } from './head.ts';
+import { KNOWN_BYTES_MAX } from './known-head.ts';
 import { STATUS_CODES } from './status.ts';
 
 /** White space and controls; nothing wider than Latin-1 may be cut to it. */
@@ -30,21 +31,79 @@ export function fieldLines(headers: readonly Header[]): string {
  * as objects: what reads and changes them makes new ones for what is new.
  */
 export class KnownLines {
+  #before = '';
   #headers: readonly Header[] = [];
   #lines: Buffer = NOTHING;
 
-  of(headers: readonly Header[]): Buffer {
+  /** @param before the line that stands before them, with its CRLF */
+  of(headers: readonly Header[], before = ''): Buffer {
     const known = this.#headers;
-    let same = headers.length === known.length;
-    for (let i = 0; same && i < headers.length; i++) same = headers[i] === known[i];
-    if (!same) {
-      const text = fieldLines(headers);
+    let same = headers === known || headers.length === known.length;
+    if (headers !== known) for (let i = 0; same && i < headers.length; i++) same = headers[i] === known[i];
+    if (!same || before !== this.#before) {
+      const text = `${before}${fieldLines(headers)}`;
       // Memory of its own: an idle connection would keep a whole piece of Buffer's pool.
       this.#lines = Buffer.allocUnsafeSlow(text.length);
       this.#lines.write(text, 'latin1');
       this.#headers = headers;
+      this.#before = before;
     }
     return this.#lines;
+  }
+}
+
+/** What a head says besides its fields. */
+interface RequestLine {
+  readonly method: string;
+  readonly target: string;
+  readonly authority: string;
+}
+
+/**
+ * The head that was written last on a connection to a service. What says the same for the third time is the same bytes, which
+ * nobody writes into: most clients of varied requests never get there, and nothing is made for them.
+ */
+export class KnownRequestHead {
+  readonly #fields = new KnownLines();
+  #lines: Buffer | undefined;
+  #method = '';
+  #target = '';
+  #authority = '';
+  #behind = '';
+  #head: Buffer | undefined;
+
+  lines(headers: readonly Header[]): Buffer {
+    return this.#fields.of(headers);
+  }
+
+  #isSame({ method, target, authority }: RequestLine, lines: Buffer, behind: string): boolean {
+    return (
+      lines === this.#lines &&
+      target === this.#target &&
+      method === this.#method &&
+      authority === this.#authority &&
+      behind === this.#behind
+    );
+  }
+
+  /** @param lines as `lines` gave them @param behind what stands behind them */
+  find(line: RequestLine, lines: Buffer, behind: string): Buffer | undefined {
+    return this.#head !== undefined && this.#isSame(line, lines, behind) ? this.#head : undefined;
+  }
+
+  /** @returns the head that was not found, and is written */
+  keep(line: RequestLine, lines: Buffer, behind: string, head: Buffer): Buffer {
+    this.#head = undefined;
+    if (head.length <= KNOWN_BYTES_MAX && this.#isSame(line, lines, behind)) {
+      this.#head = Buffer.allocUnsafeSlow(head.length);
+      this.#head.set(head);
+    }
+    this.#lines = lines;
+    this.#method = line.method;
+    this.#target = line.target;
+    this.#authority = line.authority;
+    this.#behind = behind;
+    return head;
   }
 }
 
@@ -57,7 +116,7 @@ function writeLatin1(into: Buffer, text: string, at: number): void {
   else for (let i = 0; i < text.length; i++) into[at + i] = text.charCodeAt(i);
 }
 
-/** A head, and room for what follows it: what stands before its fields, these, and what stands behind them. */
+/** A head, and room for what follows it: what stands before its lines, these, and what stands behind them. */
 export function joinedHead(first: string, lines: Uint8Array, last: string, followingBytes = 0): Buffer {
   const linesEnd = first.length + lines.length;
   const head = Buffer.allocUnsafe(linesEnd + last.length + followingBytes);
@@ -86,29 +145,35 @@ function framingLine(framing: BodyFraming, emptyBody: boolean): string {
  * @throws GatewayError `http.malformed` for what cannot be written on one line
  */
 export function encodeRequestHead(
-  request: {
-    readonly method: string;
-    readonly target: string;
-    readonly authority: string;
-    readonly headers: readonly Header[];
-  },
+  request: RequestLine & { readonly headers: readonly Header[] },
   framing: BodyFraming,
   emptyBody: boolean,
   more = '',
-  known?: KnownLines,
+  known?: KnownRequestHead,
 ): Buffer {
-  const { method, target, authority, headers } = request;
+  const { headers } = request;
+  const behind = `${framingLine(framing, emptyBody)}${more}\r\n`;
+  if (known === undefined) return requestHead(request, Buffer.from(fieldLines(headers), 'latin1'), behind);
+  const lines = known.lines(headers);
+  return known.find(request, lines, behind) ?? known.keep(request, lines, behind, requestHead(request, lines, behind));
+}
+
+function requestHead({ method, target, authority }: RequestLine, lines: Buffer, behind: string): Buffer {
   if (!(isSafeMethod(method) || isToken(method)) || NOT_IN_TARGET.test(target) || hasControl(authority))
     throw new GatewayError('http.malformed', { reason: 'request line' });
-  const lines = known === undefined ? Buffer.from(fieldLines(headers), 'latin1') : known.of(headers);
-  const first = `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`;
-  return joinedHead(first, lines, `${framingLine(framing, emptyBody)}${more}\r\n`);
+  return joinedHead(`${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`, lines, behind);
 }
 
 const lengthLine = (said: string): string => (said === '' ? '' : `content-length: ${said}\r\n`);
 
-/** What stands before the fields of an answer. */
-export const statusLine = (status: number): string => `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+const statusLines: (string | undefined)[] = [];
+
+/** What stands before the fields of an answer. @param status three digits */
+export const statusLine = (status: number): string =>
+  (statusLines[status] ??= `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`);
+
+/** What stands behind the fields of an answer whose length was said last, as nearly all say it. */
+let lengthSaid = { bytes: 0, lines: 'content-length: 0\r\n\r\n' };
 
 /**
  * What stands behind the fields of an answer, to the end of its head.
@@ -120,6 +185,11 @@ export function lastLines(
   more = '',
   saidLength?: string,
 ): string {
+  if (framing.kind === 'length' && more === '') {
+    const { bytes } = framing;
+    if (bytes !== lengthSaid.bytes) lengthSaid = { bytes, lines: `${framingLine(framing, false)}\r\n` };
+    return lengthSaid.lines;
+  }
   const length =
     framing.kind === 'until-close'
       ? ''

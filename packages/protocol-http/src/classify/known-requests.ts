@@ -18,8 +18,11 @@ interface Known<T> {
 /** Of one list of fields (see `MadeOf`). @typeParam T what the reading hangs on besides the request, by identity */
 export class KnownRequests<T extends object> {
   readonly #known = new Map<string, Known<T>>();
+  #last: Known<T> | undefined;
 
   find(request: RequestHead, service: T): Statement | undefined {
+    const last = this.#last;
+    if (last !== undefined && last.request === request && last.service === service) return last.statement;
     const known = this.#known.get(request.target);
     if (known === undefined || known.service !== service) return undefined;
     const { request: same } = known;
@@ -36,6 +39,7 @@ export class KnownRequests<T extends object> {
   keep(request: RequestHead, service: T, statement: Statement): void {
     if (request.target.length > TARGET_CHARS_MAX) return;
     if (this.#known.size >= TARGETS_MAX) this.#known.clear();
-    this.#known.set(request.target, { request, service, statement });
+    this.#last = { request, service, statement };
+    this.#known.set(request.target, this.#last);
   }
 }
