@@ -31,15 +31,13 @@ import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
 import { grpcTrailers, unread } from './unread.ts';
 import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
-import { requireOwnHost, type Shown, type WayIn } from './way-in.ts';
+import { requireOwnHost, requireOwnPage, type Shown, type WayIn } from './way-in.ts';
 
 /** What an exchange asks of its connection. */
 export interface ExchangeHome extends ProxyHome, Patience {
   readonly version: '1' | '2';
   /** Says how a refusal sounds where no resource is known, or none may be: by what the client says of itself alone. */
   strangers(headers: readonly Header[]): HttpDialect;
-  /** As `wayIn`, in this connection's domain. */
-  wayIn(request: RequestHead): WayIn | undefined;
   /** The token of a request; a resource that is named may have a field of its own for it. */
   shown(headers: readonly Header[], resource: string | undefined): Shown;
   /** Where a request names no resource: the cluster its token is for. */
@@ -151,6 +149,7 @@ export class Exchange implements RequestSink, CallOwner {
     const shown = this.#home.shown(head.headers, named?.resource);
     const way = named ?? this.#home.wayOf(shown.token);
     this.#way = way;
+    requireOwnPage(head, shown, named);
     // One that names nothing is refused as one that names what is not there: by what nobody can sign in to.
     const member = this.#home.member(way?.resource ?? '', shown.token);
     if (member instanceof MemberSession) this.#signedIn(member, shown);
@@ -626,7 +625,7 @@ export class Exchange implements RequestSink, CallOwner {
     if (!(error instanceof GatewayError)) member?.log(error);
     const refusal = asToProxy(refusalOf(error, requestId), this.#asked, this.#home);
     const dialect = member?.dialect ?? this.#home.strangers(this.#asked.headers);
-    this.#answerWith(challenged(dialect.deny(refusal, member === undefined ? undefined : this.#request)));
+    this.#answerWith(challenged(dialect.deny(refusal, member && this.#request), this.#asked, this.#home));
   }
 
   #answerWith({ status, headers, body }: DeniedAnswer): void {

@@ -36,6 +36,8 @@ export interface ProxyHome {
   readonly serverName: string | undefined;
   /** What the connection is the inside of; undefined = nothing. */
   readonly tunnel: Tunnel | undefined;
+  /** As `wayIn`, in this connection's domain. */
+  wayIn(request: RequestHead): WayIn | undefined;
   /** Name of the resource that registers the host; of several the one the token says it is for. */
   proxied(named: Named, token: string): string | undefined;
   /** @throws GatewayError `auth.failed` for a token that is none of ours */
@@ -104,11 +106,24 @@ function openTunnel(
 export const asToProxy = (refusal: HttpRefusal, head: RequestHead, { tunnel }: ProxyHome): HttpRefusal =>
   refusal.status === 401 && tunnel === undefined && cameByProxy(head) ? { ...refusal, status: 407 } : refusal;
 
-/** With the challenge that goes with 407. */
-export const challenged = (answer: DeniedAnswer): DeniedAnswer =>
-  answer.status === 407
-    ? { ...answer, headers: [...answer.headers, ['proxy-authenticate', 'Basic realm="sallyport"']] }
-    : answer;
+const BASIC = 'Basic realm="sallyport"';
+
+/**
+ * With the challenge that goes with 407, or makes a browser ask its person for a token. Not where resources share one origin: a
+ * browser would show the token of one to the pages of all.
+ */
+export function challenged(
+  answer: DeniedAnswer,
+  head: RequestHead,
+  home: Pick<ProxyHome, 'tunnel' | 'wayIn'>,
+): DeniedAnswer {
+  if (answer.status === 407) return { ...answer, headers: [...answer.headers, ['proxy-authenticate', BASIC]] };
+  if (answer.status !== 401 || home.tunnel !== undefined || home.wayIn(head)?.prefix !== '') return answer;
+  if (headerOf(head.headers, 'sec-fetch-site') === undefined) return answer;
+  // In the place of the other: over HTTP/2 both would stand in one field, of which Chromium reads the first alone.
+  const others = answer.headers.filter(([name]) => name !== 'www-authenticate');
+  return { ...answer, headers: [...others, ['www-authenticate', BASIC]] };
+}
 
 /** A request that came by the proxy says the service's own path: what is above the resource's base is none of its. */
 function wayBehindProxy(request: RequestHead, member: MemberSession): WayIn {

@@ -4,7 +4,7 @@
  * Refuses to verify; a wrong token is found where all wrong tokens are. Pure.
  */
 import { GatewayError, Secret } from '@sallyport/core';
-import { type Header, hostOf, type MadeOf, type RequestHead } from '@sallyport/http';
+import { type Header, headerOf, hostOf, type MadeOf, type RequestHead } from '@sallyport/http';
 import type { Resource } from '@sallyport/model';
 
 export interface WayIn {
@@ -99,6 +99,31 @@ export function requireOwnHost(request: Pick<RequestHead, 'authority'>, serverNa
   own = { authority, serverName };
 }
 
+/** What a browser says of the page that makes it ask; '' = not said. */
+export interface AskingPage {
+  readonly origin: string;
+  readonly site: string;
+  readonly mode: string;
+}
+
+/**
+ * A browser shows a password it was once given to whatever page makes it ask (CSRF, WebSockets of other sites). By a host of its
+ * own a resource's pages alone count, and links to it. Fetch Metadata, RFC 6454; WebSockets say their origin alone.
+ * @throws GatewayError `auth.failed`
+ */
+export function requireOwnPage(
+  { method, scheme, authority }: Pick<RequestHead, 'method' | 'scheme' | 'authority'>,
+  { page }: Shown,
+  way: WayIn | undefined,
+): void {
+  if (page === undefined || way?.prefix !== '') return;
+  const { origin, site, mode } = page;
+  if (mode === 'navigate' && (method === 'GET' || method === 'HEAD')) return;
+  const isOfSite = site === '' || site === 'same-origin' || site === 'none';
+  const isOfOrigin = origin === '' || origin.toLowerCase() === `${scheme}://${authority}`.toLowerCase();
+  if (!isOfSite || !isOfOrigin) throw new GatewayError('auth.failed', { why: 'a page of another site' });
+}
+
 const BEARER = /^bearer +(\S+)$/i;
 const BASIC = /^basic +([A-Za-z0-9+/=]+)$/i;
 
@@ -118,6 +143,8 @@ export interface Shown {
   readonly token: string;
   /** The field it came in; '' without. */
   readonly by: string;
+  /** Where it came as browsers show it by themselves. */
+  readonly page?: AskingPage;
 }
 
 /** What a connection's client showed last: it shows the same with request after request, in the very same list of fields. */
@@ -148,8 +175,16 @@ export function shownToken(headers: readonly Header[], tokenHeader: string | und
   }
   if (proxy !== undefined) return { token: credentialIn(proxy) ?? '', by: 'proxy-authorization' };
   if (named !== undefined) return { token: credentialIn(named) ?? named, by: tokenHeader ?? '' };
-  if (own !== undefined) return { token: credentialIn(own) ?? '', by: 'authorization' };
+  if (own !== undefined) {
+    const shown = { token: credentialIn(own) ?? '', by: 'authorization' };
+    return BASIC.test(own) ? { ...shown, page: askingPage(headers) } : shown;
+  }
   return { token: '', by: '' };
+}
+
+function askingPage(headers: readonly Header[]): AskingPage {
+  const said = (name: string): string => headerOf(headers, name) ?? '';
+  return { origin: said('origin'), site: said('sec-fetch-site'), mode: said('sec-fetch-mode') };
 }
 
 /**

@@ -168,6 +168,45 @@ export const BODIES: readonly BodyRow[] = [
   { name: 'CSV', type: 'text/csv', body: `ssn\n${SSN}\n`, shows: 'refused' },
   { name: 'a form', type: 'application/x-www-form-urlencoded', body: `ssn=${SSN}`, shows: 'refused' },
   { name: 'packed values', type: 'application/x-protobuf', body: SSN, shows: 'refused' },
+  // Forms that nobody reads here, by whatever they are called or by nothing.
+  ...['application/octet-stream', 'application/x-own', 'text/plain', undefined].flatMap((type): BodyRow[] =>
+    [
+      { how: 'protobuf', body: `\n\u000b${SSN}` },
+      { how: 'BSON', body: `\u001a\0\0\0\u0002ssn\0\u000c\0\0\0${SSN}\0\0` },
+    ].map(({ how, body }) => ({
+      name: `packed values (${how}) as ${type ?? 'nothing'}`,
+      ...(type === undefined ? {} : { type }),
+      body,
+      shows: 'cut',
+    })),
+  ),
+  ...['application/x-bson', 'application/cbor-seq', 'application/x-plist', 'application/vnd.apache.orc'].map(
+    (type): BodyRow => ({ name: `packed values: ${type}`, type, body: `ssn ${SSN}`, shows: 'refused' }),
+  ),
+  {
+    name: 'packed values: Smile',
+    type: 'application/smile',
+    body: `:)\n\u0001\u00fa\u0082num\u004f${CARD}\u00fb`,
+    shows: 'refused',
+  },
+  ...[
+    'text/x-csv',
+    'text/comma-separated-values',
+    'text/tsv',
+    'application/x-csv',
+    'application/vnd.yaml',
+    'text/x-toml',
+    'text/x-java-properties',
+  ].map((type): BodyRow => ({ name: `a table: ${type}`, type, body: `ssn\n${SSN}\n`, shows: 'refused' })),
+  ...['application/vnd.ms-excel', 'application/msexcel'].flatMap((type): BodyRow[] => [
+    { name: `a table: ${type}`, type, body: `ssn\n${SSN}\n`, shows: 'unreadable' },
+    {
+      name: `a table in HTML: ${type}`,
+      type,
+      body: `<table><th>ssn<tr><td>${SSN}${' '.repeat(600)}</table>`,
+      shows: 'unreadable',
+    },
+  ]),
   { name: 'UTF-7', type: 'application/json; charset=utf-7', body: `{"ssn":"${SSN}"}`, shows: 'refused' },
   {
     name: 'two codings',

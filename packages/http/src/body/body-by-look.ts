@@ -8,9 +8,9 @@ import { ClearBody } from './plain-bodies.ts';
 
 /**
  * `markup` begins with `<`, a `sheet` as CSS does, `media` has bytes that no text has, `open` begins as no packed document, `plain`
- * may be one; neither is in UTF-16.
+ * may be one; neither is in UTF-16. `table` is as `media`, but its text is JSON or nothing that is read.
  */
-export type Look = 'markup' | 'sheet' | 'media' | 'open' | 'plain';
+export type Look = 'markup' | 'sheet' | 'media' | 'table' | 'open' | 'plain';
 /** `between`: neither what it says nor JSON from its first letter on; JSON may stand in it. */
 type Seen = 'as said' | 'text' | 'between' | 'unreadable' | 'not yet';
 
@@ -92,6 +92,8 @@ function lookAt(look: Look, head: Uint8Array, isWhole: boolean): Seen {
       return openLook(head, isWhole, OTHER_STARTS);
     case 'media':
       return mediaLook(head, isWhole);
+    case 'table':
+      return tableLook(head, isWhole);
     case 'markup':
     case 'sheet':
       return textLook(head, isWhole, look);
@@ -153,6 +155,13 @@ function mediaLook(head: Uint8Array, isWhole: boolean): Seen {
   if (head.length < 4 && !isWhole) return 'not yet';
   if (head.some(isNoText) || !isUtf8(head, isWhole)) return 'as said';
   return isWhole ? 'text' : 'not yet';
+}
+
+function tableLook(head: Uint8Array, isWhole: boolean): Seen {
+  const seen = mediaLook(head, isWhole);
+  if (seen !== 'text') return seen;
+  const text = textLook(head, isWhole, 'markup');
+  return text === 'text' || text === 'not yet' ? text : 'unreadable';
 }
 
 const isPrintable = (byte: number): boolean => byte >= 32 && byte < 127;

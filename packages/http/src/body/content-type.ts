@@ -66,7 +66,7 @@ function readMediaType(contentType: string): MediaType {
 
 /**
  * `json` also in lines · `sse` events · `form` URL-encoded · `multipart` parts of their own · `markup` for people, and drawings
- * · `sheet` CSS · `folded` calendars and cards · `data` text with members that a path could name (XML, YAML, CSV) · `unsure` may be anything · `packed` binary with values
+ * · `sheet` CSS · `folded` calendars and cards · `data` text with members that a path could name (XML, YAML, CSV) · `excel` such text, or a document · `unsure` may be anything · `packed` binary with values
  * in it (protobuf, MessagePack) · `document` an archive, or a document whose text is packed · `encoded` mail and RTF · `media` binary that holds no values.
  */
 export type BodyKind =
@@ -78,6 +78,7 @@ export type BodyKind =
   | 'sheet'
   | 'folded'
   | 'data'
+  | 'excel'
   | 'unsure'
   | 'packed'
   | 'document'
@@ -85,17 +86,19 @@ export type BodyKind =
   | 'media';
 
 const PACKED =
-  /^application\/(?:.*\+)?(?:(?:x-|vnd\.google\.)?protobuf|(?:x-|vnd\.)?msgpack|cbor|bson|avro|thrift|x-thrift|vnd\.apache\.thrift.*|vnd\.apache\.(?:arrow|avro|parquet).*|grpc.*|octet-stream\+.*|x-amz-cbor.*|vnd\.kubernetes\.protobuf|vnd\.amazon\.eventstream|x-java-serialized-object|ion)$/;
-/** Without Excel's: many services say it of CSV. */
+  /^application\/(?:.*\+)?(?:(?:x-|vnd\.google\.)?protobuf|(?:x-|vnd\.)?msgpack|cbor|bson|avro|thrift|x-thrift|vnd\.apache\.thrift.*|vnd\.apache\.(?:arrow|avro|orc|parquet).*|grpc.*|octet-stream\+.*|x-amz-cbor.*|vnd\.kubernetes\.protobuf|vnd\.amazon\.eventstream|x-java-serialized-object|ion|cbor-seq|(?:x-jackson-)?smile|fastinfoset|vnd\.wap\.wbxml|(?:x-)?(?:amf|bplist|bson|capnp|flatbuffers|parquet|plist|ubjson)|x-(?:python-)?pickle)$/;
+/** Without Excel's. */
 const DOCUMENT =
   /^application\/(?!.*\+xml$)(?:.*\+(?:zip|gzip|zstd)|pdf|zip|gzip|zstd|java-archive|msword|epub.*|(?:x-)?(?:bzip2?|compress|cpio|gtar|gzip|lzma|rar|rpm|sqlite3|tar|xz|zip)(?:-compressed)?|x-7z-compressed|vnd\.(?:rar|sqlite3|debian|android\.package|oasis\.opendocument|openxmlformats|oci\.image\.layer|docker\.image\.rootfs|ms-(?!excel$|fontobject)).*)$/;
 /** Mail and RTF: an address may stand in them as `=40`, in base64, as `\'40`. */
 const ENCODED = /^(?:message\/.*|application\/mbox|(?:text|application)\/(?:x-)?rtf)$/;
 const FOLDED = /^text\/(?:(?:x-)?v?calendar|(?:x-)?vcard|x-vcalendar|directory)$/;
 const MEDIA =
-  /^(?:image\/(?!svg)|audio\/|video\/|font\/|model\/|application\/(?:wasm|x-font|font|vnd\.ms-(?:excel|fontobject)$))/;
+  /^(?:image\/(?!svg)|audio\/|video\/|font\/|model\/|application\/(?:wasm|x-font|font|vnd\.ms-fontobject$))/;
 const DATA =
-  /^(?:text\/(?:csv|yaml|x-yaml|vnd\.yaml|xml|tab-separated-values)|application\/(?:.*\+)?(?:xml|yaml|x-yaml|csv|toml))$/;
+  /^(?:text\/(?:x-|vnd\.)?(?:csv|comma-separated-values|tab-separated-values|tsv|yaml|toml|java-properties|properties|xml)|application\/(?:.*\+|x-|vnd\.)?(?:xml|yaml|csv|tsv|toml))$/;
+/** Many services say it of CSV and of tables in HTML. */
+const EXCEL = /^application\/(?:x-)?(?:vnd\.)?(?:ms-?)?excel$/;
 
 function bodyKindOf(type: string): BodyKind {
   // Frames with JSON in them, too.
@@ -112,6 +115,7 @@ function bodyKindOf(type: string): BodyKind {
   if (PACKED.test(type)) return 'packed';
   if (DOCUMENT.test(type)) return 'document';
   if (ENCODED.test(type)) return 'encoded';
+  if (EXCEL.test(type)) return 'excel';
   if (MEDIA.test(type)) return 'media';
   if (DATA.test(type)) return 'data';
   if (type === 'text/css') return 'sheet';

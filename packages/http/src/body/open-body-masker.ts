@@ -103,6 +103,8 @@ function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, ne
       return new EventStream(masks);
     case 'form':
       return hasPaths ? 'refuse' : new FormBody(masks);
+    case 'excel':
+      return new BodyByLook(hasPaths && shape.documents !== true ? 'table' : 'media', unsure);
     case 'data':
       return hasPaths ? 'refuse' : text();
     case 'markup':

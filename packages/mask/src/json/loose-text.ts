@@ -8,6 +8,7 @@ import { createStreamMasker, type StreamMasker } from '../stream/stream.ts';
 
 const QUOTE = 34;
 const BRACE = 123;
+const TEXT_CONTROLS: ReadonlySet<number> = new Set([9, 10, 12, 13, 27]);
 const NOTHING = new Uint8Array(0);
 const ESCAPE_BYTES = 6;
 
@@ -31,7 +32,7 @@ export class LooseText {
   }
 
   push(chunk: Uint8Array): Uint8Array {
-    if (this.#hasPaths && (chunk.includes(QUOTE) || chunk.includes(BRACE))) this.broken = true;
+    if (this.#hasPaths && mayHoldMembers(chunk)) this.broken = true;
     if (this.#detects && !this.broken) {
       const seen = this.#last + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1');
       if (/\\u[0-9a-fA-F]{4}/.test(seen)) this.broken = true;
@@ -45,4 +46,11 @@ export class LooseText {
   idle(quietMs: number): Uint8Array {
     return this.broken ? NOTHING : this.#masker.idle(quietMs);
   }
+}
+
+/** Quotes, braces, and what no text has: controls besides line ends, tabs, form feeds and escapes, as packed forms have them. */
+function mayHoldMembers(bytes: Uint8Array): boolean {
+  if (bytes.includes(QUOTE) || bytes.includes(BRACE)) return true;
+  for (const byte of bytes) if (byte < 32 && !TEXT_CONTROLS.has(byte)) return true;
+  return false;
 }
