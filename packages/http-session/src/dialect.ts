@@ -42,9 +42,9 @@ export interface ForwardedRequest {
 /** How an answer reaches the client. */
 export interface AnswerPlan {
   /** Absent = the bytes pass untouched. Its output has no known length: the answer is sent as a stream. */
-  readonly masker?: BodyMasker;
+  readonly masker?: BodyMasker | undefined;
   /** Absent = as they came. Content-Length and transfer codings are the driver's. */
-  readonly headers?: readonly Header[];
+  readonly headers?: readonly Header[] | undefined;
   readonly status?: number;
   /** Nothing may come for long, and nothing is wrong (a watch, a log that is followed). Absent = it ends by LIMITS.httpStallMsMax. */
   readonly patient?: boolean;

@@ -3,7 +3,7 @@
  * service. Refuses to know requests; those are exchanges.
  */
 import type { ErrorCode, Logger } from '@sallyport/core';
-import { type Header, MadeOf, madeOf, maskHeaders, type RequestHead, recordedBody } from '@sallyport/http';
+import { type Header, MadeOf, maskHeaders, type RequestHead, recordedBody } from '@sallyport/http';
 import type { MaskSet, Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
@@ -18,6 +18,7 @@ import type {
 import type { DialectSession, HttpDialect, RequestBody } from './dialect.ts';
 import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
 import { atWayIn, withoutParameter } from './location.ts';
+import { RecordedHeads } from './recorded-heads.ts';
 import { Running } from './running.ts';
 import { type Upstream, upstreamOf } from './upstream.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -29,26 +30,6 @@ interface Ending {
 }
 
 const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
-
-/** What detectors see in a target, they see once its escapes are undone: then it is kept without them. */
-function hiddenTarget(target: string, hide: (text: string) => string): string {
-  if (!target.includes('%') && !target.includes('+')) return target;
-  let text: string;
-  try {
-    text = decodeURIComponent(target.replaceAll('+', ' '));
-  } catch {
-    // An escape of no UTF-8: as it came.
-    return target;
-  }
-  const hidden = hide(text);
-  return hidden === text ? target : hidden.replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ');
-}
-
-function headText(headers: readonly Header[], secret: ReadonlySet<string>): string {
-  let text = '';
-  for (const [name, value] of headers) if (!secret.has(name)) text += `${name}: ${value}\n`;
-  return text;
-}
 
 /** What a dialect remembers lives as long as the session, whatever connections come and go. */
 const sessions = new WeakMap<SignedIn, DialectSession>();
@@ -87,7 +68,6 @@ export class MemberSession implements SessionMember {
   #parameter = '';
   #tokenExpiresAtMs = 0;
   #recordedBytes: number | undefined;
-  #secretHeaders: ReadonlySet<string> = SECRET_HEADERS;
   /** Of the fields read last: what is judged of them. */
   #read: readonly Header[] | undefined;
   #readBy = '';
@@ -99,14 +79,7 @@ export class MemberSession implements SessionMember {
   #shownOf: readonly Header[] | undefined;
   #shownTo: RequestHead | undefined;
   #shownAt: WayIn | undefined;
-  /** The fields that were put on record last of an answer, as lines. */
-  #answered: readonly Header[] | undefined;
-  #answerLines = '';
-  /** The request's head that was put on record last, before and after detectors. */
-  #headText = '';
-  #headDetect: readonly unknown[] | undefined;
-  #headShown = '';
-  readonly #requestLines = (headers: readonly Header[]): string => headText(headers, this.#secretHeaders);
+  #heads!: RecordedHeads;
 
   /** @param left it has ended: whoever kept it asks anew */
   constructor(held: HeldRequests, log: Logger, left: (member: MemberSession) => void) {
@@ -127,7 +100,9 @@ export class MemberSession implements SessionMember {
     this.#hidesCookies = target?.inject.as === 'cookie';
     this.#parameter = target?.inject.as === 'query' ? (target.inject.name ?? '') : '';
     this.#recordedBytes = target?.recordBodies;
-    if (target?.tokenHeader !== undefined) this.#secretHeaders = new Set([...SECRET_HEADERS, target.tokenHeader]);
+    const secret =
+      target?.tokenHeader === undefined ? SECRET_HEADERS : new Set([...SECRET_HEADERS, target.tokenHeader]);
+    this.#heads = new RecordedHeads(joined.road, secret);
     this.#tokenExpiresAtMs = joined.tokenExpiresAtMs;
   }
 
@@ -228,10 +203,9 @@ export class MemberSession implements SessionMember {
   recordRequest(number: number, statement: Statement, request: RequestHead, body: RequestBody | undefined): void {
     const { recorder } = this.session;
     recorder.statement(number, statement.text);
-    const target = hiddenTarget(request.target, (words) => this.road.hide(words));
-    const text = `${request.method} ${target} HTTP/${request.version}\n${madeOf(request, this.#requestLines)}`;
     // What streams is not gone through by detectors: it is counted and digested, and not kept.
-    recorder.httpHead(number, 'request', this.#hidden(text), body?.read === false ? 0 : this.#recordedBytes);
+    const bytesMax = body?.read === false ? 0 : this.#recordedBytes;
+    recorder.httpHead(number, 'request', this.#heads.request(request), bytesMax);
     if (body?.read === true && body.bytes.length > 0) {
       const { detect } = this.road.masks();
       const instead = this.dialect.recorded?.(request, body, this.session);
@@ -241,27 +215,10 @@ export class MemberSession implements SessionMember {
     }
   }
 
-  /** What detectors leave of a head; the same one is not gone through again. */
-  #hidden(text: string): string {
-    const { detect } = this.road.masks();
-    if (detect.length === 0) return text;
-    if (text !== this.#headText || detect !== this.#headDetect) {
-      this.#headShown = this.road.hide(text);
-      this.#headText = text;
-      this.#headDetect = detect;
-    }
-    return this.#headShown;
-  }
-
   recordAnswer(number: number, status: number, headers: readonly Header[]): void {
     // Of an upgraded connection both directions go on.
     if (status !== 101) this.session.recorder.httpEnd(number, 'request');
-    if (headers !== this.#answered) {
-      this.#answerLines = headText(headers, this.#secretHeaders);
-      this.#answered = headers;
-    }
-    const text = `HTTP/1.1 ${status}\n${this.#answerLines}`;
-    this.session.recorder.httpHead(number, 'response', text, this.#recordedBytes);
+    this.session.recorder.httpHead(number, 'response', this.#heads.answer(status, headers), this.#recordedBytes);
   }
 
   recordBody(number: number, side: 'request' | 'response', bytes: Uint8Array): void {

@@ -47,9 +47,10 @@ export interface RecorderPort {
   /**
    * A request as it was judged, or the answer's status and headers, as text; credentials taken out by the caller. Several
    * requests may run at once. Kept at every level.
+   * @param text UTF-8, lent for the call
    * @param bodyBytesMax what `results` keeps of the body that follows; absent: `LIMITS.recordedHttpBodyBytes`
    */
-  httpHead(number: number, side: 'request' | 'response', text: string, bodyBytesMax?: number): void;
+  httpHead(number: number, side: 'request' | 'response', text: Uint8Array, bodyBytesMax?: number): void;
   /** Bytes of the body as the client sent or sees it, masked, in its content coding. Behind `httpHead`. */
   httpBody(number: number, side: 'request' | 'response', bytes: Uint8Array): void;
   /** The body is over, or will not go on. @returns what it was; undefined where no head was given */

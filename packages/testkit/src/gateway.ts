@@ -253,7 +253,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       void recorded.http.push({
         number,
         side,
-        text,
+        text: Buffer.from(text).toString(),
         pieces: [],
         get body() {
           return Buffer.concat(this.pieces);

@@ -61,6 +61,13 @@ export function writeShortAscii(into: Buffer, text: string, at: number): boolean
   return true;
 }
 
+/** What a digest's hex says, at `at`: two letters a byte, 0 to 9 and a to f. */
+export function writeHex(into: Buffer, hex: string, at: number): void {
+  for (let i = 0; i < hex.length; i += 2)
+    into[at + (i >> 1)] = (nibble(hex.charCodeAt(i)) << 4) | nibble(hex.charCodeAt(i + 1));
+}
+const nibble = (unit: number): number => (unit > 57 ? unit - 87 : unit - 48);
+
 /** `bytes` from `from` to `to`, written at `at`: for a short stretch a view costs more than its bytes. */
 export function writeRange(into: Buffer, bytes: Uint8Array, from: number, to: number, at: number): void {
   if (to - from > SHORT_UNITS_MAX) into.set(bytes.subarray(from, to), at);
@@ -143,6 +150,13 @@ export class ByteBatch {
   append(bytes: Uint8Array): void {
     const at = this.#length;
     this.reserve(bytes.length).set(bytes, at);
+  }
+  /** What is written, given away with its memory; what comes next is written into `next`. */
+  giveAway(next: Buffer): Buffer {
+    const given = this.view;
+    this.#bytes = next;
+    this.#length = 0;
+    return given;
   }
   truncate(length: number): void {
     this.#length = Math.min(length, this.#length);

@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { Buffer } from 'node:buffer';
-import { ByteBatch, broken, textSize, writeRange, writeShortAscii, writeText } from './bytes.ts';
+import { ByteBatch, broken, textSize, writeHex, writeRange, writeShortAscii, writeText } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
@@ -121,11 +121,9 @@ export class FrameWriter {
   inputCut(atMs: number, number: number, lines: number, bytes: number, digest: string): void {
     this.#numbered(CODES.input_cut, atMs, number, [...varint(lines), ...varint(bytes)], Buffer.from(digest, 'hex'));
   }
-  httpHead(atMs: number, number: number, side: HttpSide, text: string): void {
-    const start = this.#batch.length;
-    if (writeShortAscii(this.#sided(CODES.http_head, atMs, number, side, text.length), text, this.#at)) return;
-    this.#batch.truncate(start);
-    this.#sided(CODES.http_head, atMs, number, side, Buffer.byteLength(text)).write(text, this.#at);
+  /** @param text UTF-8 */
+  httpHead(atMs: number, number: number, side: HttpSide, text: Uint8Array): void {
+    this.#sided(CODES.http_head, atMs, number, side, text.length).set(text, this.#at);
   }
   httpBody(atMs: number, number: number, side: HttpSide, bytes: Uint8Array): void {
     this.#sided(CODES.http_body, atMs, number, side, bytes.length).set(bytes, this.#at);
@@ -135,13 +133,13 @@ export class FrameWriter {
     const into = this.#open(CODES.http_end, atMs, number, 1 + varintSize(bytes) + varintSize(cut), digest.length / 2);
     into[this.#at++] = sideCode(side);
     this.#at = writeVarint(into, cut, writeVarint(into, bytes, this.#at));
-    if (digest !== '') into.write(digest, this.#at, 'hex');
+    writeHex(into, digest, this.#at);
   }
   /** Streams of a command, a terminal's included, and HTTP: the bytes are copied once. */
   streamFrame(frame: StreamFrame | HttpFrame): void {
     switch (frame.kind) {
       case 'http_head':
-        return this.httpHead(frame.atMs, frame.number, frame.side, frame.text);
+        return this.httpHead(frame.atMs, frame.number, frame.side, Buffer.from(frame.text));
       case 'http_body':
         return this.httpBody(frame.atMs, frame.number, frame.side, frame.bytes);
       case 'http_end':

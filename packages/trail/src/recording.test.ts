@@ -147,7 +147,7 @@ test('a text is kept letter by letter, whatever its length and its letters, and 
       const batch = new ByteBatch(16);
       const out = new FrameWriter(batch);
       out.text('statement', 1, 2, text);
-      out.httpHead(2, 2, 'response', text);
+      out.httpHead(2, 2, 'response', Buffer.from(text));
       out.text('complete', 3, 2, 'done');
       const shown = text.toWellFormed();
       expect([...decodeFrames(batch.view, 0)]).toEqual([

@@ -30,6 +30,21 @@ test.each([
   expect(tallies.end(7, 'response')).toBeUndefined();
 });
 
+test('small bodies that wait for their ends beside each other keep their digests', () => {
+  const [one, other] = [new BodyTallies(), new BodyTallies()];
+  const bodies = [1, 2, 3].flatMap((number) => [one, other].map((tallies) => ({ number, tallies })));
+  for (const [at, { number, tallies }] of bodies.entries()) {
+    tallies.begin(number, 'response', 'results');
+    tallies.add(number, 'response', Buffer.alloc(20 + at, at), true);
+  }
+  one.add(2, 'response', Buffer.from('more'), true);
+  for (const [at, { number, tallies }] of bodies.entries()) {
+    const more = tallies === one && number === 2 ? 'more' : '';
+    const all = Buffer.concat([Buffer.alloc(20 + at, at), Buffer.from(more)]);
+    expect(tallies.end(number, 'response')).toEqual({ bytes: all.length, cut: 0, digest: sha256(all) });
+  }
+});
+
 test('the digest is of what was left out, too', () => {
   const tallies = new BodyTallies();
   tallies.begin(1, 'response', 'results', 4);

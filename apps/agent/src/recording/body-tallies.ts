@@ -7,7 +7,7 @@ import { createHash, type Hash, hash } from 'node:crypto';
 import { LIMITS } from '@sallyport/core';
 import type { RecordingLevel } from '@sallyport/model';
 import type { RecordedBody } from '@sallyport/protocol-kit';
-import type { HttpSide } from '@sallyport/trail';
+import { type HttpSide, Views } from '@sallyport/trail';
 
 interface Tally {
   readonly number: number;
@@ -25,6 +25,11 @@ interface Tally {
 
 /** Up to this size a first piece waits for its end; a longer one is digested as it comes. */
 const ONLY_BYTES_MAX = 4 * 1024;
+/** Where the piece waits that came last: its body has ended, nearly always, before another one begins. */
+const waiting = Buffer.allocUnsafeSlow(ONLY_BYTES_MAX);
+const waitingViews = new Views(waiting);
+let waits: Tally | undefined;
+
 const NOTHING = new Uint8Array(0);
 const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
 const DIGEST_OF_NOTHING = digestOf(NOTHING);
@@ -77,9 +82,11 @@ const keyOf = (number: number, side: HttpSide): number => number * 2 + (side ===
 
 function digest(tally: Tally, bytes: Uint8Array): void {
   if (tally.bytes === 0 && bytes.length <= ONLY_BYTES_MAX) {
+    if (waits?.only !== undefined) waits.only = Buffer.from(waits.only);
+    waits = tally;
     // Lent: it is read into again.
-    tally.only = Buffer.allocUnsafe(bytes.length);
-    tally.only.set(bytes);
+    waiting.set(bytes);
+    tally.only = waitingViews.of(bytes.length);
     return;
   }
   tally.hash ??= createHash('sha256');
@@ -88,5 +95,8 @@ function digest(tally: Tally, bytes: Uint8Array): void {
   tally.hash.update(bytes);
 }
 
-const wholeDigest = ({ only, hash: begun }: Tally): string =>
-  begun === undefined ? (only === undefined ? DIGEST_OF_NOTHING : digestOf(only)) : begun.digest('hex');
+function wholeDigest(tally: Tally): string {
+  const { only, hash: begun } = tally;
+  tally.only = undefined;
+  return begun === undefined ? (only === undefined ? DIGEST_OF_NOTHING : digestOf(only)) : begun.digest('hex');
+}

@@ -395,10 +395,10 @@ test('a session that ends without an exit still says what was left out, and full
 test('of HTTP bodies the first bytes are kept, the whole is counted and digested, requests beside each other', async () => {
   const { recorder, replay } = bench('results');
   const body = Buffer.alloc(200_000, 'x');
-  recorder.httpHead(1, 'request', 'GET / HTTP/1.1\r\n\r\n');
-  recorder.httpHead(2, 'request', 'GET /2 HTTP/1.1\r\n\r\n', 10);
-  recorder.httpHead(1, 'response', 'HTTP/1.1 200\r\n\r\n');
-  recorder.httpHead(2, 'response', 'HTTP/1.1 200\r\n\r\n', 10);
+  recorder.httpHead(1, 'request', Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+  recorder.httpHead(2, 'request', Buffer.from('GET /2 HTTP/1.1\r\n\r\n'), 10);
+  recorder.httpHead(1, 'response', Buffer.from('HTTP/1.1 200\r\n\r\n'));
+  recorder.httpHead(2, 'response', Buffer.from('HTTP/1.1 200\r\n\r\n'), 10);
   for (let at = 0; at < body.length; at += 50_000) recorder.httpBody(1, 'response', body.subarray(at, at + 50_000));
   recorder.httpBody(2, 'response', Buffer.from('0123456789abc'));
   recorder.httpBody(2, 'response', Buffer.from('d'));
@@ -428,16 +428,37 @@ test('of HTTP bodies the first bytes are kept, the whole is counted and digested
   ]);
 });
 
+test('sessions that fill chunks beside each other keep what is theirs, whatever memory came before', async () => {
+  const sessions = ['a', 'b', 'c'].map((letter) => ({ letter, ...bench('full') }));
+  for (const { letter, recorder } of sessions)
+    recorder.httpHead(1, 'response', Buffer.from(`HTTP/1.1 200\nname: ${letter}é\n`));
+  for (let round = 0; round < 40; round++) {
+    for (const { letter, recorder } of sessions) recorder.httpBody(1, 'response', Buffer.alloc(30_000 + round, letter));
+    // Chunks that were full are sealed meanwhile, and their memory is taken again.
+    if (round % 8 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  for (const { letter, chunks, replay } of sessions) {
+    const frames = await replay();
+    expect(chunks.length).toBeGreaterThan(3);
+    expect(frames[0]).toMatchObject({ kind: 'http_head', text: `HTTP/1.1 200\nname: ${letter}é\n` });
+    const body = Buffer.concat(
+      frames.flatMap((frame) => (frame.kind === 'http_body' ? [Buffer.from(frame.bytes)] : [])),
+    );
+    expect(body.length).toBe(30_000 * 40 + (39 * 40) / 2);
+    expect(body.every((byte) => byte === letter.charCodeAt(0))).toBe(true);
+  }
+});
+
 test('at level full an HTTP body is kept whole, at level statements only what was asked and answered', async () => {
   const full = bench('full');
   const body = Buffer.alloc(600_000, 'y');
-  full.recorder.httpHead(1, 'response', 'HTTP/1.1 200\r\n\r\n', 10);
+  full.recorder.httpHead(1, 'response', Buffer.from('HTTP/1.1 200\r\n\r\n'), 10);
   full.recorder.httpBody(1, 'response', body);
   expect(full.recorder.httpEnd(1, 'response')?.cut).toBe(0);
   const kept = (await full.replay()).flatMap((frame) => (frame.kind === 'http_body' ? [Buffer.from(frame.bytes)] : []));
   expect(Buffer.concat(kept)).toEqual(body);
   const least = bench('statements');
-  least.recorder.httpHead(1, 'response', 'HTTP/1.1 200\r\n\r\n');
+  least.recorder.httpHead(1, 'response', Buffer.from('HTTP/1.1 200\r\n\r\n'));
   least.recorder.httpBody(1, 'response', body);
   expect(least.recorder.httpEnd(1, 'response')).toEqual({ bytes: 600_000, cut: 600_000, digest: '' });
   expect((await least.replay()).map((frame) => frame.kind)).toEqual(['http_head', 'http_end']);

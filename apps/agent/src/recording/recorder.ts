@@ -21,6 +21,7 @@ import {
   textSize,
 } from '@sallyport/trail';
 import { BodyTallies } from './body-tallies.ts';
+import { leaveChunkMemory, takeChunkMemory } from './chunk-memory.ts';
 import { fitMessages } from './fit-messages.ts';
 import type { RecordingStore } from './recording-store.ts';
 import { StreamTallies } from './stream-tallies.ts';
@@ -41,6 +42,8 @@ export interface RecorderOptions {
 
 /** Room in a chunk for a frame's own bytes before its text or rows. */
 const FRAME_ROOM = 64;
+/** What a chunk begins with, unless the one before it became full: most sessions never fill one. */
+const FIRST_BYTES = 1024;
 const NUMBERED_TEXT_BYTES = LIMITS.recordingChunkBytesMax - FRAME_ROOM;
 
 const WRITE_ATTEMPTS = 3;
@@ -59,7 +62,7 @@ export class SessionRecorder implements RecorderPort {
   readonly level: RecordingLevel;
   onDrained: (() => void) | undefined;
   readonly #options: RecorderOptions;
-  readonly #batch = new ByteBatch(1024);
+  readonly #batch = new ByteBatch(FIRST_BYTES);
   readonly #frames: FrameWriter;
   #index = 0;
   #firstMs = 0;
@@ -166,13 +169,12 @@ export class SessionRecorder implements RecorderPort {
     this.#stream({ kind: 'file', atMs: 0, number, ...shown }, bytes);
   }
 
-  httpHead(number: number, side: HttpSide, text: string, bodyBytesMax?: number): void {
+  httpHead(number: number, side: HttpSide, text: Uint8Array, bodyBytesMax?: number): void {
     if (this.#closed) return;
     this.#bodies.begin(number, side, this.level, bodyBytesMax);
     // A head is 64 KiB at most.
-    const units = this.#hasRoom(text.length * 3) ? Math.floor(NUMBERED_TEXT_BYTES / 3) : SHORT_TEXT_UNITS;
-    const shown = text.length <= units ? text : text.slice(0, units);
-    this.#frames.httpHead(this.#begin(shown.length * 3), number, side, shown);
+    const shown = beginningOf(text, this.#hasRoom(text.length) ? NUMBERED_TEXT_BYTES : SHORT_TEXT_UNITS);
+    this.#frames.httpHead(this.#begin(shown.length), number, side, shown);
   }
   httpBody(number: number, side: HttpSide, bytes: Uint8Array): void {
     if (this.#closed || bytes.length === 0) return;
@@ -298,7 +300,7 @@ export class SessionRecorder implements RecorderPort {
   /** Makes room for a frame and says what time it is, in ms since the session opened. */
   #begin(bytes: number): number {
     if (this.#batch.length > 0 && this.#batch.length + bytes + FRAME_ROOM > LIMITS.recordingChunkBytesMax)
-      this.#sealChunk();
+      this.#sealChunk(takeChunkMemory());
     const atMs = Math.max(this.#lastMs, this.#options.nowMs() - this.#options.openedAtMs, 0);
     if (this.#batch.length === 0) {
       this.#firstMs = atMs;
@@ -308,9 +310,9 @@ export class SessionRecorder implements RecorderPort {
     return atMs;
   }
 
-  #sealChunk(): void {
-    const plain = Buffer.from(this.#batch.view);
-    this.#batch.clear(0);
+  /** @param next what the next chunk is gathered in */
+  #sealChunk(next: Buffer = Buffer.allocUnsafe(FIRST_BYTES)): void {
+    const plain = this.#batch.giveAway(next);
     const [index, fromMs, toMs] = [this.#index++, this.#firstMs, this.#lastMs];
     this.#queue(plain.length);
     this.#writing = this.#writing
@@ -320,6 +322,7 @@ export class SessionRecorder implements RecorderPort {
       })
       .finally(() => {
         this.#queue(-plain.length);
+        leaveChunkMemory(plain);
         this.#announceDrained();
       });
   }
@@ -356,4 +359,12 @@ export class SessionRecorder implements RecorderPort {
     this.#wasSaturated = false;
     this.onDrained?.();
   }
+}
+
+/** So many bytes of a text in UTF-8 at most, without a letter that would be cut. */
+function beginningOf(text: Uint8Array, bytesMax: number): Uint8Array {
+  if (text.length <= bytesMax) return text;
+  let end = bytesMax;
+  while ((text[end]! & 0xc0) === 0x80) end--;
+  return text.subarray(0, end);
 }

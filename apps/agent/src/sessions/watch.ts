@@ -108,9 +108,9 @@ export class WatchableRecorder implements RecorderPort {
     if (this.#show !== undefined) this.#stream({ kind: 'file', atMs: 0, number, ...file });
   }
 
-  httpHead(number: number, side: HttpSide, text: string, bodyBytesMax?: number): void {
+  httpHead(number: number, side: HttpSide, text: Uint8Array, bodyBytesMax?: number): void {
     this.#recorder?.httpHead(number, side, text, bodyBytesMax);
-    if (this.#show !== undefined) this.#stream({ kind: 'http_head', atMs: 0, number, side, text });
+    if (this.#show !== undefined) this.#frame((atMs) => this.#frames.httpHead(atMs, number, side, text));
   }
 
   httpBody(number: number, side: HttpSide, bytes: Uint8Array): void {

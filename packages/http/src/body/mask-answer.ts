@@ -44,7 +44,9 @@ export function maskAnswer(
   // Nobody could ask for a stretch by its own header: whoever got one otherwise would get a value in two halves.
   if (response.status === 206) throw new GatewayError('http.body_unmaskable', { reason: 'a stretch' });
   const { contentType, contentEncoding } = made;
-  const masker = openBodyMasker(masks, { ...more, contentType, contentEncoding }, key);
+  const { streams, documents } = more;
+  const shape: BodyShape = { contentType, contentEncoding, streams, documents };
+  const masker = openBodyMasker(masks, shape, key);
   if (masker === 'refuse') throw new GatewayError('http.body_unmaskable', { reason: 'kind of body' });
   return masker === 'pass' ? shown : { masker, headers: made.ofMasked(key) };
 }

@@ -24,9 +24,9 @@ export interface BodyShape {
   /** False: what comes out is in no coding, for somebody who reads it. Absent = in the one it came in. */
   readonly recode?: boolean;
   /** Texts that come in pieces, one in each event or line. */
-  readonly streams?: readonly HttpTextStream[];
+  readonly streams?: readonly HttpTextStream[] | undefined;
   /** Archives and documents, which nothing here can read, pass all the same. */
-  readonly documents?: boolean;
+  readonly documents?: boolean | undefined;
 }
 
 /** Multipart in multipart. */
