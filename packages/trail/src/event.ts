@@ -9,6 +9,8 @@ import { kindOf } from './kinds.ts';
 
 export const FORMAT_VERSION = 1;
 export const EVENT_HEADER_BYTES = 128;
+/** Where its sequence stands in the header. */
+export const SEQUENCE_AT = 8;
 export const FLAG_ENCRYPTED = 1;
 export const FLAG_CONTINUED = 2;
 
@@ -54,7 +56,7 @@ export function writeEventHeader(into: Buffer, at: number, fields: HeaderFields,
   header[2] = fields.kindCode >>> 8;
   header[3] = fields.kindCode;
   writeU32(header, payload.length, 4);
-  writeU64(header, fields.sequence, 8);
+  writeU64(header, fields.sequence, SEQUENCE_AT);
   writeU64(header, fields.timeMs, 16);
   writeU64(header, fields.keystreamOffset, 24);
   header.set(fields.sessionId, 32);
@@ -79,7 +81,7 @@ export function parseEventRecord(body: Buffer, erased: boolean): EventRecord {
   const payloadLength = body.readUInt32BE(4);
   if (body.length !== EVENT_HEADER_BYTES + (erased ? 0 : payloadLength)) throw broken('event');
   const payload = erased ? undefined : body.subarray(EVENT_HEADER_BYTES);
-  const sequence = readU64(body, 8);
+  const sequence = readU64(body, SEQUENCE_AT);
   if (payload !== undefined && !isSha256(payload, body, 64)) throw broken('payload-digest', { sequence });
   const session = body.subarray(32, 48);
   const kindCode = body.readUInt16BE(2);

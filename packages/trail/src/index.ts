@@ -38,6 +38,7 @@ export { encodeEventPayload } from './payload-encode.ts';
 export type { Cell } from './postgres-cells.ts';
 export {
   appendRecord,
+  eventSequence,
   RECORD_CHECKPOINT,
   RECORD_ERASED_EVENT,
   RECORD_EVENT,
@@ -46,6 +47,7 @@ export {
   type RecordType,
   readRecord,
   readRecords,
+  recordEnd,
   type TrailRecord,
 } from './record.ts';
 export {

@@ -3,8 +3,8 @@
  * Refuses to know what bodies mean. docs/reference/trail-format.md, Segment file.
  */
 import { LIMITS } from '@sallyport/core';
-import { type ByteBatch, broken } from './bytes.ts';
-import { EVENT_HEADER_BYTES } from './event.ts';
+import { type ByteBatch, broken, readU64 } from './bytes.ts';
+import { EVENT_HEADER_BYTES, SEQUENCE_AT } from './event.ts';
 
 export const RECORD_EVENT = 1;
 export const RECORD_KEY = 2;
@@ -38,13 +38,30 @@ export function appendRecord(batch: ByteBatch, type: RecordType, body: Uint8Arra
  * @throws GatewayError `trail.broken` (`record`) for a length or type that no version 1 writer makes
  */
 export function readRecord(bytes: Buffer, at: number): TrailRecord | undefined {
+  const end = recordEnd(bytes, at);
+  if (end === undefined) return undefined;
+  return { type: bytes[at + 4] as RecordType, body: bytes.subarray(at + RECORD_PREFIX_BYTES, end), start: at, end };
+}
+
+/**
+ * Where the record at `at` ends, or undefined when it is not whole yet.
+ * @throws GatewayError `trail.broken` (`record`) for a length or type that no version 1 writer makes
+ */
+export function recordEnd(bytes: Buffer, at: number): number | undefined {
   if (bytes.length - at < RECORD_PREFIX_BYTES) return undefined;
   const length = bytes.readUInt32BE(at);
   const type = bytes[at + 4]!;
   if (length < 1 || length - 1 > BODY_BYTES_MAX || type < 1 || type > 4) throw broken('record', { offset: at });
   const end = at + 4 + length;
-  if (end > bytes.length) return undefined;
-  return { type: type as RecordType, body: bytes.subarray(at + RECORD_PREFIX_BYTES, end), start: at, end };
+  return end > bytes.length ? undefined : end;
+}
+
+/** The number of the event whose record stands at `at`, whole; undefined for a record of another kind. */
+export function eventSequence(bytes: Buffer, at: number): number | undefined {
+  const type = bytes[at + 4];
+  return type === RECORD_EVENT || type === RECORD_ERASED_EVENT
+    ? readU64(bytes, at + RECORD_PREFIX_BYTES + SEQUENCE_AT)
+    : undefined;
 }
 
 /** All whole records of `bytes`. @throws GatewayError `trail.broken` (`record`), also when the last one is cut short */

@@ -4,9 +4,10 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { zstdDecompress } from 'node:zlib';
 import { LIMITS, parseUuid, secretKey, uuidText } from '@sallyport/core';
 import { broken, readU64, sha256, writeU64 } from './bytes.ts';
+import { compressChunk } from './chunk-compressor.ts';
 
 const MAGIC = Buffer.from('SLYRECRD');
 // Version, zstd, AES-256-GCM, zero.
@@ -14,7 +15,6 @@ const ALGORITHMS = Buffer.of(1, 1, 1, 0);
 export const RECORDING_HEADER_BYTES = 80;
 const TAG_BYTES = 16;
 
-const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
 
 export interface RecordingChunkHead {
@@ -40,7 +40,7 @@ export async function sealRecordingChunk(
 ): Promise<{ readonly bytes: Buffer; readonly digest: string }> {
   const session = parseUuid(head.sessionId);
   if (session === undefined || plain.length > LIMITS.recordingChunkBytesMax) throw broken('chunk');
-  const packed = await compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+  const packed = await compressChunk(plain);
   const header = Buffer.alloc(RECORDING_HEADER_BYTES);
   header.set(MAGIC, 0);
   header.set(ALGORITHMS, 8);

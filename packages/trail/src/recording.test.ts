@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { expect, test } from 'vitest';
 import { ByteBatch } from './bytes.ts';
@@ -139,6 +140,18 @@ async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
   for await (const one of source) all.push(one);
   return all;
 }
+
+test('chunks that are sealed beside each other open to what they were, of any size', async () => {
+  const key = randomBytes(32);
+  const sizes = [0, 1, 65_536, 131_073, LIMITS.recordingChunkBytesMax];
+  const chunks = [1, 2, 3].flatMap((round) =>
+    sizes.flatMap((size) => [randomBytes(size), Buffer.alloc(size, `${round} of ${size}\n`)]),
+  );
+  const head = { sessionId: GOLDEN_SESSION, keyId: Buffer.alloc(16, 1), fromMs: 0, toMs: 1 };
+  const sealed = await Promise.all(chunks.map((plain, index) => sealRecordingChunk({ ...head, index }, plain, key)));
+  const opened = await Promise.all(sealed.map(({ bytes }) => openRecordingChunk(bytes, key)));
+  expect(opened.every((plain, at) => plain.equals(chunks[at]!))).toBe(true);
+});
 
 test('a text is kept letter by letter, whatever its length and its letters, and so is what stands behind it', () => {
   for (const units of [0, 1, 126, 127, 128, 300])

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Logger } from '@sallyport/core';
-import { RECORD_ERASED_EVENT, RECORD_EVENT, readRecord } from '@sallyport/trail';
+import { eventSequence, recordEnd } from '@sallyport/trail';
 import type { DiskBudget } from './disk-budget.ts';
 import { cursorOf, parseCursor, type SpooledSegment } from './spooled-segment.ts';
 
@@ -71,9 +71,9 @@ export class UploadQueue {
       const segmentHeader = await this.#headerOf(segment, file);
       const left = segment.sendable - from.offset;
       let bytes = await readAt(file, from.offset, Math.min(bytesMax, left));
-      if (readRecord(bytes, 0) === undefined) {
+      if (recordEnd(bytes, 0) === undefined) {
         bytes = await readAt(file, from.offset, Math.min(RECORD_BYTES_MAX, left));
-        bytes = bytes.subarray(0, readRecord(bytes, 0)?.end ?? 0);
+        bytes = bytes.subarray(0, recordEnd(bytes, 0) ?? 0);
       }
       const { length, first, last } = measure(bytes);
       const place = { offset: from.offset + length, sequence: last ?? from.sequence };
@@ -135,19 +135,20 @@ export class UploadQueue {
 /** Whole records from the start of `bytes`, and the events among them. */
 function measure(bytes: Buffer): { readonly length: number; readonly first?: number; readonly last?: number } {
   let length = 0;
-  const sequences: number[] = [];
-  for (let record = readRecord(bytes, 0); record !== undefined; record = readRecord(bytes, length)) {
-    length = record.end;
-    // Event header: the sequence is the 8 bytes at 8.
-    const isEvent = record.type === RECORD_EVENT || record.type === RECORD_ERASED_EVENT;
-    if (isEvent) sequences.push(record.body.readUInt32BE(8) * 2 ** 32 + record.body.readUInt32BE(12));
+  let first: number | undefined;
+  let last: number | undefined;
+  for (let end = recordEnd(bytes, 0); end !== undefined; end = recordEnd(bytes, length)) {
+    const sequence = eventSequence(bytes, length);
+    first ??= sequence;
+    last = sequence ?? last;
+    length = end;
   }
-  const [first, last] = [sequences[0], sequences.at(-1)];
   return first === undefined || last === undefined ? { length } : { length, first, last };
 }
 
 async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(length);
+  // Of its own, and not cleared: it is read into at once, and what was not is left out.
+  const buffer = Buffer.allocUnsafeSlow(length);
   const { bytesRead } = await file.read(buffer, 0, length, position);
   return buffer.subarray(0, bytesRead);
 }
