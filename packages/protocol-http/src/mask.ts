@@ -27,7 +27,7 @@ export function maskedAnswer(
   const { maskKey } = session.road;
   const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, shapeOf(session));
   const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
-  return masker === undefined && headers === undefined ? { trailers } : { masker, headers, trailers };
+  return { masker, headers, trailers };
 }
 
 /** What the resource says of its answers. */
