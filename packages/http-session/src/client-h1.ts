@@ -45,6 +45,12 @@ const JOINED_BYTES_MAX = 16 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 const TUNNELLED = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n');
 
+function copied(bytes: Uint8Array): Buffer {
+  const copy = Buffer.allocUnsafe(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 export class Http1Client implements RequestsOwner, ClientStream {
   readonly #port: ClientPort;
   readonly #owner: Http1Owner;
@@ -54,7 +60,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
   /** A head that has not left, and what follows it at once. */
   #lead: Lead | undefined;
   readonly #lines = new KnownLines();
-  #parts: Buffer[] = [];
+  #parts: Uint8Array[] = [];
   #gathered = 0;
   #framing: ResponseFraming = { kind: 'none' };
   #left = 0;
@@ -161,7 +167,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
     this.#lead = { status, lines: this.#lines.of(headers, statusLine(status)), more, said };
   }
 
-  body(bytes: Uint8Array): boolean {
+  body(bytes: Uint8Array, given = false): boolean {
     if (this.#closing) return true;
     const framing = this.#framing.kind;
     if (framing === 'length') {
@@ -171,14 +177,12 @@ export class Http1Client implements RequestsOwner, ClientStream {
     if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
       // The last of a body whose length was said is copied behind its head, and nowhere in between.
       if (framing === 'length' && this.#left === 0) return this.#leave(this.#lead, bytes);
-      const part = Buffer.allocUnsafe(bytes.length);
-      part.set(bytes);
-      this.#parts.push(part);
+      this.#parts.push(given ? bytes : copied(bytes));
       this.#gathered += bytes.length;
       return true;
     }
     this.flush();
-    if (framing !== 'stream') return this.#port.write(bytes);
+    if (framing !== 'stream') return this.#port.write(bytes, given);
     const chunk = lentChunk(bytes);
     return chunk === undefined ? this.#port.write(encodeChunk(bytes), true) : this.#port.write(chunk);
   }
@@ -220,6 +224,7 @@ export class Http1Client implements RequestsOwner, ClientStream {
     if (lead !== undefined) this.#leave(lead, last);
     else if (last.length > 0) this.#port.write(last);
     this.#answered = true;
+    this.#sink?.left();
     if (this.#framing.kind === 'length' && this.#left > 0) return this.reset();
     if (!this.#keepAlive) return this.#close();
     this.#maybeNext();

@@ -159,7 +159,7 @@ class Http2Answer implements ClientStream {
   #requestTrailers: readonly Header[] = [];
   /** A head that has not left, and what follows it at once. */
   #lead: readonly string[] | undefined;
-  #parts: Buffer[] = [];
+  #parts: Uint8Array[] = [];
   #gathered = 0;
   #hearsDrain = false;
   #answered = false;
@@ -224,16 +224,16 @@ class Http2Answer implements ClientStream {
   }
 
   /** What follows at once is gathered: an answer that is whole by then needs no turn for trailers it has not. */
-  body(bytes: Uint8Array): boolean {
+  body(bytes: Uint8Array, given = false): boolean {
     const stream = this.#stream;
     if (stream.destroyed || this.#method === 'HEAD') return true;
     if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
-      this.#parts.push(Buffer.from(bytes));
+      this.#parts.push(given ? bytes : Buffer.from(bytes));
       this.#gathered += bytes.length;
       return true;
     }
     this.flush();
-    return this.#write(Buffer.from(bytes));
+    return this.#write(given ? bytes : Buffer.from(bytes));
   }
 
   flush(): void {
@@ -258,7 +258,7 @@ class Http2Answer implements ClientStream {
     }
   }
 
-  #write(bytes: Buffer): boolean {
+  #write(bytes: Uint8Array): boolean {
     const room = this.#stream.write(bytes);
     if (!room && !this.#hearsDrain) {
       this.#hearsDrain = true;
@@ -267,11 +267,11 @@ class Http2Answer implements ClientStream {
     return room;
   }
 
-  #taken(): Buffer {
+  #taken(): Uint8Array {
     const parts = this.#parts;
     this.#parts = [];
     this.#gathered = 0;
-    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+    return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
   }
 
   end(trailers: readonly Header[]): void {

@@ -9,8 +9,8 @@ export interface ClientStream {
   inform(status: number, headers: readonly Header[]): void;
   /** The answer's head; `saidLength`: a Content-Length that describes what does not follow (HEAD, 304). */
   head(status: number, headers: readonly Header[], framing: ResponseFraming, saidLength: string | undefined): void;
-  /** Lent for the call. False = stop until `clientDrained`. */
-  body(bytes: Uint8Array): boolean;
+  /** Lent for the call, unless `given`: then nobody writes into it again. False = stop until `clientDrained`. */
+  body(bytes: Uint8Array, given?: boolean): boolean;
   /** What was given so far may leave now. */
   flush(): void;
   /** The answer is whole. */
@@ -48,5 +48,7 @@ export interface RequestSink {
   bodyEnd(trailers: readonly Header[]): void;
   /** The client is gone, or took the request back. */
   gone(): void;
+  /** The end of its answer is written, and nothing that follows on its connection has been read. */
+  left(): void;
   drained(): void;
 }

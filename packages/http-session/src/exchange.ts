@@ -4,6 +4,7 @@
  * the usual path: what is at hand is used at once. One long file: its phases share what is known of the request, and a
  * request so costs one object.
  */
+import { Buffer } from 'node:buffer';
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
 import {
   type BodyFraming,
@@ -54,6 +55,8 @@ export interface ExchangeHome extends ProxyHome, Patience {
 const NO_BYTES = new Uint8Array(0);
 const LINE_FEED = 0x0a;
 const NO_HEADERS: readonly Header[] = [];
+/** What is shown of an answer before it is on record. */
+const UNRECORDED_BYTES_MAX = 16 * 1024;
 /** What is queued of a body before its client is told to stop. */
 const QUEUED_BYTES_MAX = 64 * 1024;
 
@@ -91,6 +94,12 @@ export class Exchange implements RequestSink, CallOwner {
   #plan: AnswerPlan | undefined;
   #status = 0;
   #bytes = 0;
+  /** The fields its client was shown, until they are on record: an answer leaves first. */
+  #shownHead: readonly Header[] | undefined;
+  #shownStatus = 0;
+  /** What follows them, in memory of its own. */
+  #unrecorded: Uint8Array | undefined;
+  #isWhole = false;
   /** Of what the client was shown. */
   #betweenLines = true;
   #startedUs = 0;
@@ -495,8 +504,10 @@ export class Exchange implements RequestSink, CallOwner {
     const shown = member.shown(plan.headers ?? head.headers, this.#asked, this.#way);
     const framing = this.#masker === undefined ? head.framing : ({ kind: 'stream' } as const);
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
-    this.#judgedBy?.recordAnswer(this.#number, plan.status ?? head.status, shown);
-    this.#client.head(plan.status ?? head.status, shown, framing, said);
+    const status = plan.status ?? head.status;
+    this.#client.head(status, shown, framing, said);
+    this.#shownHead = shown;
+    this.#shownStatus = status;
   }
 
   #switch(member: MemberSession, head: ResponseHead): void {
@@ -540,11 +551,33 @@ export class Exchange implements RequestSink, CallOwner {
     if (bytes.length === 0) return;
     this.#bytes += bytes.length;
     this.#betweenLines = bytes[bytes.length - 1] === LINE_FEED;
-    this.#judgedBy?.recordBody(this.#number, 'response', bytes);
-    const room = this.#client.body(bytes);
+    let room: boolean;
+    const gathers = this.#masker !== undefined && this.#shownHead !== undefined && this.#unrecorded === undefined;
+    if (gathers && bytes.length <= UNRECORDED_BYTES_MAX) {
+      // It leaves with its head, when what the masker lends may have changed.
+      this.#unrecorded = Buffer.allocUnsafe(bytes.length);
+      this.#unrecorded.set(bytes);
+      room = this.#client.body(this.#unrecorded, true);
+    } else {
+      room = this.#client.body(bytes);
+      this.#recordShown();
+      this.#judgedBy?.recordBody(this.#number, 'response', bytes);
+    }
     if (room && !this.#recorderBehind()) return;
     this.#callPaused = true;
     this.#call?.pause(true);
+  }
+
+  #recordShown(): void {
+    const head = this.#shownHead;
+    if (head !== undefined) {
+      this.#shownHead = undefined;
+      this.#judgedBy?.recordAnswer(this.#number, this.#shownStatus, head);
+    }
+    const bytes = this.#unrecorded;
+    if (bytes === undefined) return;
+    this.#unrecorded = undefined;
+    this.#judgedBy?.recordBody(this.#number, 'response', bytes);
   }
 
   #recorderBehind(): boolean {
@@ -553,7 +586,9 @@ export class Exchange implements RequestSink, CallOwner {
   }
 
   flush(): void {
-    if (this.#phase === 'answering') this.#client.flush();
+    if (this.#phase !== 'answering') return;
+    this.#client.flush();
+    this.#recordShown();
   }
 
   ended(trailers: readonly Header[]): void {
@@ -564,10 +599,17 @@ export class Exchange implements RequestSink, CallOwner {
       if (masker.failed !== undefined) return this.#cut(masker.failed);
       this.#show(rest);
     }
-    this.#finished('');
     const passed = this.#masker === undefined ? passedTrailers(trailers) : grpcTrailers(trailers);
+    this.#isWhole = true;
     this.#client.end(this.#plan?.trailers?.(passed) ?? passed);
+    this.left();
     this.#close();
+  }
+
+  left(): void {
+    if (!this.#isWhole) return;
+    this.#isWhole = false;
+    this.#finished('');
   }
 
   failed(error: GatewayError, untouched: boolean): void {
@@ -654,6 +696,7 @@ export class Exchange implements RequestSink, CallOwner {
     const member = this.#judgedBy;
     if (member === undefined || this.#statement === undefined || this.#permit === undefined) return;
     if (this.#phase !== 'sending' && this.#phase !== 'answering') return;
+    this.#recordShown();
     member.road.finished({
       number: this.#number,
       rows: this.#rows + (this.#plan?.rows?.() ?? 0),
@@ -696,6 +739,6 @@ export class Exchange implements RequestSink, CallOwner {
     const masker = this.#masker;
     if (this.#phase !== 'answering' || masker === undefined || masker.heldBytes === 0) return;
     this.#show(masker.idle());
-    this.#client.flush();
+    this.flush();
   }
 }

@@ -1,7 +1,7 @@
 /** HTTP/1.1 through the driver on real sockets: pipelines, framing, refusals, services that lie, and who is let where. */
 import type net from 'node:net';
 import { GatewayError, Secret } from '@sallyport/core';
-import type { Statement, Verdict } from '@sallyport/model';
+import { type MaskSet, NO_MASKS, type Statement, type Verdict } from '@sallyport/model';
 import { allow, type Gateway, hold, TEST_TOKEN } from '@sallyport/testkit';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { PREFIX, RawClient, SIGNED, startHttpGateway } from '../test/bench.fixture.ts';
@@ -53,6 +53,22 @@ describe('requests', () => {
       expect((JSON.parse((await client.answer()).body.toString()) as { line: string }).line).toBe(`GET /${name}`);
     expect(gateway.judged).toHaveLength(3);
     expect(service.seen).toHaveLength(3);
+  });
+
+  test.each<[string, MaskSet]>([
+    ['as they come', NO_MASKS],
+    ['masked', { ...NO_MASKS, detect: [{ detect: 'email', with: 'redact' }] }],
+  ])('pipelined ones are judged once the one before them is counted: answers %s', async (_how, masks) => {
+    const counted = new Map<string, number>();
+    const { client, gateway } = await open({
+      decide: ({ text }) => {
+        if (text.startsWith('GET /') && !counted.has(text)) counted.set(text, gateway.outcomes.length);
+        return allow(masks);
+      },
+    });
+    for (const name of ['a', 'b', 'c']) client.push(`GET /${name}`);
+    for (let i = 0; i < 3; i++) expect((await client.answer()).status).toBe(200);
+    expect([...counted.values()]).toEqual([0, 1, 2]);
   });
 
   test('a request that comes byte by byte is one request', async () => {
