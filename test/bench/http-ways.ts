@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { makeServerCertificate } from '../../scripts/stack/certificates.ts';
 import { accessToken, clientToken } from '../../scripts/stack/rest.ts';
 import { ANY_PORTS, type Stack, startStack } from '../../scripts/stack/stack.ts';
-import { withDescendants } from './process-stat.ts';
+import { putLast, withDescendants } from './process-stat.ts';
 
 export const DIRECT = 'direct, clear';
 export const NGINX = 'nginx proxy';
@@ -36,6 +36,11 @@ export interface HttpBench {
   readonly stack: Stack;
   /** Who is at work on what a load left behind: the agent, the control plane and its database. */
   behind(): readonly number[];
+  /**
+   * Whether the control plane and its database take their turn behind all others (SCHED_IDLE), as if the two cores were not
+   * theirs: they take the record all the same.
+   */
+  controlPlaneLast(isLast: boolean): void;
   /** Tokens live for minutes: called before each round. */
   renew(): Promise<void>;
   stop(): Promise<void>;
@@ -158,6 +163,9 @@ location / { proxy_pass http://s; proxy_http_version 1.1; proxy_set_header Conne
         ours(EVERYTHING, 'bench-http-everything'),
       ],
       stack,
+      controlPlaneLast: (isLast) => {
+        for (const pid of withDescendants(stack.controlPlane().pid)) putLast(pid, isLast);
+      },
       behind: () => [stack.agent(), stack.controlPlane()].flatMap(({ pid }) => withDescendants(pid)),
       renew: async () => {
         const bot = stack.dev.principals['payments-bot'];

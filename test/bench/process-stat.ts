@@ -1,5 +1,8 @@
-/** What a process has used so far, from /proc. Refuses to guess where there is no /proc (it throws). */
-import { readdirSync, readFileSync } from 'node:fs';
+/**
+ * What a process has used so far, from /proc, and when it has its turn. Refuses to guess where there is no /proc (it throws).
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 /** USER_HZ: 100 on every Linux that Node runs on. */
 const TICK_MS = 10;
@@ -51,4 +54,10 @@ export function withDescendants(pid: number): readonly number[] {
   };
   add(pid);
   return all;
+}
+
+/** All its threads run when nobody else wants the core (sched(7), SCHED_IDLE), or again as others do. One that ended is left out. */
+export function putLast(pid: number, isLast: boolean): void {
+  const { status, stderr } = spawnSync('chrt', [isLast ? '--idle' : '--other', '--all-tasks', '--pid', '0', `${pid}`]);
+  if (status !== 0 && existsSync(`/proc/${pid}`)) throw new Error(`chrt: ${stderr}`);
 }
