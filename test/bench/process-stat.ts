@@ -59,5 +59,5 @@ export function withDescendants(pid: number): readonly number[] {
 /** All its threads run when nobody else wants the core (sched(7), SCHED_IDLE), or again as others do. One that ended is left out. */
 export function putLast(pid: number, isLast: boolean): void {
   const { status, stderr } = spawnSync('chrt', [isLast ? '--idle' : '--other', '--all-tasks', '--pid', '0', `${pid}`]);
-  if (status !== 0 && existsSync(`/proc/${pid}`)) throw new Error(`chrt: ${stderr}`);
+  if (status !== 0 && existsSync(`/proc/${pid}`)) throw new Error(`chrt: ${stderr.toString()}`);
 }

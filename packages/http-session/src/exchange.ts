@@ -2,9 +2,8 @@
  * One request from its head to the end of its answer: way in, sign-in, gathering, judging, sending on, answering. The order
  * is the gate's; what a kind of resource means by it is its dialect's. Refuses to know versions of HTTP, and never awaits on
  * the usual path: what is at hand is used at once. One long file: its phases share what is known of the request, and a
- * request so costs one object.
+ * request so costs one object, and one for what is not on record yet.
  */
-import { Buffer } from 'node:buffer';
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
 import {
   type BodyFraming,
@@ -30,7 +29,8 @@ import { framingOf, signedBody } from './sent-body.ts';
 import { Switched } from './switched.ts';
 import { asToProxy, byProxy, challenged, type ProxyHome } from './tunnel.ts';
 import { grpcTrailers, unread } from './unread.ts';
-import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
+import { Unrecorded } from './unrecorded.ts';
+import type { CallOwner, SentAs, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
 import { requireOwnHost, requireOwnPage, type Shown, type WayIn } from './way-in.ts';
 
@@ -55,8 +55,6 @@ export interface ExchangeHome extends ProxyHome, Patience {
 const NO_BYTES = new Uint8Array(0);
 const LINE_FEED = 0x0a;
 const NO_HEADERS: readonly Header[] = [];
-/** What is shown of an answer before it is on record. */
-const UNRECORDED_BYTES_MAX = 16 * 1024;
 /** What is queued of a body before its client is told to stop. */
 const QUEUED_BYTES_MAX = 64 * 1024;
 
@@ -94,11 +92,7 @@ export class Exchange implements RequestSink, CallOwner {
   #plan: AnswerPlan | undefined;
   #status = 0;
   #bytes = 0;
-  /** The fields its client was shown, until they are on record: an answer leaves first. */
-  #shownHead: readonly Header[] | undefined;
-  #shownStatus = 0;
-  /** What follows them, in memory of its own. */
-  #unrecorded: Uint8Array | undefined;
+  readonly #unrecorded = new Unrecorded();
   #isWhole = false;
   /** Of what the client was shown. */
   #betweenLines = true;
@@ -417,33 +411,14 @@ export class Exchange implements RequestSink, CallOwner {
     if (!line.free) return this.#line(member);
     const permit = this.#permit as Permit;
     const request = this.#request;
-    const { dialect, session, upstream } = member;
+    const { dialect, session } = member;
     const forwarded: ForwardedRequest = dialect.forward(request, this.#gathered, session, permit.masks);
     this.#replaced = forwarded.body;
     const isWhole = this.#bodyDone && this.#trailers.length === 0;
     const framing = framingOf(forwarded.body, request.framing, isWhole, this.#gathered);
-    const target = upstream.base === '' ? forwarded.target : `${upstream.base}${forwarded.target}`;
-    const sent = member.inject({
-      method: forwarded.method,
-      authority: upstream.authority,
-      target,
-      headers: forwarded.headers,
-      body: signedBody(forwarded.body, framing, this.#gathered),
-    });
-    this.#call = line.call(
-      {
-        permit,
-        method: forwarded.method,
-        scheme: upstream.secure ? 'https' : 'http',
-        authority: upstream.authority,
-        target: sent.target,
-        headers: sent.headers,
-        framing,
-        emptyBody: this.#emptyBody,
-        upgrade: request.upgrade,
-      },
-      this,
-    );
+    const body = signedBody(forwarded.body, framing, this.#gathered);
+    const as: SentAs = { framing, emptyBody: this.#emptyBody, upgrade: request.upgrade };
+    this.#call = line.call(member.toService(forwarded, body, permit, as), this);
     this.#sendBody(framing);
   }
 
@@ -506,8 +481,7 @@ export class Exchange implements RequestSink, CallOwner {
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
     const status = plan.status ?? head.status;
     this.#client.head(status, shown, framing, said);
-    this.#shownHead = shown;
-    this.#shownStatus = status;
+    this.#unrecorded.head(status, shown);
   }
 
   #switch(member: MemberSession, head: ResponseHead): void {
@@ -551,33 +525,15 @@ export class Exchange implements RequestSink, CallOwner {
     if (bytes.length === 0) return;
     this.#bytes += bytes.length;
     this.#betweenLines = bytes[bytes.length - 1] === LINE_FEED;
-    let room: boolean;
-    const gathers = this.#masker !== undefined && this.#shownHead !== undefined && this.#unrecorded === undefined;
-    if (gathers && bytes.length <= UNRECORDED_BYTES_MAX) {
-      // It leaves with its head, when what the masker lends may have changed.
-      this.#unrecorded = Buffer.allocUnsafe(bytes.length);
-      this.#unrecorded.set(bytes);
-      room = this.#client.body(this.#unrecorded, true);
-    } else {
-      room = this.#client.body(bytes);
-      this.#recordShown();
+    const own = this.#masker === undefined ? undefined : this.#unrecorded.body(bytes);
+    const room = own === undefined ? this.#client.body(bytes) : this.#client.body(own, true);
+    if (own === undefined) {
+      this.#unrecorded.record(this.#judgedBy, this.#number);
       this.#judgedBy?.recordBody(this.#number, 'response', bytes);
     }
     if (room && !this.#recorderBehind()) return;
     this.#callPaused = true;
     this.#call?.pause(true);
-  }
-
-  #recordShown(): void {
-    const head = this.#shownHead;
-    if (head !== undefined) {
-      this.#shownHead = undefined;
-      this.#judgedBy?.recordAnswer(this.#number, this.#shownStatus, head);
-    }
-    const bytes = this.#unrecorded;
-    if (bytes === undefined) return;
-    this.#unrecorded = undefined;
-    this.#judgedBy?.recordBody(this.#number, 'response', bytes);
   }
 
   #recorderBehind(): boolean {
@@ -588,7 +544,7 @@ export class Exchange implements RequestSink, CallOwner {
   flush(): void {
     if (this.#phase !== 'answering') return;
     this.#client.flush();
-    this.#recordShown();
+    this.#unrecorded.record(this.#judgedBy, this.#number);
   }
 
   ended(trailers: readonly Header[]): void {
@@ -696,7 +652,7 @@ export class Exchange implements RequestSink, CallOwner {
     const member = this.#judgedBy;
     if (member === undefined || this.#statement === undefined || this.#permit === undefined) return;
     if (this.#phase !== 'sending' && this.#phase !== 'answering') return;
-    this.#recordShown();
+    this.#unrecorded.record(this.#judgedBy, this.#number);
     member.road.finished({
       number: this.#number,
       rows: this.#rows + (this.#plan?.rows?.() ?? 0),

@@ -4,12 +4,12 @@
  * let the client ask for it at once. Refuses to be what a verdict waits for longer than its limits, and ever to fail a request.
  */
 import { type ErrorCode, GatewayError, LIMITS } from '@sallyport/core';
-import type { Header, RequestHead, ResponseHead } from '@sallyport/http';
+import type { BodyFraming, Header, RequestHead, ResponseHead } from '@sallyport/http';
 import type { MaskSet, Statement } from '@sallyport/model';
 import { admitLook, type Permit } from '@sallyport/protocol-kit';
 import type { ForwardedRequest, RequestBody } from './dialect.ts';
 import type { MemberSession } from './member.ts';
-import type { CallOwner, UpstreamCall, UpstreamLine } from './upstream-call.ts';
+import type { CallOwner, SentAs, UpstreamCall, UpstreamLine } from './upstream-call.ts';
 import { RETRY } from './upstream-pool.ts';
 
 export interface Look {
@@ -123,29 +123,10 @@ class OwnCall implements CallOwner {
     permit: Permit,
     asked: ForwardedRequest,
   ): Promise<LookAnswer | undefined> {
-    const { upstream } = member;
     const { body } = asked;
-    const { target, headers } = member.inject({
-      method: asked.method,
-      authority: upstream.authority,
-      target: `${upstream.base}${asked.target}`,
-      headers: asked.headers,
-      body: body ?? 'none',
-    });
-    this.#call = line.call(
-      {
-        permit,
-        method: asked.method,
-        scheme: upstream.secure ? 'https' : 'http',
-        authority: upstream.authority,
-        target,
-        headers,
-        framing: body === undefined ? { kind: 'none' } : { kind: 'length', bytes: body.length },
-        emptyBody: false,
-        upgrade: '',
-      },
-      this,
-    );
+    const framing: BodyFraming = body === undefined ? { kind: 'none' } : { kind: 'length', bytes: body.length };
+    const as: SentAs = { framing, emptyBody: false, upgrade: '' };
+    this.#call = line.call(member.toService(asked, body ?? 'none', permit, as), this);
     if (body !== undefined) {
       this.#call.body(body);
       this.#call.end([]);

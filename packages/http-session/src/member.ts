@@ -8,6 +8,7 @@ import type { MaskSet, Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
   JoinedSession,
+  Permit,
   RecorderPort,
   SessionHost,
   SessionMember,
@@ -15,12 +16,13 @@ import type {
   UncredentialedRequest,
   UpstreamCredential,
 } from '@sallyport/protocol-kit';
-import type { DialectSession, HttpDialect, RequestBody } from './dialect.ts';
+import type { DialectSession, ForwardedRequest, HttpDialect, RequestBody } from './dialect.ts';
 import type { HeldRequest, HeldRequests, KeptRequest } from './held.ts';
 import { atWayIn, withoutParameter } from './location.ts';
 import { RecordedHeads } from './recorded-heads.ts';
 import { Running } from './running.ts';
 import { type Upstream, upstreamOf } from './upstream.ts';
+import type { SentAs, UpstreamRequest } from './upstream-call.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 import { behind, type WayIn, withoutToken } from './way-in.ts';
 
@@ -148,8 +150,23 @@ export class MemberSession implements SessionMember {
     return this.#shown;
   }
 
-  inject(request: UncredentialedRequest): { readonly target: string; readonly headers: readonly Header[] } {
-    return this.credential.http?.into(request) ?? request;
+  /** The request as the service gets it, the credential in it. @param body what of it the credential may sign */
+  toService(asked: ForwardedRequest, body: UncredentialedRequest['body'], permit: Permit, as: SentAs): UpstreamRequest {
+    const { authority, base, secure } = this.upstream;
+    const { method, headers } = asked;
+    const target = base === '' ? asked.target : `${base}${asked.target}`;
+    const sent = this.credential.http?.into({ method, authority, target, headers, body }) ?? { target, headers };
+    return {
+      permit,
+      method,
+      scheme: secure ? 'https' : 'http',
+      authority,
+      target: sent.target,
+      headers: sent.headers,
+      framing: as.framing,
+      emptyBody: as.emptyBody,
+      upgrade: as.upgrade,
+    };
   }
 
   /** The service does not take it: said aloud, and later requests have another value, where there is one. */

@@ -6,18 +6,21 @@ import type { GatewayError } from '@sallyport/core';
 import type { BodyFraming, Header, ResponseHead } from '@sallyport/http';
 import type { Permit } from '@sallyport/protocol-kit';
 
-export interface UpstreamRequest {
+export interface SentAs {
+  readonly framing: BodyFraming;
+  /** The request says that its body is empty. */
+  readonly emptyBody: boolean;
+  /** Protocol asked for; '' without. */
+  readonly upgrade: string;
+}
+
+export interface UpstreamRequest extends SentAs {
   readonly permit: Permit;
   readonly method: string;
   readonly scheme: 'http' | 'https';
   readonly authority: string;
   readonly target: string;
   readonly headers: readonly Header[];
-  readonly framing: BodyFraming;
-  /** The request says that its body is empty. */
-  readonly emptyBody: boolean;
-  /** Protocol asked for; '' without. */
-  readonly upgrade: string;
 }
 
 export interface CallOwner {

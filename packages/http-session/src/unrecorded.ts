@@ -1,0 +1,41 @@
+/**
+ * What the client was shown of an answer and the recorder was not: an answer leaves first. Refuses to keep more of its body
+ * than leaves in one piece with its head.
+ */
+import { Buffer } from 'node:buffer';
+import type { Header } from '@sallyport/http';
+import type { MemberSession } from './member.ts';
+
+const BYTES_MAX = 16 * 1024;
+
+export class Unrecorded {
+  #status = 0;
+  #headers: readonly Header[] | undefined;
+  #bytes: Uint8Array | undefined;
+
+  head(status: number, headers: readonly Header[]): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  /**
+   * What follows the head at once, where it is lent and may have changed before both leave.
+   * @returns it in memory of its own; undefined where it cannot wait: it is recorded by who asked, behind what waits here
+   */
+  body(bytes: Uint8Array): Uint8Array | undefined {
+    if (this.#headers === undefined || this.#bytes !== undefined || bytes.length > BYTES_MAX) return undefined;
+    this.#bytes = Buffer.allocUnsafe(bytes.length);
+    this.#bytes.set(bytes);
+    return this.#bytes;
+  }
+
+  record(member: MemberSession | undefined, number: number): void {
+    const headers = this.#headers;
+    if (headers === undefined) return;
+    const bytes = this.#bytes;
+    this.#headers = undefined;
+    this.#bytes = undefined;
+    member?.recordAnswer(number, this.#status, headers);
+    if (bytes !== undefined) member?.recordBody(number, 'response', bytes);
+  }
+}
