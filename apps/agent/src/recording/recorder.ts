@@ -179,7 +179,9 @@ export class SessionRecorder implements RecorderPort {
   httpBody(number: number, side: HttpSide, bytes: Uint8Array): void {
     if (this.#closed || bytes.length === 0) return;
     const kept = this.#bodies.add(number, side, bytes, this.#hasRoom(bytes.length));
-    if (kept > 0)
+    if (kept === bytes.length && kept <= NUMBERED_TEXT_BYTES)
+      this.#frames.httpBody(this.#begin(kept), number, side, bytes);
+    else if (kept > 0)
       this.#inPieces(bytes.subarray(0, kept), (piece) => {
         this.#frames.httpBody(this.#begin(piece.length), number, side, piece);
       });

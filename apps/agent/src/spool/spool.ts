@@ -107,6 +107,8 @@ export class Spool {
   readonly #batch = new ByteBatch();
   readonly #epochKey = new SessionKey('');
   readonly #announced = new WeakSet<SessionKey>();
+  /** Of the event appended last: the next one's is the same nearly always, and is not looked up then. */
+  #lastKey: SessionKey | undefined;
   #signer: SyncSigner;
   #trailSealKey: Uint8Array;
   /** Keys whose record is in the batch. */
@@ -344,11 +346,12 @@ export class Spool {
   }
 
   #append(event: TrailEvent, timeMs: number, key: SessionKey): void {
-    if (!this.#announced.has(key)) {
+    if (key !== this.#lastKey && !this.#announced.has(key)) {
       appendRecord(this.#batch, RECORD_KEY, key.sealTo(this.#trailSealKey));
       this.#announced.add(key);
       this.#announcing.push(key);
     }
+    this.#lastKey = key;
     this.#chain.append(this.#batch, event, timeMs, key);
   }
 
@@ -441,6 +444,7 @@ export class Spool {
     this.#batch.clear();
     for (const key of this.#announcing) this.#announced.delete(key);
     this.#announcing = [];
+    this.#lastKey = undefined;
     this.#owed = [...this.#riding, ...this.#owed];
     this.#riding = [];
     this.#blockedUntilMs = this.#options.nowMs() + LIMITS.spoolRetryMs;
