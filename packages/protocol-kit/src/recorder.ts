@@ -63,7 +63,7 @@ export interface RecordedBody {
   readonly bytes: number;
   /** Of them, not in the recording. */
   readonly cut: number;
-  /** Hex SHA-256 of the whole; '' at level `statements`, which does not read bodies. */
+  /** SHA-256 of the whole, a letter for each byte; '' at level `statements`, which does not read bodies. */
   readonly digest: string;
 }
 

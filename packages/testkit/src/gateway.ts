@@ -269,7 +269,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (one === undefined) return undefined;
       one.ended = true;
       const { body } = one;
-      return { bytes: body.length, cut: 0, digest: createHash('sha256').update(body).digest('hex') };
+      return { bytes: body.length, cut: 0, digest: createHash('sha256').update(body).digest('binary') };
     },
   });
 

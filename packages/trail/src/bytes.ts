@@ -61,13 +61,6 @@ export function writeShortAscii(into: Buffer, text: string, at: number): boolean
   return true;
 }
 
-/** What a digest's hex says, at `at`: two letters a byte, 0 to 9 and a to f. */
-export function writeHex(into: Buffer, hex: string, at: number): void {
-  for (let i = 0; i < hex.length; i += 2)
-    into[at + (i >> 1)] = (nibble(hex.charCodeAt(i)) << 4) | nibble(hex.charCodeAt(i + 1));
-}
-const nibble = (unit: number): number => (unit > 57 ? unit - 87 : unit - 48);
-
 /** `bytes` from `from` to `to`, written at `at`: for a short stretch a view costs more than its bytes. */
 export function writeRange(into: Buffer, bytes: Uint8Array, from: number, to: number, at: number): void {
   if (to - from > SHORT_UNITS_MAX) into.set(bytes.subarray(from, to), at);

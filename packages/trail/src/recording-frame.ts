@@ -3,7 +3,7 @@
  * are the protocol's own, whole and as the client saw them; nor what a client loads. docs/reference/trail-format.md.
  */
 import { Buffer } from 'node:buffer';
-import { ByteBatch, broken, textSize, writeHex, writeRange, writeShortAscii, writeText } from './bytes.ts';
+import { ByteBatch, broken, textSize, writeRange, writeShortAscii, writeText } from './bytes.ts';
 import { decodeHttpFrame, HTTP_FRAME_TYPES, type HttpFrame, type HttpSide, sideCode } from './http-frame.ts';
 import { decodeStreamFrame, STREAM_FRAME_TYPES, type StreamFrame, streamFrameBody } from './stream-frame.ts';
 import { readVarint, varint, varintSize, writeVarint } from './varint.ts';
@@ -128,12 +128,12 @@ export class FrameWriter {
   httpBody(atMs: number, number: number, side: HttpSide, bytes: Uint8Array): void {
     this.#sided(CODES.http_body, atMs, number, side, bytes.length).set(bytes, this.#at);
   }
-  /** @param digest hex */
+  /** @param digest a letter for each byte; '' without */
   httpEnd(atMs: number, number: number, side: HttpSide, bytes: number, cut: number, digest: string): void {
-    const into = this.#open(CODES.http_end, atMs, number, 1 + varintSize(bytes) + varintSize(cut), digest.length / 2);
+    const into = this.#open(CODES.http_end, atMs, number, 1 + varintSize(bytes) + varintSize(cut), digest.length);
     into[this.#at++] = sideCode(side);
     this.#at = writeVarint(into, cut, writeVarint(into, bytes, this.#at));
-    writeHex(into, digest, this.#at);
+    for (let i = 0; i < digest.length; i++) into[this.#at + i] = digest.charCodeAt(i);
   }
   /** Streams of a command, a terminal's included, and HTTP: the bytes are copied once. */
   streamFrame(frame: StreamFrame | HttpFrame): void {
@@ -143,7 +143,14 @@ export class FrameWriter {
       case 'http_body':
         return this.httpBody(frame.atMs, frame.number, frame.side, frame.bytes);
       case 'http_end':
-        return this.httpEnd(frame.atMs, frame.number, frame.side, frame.bytes, frame.cut, frame.digest);
+        return this.httpEnd(
+          frame.atMs,
+          frame.number,
+          frame.side,
+          frame.bytes,
+          frame.cut,
+          Buffer.from(frame.digest, 'hex').toString('latin1'),
+        );
       default:
         this.#streamFrame(frame);
     }

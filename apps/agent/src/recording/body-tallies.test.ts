@@ -3,7 +3,7 @@ import { hash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { BodyTallies } from './body-tallies.ts';
 
-const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
+const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'binary');
 
 test.each([
   ['nothing', []],

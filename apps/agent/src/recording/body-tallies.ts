@@ -31,7 +31,8 @@ const waitingViews = new Views(waiting);
 let waits: Tally | undefined;
 
 const NOTHING = new Uint8Array(0);
-const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'hex');
+/** A letter for each byte: quicker to write than hex, and no Buffer whose memory V8 must track. */
+const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'binary');
 const DIGEST_OF_NOTHING = digestOf(NOTHING);
 
 export class BodyTallies {
@@ -98,5 +99,5 @@ function digest(tally: Tally, bytes: Uint8Array): void {
 function wholeDigest(tally: Tally): string {
   const { only, hash: begun } = tally;
   tally.only = undefined;
-  return begun === undefined ? (only === undefined ? DIGEST_OF_NOTHING : digestOf(only)) : begun.digest('hex');
+  return begun === undefined ? (only === undefined ? DIGEST_OF_NOTHING : digestOf(only)) : begun.digest('binary');
 }

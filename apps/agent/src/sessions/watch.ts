@@ -122,7 +122,7 @@ export class WatchableRecorder implements RecorderPort {
     const body = this.#recorder?.httpEnd(number, side);
     // Who watches was shown all of it.
     if (this.#show !== undefined && body !== undefined)
-      this.#stream({ kind: 'http_end', atMs: 0, number, side, ...body, cut: 0 });
+      this.#frame((atMs) => this.#frames.httpEnd(atMs, number, side, body.bytes, 0, body.digest));
     return body;
   }
 
