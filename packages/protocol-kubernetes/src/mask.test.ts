@@ -4,7 +4,7 @@ import type { Header, ResponseHead } from '@sallyport/http';
 import type { MaskSet } from '@sallyport/model';
 import { describe, expect, test } from 'vitest';
 import { planAnswer } from './mask.ts';
-import { readRequest } from './messages.ts';
+import { readRequest, withoutByteLimit } from './messages.ts';
 import { maskedAccept } from './paths.ts';
 
 const SECRET = Buffer.from('hunter2-hunter2').toString('base64');
@@ -195,4 +195,17 @@ describe('trailers', () => {
     const shownFields = [['x-owner', '[redacted]'], FIELDS[1]];
     expect(trailersOf('/api/v1/namespaces/a/pods/b/proxy/x', masks)).toEqual(shownFields);
   });
+});
+
+test.each([
+  ['/api/v1/namespaces/a/pods/b/log?limit%42ytes=3&limitBytes=4', '/api/v1/namespaces/a/pods/b/log'],
+  [
+    '/api/v1/namespaces/a/pods/b/log?tailLines=3&limitBytes=4&follow=1',
+    '/api/v1/namespaces/a/pods/b/log?tailLines=3&follow=1',
+  ],
+  ['/api/v1/nodes/n/proxy/containerLogs/a/b/c?limitBytes=4', '/api/v1/nodes/n/proxy/containerLogs/a/b/c'],
+  ['/api/v1/namespaces/a/pods/b/proxy/x?limitBytes=4', '/api/v1/namespaces/a/pods/b/proxy/x?limitBytes=4'],
+])('a log is asked for whole: %s', (asked, sent) => {
+  const [path = '', query = ''] = asked.split('?');
+  expect(withoutByteLimit(asked, readRequest('GET', path, query))).toBe(sent);
 });

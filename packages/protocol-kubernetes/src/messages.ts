@@ -173,6 +173,22 @@ function readQuery(query: string): ReadonlyMap<string, readonly string[]> {
   return parameters;
 }
 
+/**
+ * All of a log, by the API server's way or a node's own: what is cut in its middle no detector knows for what it is.
+ * @param target as it is sent on
+ */
+export function withoutByteLimit(target: string, { resource, subresource, query }: RequestInfo): string {
+  const isLog = subresource === 'log' || (subresource === 'proxy' && resource === 'nodes');
+  if (!isLog || !query.has(BYTE_LIMIT)) return target;
+  const mark = target.indexOf('?');
+  const kept = target
+    .slice(mark + 1)
+    .split('&')
+    .filter((pair) => decoded(pair.split('=', 1)[0] ?? '') !== BYTE_LIMIT);
+  return [target.slice(0, mark), ...(kept.length === 0 ? [] : [kept.join('&')])].join('?');
+}
+const BYTE_LIMIT = 'limitBytes';
+
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));

@@ -27,7 +27,7 @@ import { identityHeaders } from './login.ts';
 import { hangsOnImmutability, requireNoComparison } from './mask/comparison.ts';
 import { proxiedHeaders } from './mask/proxied.ts';
 import { isMasked, planAnswer } from './mask.ts';
-import { isProxied, type RequestInfo, readRequest } from './messages.ts';
+import { isProxied, type RequestInfo, readRequest, withoutByteLimit } from './messages.ts';
 import { maskedAccept, planOf } from './paths.ts';
 import { Tunnel } from './pipe.ts';
 import { ExecStream } from './running.ts';
@@ -116,7 +116,8 @@ export function createKubernetesDialect(): HttpDialect {
       const given = isProxied(info) ? proxiedHeaders(request, info, masks, session.road.maskKey) : request.headers;
       const headers: Header[] = given.filter(([name]) => !WRITTEN.has(name)) as Header[];
       // A proxied program is asked for what the client asked for.
-      const masked = !isProxied(info) && isMasked(info, request.path, masks);
+      const looked = isMasked(info, request.path, masks);
+      const masked = looked && !isProxied(info);
       const accept = masked ? (maskedAccept(acceptOf(request), info, masks) ?? 'application/json') : acceptOf(request);
       if (accept !== '') headers.push(['accept', accept]);
       const coding = headerOf(given, 'accept-encoding');
@@ -124,7 +125,8 @@ export function createKubernetesDialect(): HttpDialect {
       const subprotocols = offered(request, info);
       if (subprotocols.length > 0) headers.push(['sec-websocket-protocol', subprotocols.join(', ')]);
       headers.push(...identityHeaders(targetOf(session).identity, session.road.info, groupsOf(session)));
-      const { method, target } = request;
+      const { method } = request;
+      const target = looked ? withoutByteLimit(request.target, info) : request.target;
       if (body === undefined) return { method, target, headers };
       return { method, target, headers: headers.map(asJson), body };
     },

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -140,6 +141,9 @@ func (n node) logs(w http.ResponseWriter, r *http.Request) {
 	defer file.Close()
 	w.Header().Set("Content-Type", "text/plain")
 	reader := bufio.NewReader(file)
+	if limit, err := strconv.ParseInt(r.URL.Query().Get("limitBytes"), 10, 64); err == nil {
+		reader = bufio.NewReader(io.LimitReader(file, limit))
+	}
 	for r.Context().Err() == nil {
 		line, err := reader.ReadString('\n')
 		io.WriteString(w, line)

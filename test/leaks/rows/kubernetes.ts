@@ -99,6 +99,11 @@ export const KUBERNETES_LEAKS: Readonly<Record<string, readonly KubeLeak[]>> = {
     { name: 'raw, all of the cluster', kubectl: ['get', '--raw', '/api/v1/secrets'], shows: HIDDEN },
     { name: 'raw, a few at a time', kubectl: ['get', '--raw', `${SECRETS}?limit=1`], shows: HIDDEN },
     { name: 'raw, as it was once', kubectl: ['get', '--raw', `${DB}?resourceVersion=0`], shows: HIDDEN },
+    {
+      name: 'raw, of a version',
+      line: `GET ${SECRETS}?resourceVersion=1&resourceVersionMatch=NotOlderThan&limit=500`,
+      shows: HIDDEN,
+    },
     { name: 'by a selector', kubectl: ['get', 'secrets', '--field-selector=type=Opaque', '-o', 'yaml'], shows: HIDDEN },
     {
       name: 'by its name as a selector',
@@ -296,6 +301,12 @@ export const KUBERNETES_LEAKS: Readonly<Record<string, readonly KubeLeak[]>> = {
   'found by a detector': [
     { name: 'in a log', kubectl: ['logs', 'web'], shows: 'mail of [redacted]' },
     { name: 'in a log, a few bytes', kubectl: ['logs', 'web', '--limit-bytes=200000'], shows: 'mail of' },
+    { name: 'in a log, cut within it', kubectl: ['logs', 'web', '--limit-bytes=33'], shows: 'mail of' },
+    {
+      name: 'in a log, cut within it by another spelling',
+      line: 'GET /api/v1/namespaces/leak/pods/web/log?tailLines=1&limit%42ytes=33',
+      shows: 'mail of',
+    },
     {
       name: 'in what a command says',
       kubectl: ['exec', 'web', '--', 'sh', '-c', `echo a; echo ${MAIL} >&2; echo ${MAIL}`],
