@@ -455,7 +455,8 @@ export class Exchange implements RequestSink, CallOwner {
   answered(head: ResponseHead, saidLength: string | undefined): void {
     if (this.#phase !== 'sending') return;
     this.#phase = 'answering';
-    this.#wait(this.#home.deadlines.stallMs, 'http.upstream_timeout');
+    this.#lateAfter = this.#home.deadlines.stallMs;
+    this.#moved();
     try {
       this.#answer(head, saidLength);
     } catch (error) {
@@ -685,12 +686,14 @@ export class Exchange implements RequestSink, CallOwner {
     this.#deadline = this.#home.nowMs() + ms;
   }
 
+  /** It is waited for anew, from the next look on: no clock is asked for each piece of an answer. */
   #moved(): void {
-    if (this.#deadline !== 0) this.#deadline = this.#home.nowMs() + this.#lateAfter;
+    if (this.#deadline !== 0) this.#deadline = Number.POSITIVE_INFINITY;
   }
 
   /** Called about every second. */
   sweep(nowMs: number): void {
+    if (this.#deadline === Number.POSITIVE_INFINITY) this.#deadline = nowMs + this.#lateAfter;
     if (this.#deadline !== 0 && nowMs > this.#deadline) return this.#refuse(new GatewayError(this.#late));
     const masker = this.#masker;
     if (this.#phase !== 'answering' || masker === undefined || masker.heldBytes === 0) return;

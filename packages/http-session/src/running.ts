@@ -14,10 +14,12 @@ export class Running<T> {
   }
 
   delete(one: T): void {
-    const at = this.#all.lastIndexOf(one);
+    const all = this.#all;
+    let at = all.length - 1;
+    while (at >= 0 && all[at] !== one) at--;
     if (at === -1) return;
-    const last = this.#all.pop() as T;
-    if (at < this.#all.length) this.#all[at] = last;
+    const last = all.pop() as T;
+    if (at < all.length) all[at] = last;
   }
 
   /** Those that run now: what ends meanwhile is there all the same. */

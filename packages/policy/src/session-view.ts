@@ -51,6 +51,8 @@ export class SessionViews {
   readonly #resources: ReadonlyMap<string, Resource>;
   readonly #masks = new MaskSets();
   readonly #views = new WeakMap<SessionInfo, SessionView>();
+  /** Of the session that was asked for last: it is asked for several times a statement. */
+  #last: { readonly session: SessionInfo; readonly view: SessionView } | undefined;
 
   constructor(bundle: Bundle, book: GrantBook, resources: ReadonlyMap<string, Resource>) {
     this.policies = bundle.policies.map(compilePolicy);
@@ -59,10 +61,13 @@ export class SessionViews {
   }
 
   of(session: SessionInfo): SessionView {
-    const known = this.#views.get(session);
-    if (known !== undefined) return known;
-    const view = this.#view(session);
-    this.#views.set(session, view);
+    if (this.#last?.session === session) return this.#last.view;
+    let view = this.#views.get(session);
+    if (view === undefined) {
+      view = this.#view(session);
+      this.#views.set(session, view);
+    }
+    this.#last = { session, view };
     return view;
   }
 

@@ -10,7 +10,7 @@ export const httpDialect: HttpDialect = {
   repeats: true,
   gathers: () => true,
   classify: classifyRequest,
-  forward: (request, _body, session, masks) => maskableRequest(request, session, masks, renamesFields(request)),
+  forward: (request, _body, session, masks) => maskableRequest(request, session, masks, renamesFields),
   answer: maskedAnswer,
   upgrades: (request, session) => isWebSocket(request) && session.resource.http?.websocket !== false,
   upgrade: (_request, response, session, masks, host) => openWebSocket(response, session, masks, host),

@@ -45,9 +45,10 @@ export function maskableRequest(
   request: RequestHead,
   session: DialectSession,
   masks: MaskSet,
-  renames: boolean,
+  renames: (request: RequestHead) => boolean,
 ): ForwardedRequest {
-  if (renames && (masks.json?.length ?? 0) > 0) throw new GatewayError('mask.unvouched', { reason: 'aliases' });
+  if ((masks.json?.length ?? 0) > 0 && renames(request))
+    throw new GatewayError('mask.unvouched', { reason: 'aliases' });
   const { method, target } = request;
   const headers = headersToMaskable(request, masks, session.road.maskKey);
   return { method, target, headers: isWebSocket(request) ? withoutExtensions(headers) : headers };

@@ -91,7 +91,8 @@ export class SessionRoad implements SignedIn, GatePorts {
   #number = 0;
   /** Statements whose hold is recorded and whose outcome is not: the same object comes again then. */
   readonly #waiting = new Map<Statement, Waiting>();
-  readonly #numbers = new WeakMap<Statement, number>();
+  /** Made for the first: of most sessions over PostgreSQL and HTTP none is asked for later. */
+  #numbers: WeakMap<Statement, number> | undefined;
   /** What was signed, of answers that are on their way to the gate. */
   readonly #answers = new WeakMap<Approval, string>();
   /** A ring. */
@@ -156,7 +157,7 @@ export class SessionRoad implements SignedIn, GatePorts {
     const number = waiting?.number ?? ++this.#number;
     // Asked for at once, unless it is held: the last number is the statement's.
     const isAskedAtOnce = statement.protocol === 'postgres' || statement.protocol === 'http';
-    if (!isAskedAtOnce || verdict.kind === 'hold') this.#numbers.set(statement, number);
+    if (!isAskedAtOnce || verdict.kind === 'hold') (this.#numbers ??= new WeakMap()).set(statement, number);
     if (verdict.kind !== 'hold') {
       if (waiting !== undefined) this.#waiting.delete(statement);
     } else if (waiting === undefined) this.#waiting.set(statement, { number, approvalId: '', hold: undefined });
@@ -394,7 +395,7 @@ export class SessionRoad implements SignedIn, GatePorts {
   }
 
   statementNumber(statement?: Statement): number {
-    return (statement === undefined ? undefined : this.#numbers.get(statement)) ?? this.#number;
+    return (statement === undefined ? undefined : this.#numbers?.get(statement)) ?? this.#number;
   }
 
   hide(text: string): string {

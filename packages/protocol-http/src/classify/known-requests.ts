@@ -10,7 +10,8 @@ const TARGETS_MAX = 16;
 const TARGET_CHARS_MAX = 1_024;
 
 interface Known<T> {
-  readonly request: RequestHead;
+  /** The last one that was the same. */
+  request: RequestHead;
   readonly service: T;
   readonly statement: Statement;
 }
@@ -25,15 +26,10 @@ export class KnownRequests<T extends object> {
     if (last !== undefined && last.request === request && last.service === service) return last.statement;
     const known = this.#known.get(request.target);
     if (known === undefined || known.service !== service) return undefined;
-    const { request: same } = known;
-    return same.method === request.method &&
-      same.path === request.path &&
-      same.query === request.query &&
-      same.authority === request.authority &&
-      same.scheme === request.scheme &&
-      same.upgrade === request.upgrade
-      ? known.statement
-      : undefined;
+    if (!isSame(known.request, request)) return undefined;
+    known.request = request;
+    this.#last = known;
+    return known.statement;
   }
 
   keep(request: RequestHead, service: T, statement: Statement): void {
@@ -43,3 +39,11 @@ export class KnownRequests<T extends object> {
     this.#known.set(request.target, this.#last);
   }
 }
+
+const isSame = (one: RequestHead, other: RequestHead): boolean =>
+  one.method === other.method &&
+  one.path === other.path &&
+  one.query === other.query &&
+  one.authority === other.authority &&
+  one.scheme === other.scheme &&
+  one.upgrade === other.upgrade;
