@@ -71,6 +71,29 @@ describe('requests', () => {
     expect([...counted.values()]).toEqual([0, 1, 2]);
   });
 
+  test('one that comes again byte by byte is judged, masked and recorded by what is in force then', async () => {
+    let verdict: Verdict = allow();
+    const { client, gateway, service } = await open({ decide: () => verdict }, {}, (_request, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end('{"mail":"ann@example.org"}');
+    });
+    const ask = async (): Promise<string> => {
+      const { status, body } = await client.ask('GET /x');
+      return `${status} ${body.toString()}`;
+    };
+    const plain = '200 {"mail":"ann@example.org"}';
+    for (let i = 0; i < 4; i++) expect(await ask()).toBe(plain);
+    verdict = allow({ ...NO_MASKS, detect: [{ detect: 'email', with: 'redact' }] });
+    for (let i = 0; i < 4; i++) expect(await ask()).toBe('200 {"mail":"[redacted]"}');
+    verdict = { kind: 'deny', rule: 'p/no', code: 'policy.denied' };
+    for (let i = 0; i < 4; i++) expect(await ask()).toMatch(/^403 /);
+    verdict = allow();
+    expect(await ask()).toBe(plain);
+    expect(gateway.judged).toHaveLength(13);
+    expect(new Set(gateway.judged.map(({ statement }) => statement)).size).toBe(13);
+    expect(service.seen).toHaveLength(9);
+  });
+
   test('a request that comes byte by byte is one request', async () => {
     const { client, service } = await open();
     for (const byte of Buffer.from(
