@@ -30,6 +30,13 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: `POST /v1/customers/42\n${FORM}\n\na=1%3b_method%3dDELETE`, expect: 'allow' },
     { request: 'POST /v1/customers/42?a=1;_method=DELETE', expect: 'deny' },
     { request: `POST /v1/customers/42\ncontent-type: multipart/form-data; boundary=x\n\n--x--`, expect: 'deny' },
+    // Laravel takes it from JSON as well.
+    { request: `POST /v1/customers/42\n${JSON_TYPE}\n\n{"_method":"DELETE"}`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${JSON_TYPE}\n\n{"a":1,"\\u005fmethod":"delete"}`, expect: 'deny' },
+    { request: `POST /v1/customers/42\ncontent-type: text/plain\n\n{"_method":"DELETE"}`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${JSON_TYPE}\n\n{"a":{"_method":"x"}}`, expect: 'allow' },
+    { request: 'POST /v1/customers/42\nX-Original-Method: DELETE', expect: 'deny' },
+    { request: 'POST /v1/customers/42\nX-Forwarded-Method: DELETE', expect: 'deny' },
     { request: 'delete /v1/customers/42', expect: 'refused' },
     { request: 'Delete /v1/customers/42', expect: 'refused' },
     { request: 'PURGE /v1/customers/42', expect: 'hold' },
@@ -38,6 +45,17 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
   'another path than the one that is judged': [
     { request: 'GET /public\nX-Original-URL: /admin', expect: 'deny' },
     { request: 'GET /public\nX-Rewrite-URL: /admin', expect: 'deny' },
+    ...[
+      'X-Original-Path',
+      'X-Forwarded-URI',
+      'X-Forwarded-Path',
+      'X-Envoy-Original-Path',
+      'X-Original-Host',
+      'X-HTTP-Host-Override',
+      'X-HTTP-DestinationURL',
+      // A Next.js server leaves its own checks out (CVE-2025-29927).
+      'X-Middleware-Subrequest',
+    ].map((name): RequestRow => ({ request: `GET /public\n${name}: /admin`, expect: 'deny' })),
     { request: 'GET /public\nX_Original_URL: /admin', expect: 'refused' },
     { request: 'GET /public\nX_Rewrite_URL: /admin', expect: 'refused' },
     { request: 'GET /public\nContent_Length: 5', expect: 'refused' },
