@@ -67,10 +67,13 @@ export function writeRange(into: Buffer, bytes: Uint8Array, from: number, to: nu
   else for (let i = from, next = at; i < to; i++) into[next++] = bytes[i]!;
 }
 
+const KEPT_VIEW_BYTES_MAX = 2 * 1024;
+
 /** Views of one buffer from its start on, kept by their length: short records come in few lengths, and a view costs more than its bytes. */
 export class Views {
   readonly #bytes: Buffer;
-  readonly #kept: Buffer[] = [];
+  /** Made whole: one that is filled here and there becomes a dictionary. */
+  readonly #kept = Array.from<Buffer | undefined>({ length: KEPT_VIEW_BYTES_MAX + 1 });
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
   }
@@ -80,7 +83,6 @@ export class Views {
       : (this.#kept[length] ??= this.#bytes.subarray(0, length));
   }
 }
-const KEPT_VIEW_BYTES_MAX = 2 * 1024;
 
 /**
  * Byte by byte: Buffer's own method looks at its arguments through four functions, of which one makes an array of them, and an
