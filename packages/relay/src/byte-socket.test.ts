@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import tls from 'node:tls';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { ByteSocket } from './byte-socket.ts';
 
 const cleanUps: (() => unknown)[] = [];
@@ -149,4 +150,16 @@ test('a stream that is given up while it holds bytes back is closed all the same
   seen.socket.destroy();
   await until(() => seen.ended);
   expect(seen.got.length).toBe(1);
+});
+
+test('of a connection that has closed no deadline is left, which would keep its memory', async () => {
+  const { client, seen } = await secured(() => undefined);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  cleanUps.push(() => vi.useRealTimers());
+  const isClosed = new Promise((done) => client.once('close', done));
+  client.end();
+  await isClosed;
+  for (let turns = 0; turns < 1_000 && (!seen.ended || vi.getTimerCount() > 0); turns++) await turn();
+  expect(seen.ended).toBe(true);
+  expect(vi.getTimerCount()).toBe(0);
 });

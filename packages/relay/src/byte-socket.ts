@@ -193,6 +193,8 @@ export class ByteSocket {
       else this.#endHeld = true;
     });
     socket.on('close', () => {
+      // A timer would keep all that the connection had for seconds, and the collector would copy it twice.
+      if (socket === this.#socket) clearTimeout(this.#deadline);
       if (!this.#endHeld || this.#failure !== undefined) this.#close(this.#failure);
     });
     socket.on('drain', () => this.#drain());
@@ -235,7 +237,7 @@ export class ByteSocket {
     const leaving = this.#socket;
     // Node makes an error, stack and all, for one that was ended before.
     if (!leaving.writableEnded && !leaving.destroyed) leaving.end();
-    if (!leaving.destroyed) setTimeout(() => leaving.destroy(), LIMITS.closeTimeoutMsMax).unref();
+    if (!leaving.destroyed) this.#deadline = setTimeout(() => leaving.destroy(), LIMITS.closeTimeoutMsMax).unref();
     this.#owner.closed(error);
   }
 
