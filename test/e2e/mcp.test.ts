@@ -232,6 +232,8 @@ describe('MCP', () => {
         { timeout: 30_000 },
       )
       .not.toBe('');
+    const { out } = await cli.run(['--as', 'admin', 'trail', 'events', '--kind', 'tool.changed']);
+    expect(out).toContain(`tool/find_people@${digest}`);
     // Somebody looks at it and takes it for the tool's own; nobody else's description, and not for good.
     const accept = (accepted: readonly object[]) =>
       admin.call('PATCH', '/v1/resources/e2e-tools', { mcp: { ...TARGET, url, accepted } });

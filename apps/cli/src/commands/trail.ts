@@ -35,7 +35,7 @@ const ACTS: readonly Column<Act>[] = [
 ];
 
 const actText = ({ action, target }: TrailEvent): string | undefined =>
-  action === null ? undefined : `${action} ${target ?? ''}`.trim();
+  [action, target].filter(Boolean).join(' ') || undefined;
 
 export function registerTrail({ program, run }: Registry): void {
   const trail = program.command('trail').description('the record: search it, take it away, check it');
