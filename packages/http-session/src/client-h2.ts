@@ -13,8 +13,8 @@ import {
   H2_REFUSED_STREAM,
   type Header,
   http2Fields,
-  http2Lines,
   KnownHttp2Fields,
+  KnownHttp2Lines,
   openHttp2Server,
   type RequestHead,
   type ResponseFraming,
@@ -23,6 +23,7 @@ import {
 } from '@sallyport/http';
 import type { ClientPort } from '@sallyport/protocol-kit';
 import type { ClientStream, RequestSink } from './client-stream.ts';
+import { Running } from './running.ts';
 
 export interface Http2Owner {
   exchange(stream: ClientStream): RequestSink;
@@ -34,14 +35,15 @@ const WINDOW_MS = 10_000;
 /** Answers up to this size are gathered with their head. */
 const JOINED_BYTES_MAX = 16 * 1024;
 
-export class Http2Client {
+export class Http2Client implements AnswerHome {
   readonly #owner: Http2Owner;
   readonly #port: ClientPort;
   /** Undefined where the session has the TLS stream itself. */
   readonly #bytes: BytesDuplex | undefined;
   readonly #session: ServerHttp2Session;
-  readonly #open = new Set<Http2Answer>();
+  readonly #open = new Running<Http2Answer>();
   readonly #known = new KnownHttp2Fields();
+  readonly lines = new KnownHttp2Lines();
   #resets = 0;
   #windowStart = 0;
   #leaving = false;
@@ -72,7 +74,7 @@ export class Http2Client {
   }
 
   closed(): void {
-    for (const answer of this.#open) answer.gone();
+    for (const answer of this.#open.now()) answer.gone();
     this.#session.destroy();
     this.#bytes?.gone();
   }
@@ -81,7 +83,7 @@ export class Http2Client {
    * Of a stream that is cut nothing can be told beside its data. Where it is the only one its connection goes with it, and GOAWAY
    * has a place for words (RFC 9113 section 6.8); Go's clients, kubectl among them, print them.
    */
-  #leaveSaying(why: string): boolean {
+  leaveSaying(why: string): boolean {
     if (this.#open.size !== 1 || this.#session.destroyed) return false;
     this.#leaving = true;
     this.#session.goaway(H2_NO_ERROR, 0, Buffer.from(why));
@@ -101,11 +103,7 @@ export class Http2Client {
     // Taken back in the very read that brought it: nobody waits for it, and it counts.
     if (stream.destroyed || stream.aborted) return this.#tookBack();
     if (this.#calmed) return stream.close(H2_REFUSED_STREAM);
-    const answer: Http2Answer = new Http2Answer(
-      stream,
-      () => this.#over(answer),
-      (why) => this.#leaveSaying(why),
-    );
+    const answer = new Http2Answer(stream, this);
     this.#open.add(answer);
     this.#owner.idle(false);
     let head: RequestHead;
@@ -118,7 +116,7 @@ export class Http2Client {
     answer.serve(this.#owner.exchange(answer), head);
   }
 
-  #over(answer: Http2Answer): void {
+  over(answer: Http2Answer): void {
     this.#open.delete(answer);
     if (answer.tookBack) this.#tookBack();
     if (this.#open.size > 0) return;
@@ -141,16 +139,23 @@ export class Http2Client {
     this.#calmed = true;
     const session = this.#session;
     if (!session.destroyed) session.goaway(H2_ENHANCE_YOUR_CALM);
-    for (const answer of this.#open) answer.refuse();
+    for (const answer of this.#open.now()) answer.refuse();
     session.close();
     setImmediate(() => this.#port.end());
   }
 }
 
+/** What an answer asks of its connection. */
+interface AnswerHome {
+  readonly lines: KnownHttp2Lines;
+  over(answer: Http2Answer): void;
+  /** Ends the connection with these words, if no other stream is on it. */
+  leaveSaying(why: string): boolean;
+}
+
 class Http2Answer implements ClientStream {
   readonly #stream: ServerHttp2Stream;
-  readonly #closed: () => void;
-  readonly #leave: (why: string) => boolean;
+  readonly #home: AnswerHome;
   #sink: RequestSink | undefined;
   #method = '';
   /** Nothing follows its head. */
@@ -166,17 +171,13 @@ class Http2Answer implements ClientStream {
   #over = false;
   tookBack = false;
 
-  /** @param leave ends the connection with these words, if no other stream is on it */
-  constructor(stream: ServerHttp2Stream, closed: () => void, leave: (why: string) => boolean) {
+  constructor(stream: ServerHttp2Stream, home: AnswerHome) {
     this.#stream = stream;
-    this.#closed = closed;
-    this.#leave = leave;
-    stream.on('error', () => this.gone());
-    stream.on('aborted', () => {
-      this.tookBack = true;
-      this.gone();
-    });
-    stream.on('close', () => this.gone());
+    this.#home = home;
+    const gone = (): void => this.gone();
+    stream.on('error', gone);
+    stream.on('aborted', gone);
+    stream.on('close', gone);
   }
 
   serve(sink: RequestSink, head: RequestHead): void {
@@ -203,7 +204,7 @@ class Http2Answer implements ClientStream {
     const sink = this.#sink;
     this.#sink = undefined;
     if (!this.#answered) sink?.gone();
-    this.#closed();
+    this.#home.over(this);
   }
 
   // The answer.
@@ -218,7 +219,7 @@ class Http2Answer implements ClientStream {
     const stream = this.#stream;
     if (stream.destroyed) return;
     const length = framing.kind === 'length' ? String(framing.bytes) : framing.kind === 'none' ? saidLength : undefined;
-    const lines = http2Lines(status, headers, length);
+    const lines = this.#home.lines.of(status, headers, length);
     if (framing.kind === 'none') stream.respond(lines, { endStream: true });
     else this.#lead = lines;
   }
@@ -292,7 +293,7 @@ class Http2Answer implements ClientStream {
 
   reset(why?: string): void {
     this.#answered = true;
-    if (this.#stream.destroyed || (why !== undefined && this.#leave(why))) return;
+    if (this.#stream.destroyed || (why !== undefined && this.#home.leaveSaying(why))) return;
     this.#stream.close(H2_INTERNAL_ERROR);
   }
 

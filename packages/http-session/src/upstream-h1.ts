@@ -8,6 +8,7 @@ import {
   encodeLastChunk,
   encodeRequestHead,
   type Header,
+  type KnownAnswer,
   KnownRequestHead,
   type ReadResponse,
   type ResponseHead,
@@ -26,7 +27,7 @@ export interface LineOwner {
 export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
   readonly #port: UpstreamPort;
   readonly #owner: LineOwner;
-  readonly #reader = new ResponseReader(this);
+  readonly #reader: ResponseReader;
   readonly #known = new KnownRequestHead();
   #call: CallOwner | undefined;
   #permit: Permit | undefined;
@@ -41,9 +42,11 @@ export class Http1Line implements UpstreamLine, UpstreamCall, ResponsesOwner {
   #over = false;
   #paused = false;
 
-  constructor(port: UpstreamPort, owner: LineOwner) {
+  /** @param known of all lines of one pool */
+  constructor(port: UpstreamPort, owner: LineOwner, known: KnownAnswer) {
     this.#port = port;
     this.#owner = owner;
+    this.#reader = new ResponseReader(this, known);
   }
 
   get free(): boolean {

@@ -3,6 +3,7 @@
  * whole, opened as needed up to a limit; beyond it requests wait their turn. Refuses to know what is sent.
  */
 import { GatewayError, LIMITS } from '@sallyport/core';
+import { KnownAnswer } from '@sallyport/http';
 import type { Resource } from '@sallyport/model';
 import type {
   SessionHost,
@@ -67,6 +68,7 @@ export class UpstreamPool implements LineOwner {
   readonly #idle: UpstreamLine[] = [];
   readonly #ports = new Map<UpstreamLine, UpstreamPort>();
   readonly #waiting: Waiting[] = [];
+  readonly #known = new KnownAnswer();
   #multiplexed: Http2Line | undefined;
   #opening = 0;
   /** A connection is being opened that all may turn out to share. */
@@ -142,7 +144,7 @@ export class UpstreamPool implements LineOwner {
   }
 
   #opened(link: Link, port: UpstreamPort, alpn: string | undefined): UpstreamLine {
-    const line = alpn === 'h2' ? new Http2Line(port, this) : new Http1Line(port, this);
+    const line = alpn === 'h2' ? new Http2Line(port, this) : new Http1Line(port, this, this.#known);
     link.line = line;
     this.#ports.set(line, port);
     if (line instanceof Http2Line) {

@@ -9,7 +9,14 @@ export { type BodyShape, bodyMasks, hasBodyMasks, openBodyMasker } from './body/
 export { recordedBody } from './body/recorded-body.ts';
 export { fieldName, HOP_BY_HOP, hasControl, isToken, listed, namedByConnection, passedTrailers } from './fields.ts';
 export { type BodyOwner, BodyReader } from './h1/body.ts';
-export { isSafeMethod, type ReadRequest, type ReadResponse, readRequestHead, readResponseHead } from './h1/head.ts';
+export {
+  isSafeMethod,
+  KnownAnswer,
+  type ReadRequest,
+  type ReadResponse,
+  readRequestHead,
+  readResponseHead,
+} from './h1/head.ts';
 export { RequestReader, type RequestsOwner } from './h1/requests.ts';
 export { ResponseReader, type ResponsesOwner } from './h1/responses.ts';
 export {
@@ -28,8 +35,8 @@ export {
 export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';
 export {
   http2Fields,
-  http2Lines,
   KnownHttp2Fields,
+  KnownHttp2Lines,
   type ReadHttp2Response,
   readHttp2Request,
   readHttp2Response,

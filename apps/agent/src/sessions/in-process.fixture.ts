@@ -246,11 +246,11 @@ export class Caches {
 }
 
 /** Runs it, tells best and median of its CPU microseconds, and lets full chunks of the record be written in between. */
-export async function timed(name: string, runs: number, count: number, run: () => void): Promise<void> {
+export async function timed(name: string, runs: number, count: number, run: () => Promise<void> | void): Promise<void> {
   const times: number[] = [];
   for (let i = 0; i < runs; i++) {
     const started = process.threadCpuUsage();
-    run();
+    await run();
     const { user, system } = process.threadCpuUsage(started);
     times.push((user + system) / count);
     for (let n = 0; n < 20; n++) await turn();

@@ -1,9 +1,10 @@
 /**
- * `node apps/agent/src/sessions/request.bench.ts`: what one HTTP/1.1 request costs the agent's own code, in one process and
- * without sockets or TLS: the real door, dialect, road, rules, masks, recorder and spool between a client and a service that
- * answer from memory, as `npm run bench -- --only http` has them. Modes: plain, everything, and repeated for --cold, which
- * is what statement.bench.ts says of it. Options: --requests N, --runs N (the best counts), --clients N, --mode M, --cold MB.
- * Refuses to say anything of the kernel, of TLS, of Node's streams and of shipping the record.
+ * `node apps/agent/src/sessions/request.bench.ts`: what one request costs the agent's own code, in one process and without
+ * sockets or TLS: the real door, dialect, road, rules, masks, recorder and spool between a client and a service that answer
+ * from memory, as `npm run bench -- --only http` has them. Modes: plain, everything, and repeated for --cold, which is what
+ * statement.bench.ts says of it. Options: --requests N, --runs N (the best counts), --clients N, --mode M, --cold MB, and
+ * --http 2 for clients of HTTP/2, with node:http2 over a stream in memory and not over TLS, --streams N at once each.
+ * Refuses to say anything of the kernel, of TLS, of the sockets' streams and of shipping the record.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -13,6 +14,7 @@ import { createHttpDoor } from '@sallyport/http-session';
 import type { Resource } from '@sallyport/model';
 import { httpDialect } from '@sallyport/protocol-http';
 import type { ProtocolSession, UpstreamOwner } from '@sallyport/protocol-kit';
+import { http2Opening, http2Request } from './http2-client.fixture.ts';
 import { Caches, openInProcess, RESOURCE, timed } from './in-process.fixture.ts';
 
 const { values } = parseArgs({
@@ -22,6 +24,8 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '8' },
     mode: { type: 'string', default: 'plain,everything' },
     cold: { type: 'string', default: '0' },
+    http: { type: 'string', default: '1' },
+    streams: { type: 'string', default: '1' },
   },
 });
 
@@ -52,10 +56,26 @@ const ANSWER = Buffer.from(
 
 interface Client {
   readonly session: ProtocolSession;
-  readonly request: Buffer;
-  service: UpstreamOwner | undefined;
+  /** The next one, until the one after it. */
+  request(): Buffer;
+  /** Each of its connections to the service. */
+  readonly services: UpstreamOwner[];
   sent: number;
   shown: number;
+}
+
+const isHttp2 = values.http === '2';
+const streams = isHttp2 ? Number(values.streams) : 1;
+const TOKEN = `Bearer ${'t'.repeat(700)}`;
+const AUTHORITY = 'agent.example:7443';
+/** node:http2 works in later turns. */
+const settled = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) await turn();
+};
+
+function requests1(target: string): () => Buffer {
+  const request = Buffer.from(`GET ${target} HTTP/1.1\r\nHost: ${AUTHORITY}\r\nAuthorization: ${TOKEN}\r\n\r\n`);
+  return () => request;
 }
 
 function openAgent(mode: Mode): (number: number) => Promise<Client> {
@@ -79,14 +99,13 @@ function openAgent(mode: Mode): (number: number) => Promise<Client> {
   const quiet = (): void => undefined;
   return async (number) => {
     const { road, recorder, host } = agent.open(number, { database: '', application: 'wrk' });
-    const request = Buffer.from(
-      `GET /r/${name}/small.json HTTP/1.1\r\nHost: agent.example:7443\r\nAuthorization: Bearer ${'t'.repeat(700)}\r\n\r\n`,
-    );
-    const client: Omit<Client, 'session'> = { request, service: undefined, sent: 0, shown: 0 };
+    const target = `/r/${name}/small.json`;
+    const request = isHttp2 ? http2Request(AUTHORITY, target, TOKEN) : requests1(target);
+    const client: Omit<Client, 'session'> = { request, services: [], sent: 0, shown: 0 };
     const at = host({
       passed: client,
       service: (owner) => {
-        client.service = owner;
+        client.services.push(owner);
       },
       signIn: {
         signIn: () => Promise.reject(new Error('sessions are joined')),
@@ -103,10 +122,12 @@ function openAgent(mode: Mode): (number: number) => Promise<Client> {
       },
     });
     const opened = Object.assign(client, { session: adapter.openSession(at) });
-    opened.session.clientSecured({ serverName: undefined, alpn: 'http/1.1' });
-    opened.session.clientBytes(request);
+    opened.session.clientSecured({ serverName: undefined, alpn: isHttp2 ? 'h2' : 'http/1.1' });
+    if (isHttp2) opened.session.clientBytes(http2Opening());
+    opened.session.clientBytes(request());
     while (opened.sent === 0) await turn();
-    client.service?.upstreamBytes(ANSWER);
+    client.services[0]?.upstreamBytes(ANSWER);
+    if (isHttp2) await settled();
     return opened;
   };
 }
@@ -114,14 +135,16 @@ function openAgent(mode: Mode): (number: number) => Promise<Client> {
 const agents: ReturnType<typeof openInProcess>[] = [];
 const caches = new Caches(Number(values.cold));
 
-function run(clients: readonly Client[], requests: number): void {
+async function run(clients: readonly Client[], requests: number): Promise<void> {
   const before = clients[0]!.shown;
-  for (let i = 0; i < requests; i += clients.length) {
+  for (let i = 0; i < requests; i += clients.length * streams) {
     // A turn: some clients ask, the record is written, the service answers them.
-    for (const { session, request } of clients) session.clientBytes(request);
+    for (const { session, request } of clients) for (let n = 0; n < streams; n++) session.clientBytes(request());
+    if (isHttp2) await settled();
     for (const agent of agents) agent.flush();
     caches.leave();
-    for (const { service } of clients) service!.upstreamBytes(ANSWER);
+    for (const { services } of clients) for (const service of services) service.upstreamBytes(ANSWER);
+    if (isHttp2) await settled();
     caches.leave();
   }
   if (clients[0]!.shown - before < (requests / clients.length) * BODY.length) throw new Error('a session has stopped');

@@ -270,8 +270,8 @@ function readWhere(
 }
 
 /**
- * The answer's head read last on a connection: services that answer alike say the same but once a second, when Date changes.
- * What comes again byte by byte is read once, and its list of headers is the same object.
+ * The answer's head read last of a service, by one client: services that answer alike say the same but once a second, when Date
+ * changes. What comes again byte by byte is read once, and its list of headers is the same object.
  */
 export class KnownAnswer {
   #text: string | undefined;

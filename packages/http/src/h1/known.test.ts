@@ -77,6 +77,20 @@ test('an answer that comes again is the same reading, unless it answers another 
   expect(known.read(`${text}2`, 'GET').head.headers).toEqual([['server', 's2']]);
 });
 
+test('an answer that comes on two connections of one client is the same list of fields', () => {
+  const known = new KnownAnswer();
+  const seen: unknown[] = [];
+  const quiet = (): void => undefined;
+  const owner = { informed: quiet, bodyBytes: quiet, bodyEnd: quiet, rawBytes: quiet, broken: quiet };
+  for (const etag of ['1', '1', '2']) {
+    const reader = new ResponseReader({ ...owner, answered: ({ headers }) => seen.push(headers) }, known);
+    reader.expect('GET');
+    reader.receive(Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: ${etag}\r\n\r\n`));
+  }
+  expect(seen).toEqual([[['etag', '1']], [['etag', '1']], [['etag', '2']]]);
+  expect(seen[1]).toBe(seen[0]);
+});
+
 describe('the answers of a connection', () => {
   const head = 'HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 2\r\n\r\n';
   const said = (pieces: readonly (readonly [method: string, text: string])[]): string[] => {

@@ -31,7 +31,7 @@ export class ResponseReader implements BodyOwner {
   readonly #owner: ResponsesOwner;
   readonly #head = new HeadBytes(false);
   readonly #body = new BodyReader(this);
-  readonly #known = new KnownAnswer();
+  readonly #known: KnownAnswer;
   /** A head that comes again, in answer to that method. */
   readonly #again = new KnownHead<{ readonly method: string; readonly answer: ReadResponse }>();
   #last: ReadResponse | undefined;
@@ -39,8 +39,10 @@ export class ResponseReader implements BodyOwner {
   #method = '';
   #informed = 0;
 
-  constructor(owner: ResponsesOwner) {
+  /** @param known of all connections to one service for one client */
+  constructor(owner: ResponsesOwner, known = new KnownAnswer()) {
     this.#owner = owner;
+    this.#known = known;
   }
 
   get idle(): boolean {

@@ -135,21 +135,33 @@ export function readHttp2Request(raw: readonly string[], ended: boolean, known?:
   const { authority } = fields;
   if (fields.expect !== '' && fields.expect !== '100-continue') throw malformed('Expect');
   const framing = framingOf(fields.length, ended);
-  const common = {
+  const { target, path, query } = readWhere(method, raw, fields, authority);
+  return {
     method,
     scheme: 'https',
     authority,
+    target,
+    path,
+    query,
     headers: fields.headers,
     version: '2',
     framing,
     expectContinue: fields.expect !== '' && framing.kind !== 'none',
     upgrade: '',
-  } as const;
-  if (method === 'CONNECT') return { ...common, target: authority, path: '', query: '' };
+  };
+}
+
+function readWhere(
+  method: string,
+  raw: readonly string[],
+  { pseudo, headers }: Http2ReadFields,
+  authority: string,
+): Pick<RequestHead, 'target' | 'path' | 'query'> {
+  if (method === 'CONNECT') return { target: authority, path: '', query: '' };
   if (pseudo.get(':scheme') !== 'https') throw malformed('scheme');
   const target = pseudoOf(raw, ':path') ?? '';
   if (!target.startsWith('/')) throw malformed('request target');
-  return { ...common, ...readTargetOf(target, authority, fields.headers) };
+  return readTargetOf(target, authority, headers);
 }
 
 export interface ReadHttp2Response {
@@ -209,6 +221,25 @@ export function http2Lines(status: number, headers: readonly Header[], length: s
   }
   if (length !== undefined) lines.push('content-length', length);
   return lines;
+}
+
+/** Lines of the answer's head sent last on a connection: of the very same list of fields they are the same again. */
+export class KnownHttp2Lines {
+  #status = 0;
+  #headers: readonly Header[] | undefined;
+  #length: string | undefined;
+  #lines: readonly string[] = [];
+
+  /** As `http2Lines`. A list of its own each time: node:http2 puts a date at its end where there is none. */
+  of(status: number, headers: readonly Header[], length: string | undefined): readonly string[] {
+    if (headers !== this.#headers || status !== this.#status || length !== this.#length) {
+      this.#lines = http2Lines(status, headers, length);
+      this.#status = status;
+      this.#headers = headers;
+      this.#length = length;
+    }
+    return this.#lines.slice();
+  }
 }
 
 /** Where the value of a name stands; -1 where it has none yet. */

@@ -1,7 +1,7 @@
 /** What a connection of HTTP/2 remembers of heads: it never changes what they mean. */
 import { GatewayError } from '@sallyport/core';
 import { expect, test } from 'vitest';
-import { http2Lines, KnownHttp2Fields, readHttp2Request } from './heads.ts';
+import { http2Lines, KnownHttp2Fields, KnownHttp2Lines, readHttp2Request } from './heads.ts';
 
 const raw = (path: string, method = 'GET', more: readonly string[] = ['x-a', '1']): string[] => [
   ':method',
@@ -81,4 +81,18 @@ test('a head is written as names and values in turn, without what belongs to a c
     'content-length',
     '5',
   ]);
+});
+
+test('lines of a head that comes again are the same, whoever changed the last ones, and others where anything differs', () => {
+  const known = new KnownHttp2Lines();
+  const headers = [['etag', '"1"']] as const;
+  const lines = http2Lines(200, headers, '5');
+  const first = known.of(200, headers, '5') as string[];
+  expect(first).toEqual(lines);
+  // As node:http2 does where there is no date.
+  first.push('date', 'now');
+  expect(known.of(200, headers, '5')).toEqual(lines);
+  expect(known.of(404, headers, '5')).toEqual(http2Lines(404, headers, '5'));
+  expect(known.of(404, headers, undefined)).toEqual(http2Lines(404, headers, undefined));
+  expect(known.of(404, [['etag', '"2"']], undefined)).toEqual([':status', '404', 'etag', '"2"']);
 });
