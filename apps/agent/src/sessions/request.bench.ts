@@ -57,7 +57,7 @@ const ANSWER = Buffer.from(
 interface Client {
   readonly session: ProtocolSession;
   /** The next one, until the one after it. */
-  request(): Buffer;
+  readonly request: () => Buffer;
   /** Each of its connections to the service. */
   readonly services: UpstreamOwner[];
   sent: number;
