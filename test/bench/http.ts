@@ -164,8 +164,9 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
         if (round > 0) note('bulk', way, bulk);
       }
       for (const way of bench.ways) {
+        // What the load before left behind is sent by the agent, and taken by who shares its cores: it is nobody else's row.
+        if (round > 0) await quiet();
         const one = await withWrk(way, round === 0 ? WARM_UP_SECONDS : quick ? 3 : 5);
-        // A rate on two cores: it is not this way's own load before that takes one of them.
         if (round > 0) await quiet();
         const two = way.base.startsWith('https')
           ? await withH2load(way, round === 0 ? 2_000 : quick ? 8_000 : 30_000)
