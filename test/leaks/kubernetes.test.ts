@@ -43,6 +43,7 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('what masks hide
       metadata: { name: 'web', finalizers: [FINALIZER] },
       spec: { ports: [{ port: 80 }], externalIPs: [ADDRESS] },
     });
+    await cluster.call('POST', `${NAMESPACE}/serviceaccounts`, { metadata: { name: 'robot' } });
     await cluster.call('POST', `${NAMESPACE}/events`, {
       metadata: { name: 'told' },
       involvedObject: { kind: 'Pod', namespace: 'leak', name: 'web' },
@@ -125,6 +126,22 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('what masks hide
     const kept = [...requests.map(({ text, body }) => text + body.toString()), ...bed.gateway.recorded.statements];
     expect(kept.join('\n')).toContain('password');
     for (const value of [PASSWORD, data.password]) expect(kept.join('\n')).not.toContain(value);
+  });
+
+  test.each([
+    ['by kubectl', { kubectl: ['create', 'token', 'robot'] }],
+    [
+      'by a request',
+      { line: 'POST /api/v1/namespaces/leak/serviceaccounts/robot/token', body: { spec: { expirationSeconds: 600 } } },
+    ],
+  ])('a token that is made %s is for who asked, and not in the recording', { timeout: 60_000 }, async (_how, row) => {
+    bed.gateway.recorded.http.length = 0;
+    const shown = await shownTo({ name: '', shows: '', ...row });
+    const token = /eyJ[\w-]+\.[\w-]+\.[\w-]+/.exec(shown)?.[0] ?? '';
+    expect(token).not.toBe('');
+    const kept = bed.gateway.recorded.http.map(({ text, body }) => text + body.toString()).join('\n');
+    expect(kept).toContain('HTTP/1.1 201');
+    for (const part of token.split('.')) expect(kept).not.toContain(part);
   });
 
   for (const [title, rows] of Object.entries(KUBERNETES_LEAKS)) {

@@ -48,6 +48,8 @@ export interface AnswerPlan {
   readonly status?: number;
   /** Nothing may come for long, and nothing is wrong (a watch, a log that is followed). Absent = it ends by LIMITS.httpStallMsMax. */
   readonly patient?: boolean;
+  /** Its body is a credential, for who asked alone: nothing of it is recorded. */
+  readonly isSecret?: boolean;
   /**
    * Between lines of it, what ends the answer when the gateway does (kill, revocation, shutdown), and then it is whole; absent =
    * the client sees that it is cut.

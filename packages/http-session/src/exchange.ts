@@ -482,7 +482,7 @@ export class Exchange implements RequestSink, CallOwner {
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
     const status = plan.status ?? head.status;
     this.#client.head(status, shown, framing, said);
-    this.#unrecorded.head(status, shown);
+    this.#unrecorded.head(status, shown, plan.isSecret);
   }
 
   #switch(member: MemberSession, head: ResponseHead): void {
@@ -528,10 +528,7 @@ export class Exchange implements RequestSink, CallOwner {
     this.#betweenLines = bytes[bytes.length - 1] === LINE_FEED;
     const own = this.#masker === undefined ? undefined : this.#unrecorded.body(bytes);
     const room = own === undefined ? this.#client.body(bytes) : this.#client.body(own, true);
-    if (own === undefined) {
-      this.#unrecorded.record(this.#judgedBy, this.#number);
-      this.#judgedBy?.recordBody(this.#number, 'response', bytes);
-    }
+    if (own === undefined) this.#unrecorded.shown(this.#judgedBy, this.#number, bytes);
     if (room && !this.#recorderBehind()) return;
     this.#callPaused = true;
     this.#call?.pause(true);

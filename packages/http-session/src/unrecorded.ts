@@ -12,15 +12,18 @@ export class Unrecorded {
   #status = 0;
   #headers: readonly Header[] | undefined;
   #bytes: Uint8Array | undefined;
+  #isSecret = false;
 
-  head(status: number, headers: readonly Header[]): void {
+  /** @param isSecret what follows is never put on record */
+  head(status: number, headers: readonly Header[], isSecret = false): void {
     this.#status = status;
     this.#headers = headers;
+    this.#isSecret = isSecret;
   }
 
   /**
    * What follows the head at once, where it is lent and may have changed before both leave.
-   * @returns it in memory of its own; undefined where it cannot wait: it is recorded by who asked, behind what waits here
+   * @returns it in memory of its own; undefined where it cannot wait, and is given to `shown` once it is shown
    */
   body(bytes: Uint8Array): Uint8Array | undefined {
     if (this.#headers === undefined || this.#bytes !== undefined || bytes.length > BYTES_MAX) return undefined;
@@ -36,6 +39,12 @@ export class Unrecorded {
     this.#headers = undefined;
     this.#bytes = undefined;
     member?.recordAnswer(number, this.#status, headers);
-    if (bytes !== undefined) member?.recordBody(number, 'response', bytes);
+    if (bytes !== undefined && !this.#isSecret) member?.recordBody(number, 'response', bytes);
+  }
+
+  /** Behind what waits. */
+  shown(member: MemberSession | undefined, number: number, bytes: Uint8Array): void {
+    this.record(member, number);
+    if (!this.#isSecret) member?.recordBody(number, 'response', bytes);
   }
 }
