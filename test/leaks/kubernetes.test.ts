@@ -144,6 +144,23 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('what masks hide
     for (const part of token.split('.')) expect(kept).not.toContain(part);
   });
 
+  test('a token that is shown to ask whose it is stands neither in the recording nor before approvers', {
+    timeout: 60_000,
+  }, async () => {
+    bed.gateway.recorded.http.length = 0;
+    bed.gateway.recorded.statements.length = 0;
+    bed.gateway.judged.length = 0;
+    const token = 'somebodys-token-of-another-place';
+    const line = 'POST /apis/authentication.k8s.io/v1/tokenreviews';
+    expect(await shownTo({ name: '', shows: '', line, body: { spec: { token } } })).toContain('"status"');
+    const kept = bed.gateway.recorded.http.map(({ text, body }) => text + body.toString());
+    const read = bed.gateway.judged.map(({ statement }) => statement.text);
+    const all = [...kept, ...bed.gateway.recorded.statements, ...read].join('\n');
+    expect(all).toContain('tokenreviews');
+    expect(all).toContain('HTTP/1.1 201');
+    expect(all).not.toContain(token);
+  });
+
   for (const [title, rows] of Object.entries(KUBERNETES_LEAKS)) {
     describe(title, () => {
       test.each(rows.map((row) => [row.name, row] as const))('%s', { timeout: 60_000 }, async (_name, row) => {

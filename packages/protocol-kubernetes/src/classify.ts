@@ -17,7 +17,7 @@ import {
   type Statement,
 } from '@sallyport/model';
 import { effectsOfShell, parseCommandLine } from '@sallyport/shell';
-import { effectsOf, isRbac, isSecret } from './classify/effects.ts';
+import { effectsOf, isRbac, isSecret, writesSecrets } from './classify/effects.ts';
 import { formOf, readObject } from './classify/json-object.ts';
 import { NO_OBJECT, objectFactsOf } from './classify/object-facts.ts';
 import { fieldsOfPatch, type PatchType, patchTypeOf } from './classify/patch.ts';
@@ -130,7 +130,7 @@ const jsonForYaml = (json: unknown): string =>
   );
 
 const shownPlainly = (info: RequestInfo, sent: unknown): string =>
-  isSecret(info) ? withoutData(sent) : JSON.stringify(sent);
+  writesSecrets(info) ? withoutData(sent) : JSON.stringify(sent);
 
 /** Whom the API server takes a request for is the gateway's to say. */
 function refuseImpersonation({ headers }: RequestHead): void {

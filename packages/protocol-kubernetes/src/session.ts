@@ -18,6 +18,7 @@ import type {
 import { refusalOf } from '@sallyport/http-session';
 import type { KubernetesTarget, MaskSet, Statement } from '@sallyport/model';
 import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
+import { answersToken } from './classify/effects.ts';
 import type { PatchType } from './classify/patch.ts';
 import { changesOf, changesStored, type Stored, storedOf } from './classify/stored.ts';
 import { writtenAs } from './classify/written.ts';
@@ -134,7 +135,7 @@ export function createKubernetesDialect(): HttpDialect {
     answer(request, response, session, masks): AnswerPlan {
       const info = infoOf(request);
       const plan = planAnswer(info, request.path, response, masks, session.road.maskKey);
-      if (isToken(info)) return { ...plan, isSecret: true };
+      if (answersToken(info)) return { ...plan, isSecret: true };
       if (isJsonWatch(info, response)) return { ...plan, patient: true, last: lastEvent };
       const follows = info.verb === 'watch' || info.query.get('follow')?.[0] === 'true';
       return follows ? { ...plan, patient: true } : plan;
@@ -159,10 +160,6 @@ export function createKubernetesDialect(): HttpDialect {
     },
   };
 }
-
-/** A token of a service account (TokenRequest), good for an hour and more. */
-const isToken = ({ group, resource, subresource }: RequestInfo): boolean =>
-  group === '' && resource === 'serviceaccounts' && subresource === 'token';
 
 /** Its events are lines; in protobuf they are not. */
 const isJsonWatch = ({ verb }: RequestInfo, { status, headers }: ResponseHead): boolean =>

@@ -33,6 +33,19 @@ const READING: ReadonlySet<string> = new Set(['get', 'list', 'watch']);
 
 export const isSecret = ({ group, resource }: RequestInfo): boolean => group === '' && resource === 'secrets';
 
+/** Somebody's token, to ask whose it is. */
+const isTokenReview = ({ group, resource }: RequestInfo): boolean =>
+  group === 'authentication.k8s.io' && resource === 'tokenreviews';
+
+/** What is written there is for the server alone, whatever the policy says. */
+export const writesSecrets = (info: RequestInfo): boolean => isSecret(info) || isTokenReview(info);
+
+/** Its answer is a token: one of a service account (TokenRequest), good for an hour and more, or the one that was asked about. */
+export const answersToken = (info: RequestInfo): boolean => {
+  const { group, resource, subresource } = info;
+  return (group === '' && resource === 'serviceaccounts' && subresource === 'token') || isTokenReview(info);
+};
+
 /** About who may do what, or who may be whom. */
 export const isRbac = ({ group, resource, subresource }: RequestInfo): boolean =>
   group === 'rbac.authorization.k8s.io' || (group === '' && resource === 'serviceaccounts' && subresource === 'token');

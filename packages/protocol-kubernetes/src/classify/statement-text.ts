@@ -32,7 +32,7 @@ export function textOf(info: RequestInfo, method: string, path: string, object: 
 const wordOf = (verb: string, subresource: string): string =>
   subresource === 'exec' || subresource === 'attach' || subresource === 'portforward' ? subresource : verb;
 
-/** The object as JSON, without what a Secret holds. */
+/** The object as JSON, without what a Secret holds, and without a token. */
 export const withoutData = (object: unknown): string => JSON.stringify(object, hidden);
 
 const shortened = (text: string): string =>
@@ -45,7 +45,7 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** Of JSON Patch too: what stands in `value` may be data whatever its path. */
 function hidden(key: string, value: unknown): unknown {
-  if (key === LAST_APPLIED || key === 'value') return HIDDEN;
+  if (key === LAST_APPLIED || key === 'value' || key === 'token') return HIDDEN;
   if (!DATA.has(key) || typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.keys(value).map((name) => [name, HIDDEN]));
 }
