@@ -12,6 +12,9 @@ export interface RequestRow {
 
 const JSON_TYPE = 'content-type: application/json';
 const FORM = 'content-type: application/x-www-form-urlencoded';
+const PARTS = 'content-type: multipart/form-data; boundary=x';
+const part = (disposition: string, content: string): string =>
+  `--x\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${content}\r\n`;
 const payout = (body: string, type = JSON_TYPE): string => `POST /v1/payouts\n${type}\n\n${body}`;
 
 export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
@@ -30,6 +33,9 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: `POST /v1/customers/42\n${FORM}\n\na=1%3b_method%3dDELETE`, expect: 'allow' },
     { request: 'POST /v1/customers/42?a=1;_method=DELETE', expect: 'deny' },
     { request: `POST /v1/customers/42\ncontent-type: multipart/form-data; boundary=x\n\n--x--`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${PARTS}\n\n${part('name="_method"', 'DELETE')}--x--`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${PARTS}\n\n${part('name="_METHOD"; filename="a"', 'x')}--x--`, expect: 'deny' },
+    { request: `POST /v1/customers/42\n${PARTS}\n\n${part('name="note"', '_method')}--x--`, expect: 'allow' },
     // Laravel takes it from JSON as well.
     { request: `POST /v1/customers/42\n${JSON_TYPE}\n\n{"_method":"DELETE"}`, expect: 'deny' },
     { request: `POST /v1/customers/42\n${JSON_TYPE}\n\n{"a":1,"\\u005fmethod":"delete"}`, expect: 'deny' },
@@ -143,6 +149,18 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: payout('{"amount":5000}', 'x-no-type: 1'), expect: 'deny' },
     { request: payout('amount=5000', FORM), expect: 'deny' },
     { request: payout('amount=1&amount=5000', FORM), expect: 'deny' },
+    { request: payout(`${part('name="amount"', '100')}--x--`, PARTS), expect: 'allow' },
+    { request: payout(`${part('name="doc"; filename="a.png"', '\u0000\u0001')}--x--`, PARTS), expect: 'allow' },
+    { request: payout(`${part('name="amount"', '5000')}--x--`, PARTS), expect: 'deny' },
+    { request: payout(`${part('name="Amount"', '5000')}--x--`, PARTS), expect: 'deny' },
+    { request: payout(`${part('name="amount"; filename="a"', '5000')}--x--`, PARTS), expect: 'deny' },
+    { request: payout(`${part('name="amount"', '1')}${part('name="amount"', '5000')}--x--`, PARTS), expect: 'deny' },
+    {
+      request: payout(`${part('name="a"', '1')}--x--\r\n${part('name="amount"', '5000')}--x--`, PARTS),
+      expect: 'deny',
+    },
+    { request: payout(`${part('name="a"', '1\n--x\nname="amount"')}--x--`, PARTS), expect: 'deny' },
+    { request: payout(`${part('name="a"', '1')}--x--`, `${PARTS},y`), expect: 'deny' },
     { request: payout(`{"amount":1,"pad":"${'x'.repeat(300_000)}"}`), expect: 'deny' },
     { request: payout(`${'['.repeat(100)}${']'.repeat(100)}`), expect: 'deny' },
   ],

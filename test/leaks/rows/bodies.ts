@@ -167,6 +167,18 @@ export const BODIES: readonly BodyRow[] = [
   { name: 'XML', type: 'application/xml', body: `<ssn>${SSN}</ssn>`, shows: 'refused' },
   { name: 'CSV', type: 'text/csv', body: `ssn\n${SSN}\n`, shows: 'refused' },
   { name: 'a form', type: 'application/x-www-form-urlencoded', body: `ssn=${SSN}`, shows: 'refused' },
+  {
+    name: 'a form in parts',
+    type: 'multipart/form-data; boundary=b',
+    body: `--b\r\nContent-Disposition: form-data; name="ssn"\r\n\r\n${SSN}\r\n--b--\r\n`,
+    shows: 'refused',
+  },
+  {
+    name: 'a form in parts in a part',
+    type: MULTIPART,
+    body: `--b\r\nContent-Type: multipart/form-data; boundary=c\r\n\r\n--c\r\nContent-Disposition: form-data; name="ssn"\r\n\r\n${SSN}\r\n--c--\r\n--b--\r\n`,
+    shows: 'cut',
+  },
   { name: 'packed values', type: 'application/x-protobuf', body: SSN, shows: 'refused' },
   // Forms that nobody reads here, by whatever they are called or by nothing.
   ...['application/octet-stream', 'application/x-own', 'text/plain', undefined].flatMap((type): BodyRow[] =>

@@ -73,7 +73,7 @@ const KINDS: readonly {
     shown: 'mail=a***%40e***.com&x=1&n=************1111&b***%40e***.com',
   },
   {
-    type: 'multipart/form-data; boundary="b-1"',
+    type: 'multipart/mixed; boundary="b-1"',
     body: 'pre ada@example.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\nada@example.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":1}\r\n--b-1\r\nContent-Type: image/png\r\n\r\n\0ada@example.com\n--b-12\r\n--b-1--\r\nbob@example.com',
     shown:
       'pre a***@e***.com\r\n--b-1\r\nContent-Disposition: form-data; name="a"\r\n\r\na***@e***.com\r\n--b-1\r\ncontent-type: application/json\r\n\r\n{"ssn":"[redacted]"}\r\n--b-1\r\nContent-Type: image/png\r\n\r\n\0ada@example.com\n--b-12\r\n--b-1--\r\nb***@e***.com',
@@ -143,6 +143,7 @@ describe('refusals', () => {
     ['application/yaml', '', PATHS],
     ['application/atom+xml', '', PATHS],
     ['application/x-www-form-urlencoded', '', PATHS],
+    ['multipart/form-data; boundary=b', '', PATHS],
     ['multipart/mixed', '', DETECT],
     ['application/json; charset=ibm037', '', PATHS],
   ])('%s in "%s" is refused', (contentType, contentEncoding, masks) => {

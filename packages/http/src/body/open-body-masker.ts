@@ -115,6 +115,8 @@ function bodyBy(masks: JsonMaskerOptions, media: MediaType, shape: BodyShape, ne
     case 'unsure':
       return unsure();
     case 'multipart': {
+      // A field's name stands in its head, where no path leads.
+      if (hasPaths && media.type === 'multipart/form-data') return 'refuse';
       const boundary = media.parameters.get('boundary') ?? '';
       if (boundary === '' || boundary.length > 70 || nesting === NESTING_MAX) return 'refuse';
       return new MultipartBody(boundary, masks, (contentType, encoding) => {

@@ -9,6 +9,7 @@ import { decodeBody } from '../body/content-coding.ts';
 import { parseMediaType } from '../body/content-type.ts';
 import { formDecoded } from '../body/form-body.ts';
 import { type Header, headerValues } from '../message.ts';
+import { readFormParts } from './form-parts.ts';
 import { type GraphqlReading, readGraphql } from './graphql.ts';
 import { strictJsonFields, utf8Text } from './strict-json.ts';
 
@@ -43,7 +44,10 @@ function readBody(headers: readonly Header[], bytes: Uint8Array, { graphql, quer
   const coding = headerValues(headers, 'content-encoding').join(',');
   const plain = decodeBody(bytes, coding, LIMITS.httpBodyJudgedBytesMax);
   if (types.size > 1 || plain === undefined) return UNREAD;
-  const media = parseMediaType([...types][0] ?? '');
+  const [type = ''] = types;
+  const media = parseMediaType(type);
+  // Operations in parts come with a map of their own, and files are seldom UTF-8.
+  if (media.kind === 'multipart') return graphql ? UNREAD : partsBody(type, plain);
   const charset = (media.parameters.get('charset') ?? 'utf-8').toLowerCase();
   if (!['utf-8', 'utf8', 'us-ascii'].includes(charset)) return UNREAD;
   const text = utf8Text(plain);
@@ -63,10 +67,6 @@ function readBody(headers: readonly Header[], bytes: Uint8Array, { graphql, quer
     case 'sse':
       if (isJson) return jsonBody(plain, text, graphql, text);
       return graphql ? UNREAD : { facts: { ...NO_FACTS, text }, renames: false, text };
-    case 'multipart':
-    case 'packed':
-    case 'media':
-      return UNREAD;
     default:
       return UNREAD;
   }
@@ -140,6 +140,11 @@ function formBody(text: string): ReadBody {
     fields.push({ path: pathKey(name), value, number: fieldNumber(value), kind: 'string' });
   }
   return { facts: { ...NO_FACTS, fields, duplicateKeys, text }, renames: false, text };
+}
+
+function partsBody(type: string, plain: Uint8Array): ReadBody {
+  const parts = readFormParts(type, plain);
+  return parts === undefined ? UNREAD : { facts: { ...NO_FACTS, ...parts }, renames: false, text: parts.text };
 }
 
 /** Undefined for what is not UTF-8 once it is unescaped. */
