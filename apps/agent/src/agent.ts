@@ -21,8 +21,8 @@ import { VERSION } from './version.ts';
 import { healthView, type Vitals } from './vitals.ts';
 
 const TICK_MS = 1_000;
-/** Nobody connected for so long: what sessions left is given back. */
-const QUIET_TICKS = 30;
+/** Nobody connected for so long: what sessions left is given back, compiled code with it, which takes seconds to come again. */
+const QUIET_TICKS = 600;
 const STOP_MS_MAX = 5_000;
 const LAST_UPLOADS_MS_MAX = 1_000;
 /** For giving credentials back; what takes longer is swept at the next start. */
