@@ -519,14 +519,14 @@ export class Exchange implements RequestSink, CallOwner {
       shown = masker.push(bytes);
       if (masker.failed !== undefined) return this.#cut(masker.failed);
     }
-    this.#show(shown);
+    this.#show(shown, masker?.isGiven);
   }
 
-  #show(bytes: Uint8Array): void {
+  #show(bytes: Uint8Array, isGiven = false): void {
     if (bytes.length === 0) return;
     this.#bytes += bytes.length;
     this.#betweenLines = bytes[bytes.length - 1] === LINE_FEED;
-    const own = this.#masker === undefined ? undefined : this.#unrecorded.body(bytes);
+    const own = this.#masker === undefined ? undefined : this.#unrecorded.body(bytes, isGiven);
     const room = own === undefined ? this.#client.body(bytes) : this.#client.body(own, true);
     if (own === undefined) this.#unrecorded.shown(this.#judgedBy, this.#number, bytes);
     if (room && !this.#recorderBehind()) return;

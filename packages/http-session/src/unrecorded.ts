@@ -23,10 +23,12 @@ export class Unrecorded {
 
   /**
    * What follows the head at once, where it is lent and may have changed before both leave.
+   * @param isGiven nobody writes into it again
    * @returns it in memory of its own; undefined where it cannot wait, and is given to `shown` once it is shown
    */
-  body(bytes: Uint8Array): Uint8Array | undefined {
+  body(bytes: Uint8Array, isGiven = false): Uint8Array | undefined {
     if (this.#headers === undefined || this.#bytes !== undefined || bytes.length > BYTES_MAX) return undefined;
+    if (isGiven) return (this.#bytes = bytes);
     this.#bytes = Buffer.allocUnsafe(bytes.length);
     this.#bytes.set(bytes);
     return this.#bytes;

@@ -55,6 +55,8 @@ export interface ResponseHead {
 /** Makes what a client may see of a body. Bytes it holds back are bounded; what it returns may be empty. */
 export interface BodyMasker {
   push(chunk: Uint8Array): Uint8Array;
+  /** What `push` returned last is its receiver's: nobody writes into it again. Absent or false = it is lent, as the chunk is. */
+  readonly isGiven?: boolean;
   /** The body is over: what was held. */
   end(): Uint8Array;
   /** Nothing has come for a moment: what may be shown of what is held. */

@@ -1,5 +1,5 @@
 export { type CellOptions, maskCell, maskDetectedCell } from './cell.ts';
-export { JsonMasker, type JsonMaskerOptions } from './json/json-masker.ts';
+export { JsonMasker, type JsonMaskerOptions, type SharedMasks, sharedMasks } from './json/json-masker.ts';
 export { type JsonPathMask, JsonPlan } from './json/json-plan.ts';
 export { createMaskKey, type MaskKey, REDACTED } from './methods.ts';
 export { createRowMasker, type MaskedRows, type RowColumn, type RowMasker, type RowPlan } from './rows.ts';

@@ -1,4 +1,4 @@
-export { ByteBatch, sha256, textSize, Views } from './bytes.ts';
+export { ByteBatch, sha256, textSize } from './bytes.ts';
 export { parseCertificates, type TrustAnswer, type TrustProblem, TrustStore } from './certificates.ts';
 export { type ChainIdentity, type ChainPosition, ChainWriter, chainStart, encodeIdentity, genesis } from './chain.ts';
 export { ChainChecker, type CheckedRecord } from './chain-check.ts';

@@ -45,6 +45,36 @@ test('small bodies that wait for their ends beside each other keep their digests
   }
 });
 
+test('bodies that come again have the digest of their own bytes, whatever came between', () => {
+  const tallies = new BodyTallies();
+  const memory = Buffer.alloc(8);
+  const answers = ['same', 'same', 'sane', 'same', 'longer', 'same', '', 'same', 'same'];
+  for (const [number, answer] of answers.entries()) {
+    tallies.begin(number, 'request', 'results');
+    tallies.begin(number, 'response', 'results');
+    tallies.add(number, 'request', Buffer.from('asked'), true);
+    if (number === 7) tallies.add(number, 'response', Buffer.from('same'), true);
+    memory.fill(0xff).write(answer);
+    tallies.add(number, 'response', memory.subarray(0, answer.length), true);
+    expect(tallies.end(number, 'request')?.digest).toBe(sha256(Buffer.from('asked')));
+    const whole = number === 7 ? 'samesame' : answer;
+    expect(tallies.end(number, 'response')?.digest).toBe(sha256(Buffer.from(whole)));
+  }
+});
+
+test('two bodies alike that wait at once go on each by itself', () => {
+  const tallies = new BodyTallies();
+  for (const number of [1, 2, 3]) {
+    tallies.begin(number, 'response', 'results');
+    tallies.add(number, 'response', Buffer.from('same'), true);
+  }
+  tallies.add(1, 'response', Buffer.from('+'), true);
+  tallies.begin(4, 'response', 'results');
+  tallies.add(4, 'response', Buffer.from('else'), true);
+  const digests = [1, 2, 3, 4].map((number) => tallies.end(number, 'response')?.digest);
+  expect(digests).toEqual(['same+', 'same', 'same', 'else'].map((body) => sha256(Buffer.from(body))));
+});
+
 test('the digest is of what was left out, too', () => {
   const tallies = new BodyTallies();
   tallies.begin(1, 'response', 'results', 4);

@@ -7,7 +7,7 @@ import { createHash, type Hash, hash } from 'node:crypto';
 import { LIMITS } from '@sallyport/core';
 import type { RecordingLevel } from '@sallyport/model';
 import type { RecordedBody } from '@sallyport/protocol-kit';
-import { type HttpSide, Views } from '@sallyport/trail';
+import type { HttpSide } from '@sallyport/trail';
 
 interface Tally {
   readonly number: number;
@@ -25,19 +25,50 @@ interface Tally {
 
 /** Up to this size a first piece waits for its end; a longer one is digested as it comes. */
 const ONLY_BYTES_MAX = 4 * 1024;
-/** Where the piece waits that came last: its body has ended, nearly always, before another one begins. */
-const waiting = Buffer.allocUnsafeSlow(ONLY_BYTES_MAX);
-const waitingViews = new Views(waiting);
-let waits: Tally | undefined;
 
-const NOTHING = new Uint8Array(0);
+const NO_MEMORY = Buffer.alloc(0);
 /** A letter for each byte: quicker to write than hex, and no Buffer whose memory V8 must track. */
 const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'binary');
-const DIGEST_OF_NOTHING = digestOf(NOTHING);
+const DIGEST_OF_NOTHING = digestOf(NO_MEMORY);
+
+/**
+ * The small piece that came last by one side, which the digest waits for: its body has ended, nearly always, before another one
+ * begins. Services answer alike, and what is the same byte by byte has the digest that is known. Only of one session: by the time
+ * it takes, nobody learns what another was shown.
+ */
+class LastPiece {
+  #memory: Buffer = NO_MEMORY;
+  #bytes: Buffer = NO_MEMORY;
+  /** Of these bytes; '' = not taken yet. */
+  #digest = '';
+  #tally: Tally | undefined;
+
+  /** @param bytes lent: they are read into again */
+  wait(tally: Tally, bytes: Uint8Array): void {
+    const before = this.#tally;
+    if (before?.only !== undefined) before.only = Buffer.from(before.only);
+    this.#tally = tally;
+    if (!this.#bytes.equals(bytes)) {
+      if (bytes.length > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(bytes.length);
+      if (bytes.length !== this.#bytes.length) this.#bytes = this.#memory.subarray(0, bytes.length);
+      this.#memory.set(bytes);
+      this.#digest = '';
+    }
+    tally.only = this.#bytes;
+  }
+
+  digestOf(tally: Tally, only: Uint8Array): string {
+    if (tally !== this.#tally) return digestOf(only);
+    this.#tally = undefined;
+    if (this.#digest === '') this.#digest = digestOf(only);
+    return this.#digest;
+  }
+}
 
 export class BodyTallies {
   /** Of none there is always one: a map that becomes empty is made anew, which two bodies of each request would do. */
   readonly #tallies = new Map<number, Tally | undefined>([[-1, undefined]]);
+  readonly #lastPieces: Readonly<Record<HttpSide, LastPiece>> = { request: new LastPiece(), response: new LastPiece() };
 
   begin(number: number, side: HttpSide, level: RecordingLevel, bytesMax = LIMITS.recordedHttpBodyBytes): void {
     const room =
@@ -55,7 +86,7 @@ export class BodyTallies {
   add(number: number, side: HttpSide, bytes: Uint8Array, fits: boolean): number {
     const tally = this.#tallies.get(keyOf(number, side));
     if (tally === undefined) return 0;
-    if (tally.digests) digest(tally, bytes);
+    if (tally.digests) this.#digest(tally, bytes);
     tally.bytes += bytes.length;
     const kept = fits ? Math.min(tally.room, bytes.length) : 0;
     tally.room = kept < bytes.length ? 0 : tally.room - kept;
@@ -69,35 +100,32 @@ export class BodyTallies {
     const tally = this.#tallies.get(key);
     if (tally === undefined) return undefined;
     this.#tallies.delete(key);
-    return { bytes: tally.bytes, cut: tally.cut, digest: tally.digests ? wholeDigest(tally) : '' };
+    return { bytes: tally.bytes, cut: tally.cut, digest: tally.digests ? this.#wholeDigest(tally) : '' };
   }
 
   /** Bodies that have not ended. */
   open(): readonly { readonly number: number; readonly side: HttpSide }[] {
     return [...this.#tallies.values()].filter((tally) => tally !== undefined);
   }
+
+  #digest(tally: Tally, bytes: Uint8Array): void {
+    if (tally.bytes === 0 && bytes.length <= ONLY_BYTES_MAX) {
+      this.#lastPieces[tally.side].wait(tally, bytes);
+      return;
+    }
+    tally.hash ??= createHash('sha256');
+    if (tally.only !== undefined) tally.hash.update(tally.only);
+    tally.only = undefined;
+    tally.hash.update(bytes);
+  }
+
+  #wholeDigest(tally: Tally): string {
+    const { only, hash: begun } = tally;
+    tally.only = undefined;
+    if (begun !== undefined) return begun.digest('binary');
+    return only === undefined ? DIGEST_OF_NOTHING : this.#lastPieces[tally.side].digestOf(tally, only);
+  }
 }
 
 /** Numbers of statements are far below 2^52. */
 const keyOf = (number: number, side: HttpSide): number => number * 2 + (side === 'request' ? 0 : 1);
-
-function digest(tally: Tally, bytes: Uint8Array): void {
-  if (tally.bytes === 0 && bytes.length <= ONLY_BYTES_MAX) {
-    if (waits?.only !== undefined) waits.only = Buffer.from(waits.only);
-    waits = tally;
-    // Lent: it is read into again.
-    waiting.set(bytes);
-    tally.only = waitingViews.of(bytes.length);
-    return;
-  }
-  tally.hash ??= createHash('sha256');
-  if (tally.only !== undefined) tally.hash.update(tally.only);
-  tally.only = undefined;
-  tally.hash.update(bytes);
-}
-
-function wholeDigest(tally: Tally): string {
-  const { only, hash: begun } = tally;
-  tally.only = undefined;
-  return begun === undefined ? (only === undefined ? DIGEST_OF_NOTHING : digestOf(only)) : begun.digest('binary');
-}

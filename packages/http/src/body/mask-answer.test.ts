@@ -1,3 +1,4 @@
+import type { GatewayError } from '@sallyport/core';
 import { headersToMaskable, MadeOf, maskAnswer, maskHeaders, type ResponseHead } from '@sallyport/http';
 import { createMaskKey } from '@sallyport/mask';
 import type { MaskSet } from '@sallyport/model';
@@ -141,4 +142,38 @@ test('an answer that comes again is shown under the masks of now, whatever maske
     expect(known.masker === undefined).toBe(fresh.masker === undefined);
   }
   expect(maskAnswer('GET', again, MASKS).headers).toBe(maskAnswer('GET', again, MASKS).headers);
+});
+
+test.each([
+  'application/json',
+  'application/json; charset=utf-8',
+  'application/json; charset=utf-16',
+  'application/x-ndjson',
+  'application/geo+json',
+  'text/plain',
+  'text/event-stream',
+])('a body of an answer that comes again is masked as one of an answer that never came: %s', (type) => {
+  const other: MaskSet = { columns: [], detect: [], json: [{ path: 'b', with: 'hash' }] };
+  const [key, otherKey] = [1, 2].map((byte) => createMaskKey(Buffer.alloc(32, byte)));
+  const streams = [{ path: 'b' }];
+  for (const coding of ['', 'gzip', 'compress']) {
+    const headers: ResponseHead['headers'] = [
+      ['content-type', type],
+      ['content-encoding', coding],
+    ];
+    const again: ResponseHead = { status: 200, framing: { kind: 'stream' }, headers, made: new MadeOf(headers) };
+    const shown = (head: ResponseHead, masks: MaskSet, by: typeof key): string => {
+      try {
+        const { masker } = maskAnswer('GET', head, masks, by, { streams });
+        if (masker === undefined) return 'as it came';
+        const first = Buffer.from(masker.push(Buffer.from('{"a":"one","b":"two","c":"ada@example.com"}\n')));
+        return `${coding === '' ? Buffer.concat([first, masker.end()]).toString() : 'coded'} ${masker.failed}`;
+      } catch (error) {
+        return (error as GatewayError).code;
+      }
+    };
+    for (const masks of [MASKS, MASKS, other, other, MASKS])
+      for (const by of [key, otherKey, otherKey])
+        expect(shown(again, masks, by)).toBe(shown({ ...again, made: undefined }, masks, by));
+  }
 });

@@ -149,12 +149,13 @@ export function headersOfMasked(headers: readonly Header[], key?: MaskKey): read
 export function headersToMaskable(request: Fielded, masks: MaskSet, key?: MaskKey): readonly Header[] {
   if (!hasBodyMasks(masks)) return request.headers;
   const headers = madeOf(request, maskable);
-  if (!headers.some(isConditional)) return headers;
+  if (!madeOf(request, isByTags)) return headers;
   return headers.map((header) => (isConditional(header) ? [header[0], conditions(header, key)] : header));
 }
 
 /** Services have copies of the two under names of their own. WebDAV's `If` may hold tags, too (RFC 4918 section 10.4). */
 const isConditional = ([name]: Header): boolean => name === 'if' || /(?:^|-)if-(?:none-)?match$/.test(name);
+const isByTags = (headers: readonly Header[]): boolean => headers.some(isConditional);
 const conditions = ([name, value]: Header, key: MaskKey | undefined): string =>
   name === 'if'
     ? value.replaceAll(/\[[^\]]*\]/g, (tag) => `[${openedTags(tag.slice(1, -1), key)}]`)

@@ -2,7 +2,7 @@
  * The masker of a body by its headers: what reads it, behind which coding. Refuses bodies in which values stand that nothing here
  * can read: what is to be masked and cannot be is never passed. docs/reference/http-masking.md has the table.
  */
-import { type JsonMaskerOptions, JsonPlan, type MaskKey } from '@sallyport/mask';
+import { type JsonMaskerOptions, JsonPlan, type MaskKey, sharedMasks } from '@sallyport/mask';
 import type { HttpTextStream, MaskSet } from '@sallyport/model';
 import type { BodyMasker } from '../message.ts';
 import { BodyByLook } from './body-by-look.ts';
@@ -62,6 +62,14 @@ export function openBodyMasker(masks: MaskSet, shape: BodyShape, key?: MaskKey):
   return coding === 'identity'
     ? inner
     : new CodedBody(coding, inner, shape.recode !== false, media.kind === 'sse' || media.isLines);
+}
+
+/** Masks of a body that is one JSON document in no coding, the same for each of this shape; undefined for any other. */
+export function jsonBodyMasks(masks: MaskSet, shape: BodyShape, key?: MaskKey): JsonMaskerOptions | undefined {
+  const { kind, isReadable, isLines } = parseMediaType(shape.contentType);
+  if (kind !== 'json' || !isReadable || isLines || codingOf(shape.contentEncoding) !== 'identity') return undefined;
+  const options = bodyMasks(masks, key);
+  return { ...options, shared: sharedMasks(options) };
 }
 
 /** Events and lines whose texts are read across them. */

@@ -35,6 +35,9 @@ export class JsonBody implements BodyMasker {
   constructor(masks: JsonMaskerOptions) {
     this.#masker = new JsonMasker(masks);
   }
+  get isGiven(): boolean {
+    return this.#masker.isGiven;
+  }
   get failed(): typeof UNMASKABLE | undefined {
     return this.#masker.broken ? UNMASKABLE : undefined;
   }

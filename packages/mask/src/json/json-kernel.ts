@@ -2,6 +2,7 @@
  * The WebAssembly side of the JSON masker: one instance and one memory per process, compiled at first use. Runs over as many
  * tokens as it can vouch for; refuses the others, which json-masker.ts reads. assembly/json.ts has the same addresses and numbers.
  */
+import { Buffer } from 'node:buffer';
 import type { DetectMask } from '@sallyport/model';
 import { SECRET_PREFIXES } from '../detect/secret-key.ts';
 import { JSON_KERNEL_BASE64 } from '../generated/json-kernel-wasm.ts';
@@ -172,7 +173,7 @@ export class JsonKernel {
   }
   /** Copies them into `target`, which has room. */
   writtenInto(target: Buffer, at: number): void {
-    this.#memory.copy(target, at, OUT_AT, OUT_AT + this.written);
+    target.set(new Uint8Array(this.#memory.buffer, OUT_AT, this.written), at);
   }
 
   /** Runs from `at` in `input`, which does not change between `begin` and the next. `done` is the end of the window. */

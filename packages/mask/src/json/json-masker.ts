@@ -20,6 +20,8 @@ export interface JsonMaskerOptions {
   readonly detect: readonly DetectMask[];
   /** For method `hash`; without it `hash` reads `[redacted]`. */
   readonly key?: MaskKey | undefined;
+  /** What `sharedMasks` gave for these; absent = it is looked up for this body. */
+  readonly shared?: SharedMasks | undefined;
   /**
    * Masks a string that is one of the plan's texts. @param text unescaped, lent for the call @returns what stands for it;
    * undefined: nothing more comes out
@@ -28,6 +30,17 @@ export interface JsonMaskerOptions {
   /** False: every token is read here, as where there is no WebAssembly. */
   readonly kernel?: boolean;
 }
+
+/** What all bodies under the same masks have in common. */
+export interface SharedMasks {
+  readonly values: JsonValues;
+  readonly kernelPlan: JsonKernelPlan | undefined;
+}
+
+export const sharedMasks = ({ plan, detect, key }: JsonMaskerOptions): SharedMasks => ({
+  values: jsonValuesOf(detect, key),
+  kernelPlan: jsonKernelPlan(plan, detect, key),
+});
 
 const NOTHING = new Uint8Array(0);
 const QUOTE = 34;
@@ -97,14 +110,15 @@ export class JsonMasker {
   #hits = 0;
 
   constructor(options: JsonMaskerOptions) {
+    const shared = options.shared ?? sharedMasks(options);
     this.#plan = options.plan;
-    this.#values = jsonValuesOf(options.detect, options.key);
+    this.#values = shared.values;
     this.#detects = options.detect.length > 0;
     this.#start = options.plan?.start ?? DEAD;
     this.#next = this.#start;
     this.#showText = options.text;
     if (options.kernel === false) return;
-    this.#kernelPlan = jsonKernelPlan(options.plan, options.detect, options.key);
+    this.#kernelPlan = shared.kernelPlan;
     if (this.#kernelPlan !== undefined) this.#kernel = openJsonKernel();
   }
 
@@ -119,6 +133,11 @@ export class JsonMasker {
   /** How many values were replaced so far. */
   get hits(): number {
     return this.#hits + (this.#long?.hits ?? 0) + (this.#text?.hits ?? 0);
+  }
+
+  /** What `push` returned last is its receiver's, and not lent. */
+  get isGiven(): boolean {
+    return this.#out.isGiven;
   }
 
   /** @param chunk lent for the call @returns masked bytes; they may be `chunk` itself, so lent as it is */

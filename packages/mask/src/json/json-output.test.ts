@@ -24,12 +24,25 @@ describe('what a masker gives out', () => {
         const bytes = at < body.length ? body.copy(lent, 0, at, at + size) : 0;
         const out = maskers[i]!.push(lent.subarray(0, bytes));
         // What is of the chunk's memory is lent as the chunk is; everything else stays as it is.
-        given[i]!.push(out.buffer === lent.buffer ? Uint8Array.from(out) : out);
+        const isLent = out.buffer === lent.buffer;
+        if (isLent) expect(maskers[i]!.isGiven).toBe(false);
+        given[i]!.push(isLent ? Uint8Array.from(out) : out);
       }
     for (const [i, from] of [0, 1, 2].entries()) {
       const all = Buffer.concat([...given[i]!, maskers[i]!.end()]).toString();
       expect(all).toBe(`[${Array.from({ length: count }, (_, id) => shown(id * 3 + from)).join(',')}]`);
     }
+  });
+
+  test('is given where something was masked or had waited, and lent where it is the chunk as it came', () => {
+    const one = masker();
+    expect(one.push(Buffer.from(`[${row(1)},{"no`)).length).toBeGreaterThan(0);
+    expect(one.isGiven).toBe(true);
+    expect(Buffer.from(one.push(Buffer.from('te":"paid"}'))).toString()).toBe('"note":"paid"}');
+    expect(one.isGiven).toBe(true);
+    const chunk = Buffer.from(',{"note":"paid"}]');
+    expect(one.push(chunk)).toBe(chunk);
+    expect(one.isGiven).toBe(false);
   });
 
   test('is one piece in the order in which it came, however much longer than expected', () => {

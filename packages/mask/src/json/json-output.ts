@@ -2,6 +2,7 @@
  * What the JSON masker lets out of one chunk: one stretch of it as it came, or one piece of memory that everything is gathered in.
  * Large pieces that are made and forgotten for every chunk cost more than masking them. Refuses to give away memory that is used again.
  */
+import { Buffer } from 'node:buffer';
 
 /** What a kernel wrote, to be copied out of its memory. */
 export interface Written {
@@ -25,6 +26,8 @@ export class MaskedOutput {
   #all: Buffer | undefined;
   #at = 0;
   #expected = 0;
+  /** Nobody writes again into what was taken last. */
+  isGiven = false;
 
   /** So much is about to come. */
   expect(bytes: number): void {
@@ -62,6 +65,7 @@ export class MaskedOutput {
     const all = this.#all;
     this.#only = undefined;
     this.#all = undefined;
+    this.isGiven = all !== undefined;
     if (all === undefined) return only ?? NOTHING;
     const taken = this.#at === all.length ? all : all.subarray(0, this.#at);
     this.#at = 0;
@@ -75,6 +79,7 @@ export class MaskedOutput {
     this.#only = undefined;
     const copy = memory(only.length);
     copy.set(only);
+    this.isGiven = true;
     return copy;
   }
 
