@@ -3,24 +3,9 @@
  * head stands, acknowledged after commit. A batch that does not fit is refused with `trail.broken` and raises an alarm.
  * Refuses to notify inside its transactions, and to trust a checkpoint whose key no certificate of that agent carries.
  */
-import { type KeyObject, X509Certificate } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { type ErrorCode, GatewayError } from '@sallyport/core';
-import {
-  type ChainIdentity,
-  type ChainPosition,
-  type Checkpoint,
-  checkpointHolds,
-  EventReader,
-  type EventRecord,
-  genesis,
-  type KeyRecord,
-  parseEventRecord,
-  publicKeyId,
-  RECORD_EVENT,
-  type ReadEvent,
-  readRecords,
-} from '@sallyport/trail';
+import { GatewayError } from '@sallyport/core';
+import { type ChainIdentity, type ChainPosition, type Checkpoint, genesis, type KeyRecord } from '@sallyport/trail';
 import { Counter, Gauge } from 'prom-client';
 import { Database, type Tx } from '../db/database.ts';
 import { Metrics } from '../http/metrics.ts';
@@ -28,13 +13,11 @@ import { Log } from '../http/problem.filter.ts';
 import { Outbox } from '../notify/outbox.ts';
 import { SystemClock } from '../time.ts';
 import { type CheckedBatch, checkBatch, type UploadedBatch } from './check-batch.ts';
+import { CheckpointSigners } from './checkpoint-signers.ts';
 import { type BatchIndex, indexBatch } from './index-rows.ts';
 import { IngestRepository, type StoredBatch, type StoredChain } from './ingest.repository.ts';
+import { type KeptChain, KeptChains } from './kept-chains.ts';
 import { SessionKeys } from './session-keys.ts';
-
-/** Header flags of docs/reference/trail-format.md. */
-const FLAG_CONTINUED = 2;
-const CHAINS_MAX = 1_000;
 
 export interface TrailSource {
   readonly agentId: string;
@@ -46,13 +29,6 @@ export interface Heard {
   readonly epoch: number;
   readonly sequence: number;
   readonly head: Buffer;
-}
-
-/** A chain as this process left it. */
-interface KeptChain {
-  readonly chain: StoredChain;
-  /** Holds the parts of a payload that is cut over several events. */
-  readonly reader: EventReader;
 }
 
 /** Checked by what this process knows of its chain; true only as long as nobody else moved the chain on. */
@@ -71,8 +47,8 @@ export class TrailIngest {
   readonly #outbox: Outbox;
   readonly #clock: SystemClock;
   readonly #log: Log;
-  readonly #chains = new Map<string, KeptChain>();
-  readonly #signers = new Map<string, KeyObject>();
+  readonly #chains: KeptChains;
+  readonly #signers: CheckpointSigners;
   readonly #events: Counter;
   readonly #refused: Counter;
   readonly #missing: Gauge<'agent'>;
@@ -81,6 +57,8 @@ export class TrailIngest {
     database: Database,
     repository: IngestRepository,
     keys: SessionKeys,
+    chains: KeptChains,
+    signers: CheckpointSigners,
     outbox: Outbox,
     clock: SystemClock,
     metrics: Metrics,
@@ -89,6 +67,8 @@ export class TrailIngest {
     this.#database = database;
     this.#repository = repository;
     this.#keys = keys;
+    this.#chains = chains;
+    this.#signers = signers;
     this.#outbox = outbox;
     this.#clock = clock;
     this.#log = log;
@@ -124,7 +104,7 @@ export class TrailIngest {
       const ahead = this.#checkAhead(identity, uploaded);
       if (ahead !== undefined && (await this.#storeNext(identity, ahead, uploaded.segmentHeader))) return;
       const kept = await this.#database.transaction((tx) => this.#store(tx, source, identity, uploaded, ahead));
-      if (kept !== undefined) this.#keep(identity, kept);
+      if (kept !== undefined) this.#chains.keep(identity, kept);
     } catch (cause) {
       if (!(cause instanceof GatewayError) || cause.code !== 'trail.broken') throw cause;
       this.#refused.inc();
@@ -152,7 +132,7 @@ export class TrailIngest {
 
   /** Undefined where this process knows nothing of the chain, or knows it as it is not any more: who asks looks at the chain itself. */
   #checkAhead(identity: ChainIdentity, uploaded: Uploaded): CheckedAhead | undefined {
-    const kept = this.#chains.get(nameOf(identity));
+    const kept = this.#chains.find(identity);
     if (kept === undefined) return undefined;
     try {
       return { kept, checked: checkBatch({ identity, ...uploaded }, kept.chain.position) };
@@ -168,18 +148,12 @@ export class TrailIngest {
    */
   async #storeNext(identity: ChainIdentity, { kept, checked }: CheckedAhead, segmentHeader: Buffer): Promise<boolean> {
     if (!isStatementsAlone(checked)) return false;
-    // Should it fail, the reader has moved on all the same.
-    this.#chains.delete(nameOf(identity));
-    const index = indexBatch(await this.#read(kept.reader, checked.events));
+    this.#chains.forget(identity);
+    const index = indexBatch(await this.#chains.read(kept.reader, checked.events));
     if (!(await this.#repository.store(batchOf(kept.chain, identity, checked, index, segmentHeader)))) return false;
-    this.#keep(identity, { chain: { ...kept.chain, position: checked.position }, reader: kept.reader });
+    this.#chains.keep(identity, { chain: { ...kept.chain, position: checked.position }, reader: kept.reader });
     this.#events.inc(checked.events.length);
     return true;
-  }
-
-  #keep(identity: ChainIdentity, kept: KeptChain): void {
-    if (this.#chains.size >= CHAINS_MAX) this.#chains.delete(this.#chains.keys().next().value!);
-    this.#chains.set(nameOf(identity), kept);
   }
 
   /** Any batch, in a transaction. @returns how its chain is left, if it moved */
@@ -196,7 +170,7 @@ export class TrailIngest {
         ? ahead.checked
         : checkBatch({ identity, ...uploaded }, chain.position.sequence === 0 ? undefined : chain.position);
     if (checked.known !== undefined) await this.#compareKnown(tx, chain, checked.known);
-    for (const { checkpoint } of checked.checkpoints) await this.#requireSigned(source, checkpoint);
+    for (const { checkpoint } of checked.checkpoints) await this.#signers.require(source.agentId, checkpoint);
     if (checked.keys.length > 0) await this.#takeKeys(tx, source, chain.projectId, checked.keys);
     const kept = await this.#storeEvents(tx, chain, identity, checked, uploaded.segmentHeader);
     for (const { checkpoint, body } of checked.checkpoints)
@@ -229,8 +203,8 @@ export class TrailIngest {
   ): Promise<KeptChain | undefined> {
     const [first] = checked.events;
     if (first === undefined) return undefined;
-    const reader = await this.#readerFrom(tx, chain, identity, first);
-    const index = indexBatch(await this.#read(reader, checked.events));
+    const reader = await this.#chains.readerFrom(tx, chain, identity, first);
+    const index = indexBatch(await this.#chains.read(reader, checked.events));
     if (chain.position.sequence === 0 && index.started === undefined)
       throw new GatewayError('trail.broken', { reason: 'genesis' });
     // Their use is counted with the batch.
@@ -303,72 +277,11 @@ export class TrailIngest {
     known: { readonly sequence: number; readonly head: Buffer },
   ): Promise<void> {
     if (known.sequence === chain.position.sequence) return;
-    const next = (await this.#eventsAt(tx, chain.id, known.sequence + 1)).find(
+    const next = (await this.#chains.eventsAt(tx, chain.id, known.sequence + 1)).find(
       (event) => event.sequence === known.sequence + 1,
     );
     if (next === undefined || !next.prev.equals(known.head))
       throw new GatewayError('trail.broken', { reason: 'fork', sequence: known.sequence });
-  }
-
-  async #eventsAt(tx: Tx, chainId: string, sequence: number): Promise<readonly EventRecord[]> {
-    const records = await this.#repository.batchAt(tx, chainId, sequence);
-    return records === undefined
-      ? []
-      : [...readRecords(records)]
-          .filter((record) => record.type === RECORD_EVENT)
-          .map((record) => parseEventRecord(record.body, false));
-  }
-
-  /** One that has read what comes before `first`. It is not kept for anybody else from here on. */
-  async #readerFrom(tx: Tx, chain: StoredChain, identity: ChainIdentity, first: EventRecord): Promise<EventReader> {
-    const kept = this.#chains.get(nameOf(identity));
-    this.#chains.delete(nameOf(identity));
-    if (kept !== undefined && kept.chain.position.sequence === chain.position.sequence) return kept.reader;
-    const reader = new EventReader((keyId) => this.#keys.find(keyId));
-    if ((first.flags & FLAG_CONTINUED) !== 0) await this.#readParts(tx, chain.id, first.sequence, reader);
-    return reader;
-  }
-
-  async #read(reader: EventReader, events: readonly EventRecord[]): Promise<readonly ReadEvent[]> {
-    await this.#keys.load(events.map((event) => event.keyId));
-    const read: ReadEvent[] = [];
-    for (const event of events) {
-      const entry = readOrSkip(reader, event);
-      if (entry !== undefined) read.push(entry);
-    }
-    return read;
-  }
-
-  /** Another replica took the earlier parts of this payload: they are read again from what is stored. */
-  async #readParts(tx: Tx, chainId: string, before: number, reader: EventReader): Promise<void> {
-    const parts: EventRecord[] = [];
-    for (let sequence = before - 1; sequence > 0; sequence = parts[0]!.sequence - 1) {
-      const events = (await this.#eventsAt(tx, chainId, sequence)).filter((event) => event.sequence <= sequence);
-      if (events.length === 0) break;
-      const start = events.findLastIndex((event) => (event.flags & FLAG_CONTINUED) === 0);
-      parts.unshift(...events.slice(Math.max(0, start)));
-      if (start >= 0) break;
-    }
-    await this.#keys.load(parts.map((part) => part.keyId));
-    for (const part of parts) readOrSkip(reader, part);
-  }
-
-  async #requireSigned(source: TrailSource, checkpoint: Checkpoint): Promise<void> {
-    const id = `${source.agentId}/${checkpoint.keyId.toString('hex')}`;
-    let key = this.#signers.get(id);
-    if (key === undefined) {
-      const chains = await this.#repository.identityCertificates(source.agentId);
-      const found = chains
-        .map((pem) => new X509Certificate(pem).publicKey)
-        .find((candidate) => publicKeyId(candidate).equals(checkpoint.keyId));
-      if (found === undefined)
-        throw new GatewayError('trail.broken', { reason: 'unknown-signer', sequence: checkpoint.lastSequence });
-      key = found;
-      if (this.#signers.size >= CHAINS_MAX) this.#signers.clear();
-      this.#signers.set(id, key);
-    }
-    if (!checkpointHolds(checkpoint, key))
-      throw new GatewayError('trail.broken', { reason: 'signature', sequence: checkpoint.lastSequence });
   }
 
   async #alarm(source: TrailSource, identity: ChainIdentity, alarm: string): Promise<void> {
@@ -390,8 +303,6 @@ export class TrailIngest {
     });
   }
 }
-
-const nameOf = ({ agentId, instance, epoch }: ChainIdentity): string => `${agentId}/${instance}/${epoch}`;
 
 const isSame = (one: ChainPosition, other: ChainPosition): boolean =>
   one.sequence === other.sequence && one.head.equals(other.head);
@@ -427,14 +338,4 @@ function batchOf(
     firstTimeMs: first.timeMs,
     lastTimeMs: last.timeMs,
   };
-}
-
-/** A payload that does not decode does not stop the record: the chain vouches for its bytes, the index shows its header. */
-function readOrSkip(reader: EventReader, event: EventRecord): ReadEvent | undefined {
-  try {
-    return reader.read(event);
-  } catch (cause) {
-    if (!(cause instanceof GatewayError) || cause.code !== ('trail.broken' satisfies ErrorCode)) throw cause;
-    return { kind: 'unknown', record: event };
-  }
 }

@@ -2,9 +2,11 @@
 import { Module } from '@nestjs/common';
 import { KeysModule } from '../keys/keys.module.ts';
 import { NotifyModule } from '../notify/notify.module.ts';
+import { CheckpointSigners } from './checkpoint-signers.ts';
 import { ControlChain } from './control-chain.ts';
 import { IngestRepository } from './ingest.repository.ts';
 import { TrailIngest } from './ingest.service.ts';
+import { KeptChains } from './kept-chains.ts';
 import { RefusedStatements } from './refused-statements.ts';
 import { SessionKeys } from './session-keys.ts';
 import { SessionTrail } from './session-trail.ts';
@@ -19,6 +21,8 @@ import { Tree } from './tree.ts';
   providers: [
     TrailIngest,
     IngestRepository,
+    KeptChains,
+    CheckpointSigners,
     SessionKeys,
     SessionTrail,
     RefusedStatements,
