@@ -8,9 +8,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { Secret } from '@sallyport/core';
-import type { MaskSet } from '@sallyport/model';
+import { type MaskSet, NO_MASKS } from '@sallyport/model';
 import { PREFIX, RawClient, SIGNED, startHttpGateway } from '@sallyport/protocol-http/bench';
 import { type RawService, startRawService } from '@sallyport/protocol-http/raw-service';
 import { allow, type Gateway, TEST_TOKEN } from '@sallyport/testkit';
@@ -141,6 +141,100 @@ test('token and key are in no recording, no statement, and not in what the other
     gateway.judged,
   ]);
   for (const secret of [KEY, TEST_TOKEN, 'my-cookie']) expect(kept).not.toContain(secret);
+});
+
+describe('a token that a service gives, and what is sent for one', () => {
+  const SECRETS = ['the-access-token', 'the-refresh-token', 'the-id-token', 'the-client-secret', 'the-code'];
+  const TOKENS = JSON.stringify({
+    access_token: 'the-access-token',
+    token_type: 'Bearer',
+    expires_in: 3600,
+    authed_user: { refresh_token: 'the-refresh-token' },
+    id_token: 'the-id-token',
+  });
+  const [JSON_TYPE, FORM] = ['application/json', 'application/x-www-form-urlencoded'].map(
+    (t) => `content-type: ${t}\r\n`,
+  );
+  const FORM_BODY = 'grant_type=authorization_code&code=the-code&scope=read&client%5Fsecret=the-client-secret';
+  const JSON_BODY =
+    '{"grantType":"x","scope":"read","clientSecret":"the-client-secret","nested":[{"code":"the-code"}]}';
+  const plain = `${head(`content-length: ${TOKENS.length}\r\n`)}${TOKENS}`;
+  const coded = Buffer.concat([Buffer.from(head('content-encoding: gzip\r\n')), gzipSync(TOKENS)]);
+
+  test.each<[string, string, string, string, string | Buffer, MaskSet]>([
+    ['by a form', 'POST /token', FORM ?? '', FORM_BODY, plain, NO_MASKS],
+    ['by a form, masked', 'POST /token', FORM ?? '', FORM_BODY, plain, MASKS],
+    ['by JSON', 'POST /token', JSON_TYPE ?? '', JSON_BODY, plain, NO_MASKS],
+    [
+      'in chunks',
+      'POST /token',
+      FORM ?? '',
+      FORM_BODY,
+      `${head('transfer-encoding: chunked\r\n')}${chunked(TOKENS.split(''))}`,
+      NO_MASKS,
+    ],
+    ['in gzip', 'POST /token', FORM ?? '', FORM_BODY, coded, NO_MASKS],
+    ['in gzip, masked', 'POST /token', FORM ?? '', FORM_BODY, coded, MASKS],
+    ['by a query', 'GET /token?scope=read&client_secret=the-client-secret&code=the-code', '', '', plain, NO_MASKS],
+    [
+      'by a query, escaped',
+      'GET /token?scope=read&client%5fsecret=the-client-secret&code=the-code',
+      '',
+      '',
+      plain,
+      NO_MASKS,
+    ],
+  ])('is on no recording, and shown to no approver: %s', async (_name, line, type, body, answer, masks) => {
+    const { client, gateway, service } = await open((socket) => void socket.end(answer), masks);
+    client.push(line, `${SIGNED}connection: close\r\n${type}`, body);
+    await client.closed();
+    await expect.poll(() => gateway.outcomes.length).toBe(1);
+    expect(service.seen()).toContain('the-client-secret');
+    if (!client.bytes.includes('gzip'))
+      expect(client.bytes.toString().replaceAll(/\r\n[0-9a-f]+\r\n/g, '')).toContain('the-access-token');
+    const [asked, answered] = gateway.recorded.http;
+    const [sent, got] = [asked, answered].map((one) => one?.body ?? Buffer.alloc(0));
+    const shown = got?.[0] === 0x1f ? gunzipSync(got).toString() : String(got);
+    const kept = JSON.stringify([
+      asked?.text,
+      String(sent),
+      answered?.text,
+      shown,
+      gateway.recorded.statements,
+      gateway.judged.map(({ statement }) => statement.text),
+    ]);
+    for (const value of SECRETS) expect(kept).not.toContain(value);
+    expect(JSON.parse(shown)).toMatchObject({ token_type: 'Bearer', access_token: '[redacted]', expires_in: 3600 });
+    expect(kept).toContain('scope');
+  });
+
+  test('whoever asks for one by the way hides nothing else from the recording', async () => {
+    const { client, gateway } = await open(
+      (socket) => void socket.end(`${head('content-length: 16\r\n')}{"customer":"x"}`),
+      NO_MASKS,
+    );
+    client.push('POST /customers?grant_type=x', `${SIGNED}connection: close\r\n${FORM}`, 'grant_type=x&name=mallory');
+    await client.closed();
+    await expect.poll(() => gateway.outcomes.length).toBe(1);
+    expect(gateway.recorded.http.map(({ body }) => body.toString())).toEqual([
+      'grant_type=x&name=mallory',
+      '{"customer":"x"}',
+    ]);
+  });
+
+  test('an access token in an address is neither', async () => {
+    const { client, gateway } = await open((socket) => void socket.end(`${head('content-length: 2\r\n')}{}`), NO_MASKS);
+    await client.ask(
+      'GET /x?code=shown&access_token=the-access-token',
+      `${SIGNED}x-api-key: the-code\r\nprivate-token: the-code\r\n`,
+    );
+    const kept = JSON.stringify([
+      gateway.recorded.http.map(({ text }) => text),
+      gateway.judged.map(({ statement }) => statement.text),
+    ]);
+    for (const value of SECRETS) expect(kept).not.toContain(value);
+    expect(kept).toContain('code=shown');
+  });
 });
 
 test.each([

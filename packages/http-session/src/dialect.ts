@@ -29,6 +29,12 @@ export interface RequestBody {
   readonly size: number;
 }
 
+export interface InsteadOfBody {
+  readonly contentType: string;
+  /** In no coding. */
+  readonly bytes: Uint8Array;
+}
+
 /** A request as it goes upstream. Credentials and framing fields are added by the driver after this. */
 export interface ForwardedRequest {
   readonly method: string;
@@ -48,8 +54,8 @@ export interface AnswerPlan {
   readonly status?: number;
   /** Nothing may come for long, and nothing is wrong (a watch, a log that is followed). Absent = it ends by LIMITS.httpStallMsMax. */
   readonly patient?: boolean;
-  /** Its body is a credential, for who asked alone: nothing of it is recorded. */
-  readonly isSecret?: boolean;
+  /** Its body holds a credential, for who asked alone: makes what is recorded of what is shown. Absent = all of it. */
+  readonly recorded?: BodyMasker | 'nothing' | undefined;
   /**
    * Between lines of it, what ends the answer when the gateway does (kill, revocation, shutdown), and then it is whole; absent =
    * the client sees that it is cut.
@@ -142,10 +148,10 @@ export interface HttpDialect {
    */
   classify(request: RequestHead, body: RequestBody | undefined, session: DialectSession): Statement;
   /**
-   * The JSON that a recording keeps in the place of the body, before detectors: what is hidden from readers is hidden in what was
-   * written too. Absent or undefined = the body as it came.
+   * What a recording keeps in the place of the body, before detectors: what is hidden from readers is hidden in what was written
+   * too. Absent or undefined = the body as it came.
    */
-  recorded?(request: RequestHead, body: RequestBody, session: DialectSession): Uint8Array | undefined;
+  recorded?(request: RequestHead, body: RequestBody, session: DialectSession): InsteadOfBody | undefined;
   /** The request as it goes upstream: headers added or dropped, target changed. */
   forward(
     request: RequestHead,

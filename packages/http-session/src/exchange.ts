@@ -482,7 +482,7 @@ export class Exchange implements RequestSink, CallOwner {
     const said = plan.masker === undefined && plan.headers === undefined ? saidLength : undefined;
     const status = plan.status ?? head.status;
     this.#client.head(status, shown, framing, said);
-    this.#unrecorded.head(status, shown, plan.isSecret);
+    this.#unrecorded.head(status, shown, plan.recorded);
   }
 
   #switch(member: MemberSession, head: ResponseHead): void {
@@ -650,7 +650,7 @@ export class Exchange implements RequestSink, CallOwner {
     const member = this.#judgedBy;
     if (member === undefined || this.#statement === undefined || this.#permit === undefined) return;
     if (this.#phase !== 'sending' && this.#phase !== 'answering') return;
-    this.#unrecorded.record(this.#judgedBy, this.#number);
+    this.#unrecorded.end(this.#judgedBy, this.#number);
     member.road.finished({
       number: this.#number,
       rows: this.#rows + (this.#plan?.rows?.() ?? 0),

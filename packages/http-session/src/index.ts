@@ -6,6 +6,7 @@ export {
   type ForwardedRequest,
   type HttpDialect,
   type HttpRefusal,
+  type InsteadOfBody,
   PASS,
   type RequestBody,
   type UpgradeHost,

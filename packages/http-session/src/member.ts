@@ -3,7 +3,7 @@
  * service. Refuses to know requests; those are exchanges.
  */
 import type { ErrorCode, Logger } from '@sallyport/core';
-import { type Header, MadeOf, maskHeaders, type RequestHead, recordedBody } from '@sallyport/http';
+import { type Header, MadeOf, maskHeaders, type RequestHead, recordedBody, SECRET_FIELDS } from '@sallyport/http';
 import type { MaskSet, Resource, Statement } from '@sallyport/model';
 import type {
   HeldNotice,
@@ -30,8 +30,6 @@ import { behind, type WayIn, withoutToken } from './way-in.ts';
 interface Ending {
   end(code: ErrorCode): void;
 }
-
-const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
 
 /** What a dialect remembers lives as long as the session, whatever connections come and go. */
 const sessions = new WeakMap<SignedIn, DialectSession>();
@@ -102,9 +100,7 @@ export class MemberSession implements SessionMember {
     this.#hidesCookies = target?.inject.as === 'cookie';
     this.#parameter = target?.inject.as === 'query' ? (target.inject.name ?? '') : '';
     this.#recordedBytes = target?.recordBodies;
-    const secret =
-      target?.tokenHeader === undefined ? SECRET_HEADERS : new Set([...SECRET_HEADERS, target.tokenHeader]);
-    this.#heads = new RecordedHeads(joined.road, secret);
+    this.#heads = new RecordedHeads(joined.road, new Set([...SECRET_FIELDS, target?.tokenHeader ?? '']));
     this.#tokenExpiresAtMs = joined.tokenExpiresAtMs;
   }
 
@@ -227,8 +223,9 @@ export class MemberSession implements SessionMember {
       const { detect } = this.road.masks();
       const instead = this.dialect.recorded?.(request, body, this.session);
       const headers: readonly Header[] =
-        instead === undefined ? request.headers : [['content-type', 'application/json']];
-      recorder.httpBody(number, 'request', recordedBody(headers, instead ?? body.bytes, detect, this.road.maskKey));
+        instead === undefined ? request.headers : [['content-type', instead.contentType]];
+      const bytes = instead?.bytes ?? body.bytes;
+      recorder.httpBody(number, 'request', recordedBody(headers, bytes, detect, this.road.maskKey));
     }
   }
 

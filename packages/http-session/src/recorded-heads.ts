@@ -3,7 +3,7 @@
  * are kept as bytes: clients ask alike and services answer alike, and then nothing is written or gone through again.
  */
 import { Buffer } from 'node:buffer';
-import { type Header, madeOf, type RequestHead } from '@sallyport/http';
+import { type Header, madeOf, type RequestHead, targetWithoutTokens } from '@sallyport/http';
 import type { SignedIn } from '@sallyport/protocol-kit';
 
 /** What detectors see in a target, they see once its escapes are undone: then it is kept without them. */
@@ -62,7 +62,7 @@ export class RecordedHeads {
     const { detect } = this.#road.masks();
     if (detect !== this.#detect || !isAlike(head, this.#asked)) {
       const { method, target, version } = head;
-      const text = `${method} ${hiddenTarget(target, this.#road)} HTTP/${version}\n${madeOf(head, this.#requestLines)}`;
+      const text = `${method} ${hiddenTarget(targetWithoutTokens(target), this.#road)} HTTP/${version}\n${madeOf(head, this.#requestLines)}`;
       this.#request.write(detect.length === 0 ? text : this.#road.hide(text));
       this.#asked = head;
       this.#detect = detect;

@@ -1,9 +1,10 @@
 /**
- * What the client was shown of an answer and the recorder was not: an answer leaves first. Refuses to keep more of its body
- * than leaves in one piece with its head.
+ * What the client was shown of an answer and the recorder was not: an answer leaves first, and some of it is for who asked alone.
+ * Refuses to keep more of its body than leaves in one piece with its head.
  */
 import { Buffer } from 'node:buffer';
-import type { Header } from '@sallyport/http';
+import type { BodyMasker, Header } from '@sallyport/http';
+import type { AnswerPlan } from './dialect.ts';
 import type { MemberSession } from './member.ts';
 
 const BYTES_MAX = 16 * 1024;
@@ -12,13 +13,13 @@ export class Unrecorded {
   #status = 0;
   #headers: readonly Header[] | undefined;
   #bytes: Uint8Array | undefined;
-  #isSecret = false;
+  #kept: AnswerPlan['recorded'];
 
-  /** @param isSecret what follows is never put on record */
-  head(status: number, headers: readonly Header[], isSecret = false): void {
+  /** @param kept makes what is put on record of what follows */
+  head(status: number, headers: readonly Header[], kept: AnswerPlan['recorded']): void {
     this.#status = status;
     this.#headers = headers;
-    this.#isSecret = isSecret;
+    this.#kept = kept;
   }
 
   /**
@@ -41,12 +42,31 @@ export class Unrecorded {
     this.#headers = undefined;
     this.#bytes = undefined;
     member?.recordAnswer(number, this.#status, headers);
-    if (bytes !== undefined && !this.#isSecret) member?.recordBody(number, 'response', bytes);
+    if (bytes !== undefined) this.#keep(member, number, bytes);
   }
 
   /** Behind what waits. */
   shown(member: MemberSession | undefined, number: number, bytes: Uint8Array): void {
     this.record(member, number);
-    if (!this.#isSecret) member?.recordBody(number, 'response', bytes);
+    this.#keep(member, number, bytes);
+  }
+
+  /** The answer is over. */
+  end(member: MemberSession | undefined, number: number): void {
+    this.record(member, number);
+    const kept = this.#kept;
+    if (kept !== undefined && kept !== 'nothing') this.#recordMade(member, number, kept, kept.end());
+  }
+
+  #keep(member: MemberSession | undefined, number: number, bytes: Uint8Array): void {
+    const kept = this.#kept;
+    if (kept === undefined) member?.recordBody(number, 'response', bytes);
+    else if (kept !== 'nothing') this.#recordMade(member, number, kept, kept.push(bytes));
+  }
+
+  #recordMade(member: MemberSession | undefined, number: number, kept: BodyMasker, made: Uint8Array): void {
+    // What nobody can read, nobody can take a token out of.
+    if (kept.failed !== undefined) this.#kept = 'nothing';
+    else member?.recordBody(number, 'response', made);
   }
 }

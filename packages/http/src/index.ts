@@ -66,8 +66,9 @@ export {
   STREAM_BODY,
 } from './message.ts';
 export { hostOf, type ReadTarget, RefusedTarget, readPath, readTarget, requireAuthority } from './path.ts';
-export { asksForAnotherMethod, headerFacts, queryFacts } from './request/field-facts.ts';
+export { asksForAnotherMethod, headerFacts, queryFacts, SECRET_FIELDS } from './request/field-facts.ts';
 export { type GraphqlReading, readGraphql } from './request/graphql.ts';
+export { answerWithoutTokens, asksForToken, targetWithoutTokens, textWithoutTokens } from './request/oauth.ts';
 export { type OpenApiRoutes, routesOfOpenApi } from './request/openapi.ts';
 export { effectsAt, type Place, placeOf, routeFacts } from './request/place.ts';
 export { type BodyContext, type ReadBody, readGraphqlQuery, readRequestBody } from './request/read-body.ts';

@@ -5,6 +5,7 @@
 import { GatewayError } from '@sallyport/core';
 import {
   asksForAnotherMethod,
+  asksForToken,
   effectsAt,
   type Header,
   headerFacts,
@@ -19,8 +20,9 @@ import {
   readGraphqlQuery,
   readRequestBody,
   routeFacts,
+  textWithoutTokens,
 } from '@sallyport/http';
-import { type DialectSession, type RequestBody, requestDigest } from '@sallyport/http-session';
+import { type DialectSession, type InsteadOfBody, type RequestBody, requestDigest } from '@sallyport/http-session';
 import type { Effect, HttpTarget, Statement } from '@sallyport/model';
 import { KnownRequests } from './classify/known-requests.ts';
 import { requestText } from './messages.ts';
@@ -37,6 +39,18 @@ const contentTypeOf = (headers: readonly Header[]): string =>
 /** Requests whose answers may name fields otherwise than the service does. */
 const renaming = new WeakSet<RequestHead>();
 export const renamesFields = (request: RequestHead): boolean => renaming.has(request);
+
+/** Bodies that ask for a token, as they are kept and shown. */
+const asking = new WeakMap<RequestHead, string>();
+/** Whether its answer may be one (RFC 6749 section 5.1). */
+export const isAnsweredByToken = (request: RequestHead): boolean =>
+  asking.has(request) || asksForToken(undefined, request.query);
+export function withoutTokens(request: RequestHead): InsteadOfBody | undefined {
+  const text = asking.get(request);
+  return text === undefined
+    ? undefined
+    : { contentType: headerOf(request.headers, 'content-type') ?? '', bytes: Buffer.from(text) };
+}
 
 /** @throws GatewayError `http.method_refused`, `http.malformed` */
 export function classifyRequest(
@@ -57,6 +71,8 @@ export function classifyRequest(
   const place = placeOf(target, method, request.path);
   const reading = readingOf(request, body, place);
   if (reading?.renames === true) renaming.add(request);
+  if (reading?.text !== undefined && asksForToken(reading.facts, request.query))
+    asking.set(request, textWithoutTokens(request.headers, reading.text));
   const statement = statementOf(request, body, reading, place);
   if (reading === undefined) known?.keep(request, target, statement);
   // Each is a statement of its own.
@@ -77,7 +93,7 @@ function statementOf(
   return {
     protocol: 'http',
     digest: requestDigest('http', request, seen),
-    text: requestText(request, body === undefined ? '' : reading?.text, size),
+    text: requestText(request, body === undefined ? '' : (asking.get(request) ?? reading?.text), size),
     parameters: [],
     effects: effectsAt(place, (isGraphql) => effectsOf(request, reading, isGraphql)),
     understood: true,

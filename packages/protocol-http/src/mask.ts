@@ -3,6 +3,7 @@
  */
 import { GatewayError } from '@sallyport/core';
 import {
+  answerWithoutTokens,
   type BodyShape,
   type Header,
   headersToMaskable,
@@ -15,19 +16,24 @@ import { type AnswerPlan, type DialectSession, type ForwardedRequest, PASS } fro
 import type { MaskSet } from '@sallyport/model';
 import { isWebSocket, withoutExtensions } from './websocket.ts';
 
-/** @throws GatewayError `http.body_unmaskable` */
+/**
+ * @param asksForToken the answer may be one
+ * @throws GatewayError `http.body_unmaskable`
+ */
 export function maskedAnswer(
   request: RequestHead,
   response: ResponseHead,
   session: DialectSession,
   masks: MaskSet,
+  asksForToken: boolean,
 ): AnswerPlan {
   const isPlain = masks.detect.length === 0 && masks.headers === undefined && masks.json === undefined;
-  if (isPlain) return PASS;
+  if (isPlain) return asksForToken ? { recorded: answerWithoutTokens(response.headers) } : PASS;
   const { maskKey } = session.road;
   const { masker, headers } = maskAnswer(request.method, response, masks, maskKey, shapeOf(session));
   const trailers = (fields: readonly Header[]): readonly Header[] => maskHeaders(fields, masks, maskKey);
-  return { masker, headers, trailers };
+  const recorded = asksForToken ? answerWithoutTokens(headers ?? response.headers) : undefined;
+  return { masker, headers, trailers, recorded };
 }
 
 /** What the resource says of its answers. */

@@ -106,9 +106,11 @@ export function createKubernetesDialect(): HttpDialect {
 
     recorded(request, _body, session) {
       const known = read.get(request);
+      const contentType = 'application/json';
       // Nobody read it: nobody knows what is in it.
-      if (known?.sent === undefined) return NOTHING;
-      return Buffer.from(writtenAs(known.info, known.sent, session.road.masks(), session.road.maskKey));
+      if (known?.sent === undefined) return { contentType, bytes: NOTHING };
+      const text = writtenAs(known.info, known.sent, session.road.masks(), session.road.maskKey);
+      return { contentType, bytes: Buffer.from(text) };
     },
 
     forward(request, _body: RequestBody | undefined, session, masks): ForwardedRequest {
@@ -135,7 +137,7 @@ export function createKubernetesDialect(): HttpDialect {
     answer(request, response, session, masks): AnswerPlan {
       const info = infoOf(request);
       const plan = planAnswer(info, request.path, response, masks, session.road.maskKey);
-      if (answersToken(info)) return { ...plan, isSecret: true };
+      if (answersToken(info)) return { ...plan, recorded: 'nothing' };
       if (isJsonWatch(info, response)) return { ...plan, patient: true, last: lastEvent };
       const follows = info.verb === 'watch' || info.query.get('follow')?.[0] === 'true';
       return follows ? { ...plan, patient: true } : plan;

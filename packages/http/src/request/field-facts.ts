@@ -25,14 +25,22 @@ export const asksForAnotherMethod = (headers: readonly Header[]): boolean =>
   headers.some(([name]) => name.includes('_') && MEANT.has(name.replaceAll('_', '-')));
 
 /** Names of which nothing is told to rules, approvers or the record. */
-const SECRET_FIELDS: ReadonlySet<string> = new Set([
+export const SECRET_FIELDS: ReadonlySet<string> = new Set([
   'authorization',
   'proxy-authorization',
   'cookie',
+  'set-cookie',
+  'api-key',
+  'private-token',
+  'x-access-token',
+  'x-amz-security-token',
   'x-api-key',
   'x-auth-token',
   'x-csrf-token',
-  'x-amz-security-token',
+  'x-goog-api-key',
+  'x-subject-token',
+  'x-vault-token',
+  'x-xsrf-token',
 ]);
 
 const NO_QUERY: Readonly<Record<string, readonly string[]>> = Object.freeze({});
