@@ -56,7 +56,7 @@ class DoorSession implements ProtocolSession, ExchangeHome {
   readonly #lastShown = new LastShown();
   readonly #lastWay = new LastWay();
   /** Who was asked for last: nearly always the same. */
-  #last: { readonly resource: string; readonly token: string; readonly member: MemberSession } | undefined;
+  #last: { resource: string; token: string; readonly member: MemberSession } | undefined;
   #client: Http1Client | Http2Client | undefined;
   #sweeping = false;
   #ended = false;
@@ -330,8 +330,12 @@ class DoorSession implements ProtocolSession, ExchangeHome {
 
   member(resource: string, token: string): MemberSession | Promise<MemberSession> {
     const last = this.#last;
-    if (last !== undefined && last.token === token && last.resource === resource)
+    if (last !== undefined && last.token === token && last.resource === resource) {
+      // The very same texts are the next request's: what only reads alike is compared letter by letter, outside of compiled code.
+      last.token = token;
+      last.resource = resource;
       if (last.member.isFresh(this.#host.nowMs())) return last.member;
+    }
     const key = `${resource} ${token}`;
     const known = this.#members.get(key);
     if (known instanceof Promise) return known;

@@ -286,7 +286,8 @@ export class Exchange implements RequestSink, CallOwner {
   /** What has to be known of the service before it can be judged. */
   #lookFirst(member: MemberSession, body: RequestBody | undefined): void {
     if (this.#phase !== 'judging') return;
-    this.#looking = lookFirst(member, this.#request, body, () => this.#try(() => this.#admit(member, body)));
+    if (member.dialect.look !== undefined)
+      this.#looking = lookFirst(member, this.#request, body, () => this.#try(() => this.#admit(member, body)));
     if (this.#looking === undefined) this.#admit(member, body);
   }
   #looking: AbortController | undefined;

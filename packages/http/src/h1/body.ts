@@ -31,6 +31,10 @@ export class BodyReader {
   #sawCr = false;
   #trailers = '';
   #lines = 0;
+  /** The stretch of a chunk that was told last: short reads come as the same few chunks, and services answer alike. */
+  #chunk: Buffer | undefined;
+  #from = 0;
+  #stretch: Buffer | undefined;
 
   constructor(owner: BodyOwner) {
     this.#owner = owner;
@@ -101,9 +105,19 @@ export class BodyReader {
     this.#left -= size;
     const inChunk = this.#state === 'data';
     if (this.#left === 0) this.#state = inChunk ? 'data-end' : 'done';
-    this.#owner.bodyBytes(from === 0 && size === chunk.length ? chunk : chunk.subarray(from, from + size));
+    this.#owner.bodyBytes(from === 0 && size === chunk.length ? chunk : this.#stretchOf(chunk, from, size));
     if (this.#left === 0 && !inChunk) this.#owner.bodyEnd(NO_TRAILERS);
     return from + size;
+  }
+
+  /** A view costs more than what is done with the bytes of a small answer. */
+  #stretchOf(chunk: Buffer, from: number, size: number): Buffer {
+    const last = this.#stretch;
+    if (last !== undefined && chunk === this.#chunk && from === this.#from && size === last.length) return last;
+    this.#chunk = chunk;
+    this.#from = from;
+    this.#stretch = chunk.subarray(from, from + size);
+    return this.#stretch;
   }
 
   #size(chunk: Buffer, from: number): number {
