@@ -35,3 +35,4 @@ export { Secret } from './secret.ts';
 export { secretKey } from './secret-key.ts';
 export { isSetting, requireKnownSettings } from './settings.ts';
 export { asLine, isLine, isProse, UNFIT } from './shown-text.ts';
+export { Views } from './views.ts';

@@ -3,13 +3,12 @@
  * leave in one write. Refuses to keep a connection whose request was not read to its end. RFC 9112.
  */
 import { Buffer } from 'node:buffer';
-import { GatewayError } from '@sallyport/core';
+import { GatewayError, Views } from '@sallyport/core';
 import {
   encodeChunk,
   encodeLastChunk,
   encodeResponseHead,
   type Header,
-  joinedHead,
   KnownLines,
   lastLines,
   lentChunk,
@@ -18,6 +17,7 @@ import {
   type RequestsOwner,
   type ResponseFraming,
   statusLine,
+  writeHead,
 } from '@sallyport/http';
 import type { ClientPort } from '@sallyport/protocol-kit';
 import type { ClientStream, RawClient, RequestSink } from './client-stream.ts';
@@ -43,6 +43,9 @@ interface Lead {
 /** Answers up to this size ride with their head. */
 const JOINED_BYTES_MAX = 16 * 1024;
 const NO_BYTES = Buffer.alloc(0);
+/** What is small is put together in one place for all connections: it is taken at once, and memory of its own is new to the caches. */
+const LEAVING_BYTES_MAX = 2 * 1024;
+const leaving = new Views(Buffer.allocUnsafeSlow(LEAVING_BYTES_MAX));
 const TUNNELLED = Buffer.from('HTTP/1.1 200 Connection Established\r\n\r\n');
 
 function copied(bytes: Uint8Array): Buffer {
@@ -201,16 +204,19 @@ export class Http1Client implements RequestsOwner, ClientStream {
     const isChunked = this.#framing.kind === 'stream';
     const size = isChunked && gathered > 0 ? `${gathered.toString(16)}\r\n` : '';
     const after = size === '' ? 0 : 2;
-    const end = lastLines(status, this.#framing, more, said);
-    const bytes = joinedHead('', lines, size === '' ? end : `${end}${size}`, gathered + after + last.length);
-    let at = bytes.length - gathered - after - last.length;
+    const ends = lastLines(status, this.#framing, more, said);
+    const behind = size === '' ? ends : `${ends}${size}`;
+    const length = lines.length + behind.length + gathered + after + last.length;
+    const given = length > LEAVING_BYTES_MAX;
+    const bytes = given ? Buffer.allocUnsafe(length) : leaving.of(length);
+    let at = writeHead(bytes, lines, behind);
     for (const part of parts) {
       bytes.set(part, at);
       at += part.length;
     }
     if (after > 0) at += bytes.write('\r\n', at, 'latin1');
     bytes.set(last, at);
-    return this.#port.write(bytes, true);
+    return this.#port.write(bytes, given);
   }
 
   end(trailers: readonly Header[]): void {

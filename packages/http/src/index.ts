@@ -25,12 +25,12 @@ export {
   encodeRequestHead,
   encodeResponseHead,
   fieldLines,
-  joinedHead,
   KnownLines,
   KnownRequestHead,
   lastLines,
   lentChunk,
   statusLine,
+  writeHead,
 } from './h1/write.ts';
 export { BytesDuplex, type BytesOwner } from './h2/bytes-duplex.ts';
 export {

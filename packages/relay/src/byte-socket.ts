@@ -5,7 +5,7 @@
  */
 import net from 'node:net';
 import tls from 'node:tls';
-import { LIMITS } from '@sallyport/core';
+import { LIMITS, Views } from '@sallyport/core';
 
 /** What a ByteSocket tells its owner. Calls are made from the event loop, one at a time. */
 export interface ByteSocketOwner {
@@ -27,8 +27,8 @@ const SLABS_KEPT = 16;
 const QUEUED_SLAB_BYTES_MIN = 64 * 1024;
 /** Writes up to this size have a slab of their own: what a slow peer keeps of it is small. */
 const SMALL_BYTES_MAX = 4 * 1024;
-/** Views up to this size are kept, since small messages come in few sizes and a view costs more than their bytes. */
-const KEPT_VIEW_BYTES_MAX = 2 * 1024;
+/** A stretch up to this size is copied byte by byte: a view of it costs more. */
+const SHORT_BYTES_MAX = 2 * 1024;
 const KEEP_ALIVE_MS = 30_000;
 
 // One read buffer for all sockets of the process: bytes are lent for the call only, so nothing outlives it.
@@ -39,19 +39,8 @@ let slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
 const slabs: Buffer[] = [];
 let smallSlab = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
 
-/** Views of the read buffer and of the small slab, by their length. */
-const readViews: Buffer[] = [];
-let smallViews: Buffer[] = [];
-
-function lent(size: number): Buffer {
-  if (size > KEPT_VIEW_BYTES_MAX) return readBuffer.subarray(0, size);
-  return (readViews[size] ??= readBuffer.subarray(0, size));
-}
-
-function small(size: number): Buffer {
-  if (size > KEPT_VIEW_BYTES_MAX) return smallSlab.subarray(0, size);
-  return (smallViews[size] ??= smallSlab.subarray(0, size));
-}
+const readViews = new Views(readBuffer);
+let smallViews = new Views(smallSlab);
 
 /** What to give `net.connect` or `net.Socket` so that reads of a plain socket land in the shared buffer. */
 const sharedRead = (deliver: (chunk: Buffer) => void): net.OnReadOpts => ({
@@ -62,7 +51,7 @@ const sharedRead = (deliver: (chunk: Buffer) => void): net.OnReadOpts => ({
 const delivered =
   (deliver: (chunk: Buffer) => void) =>
   (size: number): boolean => {
-    deliver(lent(size));
+    deliver(readViews.of(size));
     return true;
   };
 
@@ -320,7 +309,7 @@ export class ByteSocket {
   /** As `write`, of the bytes of `source` from `start` to `end`. */
   writeRange(source: Uint8Array, start: number, end: number): boolean {
     const size = end - start;
-    if (this.#closed || this.#ending || size > KEPT_VIEW_BYTES_MAX || this.#socket.writableLength > 0)
+    if (this.#closed || this.#ending || size > SHORT_BYTES_MAX || this.#socket.writableLength > 0)
       return this.#write(source.subarray(start, end), false);
     for (let i = 0; i < size; i++) smallSlab[i] = source[start + i]!;
     this.#writeSmall(size);
@@ -329,10 +318,10 @@ export class ByteSocket {
 
   /** What stands in the small slab, while nothing is queued. */
   #writeSmall(size: number): void {
-    this.#socket.write(small(size));
+    this.#socket.write(smallViews.of(size));
     if (this.#secure !== undefined || this.#socket.writableLength === 0) return;
     smallSlab = Buffer.allocUnsafeSlow(SMALL_BYTES_MAX);
-    smallViews = [];
+    smallViews = new Views(smallSlab);
   }
 
   #went(): boolean {

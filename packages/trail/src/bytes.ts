@@ -67,23 +67,6 @@ export function writeRange(into: Buffer, bytes: Uint8Array, from: number, to: nu
   else for (let i = from, next = at; i < to; i++) into[next++] = bytes[i]!;
 }
 
-const KEPT_VIEW_BYTES_MAX = 2 * 1024;
-
-/** Views of one buffer from its start on, kept by their length: short records come in few lengths, and a view costs more than its bytes. */
-export class Views {
-  readonly #bytes: Buffer;
-  /** Made whole: one that is filled here and there becomes a dictionary. */
-  readonly #kept = Array.from<Buffer | undefined>({ length: KEPT_VIEW_BYTES_MAX + 1 });
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-  of(length: number): Buffer {
-    return length > KEPT_VIEW_BYTES_MAX
-      ? this.#bytes.subarray(0, length)
-      : (this.#kept[length] ??= this.#bytes.subarray(0, length));
-  }
-}
-
 /**
  * Byte by byte: Buffer's own method looks at its arguments through four functions, of which one makes an array of them, and an
  * event has eight such numbers.

@@ -3,11 +3,12 @@
  * Called for every statement: one scratch buffer, two digests and one cipher call per event.
  */
 import { Buffer } from 'node:buffer';
-import { isDnsLabel, LIMITS, parseUuid } from '@sallyport/core';
+import { isDnsLabel, LIMITS, parseUuid, Views } from '@sallyport/core';
 import type { TrailEvent } from '@sallyport/model';
-import { ByteBatch, broken, DIGEST_BYTES, sha256, Views, writeU32, writeU64, ZERO16 } from './bytes.ts';
+import { ByteBatch, broken, DIGEST_BYTES, sha256, writeU32, writeU64, ZERO16 } from './bytes.ts';
 import { EVENT_HEADER_BYTES, FLAG_CONTINUED, FLAG_ENCRYPTED, writeEventHeader } from './event.ts';
 import { FieldWriter } from './fields.ts';
+import { JudgedPayload } from './judged-payload.ts';
 import { isClear, kindCode, PART_CODE } from './kinds.ts';
 import { writeEventPayload } from './payload-encode.ts';
 import { RECORD_EVENT, RECORD_PREFIX_BYTES } from './record.ts';
@@ -51,6 +52,7 @@ export const chainStart = (identity: ChainIdentity): ChainPosition => ({ sequenc
 export class ChainWriter {
   readonly identity: ChainIdentity;
   readonly #scratch = new FieldWriter();
+  readonly #judged = new JudgedPayload();
   /** Where a payload is enciphered. */
   #sealed = Buffer.allocUnsafeSlow(4096);
   #sealedViews = new Views(this.#sealed);
@@ -87,9 +89,7 @@ export class ChainWriter {
    * @throws GatewayError `trail.broken` for numbers out of range; nothing is appended then
    */
   append(batch: ByteBatch, event: TrailEvent, timeMs: number, key?: SessionKey): void {
-    this.#scratch.reset();
-    writeEventPayload(this.#scratch, event);
-    const payload = this.#scratch.view;
+    const payload = event.kind === 'statement.judged' ? this.#judged.of(event) : this.#written(event);
     const sealing = isClear(event.kind) ? undefined : key;
     const sessionId = key?.sessionId ?? ZERO16;
     let from = 0;
@@ -99,6 +99,12 @@ export class ChainWriter {
     }
     const last = from === 0 ? payload : payload.subarray(from);
     this.#appendEvent(batch, kindCode(event.kind), from === 0 ? 0 : FLAG_CONTINUED, timeMs, sessionId, sealing, last);
+  }
+
+  #written(event: TrailEvent): Buffer {
+    this.#scratch.reset();
+    writeEventPayload(this.#scratch, event);
+    return this.#scratch.view;
   }
 
   #room(size: number): Buffer {

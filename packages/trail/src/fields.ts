@@ -3,7 +3,9 @@
  * docs/reference/trail-format.md, Payloads. Default values are left out, so one value has one encoding.
  */
 import { Buffer } from 'node:buffer';
-import { broken, Views, writeText } from './bytes.ts';
+import { Views } from '@sallyport/core';
+import { broken, writeText } from './bytes.ts';
+import { varintSize, writeVarint } from './varint.ts';
 
 /** Lengths up to it take one byte. */
 const UNMEASURED_UNITS_MAX = 127;
@@ -31,6 +33,15 @@ export class FieldWriter {
     this.#room(10);
     this.#bytes[this.#at++] = field * 2;
     this.#varint(value);
+  }
+  /**
+   * Another number in the place of the first field, which is one.
+   * @returns false where it takes more or fewer bytes: then nothing was changed
+   */
+  renumber(from: number, to: number): boolean {
+    if (from === 0 || to === 0 || varintSize(from) !== varintSize(to)) return false;
+    writeVarint(this.#bytes, to, 1);
+    return true;
   }
   boolean(field: number, value: boolean): void {
     this.integer(field, value ? 1 : 0);

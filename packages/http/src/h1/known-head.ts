@@ -11,6 +11,10 @@ export const KNOWN_BYTES_MAX = 8 * 1024;
 export class KnownHead<T> {
   #bytes: Buffer | undefined;
   #read: T | undefined;
+  /** Where it was looked for last: short reads come as the same few chunks, and a view of one is compared at once. */
+  #chunk: Buffer | undefined;
+  #from = 0;
+  #stretch: Buffer | undefined;
 
   /** The bytes of the head that `find` has found. */
   get length(): number {
@@ -24,6 +28,13 @@ export class KnownHead<T> {
     const { length } = bytes;
     if (chunk.length - from < length) return undefined;
     if (chunk.length === length) return bytes.equals(chunk) ? this.#read : undefined;
+    if (chunk === this.#chunk && from === this.#from) {
+      this.#stretch ??= chunk.subarray(from, from + length);
+      return bytes.equals(this.#stretch) ? this.#read : undefined;
+    }
+    this.#chunk = chunk;
+    this.#from = from;
+    this.#stretch = undefined;
     for (let i = 0; i < length; i++) if (bytes[i] !== chunk[from + i]) return undefined;
     return this.#read;
   }
@@ -35,5 +46,6 @@ export class KnownHead<T> {
     this.#bytes = Buffer.allocUnsafeSlow(end - from);
     chunk.copy(this.#bytes, 0, from, end);
     this.#read = read;
+    this.#chunk = undefined;
   }
 }

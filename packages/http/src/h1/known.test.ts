@@ -1,5 +1,5 @@
 /** What a connection remembers of heads: it never changes what they mean. */
-import { GatewayError } from '@sallyport/core';
+import { GatewayError, Views } from '@sallyport/core';
 import { describe, expect, test } from 'vitest';
 import { MadeOf, madeOf } from '../made-of.ts';
 import { type BodyFraming, NO_BODY } from '../message.ts';
@@ -91,7 +91,19 @@ test('an answer that comes on two connections of one client is the same list of 
   expect(seen[1]).toBe(seen[0]);
 });
 
-describe('the answers of a connection', () => {
+const lent = new Views(Buffer.alloc(2048));
+
+describe.each([
+  ['in memory of their own', (text: string) => Buffer.from(text, 'latin1')],
+  [
+    'in memory that is read into again',
+    (text: string) => {
+      const chunk = lent.of(text.length);
+      chunk.write(text, 'latin1');
+      return chunk;
+    },
+  ],
+])('the answers of a connection, %s,', (_where, chunkOf) => {
   const head = 'HTTP/1.1 200 OK\r\nServer: s\r\nContent-Length: 2\r\n\r\n';
   const said = (pieces: readonly (readonly [method: string, text: string])[]): string[] => {
     const told: string[] = [];
@@ -105,7 +117,7 @@ describe('the answers of a connection', () => {
     });
     for (const [method, text] of pieces) {
       reader.expect(method);
-      reader.receive(Buffer.from(text, 'latin1'));
+      reader.receive(chunkOf(text));
     }
     return told;
   };
@@ -117,7 +129,16 @@ describe('the answers of a connection', () => {
     expect(said([...three, ['GET', `${head}cd`]])).toEqual([...usual, ok, 'cd', '.']);
     expect(said([...three, ['HEAD', head], ['GET', `${head}cd`]])).toEqual([...usual, ok, '.', ok, 'cd', '.']);
     const other = head.replace('s\r', 't\r');
-    expect(said([...three, ['GET', `${other}cd`]])).toEqual([...usual, ok.replace(',s', ',t'), 'cd', '.']);
+    const others = [ok.replace(',s', ',t'), 'cd', '.'];
+    expect(said([...three, ['GET', `${other}cd`]])).toEqual([...usual, ...others]);
+    const four = [...three, ['GET', `${head}ef`], ['GET', `${other}cd`], ['GET', `${head}ab`]] as const;
+    expect(said([...four, ...four])).toEqual([1, 2].flatMap(() => [...usual, ok, 'ef', '.', ...others, ok, 'ab', '.']));
+    const longer = head.replace(': 2', ': 4');
+    expect(said([...four, ['GET', `${longer}abcd`], ...four]).slice(18, 21)).toEqual([
+      ok.replace(' 2', ' 4'),
+      'abcd',
+      '.',
+    ]);
     const hint = 'HTTP/1.1 103 Early Hints\r\n\r\n';
     expect(said([...three, ['GET', `${hint}${hint}${hint}${hint}${head}cd`]])).toEqual([
       ...usual,

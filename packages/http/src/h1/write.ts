@@ -116,14 +116,11 @@ function writeLatin1(into: Buffer, text: string, at: number): void {
   else for (let i = 0; i < text.length; i++) into[at + i] = text.charCodeAt(i);
 }
 
-/** A head, and room for what follows it: what stands before its lines, these, and what stands behind them. */
-export function joinedHead(first: string, lines: Uint8Array, last: string, followingBytes = 0): Buffer {
-  const linesEnd = first.length + lines.length;
-  const head = Buffer.allocUnsafe(linesEnd + last.length + followingBytes);
-  writeLatin1(head, first, 0);
-  head.set(lines, first.length);
-  writeLatin1(head, last, linesEnd);
-  return head;
+/** What stands behind the lines of a head, too: into memory with room for both. @returns where it ends */
+export function writeHead(into: Buffer, lines: Uint8Array, last: string, at = 0): number {
+  into.set(lines, at);
+  writeLatin1(into, last, at + lines.length);
+  return at + lines.length + last.length;
 }
 
 function framingLine(framing: BodyFraming, emptyBody: boolean): string {
@@ -161,7 +158,11 @@ export function encodeRequestHead(
 function requestHead({ method, target, authority }: RequestLine, lines: Buffer, behind: string): Buffer {
   if (!(isSafeMethod(method) || isToken(method)) || NOT_IN_TARGET.test(target) || hasControl(authority))
     throw new GatewayError('http.malformed', { reason: 'request line' });
-  return joinedHead(`${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`, lines, behind);
+  const first = `${method} ${target} HTTP/1.1\r\nhost: ${authority}\r\n`;
+  const head = Buffer.allocUnsafe(first.length + lines.length + behind.length);
+  writeLatin1(head, first, 0);
+  writeHead(head, lines, behind, first.length);
+  return head;
 }
 
 const lengthLine = (said: string): string => (said === '' ? '' : `content-length: ${said}\r\n`);
