@@ -22,6 +22,9 @@ export interface Shown {
   readonly isSeam: boolean;
 }
 const EMPTY = new Uint8Array(0);
+const NO_PLACES = new Int32Array(0);
+/** Of a lane that has any. */
+const ROOM_MIN = 1_024;
 export const NOTHING_SHOWN: Shown = { text: EMPTY, seams: EMPTY, cursor: 0, isSeam: false };
 const SEAM_ONLY: Shown = { ...NOTHING_SHOWN, isSeam: true };
 /** Of it is kept what something may have begun in: no form but a word is longer. */
@@ -34,10 +37,11 @@ const SHOWINGS_MAX = 64;
 const LEAST_TEXT = 6;
 
 export class Lane {
-  text = new Uint8Array(1024);
-  seams = new Uint8Array(1024);
-  first = new Int32Array(1024);
-  last = new Int32Array(1024);
+  // Until something is read they have no memory: most streams of a command say nothing, and few draw strings.
+  text = EMPTY;
+  seams = EMPTY;
+  first = NO_PLACES;
+  last = NO_PLACES;
   /** Where the next byte is written. */
   cursor = 0;
   /** Bytes that are shown; the cursor may stand before their end. */
@@ -173,7 +177,7 @@ export class Lane {
 
   #room(size: number): void {
     if (size <= this.text.length) return;
-    const grown = Math.max(size, this.text.length * 2);
+    const grown = Math.max(size, this.text.length * 2, ROOM_MIN);
     const text = new Uint8Array(grown);
     const seams = new Uint8Array(grown);
     const first = new Int32Array(grown);

@@ -134,6 +134,7 @@ class Masker implements StreamMasker {
   }
 
   flush(): Uint8Array {
+    if (this.#held.length === 0 && this.#swallow === undefined) return NOTHING;
     const first = this.#run(NOTHING, 'over');
     if (this.#swallow === undefined) return first;
     const rest = this.#swallow.end();
