@@ -1,6 +1,7 @@
 /**
- * One segment on disk, open for writing. A write is whole or it did not happen: the next one starts where the last good
- * one ended. Refuses to know events. Synchronous on purpose: the kernel has the bytes before anything is forwarded.
+ * One segment on disk, open for writing, and for sending what is written. A write is whole or it did not happen: the next one
+ * starts where the last good one ended. Refuses to know events. Synchronous on purpose: the kernel has the bytes before anything
+ * is forwarded.
  */
 import {
   closeSync,
@@ -9,6 +10,7 @@ import {
   fsyncSync,
   ftruncateSync,
   openSync,
+  readSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -29,7 +31,7 @@ export class SegmentFile {
   }
   /** A fresh file whose first bytes are `bytes`. @throws what the file system says; nothing is left behind then */
   static create(path: string, bytes: Uint8Array): SegmentFile {
-    const file = new SegmentFile(path, openSync(path, 'wx', 0o600), 0);
+    const file = new SegmentFile(path, openSync(path, 'wx+', 0o600), 0);
     try {
       file.append(bytes);
       return file;
@@ -61,6 +63,12 @@ export class SegmentFile {
       throw error;
     }
     this.#size += written;
+  }
+
+  /** Bytes that were written, in memory of their own: the kernel has them in its own, so nothing is waited for. */
+  read(position: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    return bytes.subarray(0, readSync(this.#fd, bytes, 0, length, position));
   }
 
   /**

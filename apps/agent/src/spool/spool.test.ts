@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, readlinkSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GatewayError, LIMITS } from '@sallyport/core';
 import { SessionKey } from '@sallyport/trail';
@@ -59,6 +59,31 @@ describe('a spool', () => {
     expect(segmentsIn(bench.options.dir)).toEqual([]);
     expect(spool.budget.used).toBe(0);
     await spool.close('stopped');
+  });
+  test('has one descriptor open, of the segment that is written and sent, and none of those that are closed', async () => {
+    const bench = spoolBench();
+    const spool = bench.open({ segmentBytesMax: 2500 });
+    const opened = (): string[] =>
+      readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          const path = readlinkSync(`/proc/self/fd/${fd}`);
+          return path.startsWith(bench.options.dir) && path.endsWith('.seg') ? [path] : [];
+        } catch {
+          // The listing's own.
+          return [];
+        }
+      });
+    const ingest = new Ingest();
+    for (let i = 1; i <= 60; i++) {
+      spool.record(judged(i));
+      spool.flush();
+      if (i % 3 === 0) await drain(spool, ingest, 1000);
+      if (i % 3 === 0) expect(opened().length).toBeLessThanOrEqual(1);
+    }
+    expect(ingest.checkpoints).toBeGreaterThan(2);
+    expect(ingest.numbers()).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
+    await spool.close('stopped');
+    expect(opened()).toEqual([]);
   });
   test('sends again what was not acknowledged when the link was lost', async () => {
     const spool = spoolBench().open();

@@ -379,7 +379,8 @@ export class Spool {
       identity: this.#identity,
       firstSequence,
       prev: Buffer.from(this.#flushed.head),
-      headerLength: header.length,
+      header,
+      file: this.#file,
       size: this.#file.size,
       sendable: 0,
       position: this.#flushed,
@@ -411,6 +412,7 @@ export class Spool {
     segment.position = { sequence: this.#flushed.sequence, head: Buffer.from(this.#flushed.head) };
     this.#file = undefined;
     this.#segment = undefined;
+    segment.file = undefined;
     this.#quietly(() => writePosition(this.dir, { epoch: this.#identity.epoch, position: this.#flushed }));
     this.#finishing = Promise.all([this.#finishing, file.finish()]).then(([, size]) => {
       segment.sendable = size;

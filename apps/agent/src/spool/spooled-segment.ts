@@ -2,6 +2,7 @@
  * What the spool knows of one segment on its disk, and how files are named. Refuses to read or write them.
  */
 import type { ChainIdentity, ChainPosition } from '@sallyport/trail';
+import type { SegmentFile } from './segment-file.ts';
 
 export interface SpooledSegment {
   readonly path: string;
@@ -9,8 +10,10 @@ export interface SpooledSegment {
   readonly firstSequence: number;
   /** Head before the first event. */
   readonly prev: Buffer;
-  /** Length of the segment's header: where records begin. */
-  readonly headerLength: number;
+  /** The segment's header: records begin behind it. */
+  readonly header: Buffer;
+  /** While it is open for writing here. */
+  file: SegmentFile | undefined;
   /** Bytes that are in the kernel. */
   size: number;
   /** Bytes that are on the disk: the control plane never has what a power loss could take from here. */

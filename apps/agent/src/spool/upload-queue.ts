@@ -3,7 +3,7 @@
  * Refuses to write: it reads files that the spool filled. A file goes only after its last byte was acknowledged.
  */
 import { rmSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { Logger } from '@sallyport/core';
 import { eventSequence, recordEnd } from '@sallyport/trail';
 import type { DiskBudget } from './disk-budget.ts';
@@ -31,8 +31,6 @@ export class UploadQueue {
   readonly #log: Logger;
   #segments: SpooledSegment[];
   #round = 0;
-  /** Of the segment that was read last: most batches are of one, and a header never changes. */
-  #header: { readonly segment: SpooledSegment; readonly bytes: Buffer } | undefined;
   /** @param segments oldest first */
   constructor(segments: readonly SpooledSegment[], budget: DiskBudget, log: Logger) {
     this.#segments = [...segments];
@@ -65,40 +63,28 @@ export class UploadQueue {
   async nextBatch(bytesMax: number, round: number): Promise<SpoolBatch | undefined> {
     const segment = this.#segments.find((one) => one.sent.offset < one.sendable);
     if (segment === undefined) return undefined;
-    const from = segment.sent;
-    const file = await open(segment.path, 'r');
-    try {
-      const segmentHeader = await this.#headerOf(segment, file);
-      const left = segment.sendable - from.offset;
-      let bytes = await readAt(file, from.offset, Math.min(bytesMax, left));
-      if (recordEnd(bytes, 0) === undefined) {
-        bytes = await readAt(file, from.offset, Math.min(RECORD_BYTES_MAX, left));
-        bytes = bytes.subarray(0, recordEnd(bytes, 0) ?? 0);
-      }
-      const { length, first, last } = measure(bytes);
-      const place = { offset: from.offset + length, sequence: last ?? from.sequence };
-      // After a rewind in between this batch is sent twice rather than never.
-      if (round === this.#round) segment.sent = place;
-      return {
-        instance: segment.identity.instance,
-        epoch: segment.identity.epoch,
-        firstSequence: first ?? place.sequence + 1,
-        lastSequence: place.sequence,
-        cursor: cursorOf(segment, place),
-        segmentHeader,
-        records: bytes.subarray(0, length),
-      };
-    } finally {
-      await file.close();
+    const { file, sent: from, path, header } = segment;
+    const left = segment.sendable - from.offset;
+    const wanted = Math.min(bytesMax, left);
+    // To what is being written few bytes are added at a time: threads that open, read and close it would be most of the work.
+    let bytes = file === undefined ? await readAt(path, from.offset, wanted) : file.read(from.offset, wanted);
+    if (recordEnd(bytes, 0) === undefined) {
+      bytes = await readAt(path, from.offset, Math.min(RECORD_BYTES_MAX, left));
+      bytes = bytes.subarray(0, recordEnd(bytes, 0) ?? 0);
     }
-  }
-
-  async #headerOf(segment: SpooledSegment, file: FileHandle): Promise<Buffer> {
-    if (this.#header?.segment === segment) return this.#header.bytes;
-    const bytes = await readAt(file, 0, segment.headerLength);
-    // A read that came short is not remembered.
-    if (bytes.length === segment.headerLength) this.#header = { segment, bytes };
-    return bytes;
+    const { length, first, last } = measure(bytes);
+    const place = { offset: from.offset + length, sequence: last ?? from.sequence };
+    // After a rewind in between this batch is sent twice rather than never.
+    if (round === this.#round) segment.sent = place;
+    return {
+      instance: segment.identity.instance,
+      epoch: segment.identity.epoch,
+      firstSequence: first ?? place.sequence + 1,
+      lastSequence: place.sequence,
+      cursor: cursorOf(segment, place),
+      segmentHeader: header,
+      records: bytes.subarray(0, length),
+    };
   }
 
   /** Everything up to the cursor is committed; batches were sent in order, so what is older is too. */
@@ -146,9 +132,14 @@ function measure(bytes: Buffer): { readonly length: number; readonly first?: num
   return first === undefined || last === undefined ? { length } : { length, first, last };
 }
 
-async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  // Of its own, and not cleared: it is read into at once, and what was not is left out.
-  const buffer = Buffer.allocUnsafeSlow(length);
-  const { bytesRead } = await file.read(buffer, 0, length, position);
-  return buffer.subarray(0, bytesRead);
+async function readAt(path: string, position: number, length: number): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    // Of its own, and not cleared: it is read into at once, and what was not is left out.
+    const buffer = Buffer.allocUnsafeSlow(length);
+    const { bytesRead } = await file.read(buffer, 0, length, position);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
