@@ -174,6 +174,38 @@ describe('the forward proxy', () => {
     expect((await proxied(['--proxytunnel', `http://${HOST}/v1/plain`])).stdout).toContain('"ssn":"[redacted]"');
   });
 
+  test('a page of another site gets nothing by a browser’s proxy, but links', async () => {
+    const fields = (text: string): string[] => text.split(', ').flatMap((field) => ['-H', field]);
+    const ways = [
+      ['--http1.1', 'https'],
+      ['--http2', 'https'],
+      ['--proxytunnel', 'http'],
+      ['-4', 'http'],
+    ] as const;
+    for (const [option, scheme] of ways) {
+      const ask = async (line: string, said: string): Promise<string> =>
+        (await status([option, '-X', line, ...fields(said), `${scheme}://${HOST}/v1/page`])).slice(-3);
+      seen.length = 0;
+      for (const [line, said] of [
+        ['POST', 'sec-fetch-site: cross-site, sec-fetch-mode: no-cors, origin: https://evil.example'],
+        ['POST', 'sec-fetch-site: cross-site, sec-fetch-mode: navigate, origin: null'],
+        ['GET', 'sec-fetch-site: cross-site, sec-fetch-mode: no-cors'],
+        ['POST', 'origin: https://evil.example'],
+        ['POST', 'origin: null'],
+        ['POST', `origin: ${scheme}://${HOST}:81`],
+      ] as const)
+        expect(await ask(line, said), `${option} ${line} ${said}`).toBe('403');
+      expect(seen).toEqual([]);
+      for (const [line, said] of [
+        ['POST', `sec-fetch-site: same-origin, origin: ${scheme}://${HOST}`],
+        ['POST', 'sec-fetch-site: same-site, sec-fetch-mode: cors, origin: https://app.reach.test'],
+        ['GET', 'sec-fetch-site: cross-site, sec-fetch-mode: navigate'],
+        ['POST', `origin: ${scheme}://${HOST}`],
+      ] as const)
+        expect(await ask(line, said), `${option} ${line} ${said}`).toBe('200');
+    }
+  });
+
   test('a rule’s refusal is read by its own words', async () => {
     const { stdout } = await proxied([`https://${HOST}/v1/export/all`]);
     expect(JSON.parse(stdout)).toMatchObject({

@@ -137,6 +137,10 @@ export const CODES = {
     http: 421,
     text: 'The request is for another host than its connection was made for. Open a connection to the host it names.',
   },
+  'http.other_site': {
+    http: 403,
+    text: 'A page of another site asked for this. Through a proxy, pages of the service’s own site and links to it may.',
+  },
   'http.method_refused': { http: 405, text: 'The resource takes no request of this method.' },
   'http.upgrade_refused': { http: 403, text: 'This connection may not be turned into another protocol.' },
   'http.upstream': { http: 502, text: 'The service answered in a way this gateway does not pass on.' },

@@ -8,7 +8,7 @@ import { headerOf, hostOf, type RequestHead } from '@sallyport/http';
 import type { ClientStream } from './client-stream.ts';
 import type { DeniedAnswer, HttpRefusal } from './dialect.ts';
 import type { MemberSession } from './member.ts';
-import { requireOwnHost, type Shown, shownToken, type WayIn } from './way-in.ts';
+import { requireOwnHost, requireOwnSite, type Shown, shownToken, type WayIn } from './way-in.ts';
 
 /** What a connection is inside a tunnel: one host, one session. */
 export interface Tunnel {
@@ -59,7 +59,7 @@ const NO_TOKEN: Shown = { token: '', by: 'proxy-authorization' };
 
 /**
  * Who is asked, when it is a host and no resource of ours that the client names; undefined when it did not come that way.
- * @throws GatewayError `http.proxy_host`, `http.misdirected`, `http.method_refused`, `auth.failed`
+ * @throws GatewayError `http.proxy_host`, `http.other_site`, `http.misdirected`, `http.method_refused`, `auth.failed`
  */
 export function byProxy(head: RequestHead, client: ClientStream, home: ProxyHome): Proxied | undefined {
   const { tunnel } = home;
@@ -67,6 +67,7 @@ export function byProxy(head: RequestHead, client: ClientStream, home: ProxyHome
     if (hostOf(head.authority) !== tunnel.host) throw new GatewayError('http.misdirected');
     requireOwnHost(head, home.serverName);
     if (head.method === 'CONNECT') throw new GatewayError('http.method_refused');
+    requireOwnSite(head, head.scheme);
     return { member: tunnel.member, shown: NO_TOKEN, enter: (member) => wayBehindProxy(head, member) };
   }
   if (!cameByProxy(head)) return undefined;
@@ -79,7 +80,11 @@ export function byProxy(head: RequestHead, client: ClientStream, home: ProxyHome
     throw new GatewayError('http.proxy_host', { host: named.host });
   }
   const enter = (member: MemberSession): WayIn | undefined => {
-    if (!connects) return wayBehindProxy(head, member);
+    if (!connects) {
+      // In absolute form browsers ask a proxy for plain HTTP alone.
+      requireOwnSite(head, 'http');
+      return wayBehindProxy(head, member);
+    }
     openTunnel(head, named, member, client, home);
     return undefined;
   };

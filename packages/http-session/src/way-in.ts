@@ -111,18 +111,37 @@ export interface AskingPage {
  * own a resource's pages alone count, and links to it. Fetch Metadata, RFC 6454; WebSockets say their origin alone.
  * @throws GatewayError `auth.failed`
  */
-export function requireOwnPage(
-  { method, scheme, authority }: Pick<RequestHead, 'method' | 'scheme' | 'authority'>,
-  { page }: Shown,
-  way: WayIn | undefined,
-): void {
-  if (page === undefined || way?.prefix !== '') return;
-  const { origin, site, mode } = page;
-  if (mode === 'navigate' && (method === 'GET' || method === 'HEAD')) return;
+export function requireOwnPage(head: Asked, { page }: Shown, way: WayIn | undefined): void {
+  if (page === undefined || way?.prefix !== '' || isLink(head, page.mode)) return;
+  const { origin, site } = page;
   const isOfSite = site === '' || site === 'same-origin' || site === 'none';
-  const isOfOrigin = origin === '' || origin.toLowerCase() === `${scheme}://${authority}`.toLowerCase();
+  const isOfOrigin = origin === '' || isOwnOrigin(head, head.scheme, origin);
   if (!isOfSite || !isOfOrigin) throw new GatewayError('auth.failed', { why: 'a page of another site' });
 }
+
+/**
+ * By a proxy a browser sends what any page asks for, the credential is put in, and the page need not read the answer. Pages of the
+ * service's site count, as they do for its cookies (`SameSite`); where a browser tells no site (plain HTTP) its own origin alone.
+ * @param scheme as the page names it
+ * @throws GatewayError `http.other_site`
+ */
+export function requireOwnSite(head: Asked & Pick<RequestHead, 'headers'>, scheme: string): void {
+  const { headers } = head;
+  const site = headerOf(headers, 'sec-fetch-site');
+  const origin = headerOf(headers, 'origin');
+  if (site === undefined && origin === undefined) return;
+  if (isLink(head, headerOf(headers, 'sec-fetch-mode'))) return;
+  const isOther = site === undefined ? !isOwnOrigin(head, scheme, origin ?? '') : site === 'cross-site';
+  if (isOther) throw new GatewayError('http.other_site');
+}
+
+type Asked = Pick<RequestHead, 'method' | 'scheme' | 'authority'>;
+
+const isLink = ({ method }: Asked, mode: string | undefined): boolean =>
+  mode === 'navigate' && (method === 'GET' || method === 'HEAD');
+
+const isOwnOrigin = ({ authority }: Asked, scheme: string, origin: string): boolean =>
+  origin.toLowerCase() === `${scheme}://${authority}`.toLowerCase();
 
 const BEARER = /^bearer +(\S+)$/i;
 const BASIC = /^basic +([A-Za-z0-9+/=]+)$/i;
