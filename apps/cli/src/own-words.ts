@@ -1,5 +1,6 @@
 /** How this program was started, for files that start it again: ssh_config, kubeconfig. */
 import path from 'node:path';
+import { demoFile } from './config/demo-stack.ts';
 import type { Context } from './context.ts';
 
 /** The program and the options that say who one is; without the environment. */
@@ -13,8 +14,12 @@ export const ownWords = ({ options }: Context): readonly string[] => [
   ...(options.as === undefined ? [] : ['--as', options.as]),
 ];
 
-/** What has to stand in its environment for it to be the same again. */
-export function ownEnvironment({ terminal }: Context): Readonly<Record<string, string>> {
-  const file = terminal.env['SALLYPORT_CONFIG'];
-  return file === undefined || file === '' ? {} : { SALLYPORT_CONFIG: path.resolve(file) };
+/** What has to stand in its environment for it to be the same again, in whatever folder. */
+export function ownEnvironment({ terminal, options }: Context): Readonly<Record<string, string>> {
+  const config = terminal.env['SALLYPORT_CONFIG'];
+  const demo = options.as === undefined ? undefined : demoFile(terminal.env);
+  return {
+    ...(config === undefined || config === '' ? {} : { SALLYPORT_CONFIG: path.resolve(config) }),
+    ...(demo === undefined ? {} : { SALLYPORT_DEV_FILE: demo }),
+  };
 }

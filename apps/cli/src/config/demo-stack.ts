@@ -19,9 +19,15 @@ export interface DemoStack {
   readonly principal: DemoPrincipal;
 }
 
+/** Where `--as` looks, as an absolute path; undefined where no stack runs. */
+export function demoFile(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const named = env['SALLYPORT_DEV_FILE'];
+  return named === undefined ? findUpward('.sallyport/dev.json') : path.resolve(named);
+}
+
 /** @throws CliError usage when no stack runs here or it has no such principal */
 export function readDemoStack(env: Readonly<Record<string, string | undefined>>, name: string): DemoStack {
-  const file = env['SALLYPORT_DEV_FILE'] ?? findUpward('.sallyport/dev.json');
+  const file = demoFile(env);
   const text = file === undefined ? undefined : readPrivateFile(file);
   if (text === undefined) {
     throw new CliError(

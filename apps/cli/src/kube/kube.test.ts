@@ -28,7 +28,7 @@ interface Config {
   readonly clusters: readonly { readonly name: string; readonly cluster: Record<string, string> }[];
   readonly users: readonly {
     readonly name: string;
-    readonly user: { readonly exec: { readonly args: readonly string[] } };
+    readonly user: { readonly exec: { readonly args: readonly string[]; readonly env: readonly object[] } };
   }[];
   readonly contexts: readonly { readonly name: string }[];
 }
@@ -67,6 +67,21 @@ test('all clusters go into one file, and what was there stays, with its comments
   expect(config.clusters[1]?.cluster['server']).toBe('https://agent.example.net:7443/r/prod');
   expect(config.users[1]?.user.exec.args.slice(-3)).toEqual(['kube', 'token', 'prod']);
   expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test('one who is somebody of the demo stack is the same from every folder', async () => {
+  await using rest = await serve();
+  const home = newHome();
+  const dev = path.join(home, 'dev.json');
+  writeFileSync(dev, JSON.stringify({ rest: rest.url, principals: { carla: { token: 'sp_x' } } }), { mode: 0o600 });
+  const env = { HOME: home, SALLYPORT_DEV_FILE: path.relative(process.cwd(), dev) };
+  const ran = await runCli(['--as', 'carla', 'kube', 'login', 'prod'], env);
+  expect(ran, ran.err).toMatchObject({ code: 0 });
+  const { users } = parse(readFileSync(path.join(home, '.kube', 'config'), 'utf8')) as Config;
+  expect(users[0]?.user.exec).toMatchObject({
+    args: expect.arrayContaining(['--as', 'carla']),
+    env: [{ name: 'SALLYPORT_DEV_FILE', value: dev }],
+  });
 });
 
 test('one that is named becomes the current one, unless the context is to be kept', async () => {
