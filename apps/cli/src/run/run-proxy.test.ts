@@ -49,6 +49,8 @@ interface Seen {
 const seen: Seen[] = [];
 let agentPort: number;
 let proxy: RunProxy;
+/** What was said beside the program's own output. */
+const told: string[] = [];
 
 /** A peer that stands where the agent's listener is: it keeps what it was asked. */
 beforeAll(async () => {
@@ -114,7 +116,7 @@ async function open(direct = false, port = agentPort): Promise<RunProxy> {
     root: cert,
     password: PASSWORD,
     direct,
-    onProblem: () => {},
+    onProblem: (problem) => told.push(problem),
   });
   closing.push(() => made[Symbol.asyncDispose]());
   return made;
@@ -220,6 +222,18 @@ test('without this run’s password there is no tunnel and no proxying, and an u
     ),
   ).toMatch(/^HTTP\/1\.1 403 /);
   expect(seen).toEqual([]);
+});
+
+test('of a host whose tunnel is refused it is said once what to do, since clients show a number alone', async () => {
+  told.length = 0;
+  for (const host of ['one.example.com:443', 'one.example.com:443', 'two.example.com:443'])
+    await raw(proxy.port, `CONNECT ${host} HTTP/1.1\r\nhost: x\r\n${basic(PASSWORD)}\r\n`);
+  // Nobody is told of what came without the password of this run.
+  await raw(proxy.port, 'CONNECT three.example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n');
+  expect(told).toEqual([
+    expect.stringMatching(/^sallyport run: one\.example\.com:443 is no host of crm-api\. .*--direct/),
+    expect.stringContaining('two.example.com:443'),
+  ]);
 });
 
 test('plain HTTP by proxy goes to the agent as it is written, without the password of this run', async () => {

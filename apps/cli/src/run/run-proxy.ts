@@ -106,6 +106,7 @@ class Handler {
   readonly #options: RunProxyOptions;
   readonly #ways: readonly Way[];
   readonly #secret: Buffer;
+  readonly #told = new Set<string>();
 
   constructor(options: RunProxyOptions, ways: readonly Way[]) {
     this.#options = options;
@@ -130,7 +131,11 @@ class Handler {
       if (!this.#provesPassword(request)) return refuseOn(socket, NOT_PROVEN);
       const way = this.#wayOf(authority);
       if (way === undefined) {
-        if (!this.#options.direct) return refuseOn(socket, this.#unknownHost(authority));
+        if (!this.#options.direct) {
+          const refusal = this.#unknownHost(authority);
+          this.#tell(authority, refusal.text);
+          return refuseOn(socket, refusal);
+        }
         const other = await dialDirect(authority);
         socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
         join(socket, other, head);
@@ -277,12 +282,22 @@ class Handler {
     };
   }
 
+  /** Of a tunnel that is refused, clients show the number alone: the words are said beside them, once for each host. */
+  #tell(authority: string, text: string): void {
+    if (this.#told.has(authority) || this.#told.size >= TOLD_MAX) return;
+    this.#told.add(authority);
+    this.#options.onProblem(text);
+  }
+
   #unreached(error: unknown): Refusal {
     const [problem = 'error'] = renderProblem(error);
     this.#options.onProblem(problem);
     return { status: 502, text: `sallyport run: ${problem.replace(/^error: /, '')}` };
   }
 }
+
+/** Hosts of which it is said that they are refused: a program may try any number. */
+const TOLD_MAX = 20;
 
 const NOT_PROVEN: Refusal = {
   status: 407,
