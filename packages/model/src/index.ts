@@ -78,12 +78,14 @@ export {
   type McpTarget,
 } from './http-target.ts';
 export {
+  authorityText,
   canonicalHost,
   interceptedHosts,
   isAddress,
   isProxiedAt,
   type ProxiedResource,
   proxyHosts,
+  readAuthority,
 } from './intercepted.ts';
 export {
   claimedIssuers,

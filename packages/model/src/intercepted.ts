@@ -34,14 +34,33 @@ export function canonicalHost(text: string): string | undefined {
   return host;
 }
 
+interface Authority {
+  /** Canonical. */
+  readonly host: string;
+  /** Undefined = none is named. */
+  readonly port: number | undefined;
+}
+
+/** `host` or `host:port`, an IPv6 address before a port in brackets; undefined for what is neither. */
+export function readAuthority(text: string): Authority | undefined {
+  const whole = canonicalHost(text);
+  if (whole !== undefined) return { host: whole, port: undefined };
+  const [, name = '', digits = ''] = /^([^:]+|\[[^\]]+\]):(\d{1,5})$/.exec(text) ?? [];
+  const host = canonicalHost(name);
+  const port = Number(digits);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}
+
+export function authorityText({ host, port }: Authority): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return port === undefined ? name : `${name}:${port}`;
+}
+
 export const isAddress = (host: string): boolean => host.includes(':') || V4.test(host);
 
 /** Hosts by which the forward proxy knows a resource, canonical, `host` or `host:port`; empty where it is not reached that way. */
 export function proxyHosts(resource: ProxiedResource): readonly string[] {
-  return authoritiesOf(resource).map(({ host, port }) => {
-    const name = host.includes(':') ? `[${host}]` : host;
-    return port === undefined ? name : `${name}:${port}`;
-  });
+  return authoritiesOf(resource).map(authorityText);
 }
 
 /** True when the forward proxy takes `host:port` for this resource. @param host canonical */
@@ -65,19 +84,12 @@ export function interceptedHosts(resources: readonly ProxiedResource[]): readonl
 
 const targetOf = ({ http, mcp }: ProxiedResource): ProxiedTarget | undefined => http ?? mcp;
 
-interface Authority {
-  readonly host: string;
-  /** As registered; undefined = none is named. */
-  readonly port: number | undefined;
-}
-
 function authoritiesOf(resource: ProxiedResource): readonly Authority[] {
   const target = targetOf(resource);
   if (target === undefined) return [];
   return (target.hosts ?? [authorityOf(target.url)]).flatMap((text) => {
-    const [, name = '', port] = /^(.*?)(?::(\d{1,5}))?$/.exec(text) ?? [];
-    const host = canonicalHost(name);
-    return host === undefined ? [] : [{ host, port: port === undefined ? undefined : Number(port) }];
+    const authority = readAuthority(text);
+    return authority === undefined ? [] : [authority];
   });
 }
 

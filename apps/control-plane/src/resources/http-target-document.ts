@@ -5,7 +5,7 @@
  */
 import { routesOfOpenApi } from '@sallyport/http';
 import {
-  canonicalHost,
+  authorityText,
   EFFECTS,
   HTTP_DOCUMENTS,
   HTTP_HEADER_NAME,
@@ -17,6 +17,7 @@ import {
   KUBERNETES_IDENTITIES,
   KUBERNETES_OPAQUE,
   MCP_MEDIA,
+  readAuthority,
 } from '@sallyport/model';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -55,9 +56,9 @@ const Host = z
   .string()
   .max(260)
   .transform((text, context) => {
-    const host = canonicalHost(text);
-    if (host !== undefined) return host;
-    context.addIssue({ code: 'custom', message: 'a host or an address is expected, without port or wildcard' });
+    const authority = readAuthority(text);
+    if (authority !== undefined) return authorityText(authority);
+    context.addIssue({ code: 'custom', message: '`host` or `host:port` is expected, without scheme or wildcard' });
     return z.NEVER;
   });
 
@@ -109,7 +110,11 @@ const UPSTREAM = {
   ca: Ca,
   serverName: z.string().max(253).optional(),
   private: z.boolean().optional().describe('The service is on the agent’s own host, or at a link-local address.'),
-  hosts: z.array(Host).max(100).optional().describe('By which the forward proxy knows it; the URL’s when left out.'),
+  hosts: z
+    .array(Host)
+    .max(100)
+    .optional()
+    .describe('`host` or `host:port` by which the forward proxy knows it; the URL’s when left out.'),
   tokenHeader: HeaderName.optional().describe('May carry the access token, besides Authorization.'),
   inject: Inject,
   recordBodies: z.number().int().min(0).max(RECORDED_BYTES_MAX).optional().describe('Bytes kept of each body.'),
@@ -137,7 +142,7 @@ function checked<T extends Target>(target: T, context: z.RefinementCtx): T {
     else inject = { ...inject, tokenUrl: tokens.url };
   }
   target.hosts?.forEach((host, at) => {
-    const problem = hostProblem(host, isPrivate);
+    const problem = hostProblem(readAuthority(host)?.host ?? '', isPrivate);
     if (problem !== undefined) issue(['hosts', String(at)], problem);
   });
   const clear = url.url.startsWith('http:') && !isPrivate && inject.as !== 'none' && inject.as !== 'sigv4';

@@ -137,7 +137,18 @@ test('a service that is the agent’s own host, or could be read as two, is refu
   expect(wrong('http://api.internal')).toEqual(['http.url']);
   expect(wrong('http://api.internal', { private: true })).toEqual([]);
   expect(wrong('http://api.internal', { inject: { as: 'none' } })).toEqual([]);
-  expect(wrong('https://x', { hosts: ['localhost'] })).toEqual(['http.hosts.0']);
+  for (const host of [
+    'localhost',
+    'localhost:80',
+    '127.0.0.1:80',
+    '[::1]:80',
+    '169.254.169.254:80',
+    'a:0',
+    '*.a',
+    'https://a',
+  ])
+    expect(wrong('https://x', { hosts: [host] }), host).toEqual(['http.hosts.0']);
+  expect(wrong('https://x', { hosts: ['API.example.com:8443', '[2001:db8::1]:7', 'b.example.com'] })).toEqual([]);
 });
 
 test('how a credential is put into requests is checked as it is saved', () => {
