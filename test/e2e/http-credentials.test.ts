@@ -1,14 +1,17 @@
 /**
  * What services get instead of a client's own word, on a whole stack with curl: every form a credential has over HTTP, a token
  * that ends before its time, a client certificate, and `credentials test`. The client's own values never arrive.
+ * FAKE token endpoints of Google and Microsoft Entra stand for the real ones: they verify what they are asked with, as those do.
  */
 import { execFile } from 'node:child_process';
+import { generateKeyPairSync, verify } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -21,8 +24,12 @@ const program = promisify(execFile);
 const CANARY = 'what-the-client-says';
 const AWS = { username: 'AKIDEXAMPLEEXAMPLE', secret: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
 
+const CLOUD_SECRET = 'entra~s3cret';
+const GOOGLE_ACCOUNT = 'bot@project.iam.gserviceaccount.com';
+const GOOGLE_KEY = { type: 'service_account', client_email: GOOGLE_ACCOUNT, private_key_id: 'k1' };
+
 interface Tested {
-  readonly items: readonly { readonly outcome: string; readonly code: string }[];
+  readonly items: readonly { readonly outcome: string; readonly code: string; readonly reason?: string }[];
 }
 interface Seen {
   readonly url: string;
@@ -37,12 +44,62 @@ describe('credentials over HTTP', () => {
   let clientPem: string;
   let serverCa: string;
   let seen: Seen[] = [];
-  /** Tokens that the service takes; all when undefined. */
-  let valid: string | undefined;
+  /** Whether the service takes a token; all when undefined. */
+  let takes: ((token: string) => boolean) | undefined;
   let tokens = 0;
   const made: string[] = [];
+  /** Of the last answer. */
+  let said = '';
+  const google = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  /** Of the clouds' tokens: when they end, ms. */
+  const ends = new Map<string, number>();
+  /** Seconds that a cloud's tokens live; 0 = its endpoint refuses, and quotes what it was asked with. */
+  let cloudLifeS = 3_600;
+
+  /** What Google (RFC 7523) and Entra (client credentials, v2.0) verify before they hand out a token. */
+  function isGoodAsk(url: string, form: URLSearchParams): boolean {
+    if (url === '/entra/token')
+      return (
+        form.get('grant_type') === 'client_credentials' &&
+        form.get('client_id') === 'app-id' &&
+        form.get('client_secret') === CLOUD_SECRET &&
+        form.get('scope') === 'https://management.azure.com/.default'
+      );
+    const [header = '', claims = '', signature = ''] = (form.get('assertion') ?? '').split('.');
+    const granted = JSON.parse(Buffer.from(claims, 'base64url').toString()) as Record<string, unknown>;
+    return (
+      form.get('grant_type') === 'urn:ietf:params:oauth:grant-type:jwt-bearer' &&
+      verify('sha256', Buffer.from(`${header}.${claims}`), google.publicKey, Buffer.from(signature, 'base64url')) &&
+      granted['iss'] === GOOGLE_ACCOUNT &&
+      granted['aud'] === `http://127.0.0.1:${portOf(service)}${url}` &&
+      granted['scope'] === 'https://www.googleapis.com/auth/devstorage.read_only' &&
+      Math.abs(Number(granted['iat']) - Date.now() / 1000) < 300
+    );
+  }
+
+  const cloud = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    let text = '';
+    request.on('data', (part: Buffer) => (text += part.toString()));
+    request.on('end', () => {
+      const isGood = cloudLifeS > 0 && isGoodAsk(request.url ?? '', new URLSearchParams(text));
+      const token = `cloud-token-${(tokens += isGood ? 1 : 0)}`;
+      if (isGood) ends.set(token, Date.now() + cloudLifeS * 1000);
+      response.writeHead(isGood ? 200 : 400, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify(
+          isGood
+            ? { access_token: token, token_type: 'Bearer', expires_in: cloudLifeS }
+            : { error: 'invalid_grant', error_description: `refused: ${text} ${CANARY}` },
+        ),
+      );
+    });
+  };
 
   const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    if (request.url?.endsWith('/token') === true && request.url !== '/oauth/token') {
+      cloud(request, response);
+      return;
+    }
     request.resume().on('end', () => {
       response.setHeader('content-type', 'application/json');
       if (request.url === '/oauth/token') {
@@ -53,7 +110,7 @@ describe('credentials over HTTP', () => {
       const socket = request.socket as Partial<TLSSocket>;
       const subject = socket.getPeerCertificate?.().subject?.CN ?? '';
       seen.push({ url: request.url ?? '', headers: request.headers, subject: String(subject) });
-      const isRefused = valid !== undefined && request.headers.authorization !== `Bearer ${valid}`;
+      const isRefused = takes?.(request.headers.authorization?.slice('Bearer '.length) ?? '') === false;
       response.statusCode = isRefused || request.headers['x-key'] === 'wrong' ? 401 : 200;
       response.end('{}');
     });
@@ -119,18 +176,11 @@ describe('credentials over HTTP', () => {
     const token = await accessToken(dev.rest, carla, name);
     const curl: Curl = async (target_, ...args) => {
       const url = `https://127.0.0.1:${dev.agent.https}/r/${name}${target_}`;
-      const options = [
-        '-s',
-        '--cacert',
-        dev.ca,
-        '-o',
-        '/dev/null',
-        '-w',
-        '%{http_code}',
-        '-H',
-        `authorization: Bearer ${token}`,
-      ];
-      return (await program('curl', [...options, ...args, url])).stdout;
+      const options = ['-s', '--cacert', dev.ca, '-w', '\n%{http_code}', '-H', `authorization: Bearer ${token}`];
+      const { stdout } = await program('curl', [...options, ...args, url]);
+      const end = stdout.lastIndexOf('\n');
+      said = stdout.slice(0, end);
+      return stdout.slice(end + 1);
     };
     await expect.poll(() => curl('/in-force'), { timeout: 20_000, interval: 100 }).toBe('200');
     seen = [];
@@ -196,15 +246,72 @@ describe('credentials over HTTP', () => {
       `Bearer token-${before}`,
       `Bearer token-${before}`,
     ]);
-    valid = `token-${before + 1}`;
+    takes = (token) => token === `token-${before + 1}`;
     try {
       // One connection: what it was refused is asked for anew behind it.
       await expect.poll(() => curl('/c'), { timeout: 20_000, interval: 200 }).toBe('200');
       expect(tokens).toBeGreaterThan(before);
     } finally {
-      valid = undefined;
+      takes = undefined;
     }
   });
+
+  test.each([
+    [
+      'google',
+      { as: 'google', scope: 'https://www.googleapis.com/auth/devstorage.read_only' },
+      (): string =>
+        JSON.stringify({ ...GOOGLE_KEY, private_key: google.privateKey.export({ type: 'pkcs8', format: 'pem' }) }),
+      '',
+    ],
+    [
+      'entra',
+      { as: 'azure', tenant: 'contoso', scope: 'https://management.azure.com/.default' },
+      (): string => CLOUD_SECRET,
+      'app-id',
+    ],
+  ])(
+    'a token of %s is asked for, renewed when it runs out, and a refusal is told without its words',
+    async (...one) => {
+      const [cloudName, form, secret, username] = one;
+      const name = `e2e-as-${cloudName}`;
+      const tokenUrl = `http://127.0.0.1:${portOf(service)}/${cloudName}/token`;
+      cloudLifeS = 6;
+      takes = (token) => (ends.get(token) ?? 0) > Date.now();
+      try {
+        const curl = await resource(name, { inject: { ...form, tokenUrl }, probe: '/v1/me' }, secret(), username);
+        const before = tokens;
+        expect(await curl('/a', '-H', 'x-goog-user-project: a')).toBe('200');
+        await sleep(6_500);
+        cloudLifeS = 3_600;
+        expect([await curl('/b'), await curl('/c')]).toEqual(['200', '200']);
+        expect(tokens).toBeGreaterThan(before);
+        const authorization = seen.map(({ headers }) => headers.authorization);
+        expect(authorization.slice(1)).toEqual([`Bearer cloud-token-${tokens}`, `Bearer cloud-token-${tokens}`]);
+        expect(authorization[0]).not.toBe(authorization[1]);
+
+        // The service takes it no more, and the endpoint gives no other.
+        cloudLifeS = 0;
+        ends.clear();
+        await expect.poll(() => curl('/d'), { timeout: 20_000, interval: 300 }).toBe('503');
+        expect(JSON.parse(said)).toMatchObject({ sallyport: { reason: 'credential.unavailable', retry: 'later' } });
+        const { items } = await admin.call<Tested>('POST', `/v1/credentials/${name}/test`, {});
+        expect(items[0]).toMatchObject({
+          outcome: 'failed',
+          code: 'credential.unavailable',
+          reason: expect.stringContaining('the token endpoint answered 400 (invalid_grant)'),
+        });
+        const log = readFileSync(path.join(path.dirname(dev.agent.dataDir), 'agent.log'), 'utf8');
+        for (const told of [said, JSON.stringify(items), log])
+          for (const hidden of [CANARY, CLOUD_SECRET, 'PRIVATE KEY', 'cloud-token-', 'assertion='])
+            expect(told).not.toContain(hidden);
+        cloudLifeS = 3_600;
+        await expect.poll(() => curl('/e'), { timeout: 20_000, interval: 300 }).toBe('200');
+      } finally {
+        [cloudLifeS, takes] = [3_600, undefined];
+      }
+    },
+  );
 
   test('a credential is tried with the path its resource names, and one that is refused is said to be', async () => {
     const target = { inject: { as: 'header', name: 'x-key' }, probe: '/v1/whoami?full=1' };
