@@ -59,7 +59,8 @@ export class Trail {
     // By name: a key is looked up outside of compiled code.
     if (event.kind === 'statement.judged' && event.verdict === 'allow') counts.verdicts.allow++;
     else if (event.kind === 'statement.judged') counts.verdicts[event.verdict]++;
-    else if (event.kind === 'statement.finished') for (const { masked } of event.outcomes) counts.masked += masked;
+    else if (event.kind === 'statement.finished')
+      for (let i = 0; i < event.outcomes.length; i++) counts.masked += event.outcomes[i]!.masked;
     else if (event.kind === 'session.opened') counts.sessions++;
     else if (event.kind === 'auth.failed') counts.signInsFailed++;
   }

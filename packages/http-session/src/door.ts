@@ -311,10 +311,6 @@ class DoorSession implements ProtocolSession, ExchangeHome {
     return this.#dialects.find((dialect) => dialect.isClient?.(headers) === true) ?? this.#fallback;
   }
 
-  nowMs(): number {
-    return this.#host.nowMs();
-  }
-
   monotonicUs(): number {
     return this.#host.monotonicUs();
   }

@@ -44,7 +44,6 @@ export interface ExchangeHome extends ProxyHome, Patience {
   /** Where a request names no resource: the cluster its token is for. */
   wayOf(token: string): WayIn | undefined;
   member(resource: string, token: string): MemberSession | Promise<MemberSession>;
-  nowMs(): number;
   monotonicUs(): number;
   /** Runs `fire` once after so long, for the one exchange whose connection was switched. */
   wake(ms: number, fire: () => void): void;
@@ -678,13 +677,14 @@ export class Exchange implements RequestSink, CallOwner {
 
   #lateAfter = 0;
 
+  /** From the next look on: no clock is asked for each request, nor for each piece of an answer. */
   #wait(ms: number, late: ErrorCode): void {
     this.#lateAfter = ms;
     this.#late = late;
-    this.#deadline = this.#home.nowMs() + ms;
+    this.#deadline = Number.POSITIVE_INFINITY;
   }
 
-  /** It is waited for anew, from the next look on: no clock is asked for each piece of an answer. */
+  /** It is waited for anew. */
   #moved(): void {
     if (this.#deadline !== 0) this.#deadline = Number.POSITIVE_INFINITY;
   }

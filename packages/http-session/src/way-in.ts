@@ -21,14 +21,17 @@ export function wayIn(request: Pick<RequestHead, 'authority' | 'path' | 'target'
     const host = hostOf(request.authority);
     const under = `.${domain}`;
     const label = host.endsWith(under) ? host.slice(0, -under.length) : '';
-    if (label !== '' && !label.includes('.')) return { resource: label, prefix: '' };
+    if (label !== '' && !label.includes('.')) return { resource: apart(label), prefix: '' };
   }
   const match = PREFIX.exec(request.path);
   // What is decoded must be what was written: no way in by an escape.
   return match === null || !request.target.startsWith(match[0])
     ? undefined
-    : { resource: match[1] as string, prefix: match[0] };
+    : { resource: apart(match[1] as string), prefix: match[0] };
 }
+
+/** In memory of its own: a slice of the head is looked up and compared outside of compiled code, request after request. */
+const apart = (slice: string): string => Buffer.from(slice).toString();
 
 /** The way that a connection's client came in by last: it comes by the same again, whatever it asks for there. */
 export class LastWay {

@@ -28,6 +28,8 @@ export interface InForce {
   readonly engine: PolicyEngine;
   /** Hex SHA-256 of the manifest. */
   readonly digest: string;
+  /** Below which resources have names of their own, in lower case; '' = none have. */
+  readonly domain: string;
   readonly resourcesByName: ReadonlyMap<string, Resource>;
   readonly resourcesById: ReadonlyMap<string, Resource>;
   /** Public keys by `<use>/<kid>`. */
@@ -285,6 +287,7 @@ function inForce(bundle: Bundle, digest: string, last: InForce | undefined): InF
     bundle,
     engine: loadBundlePolicies(bundle),
     digest,
+    domain: bundle.settings.domain.toLowerCase(),
     resourcesByName: sameResources ? last.resourcesByName : new Map(resources.map((one) => [one.name, one])),
     resourcesById: sameResources ? last.resourcesById : new Map(resources.map((one) => [one.id, one])),
     keys: last?.bundle.keys === keys ? last.keys : importKeys(keys),

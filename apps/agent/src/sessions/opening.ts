@@ -95,7 +95,7 @@ function webParts(connection: Connection, ports: OpeningPorts): HostParts {
     randomBytes: (size) => randomBytes(size),
     signIn: {
       resourceOf: (serverName) => resourceOfServerName(serverName, signIn.inForce()),
-      domain: () => signIn.inForce()?.bundle.settings.domain.toLowerCase() ?? '',
+      domain: () => signIn.inForce()?.domain ?? '',
       find: (name) => {
         const resource = signIn.inForce()?.resourcesByName.get(name);
         return resource !== undefined && WEB_KINDS.includes(resource.kind) ? resource : undefined;

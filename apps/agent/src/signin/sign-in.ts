@@ -42,8 +42,8 @@ export interface Admitted {
 
 /** The resource that `<resource>.<domain>` names; undefined for a name elsewhere, or of nothing here: then the user name counts. */
 export function resourceOfServerName(serverName: string, inForce: InForce | undefined): string | undefined {
-  if (inForce === undefined || inForce.bundle.settings.domain === '') return undefined;
-  const under = `.${inForce.bundle.settings.domain.toLowerCase()}`;
+  if (inForce === undefined || inForce.domain === '') return undefined;
+  const under = `.${inForce.domain}`;
   const name = serverName.toLowerCase();
   if (!name.endsWith(under)) return undefined;
   const label = name.slice(0, -under.length);
