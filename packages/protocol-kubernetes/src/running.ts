@@ -46,8 +46,9 @@ export class ExecStream implements UpgradeMachine {
   readonly #options: ExecOptions;
   readonly #client: ChannelReader;
   readonly #upstream: ChannelReader;
-  #out: StreamMasker;
-  #err: StreamMasker;
+  // Made with their first bytes: most commands have nothing to say on one of them.
+  #out: StreamMasker | undefined;
+  #err: StreamMasker | undefined;
   #detect: readonly DetectMask[];
   #lastMs = 0;
   #end: { readonly code?: number } = {};
@@ -61,8 +62,6 @@ export class ExecStream implements UpgradeMachine {
   constructor(options: ExecOptions) {
     this.#options = options;
     this.#detect = options.detect;
-    this.#out = this.#masker();
-    this.#err = this.#masker();
     const odd = (reason: string): void => {
       throw new GatewayError('kubernetes.stream', { reason });
     };
@@ -88,7 +87,11 @@ export class ExecStream implements UpgradeMachine {
     return this.#options.host.statementNumber;
   }
 
-  #masker(): StreamMasker {
+  #masker(channel: number): StreamMasker {
+    return channel === STDOUT ? (this.#out ??= this.#newMasker()) : (this.#err ??= this.#newMasker());
+  }
+
+  #newMasker(): StreamMasker {
     const { session, keepWidth } = this.#options;
     // What it gives is recorded and put into a frame at once.
     return createStreamMasker(this.#detect, session.road.maskKey, { keepWidth, isLent: true });
@@ -102,7 +105,7 @@ export class ExecStream implements UpgradeMachine {
 
   #typed(channel: number, bytes: Buffer): void {
     if (channel !== STDIN) throw new GatewayError('kubernetes.stream', { reason: 'a channel of the server' });
-    if (this.#options.tty) this.#out.typed(bytes);
+    if (this.#options.tty) this.#masker(STDOUT).typed(bytes);
     this.#toUpstream(channelFrame(STDIN, bytes, true));
   }
 
@@ -129,7 +132,8 @@ export class ExecStream implements UpgradeMachine {
   #shown(channel: number, bytes: Buffer): void {
     if (channel !== STDOUT && channel !== STDERR)
       throw new GatewayError('kubernetes.stream', { reason: 'a channel of the client' });
-    const masker = channel === STDOUT ? this.#out : this.#err;
+    if (bytes.length === 0) return;
+    const masker = this.#masker(channel);
     this.#show(channel, masker.push(bytes));
     if (masker.heldBytes > 0) {
       this.#lastMs = this.#options.session.nowMs();
@@ -176,7 +180,8 @@ export class ExecStream implements UpgradeMachine {
   }
 
   #rest(channel: number): void {
-    this.#show(channel, (channel === STDOUT ? this.#out : this.#err).flush());
+    const masker = channel === STDOUT ? this.#out : this.#err;
+    if (masker !== undefined) this.#show(channel, masker.flush());
   }
 
   #controlled(opcode: number, payload: Buffer): void {
@@ -216,12 +221,9 @@ export class ExecStream implements UpgradeMachine {
     const had = this.#detect.length > 0;
     this.#detect = detect;
     if (had) {
-      this.#out.remask(detect);
-      this.#err.remask(detect);
-    } else {
-      this.#out = this.#masker();
-      this.#err = this.#masker();
-    }
+      this.#out?.remask(detect);
+      this.#err?.remask(detect);
+    } else this.#out = this.#err = undefined;
   }
 
   #look(): void {
@@ -235,13 +237,17 @@ export class ExecStream implements UpgradeMachine {
       const sinceMs = this.#options.session.nowMs() - this.#lastMs;
       const quietMs = this.#options.tty ? sinceMs : pipeQuietMs(sinceMs);
       if (quietMs !== undefined) {
-        this.#show(STDOUT, this.#out.idle(quietMs));
-        this.#show(STDERR, this.#err.idle(quietMs));
+        this.#idle(STDOUT, this.#out, quietMs);
+        this.#idle(STDERR, this.#err, quietMs);
       }
       const patienceMs = this.#options.tty ? PATIENCE_MS : PIPE_LONG_MS + PATIENCE_MS;
-      const isHeld = sinceMs < patienceMs && this.#out.heldBytes + this.#err.heldBytes > 0;
+      const isHeld = sinceMs < patienceMs && (this.#out?.heldBytes ?? 0) + (this.#err?.heldBytes ?? 0) > 0;
       if (isHeld || this.#recorderFull) this.#look();
     });
+  }
+
+  #idle(channel: number, masker: StreamMasker | undefined, quietMs: number): void {
+    if (masker !== undefined) this.#show(channel, masker.idle(quietMs));
   }
 
   closed(side: 'client' | 'upstream'): void {
