@@ -15,7 +15,8 @@ export const RESIZE = 4;
 export const CLOSING = 255;
 
 export const EXEC_SUBPROTOCOLS: readonly string[] = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
-export const TUNNEL_SUBPROTOCOL = 'SPDY/3.1+portforward.k8s.io';
+/** Of port-forward: kubectl's, and the one of client libraries. */
+export const FORWARD_SUBPROTOCOLS: readonly string[] = ['SPDY/3.1+portforward.k8s.io', 'v4.channel.k8s.io'];
 
 /** What is read as a whole: a status, a size. */
 const WHOLE_BYTES_MAX = 64 * 1024;

@@ -1,6 +1,8 @@
 /** Other clients than kubectl, as they are, on a real API server through the driver: helm, and client libraries of three languages. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import type { MaskSet, Statement, Verdict } from '@sallyport/model';
 import {
@@ -51,7 +53,7 @@ stringData: { password: {{ .Values.color }}-horse-battery }
 const PYTHON = `
 import sys
 from kubernetes import client, config, watch
-from kubernetes.stream import stream
+from kubernetes.stream import portforward, stream
 config.load_kube_config(sys.argv[1])
 core = client.CoreV1Api()
 print('pods', [pod.metadata.name for pod in core.list_namespaced_pod('shop').items])
@@ -64,6 +66,14 @@ core.delete_namespaced_config_map('python', 'shop', body=client.V1DeleteOptions(
 print('secret', core.read_namespaced_secret('db', 'shop').data)
 print('log', core.read_namespaced_pod_log('web', 'shop').strip())
 print('exec', stream(core.connect_get_namespaced_pod_exec, 'web', 'shop', command=['echo', 'to ana.smith@example.com'], stdout=True, stderr=True, stdin=False, tty=False).strip())
+port = int(sys.argv[2])
+forwarded = portforward(core.connect_get_namespaced_pod_portforward, 'web', 'shop', ports=str(port)).socket(port)
+forwarded.setblocking(True)
+forwarded.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
+said = b''
+while chunk := forwarded.recv(4096):
+    said += chunk
+print('forwarded', said.decode().splitlines()[-1])
 print('scale', client.AppsV1Api().patch_namespaced_deployment_scale('web', 'shop', {'spec': {'replicas': 2}}).spec.replicas)
 `;
 const SDK = path.join(import.meta.dirname, '../../../test/sdks/package.json');
@@ -78,7 +88,7 @@ const sdkMissing = ((): string => {
 })();
 const NODE = `
 import { createRequire } from 'node:module';
-import { Writable } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 const k8s = await import(createRequire(process.argv[2]).resolve('@kubernetes/client-node'));
 const config = new k8s.KubeConfig();
 config.loadFromFile(process.argv[3]);
@@ -108,6 +118,12 @@ say('log', log.all());
 const out = text();
 await new Promise((resolve, reject) => new k8s.Exec(config).exec(namespace, 'web', 'main', ['echo', 'to ana.smith@example.com'], out, text(), null, false, resolve).catch(reject));
 say('exec', out.all());
+const said = text();
+const spoken = new PassThrough();
+await new k8s.PortForward(config).portForward(namespace, 'web', [Number(process.argv[4])], said, null, spoken);
+spoken.write('GET / HTTP/1.0\\r\\n\\r\\n');
+while (!said.all().includes('from the pod')) await new Promise((next) => setTimeout(next, 20));
+say('forwarded', said.all().split('\\n').at(-1));
 process.exit(0);
 `;
 
@@ -255,6 +271,14 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('clients of a cl
     },
   );
 
+  /** What a pod of the node serves: its ports are this machine's. */
+  const served = async (): Promise<http.Server> => {
+    const server = http.createServer((_request, response) => response.end('from the pod')).listen(0, '127.0.0.1');
+    await new Promise((up) => server.once('listening', up));
+    return server;
+  };
+  const portOf = (server: http.Server): string => String((server.address() as AddressInfo).port);
+
   const asSeen = (out: string): void => {
     expect(out).toMatch(/^pods .*web/m);
     expect(out).toMatch(/^watched ADDED/m);
@@ -262,11 +286,15 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('clients of a cl
     expect(out).not.toMatch(new RegExp(`${PASSWORD}|${Buffer.from(PASSWORD).toString('base64')}|smith`));
     expect(out).toMatch(/^log started$/m);
     expect(out).toMatch(/^exec to \[redacted\]$/m);
+    expect(out).toMatch(/^forwarded from the pod$/m);
+    expect(bed.gateway.judged.some(({ statement }) => statement.effects.includes('forward'))).toBe(true);
   };
 
   test.skipIf(clients.python === '')('the client library of Python', { timeout: 120_000 }, async () => {
     verdict = () => allow(MASKS);
-    const { code, out, err } = await bed.run(clients.python, ['-c', PYTHON, bed.config]);
+    const server = await served();
+    const { code, out, err } = await bed.run(clients.python, ['-c', PYTHON, bed.config, portOf(server)]);
+    server.close();
     expect(code, err).toBe(0);
     asSeen(out);
     expect(out).toContain('scale 2');
@@ -275,7 +303,9 @@ describe.skipIf(clusterMissing !== '' || kubectls.length === 0)('clients of a cl
   test.skipIf(sdkMissing !== '')('the client library of JavaScript', { timeout: 120_000 }, async () => {
     verdict = () => allow(MASKS);
     writeFileSync(at('client.mjs'), NODE);
-    const { code, out, err } = await bed.run(process.execPath, [at('client.mjs'), SDK, bed.config]);
+    const server = await served();
+    const { code, out, err } = await bed.run(process.execPath, [at('client.mjs'), SDK, bed.config, portOf(server)]);
+    server.close();
     expect(code, err).toBe(0);
     asSeen(out);
     expect(out).toContain('patched {"a":"d"}');

@@ -17,7 +17,7 @@ import type {
 } from '@sallyport/http-session';
 import { refusalOf } from '@sallyport/http-session';
 import type { KubernetesTarget, MaskSet, Statement } from '@sallyport/model';
-import { EXEC_SUBPROTOCOLS, TUNNEL_SUBPROTOCOL } from './channels.ts';
+import { EXEC_SUBPROTOCOLS, FORWARD_SUBPROTOCOLS } from './channels.ts';
 import { answersToken } from './classify/effects.ts';
 import type { PatchType } from './classify/patch.ts';
 import { changesOf, changesStored, type Stored, storedOf } from './classify/stored.ts';
@@ -277,7 +277,7 @@ function requirePlainPath({ target, path }: RequestHead): void {
     throw new GatewayError('kubernetes.path', { reason: 'an escape' });
 }
 
-/** @throws GatewayError `kubernetes.spdy_refused` for a stream that nobody could read or record */
+/** @throws GatewayError `kubernetes.spdy_refused`, `kubernetes.stream` for a stream that nobody could read or record */
 function requireStream(request: RequestHead, info: RequestInfo, target: KubernetesTarget): void {
   if (request.upgrade === SPDY) {
     const isNamed =
@@ -285,7 +285,9 @@ function requireStream(request: RequestHead, info: RequestInfo, target: Kubernet
     if (!isNamed) throw new GatewayError('kubernetes.spdy_refused');
     return;
   }
-  if (isStream(info) && request.upgrade === '') throw new GatewayError('kubernetes.stream', { reason: 'no upgrade' });
+  if (!isStream(info)) return;
+  if (request.upgrade === '') throw new GatewayError('kubernetes.stream', { reason: 'no upgrade' });
+  if (offered(request, info).length === 0) throw new GatewayError('kubernetes.stream', { reason: 'the subprotocol' });
 }
 
 /** Of what the client offers, what is understood: another may carry a token, or frames that are not read. */
@@ -294,7 +296,7 @@ function offered(request: RequestHead, info: RequestInfo): readonly string[] {
   const wanted = headerValues(request.headers, 'sec-websocket-protocol')
     .flatMap((value) => value.split(','))
     .map((value) => value.trim());
-  if (info.subresource === 'portforward') return wanted.filter((value) => value === TUNNEL_SUBPROTOCOL);
+  if (info.subresource === 'portforward') return wanted.filter((value) => FORWARD_SUBPROTOCOLS.includes(value));
   if (info.subresource !== 'exec' && info.subresource !== 'attach') return [];
   return wanted.filter((value) => EXEC_SUBPROTOCOLS.includes(value));
 }
@@ -317,7 +319,7 @@ function machineFor(
   const chosen = headerOf(response.headers, 'sec-websocket-protocol') ?? '';
   if (!offered(request, info).includes(chosen) || headerOf(response.headers, 'sec-websocket-extensions') !== undefined)
     return undefined;
-  if (chosen === TUNNEL_SUBPROTOCOL) return new Tunnel(host, ended);
+  if (info.subresource === 'portforward') return new Tunnel(host, ended);
   const tty = /^(?:1|t|true)$/i.test(info.query.get('tty')?.[0] ?? '');
   const moves = /(?:^|\/)tar$/.test(info.query.get('command')?.[0] ?? '');
   return new ExecStream({ session, host, detect: masks.detect, tty, keepWidth: tty || moves });
