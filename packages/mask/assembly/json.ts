@@ -73,6 +73,8 @@ let start: u32 = 0;
 let detects: bool = false;
 /** A string with fewer digits holds no number that is looked for; 0 = none is. */
 let digitsMin: u32 = 0;
+/** A shorter string holds nothing that is looked for: `::`, `-----`, `a@b.cd`. */
+let bytesMin: u32 = 0;
 
 let depth: u32 = 0;
 let expect: u32 = 0;
@@ -82,7 +84,7 @@ let hidden: u32 = 0;
 // Of the string that was read last.
 let stringEnd: usize = 0;
 let hasEscapes: bool = false;
-let mayHold: bool = false;
+let isAscii: bool = false;
 
 // Of the run.
 let out: usize = 0;
@@ -94,6 +96,7 @@ export function plan(symbolCount: u32, startState: u32, isDetecting: bool): void
   start = startState;
   detects = isDetecting;
   digitsMin = nationalMethod != 0 ? 6 : cardMethod != 0 ? 13 : 0;
+  bytesMin = wantsIp ? 2 : wantsKey ? 5 : 6;
 }
 
 function copy(to: usize, from: usize, bytes: u32): void {
@@ -117,12 +120,24 @@ function stops(v: v128): u32 {
   return <u32>i8x16.bitmask(bad);
 }
 
+/** As `stops`, and whatever is no ASCII: below zero where bytes have a sign. */
+function unusual(v: v128): u32 {
+  const bad = v128.or(i8x16.eq(v, i8x16.splat(34)), i8x16.eq(v, i8x16.splat(92)));
+  return <u32>i8x16.bitmask(v128.or(bad, i8x16.lt_s(v, i8x16.splat(32))));
+}
+
 /** Finds the closing quote; any byte may stand behind a backslash. @returns false when it is not there, or a byte is no text */
 function passString(from: usize, end: usize): bool {
   hasEscapes = false;
+  isAscii = true;
   let at = from;
   while (at < end) {
-    const bits = stops(v128.load(at));
+    const v = v128.load(at);
+    let bits = isAscii ? unusual(v) : stops(v);
+    if (isAscii && bits != 0 && load<u8>(at + ctz(bits)) >= 128) {
+      isAscii = false;
+      bits = stops(v);
+    }
     if (bits == 0) {
       at += 16;
       continue;
@@ -141,12 +156,10 @@ function passString(from: usize, end: usize): bool {
   return false;
 }
 
-/** As passString, and says whether detectors could see anything in it. */
-function scanString(from: usize, end: usize): bool {
-  hasEscapes = false;
-  let at = from;
+/** Whether detectors could see anything in a string without escapes, of `bytesMin` and more. */
+function mayHold(from: usize, end: usize): bool {
+  const bytes = <u32>(end - from);
   let digits: u32 = 0;
-  let signs: u32 = 0;
   let pairs: u32 = 0;
   let carry: u32 = 0;
   let dots: u32 = 0;
@@ -154,46 +167,30 @@ function scanString(from: usize, end: usize): bool {
   let plus: u32 = 0;
   let dashes: u32 = 0;
   const isRare = wantsIp || wantsPhone || wantsKey;
-  for (;;) {
-    if (at >= end) return false;
+  for (let at = from; at < end; at += 16) {
     const v = v128.load(at);
-    const bits = stops(v);
-    const inside: u32 = bits == 0 ? 0xffff : (bits & (0 - bits)) - 1;
+    const left = <u32>(end - at);
+    const inside: u32 = left >= 16 ? 0xffff : ((<u32>1) << left) - 1;
+    if (emailMethod != 0 && (<u32>i8x16.bitmask(i8x16.eq(v, i8x16.splat(64))) & inside) != 0) return true;
     const digit = <u32>i8x16.bitmask(i8x16.le_u(i8x16.sub(v, i8x16.splat(48)), i8x16.splat(9))) & inside;
     digits += popcnt(digit);
     pairs |= digit & ((digit << 1) | carry);
     carry = digit >> 15;
-    signs |= <u32>i8x16.bitmask(i8x16.eq(v, i8x16.splat(64))) & inside;
     if (isRare) {
       dots += popcnt(<u32>i8x16.bitmask(i8x16.eq(v, i8x16.splat(46))) & inside);
       colons += popcnt(<u32>i8x16.bitmask(i8x16.eq(v, i8x16.splat(58))) & inside);
       plus |= <u32>i8x16.bitmask(i8x16.eq(v, i8x16.splat(43))) & inside;
       dashes += popcnt(<u32>i8x16.bitmask(i8x16.eq(v, i8x16.splat(45))) & inside);
     }
-    if (bits == 0) {
-      at += 16;
-      continue;
-    }
-    at += ctz(bits);
-    if (at >= end) return false;
-    const byte = load<u8>(at);
-    if (byte == 34) break;
-    if (byte != 92) return false;
-    // What stands behind an escape is read when it is undone.
-    hasEscapes = true;
-    at += 2;
   }
-  stringEnd = at;
-  const bytes = <u32>(at - from);
-  mayHold =
-    (signs != 0 && emailMethod != 0) ||
+  return (
     (digitsMin != 0 && digits >= digitsMin) ||
     (ibanMethod != 0 && pairs != 0 && bytes >= 15) ||
     (wantsPhone && plus != 0 && digits >= 8) ||
     (wantsIp && ((dots >= 3 && digits >= 4) || colons >= 2)) ||
     (wantsKey && dashes >= 5) ||
-    ((wantsKey || wantsJwt) && bytes >= 10 && mayName(from, at));
-  return true;
+    ((wantsKey || wantsJwt) && bytes >= 10 && mayName(from, end))
+  );
 }
 
 /** True where a word begins with the first two bytes of a key that announces itself. */
@@ -349,6 +346,7 @@ function replace(at: usize, to: usize, method: u8): void {
 
 /** Raw bytes of a surrogate are written as an escape. */
 function hasSurrogate(from: usize, end: usize): bool {
+  if (isAscii) return false;
   for (let at = from; at + 1 < end; at++) if (load<u8>(at) == 0xed && load<u8>(at + 1) >= 0xa0) return true;
   return false;
 }
@@ -382,11 +380,8 @@ function readString(at: usize, end: usize): usize {
   const method: u8 = isKey || !isShown ? 0 : methodOf(next);
   const steers = isKey && isShown && symbols != 0 && <u32>load<u16>(STATES + (depth << 1)) != DEAD;
   const looks = isShown && detects && method == 0;
-  let isRead = false;
-  if (method == LEAVE) isRead = false;
-  else if (looks) isRead = scanString(at + 1, end);
-  else isRead = passString(at + 1, end) && !(hasEscapes && (steers || method != 0));
-  if (!isRead) {
+  // What names or hides it is read where escapes are undone.
+  if (method == LEAVE || !passString(at + 1, end) || (!looks && hasEscapes && (steers || method != 0))) {
     next = wasNext;
     return 0;
   }
@@ -399,7 +394,7 @@ function readString(at: usize, end: usize): usize {
       next = wasNext;
       return 0;
     }
-  } else if (looks && mayHold) {
+  } else if (looks && <u32>(to - at) >= bytesMin + 2 && mayHold(at + 1, stringEnd)) {
     const seen = lookPlain(at + 1, <u32>(stringEnd - at - 1));
     if (seen != NOTHING) {
       if (seen != FOUND || hasSurrogate(at + 1, stringEnd)) {
@@ -486,6 +481,13 @@ function open(at: usize, isObject: bool): bool {
   }
   return true;
 }
+function comma(): void {
+  if (load<u8>(OBJECTS + depth) == 1) expect = KEY;
+  else {
+    expect = VALUE;
+    next = <u32>load<u16>(STATES + (depth << 1));
+  }
+}
 function close(at: usize, isObject: bool): bool {
   const isRight = expect == COMMA_OR_END || expect == (isObject ? KEY_OR_END : VALUE_OR_END);
   if (!isRight || depth == 0 || (load<u8>(OBJECTS + depth) == 1) != isObject) return false;
@@ -548,15 +550,21 @@ export function run(input: usize, bytes: u32, output: usize, room: u32): u32 {
           break;
         }
         to = readString(at, end);
+        if (to == 0) break;
+        // What follows nearly always is not looked for anew.
+        const following = <u32>load<u8>(to);
+        if (following == 58 && expect == COLON) {
+          expect = VALUE;
+          to++;
+        } else if (following == 44 && expect == COMMA_OR_END) {
+          comma();
+          to++;
+        }
         break;
       }
       case 44:
         if (expect == COMMA_OR_END) {
-          if (load<u8>(OBJECTS + depth) == 1) expect = KEY;
-          else {
-            expect = VALUE;
-            next = <u32>load<u16>(STATES + (depth << 1));
-          }
+          comma();
           to = at + 1;
         }
         break;

@@ -115,13 +115,13 @@ function isLetter(byte: u32): bool {
   return (byte | 32) - 97 < 26;
 }
 function isWord(byte: u32): bool {
-  return isDigit(byte) || isLetter(byte) || byte == 95;
+  return isLetter(byte) || isDigit(byte) || byte == 95;
 }
 function isLocal(byte: u32): bool {
   return isWord(byte) || byte >= 128 || byte == 46 || byte == 37 || byte == 43 || byte == 45;
 }
 function isDomain(byte: u32): bool {
-  return isDigit(byte) || isLetter(byte) || byte >= 128 || byte == 46 || byte == 45;
+  return isLetter(byte) || isDigit(byte) || byte >= 128 || byte == 46 || byte == 45;
 }
 function upper(byte: u32): u32 {
   return byte - 97 < 26 ? byte - 32 : byte;
@@ -439,7 +439,9 @@ export function lookPlain(p: usize, n: u32): u32 {
         if (mayBeKey(block + <usize>ctz(names), end)) return LEAVE_IT;
       }
     }
-    if (!wantsNumbers || (digit == 0 && left <= 64)) continue;
+    // All there is in one block: a card has 13 digits, an identity six.
+    const digitsMin: u32 = base != 0 || ibanMethod != 0 ? 1 : nationalMethod != 0 ? 6 : 13;
+    if (!wantsNumbers || (left <= 64 && <u32>popcnt(digit) < digitsMin)) continue;
     // A number begins with six digits, spaces or dashes; what begins with a letter has a digit at the second, third,
     // fourth or seventh place. The last places of a block that is not the last cannot be told from here.
     let run = digit | (gap & limit);
