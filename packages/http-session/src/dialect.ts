@@ -61,7 +61,7 @@ export interface AnswerPlan {
    * the client sees that it is cut.
    */
   last?(code: ErrorCode): Uint8Array;
-  /** Trailers as they are shown; absent = as they came. */
+  /** Trailers as they are shown, asked for where there are any; absent = as they came. */
   trailers?(trailers: readonly Header[]): readonly Header[];
   /** How many rows, items or objects the answer holds, asked for at its end. Absent = 0. */
   rows?(): number;

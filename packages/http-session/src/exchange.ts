@@ -555,7 +555,7 @@ export class Exchange implements RequestSink, CallOwner {
     }
     const passed = this.#masker === undefined ? passedTrailers(trailers) : grpcTrailers(trailers);
     this.#isWhole = true;
-    this.#client.end(this.#plan?.trailers?.(passed) ?? passed);
+    this.#client.end(passed.length === 0 ? passed : (this.#plan?.trailers?.(passed) ?? passed));
     this.left();
     this.#close();
   }
