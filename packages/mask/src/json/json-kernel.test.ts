@@ -204,6 +204,18 @@ describe('the kernel', () => {
     }
   });
 
+  test.each(DETECTORS)('strings as short as a find, and shorter: %s', (detector) => {
+    const random = randomOf(29);
+    const detect: readonly DetectMask[] = [{ detect: detector, with: 'partial' }];
+    const letters = ['a', '@', '.', '1', '9', ':', '-', '+', 'é', '\u{1f600}'];
+    const short = (): string => Array.from({ length: random(9) }, () => pick(random, letters)).join('');
+    for (let turn = 0; turn < 40; turn++) {
+      const values = [...Array.from({ length: 30 }, short), 'a@b.cd', '::', '::1', '-----', '1.2.3.4', 'é@é.éé'];
+      const row = Object.fromEntries(values.map((value) => [value, value]));
+      compare(undefined, detect, Buffer.from(JSON.stringify([row, values])), random);
+    }
+  });
+
   test('bodies with other masks take turns, in the middle of their values', () => {
     const random = randomOf(11);
     const bodies = Array.from({ length: 6 }, (_, i) => {

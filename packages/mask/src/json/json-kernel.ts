@@ -117,7 +117,7 @@ export class JsonKernel {
     }
   }
 
-  /** Where the body stands. @param objects and @param states by depth */
+  /** Where the body stands. @param objects and @param states by depth: at the top there is neither */
   enter(
     depth: number,
     expect: number,
@@ -131,7 +131,7 @@ export class JsonKernel {
     words[1] = expect;
     words[2] = next;
     words[3] = hidden;
-    for (let i = 0; i <= depth; i++) {
+    for (let i = 1; i <= depth; i++) {
       this.#objects[i] = objects[i]!;
       this.#states[i] = states[i]!;
     }
@@ -139,7 +139,7 @@ export class JsonKernel {
   /** As `enter` took them. */
   leave(objects: number[], states: number[]): void {
     const depth = this.#words[0]!;
-    for (let i = 0; i <= depth; i++) {
+    for (let i = 1; i <= depth; i++) {
       objects[i] = this.#objects[i]!;
       states[i] = this.#states[i]!;
     }
