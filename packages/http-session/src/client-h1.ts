@@ -180,7 +180,10 @@ export class Http1Client implements RequestsOwner, ClientStream {
     if (this.#lead !== undefined && this.#gathered + bytes.length <= JOINED_BYTES_MAX) {
       // The last of a body whose length was said is copied behind its head, and nowhere in between.
       if (framing === 'length' && this.#left === 0) return this.#leave(this.#lead, bytes);
-      this.#parts.push(given ? bytes : copied(bytes));
+      const part = given ? bytes : copied(bytes);
+      // Most answers are one: a list that grows takes room for many.
+      if (this.#gathered === 0) this.#parts = [part];
+      else this.#parts.push(part);
       this.#gathered += bytes.length;
       return true;
     }

@@ -75,6 +75,28 @@ test('two bodies alike that wait at once go on each by itself', () => {
   expect(digests).toEqual(['same+', 'same', 'same', 'else'].map((body) => sha256(Buffer.from(body))));
 });
 
+test('bodies of any numbers that are open at once keep to themselves, and those that never ended are told', () => {
+  const tallies = new BodyTallies();
+  const numbers = [1, 65, 129, 2, 66, 130, 1_000_001, 64, 0];
+  for (const number of numbers)
+    for (const side of ['request', 'response'] as const) {
+      tallies.begin(number, side, 'results');
+      tallies.add(number, side, Buffer.from(`${side} ${number}`), true);
+    }
+  // Begun anew, what came before is forgotten.
+  tallies.begin(65, 'response', 'results');
+  const open = tallies.open().map(({ number, side }) => `${side} ${number}`);
+  expect(open.toSorted()).toEqual(numbers.flatMap((number) => [`request ${number}`, `response ${number}`]).toSorted());
+  for (const number of numbers)
+    for (const side of ['request', 'response'] as const) {
+      const body = number === 65 && side === 'response' ? '' : `${side} ${number}`;
+      expect(tallies.end(number, side)).toEqual({ bytes: body.length, cut: 0, digest: sha256(Buffer.from(body)) });
+      expect(tallies.end(number, side)).toBeUndefined();
+      expect(tallies.add(number, side, Buffer.from('late'), true)).toBe(0);
+    }
+  expect(tallies.open()).toEqual([]);
+});
+
 test('the digest is of what was left out, too', () => {
   const tallies = new BodyTallies();
   tallies.begin(1, 'response', 'results', 4);

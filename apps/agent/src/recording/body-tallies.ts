@@ -26,6 +26,9 @@ interface Tally {
 /** Up to this size a first piece waits for its end; a longer one is digested as it comes. */
 const ONLY_BYTES_MAX = 4 * 1024;
 
+/** More than run at once in one session, nearly always. */
+const PLACES = 64;
+
 const NO_MEMORY = Buffer.alloc(0);
 /** A letter for each byte: quicker to write than hex, and no Buffer whose memory V8 must track. */
 const digestOf = (bytes: Uint8Array): string => hash('sha256', bytes, 'binary');
@@ -66,8 +69,10 @@ class LastPiece {
 }
 
 export class BodyTallies {
-  /** Of none there is always one: a map that becomes empty is made anew, which two bodies of each request would do. */
-  readonly #tallies = new Map<number, Tally | undefined>([[-1, undefined]]);
+  /** Found by their numbers, without a map: one that bodies enter and leave all the time is made anew for each few of them. */
+  #places: (Tally | undefined)[] = [];
+  /** Whose place another body took. */
+  #others: Map<number, Tally> | undefined;
   readonly #lastPieces: Readonly<Record<HttpSide, LastPiece>> = { request: new LastPiece(), response: new LastPiece() };
 
   begin(number: number, side: HttpSide, level: RecordingLevel, bytesMax = LIMITS.recordedHttpBodyBytes): void {
@@ -79,12 +84,23 @@ export class BodyTallies {
           : Math.min(bytesMax, LIMITS.recordedHttpBodyBytesMax);
     const digests = level !== 'statements';
     const tally: Tally = { number, side, room, bytes: 0, cut: 0, digests, only: undefined, hash: undefined };
-    this.#tallies.set(keyOf(number, side), tally);
+    if (this.#places.length === 0) this.#places = Array.from({ length: 2 * PLACES });
+    const place = placeOf(number, side);
+    const before = this.#places[place];
+    this.#others?.delete(keyOf(number, side));
+    if (before !== undefined && before.number !== number)
+      (this.#others ??= new Map()).set(keyOf(before.number, side), before);
+    this.#places[place] = tally;
+  }
+
+  #find(number: number, side: HttpSide): Tally | undefined {
+    const tally = this.#places[placeOf(number, side)];
+    return tally?.number === number ? tally : this.#others?.get(keyOf(number, side));
   }
 
   /** @param fits false while the writer is behind @returns how many of the bytes are to be kept, from the first */
   add(number: number, side: HttpSide, bytes: Uint8Array, fits: boolean): number {
-    const tally = this.#tallies.get(keyOf(number, side));
+    const tally = this.#find(number, side);
     if (tally === undefined) return 0;
     if (tally.digests) this.#digest(tally, bytes);
     tally.bytes += bytes.length;
@@ -96,16 +112,17 @@ export class BodyTallies {
 
   /** Forgets the body. */
   end(number: number, side: HttpSide): RecordedBody | undefined {
-    const key = keyOf(number, side);
-    const tally = this.#tallies.get(key);
+    const tally = this.#find(number, side);
     if (tally === undefined) return undefined;
-    this.#tallies.delete(key);
+    const place = placeOf(number, side);
+    if (this.#places[place] === tally) this.#places[place] = undefined;
+    else this.#others?.delete(keyOf(number, side));
     return { bytes: tally.bytes, cut: tally.cut, digest: tally.digests ? this.#wholeDigest(tally) : '' };
   }
 
   /** Bodies that have not ended. */
   open(): readonly { readonly number: number; readonly side: HttpSide }[] {
-    return [...this.#tallies.values()].filter((tally) => tally !== undefined);
+    return [...this.#places, ...(this.#others?.values() ?? [])].filter((tally) => tally !== undefined);
   }
 
   #digest(tally: Tally, bytes: Uint8Array): void {
@@ -129,3 +146,4 @@ export class BodyTallies {
 
 /** Numbers of statements are far below 2^52. */
 const keyOf = (number: number, side: HttpSide): number => number * 2 + (side === 'request' ? 0 : 1);
+const placeOf = (number: number, side: HttpSide): number => keyOf(number % PLACES, side);
