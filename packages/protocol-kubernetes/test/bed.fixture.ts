@@ -85,7 +85,8 @@ export async function openKubeBed(
   kubernetes: Partial<KubernetesTarget> = {},
 ): Promise<KubeBed> {
   const token = new Secret(cluster.adminToken);
-  const context = tls.createSecureContext(cluster.server);
+  // A client resumes its sessions here as at an agent.
+  const context = tls.createSecureContext({ ...cluster.server, sessionIdContext: 'bed' });
   const gateway = await startGateway({
     adapter: createHttpDoor([createKubernetesDialect()]),
     resource: testKubernetesResource(cluster, kubernetes),
