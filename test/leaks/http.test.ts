@@ -237,6 +237,49 @@ describe('a token that a service gives, and what is sent for one', () => {
   });
 });
 
+describe('a field of GraphQL that is given another name', () => {
+  const QUERY = '{ me { x: ssn } }';
+  const [JSON_TYPE, FORM] = ['application/json', 'application/x-www-form-urlencoded'];
+  const SOCKET =
+    'upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+  const sent = (type: string | undefined): string => `content-type: ${type}\r\n`;
+  test.each<[string, string, string, string]>([
+    ['in JSON', 'POST /graphql', sent(JSON_TYPE), JSON.stringify({ query: QUERY })],
+    ['in a form', 'POST /graphql', sent(FORM), `query=${encodeURIComponent(QUERY)}`],
+    [
+      'in a document the server knows by a name',
+      'POST /graphql',
+      sent(JSON_TYPE),
+      '{"query":"{ me { ssn } }","documentId":"x"}',
+    ],
+    [
+      'in a document the server knows by a digest',
+      'POST /graphql',
+      sent(JSON_TYPE),
+      `{"query":"{ me { ssn } }","extensions":{"persistedQuery":{"version":1,"sha256Hash":"${'0'.repeat(64)}"}}}`,
+    ],
+    ['over a WebSocket, where nobody reads what is asked', 'GET /graphql', SOCKET, ''],
+    ['over a WebSocket at another spelling of the path', 'GET /GraphQL/', SOCKET, ''],
+  ])('is not asked for: %s', async (_name, line, headers, body) => {
+    const service = await startRawService((socket) =>
+      socket.end(`${head('content-length: 26\r\n')}{"me":{"x":"${SSN}"}}  `),
+    );
+    const gateway = await startHttpGateway(service.url, { decide: () => allow(MASKS) }, { graphql: ['/graphql'] });
+    cleanUps.push(
+      () => service.close(),
+      () => gateway.close(),
+    );
+    // Twice: what was read once may be known.
+    for (let i = 0; i < 2; i++) {
+      const client = new RawClient(gateway.port);
+      cleanUps.push(() => client.destroy());
+      const { status, body: answer } = await client.ask(line, SIGNED + headers, body);
+      expect([status, String(answer)]).toEqual([403, expect.stringContaining('mask.unvouched')]);
+    }
+    expect(service.seen()).toBe('');
+  });
+});
+
 test.each([
   ['location', `/y?a=1&api_key=${KEY}`],
   ['location', `https://elsewhere.example/y?api%5Fkey=${KEY}#x`],

@@ -72,11 +72,13 @@ export function classifyRequest(
     throw new GatewayError('http.malformed', { reason: 'a method inside the headers' });
   const place = placeOf(target, method, request.path);
   const reading = readingOf(request, body, place);
-  if (reading?.renames === true) renaming.add(request);
+  // Nobody reads what is asked over a WebSocket.
+  const isUnheard = request.upgrade !== '' && place.graphql !== 'no';
+  if (reading?.renames === true || isUnheard) renaming.add(request);
   if (reading?.text !== undefined && asksForToken(reading.facts, request.query))
     asking.set(request, textWithoutTokens(request.headers, reading.text));
   const statement = statementOf(request, body, reading, place);
-  if (reading === undefined) known?.keep(request, target, statement);
+  if (reading === undefined && !isUnheard) known?.keep(request, target, statement);
   return another(statement);
 }
 

@@ -2,6 +2,8 @@
  * Ways a request got past a rule, or could have, against `policies/http-baseline.yaml`, and two rules over a path and an amount.
  * Each row is what goes over the wire and what a person would see; `refused` = it is no request to the gateway. Rows never leave.
  */
+import { hash } from 'node:crypto';
+
 export interface RequestRow {
   /** `POST /v1/x`, then headers; `\n\n` and the body. Host and length are added. */
   readonly request: string;
@@ -12,6 +14,8 @@ export interface RequestRow {
 
 const JSON_TYPE = 'content-type: application/json';
 const FORM = 'content-type: application/x-www-form-urlencoded';
+const persisted = (sha256Hash: string): string =>
+  `"extensions":${JSON.stringify({ persistedQuery: { version: 1, sha256Hash } })}`;
 const PARTS = 'content-type: multipart/form-data; boundary=x';
 const part = (disposition: string, content: string): string =>
   `--x\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${content}\r\n`;
@@ -191,6 +195,24 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: `POST /graphql\n${JSON_TYPE}\n\n[{"query":"{ a }"},{"query":"mutation { b }"}]`, expect: 'hold' },
     { request: `POST /graphql?query=mutation%20%7B%20a%20%7D\n${JSON_TYPE}\n\n{"query":"{ a }"}`, expect: 'deny' },
     { request: 'GET /graphql?query=mutation%20%7B%20a%20%7D', expect: 'deny' },
+    // Some servers take forms; and a document that the server knows by a name is another than the one that is sent along.
+    { request: `POST /graphql\n${FORM}\n\nquery=mutation%20%7B%20a%20%7D`, expect: 'hold' },
+    ...['"id":"a"', '"documentId":"a"', '"doc_id":"a"', '"QueryID":1', persisted('0'.repeat(64))].map(
+      (more): RequestRow => ({ request: `POST /graphql\n${JSON_TYPE}\n\n{"query":"{ a }",${more}}`, expect: 'hold' }),
+    ),
+    { request: `POST /graphql?doc_id=a\n${JSON_TYPE}\n\n{"query":"{ a }"}`, expect: 'hold' },
+    { request: `POST /graphql?Query=mutation%7Ba%7D\n${JSON_TYPE}\n\n{"query":"{ a }"}`, expect: 'hold' },
+    {
+      request: `POST /graphql\n${JSON_TYPE}\n\n{"query":"{ a }",${persisted(hash('sha256', '{ a }'))}}`,
+      expect: 'allow',
+    },
+    { request: 'GET /graphql?query=%7Ba%7D', reader: true, expect: 'allow' },
+    { request: 'GET /graphql?query=%7Ba%7D&documentId=a', reader: true, expect: 'deny' },
+    {
+      request: `GET /graphql?query=%7Ba%7D&extensions=${encodeURIComponent(persisted('0'.repeat(64)).replace('"extensions":', ''))}`,
+      reader: true,
+      expect: 'deny',
+    },
     // Where frameworks look for it by default: in any case, with a slash behind it, without parameters.
     ...['/graphql;x=1', '/graphql/', '/GraphQL', '/graphql%3bx', '/GRAPHQL;a/'].flatMap((path) => [
       { request: `POST ${path}\n${JSON_TYPE}\n\n{"query":"mutation { a }"}`, expect: 'hold' } as const,

@@ -1,8 +1,9 @@
 /**
  * What a GraphQL request does (GraphQL over HTTP, the specification's section 2): the kind of its operation and the fields at its
- * root, fragments resolved and aliases seen through. Refuses what has no text to read (persisted queries) and what does not
+ * root, fragments resolved and aliases seen through. Refuses what has no text to read, or may run another (persisted queries), and what does not
  * say which of several operations runs. Limits: httpGraphqlTokensMax.
  */
+import { hash } from 'node:crypto';
 import { LIMITS } from '@sallyport/core';
 import {
   type DocumentNode,
@@ -25,12 +26,6 @@ export interface GraphqlReading {
   readonly renames: boolean;
 }
 
-/** One request of a batch, as JSON gives it. */
-export interface GraphqlRequest {
-  readonly query: unknown;
-  readonly operationName: unknown;
-}
-
 const BATCH_MAX = 100;
 const RANK = { query: 0, subscription: 1, mutation: 2 } as const;
 
@@ -41,7 +36,7 @@ export function readGraphql(parsed: unknown): GraphqlReading | undefined {
   let whole: GraphqlReading | undefined;
   for (const request of requests) {
     if (typeof request !== 'object' || request === null || Array.isArray(request)) return undefined;
-    const one = readOne({ query: Reflect.get(request, 'query'), operationName: Reflect.get(request, 'operationName') });
+    const one = readOne(request);
     if (one === undefined) return undefined;
     whole = whole === undefined ? one : joined(whole, one);
   }
@@ -55,9 +50,15 @@ const joined = (a: GraphqlReading, b: GraphqlReading): GraphqlReading => ({
   renames: a.renames || b.renames,
 });
 
-function readOne({ query, operationName }: GraphqlRequest): GraphqlReading | undefined {
+/** Names by which servers are told of a document that they have: whether it or `query` runs they settle in their own ways. */
+const DOCUMENTS: ReadonlySet<string> = new Set(['docid', 'documentid', 'id', 'queryid']);
+export const namesDocument = (name: string): boolean => DOCUMENTS.has(name.toLowerCase().replaceAll('_', ''));
+
+function readOne(request: object): GraphqlReading | undefined {
+  const [query, operationName] = [Reflect.get(request, 'query') as unknown, Reflect.get(request, 'operationName')];
   // Without its text it is a persisted query: what runs is known to the server alone.
-  if (typeof query !== 'string') return undefined;
+  if (typeof query !== 'string' || Object.entries(request).some((member) => saysAnother(member, query)))
+    return undefined;
   if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') return undefined;
   const document = documentOf(query);
   if (document === undefined) return undefined;
@@ -76,6 +77,18 @@ function readOne({ query, operationName }: GraphqlRequest): GraphqlReading | und
   const fields = rootFields(operation, fragments);
   if (fields === undefined) return undefined;
   return { kind: operation.operation, name: operation.name?.value ?? '', fields, renames: hasAliases(document) };
+}
+
+/** A digest of this very text is how Apollo's clients have it kept (automatic persisted queries). */
+function saysAnother([name, value]: readonly [string, unknown], query: string): boolean {
+  if (value === null) return false;
+  if (namesDocument(name)) return true;
+  if (name.toLowerCase() !== 'extensions') return false;
+  const kept = Object.entries(value ?? {}).find(([key]) => key.toLowerCase() === 'persistedquery')?.[1] as unknown;
+  if (kept === undefined || kept === null) return false;
+  return Object.entries(kept).some(
+    ([key, told]) => key !== 'version' && !(key === 'sha256Hash' && told === hash('sha256', query)),
+  );
 }
 
 function documentOf(query: string): DocumentNode | undefined {

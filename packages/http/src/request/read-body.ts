@@ -10,7 +10,7 @@ import { parseMediaType } from '../body/content-type.ts';
 import { formDecoded } from '../body/form-body.ts';
 import { type Header, headerValues } from '../message.ts';
 import { readFormParts } from './form-parts.ts';
-import { type GraphqlReading, readGraphql } from './graphql.ts';
+import { type GraphqlReading, namesDocument, readGraphql } from './graphql.ts';
 import { strictJsonFields, utf8Text } from './strict-json.ts';
 
 export interface ReadBody {
@@ -59,7 +59,8 @@ function readBody(headers: readonly Header[], bytes: Uint8Array, { graphql, quer
     case 'json':
       return jsonBody(plain, text, graphql, '');
     case 'form':
-      return isJson ? UNREAD : formBody(text);
+      // Few servers of GraphQL take one.
+      return isJson || graphql ? UNREAD : formBody(text);
     case 'markup':
     case 'sheet':
     case 'data':
@@ -105,10 +106,9 @@ function withGraphql(
 
 const graphqlText = (text: string): ReadBody => withGraphql({ ...NO_FACTS, text }, readGraphql({ query: text }), text);
 
-const namesGraphql = (query: string): boolean => {
-  const parameters = new URLSearchParams(query);
-  return ['query', 'operationName', 'extensions', 'documentId', 'id'].some((name) => parameters.has(name));
-};
+const NAMED: ReadonlySet<string> = new Set(['query', 'operationname', 'extensions']);
+const namesGraphql = (query: string): boolean =>
+  [...new URLSearchParams(query).keys()].some((name) => NAMED.has(name.toLowerCase()) || namesDocument(name));
 
 /** A GraphQL request in the query of a URL. @param query raw, without `?` */
 export function readGraphqlQuery(query: string): ReadBody {
@@ -116,11 +116,13 @@ export function readGraphqlQuery(query: string): ReadBody {
   if (parameters.getAll('query').length !== 1 || parameters.getAll('operationName').length > 1)
     return { ...UNREAD, renames: true };
   const text = parameters.get('query') ?? '';
-  return withGraphql(
-    { ...NO_FACTS, text },
-    readGraphql({ query: text, operationName: parameters.get('operationName') ?? undefined }),
-    text,
-  );
+  const request = Object.fromEntries(parameters);
+  const extensions = strictJsonFields(Buffer.from(parameters.get('extensions') ?? '{}'));
+  const reading =
+    extensions === undefined || parameters.getAll('extensions').length > 1
+      ? undefined
+      : readGraphql({ ...request, extensions: JSON.parse(request['extensions'] ?? '{}') });
+  return withGraphql({ ...NO_FACTS, text }, reading, text);
 }
 
 function formBody(text: string): ReadBody {
