@@ -1,6 +1,6 @@
 /**
  * Names that a service may take for the one a rule names: many match members of JSON, arguments and parameters without regard to
- * case (Go's encoding/json, ASP.NET). A condition that names `amount` and meets `Amount` cannot be computed where its answer hangs
+ * case (Go's encoding/json, ASP.NET), and PHP makes names of variables of a form's and a query's (`.a b` is `_a_b`). A condition that names `amount` and meets `Amount` cannot be computed where its answer hangs
  * on it, so a rule that holds or denies matches. Refuses to look into patterns of `re`: they say `(?i)` where it is meant.
  */
 import type { ASTNode } from '@marcbachmann/cel-js';
@@ -33,6 +33,21 @@ export const noNames = (): NamesRead => ({ paths: [], parameters: [], texts: [],
 
 /** As the widest reader compares names: `ſ` and the Kelvin sign are letters of ASCII there (Go, bytes.EqualFold). */
 const fold = (text: string): string => text.toUpperCase().toLowerCase().replaceAll('"', '');
+
+/** What PHP registers a form's field or a parameter as (php_register_variable_ex); undefined where that is its own name. */
+const asPhp = (name: string): string | undefined =>
+  /[ .[\0]/.test(name) ? fold((name.split('\0', 1)[0] ?? '').replace(/^ +/, '').replaceAll(/[ .[]/g, '_')) : undefined;
+
+/** Of a path the name that it is alone, where that is no plain word. */
+function strangeName(path: string): string | undefined {
+  if (!path.startsWith('"')) return undefined;
+  try {
+    return String(JSON.parse(path));
+  } catch {
+    // More than a name.
+    return undefined;
+  }
+}
 
 /** Call for every node of the tree. */
 export function noteNames(node: ASTNode, names: NamesRead): void {
@@ -108,10 +123,14 @@ function note(into: Comparison[], how: string, node: ASTNode | undefined): boole
   return true;
 }
 
-const isOther = (text: string, names: readonly Comparison[]): boolean => {
+function isOther(text: string, name: string | undefined, names: readonly Comparison[]): boolean {
   const folded = fold(text);
-  return names.some((one) => one.compare(folded, one.folded) && !one.compare(text, one.name));
-};
+  const php = name === undefined ? undefined : asPhp(name);
+  return names.some(
+    ({ compare, folded: wanted, name: written }) =>
+      (compare(folded, wanted) || (php !== undefined && compare(php, wanted))) && !compare(text, written),
+  );
+}
 
 /** The facts a condition sees: without those in which a name stands in another case than the condition's. */
 export function withoutOtherCase<T extends object>(context: T, names: NamesRead): T {
@@ -122,13 +141,13 @@ export function withoutOtherCase<T extends object>(context: T, names: NamesRead)
   }
   if (names.parameters.length > 0)
     seen = without(seen, 'http', 'query', (query) =>
-      Object.keys(query as object).some((name) => isOther(name, names.parameters)),
+      Object.keys(query as object).some((name) => isOther(name, name, names.parameters)),
     );
   return seen;
 }
 
 const hasPath = (fields: unknown, names: readonly Comparison[]): boolean =>
-  (fields as readonly { readonly path: string }[]).some(({ path }) => isOther(path, names));
+  (fields as readonly { readonly path: string }[]).some(({ path }) => isOther(path, strangeName(path), names));
 
 function without<T extends object>(
   context: T,

@@ -30,6 +30,13 @@ export const HTTP_REQUESTS: Readonly<Record<string, readonly RequestRow[]>> = {
     { request: 'POST /v1/customers/42?_method=DELETE', expect: 'deny' },
     { request: 'POST /v1/customers/42?%5Fmethod=DELETE', expect: 'deny' },
     { request: 'POST /v1/customers/42?a=1&_method=DELETE', expect: 'deny' },
+    // PHP makes `_method` of each.
+    ...['.method', '%20_method', '+.method', '%5bmethod', '_method%00x'].flatMap((name): RequestRow[] => [
+      { request: `POST /v1/customers/42?${name}=DELETE`, expect: 'deny' },
+      { request: `POST /v1/customers/42\n${FORM}\n\n${name}=DELETE`, expect: 'deny' },
+    ]),
+    { request: 'POST /v1/customers/42?a.method=x&my_method.x=y', expect: 'allow' },
+    { request: `POST /v1/customers/42\n${FORM}\n\na.method=x&my_method.x=y`, expect: 'allow' },
     { request: `POST /v1/customers/42\n${FORM}\n\n_method=DELETE`, expect: 'deny' },
     { request: `POST /v1/customers/42\n${FORM}\n\na=1&%5Fmethod=DELETE`, expect: 'deny' },
     { request: `POST /v1/customers/42\n${FORM}\n\n{"_method":"DELETE"}`, expect: 'deny' },
