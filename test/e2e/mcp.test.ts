@@ -410,6 +410,11 @@ describe('MCP', () => {
       expect(answer, answer.text).toMatchObject({ isError: false });
       expect(answer.text).toMatch(/^HTTP 200 application\/json/);
       expect(await ask('call_api', { resource: 'payments-db', path: '/' })).toMatchObject({ isError: true });
+      // Models write a body as text, or as the object it is.
+      for (const body of [{ amount: 1 }, '{"amount":1}']) {
+        const post = await ask('call_api', { resource: 'payments-api', method: 'POST', path: '/v1/payments', body });
+        expect(post.text).toContain('customer_id and amount are expected');
+      }
     });
 
     test('a service that answers as if a person were asked has been asked, and is not asked again', async () => {

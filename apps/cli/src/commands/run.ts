@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { CliError } from '../exit-codes.ts';
 import { requireEndpoints } from '../proxy/agent-endpoint.ts';
+import { commandFor } from '../proxy/command-for.ts';
 import { accessTokensFor, reasonOf, type WayInOptions } from '../proxy/way-in.ts';
 import { caBundle, environmentFor } from '../run/environment.ts';
 import { openRunProxy, type RunResource } from '../run/run-proxy.ts';
@@ -94,15 +95,8 @@ async function runProgram(context: Context, { names, command, args }: Started, o
 
 async function wayTo(context: Context, resource: Resource, options: WayInOptions): Promise<RunResource> {
   const { name, type, endpoints } = resource;
-  if (type !== 'http' && type !== 'mcp') {
-    const instead =
-      type === 'ssh'
-        ? `sallyport ssh ${name}`
-        : type === 'postgres'
-          ? `sallyport connect ${name}`
-          : 'sallyport kube login';
-    throw new CliError('usage', `${name} is not reached by HTTP.`, `Use ${instead}.`);
-  }
+  if (type !== 'http' && type !== 'mcp')
+    throw new CliError('usage', `${name} is not reached by HTTP.`, `Use ${commandFor(resource)}.`);
   return {
     name,
     endpoints: requireEndpoints(name, endpoints, 'http'),

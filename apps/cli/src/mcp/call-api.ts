@@ -1,5 +1,6 @@
 /** The tool call_api: one request to an HTTP resource; the agent puts its credential in. Refuses headers that sign in. */
 import type { Context } from '../context.ts';
+import { CliError } from '../exit-codes.ts';
 import type { WayInOptions } from '../proxy/way-in.ts';
 import { type ApiAnswer, openAgentHttp } from './agent-http.ts';
 import type { Held, Outcome } from './held-calls.ts';
@@ -10,8 +11,12 @@ export interface ApiCall {
   readonly method: string;
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  readonly body?: string | undefined;
+  /** What is no text is sent as JSON. */
+  readonly body?: string | object | undefined;
 }
+
+/** Characters of a body; what is longer goes by `sallyport run`. */
+export const BODY_MAX = 1_000_000;
 
 const NOT_THE_CALLERS = new Set([
   'authorization',
@@ -36,11 +41,14 @@ export async function callApi(
     const send = await openAgentHttp(context, call.resource, ['http'], options);
     const given = Object.entries(call.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const);
     const headers = Object.fromEntries(given.filter(([name]) => !NOT_THE_CALLERS.has(name)));
-    const hasType = headers['content-type'] !== undefined || call.body === undefined;
+    const body = typeof call.body === 'object' ? JSON.stringify(call.body) : call.body;
+    if ((body?.length ?? 0) > BODY_MAX)
+      throw new CliError('usage', `A body has at most ${BODY_MAX} characters here.`, 'Send it in parts.');
+    const hasType = headers['content-type'] !== undefined || body === undefined;
     const typed = hasType
       ? headers
-      : { ...headers, 'content-type': looksLikeJson(call.body ?? '') ? 'application/json' : 'text/plain' };
-    return told(await send({ method: call.method, path: call.path, headers: typed, body: call.body }, held, signal));
+      : { ...headers, 'content-type': looksLikeJson(body) ? 'application/json' : 'text/plain' };
+    return told(await send({ method: call.method, path: call.path, headers: typed, body }, held, signal));
   } catch (error) {
     return failed(error);
   }

@@ -62,10 +62,30 @@ export async function kubeGet(
     const scope = found.namespaced && call.all_namespaces !== true ? `/namespaces/${call.namespace ?? 'default'}` : '';
     const one = call.name === undefined ? '' : `/${call.name}`;
     const query = call.label_selector === undefined ? '' : `?labelSelector=${encodeURIComponent(call.label_selector)}`;
-    return told(await get(`${found.base}${scope}/${found.plural}${one}${query}`));
+    const answer = await get(`${found.base}${scope}/${found.plural}${one}${query}`);
+    return told(answer.isCut ? answer : { ...answer, text: withoutManagers(answer.text) });
   } catch (error) {
     return failed(error);
   }
+}
+
+interface Listed {
+  readonly metadata?: { managedFields?: unknown };
+  readonly items?: readonly Listed[];
+}
+
+/** Who wrote which field is half of an object, and nothing a model asks for: kubectl leaves it out, too. */
+export function withoutManagers(text: string): string {
+  let read: Listed | null;
+  try {
+    read = JSON.parse(text) as Listed | null;
+  } catch {
+    // No object: shown as it is.
+    return text;
+  }
+  for (const { metadata } of [read ?? {}, ...(read?.items ?? [])])
+    if (metadata !== undefined) delete metadata.managedFields;
+  return JSON.stringify(read);
 }
 
 /** @param kind `pods`, `pod`, `po`, `deployments.apps` */

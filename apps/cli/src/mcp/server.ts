@@ -8,7 +8,7 @@ import type { Context } from '../context.ts';
 import { collect } from '../context.ts';
 import type { WayInOptions } from '../proxy/way-in.ts';
 import { VERSION } from '../version.ts';
-import { callApi } from './call-api.ts';
+import { BODY_MAX, callApi } from './call-api.ts';
 import { type HeldCalls, heldCalls, type Outcome } from './held-calls.ts';
 import { kubeGet } from './kube-get.ts';
 import { failed } from './results.ts';
@@ -92,7 +92,10 @@ export function mcpServer(context: Context, options: WayInOptions): { readonly s
               .max(8_000),
           )
           .optional(),
-        body: z.string().max(1_000_000).optional(),
+        body: z
+          .union([z.string().max(BODY_MAX), z.record(z.string(), z.unknown()), z.array(z.unknown())])
+          .optional()
+          .describe('Text, or an object or a list to send as JSON.'),
       },
     },
     async (call, by) =>

@@ -11,6 +11,7 @@ import { CliError } from '../exit-codes.ts';
 import { readStdin } from '../terminal.ts';
 import { type AccessTokens, accessTokens } from './access-tokens.ts';
 import { type AgentAddress, requireEndpoints } from './agent-endpoint.ts';
+import { commandFor } from './command-for.ts';
 
 /** Options of every command that opens sessions. */
 export interface WayInOptions {
@@ -38,7 +39,8 @@ export interface WayIn {
 export async function openWayIn(context: Context, name: string, options: WayInOptions): Promise<WayIn> {
   await context.requireToken();
   const [resource, root] = await Promise.all([context.api.resources.get(name), context.api.rootCertificate()]);
-  if (resource.type !== 'postgres') throw new CliError('usage', `${name} is no PostgreSQL resource.`);
+  if (resource.type !== 'postgres')
+    throw new CliError('usage', `${name} is no PostgreSQL resource.`, `Use ${commandFor(resource)}.`);
   return {
     resource,
     endpoints: requireEndpoints(resource.name, resource.endpoints),

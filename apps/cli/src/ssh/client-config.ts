@@ -5,11 +5,13 @@
 import type { Resource } from '@sallyport/api-client';
 import { CliError } from '../exit-codes.ts';
 import { type AgentAddress, parseAddress } from '../proxy/agent-endpoint.ts';
+import { commandFor } from '../proxy/command-for.ts';
 import type { KeyFiles } from './key-folder.ts';
 
 /** @throws CliError usage for a resource of another type, unavailable when no agent offers it */
-export function requireSshEndpoint({ name, type, endpoints }: Resource): AgentAddress {
-  if (type !== 'ssh') throw new CliError('usage', `${name} is no SSH host.`, `sallyport connect ${name}`);
+export function requireSshEndpoint(resource: Resource): AgentAddress {
+  const { name, type, endpoints } = resource;
+  if (type !== 'ssh') throw new CliError('usage', `${name} is no SSH host.`, `Use ${commandFor(resource)}.`);
   const endpoint = endpoints.find(({ protocol }) => protocol === 'ssh');
   if (endpoint !== undefined) return parseAddress(endpoint.address);
   throw new CliError(

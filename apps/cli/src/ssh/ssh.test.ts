@@ -131,7 +131,8 @@ test.runIf(hasSsh)('ssh reads the block, and renews the certificate while it doe
 test('a resource that is no SSH host, and one that nobody offers, are refused with what to do', async () => {
   await using rest = await serve();
   const env = { HOME: newHome(), SALLYPORT_URL: rest.url, SALLYPORT_TOKEN: 'sp_x' };
-  expect(await runCli(['ssh', 'payments-db'], env)).toMatchObject({ code: 2 });
+  const database = await runCli(['ssh', 'payments-db'], env);
+  expect(database).toMatchObject({ code: 2, err: expect.stringContaining('sallyport connect payments-db') });
   expect(await runCli(['ssh', 'web-1', '--login', 'a', '--role', 'b'], env)).toMatchObject({ code: 2 });
 });
 

@@ -155,7 +155,13 @@ test('a change of part of it leaves the rest, and the secret', async () => {
     fallback: '1h',
     hasSecret: true,
   });
-  expect((await plane.call('POST', '/v1/credentials/part/rotate')).status).toBe(409);
+  expect(await plane.call('POST', '/v1/credentials/part/rotate')).toMatchObject({
+    status: 409,
+    body: {
+      code: 'request.conflict',
+      errors: [{ field: '', message: 'only a stored password can be rotated by Sallyport' }],
+    },
+  });
 });
 
 test('an SSH CA is made here, shows the line for hosts, and never its key', async () => {

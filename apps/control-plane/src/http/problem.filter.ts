@@ -1,6 +1,7 @@
 /**
  * The REST edge's translation of errors to RFC 9457 problems: code, its fixed text, the request id; nothing from inside.
- * Refuses to show a cause, a detail or a stack. What is not an operating error is `internal` and is logged.
+ * Refuses to show a cause, a stack, or a detail other than a conflict's reason. What is not an operating error is `internal`
+ * and is logged.
  */
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Injectable } from '@nestjs/common';
 import { CODES, type ErrorCode, GatewayError, type Logger } from '@sallyport/core';
@@ -79,6 +80,13 @@ function unreadable(error: unknown): { errors?: readonly FieldProblem[] } {
   return message === undefined ? {} : { errors: [{ field: '', message }] };
 }
 
+/** What a conflict is with is written for who asked. What else an error holds stays inside. */
+function conflictOf(error: unknown): { errors?: readonly FieldProblem[] } {
+  const reason =
+    error instanceof GatewayError && error.code === 'request.conflict' ? error.detail['reason'] : undefined;
+  return typeof reason === 'string' ? { errors: [{ field: '', message: reason }] } : {};
+}
+
 @Injectable()
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -107,6 +115,7 @@ export class ProblemFilter implements ExceptionFilter {
     const problem = {
       ...problemOf(code, request.id),
       ...(error instanceof InvalidRequest ? { errors: error.errors } : unreadable(error)),
+      ...conflictOf(error),
       ...(error instanceof StepUpRequired ? { stepUp: error.stepUp } : {}),
     };
     if (error instanceof OAuthError) {
