@@ -148,14 +148,13 @@ export function headersOfMasked(headers: readonly Header[], key?: MaskKey): read
  */
 export function headersToMaskable(request: Fielded, masks: MaskSet, key?: MaskKey): readonly Header[] {
   if (!hasBodyMasks(masks)) return request.headers;
-  const headers = madeOf(request, maskable);
-  if (!madeOf(request, isByTags)) return headers;
+  const { headers, isByTags } = madeOf(request, maskable);
+  if (!isByTags) return headers;
   return headers.map((header) => (isConditional(header) ? [header[0], conditions(header, key)] : header));
 }
 
 /** Services have copies of the two under names of their own. WebDAV's `If` may hold tags, too (RFC 4918 section 10.4). */
 const isConditional = ([name]: Header): boolean => name === 'if' || /(?:^|-)if-(?:none-)?match$/.test(name);
-const isByTags = (headers: readonly Header[]): boolean => headers.some(isConditional);
 const conditions = ([name, value]: Header, key: MaskKey | undefined): string =>
   name === 'if'
     ? value.replaceAll(/\[[^\]]*\]/g, (tag) => `[${openedTags(tag.slice(1, -1), key)}]`)
@@ -170,10 +169,17 @@ const STRETCHES: ReadonlySet<string> = new Set([
   'x-ms-range-get-content-md5',
 ]);
 
-function maskable(headers: readonly Header[]): readonly Header[] {
-  return headers
+interface Maskable {
+  readonly headers: readonly Header[];
+  /** Some ask by a tag. */
+  readonly isByTags: boolean;
+}
+
+function maskable(asked: readonly Header[]): Maskable {
+  const headers = asked
     .filter(([name]) => !STRETCHES.has(name))
     .map(([name, value]): Header => (name === 'accept-encoding' ? [name, readableCodings(value)] : [name, value]));
+  return { headers, isByTags: headers.some(isConditional) };
 }
 
 function readableCodings(value: string): string {
