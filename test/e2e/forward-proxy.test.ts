@@ -329,7 +329,9 @@ exit 7
 `;
     seen.length = 0;
     const ran = await cli.run(['--as', 'carla', 'run', 'reach-api', '--', 'sh', '-c', script]);
-    expect(ran.err).toBe('curl: (56) CONNECT tunnel failed, response 403\n');
+    expect(ran.err).toMatch(
+      /^sallyport run: evil\.example\.com:443 is no host of reach-api\. .*--direct\.\ncurl: \(56\) CONNECT tunnel failed, response 403\n$/,
+    );
     expect(ran.code).toBe(7);
     expect(seen.map(({ line }) => line)).toEqual([
       'GET /v1/curl',
