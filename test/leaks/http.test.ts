@@ -175,6 +175,15 @@ describe('a token that a service gives, and what is sent for one', () => {
     ],
     ['in gzip', 'POST /token', FORM ?? '', FORM_BODY, coded, NO_MASKS],
     ['in gzip, masked', 'POST /token', FORM ?? '', FORM_BODY, coded, MASKS],
+    ['by a form that two read in two ways', 'POST /token', FORM ?? '', `${FORM_BODY}&state=a;b`, plain, NO_MASKS],
+    [
+      'by JSON with a key twice',
+      'POST /token',
+      JSON_TYPE ?? '',
+      JSON_BODY.replace('{', '{"scope":1,'),
+      plain,
+      NO_MASKS,
+    ],
     ['by a query', 'GET /token?scope=read&client_secret=the-client-secret&code=the-code', '', '', plain, NO_MASKS],
     [
       'by a query, escaped',

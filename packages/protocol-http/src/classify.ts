@@ -39,14 +39,13 @@ const contentTypeOf = (headers: readonly Header[]): string =>
 /** Requests whose answers may name fields otherwise than the service does. */
 const renaming = new WeakSet<RequestHead>();
 export const renamesFields = (request: RequestHead): boolean =>
-  // Only a query or a body can say so.
-  (request.query !== '' || request.framing.kind !== 'none') && renaming.has(request);
+  // Only a query or a body can say so, or what is said over a WebSocket.
+  (request.query !== '' || request.framing.kind !== 'none' || request.upgrade !== '') && renaming.has(request);
 
 /** Bodies that ask for a token, as they are kept and shown. */
 const asking = new WeakMap<RequestHead, string>();
 /** Whether its answer may be one (RFC 6749 section 5.1). */
-export const isAnsweredByToken = (request: RequestHead): boolean =>
-  asking.has(request) || asksForToken(undefined, request.query);
+export const isAnsweredByToken = (request: RequestHead): boolean => asking.has(request) || asksForToken(request.query);
 export function withoutTokens(request: RequestHead): InsteadOfBody | undefined {
   const text = asking.get(request);
   return text === undefined
@@ -75,8 +74,10 @@ export function classifyRequest(
   // Nobody reads what is asked over a WebSocket.
   const isUnheard = request.upgrade !== '' && place.graphql !== 'no';
   if (reading?.renames === true || isUnheard) renaming.add(request);
-  if (reading?.text !== undefined && asksForToken(reading.facts, request.query))
-    asking.set(request, textWithoutTokens(request.headers, reading.text));
+  if (body?.read === true) {
+    const kept = textWithoutTokens(request, reading?.text ?? uncodedText(request, body));
+    if (kept !== undefined) asking.set(request, kept);
+  }
   const statement = statementOf(request, body, reading, place);
   if (reading === undefined && !isUnheard) known?.keep(request, target, statement);
   return another(statement);
@@ -98,6 +99,10 @@ const another = ({ protocol, digest, text, parameters, effects, understood, fact
   wroteInTransaction: false,
 });
 
+/** Of a body that rules have unread. */
+const uncodedText = ({ headers }: RequestHead, { bytes }: RequestBody): string =>
+  headerOf(headers, 'content-encoding') === undefined ? Buffer.from(bytes).toString() : '';
+
 const knownRequests = (): KnownRequests<HttpTarget, Read> => new KnownRequests();
 
 function statementOf(
@@ -109,7 +114,7 @@ function statementOf(
   const { method } = request;
   const size = body?.size ?? 0;
   const seen = body === undefined ? 'none' : body.read ? body.bytes : 'unread';
-  const text = requestText(request, body === undefined ? '' : (asking.get(request) ?? reading?.text), size);
+  const text = requestText(request, body === undefined ? '' : shownText(request, reading), size);
   return {
     protocol: 'http',
     digest: requestDigest('http', request, seen),
@@ -135,6 +140,10 @@ function statementOf(
     },
   };
 }
+
+/** As approvers read it: nothing of what is unread. */
+const shownText = (request: RequestHead, reading: ReadBody | undefined): string | undefined =>
+  reading?.text === undefined ? undefined : (asking.get(request) ?? reading.text);
 
 function readingOf({ headers, query }: RequestHead, body: RequestBody | undefined, place: Place): ReadBody | undefined {
   const graphql = place.graphql !== 'no';

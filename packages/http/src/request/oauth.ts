@@ -4,11 +4,10 @@
  * RFC 6749 sections 4 and 5.1, RFC 6750 section 2.3, RFC 7521, RFC 7636, RFC 8628, RFC 8693.
  */
 import { JsonMasker, JsonPlan } from '@sallyport/mask';
-import type { BodyFacts } from '@sallyport/model';
 import { parseMediaType } from '../body/content-type.ts';
 import { formDecoded } from '../body/form-body.ts';
 import { openBodyMasker } from '../body/open-body-masker.ts';
-import { type BodyMasker, type Header, headerOf, headerValues } from '../message.ts';
+import { type BodyMasker, type Header, headerOf, headerValues, type RequestHead } from '../message.ts';
 
 const ASKING = ['grant_type', 'client_secret', 'client_assertion'];
 const SENT = [
@@ -42,17 +41,18 @@ const ANSWERED_MASKS = { columns: [], detect: [], json: anywhere(ANSWERED) } as 
 const MAY_ASK = /grant|client|token|%/i;
 const nameOf = (pair: string): string => formDecoded(Buffer.from(pair.split('=', 1)[0] ?? '')).toString();
 
-/** @param query raw, without `?` */
-export const asksForToken = (body: BodyFacts | undefined, query: string): boolean =>
-  (body?.read === true && body.fields.some(({ path }) => asks.has(path))) ||
-  (MAY_ASK.test(query) && query.split('&').some((pair) => asks.has(nameOf(pair))));
+const ASKING_JSON = /"(?:grant_?type|client_?(?:secret|assertion))"/i;
+
+/** @param pairs a query, raw, without `?`, or a form */
+export const asksForToken = (pairs: string): boolean =>
+  MAY_ASK.test(pairs) && pairs.split('&').some((pair) => asks.has(nameOf(pair)));
 
 /** A target as it is kept and shown: an access token is none of it, nor are the secrets of who asks for one. */
 export function targetWithoutTokens(target: string): string {
   const at = target.indexOf('?') + 1;
   if (at === 0 || !MAY_ASK.test(target)) return target;
   const query = target.slice(at);
-  const asked = asksForToken(undefined, query);
+  const asked = asksForToken(query);
   const isSecret = (name: string): boolean => (asked ? secret.has(name) : name === 'access_token');
   return target.slice(0, at) + withoutPairs(query, isSecret);
 }
@@ -63,14 +63,19 @@ const withoutPairs = (pairs: string, isSecret: (name: string) => boolean): strin
     .map((pair) => (pair.includes('=') && isSecret(nameOf(pair)) ? `${pair.split('=', 1)[0] ?? ''}=[redacted]` : pair))
     .join('&');
 
-/** The body of a request for a token, a form or JSON. @param text as it was read */
-export function textWithoutTokens(headers: readonly Header[], text: string): string {
-  const { kind } = parseMediaType(headerOf(headers, 'content-type') ?? '');
-  if (kind === 'form') return withoutPairs(text, (name) => secret.has(name));
+/**
+ * The body of a request for a token, a form or JSON, as it is kept and shown, also where rules have it unread.
+ * @param text without content coding
+ * @returns undefined for a request that asks for none
+ */
+export function textWithoutTokens({ headers, query }: RequestHead, text: string): string | undefined {
+  const isForm = parseMediaType(headerOf(headers, 'content-type') ?? '').kind === 'form';
+  if (!asksForToken(query) && !(isForm ? asksForToken(text) : ASKING_JSON.test(text))) return undefined;
+  if (isForm) return withoutPairs(text, (name) => secret.has(name));
   const masker = new JsonMasker({ plan: SENT_PLAN, detect: [], key: undefined });
   const shown = Buffer.concat([masker.push(Buffer.from(text)), masker.end()]);
-  // A form in parts: nobody asks for tokens by one.
-  return masker.broken ? text : shown.toString();
+  // No JSON: it goes as it came.
+  return masker.broken ? undefined : shown.toString();
 }
 
 /** The answer to such a request as it is kept. @param headers as it is shown @returns undefined where it holds no tokens that have a name */
