@@ -38,9 +38,7 @@ const contentTypeOf = (headers: readonly Header[]): string =>
 
 /** Requests whose answers may name fields otherwise than the service does. */
 const renaming = new WeakSet<RequestHead>();
-export const renamesFields = (request: RequestHead): boolean =>
-  // Only a query or a body can say so, or what is said over a WebSocket.
-  (request.query !== '' || request.framing.kind !== 'none' || request.upgrade !== '') && renaming.has(request);
+export const renamesFields = (request: RequestHead): boolean => renaming.has(request);
 
 /** Bodies that ask for a token, as they are kept and shown. */
 const asking = new WeakMap<RequestHead, string>();
