@@ -23,6 +23,9 @@ const SIZE_DIGITS_MAX = 8;
 
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
 
+/** Longer ones come in memory of their own, which would live as long as their connection. */
+const KEPT_CHUNK_MAX = 2 * 1024;
+
 export class BodyReader {
   readonly #owner: BodyOwner;
   #state: State = 'done';
@@ -112,6 +115,7 @@ export class BodyReader {
 
   /** A view costs more than what is done with the bytes of a small answer. */
   #stretchOf(chunk: Buffer, from: number, size: number): Buffer {
+    if (chunk.length > KEPT_CHUNK_MAX) return chunk.subarray(from, from + size);
     const last = this.#stretch;
     if (last !== undefined && chunk === this.#chunk && from === this.#from && size === last.length) return last;
     this.#chunk = chunk;
