@@ -34,6 +34,8 @@ export interface HttpWay {
 export interface HttpBench {
   readonly ways: readonly HttpWay[];
   readonly stack: Stack;
+  /** A script of wrk's, for a way's `/small`: no request of a load is like the one before it, and no answer. */
+  readonly others: string;
   /** Who is at work on what a load left behind: the agent, the control plane and its database. */
   behind(): readonly number[];
   /**
@@ -60,6 +62,14 @@ rules:
 masks:
   - { json: ["customers[].ssn", "**.token"], with: redact }
   - { detect: [payment_card, email], with: partial }
+`;
+
+const OTHERS = 64;
+const EACH_ANOTHER = `local n, base = 0, wrk.path
+request = function()
+  n = n + 1
+  return wrk.format(nil, base .. "-" .. n % ${OTHERS} .. ".json?n=" .. n)
+end
 `;
 
 const CUSTOMERS = (count: number): string =>
@@ -124,7 +134,11 @@ export async function startHttpBench(dir: string, say: (line: string) => void): 
   try {
     const files = path.join(dir, 'files');
     mkdirSync(files, { recursive: true, mode: 0o755 });
-    writeFileSync(path.join(files, 'small.json'), CUSTOMERS(10).slice(0, -2).padEnd(1_020, ' ').concat(']}'));
+    const small = CUSTOMERS(10).slice(0, -2).padEnd(1_020, ' ').concat(']}');
+    writeFileSync(path.join(files, 'small.json'), small);
+    for (let i = 0; i < OTHERS; i++)
+      writeFileSync(path.join(files, `small-${i}.json`), small.replace('Lisbon', `Lisb${String(i).padStart(2, '0')}`));
+    writeFileSync(path.join(dir, 'others.lua'), EACH_ANOTHER);
     writeFileSync(path.join(files, 'large.json'), CUSTOMERS(110_000));
     await makeServerCertificate(path.join(dir, 'tls'), 'bench');
     const [service, proxy] = [await freePort(), await freePort()];
@@ -163,6 +177,7 @@ location / { proxy_pass http://s; proxy_http_version 1.1; proxy_set_header Conne
         ours(EVERYTHING, 'bench-http-everything'),
       ],
       stack,
+      others: path.join(dir, 'others.lua'),
       controlPlaneLast: (isLast) => {
         for (const pid of withDescendants(stack.controlPlane().pid)) putLast(pid, isLast);
       },

@@ -55,11 +55,19 @@ function smallOf({ base, headers }: HttpWay): LineTarget {
 
 const used = (way: HttpWay): number => way.pids().reduce((sum, pid) => sum + cpuMs(pid), 0);
 
-/** @param shipped waits until the record of the load is on its way no more: what sending it costs counts, too */
-async function withWrk(way: HttpWay, seconds: number, shipped: () => Promise<void>): Promise<Load> {
+/**
+ * @param asked what wrk asks for, behind its other options
+ * @param shipped waits until the record of the load is on its way no more: what sending it costs counts, too
+ */
+async function withWrk(
+  way: HttpWay,
+  seconds: number,
+  asked: readonly string[],
+  shipped: () => Promise<void>,
+): Promise<Load> {
   const before = used(way);
   const headers = way.headers.flatMap((header) => ['-H', header]);
-  const { stdout } = await program(WRK, ['-t1', '-c32', `-d${seconds}s`, ...headers, `${way.base}/small.json`]);
+  const { stdout } = await program(WRK, ['-t1', '-c32', `-d${seconds}s`, ...headers, ...asked]);
   const requests = Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0);
   const failed = /Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1];
   if (failed !== undefined || requests === 0) throw new Error(`${way.name}: ${stdout}`);
@@ -173,9 +181,10 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
           bench.controlPlaneLast(false);
           if (round > 0) await quiet();
         };
-        for (const key of ['h1', 'h1 beside']) {
-          bench.controlPlaneLast(key === 'h1');
-          const { perSecond, cpuUs } = await withWrk(way, seconds, shipped);
+        for (const key of ['h1', 'h1 beside', 'h1 others']) {
+          bench.controlPlaneLast(key !== 'h1 beside');
+          const asked = key === 'h1 others' ? ['-s', bench.others, `${way.base}/small`] : [`${way.base}/small.json`];
+          const { perSecond, cpuUs } = await withWrk(way, seconds, asked, shipped);
           // The first round warms up.
           if (round === 0) break;
           note(`${key} rate`, way, perSecond);
@@ -210,6 +219,7 @@ export async function benchHttp(quick: boolean, say: (line: string) => void): Pr
         row('the same: rate', 'h1 rate', 'req/s', ''),
         row('the same with the control plane at work on the same two cores: CPU', 'h1 beside cpu', 'µs', ''),
         row('the same: rate', 'h1 beside rate', 'req/s', ''),
+        row('the same, each request with a query of its own, 64 answers in turn: CPU', 'h1 others cpu', 'µs', ''),
         row('1 KB JSON, HTTP/2 over TLS, 16 × 16: rate', 'h2 rate', 'req/s', 'plain ≥ 0.45× nginx'),
         row('the same: CPU per request', 'h2 cpu', 'µs', ''),
         row(`1 KB JSON, HTTP/1.1 over TLS, ${PACE} a second, open loop: p50`, 'pace p50', 'µs', 'added ≤ 150 µs'),

@@ -3,7 +3,7 @@
  * sockets: the real session, rules, masks, recorder and spool between two peers that answer from memory. `pgbench -S`,
  * prepared and simple, everything on. Options: --transactions N, --runs N (the best counts), --sessions N, --mode M.
  * --cold MB reads that much between any two steps, in all modes but the first, and counts it: for callgrind with a cache of
- * 1 MB, whose misses are then the lines of memory that a step needs (docs/reference/bench.md).
+ * 1 MB, whose misses are then the lines of memory that a step needs (docs/reference/bench-postgres.md).
  * Refuses to say anything of the kernel, of Node's sockets and of shipping the record: `npm run bench` measures those.
  */
 import { setImmediate as turn } from 'node:timers/promises';
