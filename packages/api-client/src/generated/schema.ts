@@ -1428,7 +1428,7 @@ export interface ResourceDocument {
     readonly serverName?: string;
     /** The service is on the agent’s own host, or at a link-local address. */
     readonly private?: boolean;
-    /** By which the forward proxy knows it; the URL’s when left out. */
+    /** `host` or `host:port` by which the forward proxy knows it; the URL’s when left out. */
     readonly hosts?: readonly string[];
     /** May carry the access token, besides Authorization. */
     readonly tokenHeader?: string;
@@ -1492,7 +1492,7 @@ export interface ResourceDocument {
     readonly serverName?: string;
     /** The service is on the agent’s own host, or at a link-local address. */
     readonly private?: boolean;
-    /** By which the forward proxy knows it; the URL’s when left out. */
+    /** `host` or `host:port` by which the forward proxy knows it; the URL’s when left out. */
     readonly hosts?: readonly string[];
     /** May carry the access token, besides Authorization. */
     readonly tokenHeader?: string;
@@ -1542,7 +1542,7 @@ export interface ResourceDocument {
     readonly serverName?: string;
     /** The service is on the agent’s own host, or at a link-local address. */
     readonly private?: boolean;
-    /** By which the forward proxy knows it; the URL’s when left out. */
+    /** `host` or `host:port` by which the forward proxy knows it; the URL’s when left out. */
     readonly hosts?: readonly string[];
     /** May carry the access token, besides Authorization. */
     readonly tokenHeader?: string;
