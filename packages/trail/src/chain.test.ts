@@ -104,6 +104,25 @@ describe('a chain', () => {
     expect(checked.event.keystreamOffset).toBe(lost.length - 133);
     expect(reader.read(checked.event)).toMatchObject({ kind: 'event', event: { text: 'kept' } });
   });
+  test('what sessions are judged alike, and what else comes between, is read from each as it was written', () => {
+    const keys = [new SessionKey(GOLDEN_SESSION), new SessionKey(GOLDEN_SESSION)] as const;
+    const events: TrailEvent[] = [];
+    for (let number = 1; number <= 300; number++) {
+      events.push({ ...judged('select 1'), number } as TrailEvent);
+      if (number % 7 === 0) events.push(closing(`after ${number}`), judged(`select ${number}`));
+    }
+    const writer = new ChainWriter(GOLDEN_CHAIN);
+    const batch = new ByteBatch();
+    for (const [i, event] of events.entries()) writer.append(batch, event, i, keys[i % 3 === 0 ? 0 : 1]);
+    const checker = new ChainChecker(GOLDEN_CHAIN);
+    const reader = new EventReader((id) => keys.find(({ keyId }) => keyId.equals(id))?.reader());
+    const read = [...readRecords(batch.view)].map((record) => {
+      const checked = checker.accept(record);
+      const one = checked.kind === 'event' ? reader.read(checked.event) : undefined;
+      return one?.kind === 'event' ? one.event : undefined;
+    });
+    expect(read).toEqual(events);
+  });
   test('cuts a payload of 8 MiB into parts and joins them again', () => {
     const key = new SessionKey(GOLDEN_SESSION);
     const writer = new ChainWriter(GOLDEN_CHAIN);

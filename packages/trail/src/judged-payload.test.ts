@@ -23,28 +23,32 @@ const ASKED: Judged = {
 };
 const WORK = { statements: [], count: 0, rows: 0, rowsRolledBack: 0, uncounted: 0, since: 0 };
 
+/** One of each field: a new one is not compiled without a row, which fails where it is not compared. */
+const EACH: Omit<Required<Judged>, 'kind'> = {
+  number: 8,
+  verdict: 'deny',
+  rule: 'other/rule',
+  code: 'policy.denied',
+  digest: 'cd'.repeat(32),
+  effects: ['write'],
+  text: 'GET /customers/2',
+  parameters: [{ type: 23, text: '1' }],
+  approvalId: 'apr_1',
+  shadow: [{ rule: 'a/b', verdict: 'deny' }],
+  reached: ['GET /others'],
+  preparation: true,
+  untilCommit: true,
+  work: WORK,
+};
 const OTHERS: readonly Partial<Judged>[] = [
+  ...Object.entries(EACH).map(([field, value]) => ({ [field]: value })),
   {},
-  { number: 8 },
   { number: 127 },
   { number: 128 },
   { number: 16_384 },
   { number: 0 },
   { number: Number.MAX_SAFE_INTEGER },
-  { verdict: 'deny' },
-  { rule: 'other/rule' },
-  { code: 'policy.denied' },
-  { digest: 'cd'.repeat(32) },
-  { effects: ['write'] },
-  { text: 'GET /customers/2' },
   { text: 'GET /customers/12' },
-  { parameters: [{ type: 23, text: '1' }] },
-  { approvalId: 'apr_1' },
-  { shadow: [{ rule: 'a/b', verdict: 'deny' }] },
-  { reached: ['GET /others'] },
-  { preparation: true },
-  { untilCommit: true },
-  { work: WORK },
 ];
 
 test.each(OTHERS)('behind another, or before it, a statement with %o is what it is by itself', (other) => {

@@ -6,6 +6,7 @@
 import { GatewayError, LIMITS } from '@sallyport/core';
 import type { Header, ResponseFraming } from '../message.ts';
 import { readTrailers } from './head.ts';
+import { KEPT_CHUNK_MAX } from './known-head.ts';
 
 export interface BodyOwner {
   /** Lent for the call. */
@@ -22,9 +23,6 @@ const LF = 0x0a;
 const SIZE_DIGITS_MAX = 8;
 
 const smuggling = (reason: string): GatewayError => new GatewayError('http.smuggling', { reason });
-
-/** Longer ones come in memory of their own, which would live as long as their connection. */
-const KEPT_CHUNK_MAX = 2 * 1024;
 
 export class BodyReader {
   readonly #owner: BodyOwner;

@@ -6,6 +6,8 @@ import { Buffer } from 'node:buffer';
 
 /** Of what is remembered of a connection; what is longer is read each time. */
 export const KNOWN_BYTES_MAX = 8 * 1024;
+/** Longer reads come in memory of their own, which would live as long as their connection. */
+export const KEPT_CHUNK_MAX = 2 * 1024;
 
 /** @typeParam T what was read of the head; never changed by who is given it */
 export class KnownHead<T> {
@@ -32,9 +34,11 @@ export class KnownHead<T> {
       this.#stretch ??= chunk.subarray(from, from + length);
       return bytes.equals(this.#stretch) ? this.#read : undefined;
     }
-    this.#chunk = chunk;
-    this.#from = from;
-    this.#stretch = undefined;
+    if (chunk.length <= KEPT_CHUNK_MAX) {
+      this.#chunk = chunk;
+      this.#from = from;
+      this.#stretch = undefined;
+    }
     for (let i = 0; i < length; i++) if (bytes[i] !== chunk[from + i]) return undefined;
     return this.#read;
   }
